@@ -1,2 +1,48 @@
-//! Skeleton.
-fn main() {}
+//! The project's own commands, run as `cargo xtask NAME`.
+//!
+//! A file per command, each with `run(arguments)`; this file only chooses. Every failure is a sentence on standard error and exit code 1.
+
+mod bench;
+mod ci;
+mod commands;
+mod servers;
+mod sim;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// What a command returns: nothing, or the sentence that says what went wrong.
+type Outcome = Result<(), String>;
+
+/// A command's name, what it does in one line, and the function that does it.
+type Entry = (&'static str, &'static str, fn(&[String]) -> Outcome);
+
+const COMMANDS: &[Entry] = &[
+    ("bench", "measure slotcar beside its peers and print the table", bench::run),
+    ("ci", "everything that a change must pass", ci::run),
+    ("commands", "write the command table from real servers", commands::run),
+    ("servers", "fetch the servers that the tests run against", servers::run),
+    ("sim", "run simulated clusters with many seeds", sim::run),
+    ("test", "fetch what the tests need and run them all", test::run),
+    ("tidy", "check layout, headers, sizes and import levels", tidy::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chosen = arguments.first().and_then(|name| COMMANDS.iter().find(|c| c.0 == name));
+    let Some((_, _, run)) = chosen else {
+        eprintln!("usage: cargo xtask COMMAND [ARGUMENTS]");
+        for (name, summary, _) in COMMANDS {
+            eprintln!("  {name:<10} {summary}");
+        }
+        return ExitCode::FAILURE;
+    };
+    match run(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
