@@ -1,12 +1,16 @@
 //! slotcar: a Redis and Valkey client that follows the slots.
 
 pub mod bounds;
+pub mod config;
 mod endpoint;
+mod error;
 mod rng;
 mod time;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
+pub use config::{Config, ReadFrom};
 pub use endpoint::Endpoint;
+pub use error::{Delivery, Error, ErrorDetail, ErrorKind};
 pub use time::Timestamp;
 pub use transport::{ByteStream, Transport};

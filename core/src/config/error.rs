@@ -1,0 +1,126 @@
+//! What can be wrong with a configuration: names the setting, its value and what is allowed.
+//!
+//! Invariant: no text here holds a password or a part of one. Where credentials may stand in the
+//! wrong place (a port, the part before a lost `@`), the error names the place and not the text.
+//! Called by every file of `config`; callers see it in `Error::details`.
+
+use super::keys;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a configuration cannot be used.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Two settings contradict each other.
+    Conflict {
+        /// The setting that has to give way.
+        key: &'static str,
+        /// What it contradicts, and what is allowed.
+        reason: Cow<'static, str>,
+    },
+    /// A host is missing: `redis://`, `redis://:6379`, `redis://h1,,h2`.
+    EmptyHost,
+    /// The user name or password cannot be read.
+    InvalidCredentials {
+        /// What is allowed.
+        reason: &'static str,
+    },
+    /// Not a host name, IPv4 address or IPv6 address in brackets.
+    InvalidHost {
+        /// As written.
+        host: String,
+    },
+    /// A port that is missing, not a number, 0 or above 65535.
+    InvalidPort {
+        /// The host that it belongs to.
+        host: String,
+    },
+    /// The URL does not have the shape of one.
+    InvalidUrl {
+        /// What is allowed.
+        reason: &'static str,
+    },
+    /// A value that its setting cannot take.
+    InvalidValue {
+        /// The setting.
+        key: &'static str,
+        /// As written.
+        value: String,
+        /// What is allowed.
+        allowed: Cow<'static, str>,
+    },
+    /// A setting that this deployment needs.
+    Missing {
+        /// The setting.
+        key: &'static str,
+    },
+    /// A query key that is there twice.
+    RepeatedKey {
+        /// The key.
+        key: String,
+    },
+    /// A query key that is no setting.
+    UnknownKey {
+        /// As written.
+        key: String,
+    },
+    /// A URL scheme that is none of ours.
+    UnknownScheme {
+        /// As written.
+        scheme: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that `key` cannot take.
+    pub(super) fn value(
+        key: &'static str,
+        value: impl fmt::Display,
+        allowed: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::InvalidValue { key, value: value.to_string(), allowed: allowed.into() }
+    }
+
+    /// `key` contradicts another setting.
+    pub(super) fn conflict(key: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Conflict { key, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict { key, reason } => write!(f, "{key}: {reason}"),
+            Self::EmptyHost => f.write_str("a host is missing: write host or host:port"),
+            Self::InvalidCredentials { reason } => write!(f, "credentials: {reason}"),
+            Self::InvalidHost { host } => write!(
+                f,
+                "`{}` is not a host: allowed are a name, an IPv4 address, and an IPv6 address in \
+                 brackets",
+                host.escape_debug()
+            ),
+            Self::InvalidPort { host } => {
+                write!(f, "the port of `{}` is not a number from 1 to 65535", host.escape_debug())
+            }
+            Self::InvalidUrl { reason } => write!(f, "not a server's URL: {reason}"),
+            Self::InvalidValue { key, value, allowed } => {
+                write!(f, "{key}: `{}` is not {allowed}", value.escape_debug())
+            }
+            Self::Missing { key } => write!(f, "{key} is missing"),
+            Self::RepeatedKey { key } => write!(f, "{key} is there twice"),
+            Self::UnknownKey { key } => {
+                write!(f, "unknown key `{}`: allowed are ", key.escape_debug())?;
+                f.write_str(&keys::names().collect::<Vec<_>>().join(", "))
+            }
+            Self::UnknownScheme { scheme } => write!(
+                f,
+                "unknown scheme `{}`: allowed are redis, rediss, valkey and valkeys, each also \
+                 with -cluster or -sentinel, and unix",
+                scheme.escape_debug()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

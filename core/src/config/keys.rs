@@ -1,0 +1,92 @@
+//! The table of query keys: each setting that has a text of its own, by its field's name.
+//!
+//! Fields that a URL writes elsewhere (endpoints, credentials, database, TLS) and those with a
+//! shape of their own (replicas, tables, sentinels) are not here but in `url`. Called by `url` and,
+//! for its list of names, by `error`.
+
+use super::Config;
+use super::text::Setting;
+
+/// A setting in a URL's query.
+pub(super) struct Key {
+    /// The field's name.
+    pub(super) name: &'static str,
+    /// What it takes, to stand after "is not".
+    pub(super) allowed: &'static str,
+    /// Sets the field; false when the text is not its.
+    pub(super) read: fn(&mut Config, &str) -> bool,
+    /// The field's text.
+    pub(super) write: fn(&Config) -> String,
+}
+
+/// The text that a setting of the field's type takes.
+const fn allowed<T: Setting>(_: fn(&Config) -> &T) -> &'static str {
+    T::ALLOWED
+}
+
+/// Writes the table from the fields' names.
+macro_rules! keys {
+    ($($field:ident),+ $(,)?) => {
+        &[$(Key {
+            name: stringify!($field),
+            allowed: allowed(|config| &config.$field),
+            read: |config, text| match Setting::from_text(text) {
+                Some(value) => {
+                    config.$field = value;
+                    true
+                }
+                None => false,
+            },
+            write: |config| config.$field.to_text(),
+        }),+]
+    };
+}
+
+/// In the order in which a URL is written.
+pub(super) const KEYS: &[Key] = keys![
+    client_name,
+    protocol,
+    read_from,
+    max_staleness,
+    primary_fallback_percent_max,
+    command_timeout,
+    connect_timeout,
+    progress_timeout,
+    probe_interval,
+    backoff_base,
+    backoff_cap,
+    attempts_max,
+    redirects_max,
+    retry_unknown,
+    dials_per_second,
+    refreshes_per_second,
+    refresh_interval,
+    sentinel_interval,
+    lanes_per_node,
+    exclusive_connections_max,
+    node_bytes_max,
+    when_full,
+    pipeline_commands_max,
+    reply_bytes_max,
+    reply_depth_max,
+    subscription_bytes_max,
+    subscription_messages_max,
+    when_lagging,
+];
+
+/// Keys with a shape of their own, which `url` reads and writes.
+pub(super) const SHAPED: [&str; 8] = [
+    "address_map",
+    "db",
+    "replicas",
+    "sentinel_password",
+    "sentinel_tls",
+    "sentinel_username",
+    "service",
+    "zones",
+];
+
+/// Every query key.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SHAPED.into_iter().chain(KEYS.iter().map(|key| key.name))
+}

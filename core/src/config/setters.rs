@@ -1,0 +1,113 @@
+//! A consuming setter for each field of [`Config`], named as the field.
+//!
+//! Setters check nothing, since values may only fit together at the end: [`Config::validate`] does.
+//! Called by callers.
+
+use super::{Config, Deployment, Protocol, ReadFrom, Secret, WhenFull, WhenLagging};
+use crate::endpoint::Endpoint;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Writes setters that take the field's own type, or what turns into it.
+macro_rules! setters {
+    ($($field:ident: $type:ty),+ $(,)?) => {
+        impl Config {
+            $(
+                /// Sets the field of the same name, whose doc tells default, unit and reason.
+                #[must_use]
+                pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+                    self.$field = $field.into();
+                    self
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    deployment: Deployment,
+    database: u32,
+    protocol: Protocol,
+    tls: bool,
+    read_from: ReadFrom,
+    max_staleness: Option<Duration>,
+    primary_fallback_percent_max: u32,
+    command_timeout: Duration,
+    connect_timeout: Duration,
+    progress_timeout: Duration,
+    probe_interval: Option<Duration>,
+    backoff_base: Duration,
+    backoff_cap: Duration,
+    attempts_max: u32,
+    redirects_max: u32,
+    retry_unknown: bool,
+    dials_per_second: u32,
+    refreshes_per_second: u32,
+    refresh_interval: Option<Duration>,
+    sentinel_interval: Duration,
+    lanes_per_node: u32,
+    exclusive_connections_max: u32,
+    node_bytes_max: usize,
+    when_full: WhenFull,
+    pipeline_commands_max: u32,
+    reply_bytes_max: usize,
+    reply_depth_max: u32,
+    subscription_bytes_max: usize,
+    subscription_messages_max: u32,
+    when_lagging: WhenLagging,
+}
+
+/// Fields whose setters take something handier than their type.
+impl Config {
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.endpoints = endpoints.into_iter().collect();
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn replicas(mut self, replicas: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.replicas = replicas.into_iter().collect();
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn address_map(
+        mut self,
+        address_map: impl IntoIterator<Item = (Endpoint, Endpoint)>,
+    ) -> Self {
+        self.address_map = BTreeMap::from_iter(address_map);
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn zones(mut self, zones: impl IntoIterator<Item = (Endpoint, String)>) -> Self {
+        self.zones = BTreeMap::from_iter(zones);
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Secret>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Sets the field of the same name.
+    #[must_use]
+    pub fn client_name(mut self, client_name: impl Into<String>) -> Self {
+        self.client_name = Some(client_name.into());
+        self
+    }
+}

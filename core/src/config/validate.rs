@@ -1,0 +1,213 @@
+//! Whether the values of a configuration fit together.
+//!
+//! Each setter and each text form takes any value of its type; here is what no type can say: a
+//! limit of zero that would let nothing through, a replica list for a cluster, credentials by
+//! halves. Limits: lanes up to 256 a node, replies nested up to 1024 deep, since decoding them
+//! takes stack. Called by `url` and by `Client` before its first dial.
+
+use super::error::ConfigError;
+use super::text::{Setting, check_endpoint};
+use super::{Config, Deployment, ReadFrom};
+use crate::endpoint::Endpoint;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+impl Config {
+    /// Checks that the values fit together.
+    ///
+    /// # Errors
+    /// The first setting that is missing, out of range, or contradicts another.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_nodes()?;
+        self.validate_names()?;
+        self.validate_times()?;
+        self.validate_counts()
+    }
+
+    /// Endpoints against the deployment.
+    fn validate_nodes(&self) -> Result<(), ConfigError> {
+        if self.endpoints.is_empty() {
+            return Err(ConfigError::Missing { key: "endpoints" });
+        }
+        let mapped = self.address_map.iter().flat_map(|(from, to)| [from, to]);
+        let tables = self.zones.keys().chain(mapped);
+        for endpoint in self.endpoints.iter().chain(&self.replicas).chain(tables) {
+            check_endpoint(endpoint)?;
+        }
+        let unix = |list: &[Endpoint]| list.iter().any(|e| matches!(e, Endpoint::Unix { .. }));
+        if unix(&self.endpoints) {
+            if self.deployment != Deployment::Standalone {
+                return Err(ConfigError::conflict(
+                    "endpoints",
+                    "a unix socket is for a standalone server only",
+                ));
+            }
+            if self.tls {
+                return Err(ConfigError::conflict("tls", "a unix socket has no TLS"));
+            }
+        }
+        if unix(&self.replicas) {
+            return Err(ConfigError::conflict("replicas", "a unix socket cannot be a replica"));
+        }
+        if self.deployment == Deployment::Standalone {
+            self.validate_standalone()?;
+        } else if !self.replicas.is_empty() {
+            return Err(ConfigError::conflict(
+                "replicas",
+                "only for a standalone server: a cluster and sentinels tell theirs",
+            ));
+        }
+        if self.deployment == Deployment::Cluster && self.database != 0 {
+            return Err(ConfigError::conflict(
+                "database",
+                format!("a cluster has database 0 only, not {}", self.database),
+            ));
+        }
+        check_address_map(&self.address_map)
+    }
+
+    /// One primary, and replicas that are neither it nor the same.
+    fn validate_standalone(&self) -> Result<(), ConfigError> {
+        let [primary] = self.endpoints.as_slice() else {
+            return Err(ConfigError::conflict(
+                "endpoints",
+                format!(
+                    "a standalone server has one, not {}: list replicas as replicas, or choose \
+                     cluster or sentinel",
+                    self.endpoints.len()
+                ),
+            ));
+        };
+        let mut seen = BTreeSet::from([primary]);
+        match self.replicas.iter().find(|replica| !seen.insert(replica)) {
+            Some(twice) => {
+                Err(ConfigError::conflict("replicas", format!("{twice} is listed twice")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Names and credentials.
+    fn validate_names(&self) -> Result<(), ConfigError> {
+        check_credentials("username", self.username.is_some(), self.password.is_some())?;
+        if let Deployment::Sentinel { service, username, password, tls: _ } = &self.deployment {
+            if service.is_empty() {
+                return Err(ConfigError::Missing { key: "service" });
+            }
+            check_credentials("sentinel_username", username.is_some(), password.is_some())?;
+        }
+        if let Some(name) = &self.client_name
+            && (name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(ConfigError::value(
+                "client_name",
+                name,
+                "printable ASCII without spaces, one character at least",
+            ));
+        }
+        let of_policy = match &self.read_from {
+            ReadFrom::Zone(zone) => Some(("read_from", &**zone)),
+            _ => None,
+        };
+        let of_table = self.zones.values().map(|zone| ("zones", zone.as_str()));
+        for (key, zone) in of_policy.into_iter().chain(of_table) {
+            if zone.is_empty() || zone.contains([',', '=']) {
+                return Err(ConfigError::value(
+                    key,
+                    zone,
+                    "the name of a zone, without a comma or an equals sign",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Times that must pass.
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        let some = |key, time: Option<Duration>| time.map(|duration| (key, duration));
+        let times = [
+            some("max_staleness", self.max_staleness),
+            some("command_timeout", Some(self.command_timeout)),
+            some("connect_timeout", Some(self.connect_timeout)),
+            some("progress_timeout", Some(self.progress_timeout)),
+            some("probe_interval", self.probe_interval),
+            some("backoff_base", Some(self.backoff_base)),
+            some("refresh_interval", self.refresh_interval),
+            some("sentinel_interval", Some(self.sentinel_interval)),
+        ];
+        for (key, time) in times.into_iter().flatten() {
+            if time.is_zero() {
+                return Err(ConfigError::value(key, time.to_text(), "longer than nothing"));
+            }
+        }
+        if self.backoff_base > self.backoff_cap {
+            let (base, cap) = (self.backoff_base.to_text(), self.backoff_cap.to_text());
+            return Err(ConfigError::conflict(
+                "backoff_base",
+                format!("{base} is more than the backoff_cap of {cap}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Limits that must let something through.
+    fn validate_counts(&self) -> Result<(), ConfigError> {
+        let any = u32::MAX;
+        let counts = [
+            ("attempts_max", self.attempts_max, 1, any),
+            ("dials_per_second", self.dials_per_second, 1, any),
+            ("exclusive_connections_max", self.exclusive_connections_max, 1, any),
+            ("lanes_per_node", self.lanes_per_node, 1, 256),
+            ("pipeline_commands_max", self.pipeline_commands_max, 1, any),
+            ("primary_fallback_percent_max", self.primary_fallback_percent_max, 0, 100),
+            ("refreshes_per_second", self.refreshes_per_second, 1, any),
+            ("reply_depth_max", self.reply_depth_max, 1, 1024),
+            ("subscription_messages_max", self.subscription_messages_max, 1, any),
+        ];
+        for (key, count, min, max) in counts {
+            if !(min..=max).contains(&count) {
+                return Err(ConfigError::value(
+                    key,
+                    count,
+                    format!("a number from {min} to {max}"),
+                ));
+            }
+        }
+        let sizes = [
+            ("node_bytes_max", self.node_bytes_max),
+            ("reply_bytes_max", self.reply_bytes_max),
+            ("subscription_bytes_max", self.subscription_bytes_max),
+        ];
+        match sizes.into_iter().find(|(_, size)| *size == 0) {
+            Some((key, size)) => Err(ConfigError::value(key, size.to_text(), "one byte at least")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A user name is nothing without a password. It is not named, since it may be a password that lost
+/// its colon.
+fn check_credentials(key: &'static str, user: bool, password: bool) -> Result<(), ConfigError> {
+    if user && !password {
+        return Err(ConfigError::conflict(
+            key,
+            "needs a password: in a URL write `user:password@`, or `:password@` for the default \
+             user",
+        ));
+    }
+    Ok(())
+}
+
+/// Two nodes behind one address would send each other's redirects round in a circle.
+fn check_address_map(map: &BTreeMap<Endpoint, Endpoint>) -> Result<(), ConfigError> {
+    let mut seen = BTreeMap::new();
+    for (from, to) in map {
+        if let Some(earlier) = seen.insert(to, from) {
+            return Err(ConfigError::conflict(
+                "address_map",
+                format!("{earlier} and {from} both lead to {to}"),
+            ));
+        }
+    }
+    Ok(())
+}
