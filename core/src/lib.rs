@@ -1,6 +1,7 @@
 //! slotcar: a Redis and Valkey client that follows the slots.
 
 pub mod bounds;
+pub mod command;
 pub mod config;
 mod endpoint;
 mod error;
@@ -9,6 +10,7 @@ mod time;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
+pub use command::{Command, ToArg, cmd};
 pub use config::{Config, ReadFrom};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind};
