@@ -1,0 +1,224 @@
+//! A binary value as a slice of what was read, through serde and without a copy.
+//!
+//! serde has no way to lend a reference-counted slice, so [`Blob`] asks for a newtype struct of a
+//! name that only the decoder in `de` knows. That one leaves the slice in a thread-local slot and
+//! calls `visit_unit`; the visitor takes it out before anything else runs. Any other deserializer
+//! finds an ordinary newtype of bytes.
+//! Invariant: the slot is empty except between those two calls.
+
+use bytes::Bytes;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Deref;
+
+/// The name by which the decoder knows a [`Blob`].
+pub(super) static BLOB_NAME: &str = "$slotcar::Blob";
+
+thread_local! {
+    /// A slice on its way from the decoder to the visitor.
+    static SLOT: Cell<Option<Bytes>> = const { Cell::new(None) };
+}
+
+/// Leaves `slice` for the visitor that is called next.
+#[inline]
+pub(super) fn hand_over(slice: Bytes) {
+    // The slot is gone only while the thread ends; the visitor then reports a missing slice.
+    let _ = SLOT.try_with(|slot| slot.set(Some(slice)));
+}
+
+/// A binary value that shares the memory of the reply it came in.
+///
+/// It works wherever serde does: inside `Option`, `Vec`, `HashMap`, tuples and structs. A clone is
+/// one reference more, and never a copy.
+///
+/// A `Blob` keeps the whole chunk alive that was read from the socket with it (64 KiB by default,
+/// the value's own size if that is larger). To keep a small value for long, copy it: `to_vec`, or
+/// ask for a `String` or a `Vec<u8>`, which are copies from the start.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Blob(Bytes);
+
+impl Blob {
+    /// The bytes as text, where they are UTF-8.
+    ///
+    /// # Errors
+    /// The bytes are not UTF-8; the error says from where on.
+    pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(&self.0)
+    }
+}
+
+impl Deref for Blob {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+// Equal blobs hash and compare as equal slices do, as `Borrow` demands.
+impl std::borrow::Borrow<[u8]> for Blob {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Bytes> for Blob {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Blob> for Bytes {
+    fn from(blob: Blob) -> Self {
+        blob.0
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<String> for Blob {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&'static str> for Blob {
+    fn from(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl PartialEq<[u8]> for Blob {
+    fn eq(&self, other: &[u8]) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&[u8]> for Blob {
+    fn eq(&self, other: &&[u8]) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Blob {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl PartialEq<str> for Blob {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Blob {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == *other.as_bytes()
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(BLOB_NAME, BlobVisitor)
+    }
+}
+
+/// Takes the slice from the slot, or copies what another format gives.
+struct BlobVisitor;
+
+impl<'de> Visitor<'de> for BlobVisitor {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blob")
+    }
+
+    #[inline]
+    fn visit_unit<E: de::Error>(self) -> Result<Blob, E> {
+        match SLOT.try_with(Cell::take) {
+            Ok(Some(slice)) => Ok(Blob(slice)),
+            _ => Err(E::invalid_type(de::Unexpected::Unit, &self)),
+        }
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Blob, D::Error> {
+        deserializer.deserialize_byte_buf(self)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
+        Ok(Blob(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+        Ok(Blob(bytes.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob, E> {
+        self.visit_bytes(text.as_bytes())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Blob, E> {
+        self.visit_byte_buf(text.into_bytes())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Blob, A::Error> {
+        // A hint is a claim: memory is taken for it only up to a page.
+        let mut bytes = Vec::with_capacity(elements.size_hint().unwrap_or(0).min(4096));
+        while let Some(byte) = elements.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Blob(bytes.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_formats_give_and_take_a_copy() {
+        let from_text: Blob = serde_json::from_str("\"abc\"").expect("text");
+        assert_eq!(from_text, "abc");
+        let from_list: Option<Blob> = serde_json::from_str("[97, 98]").expect("a list");
+        assert_eq!(from_list.expect("some"), b"ab");
+        assert_eq!(serde_json::to_string(&from_text).expect("serialised"), "[97,98,99]");
+        let error = serde_json::from_str::<Blob>("null").expect_err("null is no blob");
+        assert!(error.to_string().contains("expected Blob"), "{error}");
+    }
+
+    #[test]
+    fn compares_and_shows_as_its_bytes() {
+        let blob = Blob::from(vec![b'a', 0xff]);
+        assert_eq!(blob, b"a\xff");
+        assert_eq!(blob, [b'a', 0xff][..]);
+        assert_eq!(format!("{blob:?}"), "\"a\u{fffd}\"");
+        assert!(blob.to_str().is_err());
+        assert_eq!(Bytes::from(blob.clone()).len(), blob.len());
+    }
+}

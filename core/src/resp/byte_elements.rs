@@ -1,0 +1,73 @@
+//! The bytes of a string as a list, for `Vec<u8>` and `[u8; N]`.
+//!
+//! serde asks for a `Vec<u8>` as for any list, element by element. So a string can be read as one,
+//! though only into elements that are `u8`: a string is no list of anything else. An empty string
+//! has no element to show what was wanted, so the seed is asked once, and its answer thrown away.
+//! Called by `de`. A [`Blob`](super::Blob) costs a fraction of this.
+
+use super::cursor::{Scalar, Token};
+use super::decode_error::DecodeError;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+/// Reads a string byte by byte.
+pub(super) struct ByteElements<'de> {
+    /// The whole string, for the error.
+    text: &'de [u8],
+    /// What was not read yet.
+    left: std::slice::Iter<'de, u8>,
+}
+
+impl<'de> ByteElements<'de> {
+    pub(super) fn new(text: &'de [u8]) -> Self {
+        Self { text, left: text.iter() }
+    }
+}
+
+impl<'de> SeqAccess<'de> for ByteElements<'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        match self.left.next() {
+            Some(byte) => seed.deserialize(Byte { byte: *byte, text: self.text }).map(Some),
+            None if self.text.is_empty() => {
+                seed.deserialize(Byte { byte: 0, text: self.text }).map(|_| None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
+    }
+}
+
+/// One byte of a string.
+struct Byte<'de> {
+    byte: u8,
+    /// The whole string, for the error.
+    text: &'de [u8],
+}
+
+impl<'de> Deserializer<'de> for Byte<'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_u8(self.byte)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
+        Err(DecodeError::mismatch(&"a sequence", &Token::Text(Scalar::Bulk, self.text)))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}

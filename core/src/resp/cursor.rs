@@ -1,0 +1,303 @@
+//! A walk over the bytes of one frame, header by header, without an allocation.
+//!
+//! The scanner has already found the frame's end, yet nothing here relies on it: every length and
+//! every count is checked against the bytes at hand, so any bytes at all give a token or
+//! [`Malformed`], never a panic. Attributes are skipped where they stand; nested values inside a
+//! skipped one are counted, not recursed into.
+//! Limits: a length has at most 19 digits, a count cannot exceed what the remaining bytes can hold.
+//! Spec: RESP, "RESP protocol description" (RESP2 and RESP3 types).
+//! Called by `scan` (lengths), `de` and `server_error` (whole frames).
+
+/// The fewest bytes that an element can take: a type byte and CRLF.
+pub(super) const ELEMENT_BYTES_MIN: usize = 3;
+
+/// A header's decimal length, where the bytes reach that far.
+pub(super) enum Length {
+    /// The length, and the offset just behind the line.
+    Is(u64, usize),
+    /// `-1`, the null of RESP2, and the offset just behind the line.
+    Null(usize),
+    /// A negative length other than -1.
+    Negative,
+    /// Well-formed so far, but the line's end has not come.
+    Incomplete,
+    /// Not a length.
+    Malformed,
+}
+
+/// Reads the length whose first digit is at `at`.
+#[inline(always)]
+pub(super) fn parse_length(buf: &[u8], at: usize) -> Length {
+    const DIGITS_MAX: usize = 19; // 10^19 - 1 fits into u64
+    let mut length = 0_u64;
+    let mut pos = at;
+    let stop = loop {
+        let Some(&byte) = buf.get(pos) else { return Length::Incomplete };
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break byte;
+        }
+        if pos - at >= DIGITS_MAX {
+            return Length::Malformed;
+        }
+        length = length * 10 + u64::from(digit);
+        pos += 1;
+    };
+    if stop == b'\r' && pos > at {
+        return match buf.get(pos + 1) {
+            Some(b'\n') => Length::Is(length, pos + 2),
+            Some(_) => Length::Malformed,
+            None => Length::Incomplete,
+        };
+    }
+    if stop == b'-' && pos == at { negative_length(buf, at) } else { Length::Malformed }
+}
+
+/// What follows a minus sign at `at`: only `-1` has a meaning.
+#[cold]
+fn negative_length(buf: &[u8], at: usize) -> Length {
+    const NULL: &[u8] = b"-1\r\n";
+    let rest = buf.get(at..).unwrap_or_default();
+    if rest.starts_with(NULL) {
+        Length::Null(at + NULL.len())
+    } else if NULL.starts_with(rest) {
+        Length::Incomplete
+    } else if rest.get(1).is_some_and(u8::is_ascii_digit) {
+        Length::Negative
+    } else {
+        Length::Malformed
+    }
+}
+
+/// The offset of the first CRLF at or after `from`.
+#[inline]
+pub(super) fn find_crlf(buf: &[u8], from: usize) -> Option<usize> {
+    let mut pos = from;
+    loop {
+        pos += buf.get(pos..)?.iter().position(|&byte| byte == b'\r')?;
+        match buf.get(pos + 1) {
+            Some(b'\n') => return Some(pos),
+            Some(_) => pos += 1,
+            None => return None,
+        }
+    }
+}
+
+/// What kind of scalar a text came as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalar {
+    BigNumber,
+    Bool,
+    Bulk,
+    Double,
+    Int,
+    Simple,
+    /// Its text includes the format and the colon, `txt:`.
+    Verbatim,
+}
+
+/// What kind of aggregate a count came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aggregate {
+    Array,
+    /// Counted in pairs.
+    Map,
+    Push,
+    Set,
+}
+
+/// One header, with the text of a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// `-` or `!`: code and message.
+    Error(&'a [u8]),
+    /// `_`, `$-1` or `*-1`.
+    Null,
+    /// The number of elements (of pairs, for a map) that follow.
+    Open(Aggregate, usize),
+    /// A scalar's own text, without type byte and CRLF.
+    Text(Scalar, &'a [u8]),
+}
+
+/// The bytes do not hold a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// A position in a frame.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor<'a> {
+    /// The whole frame.
+    bytes: &'a [u8],
+    /// Offset of the next header. Invariant: at most `bytes.len()`.
+    pos: usize,
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pos: 0 }
+    }
+
+    /// Whether every byte was consumed.
+    #[inline]
+    pub(super) fn at_end(&self) -> bool {
+        self.pos == self.bytes.len()
+    }
+
+    /// The bytes that were not consumed.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.pos..).unwrap_or_default()
+    }
+
+    /// The next header that is not an attribute's.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Token<'a>, Malformed> {
+        self.skip_attributes()?;
+        let kind = *self.bytes.get(self.pos).ok_or(Malformed)?;
+        match kind {
+            b'$' => self.bulk(Scalar::Bulk),
+            b':' => Ok(Token::Text(Scalar::Int, self.line()?)),
+            b'+' => Ok(Token::Text(Scalar::Simple, self.line()?)),
+            b'*' => self.open(Aggregate::Array),
+            b'%' => self.open(Aggregate::Map),
+            _ => self.next_rare(kind),
+        }
+    }
+
+    fn next_rare(&mut self, kind: u8) -> Result<Token<'a>, Malformed> {
+        match kind {
+            b'-' => Ok(Token::Error(self.line()?)),
+            b'_' if self.line()?.is_empty() => Ok(Token::Null),
+            b',' => Ok(Token::Text(Scalar::Double, self.line()?)),
+            b'#' => Ok(Token::Text(Scalar::Bool, self.line()?)),
+            b'(' => Ok(Token::Text(Scalar::BigNumber, self.line()?)),
+            b'=' => self.bulk(Scalar::Verbatim),
+            b'!' => match self.bulk(Scalar::Bulk)? {
+                Token::Text(_, text) => Ok(Token::Error(text)),
+                _ => Err(Malformed),
+            },
+            b'~' => self.open(Aggregate::Set),
+            b'>' => self.open(Aggregate::Push),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Whether the next value is a null; attributes before it are skipped.
+    #[inline]
+    pub(super) fn at_null(&mut self) -> Result<bool, Malformed> {
+        self.skip_attributes()?;
+        Ok(match self.bytes.get(self.pos) {
+            Some(b'$' | b'*') => self.bytes.get(self.pos + 1) == Some(&b'-'),
+            Some(byte) => *byte == b'_',
+            None => false,
+        })
+    }
+
+    /// Skips `values` whole values. Gives the first error among them, if there is one.
+    pub(super) fn skip(&mut self, values: usize) -> Result<Option<&'a [u8]>, Malformed> {
+        let mut open = values;
+        let mut error = None;
+        while open > 0 {
+            open -= 1;
+            match self.next()? {
+                Token::Error(text) => error = error.or(Some(text)),
+                Token::Open(kind, count) => {
+                    let values = if kind == Aggregate::Map { 2 * count } else { count };
+                    open = open.checked_add(values).ok_or(Malformed)?;
+                }
+                Token::Null | Token::Text(..) => {}
+            }
+        }
+        Ok(error)
+    }
+
+    /// Moves behind all attributes that stand here, and the attributes inside them.
+    #[inline]
+    fn skip_attributes(&mut self) -> Result<(), Malformed> {
+        if self.bytes.get(self.pos) == Some(&b'|') { self.skip_attributes_cold() } else { Ok(()) }
+    }
+
+    /// Counts open values instead of calling itself: attributes may nest as deep as they like.
+    #[cold]
+    fn skip_attributes_cold(&mut self) -> Result<(), Malformed> {
+        let mut open = 0_usize;
+        loop {
+            let kind = *self.bytes.get(self.pos).ok_or(Malformed)?;
+            if kind != b'|' {
+                match open.checked_sub(1) {
+                    Some(left) => open = left,
+                    None => return Ok(()),
+                }
+            }
+            let inner = match kind {
+                b'|' | b'%' => 2 * self.count()?.ok_or(Malformed)?,
+                b'*' | b'~' | b'>' => self.count()?.unwrap_or(0),
+                b'$' | b'=' | b'!' => self.bulk(Scalar::Bulk).map(|_| 0)?,
+                _ => self.line().map(|_| 0)?,
+            };
+            open = open.checked_add(inner).ok_or(Malformed)?;
+        }
+    }
+
+    /// The rest of the line behind the type byte.
+    #[inline]
+    fn line(&mut self) -> Result<&'a [u8], Malformed> {
+        let start = self.pos + 1;
+        let end = find_crlf(self.bytes, start).ok_or(Malformed)?;
+        self.pos = end + 2;
+        self.bytes.get(start..end).ok_or(Malformed)
+    }
+
+    /// A length, that many bytes, and CRLF; or the null.
+    #[inline]
+    fn bulk(&mut self, kind: Scalar) -> Result<Token<'a>, Malformed> {
+        match parse_length(self.bytes, self.pos + 1) {
+            Length::Is(length, start) => {
+                let length = usize::try_from(length).map_err(|_| Malformed)?;
+                let rest = self.bytes.get(start..).ok_or(Malformed)?;
+                let text = rest.get(..length).ok_or(Malformed)?;
+                // `length` is at most `rest.len()`, so this cannot overflow.
+                if rest.get(length..length + 2) != Some(b"\r\n") {
+                    return Err(Malformed);
+                }
+                self.pos = start + length + 2;
+                Ok(Token::Text(kind, text))
+            }
+            Length::Null(next) if kind == Scalar::Bulk => {
+                self.pos = next;
+                Ok(Token::Null)
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, kind: Aggregate) -> Result<Token<'a>, Malformed> {
+        match self.count()? {
+            Some(count) => Ok(Token::Open(kind, count)),
+            None if kind == Aggregate::Array => Ok(Token::Null),
+            None => Err(Malformed),
+        }
+    }
+
+    /// An aggregate's count; `None` for -1.
+    #[inline]
+    fn count(&mut self) -> Result<Option<usize>, Malformed> {
+        match parse_length(self.bytes, self.pos + 1) {
+            Length::Is(count, next) => {
+                let room = self.bytes.len().saturating_sub(next) / ELEMENT_BYTES_MIN;
+                let count = usize::try_from(count).map_err(|_| Malformed)?;
+                if count > room {
+                    return Err(Malformed);
+                }
+                self.pos = next;
+                Ok(Some(count))
+            }
+            Length::Null(next) => {
+                self.pos = next;
+                Ok(None)
+            }
+            _ => Err(Malformed),
+        }
+    }
+}

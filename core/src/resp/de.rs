@@ -1,0 +1,532 @@
+//! A frame's bytes straight into the caller's type, through serde and without a tree in between.
+//!
+//! One program must read the same from a RESP2 and a RESP3 server, so types decide, not the wire:
+//! a number is read from an integer, a double or the digits in a string; a map from a map, from a
+//! flat array of keys and values, or from an array of pairs; a pair inside a list also from two
+//! neighbours of a flat array (`ZRANGE .. WITHSCORES`). `()` takes anything but an error.
+//! Where the wire has to decide (`deserialize_any`: untagged enums, `serde(flatten)`), text stays
+//! text.
+//! Invariants: an error anywhere in the frame fails the whole, except into `Value`; recursion stops
+//! at `DEPTH_MAX`; memory is taken only for elements that the frame has bytes for.
+//! Called in the caller's task by whatever hands a reply out.
+
+use super::blob::{self, BLOB_NAME};
+use super::byte_elements::ByteElements;
+use super::cursor::{Aggregate, Cursor, Malformed, Scalar, Token};
+use super::decode_error::DecodeError;
+use super::scan::DEPTH_MAX;
+use super::server_error::ServerError;
+use super::value::{self, VALUE_NAME, Value};
+use bytes::Bytes;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{Deserializer, Expected, MapAccess, SeqAccess};
+use std::any::type_name;
+use std::str::FromStr;
+
+/// Decodes one whole frame.
+///
+/// # Errors
+/// The reply is an error or holds one, or does not fit `T`, or is not RESP.
+#[inline]
+pub(crate) fn from_frame<T: DeserializeOwned>(frame: &Bytes) -> Result<T, DecodeError> {
+    let mut decoder = Decoder::new(frame);
+    match T::deserialize(&mut decoder) {
+        Ok(value) if decoder.cursor.at_end() => Ok(value),
+        Ok(_) => Err(DecodeError::from(Malformed).within(type_name::<T>())),
+        Err(error) => Err(error.within(type_name::<T>())),
+    }
+}
+
+/// Where the decoding of one frame stands.
+struct Decoder<'de> {
+    /// The frame, to slice blobs from.
+    frame: &'de Bytes,
+    /// The same, header by header.
+    cursor: Cursor<'de>,
+    /// Aggregates that are open around the cursor. Invariant: at most `DEPTH_MAX`.
+    depth: usize,
+    /// Elements that follow the next value in the same list: a pair may take one of them.
+    siblings: usize,
+    /// How many of them the last value did take.
+    taken: usize,
+}
+
+impl<'de> Decoder<'de> {
+    #[inline]
+    fn new(frame: &'de Bytes) -> Self {
+        Self { frame, cursor: Cursor::new(frame), depth: 0, siblings: 0, taken: 0 }
+    }
+
+    /// The next header; a server's error ends the decoding.
+    #[inline]
+    fn token(&mut self) -> Result<Token<'de>, DecodeError> {
+        match self.cursor.next()? {
+            Token::Error(text) => Err(DecodeError::server(text)),
+            token => Ok(token),
+        }
+    }
+
+    /// The text of the next scalar, for a type that is made of text.
+    #[inline]
+    fn text(&mut self, wanted: &dyn Expected) -> Result<&'de [u8], DecodeError> {
+        match self.token()? {
+            Token::Text(Scalar::Bulk, text) => Ok(text),
+            token => plain_text(&token).ok_or_else(|| DecodeError::mismatch(&wanted, &token)),
+        }
+    }
+
+    /// A number of any width, from whatever has its digits.
+    #[inline]
+    fn number<T: FromStr>(&mut self, wanted: &dyn Expected) -> Result<T, DecodeError> {
+        let token = self.token()?;
+        let text = match &token {
+            Token::Text(Scalar::Bool, b"t") => Some(&b"1"[..]),
+            Token::Text(Scalar::Bool, b"f") => Some(&b"0"[..]),
+            token => plain_text(token),
+        };
+        let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        number.ok_or_else(|| DecodeError::mismatch(&wanted, &token))
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), DecodeError> {
+        if self.depth >= DEPTH_MAX {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Leaves an aggregate of which `left` elements were not read.
+    #[inline]
+    fn leave(&mut self, left: usize, wanted: &str) -> Result<(), DecodeError> {
+        self.depth -= 1;
+        (self.siblings, self.taken) = (0, 0);
+        if left == 0 {
+            return Ok(());
+        }
+        Err(DecodeError::mismatch(&wanted, &format_args!("{left} elements more")))
+    }
+
+    /// Reads `values` values without keeping them.
+    fn skip(&mut self, values: usize) -> Result<(), DecodeError> {
+        match self.cursor.skip(values)? {
+            Some(error) => Err(DecodeError::server(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// A list of `count` elements, read by `visitor`.
+    #[inline]
+    fn list<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value, DecodeError> {
+        self.enter()?;
+        let mut elements = Elements { decoder: self, left: count };
+        let value = visitor.visit_seq(&mut elements)?;
+        let left = elements.left;
+        self.leave(left, "the end of the list")?;
+        Ok(value)
+    }
+
+    /// A map of `count` pairs, read by `visitor`.
+    #[inline]
+    fn pairs<V: Visitor<'de>>(
+        &mut self,
+        count: usize,
+        nested: bool,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.enter()?;
+        let mut pairs = Pairs { decoder: self, left: count, nested };
+        let value = visitor.visit_map(&mut pairs)?;
+        let left = pairs.left;
+        self.leave(left, "the end of the map")?;
+        Ok(value)
+    }
+
+    /// Any reply, without loss.
+    fn value(&mut self) -> Result<Value, DecodeError> {
+        Ok(match self.cursor.next()? {
+            Token::Null => Value::Null,
+            Token::Error(text) => Value::Error(ServerError::from_text(text)),
+            Token::Text(kind, text) => self.scalar_value(kind, text)?,
+            Token::Open(Aggregate::Map, count) => {
+                self.enter()?;
+                let pairs = (0..count).map(|_| Ok((self.value()?, self.value()?)));
+                let pairs = pairs.collect::<Result<_, DecodeError>>()?;
+                self.depth -= 1;
+                Value::Map(pairs)
+            }
+            Token::Open(kind, count) => {
+                self.enter()?;
+                let elements = (0..count).map(|_| self.value());
+                let elements = elements.collect::<Result<_, DecodeError>>()?;
+                self.depth -= 1;
+                match kind {
+                    Aggregate::Push => Value::Push(elements),
+                    Aggregate::Set => Value::Set(elements),
+                    Aggregate::Array | Aggregate::Map => Value::Array(elements),
+                }
+            }
+        })
+    }
+
+    fn scalar_value(&self, kind: Scalar, bytes: &'de [u8]) -> Result<Value, DecodeError> {
+        let blob = |bytes: &[u8]| Value::Blob(self.frame.slice_ref(bytes).into());
+        let parsed = std::str::from_utf8(bytes).ok();
+        Ok(match (kind, parsed) {
+            (Scalar::Simple, Some(text)) => Value::Text(text.to_owned()),
+            (Scalar::Bulk | Scalar::Simple, _) => blob(bytes),
+            (Scalar::Verbatim, _) => match bytes.split_first_chunk::<4>() {
+                Some(([a, b, c, b':'], text)) if [a, b, c].iter().all(|byte| byte.is_ascii()) => {
+                    let format = String::from_utf8_lossy(&[*a, *b, *c]).into_owned();
+                    Value::Verbatim { format, text: self.frame.slice_ref(text).into() }
+                }
+                _ => blob(bytes),
+            },
+            (Scalar::Bool, Some("t")) => Value::Bool(true),
+            (Scalar::Bool, Some("f")) => Value::Bool(false),
+            (Scalar::Int, Some(text)) => Value::Int(text.parse().map_err(|_| Malformed)?),
+            (Scalar::Double, Some(text)) => Value::Double(text.parse().map_err(|_| Malformed)?),
+            (Scalar::BigNumber, Some(text)) if is_integer(text) => {
+                Value::BigNumber(text.to_owned())
+            }
+            _ => return Err(Malformed.into()),
+        })
+    }
+}
+
+#[cold]
+fn too_deep() -> DecodeError {
+    de::Error::custom(format_args!("reply nests deeper than {DEPTH_MAX} levels"))
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What a scalar says as text; a boolean says none.
+#[inline]
+fn plain_text<'de>(token: &Token<'de>) -> Option<&'de [u8]> {
+    match token {
+        Token::Text(Scalar::Bool, _) => None,
+        Token::Text(Scalar::Verbatim, text) => Some(without_format(text)),
+        Token::Text(_, text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `txt:hello` is about `hello`.
+fn without_format(text: &[u8]) -> &[u8] {
+    match text.split_first_chunk::<4>() {
+        Some(([_, _, _, b':'], text)) => text,
+        _ => text,
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident $visit:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            let number = self.number(&visitor)?;
+            visitor.$visit(number)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for &mut Decoder<'de> {
+    type Error = DecodeError;
+
+    numbers! {
+        deserialize_i8 visit_i8 deserialize_i16 visit_i16 deserialize_i32 visit_i32
+        deserialize_i64 visit_i64 deserialize_i128 visit_i128
+        deserialize_u8 visit_u8 deserialize_u16 visit_u16 deserialize_u32 visit_u32
+        deserialize_u64 visit_u64 deserialize_u128 visit_u128
+        deserialize_f32 visit_f32 deserialize_f64 visit_f64
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let token = self.token()?;
+        let parsed = |text: &'de [u8]| std::str::from_utf8(text).ok();
+        match token {
+            Token::Null | Token::Error(_) => visitor.visit_unit(),
+            Token::Open(Aggregate::Map, count) => self.pairs(count, false, visitor),
+            Token::Open(_, count) => self.list(count, visitor),
+            Token::Text(Scalar::Bool, b"t") => visitor.visit_bool(true),
+            Token::Text(Scalar::Bool, b"f") => visitor.visit_bool(false),
+            Token::Text(Scalar::Int, text) => match parsed(text).and_then(|n| n.parse().ok()) {
+                Some(number) => visitor.visit_i64(number),
+                None => Err(DecodeError::mismatch(&"a 64-bit integer", &token)),
+            },
+            Token::Text(Scalar::Double, text) => match parsed(text).and_then(|n| n.parse().ok()) {
+                Some(number) => visitor.visit_f64(number),
+                None => Err(DecodeError::mismatch(&"a double", &token)),
+            },
+            Token::Text(Scalar::Bool, _) => Err(DecodeError::mismatch(&"t or f", &token)),
+            Token::Text(..) => visit_text(plain_text(&token).unwrap_or_default(), visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let token = self.token()?;
+        match &token {
+            Token::Text(Scalar::Bool, b"t") => visitor.visit_bool(true),
+            Token::Text(Scalar::Bool, b"f") => visitor.visit_bool(false),
+            token => match plain_text(token) {
+                Some(b"1" | b"true" | b"OK") => visitor.visit_bool(true),
+                Some(b"0" | b"false") => visitor.visit_bool(false),
+                _ => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), token)),
+            },
+        }
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let text = self.text(&visitor)?;
+        match std::str::from_utf8(text) {
+            Ok(text) => visitor.visit_borrowed_str(text),
+            Err(_) => Err(DecodeError::mismatch(
+                &format_args!("{} in UTF-8", &visitor as &dyn Expected),
+                &Token::Text(Scalar::Bulk, text),
+            )),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let text = self.text(&visitor)?;
+        visitor.visit_borrowed_bytes(text)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_bytes(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        if self.cursor.at_null()? {
+            self.token()?;
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.skip(1)?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_unit(visitor)
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == BLOB_NAME {
+            let text = self.text(&visitor)?;
+            blob::hand_over(self.frame.slice_ref(text));
+            return visitor.visit_unit();
+        }
+        if name == VALUE_NAME {
+            value::hand_over(self.value()?);
+            return visitor.visit_unit();
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.token()? {
+            Token::Open(Aggregate::Map, count) => self.list(2 * count, visitor),
+            Token::Open(_, count) => self.list(count, visitor),
+            Token::Text(Scalar::Bulk, text) => visitor.visit_seq(ByteElements::new(text)),
+            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let before = self.cursor.clone();
+        match self.token()? {
+            Token::Open(kind, count) => {
+                let count = if kind == Aggregate::Map { 2 * count } else { count };
+                if count == len {
+                    return self.list(count, visitor);
+                }
+                let wanted = &visitor as &dyn Expected;
+                Err(DecodeError::mismatch(&wanted, &Token::Open(kind, count)))
+            }
+            _ if len == 2 && self.siblings > 0 => {
+                self.cursor = before;
+                let value = self.list(2, visitor)?;
+                self.taken = 1;
+                Ok(value)
+            }
+            Token::Text(Scalar::Bulk, text) if text.len() == len => {
+                visitor.visit_seq(ByteElements::new(text))
+            }
+            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.token()? {
+            Token::Open(Aggregate::Map, count) => self.pairs(count, false, visitor),
+            token @ Token::Open(Aggregate::Array, count) => {
+                // A key is no list: a list in the first place tells that the pairs are nested.
+                let nested = count > 0 && matches!(self.cursor.clone().next(), Ok(Token::Open(..)));
+                match count {
+                    _ if nested => self.pairs(count, true, visitor),
+                    _ if count.is_multiple_of(2) => self.pairs(count / 2, false, visitor),
+                    _ => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+                }
+            }
+            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+        }
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let text = self.text(&visitor)?;
+        match std::str::from_utf8(text) {
+            Ok(text) => visitor.visit_enum(text.into_deserializer()),
+            Err(_) => Err(DecodeError::mismatch(
+                &(&visitor as &dyn Expected),
+                &Token::Text(Scalar::Bulk, text),
+            )),
+        }
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visit_text(self.text(&visitor)?, visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_unit(visitor)
+    }
+}
+
+/// Text where it is text, bytes where not.
+#[inline]
+fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Value, DecodeError> {
+    match std::str::from_utf8(text) {
+        Ok(text) => visitor.visit_borrowed_str(text),
+        Err(_) => visitor.visit_borrowed_bytes(text),
+    }
+}
+
+/// The elements of an open list.
+struct Elements<'a, 'de> {
+    decoder: &'a mut Decoder<'de>,
+    /// Elements that were not read yet.
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        (self.decoder.siblings, self.decoder.taken) = (left, 0);
+        let value = seed.deserialize(&mut *self.decoder)?;
+        self.left = left - self.decoder.taken; // at most one, and only where `left` is above 0
+        Ok(Some(value))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+/// The keys and values of an open map.
+struct Pairs<'a, 'de> {
+    decoder: &'a mut Decoder<'de>,
+    /// Pairs whose key was not read yet.
+    left: usize,
+    /// Whether each pair is a list of its own.
+    nested: bool,
+}
+
+impl<'de> MapAccess<'de> for &mut Pairs<'_, 'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        if self.nested {
+            match self.decoder.token()? {
+                Token::Open(Aggregate::Array, 2) => {}
+                token => return Err(DecodeError::mismatch(&"a pair", &token)),
+            }
+        }
+        self.left = left;
+        (self.decoder.siblings, self.decoder.taken) = (0, 0);
+        seed.deserialize(&mut *self.decoder).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
+        (self.decoder.siblings, self.decoder.taken) = (0, 0);
+        seed.deserialize(&mut *self.decoder)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+#[cfg(test)]
+mod tests;

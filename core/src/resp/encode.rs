@@ -1,0 +1,110 @@
+//! Arguments to bytes: the heads and bulks that a command is written as.
+//!
+//! A command is an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, in RESP2 and RESP3 alike.
+//! Nothing is escaped, so nothing can be injected: a length stands before every argument.
+//! Lengths below 100 are written from their digits at once; that is nearly all of them, and the
+//! general way was the dearest part of a whole encoded command.
+//! Spec: RESP, "Sending commands to a Redis server". Called by `command`.
+
+use smallvec::SmallVec;
+
+/// What bytes can be appended to. The only error is a lack of memory.
+pub(crate) trait ByteSink {
+    /// Appends all of `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl ByteSink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<const N: usize> ByteSink for SmallVec<[u8; N]> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// The head of a command: how many bulks follow, its name included.
+#[inline]
+pub(crate) fn put_array_head(out: &mut impl ByteSink, count: usize) {
+    put_head(out, b'*', count);
+}
+
+/// One argument.
+#[inline]
+pub(crate) fn put_bulk(out: &mut impl ByteSink, bytes: &[u8]) {
+    put_head(out, b'$', bytes.len());
+    out.put(bytes);
+    out.put(b"\r\n");
+}
+
+/// One argument that is a number.
+#[inline]
+pub(crate) fn put_bulk_int(out: &mut impl ByteSink, number: i64) {
+    put_bulk(out, itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// How many bytes [`put_bulk`] appends for an argument of `length` bytes.
+#[inline]
+pub(crate) fn bulk_bytes(length: usize) -> usize {
+    1 + digits(length) + 2 + length + 2
+}
+
+#[inline]
+fn put_head(out: &mut impl ByteSink, kind: u8, length: usize) {
+    match length {
+        0..10 => out.put(&[kind, b'0' + length as u8, b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (length / 10, length % 10);
+            out.put(&[kind, b'0' + tens as u8, b'0' + ones as u8, b'\r', b'\n']);
+        }
+        _ => {
+            out.put(&[kind]);
+            out.put(itoa::Buffer::new().format(length).as_bytes());
+            out.put(b"\r\n");
+        }
+    }
+}
+
+fn digits(length: usize) -> usize {
+    length.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_and_bulks_have_their_length_in_every_size() {
+        for length in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 65_536, 1_000_000] {
+            let argument = vec![b'x'; length];
+            let mut out = Vec::new();
+            put_bulk(&mut out, &argument);
+            let mut expected = format!("${length}\r\n").into_bytes();
+            expected.extend_from_slice(&argument);
+            expected.extend_from_slice(b"\r\n");
+            assert!(out == expected, "length {length}");
+            assert_eq!(bulk_bytes(length), out.len(), "length {length}");
+            let mut small: SmallVec<[u8; 24]> = SmallVec::new();
+            put_bulk(&mut small, &argument);
+            assert!(small[..] == expected[..], "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_command_reads_as_the_specification_shows_it() {
+        let mut out = Vec::new();
+        put_array_head(&mut out, 3);
+        put_bulk(&mut out, b"LLEN");
+        put_bulk(&mut out, b"");
+        put_bulk_int(&mut out, i64::MIN);
+        assert_eq!(out, b"*3\r\n$4\r\nLLEN\r\n$0\r\n\r\n$20\r\n-9223372036854775808\r\n");
+        let mut out = Vec::new();
+        put_array_head(&mut out, 1024);
+        assert_eq!(out, b"*1024\r\n");
+    }
+}

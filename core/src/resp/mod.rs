@@ -1,0 +1,29 @@
+//! RESP, the protocol between client and server: bytes to frames, frames to types, and back.
+//!
+//! Pure: no I/O, no clock, no async. `scan` finds frames in what was read, `de` decodes one straight
+//! into the caller's type, `value` is the type that takes any reply, `encode` writes commands.
+//! Invariant: no bytes whatsoever make anything here panic, recurse beyond `DEPTH_MAX` or take
+//! memory beyond the frame's own size times a small constant.
+//! Spec: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+
+#![warn(clippy::indexing_slicing)]
+
+mod blob;
+mod byte_elements;
+mod cursor;
+mod de;
+mod decode_error;
+mod encode;
+mod excerpt;
+mod scan;
+mod server_error;
+mod value;
+
+pub use blob::Blob;
+pub(crate) use de::from_frame;
+pub(crate) use decode_error::DecodeError;
+pub(crate) use encode::{ByteSink, bulk_bytes, put_array_head, put_bulk, put_bulk_int};
+pub(crate) use scan::{FrameKind, ScanError, ScanLimits, Scanner, frame_kind};
+pub use server_error::ServerError;
+pub(crate) use server_error::{Redirect, RedirectError, RedirectHost};
+pub use value::Value;

@@ -1,0 +1,283 @@
+//! Any reply at all: the types of RESP3, with RESP2 folded into them.
+//!
+//! For replies whose shape is not known beforehand; a Rust type is both faster and safer to ask
+//! for. Decoded in `de` without loss, errors included, and handed to serde as `blob` does it: by a
+//! name that only that decoder knows, through a thread-local slot.
+//! Limits: nests as deep as a frame may (`reply_depth_max`).
+//! Spec: RESP, "RESP protocol description".
+
+use super::blob::Blob;
+use super::server_error::ServerError;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
+use std::fmt;
+
+/// The name by which the decoder knows a [`Value`].
+pub(super) static VALUE_NAME: &str = "$slotcar::Value";
+
+thread_local! {
+    /// A value on its way from the decoder to the visitor.
+    static SLOT: Cell<Option<Value>> = const { Cell::new(None) };
+}
+
+/// Leaves `value` for the visitor that is called next.
+pub(super) fn hand_over(value: Value) {
+    // The slot is gone only while the thread ends; the visitor then reports a missing value.
+    let _ = SLOT.try_with(|slot| slot.set(Some(value)));
+}
+
+/// A reply of any shape.
+///
+/// What only RESP3 can say arrives from a RESP2 server as the nearest older type: a map as an array
+/// of keys and values, a double as a [`Blob`] of its digits, a boolean as an [`Int`](Value::Int).
+/// The accessors take all of these forms.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Elements in order.
+    Array(Vec<Value>),
+    /// An integer beyond 64 bits, in decimal digits.
+    BigNumber(String),
+    /// A string of any bytes.
+    Blob(Blob),
+    /// True or false.
+    Bool(bool),
+    /// A floating-point number; infinities and NaN among them.
+    Double(f64),
+    /// An error that stands in place of a value, as inside the reply of EXEC.
+    Error(ServerError),
+    /// A signed 64-bit integer.
+    Int(i64),
+    /// Keys and values, in the server's order.
+    Map(Vec<(Value, Value)>),
+    /// No value.
+    #[default]
+    Null,
+    /// What the server sent without being asked.
+    Push(Vec<Value>),
+    /// Elements in the server's order. They are not compared: uniqueness is the server's word.
+    Set(Vec<Value>),
+    /// A short status such as `OK`.
+    Text(String),
+    /// A text with a format.
+    Verbatim {
+        /// Three characters: `txt` or `mkd`.
+        format: String,
+        /// What it is about, without the format.
+        text: Blob,
+    },
+}
+
+impl Value {
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The bytes of a string of any kind.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Blob(bytes) | Self::Verbatim { text: bytes, .. } => Some(bytes),
+            Self::Text(text) | Self::BigNumber(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The text of a string of any kind, if it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.as_bytes()?).ok()
+    }
+
+    /// An integer, also one that came as text.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            other => other.as_str()?.parse().ok(),
+        }
+    }
+
+    /// A number, also an integer or one that came as text.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Double(number) => Some(*number),
+            Self::Int(number) => Some(*number as f64),
+            other => other.as_str()?.parse().ok(),
+        }
+    }
+
+    /// A boolean, also as 0 or 1.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(*truth),
+            other => match other.as_i64()? {
+                0 => Some(false),
+                1 => Some(true),
+                _ => None,
+            },
+        }
+    }
+
+    /// The elements of an array, a set or a push.
+    #[must_use]
+    pub fn as_slice(&self) -> Option<&[Value]> {
+        match self {
+            Self::Array(elements) | Self::Push(elements) | Self::Set(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The pairs of a map, also of one that came as an array of keys and values.
+    #[must_use]
+    pub fn pairs(&self) -> Option<Vec<(&Value, &Value)>> {
+        match self {
+            Self::Map(pairs) => Some(pairs.iter().map(|(key, value)| (key, value)).collect()),
+            Self::Array(elements) => {
+                let (pairs, rest) = elements.as_chunks::<2>();
+                rest.is_empty().then(|| pairs.iter().map(|[key, value]| (key, value)).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a map's key, also where the map came as an array of keys and values.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let is_key = |candidate: &Value| candidate.as_bytes() == Some(key.as_bytes());
+        match self {
+            Self::Map(pairs) => pairs.iter().find(|(k, _)| is_key(k)).map(|(_, value)| value),
+            Self::Array(elements) => {
+                let (pairs, _) = elements.as_chunks::<2>();
+                pairs.iter().find(|[k, _]| is_key(k)).map(|[_, value]| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The server's error, if it is one.
+    #[must_use]
+    pub fn as_error(&self) -> Option<&ServerError> {
+        match self {
+            Self::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(VALUE_NAME, ValueVisitor)
+    }
+}
+
+/// Takes the value from the slot, or builds the nearest one from another format.
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Value")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(SLOT.try_with(Cell::take).ok().flatten().unwrap_or_default())
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Bool(truth))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        let too_big = |_| Value::BigNumber(number.to_string());
+        Ok(i64::try_from(number).map_or_else(too_big, Value::Int))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Double(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Blob(text.to_owned().into()))
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(Value::Blob(bytes.to_vec().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = from.next_element()? {
+            elements.push(element);
+        }
+        Ok(Value::Array(elements))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = from.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Value::Map(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accessors_take_the_older_forms_too() {
+        let blob = |text: &'static str| Value::Blob(text.into());
+        assert_eq!(blob("12").as_i64(), Some(12));
+        assert_eq!(blob("1.5").as_f64(), Some(1.5));
+        assert_eq!(Value::Int(3).as_f64(), Some(3.0));
+        assert_eq!(Value::Int(1).as_bool(), Some(true));
+        assert_eq!(Value::Int(2).as_bool(), None);
+        assert_eq!(Value::Text("OK".to_owned()).as_str(), Some("OK"));
+        assert_eq!(Value::Blob(vec![0xff].into()).as_str(), None);
+        let flat = Value::Array(vec![blob("a"), Value::Int(1), blob("b"), Value::Int(2)]);
+        let map = Value::Map(vec![(blob("a"), Value::Int(1)), (blob("b"), Value::Int(2))]);
+        assert_eq!(flat.pairs(), map.pairs());
+        assert_eq!(flat.get("b"), Some(&Value::Int(2)));
+        assert_eq!(map.get("b"), Some(&Value::Int(2)));
+        assert_eq!(map.get("c"), None);
+        assert_eq!(Value::Array(vec![Value::Null]).pairs(), None);
+    }
+
+    #[test]
+    fn other_formats_give_the_nearest_value() {
+        let json = r#"{"a":[null,true,-1,18446744073709551615,0.5,"x"]}"#;
+        let value: Value = serde_json::from_str(json).expect("any JSON fits");
+        let list = vec![
+            Value::Null,
+            Value::Bool(true),
+            Value::Int(-1),
+            Value::BigNumber("18446744073709551615".to_owned()),
+            Value::Double(0.5),
+            Value::Blob("x".into()),
+        ];
+        assert_eq!(value.get("a"), Some(&Value::Array(list)));
+    }
+}
