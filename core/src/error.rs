@@ -10,6 +10,7 @@
 
 use crate::config::ConfigError;
 use crate::endpoint::Endpoint;
+use crate::resp::ServerError;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -127,6 +128,8 @@ struct Inner {
     endpoint: Option<Arc<Endpoint>>,
     /// What an error of this kind needs besides.
     detail: Option<ErrorDetail>,
+    /// The server's own words.
+    server: Option<ServerError>,
     /// The last cause.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -163,6 +166,12 @@ impl Error {
         self.inner.attempts
     }
 
+    /// What the server said, if it said anything.
+    #[must_use]
+    pub fn server_error(&self) -> Option<&ServerError> {
+        self.inner.server.as_ref()
+    }
+
     /// What the error is about, as data.
     #[must_use]
     pub fn details(&self) -> Option<&ErrorDetail> {
@@ -187,6 +196,7 @@ impl Error {
                 command: None,
                 endpoint: None,
                 detail: None,
+                server: None,
                 cause: None,
             }),
         }
@@ -219,6 +229,12 @@ impl Error {
     /// Adds what the error is about, as data.
     pub(crate) fn with_detail(mut self, detail: ErrorDetail) -> Self {
         self.edit().detail = Some(detail);
+        self
+    }
+
+    /// Adds what the server said.
+    pub(crate) fn with_server_error(mut self, server: ServerError) -> Self {
+        self.edit().server = Some(server);
         self
     }
 

@@ -20,7 +20,7 @@ mod server_error;
 mod value;
 
 pub use blob::Blob;
-pub(crate) use de::from_frame;
+pub(crate) use de::{from_frame, from_frames};
 pub(crate) use decode_error::DecodeError;
 pub(crate) use encode::{ByteSink, bulk_bytes, put_array_head, put_bulk, put_bulk_int};
 pub(crate) use scan::{FrameKind, ScanError, ScanLimits, Scanner, frame_kind};

@@ -1,0 +1,176 @@
+//! A command on its way, as a future without a heap allocation.
+//!
+//! The straight way is all here: route by the current map, encode into the node's live link, wait for the frame, decode it into the type
+//! asked for. Whatever does not go straight continues in `driver/dispatch.rs`, boxed.
+
+use super::Client;
+use crate::command::Command;
+use crate::connection::outcome::Outcome;
+use crate::connection::queue::Entry;
+use crate::driver::dispatch::{Terms, dispatch, error_in, turned_away};
+use crate::driver::exchange::Exchange;
+use crate::driver::node::Node;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::from_frame;
+use crate::routing::retry::Seen;
+use crate::{BoxFuture, Timestamp};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A command that runs when awaited.
+///
+/// Nothing is sent before the first poll. Dropped before its reply came, it may or may not have run on the server; its reply is discarded and
+/// nobody else gets it.
+#[must_use = "a command is sent when it is awaited"]
+pub struct Call<'c, T> {
+    /// Who runs it.
+    client: &'c Client,
+    /// What runs.
+    command: Command,
+    /// Set at the first poll.
+    deadline: Timestamp,
+    /// Where it stands.
+    state: State,
+    /// What the reply becomes.
+    target: PhantomData<fn() -> T>,
+}
+
+/// ```text
+/// Start ──► Straight ──► Finished
+///   │          │            ▲
+///   └──────────┴──► Around ─┘
+/// ```
+enum State {
+    /// Not sent, or waiting for room.
+    Start,
+    /// Enqueued on a live link.
+    Straight(Exchange, Arc<Node>),
+    /// Dialling, retrying.
+    Around(BoxFuture<'static, Result<Bytes, Error>>),
+    /// The result was given out.
+    Finished,
+}
+
+impl<T> std::fmt::Debug for Call<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("command", &self.command.name()).finish_non_exhaustive()
+    }
+}
+
+impl<'c, T> Call<'c, T> {
+    pub(super) fn new(client: &'c Client, command: Command) -> Self {
+        let deadline = Timestamp::FAR_FUTURE;
+        Self { client, command, deadline, state: State::Start, target: PhantomData }
+    }
+
+    fn terms(&self) -> Terms {
+        self.client.terms(self.deadline)
+    }
+
+    /// Enqueues on a live link, or goes around.
+    fn start(&mut self, cx: &Context<'_>) -> Result<State, Error> {
+        if self.deadline == Timestamp::FAR_FUTURE {
+            self.deadline = self.client.deadline_for(&self.command);
+        }
+        if self.command.is_blocking() {
+            return Ok(self.around(None));
+        }
+        let routes = self.client.shared.routes.load();
+        let node = routes.node_for(&self.command);
+        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
+            return Ok(self.around(None));
+        };
+        let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
+        let write = |out: &mut Vec<u8>| self.command.write_to(out);
+        match Exchange::begin(Arc::clone(&link), entry, write, cx) {
+            Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
+            Err(rejected) => {
+                let host = &self.client.shared.host;
+                match turned_away(host, &link, rejected, self.deadline) {
+                    None => {
+                        link.block(self.deadline, cx);
+                        Ok(State::Start)
+                    }
+                    Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
+                    Some(error) => Err(error.with_command(&self.command.name())),
+                }
+            }
+        }
+    }
+
+    fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
+        let shared = &self.client.shared;
+        State::Around(Box::pin(dispatch(
+            Arc::clone(&shared.host),
+            Arc::clone(&shared.routes),
+            self.command.clone(),
+            self.terms(),
+            seen,
+        )))
+    }
+}
+
+/// What the straight way came to: a frame to decode, or what was seen instead.
+fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+    let reply = outcome.map_err(Seen::Failed)?;
+    let frame = reply.into_last().expect("an entry that ended well has a reply");
+    match error_in(&frame) {
+        None => Ok(frame),
+        Some(error) => Err(Seen::Refused(error)),
+    }
+}
+
+impl<T: DeserializeOwned> Future for Call<'_, T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = &mut *self;
+        loop {
+            match &mut call.state {
+                State::Start => match call.start(cx) {
+                    Ok(State::Start) => return Poll::Pending,
+                    Ok(state @ State::Straight(..)) => {
+                        call.state = state;
+                        return Poll::Pending;
+                    }
+                    Ok(state) => call.state = state,
+                    Err(error) => {
+                        call.state = State::Finished;
+                        return Poll::Ready(Err(error));
+                    }
+                },
+                State::Straight(exchange, node) => {
+                    match judge_straight(std::task::ready!(exchange.poll(cx))) {
+                        Ok(frame) => {
+                            call.state = State::Finished;
+                            return Poll::Ready(decode(&frame, &call.command));
+                        }
+                        Err(seen) => {
+                            let node = Arc::clone(node);
+                            call.state = call.around(Some((seen, node)));
+                        }
+                    }
+                }
+                State::Around(future) => {
+                    let result = std::task::ready!(future.as_mut().poll(cx));
+                    call.state = State::Finished;
+                    return Poll::Ready(result.and_then(|frame| decode(&frame, &call.command)));
+                }
+                State::Finished => panic!("a call is not polled again after its result"),
+            }
+        }
+    }
+}
+
+/// The reply in the type asked for.
+fn decode<T: DeserializeOwned>(frame: &Bytes, command: &Command) -> Result<T, Error> {
+    from_frame(frame).map_err(|error| {
+        Error::new(ErrorKind::Convert, Delivery::Answered, error.to_string())
+            .with_command(&command.name())
+            .with_cause(error)
+    })
+}

@@ -1,0 +1,122 @@
+//! Commands sent together: one write per node, replies in order, each with its own result.
+
+use super::Client;
+use crate::command::Command;
+use crate::driver::batch;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::{from_frame, from_frames};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+/// Commands that are collected and then sent together.
+///
+/// They are not a transaction: others' commands may run between them.
+///
+/// ```no_run
+/// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+/// use slotcar::command::{get, incr};
+/// let (name, visits): (Option<String>, i64) =
+///     client.pipeline().add(get("name")).add(incr("visits")).run().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a pipeline is sent by `run` or `run_each`"]
+#[derive(Debug)]
+pub struct Pipeline<'c> {
+    /// Who runs them.
+    client: &'c Client,
+    /// In order.
+    commands: Vec<Command>,
+}
+
+/// The reply to one command of a pipeline, not yet decoded.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Complete, and no error.
+    frame: Bytes,
+}
+
+impl Reply {
+    /// Decodes the reply.
+    ///
+    /// # Errors
+    /// `Convert` when it does not fit `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        from_frame(&self.frame).map_err(does_not_fit)
+    }
+}
+
+impl<'c> Pipeline<'c> {
+    pub(super) fn new(client: &'c Client) -> Self {
+        Self { client, commands: Vec::new() }
+    }
+
+    /// Adds a command at the end.
+    pub fn add(mut self, command: Command) -> Self {
+        self.commands.push(command);
+        self
+    }
+
+    /// Adds a command at the end, in a loop.
+    pub fn push(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// How many commands there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Sends all commands and decodes their replies into `T`, as if they were the elements of one list: a tuple, a `Vec`, a struct's fields.
+    ///
+    /// # Errors
+    /// The first command's that failed; others may have run. Use [`Pipeline::run_each`] to know about each.
+    ///
+    /// Dropped half-way, commands that were written run all the same.
+    pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let mut frames = Vec::with_capacity(self.commands.len());
+        for result in self.results().await? {
+            frames.push(result?);
+        }
+        from_frames(&frames).map_err(does_not_fit)
+    }
+
+    /// Sends all commands and returns what became of each, in order.
+    ///
+    /// # Errors
+    /// `Limit` or `Config` when nothing was sent because the pipeline itself cannot be.
+    ///
+    /// Dropped half-way, commands that were written run all the same.
+    pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
+        let results = self.results().await?;
+        Ok(results.into_iter().map(|result| result.map(|frame| Reply { frame })).collect())
+    }
+
+    async fn results(self) -> Result<batch::Results, Error> {
+        let shared = &self.client.shared;
+        let max = shared.host.config().pipeline_commands_max as usize;
+        if self.commands.len() > max {
+            let message =
+                format!("a pipeline of {} commands; {max} are allowed", self.commands.len());
+            let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+            return Err(Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit));
+        }
+        if let Some(command) = self.commands.iter().find(|command| command.is_blocking()) {
+            let message = "a blocking command cannot be part of a pipeline";
+            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+            return Err(error.with_command(&command.name()));
+        }
+        let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
+        Ok(batch::run(&shared.host, &shared.routes, &self.commands, terms).await)
+    }
+}
+
+fn does_not_fit(error: crate::resp::DecodeError) -> Error {
+    Error::new(ErrorKind::Convert, Delivery::Answered, error.to_string()).with_cause(error)
+}

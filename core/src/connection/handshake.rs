@@ -1,0 +1,161 @@
+//! What a connection says before it carries commands, and how the answers are judged.
+//!
+//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT. A server that does not know
+//! HELLO, or not version 3, or does not allow it, gets a second flight in RESP2. A connection whose handshake is not whole
+//! carries nothing: a command must never run in the wrong database or as the wrong user.
+//!
+//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (its rejection is ignored: servers before 7.2 do not know it).
+//! Called by `driver/lane.rs` for every new connection.
+
+use crate::command::{Command, cmd};
+use crate::config::Config;
+use crate::resp::{FrameKind, ServerError, frame_kind};
+use bytes::Bytes;
+
+/// What the handshake of one connection must reach.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    /// User and password; the user defaults to the server's.
+    credentials: Option<(Option<String>, String)>,
+    /// For CLIENT LIST.
+    client_name: Option<String>,
+    /// Selected when it is not 0.
+    database: u32,
+    /// The flight that is out.
+    stage: Stage,
+    /// What each command of that flight was for.
+    steps: Vec<Step>,
+}
+
+/// ```text
+/// Resp3 ──HELLO refused──► Resp2
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// HELLO 3 is tried.
+    Resp3,
+    /// The protocol of old: AUTH and CLIENT SETNAME on their own.
+    Resp2,
+}
+
+/// What a command of a flight is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Version 3, credentials and name in one.
+    Hello,
+    /// Must succeed; named in the error if it does not.
+    Required(&'static str),
+    /// Nice to have.
+    Ignored,
+}
+
+/// What to do after a flight was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The connection may carry commands.
+    Ready,
+    /// Another flight is needed.
+    Again,
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The command that the server refused.
+    pub(crate) step: &'static str,
+    /// What it said; `None` when the answer was no error but made no sense.
+    pub(crate) error: Option<ServerError>,
+}
+
+impl Handshake {
+    pub(crate) fn new(config: &Config) -> Self {
+        let credentials = config
+            .password
+            .as_ref()
+            .map(|password| (config.username.clone(), password.expose().to_owned()));
+        let stage = match config.protocol {
+            crate::config::Protocol::Resp3 => Stage::Resp3,
+            crate::config::Protocol::Resp2 => Stage::Resp2,
+        };
+        let (client_name, database) = (config.client_name.clone(), config.database);
+        Self { credentials, client_name, database, stage, steps: Vec::new() }
+    }
+
+    /// The commands of the next flight, to be written in one piece.
+    pub(crate) fn flight(&mut self) -> Vec<Command> {
+        let mut commands = Vec::with_capacity(4);
+        self.steps.clear();
+        let mut push = |step, command| {
+            self.steps.push(step);
+            commands.push(command);
+        };
+        match self.stage {
+            Stage::Resp3 => {
+                let mut hello = cmd("HELLO").arg("3");
+                if let Some((user, password)) = &self.credentials {
+                    let user = user.as_deref().unwrap_or("default");
+                    hello = hello.arg("AUTH").arg(user).arg(password.as_str());
+                }
+                if let Some(name) = &self.client_name {
+                    hello = hello.arg("SETNAME").arg(name.as_str());
+                }
+                push(Step::Hello, hello);
+                let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
+                push(Step::Ignored, info("LIB-NAME", "slotcar"));
+                push(Step::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
+            }
+            Stage::Resp2 => {
+                if let Some((user, password)) = &self.credentials {
+                    let mut auth = cmd("AUTH");
+                    if let Some(user) = user {
+                        auth = auth.arg(user.as_str());
+                    }
+                    push(Step::Required("AUTH"), auth.arg(password.as_str()));
+                }
+                if let Some(name) = &self.client_name {
+                    let command = cmd("CLIENT").arg("SETNAME").arg(name.as_str());
+                    push(Step::Required("CLIENT SETNAME"), command);
+                }
+            }
+        }
+        if self.database != 0 {
+            push(Step::Required("SELECT"), cmd("SELECT").arg(self.database));
+        }
+        commands
+    }
+
+    /// Judges the answers to the last flight, which may be fewer than its commands when the connection was lost meanwhile.
+    pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Next, Refusal> {
+        for (step, reply) in self.steps.iter().zip(replies) {
+            let refused = frame_kind(reply) == FrameKind::Error;
+            match step {
+                Step::Ignored => {}
+                Step::Hello if !refused => {}
+                Step::Hello => {
+                    let error = ServerError::from_frame(reply);
+                    if error.as_ref().is_some_and(speaks_resp2_only) {
+                        self.stage = Stage::Resp2;
+                        return Ok(Next::Again);
+                    }
+                    return Err(Refusal { step: "HELLO", error });
+                }
+                Step::Required(_) if !refused => {}
+                Step::Required(step) => {
+                    return Err(Refusal { step, error: ServerError::from_frame(reply) });
+                }
+            }
+        }
+        Ok(Next::Ready)
+    }
+}
+
+/// Whether HELLO was refused as a command, rather than the credentials in it.
+fn speaks_resp2_only(error: &ServerError) -> bool {
+    match error.code() {
+        // Redis 6+: version not supported. An ACL that forbids HELLO may still allow AUTH.
+        "NOPROTO" | "NOPERM" => true,
+        // Before Redis 6: "unknown command `HELLO`".
+        "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
+        _ => false,
+    }
+}

@@ -1,0 +1,495 @@
+//! The commands of one connection: encoded and waiting to be written, written and waiting for their replies.
+//!
+//! A command is encoded straight into `out`, takes a place in a slab, and its place's number goes into `in_flight`, in the
+//! order of the bytes. Replies come in that same order. The async driver (`driver/link.rs`) holds a `Queue` behind a mutex,
+//! takes `out` in one piece, hands frames in, and wakes the wakers that come out after it has let go of the lock.
+//!
+//! Invariants:
+//! - `in_flight` names each entry that is owed a reply once, oldest first (asserted in `deliver`);
+//! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has gone (`settle`);
+//! - `bytes` is the cost of all entries that are owed a reply, so it bounds memory from enqueue to reply;
+//! - after `lose`, nothing is owed and nothing can be enqueued.
+//!
+//! Limits: `bytes_max` per connection (a single entry may exceed it when it is alone); entries: 2^32.
+
+use super::outcome::{Failed, Failure, Lost, Outcome, Reply};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Wakers to wake once the lock is released.
+pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
+
+#[cfg(test)]
+mod tests;
+
+/// What every entry costs besides its bytes: its place, its number, its share of the buffers.
+const ENTRY_OVERHEAD: usize = 128;
+
+/// Names an entry until its outcome is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// The entry's place in the slab.
+    index: u32,
+    /// Tells it from those that had the place before.
+    generation: u32,
+}
+
+/// Who writes what was just enqueued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// The caller itself, at once: nobody else is here.
+    Now,
+    /// The caller itself, when it is polled again: others may add theirs until then.
+    Later,
+    /// Somebody who was woken before, or is at work already.
+    Covered,
+}
+
+/// Why an entry was not taken.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// The connection is gone.
+    Closed(Arc<Lost>),
+    /// The budget is used up.
+    Full,
+}
+
+/// What to enqueue, beside the bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Bytes that it will write.
+    pub(crate) len: usize,
+    /// Replies that it will get; at least 1.
+    pub(crate) replies: u32,
+    /// When its caller gives up.
+    pub(crate) deadline: Timestamp,
+}
+
+/// The queue; see the head of this file.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// Encoded and not yet taken by the driver.
+    out: Vec<u8>,
+    /// Bytes ever encoded on this connection: the offset where the next entry starts.
+    encoded: u64,
+    /// Entries that are owed a reply, oldest first.
+    in_flight: VecDeque<u32>,
+    /// The slab of entries.
+    slots: Vec<Slot>,
+    /// First free place, or `NONE`.
+    free: u32,
+    /// Entries whose caller waits for an outcome.
+    waiting: usize,
+    /// Entries that have an outcome which their caller has not taken yet.
+    ready: usize,
+    /// Cost of all entries that are owed a reply.
+    bytes: usize,
+    /// The budget for `bytes`.
+    bytes_max: usize,
+    /// Callers that wait for the budget, with their deadlines.
+    blocked: Vec<(Waker, Timestamp)>,
+    /// No deadline of any entry or blocked caller is earlier than this.
+    earliest: Timestamp,
+    /// Whether a background task looks after this connection.
+    background: bool,
+    /// The background task's waker; absent while that task is awake.
+    background_waker: Option<Waker>,
+    /// Something happened while the background task was awake: it looks again before it sleeps.
+    background_again: bool,
+    /// Set once, when the connection is gone.
+    lost: Option<Arc<Lost>>,
+}
+
+/// A place in the slab.
+#[derive(Debug)]
+struct Slot {
+    /// Counts the entries that had this place.
+    generation: u32,
+    /// Replies still to come.
+    owed: u32,
+    /// What it adds to `Queue::bytes` while it is owed something.
+    cost: usize,
+    /// When its caller gives up.
+    deadline: Timestamp,
+    /// Offset of its first byte in the connection's stream.
+    start: u64,
+    /// Offset after its last byte.
+    end: u64,
+    /// Replies that came already, for an entry that expects more than one.
+    got: Vec<Bytes>,
+    /// Where it stands.
+    state: State,
+}
+
+/// ```text
+/// Free ──enqueue──► Waiting ──reply, deadline or loss──► Done ──take──► Free (or Abandoned, while replies are owed)
+///                      └────────────abandon────────────► Abandoned ──last reply──► Free
+/// ```
+#[derive(Debug)]
+enum State {
+    /// Not in use; the next free place.
+    Free(u32),
+    /// The caller waits; its waker, unless it was woken.
+    Waiting(Option<Waker>),
+    /// The outcome is here and the caller has not come for it.
+    Done(Outcome),
+    /// The caller has gone, the server still owes replies.
+    Abandoned,
+}
+
+/// The end of the list of free places.
+const NONE: u32 = u32::MAX;
+
+impl Queue {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            out: Vec::new(),
+            encoded: 0,
+            in_flight: VecDeque::new(),
+            slots: Vec::new(),
+            free: NONE,
+            waiting: 0,
+            ready: 0,
+            bytes: 0,
+            bytes_max,
+            blocked: Vec::new(),
+            earliest: Timestamp::FAR_FUTURE,
+            background: false,
+            background_waker: None,
+            background_again: false,
+            lost: None,
+        }
+    }
+
+    /// Takes a command in: `write` appends exactly `entry.len` bytes. Returns the ticket, who flushes, and whom to wake.
+    pub(crate) fn enqueue(
+        &mut self,
+        entry: Entry,
+        write: impl FnOnce(&mut Vec<u8>),
+        waker: &Waker,
+    ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
+        if let Some(lost) = &self.lost {
+            return Err(Rejected::Closed(Arc::clone(lost)));
+        }
+        let cost = entry.len + ENTRY_OVERHEAD;
+        if self.bytes + cost > self.bytes_max && self.bytes > 0 {
+            return Err(Rejected::Full);
+        }
+        let first = self.out.is_empty();
+        let before = self.out.len();
+        write(&mut self.out);
+        debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
+        let alone = self.waiting + self.ready == 0;
+        let start = self.encoded;
+        self.encoded += entry.len as u64;
+        self.bytes += cost;
+        self.earliest = self.earliest.min(entry.deadline);
+        let index = self.place();
+        let slot = &mut self.slots[index as usize];
+        slot.owed = entry.replies;
+        slot.cost = cost;
+        slot.deadline = entry.deadline;
+        slot.start = start;
+        slot.end = self.encoded;
+        if entry.replies > 1 {
+            slot.got.reserve_exact(entry.replies as usize);
+        }
+        slot.state = State::Waiting(Some(waker.clone()));
+        let ticket = Ticket { index, generation: slot.generation };
+        self.waiting += 1;
+        self.in_flight.push_back(index);
+        Ok(if alone {
+            (ticket, Flush::Now, None)
+        } else if self.background {
+            let wake = if first { self.call_background() } else { None };
+            (ticket, Flush::Covered, wake)
+        } else {
+            (ticket, Flush::Later, None)
+        })
+    }
+
+    /// The entry's outcome, if it is here; else the waker is kept for when it is.
+    pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
+        let slot = self.slot(ticket);
+        match &mut slot.state {
+            State::Done(_) => Some(self.take(ticket)),
+            State::Waiting(kept) => {
+                match kept {
+                    Some(kept) => kept.clone_from(waker),
+                    None => *kept = Some(waker.clone()),
+                }
+                None
+            }
+            State::Free(_) | State::Abandoned => {
+                unreachable!("a ticket is used until its outcome is taken, and not after")
+            }
+        }
+    }
+
+    /// The caller has gone. Its command is written all the same and its replies are dropped when they come.
+    ///
+    /// Returns the background task's waker when nobody else watches the stream now.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> Option<Waker> {
+        let slot = self.slot(ticket);
+        match slot.state {
+            State::Done(_) => drop(self.take(ticket)),
+            State::Waiting(_) => {
+                slot.state = State::Abandoned;
+                slot.got = Vec::new();
+                self.waiting -= 1;
+                self.settle(ticket.index);
+                if self.waiting <= 1 {
+                    return self.call_background();
+                }
+            }
+            State::Free(_) | State::Abandoned => {
+                unreachable!("a ticket is abandoned once, and not after its outcome was taken")
+            }
+        }
+        None
+    }
+
+    /// Waits for the budget: `waker` is woken when there may be room, or when the deadline has passed.
+    pub(crate) fn block(&mut self, waker: &Waker, deadline: Timestamp) {
+        self.earliest = self.earliest.min(deadline);
+        if !self.blocked.iter().any(|(w, d)| *d == deadline && w.will_wake(waker)) {
+            self.blocked.push((waker.clone(), deadline));
+        }
+    }
+
+    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is: the server sent one too many.
+    pub(crate) fn deliver(&mut self, frame: Bytes, wake: &mut Wakers) -> Result<(), Bytes> {
+        let Some(&index) = self.in_flight.front() else { return Err(frame) };
+        let slot = &mut self.slots[index as usize];
+        assert!(slot.owed > 0, "an entry in flight is owed a reply");
+        slot.owed -= 1;
+        let last = slot.owed == 0;
+        if let State::Waiting(waker) = &mut slot.state {
+            let reply = if slot.got.capacity() == 0 {
+                Reply::One(frame)
+            } else {
+                slot.got.push(frame);
+                Reply::Many(if last { std::mem::take(&mut slot.got) } else { Vec::new() })
+            };
+            if last {
+                wake.extend(waker.take());
+                slot.state = State::Done(Ok(reply));
+                self.waiting -= 1;
+                self.ready += 1;
+            }
+        }
+        if last {
+            self.bytes -= slot.cost;
+            self.in_flight.pop_front();
+            self.settle(index);
+            if !self.blocked.is_empty() {
+                wake.extend(self.blocked.drain(..).map(|(w, _)| w));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails what is past its deadline. `written`: bytes of this connection that the stream has accepted.
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp, written: u64, wake: &mut Wakers) {
+        if now < self.earliest {
+            return;
+        }
+        let mut earliest = Timestamp::FAR_FUTURE;
+        for &index in &self.in_flight {
+            let slot = &mut self.slots[index as usize];
+            let State::Waiting(waker) = &mut slot.state else { continue };
+            if slot.deadline > now {
+                earliest = earliest.min(slot.deadline);
+                continue;
+            }
+            wake.extend(waker.take());
+            slot.fail(Failure::TimedOut, written);
+            self.waiting -= 1;
+            self.ready += 1;
+        }
+        self.blocked.retain(|(waker, deadline)| {
+            let expired = *deadline <= now;
+            if expired {
+                wake.push(waker.clone());
+            } else {
+                earliest = earliest.min(*deadline);
+            }
+            !expired
+        });
+        self.earliest = earliest;
+    }
+
+    /// The connection is gone: everything that is owed fails with `cause`, and everybody is woken. Only the first call counts.
+    pub(crate) fn lose(&mut self, cause: Lost, written: u64, wake: &mut Wakers) {
+        if self.lost.is_some() {
+            return;
+        }
+        let cause = Arc::new(cause);
+        self.lost = Some(Arc::clone(&cause));
+        // What the driver has not even taken was surely not written.
+        let written = written.min(self.encoded - self.out.len() as u64);
+        self.out = Vec::new();
+        self.bytes = 0;
+        while let Some(index) = self.in_flight.pop_front() {
+            let slot = &mut self.slots[index as usize];
+            slot.owed = 0;
+            if let State::Waiting(waker) = &mut slot.state {
+                wake.extend(waker.take());
+                slot.fail(Failure::Lost(Arc::clone(&cause)), written);
+                self.waiting -= 1;
+                self.ready += 1;
+            }
+            self.settle(index);
+        }
+        wake.extend(self.blocked.drain(..).map(|(w, _)| w));
+        wake.extend(self.call_background());
+    }
+
+    /// Swaps what is to be written into `out`, which must be empty.
+    pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
+        debug_assert!(out.is_empty(), "what was taken before has been written");
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// Wakes whoever is to look at the stream: the only caller that waits, else the background task, else everybody.
+    ///
+    /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single one may be relied on, for
+    /// it may never be polled again: the background task is, and where there is none, all of them are woken.
+    pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
+        if self.waiting == 1 && self.blocked.is_empty() {
+            self.wake_waiting(wake);
+        } else if self.background {
+            wake.extend(self.call_background());
+        } else {
+            self.wake_waiting(wake);
+            wake.extend(self.blocked.iter().map(|(w, _)| w.clone()));
+        }
+    }
+
+    /// The wakers of all callers that wait, oldest first.
+    fn wake_waiting(&mut self, wake: &mut Wakers) {
+        let mut left = self.waiting;
+        for &index in &self.in_flight {
+            if left == 0 {
+                break;
+            }
+            if let State::Waiting(waker) = &mut self.slots[index as usize].state {
+                wake.extend(waker.take());
+                left -= 1;
+            }
+        }
+    }
+
+    /// A background task looks after this connection from now on.
+    pub(crate) fn set_background(&mut self) {
+        self.background = true;
+        self.background_again = true;
+    }
+
+    /// The background task wants to sleep. False when it has to look again first.
+    pub(crate) fn rest_background(&mut self, waker: &Waker) -> bool {
+        if std::mem::take(&mut self.background_again) || !self.out.is_empty() {
+            return false;
+        }
+        self.background_waker = Some(waker.clone());
+        true
+    }
+
+    /// The background task's waker, or a note for it when it is awake.
+    fn call_background(&mut self) -> Option<Waker> {
+        let waker = self.background_waker.take();
+        self.background_again |= waker.is_none();
+        waker
+    }
+
+    /// Whether a caller that is polled should look at the stream itself.
+    pub(crate) fn drives_itself(&self) -> bool {
+        !self.background || (self.waiting <= 1 && self.blocked.is_empty())
+    }
+
+    /// Whether the server owes something, or is owed something.
+    pub(crate) fn owes(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Whether a flush now would part commands that others are about to add to.
+    pub(crate) fn may_gather(&self) -> bool {
+        !self.out.is_empty() && self.in_flight.len() > 1
+    }
+
+    /// How many entries are owed a reply.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// No deadline is earlier than this.
+    pub(crate) fn earliest(&self) -> Timestamp {
+        self.earliest
+    }
+
+    /// Why the connection is gone, once it is.
+    pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
+        self.lost.as_ref()
+    }
+
+    fn slot(&mut self, ticket: Ticket) -> &mut Slot {
+        let slot = &mut self.slots[ticket.index as usize];
+        assert_eq!(slot.generation, ticket.generation, "a ticket belongs to its entry alone");
+        slot
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Outcome {
+        let slot = self.slot(ticket);
+        let State::Done(outcome) = std::mem::replace(&mut slot.state, State::Abandoned) else {
+            unreachable!("only called for an entry that is done")
+        };
+        self.ready -= 1;
+        self.settle(ticket.index);
+        outcome
+    }
+
+    /// Frees the place if its caller has gone and nothing is owed.
+    fn settle(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if slot.owed == 0 && matches!(slot.state, State::Abandoned) {
+            slot.state = State::Free(self.free);
+            slot.got = Vec::new();
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free = index;
+        }
+    }
+
+    fn place(&mut self) -> u32 {
+        if self.free == NONE {
+            self.slots.push(Slot {
+                generation: 0,
+                owed: 0,
+                cost: 0,
+                deadline: Timestamp::FAR_FUTURE,
+                start: 0,
+                end: 0,
+                got: Vec::new(),
+                state: State::Free(NONE),
+            });
+            return u32::try_from(self.slots.len() - 1).expect("the byte budget ends far earlier");
+        }
+        let index = self.free;
+        let State::Free(next) = self.slots[index as usize].state else {
+            unreachable!("the free list holds free places only")
+        };
+        self.free = next;
+        index
+    }
+}
+
+impl Slot {
+    fn fail(&mut self, failure: Failure, written: u64) {
+        let written = written.min(self.end).saturating_sub(self.start);
+        let replies = std::mem::take(&mut self.got);
+        let failed = Failed { failure, replies, written, len: self.end - self.start };
+        self.state = State::Done(Err(Box::new(failed)));
+    }
+}

@@ -1,0 +1,264 @@
+//! The queue against every order of events that a driver and its callers can bring about.
+
+use super::*;
+use crate::rng::Rng;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+use std::time::Duration;
+
+/// A waker that counts.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn counted() -> (Arc<Count>, Waker) {
+    let count = Arc::new(Count::default());
+    (Arc::clone(&count), Waker::from(count))
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_duration(Duration::from_millis(millis))
+}
+
+fn entry(len: usize, replies: u32) -> Entry {
+    Entry { len, replies, deadline: at(1000) }
+}
+
+fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
+    let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
+    let waker = Waker::noop();
+    let (ticket, flush, _) = queue.enqueue(entry(text.len(), replies), write, waker).unwrap();
+    (ticket, flush)
+}
+
+fn reply(queue: &mut Queue, text: &'static str) -> Result<(), Bytes> {
+    queue.deliver(Bytes::from_static(text.as_bytes()), &mut Wakers::new())
+}
+
+fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
+    queue.poll(ticket, Waker::noop()).map(|outcome| outcome.unwrap().into_last().unwrap())
+}
+
+#[test]
+fn replies_go_to_their_entries_in_order() {
+    let mut queue = Queue::new(1 << 20);
+    let (a, first) = put(&mut queue, "a", 1);
+    let (b, second) = put(&mut queue, "b", 1);
+    assert_eq!((first, second), (Flush::Now, Flush::Later));
+    let mut out = Vec::new();
+    queue.take_output(&mut out);
+    assert_eq!(out, b"ab");
+    reply(&mut queue, "+1").unwrap();
+    assert_eq!(one(&mut queue, b), None);
+    assert_eq!(one(&mut queue, a).unwrap(), "+1");
+    reply(&mut queue, "+2").unwrap();
+    assert_eq!(one(&mut queue, b).unwrap(), "+2");
+    assert_eq!(reply(&mut queue, "+3").unwrap_err(), "+3");
+}
+
+#[test]
+fn a_batch_ends_with_its_last_reply() {
+    let mut queue = Queue::new(1 << 20);
+    let (batch, _) = put(&mut queue, "abc", 3);
+    let (next, _) = put(&mut queue, "d", 1);
+    for text in ["+1", "+2"] {
+        reply(&mut queue, text).unwrap();
+        assert!(queue.poll(batch, Waker::noop()).is_none());
+    }
+    reply(&mut queue, "+3").unwrap();
+    let all = queue.poll(batch, Waker::noop()).unwrap().unwrap().into_all();
+    assert_eq!(all, ["+1", "+2", "+3"]);
+    reply(&mut queue, "+4").unwrap();
+    assert_eq!(one(&mut queue, next).unwrap(), "+4");
+}
+
+#[test]
+fn an_abandoned_entry_still_eats_its_reply() {
+    let mut queue = Queue::new(1 << 20);
+    let (a, _) = put(&mut queue, "a", 2);
+    let (b, _) = put(&mut queue, "b", 1);
+    queue.abandon(a);
+    for text in ["+1", "+2", "+3"] {
+        reply(&mut queue, text).unwrap();
+    }
+    assert_eq!(one(&mut queue, b).unwrap(), "+3");
+    assert_eq!((queue.bytes, queue.waiting, queue.ready), (0, 0, 0));
+}
+
+#[test]
+fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
+    let mut queue = Queue::new(1 << 20);
+    let (a, _) = put(&mut queue, "abc", 1);
+    let late = Entry { len: 1, replies: 1, deadline: at(9000) };
+    let (b, _, _) = queue.enqueue(late, |out| out.push(b'b'), Waker::noop()).unwrap();
+    queue.handle_timeout(at(999), 4, &mut Wakers::new());
+    assert!(queue.poll(a, Waker::noop()).is_none());
+    queue.handle_timeout(at(1000), 2, &mut Wakers::new());
+    let failed = queue.poll(a, Waker::noop()).unwrap().unwrap_err();
+    assert!(matches!(failed.failure, Failure::TimedOut));
+    assert!(failed.never_sent(), "2 of 3 bytes: the server cannot have run it");
+    assert_eq!(queue.earliest(), at(9000));
+    reply(&mut queue, "+late").unwrap();
+    reply(&mut queue, "+b").unwrap();
+    assert_eq!(one(&mut queue, b).unwrap(), "+b");
+}
+
+#[test]
+fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
+    let mut queue = Queue::new(1 << 20);
+    let (a, _) = put(&mut queue, "aaaa", 1);
+    let (b, _) = put(&mut queue, "bbbb", 1);
+    let (c, _) = put(&mut queue, "cccc", 1);
+    let mut out = Vec::new();
+    queue.take_output(&mut out);
+    let (d, _) = put(&mut queue, "dddd", 1);
+    reply(&mut queue, "+a").unwrap();
+    queue.lose(Lost::ByPeer, 8, &mut Wakers::new());
+    assert_eq!(one(&mut queue, a).unwrap(), "+a", "a reply that came is not lost");
+    for (ticket, never_sent) in [(b, false), (c, true), (d, true)] {
+        let failed = queue.poll(ticket, Waker::noop()).unwrap().unwrap_err();
+        assert_eq!(failed.never_sent(), never_sent, "{ticket:?}");
+    }
+    let rejected = queue.enqueue(entry(1, 1), |out| out.push(0), Waker::noop()).unwrap_err();
+    assert!(matches!(rejected, Rejected::Closed(_)));
+}
+
+#[test]
+fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
+    let mut queue = Queue::new(2 * (ENTRY_OVERHEAD + 1));
+    let (a, _) = put(&mut queue, "a", 1);
+    let (b, _) = put(&mut queue, "b", 1);
+    queue.abandon(a);
+    let full = queue.enqueue(entry(1, 1), |_| unreachable!(), Waker::noop());
+    assert!(matches!(full, Err(Rejected::Full)));
+    let (count, waker) = counted();
+    queue.block(&waker, at(50));
+    reply(&mut queue, "+a").unwrap();
+    let mut wakers = Wakers::new();
+    queue.deliver(Bytes::from_static(b"+b"), &mut wakers).unwrap();
+    drop(one(&mut queue, b));
+    put(&mut queue, "c", 1);
+    drop(wakers);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0, "waking is up to the driver");
+    assert!(queue.blocked.is_empty());
+}
+
+#[test]
+fn an_entry_larger_than_the_budget_goes_alone() {
+    let mut queue = Queue::new(10);
+    put(&mut queue, "more than the budget", 1);
+    let full = queue.enqueue(entry(1, 1), |_| unreachable!(), Waker::noop());
+    assert!(matches!(full, Err(Rejected::Full)));
+}
+
+#[test]
+fn one_caller_is_woken_itself_and_several_through_the_background() {
+    let mut queue = Queue::new(1 << 20);
+    queue.set_background();
+    let (background, background_waker) = counted();
+    assert!(!queue.rest_background(&background_waker), "it looks once more after it was set");
+    assert!(queue.rest_background(&background_waker));
+    let (first, first_waker) = counted();
+    let (second, second_waker) = counted();
+    let wake = |queue: &mut Queue| {
+        let mut wakers = Wakers::new();
+        queue.wake_driver(&mut wakers);
+        wakers.drain(..).for_each(Waker::wake);
+    };
+    let counts = || [&first, &second, &background].map(|c| c.0.load(Ordering::Relaxed));
+
+    let (a, flush, _) = queue.enqueue(entry(1, 1), |o| o.push(b'a'), &first_waker).unwrap();
+    assert_eq!(flush, Flush::Now);
+    queue.take_output(&mut Vec::new());
+    wake(&mut queue);
+    assert_eq!(counts(), [1, 0, 0]);
+    assert!(queue.poll(a, &first_waker).is_none());
+
+    let (_, flush, woken) = queue.enqueue(entry(1, 1), |o| o.push(b'b'), &second_waker).unwrap();
+    assert_eq!(flush, Flush::Covered);
+    woken.unwrap().wake();
+    assert_eq!(counts(), [1, 0, 1]);
+    assert!(!queue.rest_background(&background_waker), "there is something to write");
+    queue.take_output(&mut Vec::new());
+    assert!(queue.rest_background(&background_waker));
+    wake(&mut queue);
+    assert_eq!(counts(), [1, 0, 2]);
+    wake(&mut queue);
+    assert!(!queue.rest_background(&background_waker), "a call while it was awake is not lost");
+}
+
+#[test]
+fn without_a_background_everybody_is_woken() {
+    let mut queue = Queue::new(1 << 20);
+    let wakers: Vec<_> = (0..5).map(|_| counted()).collect();
+    for (_, waker) in &wakers {
+        queue.enqueue(entry(1, 1), |o| o.push(b'x'), waker).unwrap();
+    }
+    let mut woken = Wakers::new();
+    queue.wake_driver(&mut woken);
+    woken.drain(..).for_each(Waker::wake);
+    assert!(wakers.iter().all(|(count, _)| count.0.load(Ordering::Relaxed) == 1));
+}
+
+/// Random events against a model: every entry gets its own replies or the loss, and nothing is left over.
+#[test]
+fn random_events_never_misplace_a_reply() {
+    for seed in 0..2_000 {
+        let mut rng = Rng::new(seed);
+        let mut queue = Queue::new(4096);
+        let (mut owed, mut held) = (VecDeque::new(), Vec::new());
+        let mut next = 0u32;
+        for _ in 0..rng.below(200) {
+            match rng.below(6) {
+                0 | 1 => {
+                    let replies = 1 + rng.below(3) as u32;
+                    let deadline = at(rng.below(3000));
+                    let new = Entry { len: 1, replies, deadline };
+                    let write = |o: &mut Vec<u8>| o.push(b'x');
+                    if let Ok((ticket, ..)) = queue.enqueue(new, write, Waker::noop()) {
+                        owed.extend((0..replies).map(|part| (next, part)));
+                        held.push((ticket, next, replies));
+                        next += 1;
+                    }
+                }
+                2 | 3 => {
+                    if let Some((number, part)) = owed.pop_front() {
+                        let frame = Bytes::from(format!("{number}.{part}"));
+                        queue.deliver(frame, &mut Wakers::new()).unwrap();
+                    }
+                }
+                4 if !held.is_empty() => {
+                    let index = rng.below(held.len() as u64) as usize;
+                    let (ticket, number, replies) = held[index];
+                    match queue.poll(ticket, Waker::noop()) {
+                        None => {}
+                        Some(Ok(reply)) => {
+                            let expected: Vec<_> =
+                                (0..replies).map(|part| format!("{number}.{part}")).collect();
+                            assert_eq!(reply.into_all(), expected, "seed {seed}");
+                            held.swap_remove(index);
+                        }
+                        Some(Err(_)) => drop(held.swap_remove(index)),
+                    }
+                }
+                _ if !held.is_empty() => {
+                    let (ticket, ..) = held.swap_remove(rng.below(held.len() as u64) as usize);
+                    queue.abandon(ticket);
+                }
+                _ => queue.handle_timeout(at(rng.below(3000)), 0, &mut Wakers::new()),
+            }
+        }
+        queue.lose(Lost::ByPeer, u64::MAX, &mut Wakers::new());
+        for (ticket, ..) in held {
+            assert!(queue.poll(ticket, Waker::noop()).is_some(), "seed {seed}");
+        }
+        assert_eq!((queue.bytes, queue.waiting, queue.ready, queue.in_flight()), (0, 0, 0, 0));
+        let free = queue.slots.iter().all(|slot| matches!(slot.state, State::Free(_)));
+        assert!(free, "seed {seed}: a place is left behind");
+    }
+}

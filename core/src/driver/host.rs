@@ -1,0 +1,81 @@
+//! What every part of a client shares: its transport, its configuration, its chance.
+//!
+//! Called by everything in `driver` and `client`.
+
+use super::link::LinkSettings;
+use crate::config::Config;
+use crate::resp::ScanLimits;
+use crate::rng::Rng;
+use crate::sync::lock;
+use crate::time::Timestamp;
+use crate::transport::Transport;
+use futures::future::{Either, select};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Bytes, time and background.
+    transport: Arc<dyn Transport>,
+    /// Checked before a client is made.
+    config: Config,
+    /// For jitter; seeded by the transport once.
+    rng: Mutex<Rng>,
+}
+
+impl Host {
+    pub(crate) fn new(transport: Arc<dyn Transport>, config: Config) -> Self {
+        let rng = Mutex::new(Rng::new(transport.seed()));
+        Self { transport, config, rng }
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.transport.now()
+    }
+
+    pub(crate) async fn sleep_until(&self, deadline: Timestamp) {
+        if deadline > self.now() {
+            self.transport.sleep_until(deadline).await;
+        }
+    }
+
+    /// The future's output, or `None` if the deadline comes first. The future goes first, so that a result that is there is never lost.
+    pub(crate) async fn by<F: Future>(&self, deadline: Timestamp, future: F) -> Option<F::Output> {
+        if deadline == Timestamp::FAR_FUTURE {
+            return Some(future.await);
+        }
+        let sleep = self.transport.sleep_until(deadline);
+        match select(pin!(future), sleep).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(((), _)) => None,
+        }
+    }
+
+    /// A pause before attempt number `failures + 1`: full jitter under a cap that doubles.
+    pub(crate) fn backoff(&self, failures: u32) -> Duration {
+        let doubled = self.config.backoff_base.saturating_mul(1 << failures.min(20));
+        lock(&self.rng).jitter(doubled.min(self.config.backoff_cap))
+    }
+
+    /// What links that carry ordinary commands need.
+    pub(crate) fn link_settings(&self) -> LinkSettings {
+        LinkSettings {
+            bytes_max: self.config.node_bytes_max,
+            scan: ScanLimits {
+                reply_bytes_max: self.config.reply_bytes_max,
+                reply_depth_max: self.config.reply_depth_max as usize,
+            },
+            progress_timeout: Some(self.config.progress_timeout),
+        }
+    }
+}

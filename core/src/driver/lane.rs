@@ -1,0 +1,300 @@
+//! One lane of a node: at most one live link, made when it is needed and made again when it was lost.
+//!
+//! ```text
+//! no link ──somebody needs one──► dialling (shared by all who wait) ──► live ──lost──► no link
+//!    ▲                                 │
+//!    └──────── pause, full jitter ◄────┘ failed
+//! ```
+//!
+//! Invariants: one dial at a time; after a failure the next begins only when its pause is over, however many callers wait; a dial
+//! belongs to nobody: whoever waits drives it, and when all have gone it ends. A link is published only after its handshake is whole.
+//! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
+//! Called by `driver/node.rs`.
+
+use super::exchange::Exchange;
+use super::host::Host;
+use super::link::{Link, LinkSettings};
+use crate::connection::handshake::{Handshake, Next};
+use crate::connection::outcome::{Failure, Reply};
+use crate::connection::queue::Entry;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::sync::lock;
+use crate::time::Timestamp;
+use crate::{BoxFuture, Endpoint};
+use arc_swap::ArcSwapOption;
+use futures::FutureExt;
+use futures::future::Shared;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+
+/// A dial in progress, driven by whoever waits for it.
+type Dialling = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
+
+/// See the head of this file.
+pub(crate) struct Lane {
+    /// Where it leads.
+    endpoint: Endpoint,
+    /// The live link, which may be lost already.
+    link: ArcSwapOption<Link>,
+    /// How the next link comes.
+    dial: Mutex<Dial>,
+}
+
+/// What stands between now and the next link.
+struct Dial {
+    /// The attempt that is under way.
+    running: Option<Dialling>,
+    /// Failures since the last live link.
+    failures: u32,
+    /// No attempt before this.
+    not_before: Timestamp,
+    /// What the last failure was.
+    last: Option<Error>,
+    /// No link is wanted any more.
+    closed: bool,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// What a caller who needs a link has to do.
+enum Step {
+    /// Take it.
+    Have(Arc<Link>),
+    /// Wait for the attempt.
+    Dial(Dialling),
+    /// Wait until an attempt may begin; the last one failed so.
+    Pause(Timestamp, Option<Error>),
+    /// There will be none.
+    Fail(Error),
+}
+
+impl Lane {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        let dial = Dial {
+            running: None,
+            failures: 0,
+            not_before: Timestamp::ZERO,
+            last: None,
+            closed: false,
+        };
+        Self { endpoint, link: ArcSwapOption::empty(), dial: Mutex::new(dial) }
+    }
+
+    /// The link, if there is one; it may be lost already, which enqueueing tells.
+    pub(crate) fn ready(&self) -> Option<Arc<Link>> {
+        self.link.load_full()
+    }
+
+    /// A live link, dialled if need be, by `deadline` at the latest.
+    ///
+    /// # Errors
+    /// What the last dial failed with, if it makes no sense to dial again at once or the deadline passed.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        host: &Arc<Host>,
+        deadline: Timestamp,
+    ) -> Result<Arc<Link>, Error> {
+        loop {
+            match self.step(host) {
+                Step::Have(link) => return Ok(link),
+                Step::Fail(error) => return Err(error),
+                Step::Dial(dialling) => match host.by(deadline, dialling).await {
+                    Some(result) => return result,
+                    None => return Err(self.too_late(lock(&self.dial).last.clone())),
+                },
+                Step::Pause(until, last) => {
+                    if until >= deadline {
+                        host.sleep_until(deadline).await;
+                        return Err(self.too_late(last));
+                    }
+                    host.sleep_until(until).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the lane: its link is closed and none will follow.
+    pub(crate) fn close(&self) {
+        let running = {
+            let mut dial = lock(&self.dial);
+            dial.closed = true;
+            dial.running.take()
+        };
+        drop(running);
+        if let Some(link) = self.link.swap(None) {
+            link.close();
+        }
+    }
+
+    fn step(self: &Arc<Self>, host: &Arc<Host>) -> Step {
+        let mut dial = lock(&self.dial);
+        if dial.closed {
+            let error = Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed");
+            return Step::Fail(error.with_endpoint(&self.endpoint));
+        }
+        if let Some(link) = self.link.load_full()
+            && !link.is_lost()
+        {
+            return Step::Have(link);
+        }
+        if let Some(running) = &dial.running {
+            return Step::Dial(running.clone());
+        }
+        if host.now() < dial.not_before {
+            return Step::Pause(dial.not_before, dial.last.clone());
+        }
+        let (lane, host) = (Arc::downgrade(self), Arc::clone(host));
+        let endpoint = self.endpoint.clone();
+        let attempt: BoxFuture<'static, _> = Box::pin(async move {
+            let result = open(&endpoint, &host, host.link_settings()).await;
+            match lane.upgrade() {
+                Some(lane) => lane.handle_dialled(result, &host),
+                None => result,
+            }
+        });
+        let attempt = attempt.shared();
+        dial.running = Some(attempt.clone());
+        Step::Dial(attempt)
+    }
+
+    fn handle_dialled(
+        &self,
+        result: Result<Arc<Link>, Error>,
+        host: &Host,
+    ) -> Result<Arc<Link>, Error> {
+        let mut dial = lock(&self.dial);
+        dial.running = None;
+        match &result {
+            Ok(link) if dial.closed => link.close(),
+            Ok(link) => {
+                dial.failures = 0;
+                dial.last = None;
+                self.link.store(Some(Arc::clone(link)));
+            }
+            Err(error) => {
+                dial.failures = dial.failures.saturating_add(1);
+                dial.not_before = host.now().after(host.backoff(dial.failures));
+                dial.last = Some(error.clone());
+            }
+        }
+        result
+    }
+
+    fn too_late(&self, cause: Option<Error>) -> Error {
+        let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time");
+        let error = error.with_endpoint(&self.endpoint);
+        match cause {
+            Some(cause) => error.with_cause(cause),
+            None => error,
+        }
+    }
+}
+
+/// Dials and shakes hands, within the connect time-out.
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    host: &Arc<Host>,
+    settings: LinkSettings,
+) -> Result<Arc<Link>, Error> {
+    let timeout = host.config().connect_timeout;
+    let deadline = host.now().after(timeout);
+    let refused = |message: String| {
+        Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
+    };
+    let stream = match host.by(deadline, host.transport().connect(endpoint)).await {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => {
+            return Err(refused(format!("cannot connect: {error}")).with_cause(error));
+        }
+        None => return Err(refused(format!("no connection within {timeout:?}"))),
+    };
+    let link = Link::start(endpoint.clone(), stream, Arc::clone(host.transport()), settings);
+    let shaken = shake_hands(&link, host, deadline).await;
+    if shaken.is_err() {
+        link.close();
+    }
+    shaken.map(|()| link)
+}
+
+async fn shake_hands(link: &Arc<Link>, host: &Host, deadline: Timestamp) -> Result<(), Error> {
+    let mut handshake = Handshake::new(host.config());
+    loop {
+        let commands = handshake.flight();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let entry = Entry {
+            len: commands.iter().map(|c| c.encoded_len()).sum(),
+            replies: u32::try_from(commands.len()).expect("a handshake has a few commands"),
+            deadline,
+        };
+        let mut exchange = None;
+        let outcome = poll_fn(|cx| {
+            let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
+            if exchange.is_none() {
+                exchange = Exchange::begin(Arc::clone(link), entry, write, cx).ok();
+            }
+            match &mut exchange {
+                Some(exchange) => exchange.poll(cx).map(Some),
+                None => std::task::Poll::Ready(None),
+            }
+        })
+        .await;
+        let (replies, failure) = match outcome {
+            Some(Ok(reply)) => (Reply::into_all(reply), None),
+            Some(Err(failed)) => (failed.replies, Some(failed.failure)),
+            None => (Vec::new(), None),
+        };
+        match handshake.handle_replies(&replies) {
+            Err(refusal) => return Err(refused(link.endpoint(), &refusal)),
+            Ok(Next::Again) if failure.is_none() => {}
+            Ok(_) => match failure {
+                None if replies.is_empty() => return Err(unanswered(link.endpoint(), None)),
+                None => return Ok(()),
+                failure => return Err(unanswered(link.endpoint(), failure.as_ref())),
+            },
+        }
+    }
+}
+
+/// The server said no. Credentials and the like will not get better by dialling again at once; a server that is full or loading will.
+fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal) -> Error {
+    let text = refusal.error.as_ref().map_or_else(String::new, ToString::to_string);
+    let passing = refusal.error.as_ref().is_some_and(|error| {
+        matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
+            || error.message().contains("max number of clients")
+    });
+    let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
+    let message = format!("{} was refused: {text}", refusal.step);
+    let error = Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
+    match &refusal.error {
+        Some(server) => error.with_server_error(server.clone()),
+        None => error,
+    }
+}
+
+/// The server said nothing, or nothing that makes sense.
+fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
+    use crate::connection::outcome::Lost;
+    match failure {
+        Some(Failure::Lost(lost)) => {
+            let kind = match **lost {
+                Lost::Protocol(_) => ErrorKind::Protocol,
+                Lost::ByUs => ErrorKind::Closed,
+                _ => ErrorKind::Connect,
+            };
+            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))
+                .with_endpoint(endpoint)
+                .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>)
+        }
+        Some(Failure::TimedOut) | None => {
+            Error::new(ErrorKind::Connect, Delivery::NotSent, "no answer to the handshake in time")
+                .with_endpoint(endpoint)
+        }
+    }
+}

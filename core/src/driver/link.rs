@@ -1,0 +1,439 @@
+//! One live connection: a [`Queue`], a stream, and the rule of who moves bytes between them.
+//!
+//! Whoever waits drives. A caller that is alone writes and reads on its own: no hand-over, no second task. As soon as several
+//! wait, no single one may be relied on (it may never be polled again), so the background task drives where the host has one,
+//! and everybody is woken where it has none. In both cases what many callers enqueue goes out in one write.
+//!
+//! The stream and the timer are always polled with the link's own waker (`Signal`), which decides at wake time whom to wake
+//! (`Queue::wake_driver`). So it never matters who polled last.
+//!
+//! Invariants:
+//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look again (`drive`);
+//! - `queue` is locked for moments only: no stream, timer or foreign waker is called under it;
+//! - one write per flush, one timer per connection, whatever the number of callers.
+//!
+//! Called by `driver/lane.rs`, which makes links and replaces lost ones, and by the futures that wait on one.
+
+use crate::connection::outcome::{Lost, Outcome};
+use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers};
+use crate::connection::reader::Reader;
+use crate::resp::{FrameKind, ScanLimits, frame_kind};
+use crate::sync::lock;
+use crate::time::Timestamp;
+use crate::transport::{ByteStream, Transport};
+use crate::{BoxFuture, Endpoint};
+use bytes::Bytes;
+use futures::io::{AsyncRead, AsyncWrite};
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Reads in a row before others get a turn.
+const READS_PER_TURN: usize = 32;
+
+/// What a link needs to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkSettings {
+    /// Budget from enqueue to reply.
+    pub(crate) bytes_max: usize,
+    /// Limits of a reply.
+    pub(crate) scan: ScanLimits,
+    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly be silent.
+    pub(crate) progress_timeout: Option<Duration>,
+}
+
+/// See the head of this file.
+pub(crate) struct Link {
+    /// Where it leads.
+    endpoint: Endpoint,
+    /// What callers wait on.
+    queue: Mutex<Queue>,
+    /// What a driver needs; held by one at a time.
+    io: Mutex<Io>,
+    /// Somebody wanted to drive while another did.
+    kicked: AtomicBool,
+    /// Entries in flight, as of the last drive: to choose among lanes.
+    load: AtomicUsize,
+    /// Clock and timers.
+    transport: Arc<dyn Transport>,
+    /// Given to the stream and the timer.
+    signal: Waker,
+}
+
+/// What only the driver touches.
+struct Io {
+    /// Gone once the link is lost.
+    stream: Option<Box<dyn ByteStream>>,
+    /// Taken from the queue, being written.
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    sent: usize,
+    /// Bytes that the stream accepted, ever.
+    written: u64,
+    /// The last write found the stream full.
+    write_blocked: bool,
+    /// Written bytes may still sit in a layer of the stream.
+    flush_due: bool,
+    /// Cuts what is read into frames.
+    reader: Reader,
+    /// The server owes a reply.
+    owing: bool,
+    /// When it began to, or last sent something.
+    progress: Timestamp,
+    /// See `LinkSettings`.
+    progress_timeout: Option<Duration>,
+    /// The timer, armed for no later than the earliest deadline; may be armed for an earlier moment that no longer matters.
+    sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
+    /// Reused between reads.
+    frames: Vec<Bytes>,
+    /// Reused between deliveries.
+    wakers: Wakers,
+}
+
+/// The waker of a link's stream and timer. Weak, so that a forgotten registration keeps nothing alive.
+struct Signal(Weak<Link>);
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let Some(link) = self.0.upgrade() else { return };
+        let mut wakers = Wakers::new();
+        lock(&link.queue).wake_driver(&mut wakers);
+        wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Makes a link of a connected stream, with a background task where the host has one.
+    pub(crate) fn start(
+        endpoint: Endpoint,
+        stream: Box<dyn ByteStream>,
+        transport: Arc<dyn Transport>,
+        settings: LinkSettings,
+    ) -> Arc<Self> {
+        let link = Arc::new_cyclic(|weak| Self {
+            endpoint,
+            queue: Mutex::new(Queue::new(settings.bytes_max)),
+            io: Mutex::new(Io {
+                stream: Some(stream),
+                out: Vec::new(),
+                sent: 0,
+                written: 0,
+                write_blocked: false,
+                flush_due: false,
+                reader: Reader::new(settings.scan),
+                owing: false,
+                progress: Timestamp::ZERO,
+                progress_timeout: settings.progress_timeout,
+                sleep: None,
+                frames: Vec::new(),
+                wakers: Wakers::new(),
+            }),
+            kicked: AtomicBool::new(false),
+            load: AtomicUsize::new(0),
+            transport,
+            signal: Waker::from(Arc::new(Signal(weak.clone()))),
+        });
+        let background = Background { link: Arc::clone(&link), yielded: false };
+        if link.transport.spawn(Box::pin(background)) {
+            lock(&link.queue).set_background();
+        }
+        link
+    }
+
+    /// Where this link leads.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Entries in flight, as of the last time that bytes moved.
+    pub(crate) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Whether the link is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.queue).lost().is_some()
+    }
+
+    /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly `entry.len` bytes.
+    pub(crate) fn enqueue(
+        &self,
+        entry: Entry,
+        write: impl FnOnce(&mut Vec<u8>),
+        cx: &Context<'_>,
+    ) -> Result<Ticket, Rejected> {
+        let (ticket, flush, wake) = lock(&self.queue).enqueue(entry, write, cx.waker())?;
+        match flush {
+            Flush::Now => self.drive(),
+            Flush::Later => cx.waker().wake_by_ref(),
+            Flush::Covered => {}
+        }
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        Ok(ticket)
+    }
+
+    /// Waits for room in the budget, for a caller whose entry was rejected as one too many.
+    pub(crate) fn block(&self, deadline: Timestamp, cx: &Context<'_>) {
+        let drives = {
+            let mut queue = lock(&self.queue);
+            queue.block(cx.waker(), deadline);
+            queue.drives_itself()
+        };
+        if drives {
+            self.drive();
+        } else {
+            self.signal.wake_by_ref();
+        }
+    }
+
+    /// The outcome of an entry, once it has one.
+    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Outcome> {
+        {
+            let mut queue = lock(&self.queue);
+            if let Some(outcome) = queue.poll(ticket, cx.waker()) {
+                return Poll::Ready(outcome);
+            }
+            if !queue.drives_itself() {
+                return Poll::Pending;
+            }
+        }
+        self.drive();
+        match lock(&self.queue).poll(ticket, cx.waker()) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The caller of an entry has gone.
+    pub(crate) fn abandon(&self, ticket: Ticket) {
+        let wake = lock(&self.queue).abandon(ticket);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+    }
+
+    /// Ends the link: what is owed fails, the stream is dropped.
+    pub(crate) fn close(&self) {
+        let mut wakers = Wakers::new();
+        lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
+        wakers.drain(..).for_each(Waker::wake);
+        self.drive();
+    }
+
+    /// Moves all bytes that can be moved. Returns when the stream has registered the link's waker, or when another driver is at
+    /// it, who then looks again.
+    fn drive(&self) {
+        self.kicked.store(true, Ordering::SeqCst);
+        while self.kicked.load(Ordering::SeqCst) {
+            let Ok(mut io) = self.io.try_lock() else { return };
+            self.kicked.store(false, Ordering::SeqCst);
+            self.turn(&mut io);
+        }
+    }
+
+    fn turn(&self, io: &mut Io) {
+        for _ in 0..READS_PER_TURN {
+            let moved = self.write(io).and_then(|()| self.read(io));
+            match moved {
+                Ok(true) => {}
+                Ok(false) => match self.check_time(io) {
+                    Ok(true) => {}
+                    Ok(false) => return self.release_if_lost(io),
+                    Err(lost) => return self.lose(io, lost),
+                },
+                Err(lost) => return self.lose(io, lost),
+            }
+        }
+        self.release_if_lost(io);
+        self.signal.wake_by_ref();
+    }
+
+    /// Writes what is queued until there is nothing left or the stream is full.
+    fn write(&self, io: &mut Io) -> Result<(), Lost> {
+        let mut cx = Context::from_waker(&self.signal);
+        let Some(stream) = &mut io.stream else { return Ok(()) };
+        loop {
+            if io.sent == io.out.len() {
+                io.out.clear();
+                io.sent = 0;
+                lock(&self.queue).take_output(&mut io.out);
+                if io.out.is_empty() {
+                    break;
+                }
+                if !io.owing {
+                    io.owing = true;
+                    io.progress = self.transport.now();
+                }
+            }
+            match Pin::new(&mut *stream).poll_write(&mut cx, &io.out[io.sent..]) {
+                Poll::Ready(Ok(0)) => return Err(Lost::Io(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    io.sent += count;
+                    io.written += count as u64;
+                    io.flush_due = true;
+                    // Room after none means that the other side takes what it is sent.
+                    if std::mem::take(&mut io.write_blocked) {
+                        io.progress = self.transport.now();
+                    }
+                }
+                Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+                Poll::Pending => {
+                    io.write_blocked = true;
+                    break;
+                }
+            }
+        }
+        if io.flush_due {
+            match Pin::new(stream).poll_flush(&mut cx) {
+                Poll::Ready(Ok(())) => io.flush_due = false,
+                Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+                Poll::Pending => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once and delivers. False when there was nothing to read.
+    fn read(&self, io: &mut Io) -> Result<bool, Lost> {
+        let mut cx = Context::from_waker(&self.signal);
+        let Some(stream) = &mut io.stream else { return Ok(false) };
+        match Pin::new(stream).poll_read(&mut cx, io.reader.space()) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
+            Poll::Ready(Ok(count)) => io.reader.handle_read(count),
+            Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+        }
+        let scanned = io.reader.frames(&mut io.frames);
+        io.progress = self.transport.now();
+        let delivered = self.deliver(io);
+        scanned.map_err(|error| Lost::Protocol(error.to_string()))?;
+        delivered?;
+        Ok(true)
+    }
+
+    fn deliver(&self, io: &mut Io) -> Result<(), Lost> {
+        let mut unasked = None;
+        {
+            let mut queue = lock(&self.queue);
+            for frame in io.frames.drain(..) {
+                if frame_kind(&frame) == FrameKind::Push {
+                    continue;
+                }
+                if queue.lost().is_some() {
+                    break;
+                }
+                if let Err(frame) = queue.deliver(frame, &mut io.wakers) {
+                    unasked = Some(frame);
+                    break;
+                }
+            }
+            io.owing = queue.owes();
+            self.load.store(queue.in_flight(), Ordering::Relaxed);
+        }
+        io.wakers.drain(..).for_each(Waker::wake);
+        match unasked {
+            None => Ok(()),
+            Some(frame) => Err(Lost::Protocol(format!(
+                "a reply that nobody asked for: {:?}",
+                String::from_utf8_lossy(&frame[..frame.len().min(60)])
+            ))),
+        }
+    }
+
+    /// Fails what is too late, and arms the timer. True when the timer fired.
+    fn check_time(&self, io: &mut Io) -> Result<bool, Lost> {
+        let earliest = lock(&self.queue).earliest();
+        let stalled = match io.progress_timeout {
+            Some(timeout) if io.owing => io.progress.after(timeout),
+            _ => Timestamp::FAR_FUTURE,
+        };
+        let next = earliest.min(stalled);
+        if next == Timestamp::FAR_FUTURE || io.stream.is_none() {
+            return Ok(false);
+        }
+        // Time passes without a look at the clock as long as the timer that is armed comes first: it will tell.
+        let armed = match &mut io.sleep {
+            Some((at, sleep)) if *at <= next => (*at, sleep),
+            sleep => {
+                let (at, sleep) = sleep.insert((next, self.transport.sleep_until(next)));
+                (*at, sleep)
+            }
+        };
+        let mut cx = Context::from_waker(&self.signal);
+        if armed.1.as_mut().poll(&mut cx).is_pending() {
+            return Ok(false);
+        }
+        io.sleep = None;
+        let now = self.transport.now();
+        if now >= stalled {
+            return Err(Lost::NoProgress(io.progress_timeout.unwrap_or_default()));
+        }
+        lock(&self.queue).handle_timeout(now, io.written, &mut io.wakers);
+        io.wakers.drain(..).for_each(Waker::wake);
+        Ok(true)
+    }
+
+    fn lose(&self, io: &mut Io, cause: Lost) {
+        lock(&self.queue).lose(cause, io.written, &mut io.wakers);
+        self.release_if_lost(io);
+        io.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Lets go of the stream and the timer once the link is lost.
+    fn release_if_lost(&self, io: &mut Io) {
+        if lock(&self.queue).lost().is_some() {
+            io.stream = None;
+            io.sleep = None;
+            io.out = Vec::new();
+            io.sent = 0;
+        }
+    }
+}
+
+/// The task that looks after a link when nobody, or more than one caller, waits on it.
+struct Background {
+    /// What it looks after.
+    link: Arc<Link>,
+    /// It has let others go first, this time.
+    yielded: bool,
+}
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Woken by the first of several commands, it steps back once, so that whoever is ready adds theirs to the same write.
+        if !self.yielded && lock(&self.link.queue).may_gather() {
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.yielded = false;
+        loop {
+            self.link.drive();
+            let mut queue = lock(&self.link.queue);
+            if queue.lost().is_some() {
+                return Poll::Ready(());
+            }
+            if queue.rest_background(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+}

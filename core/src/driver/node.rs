@@ -1,0 +1,147 @@
+//! One server: its lanes for ordinary commands, and the connections that blocking commands have to themselves.
+//!
+//! Invariants: a blocking command never shares a connection; a connection that still owes a reply is never reused.
+//! Limits: `lanes_per_node` shared connections, `exclusive_connections_max` others (idle ones are kept, up to that number).
+//! Called by `client/call.rs` (the fast path takes a ready link) and `driver/dispatch.rs` (everything that may wait).
+
+use super::host::Host;
+use super::lane::{Lane, open};
+use super::link::{Link, LinkSettings};
+use crate::Endpoint;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::sync::lock;
+use crate::time::Timestamp;
+use std::sync::{Arc, Mutex};
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Where it listens; a name stays a name.
+    endpoint: Endpoint,
+    /// Shared by all ordinary commands.
+    lanes: Vec<Arc<Lane>>,
+    /// For blocking commands.
+    own: Mutex<OwnLinks>,
+}
+
+/// Connections that carry one blocking command at a time.
+#[derive(Debug, Default)]
+struct OwnLinks {
+    /// Live and free.
+    idle: Vec<Arc<Link>>,
+    /// Handed out.
+    busy: usize,
+    /// None is handed out any more.
+    closed: bool,
+}
+
+impl Node {
+    pub(crate) fn new(endpoint: Endpoint, host: &Host) -> Self {
+        let count = host.config().lanes_per_node.max(1);
+        let lanes = (0..count).map(|_| Arc::new(Lane::new(endpoint.clone()))).collect();
+        Self { endpoint, lanes, own: Mutex::default() }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A link to send on without waiting, if there is one: of the lane with the least in flight.
+    pub(crate) fn ready(&self) -> Option<Arc<Link>> {
+        match self.lanes.as_slice() {
+            [lane] => lane.ready(),
+            lanes => lanes.iter().filter_map(|lane| lane.ready()).min_by_key(|link| link.load()),
+        }
+    }
+
+    /// A live link, dialled if need be. Lanes that have none are dialled first, so that all come to life under load.
+    pub(crate) async fn connect(
+        &self,
+        host: &Arc<Host>,
+        deadline: Timestamp,
+    ) -> Result<Arc<Link>, Error> {
+        let idle = |lane: &&Arc<Lane>| lane.ready().is_none_or(|link| link.is_lost());
+        let lane = self.lanes.iter().find(idle).or(self.lanes.first());
+        lane.expect("a node has at least one lane").connect(host, deadline).await
+    }
+
+    /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped instead, it is closed, for the server may be
+    /// blocked on it for ever.
+    pub(crate) async fn own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
+        let max = host.config().exclusive_connections_max as usize;
+        let idle = {
+            let mut own = lock(&self.own);
+            if own.closed {
+                return Err(Error::new(
+                    ErrorKind::Closed,
+                    Delivery::NotSent,
+                    "the client is closed",
+                ));
+            }
+            if own.busy >= max {
+                let limit =
+                    ErrorDetail::Limit { name: "exclusive_connections_max", max: max as u64 };
+                let message = format!("{max} blocking commands wait at this node already");
+                let error = Error::new(ErrorKind::Limit, Delivery::NotSent, message);
+                return Err(error.with_endpoint(&self.endpoint).with_detail(limit));
+            }
+            own.busy += 1;
+            own.idle.pop()
+        };
+        // From here on the place counts as taken; `OwnLink` gives it free, also when the dial fails or is dropped.
+        let mut place =
+            OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_lost()) };
+        if place.link.is_none() {
+            let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
+            place.link = Some(open(&self.endpoint, host, settings).await?);
+        }
+        Ok(place)
+    }
+
+    /// Closes every connection; none will follow.
+    pub(crate) fn close(&self) {
+        self.lanes.iter().for_each(|lane| lane.close());
+        let idle = {
+            let mut own = lock(&self.own);
+            own.closed = true;
+            std::mem::take(&mut own.idle)
+        };
+        idle.iter().for_each(|link| link.close());
+    }
+}
+
+/// A connection that somebody has to himself.
+#[derive(Debug)]
+pub(crate) struct OwnLink {
+    /// Whose it is.
+    node: Arc<Node>,
+    /// Gone once it was given back.
+    link: Option<Arc<Link>>,
+}
+
+impl OwnLink {
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        self.link.as_ref().expect("a link is there from its dial until it is given back")
+    }
+
+    /// Nothing is owed on it: the next may have it.
+    pub(crate) fn give_back(mut self) {
+        let Some(link) = self.link.take() else { return };
+        let mut own = lock(&self.node.own);
+        if own.closed {
+            drop(own);
+            link.close();
+        } else {
+            own.idle.push(link);
+        }
+    }
+}
+
+impl Drop for OwnLink {
+    fn drop(&mut self) {
+        lock(&self.node.own).busy -= 1;
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Where a command goes, and whether it goes again. Pure.
+//! Levels: `retry`.
+
+pub(crate) mod retry;
