@@ -1,0 +1,103 @@
+//! The transport on smol: its reactor for sockets and timers, its blocking pool for names, its
+//! global executor for background work.
+//!
+//! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
+//! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
+//! hand-over.
+
+use crate::options::TcpOptions;
+use crate::stream::Stream;
+use crate::{clock, dial, resolve};
+use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use smol::{Async, Timer};
+use socket2::SockRef;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+
+/// TCP and unix sockets on smol's reactor; works in any executor.
+#[derive(Clone, Debug, Default)]
+pub struct Tcp {
+    /// What each TCP socket is told.
+    options: TcpOptions,
+}
+
+impl Tcp {
+    /// A transport with the default [`TcpOptions`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A transport with options of one's own.
+    #[must_use]
+    pub fn with_options(options: TcpOptions) -> Self {
+        Self { options }
+    }
+
+    /// One address: connected, and told the options.
+    async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
+        let socket = Async::<TcpStream>::connect(address).await?;
+        self.options.apply(SockRef::from(socket.get_ref()))?;
+        Ok(Box::new(Stream::new(socket)))
+    }
+
+    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
+        let addresses = match resolve::literal(host, port) {
+            Some(address) => vec![address],
+            None => resolve::judge(host, smol::net::resolve((host, port)).await)?,
+        };
+        let delay = || async {
+            Timer::after(self.options.attempt_delay).await;
+        };
+        dial::race(addresses, |address| self.dial(address), delay).await
+    }
+}
+
+impl Transport for Tcp {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move {
+            match endpoint {
+                Endpoint::Tcp { host, port } => self.connect_tcp(host, *port).await,
+                Endpoint::Unix { path } => connect_unix(path).await,
+            }
+        })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
+        smol::spawn(task).detach();
+        true
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match clock::instant(deadline) {
+                Some(instant) => drop(Timer::at(instant).await),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn seed(&self) -> u64 {
+        clock::seed()
+    }
+}
+
+#[cfg(unix)]
+async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+    match Async::<std::os::unix::net::UnixStream>::connect(path).await {
+        Ok(socket) => Ok(Box::new(Stream::new(socket))),
+        Err(cause) => Err(resolve::at_path(path, &cause)),
+    }
+}
+
+#[cfg(not(unix))]
+async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+    Err(resolve::no_unix_sockets(path))
+}

@@ -1,0 +1,182 @@
+//! The transport on tokio's reactor: a second type, not a switch.
+//!
+//! It carries the [`Handle`] of its runtime and enters it where tokio asks for a context, so that
+//! callers may await from any executor. Entering is for one poll at a time: the guard never crosses
+//! an await.
+//!
+//! Limits: the runtime must have I/O and time enabled and must be running, or nothing wakes. A
+//! multi-thread runtime always runs; a current-thread one only inside its `block_on`.
+
+use crate::options::TcpOptions;
+use crate::{clock, dial, resolve};
+use ::tokio::io::ReadBuf;
+use ::tokio::net::TcpStream;
+use ::tokio::runtime::{Handle, TryCurrentError};
+use futures::io::{AsyncRead, AsyncWrite};
+use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use socket2::SockRef;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+/// TCP and unix sockets on tokio's reactor; works in any executor while its runtime runs.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    /// The runtime that owns the sockets, timers and background tasks.
+    handle: Handle,
+    /// What each TCP socket is told.
+    options: TcpOptions,
+}
+
+impl Tokio {
+    /// A transport on the runtime of `handle`, with the default [`TcpOptions`].
+    ///
+    /// The runtime needs I/O and time: without them tokio panics at the first use.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        Self { handle, options: TcpOptions::default() }
+    }
+
+    /// A transport on the runtime that this code runs in.
+    ///
+    /// # Errors
+    /// Outside of a tokio runtime.
+    pub fn current() -> Result<Self, TryCurrentError> {
+        Handle::try_current().map(Self::new)
+    }
+
+    /// The same transport with options of one's own.
+    #[must_use]
+    pub fn with_options(mut self, options: TcpOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// One address: connected, and told the options.
+    async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
+        let socket = TcpStream::connect(address).await?;
+        self.options.apply(SockRef::from(&socket))?;
+        Ok(Box::new(Stream { socket }))
+    }
+
+    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
+        let addresses = match resolve::literal(host, port) {
+            Some(address) => vec![address],
+            None => resolve::judge(host, ::tokio::net::lookup_host((host, port)).await)?,
+        };
+        let delay = || tokio::time::sleep(self.options.attempt_delay);
+        dial::race(addresses, |address| self.dial(address), delay).await
+    }
+}
+
+impl Transport for Tokio {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move {
+            let mut connected = pin!(async {
+                match endpoint {
+                    Endpoint::Tcp { host, port } => self.connect_tcp(host, *port).await,
+                    Endpoint::Unix { path } => connect_unix(path).await,
+                }
+            });
+            poll_fn(|cx| {
+                let _context = self.handle.enter();
+                connected.as_mut().poll(cx)
+            })
+            .await
+        })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
+        drop(self.handle.spawn(task));
+        true
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        match clock::instant(deadline) {
+            Some(instant) => {
+                // A sleep asks for the context where it is made, and never again.
+                let _context = self.handle.enter();
+                Box::pin(tokio::time::sleep_until(instant.into()))
+            }
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn seed(&self) -> u64 {
+        clock::seed()
+    }
+}
+
+#[cfg(unix)]
+async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(socket) => Ok(Box::new(Stream { socket })),
+        Err(cause) => Err(resolve::at_path(path, &cause)),
+    }
+}
+
+#[cfg(not(unix))]
+async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+    Err(resolve::no_unix_sockets(path))
+}
+
+/// A tokio socket with the I/O traits of `futures`.
+///
+/// Tokio's own registration already takes a short read for a drained socket.
+#[derive(Debug)]
+struct Stream<T> {
+    /// The socket, registered with its runtime for as long as it lives.
+    socket: T,
+}
+
+impl<T: tokio::io::AsyncRead + Unpin> AsyncRead for Stream<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl<T: tokio::io::AsyncWrite + Unpin> AsyncWrite for Stream<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    /// Closes the sending half; the other side's last bytes can still be read.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.socket).poll_shutdown(cx)) {
+            // The other side was faster: closed is what was asked for.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            closed => Poll::Ready(closed),
+        }
+    }
+}
