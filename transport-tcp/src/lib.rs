@@ -6,6 +6,13 @@
 //! carries the handle of its runtime with it. Both share what does not depend on the reactor:
 //! options (`options`), the order of addresses (`dial`) and the errors that name them (`resolve`).
 //!
+//! ```no_run
+//! # async fn example() -> Result<(), slotcar_tcp::slotcar::Error> {
+//! let client = slotcar_tcp::connect("redis://127.0.0.1:6379").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Names are resolved at every dial, every address of a name is tried, and the last cause is kept
 //! with the address that it came from.
 //!
@@ -25,3 +32,27 @@ pub use crate::smol::Tcp;
 pub use crate::tokio::Tokio;
 pub use options::{Keepalive, TcpOptions};
 pub use slotcar;
+
+use slotcar::{Client, Config, Error};
+
+/// Connects to what `url` names, over [`Tcp`] with its default options, from any executor.
+///
+/// For other options, or for tokio's reactor, give a transport to [`Client::connect`].
+///
+/// # Errors
+/// `Config` for a URL that does not parse, and everything that [`Client::connect`] may say.
+///
+/// Dropping the future closes what was opened.
+pub async fn connect(url: &str) -> Result<Client, Error> {
+    connect_with(Config::from_url(url)?).await
+}
+
+/// Connects as `config` says, over [`Tcp`] with its default options, from any executor.
+///
+/// # Errors
+/// As [`Client::connect`].
+///
+/// Dropping the future closes what was opened.
+pub async fn connect_with(config: Config) -> Result<Client, Error> {
+    Client::connect(Tcp::new(), config).await
+}

@@ -1,6 +1,6 @@
 //! A socket on smol's reactor that asks the OS no more than it must.
 //!
-//! async-io arms its interest anew for each wait, which costs several system calls, so a sequence of
+//! async-io arms its interest anew for each wait, which costs several system calls: a sequence of
 //! small commands is ruled by their number. Three habits of this stream save some:
 //! - after a *short* read the socket is taken to be drained: the next read waits for readiness at
 //!   once instead of asking once more to see `EAGAIN`;
