@@ -1,12 +1,12 @@
-//! The settings that are a choice between named things, and the secret that is never printed.
+//! The settings that are a choice between named things.
 //!
 //! Invariants: each choice has one text form, used in URLs and in serde alike; a name does exactly
 //! what it says, and where a read policy falls back, its doc says to what.
 //! Called by `config`, `routing` (read policies), `connection` (protocol) and `driver` (the rest).
 
+use super::secret::Secret;
 use super::text::Setting;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::sync::Arc;
 
 /// How the nodes are found.
@@ -197,40 +197,3 @@ choice!(
     "disconnect" => Disconnect,
     "pause_reading" => PauseReading
 );
-
-/// A password: `Debug` does not print it.
-///
-/// It is written in clear by serde and by `Config::to_url`, since both must give back what they
-/// took.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret {
-    /// In clear.
-    text: String,
-}
-
-impl Secret {
-    /// The password in clear.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.text
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self { text: text.to_owned() }
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self { text }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}

@@ -10,6 +10,7 @@
 mod choices;
 mod error;
 mod keys;
+mod secret;
 mod setters;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,9 @@ mod text;
 mod url;
 mod validate;
 
-pub use choices::{Among, Deployment, Protocol, ReadFrom, Secret, WhenFull, WhenLagging};
+pub use choices::{Among, Deployment, Protocol, ReadFrom, WhenFull, WhenLagging};
 pub use error::ConfigError;
+pub use secret::Secret;
 
 use crate::endpoint::Endpoint;
 use serde::{Deserialize, Serialize};

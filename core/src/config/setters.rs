@@ -8,15 +8,15 @@ use crate::endpoint::Endpoint;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Writes setters that take the field's own type, or what turns into it.
+/// Writes setters that take the field's own type.
 macro_rules! setters {
     ($($field:ident: $type:ty),+ $(,)?) => {
         impl Config {
             $(
                 /// Sets the field of the same name, whose doc tells default, unit and reason.
                 #[must_use]
-                pub fn $field(mut self, $field: impl Into<$type>) -> Self {
-                    self.$field = $field.into();
+                pub fn $field(mut self, $field: $type) -> Self {
+                    self.$field = $field;
                     self
                 }
             )+
@@ -30,12 +30,10 @@ setters! {
     protocol: Protocol,
     tls: bool,
     read_from: ReadFrom,
-    max_staleness: Option<Duration>,
     primary_fallback_percent_max: u32,
     command_timeout: Duration,
     connect_timeout: Duration,
     progress_timeout: Duration,
-    probe_interval: Option<Duration>,
     backoff_base: Duration,
     backoff_cap: Duration,
     attempts_max: u32,
@@ -43,7 +41,6 @@ setters! {
     retry_unknown: bool,
     dials_per_second: u32,
     refreshes_per_second: u32,
-    refresh_interval: Option<Duration>,
     sentinel_interval: Duration,
     lanes_per_node: u32,
     exclusive_connections_max: u32,
@@ -108,6 +105,27 @@ impl Config {
     #[must_use]
     pub fn client_name(mut self, client_name: impl Into<String>) -> Self {
         self.client_name = Some(client_name.into());
+        self
+    }
+
+    /// Sets the field of the same name; `None` switches it off.
+    #[must_use]
+    pub fn max_staleness(mut self, max_staleness: impl Into<Option<Duration>>) -> Self {
+        self.max_staleness = max_staleness.into();
+        self
+    }
+
+    /// Sets the field of the same name; `None` switches it off.
+    #[must_use]
+    pub fn probe_interval(mut self, probe_interval: impl Into<Option<Duration>>) -> Self {
+        self.probe_interval = probe_interval.into();
+        self
+    }
+
+    /// Sets the field of the same name; `None` switches it off.
+    #[must_use]
+    pub fn refresh_interval(mut self, refresh_interval: impl Into<Option<Duration>>) -> Self {
+        self.refresh_interval = refresh_interval.into();
         self
     }
 }

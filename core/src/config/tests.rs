@@ -1,1 +1,0 @@
-//! Tests of the configuration: its texts, its rules, its round trips.
