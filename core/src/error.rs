@@ -5,7 +5,7 @@
 //!
 //! Invariants: an `Error` is one pointer, so that a `Result` stays small (asserted in a test); a
 //! clone shares everything, so that one lost stream can fail many commands; `Display` prints this
-//! level only, in lower case, and never a password or a key's value.
+//! level only, in lower case, and never a password.
 //! Called by every level from `command` up.
 
 use crate::config::ConfigError;
@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,10 +126,10 @@ struct Inner {
     command: Option<Arc<str>>,
     /// The node that it was meant for.
     endpoint: Option<Arc<Endpoint>>,
+    /// What the server answered, if that was an error.
+    server_error: Option<ServerError>,
     /// What an error of this kind needs besides.
     detail: Option<ErrorDetail>,
-    /// The server's own words.
-    server: Option<ServerError>,
     /// The last cause.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -166,10 +166,11 @@ impl Error {
         self.inner.attempts
     }
 
-    /// What the server said, if it said anything.
+    /// What the server answered, if that was an error: of the command, or of the handshake before
+    /// it.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
-        self.inner.server.as_ref()
+        self.inner.server_error.as_ref()
     }
 
     /// What the error is about, as data.
@@ -195,11 +196,16 @@ impl Error {
                 message: message.into(),
                 command: None,
                 endpoint: None,
+                server_error: None,
                 detail: None,
-                server: None,
                 cause: None,
             }),
         }
+    }
+
+    /// An error that the server answered with.
+    pub(crate) fn server(delivery: Delivery, error: ServerError) -> Self {
+        Self::new(ErrorKind::Server, delivery, "server error").with_server_error(error)
     }
 
     /// Names the command.
@@ -226,15 +232,15 @@ impl Error {
         self
     }
 
-    /// Adds what the error is about, as data.
-    pub(crate) fn with_detail(mut self, detail: ErrorDetail) -> Self {
-        self.edit().detail = Some(detail);
+    /// Adds what the server answered; the text shows it.
+    pub(crate) fn with_server_error(mut self, error: ServerError) -> Self {
+        self.edit().server_error = Some(error);
         self
     }
 
-    /// Adds what the server said.
-    pub(crate) fn with_server_error(mut self, server: ServerError) -> Self {
-        self.edit().server = Some(server);
+    /// Adds what the error is about, as data.
+    pub(crate) fn with_detail(mut self, detail: ErrorDetail) -> Self {
+        self.edit().detail = Some(detail);
         self
     }
 
@@ -268,6 +274,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
         f.write_str(&inner.message)?;
+        if let Some(error) = &inner.server_error {
+            write_server_text(error, f)?;
+        }
         match (&inner.command, &inner.endpoint) {
             (Some(command), Some(endpoint)) => write!(f, ": {command} at {endpoint}")?,
             (Some(command), None) => write!(f, ": {command}")?,
@@ -302,6 +311,29 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.inner.cause.as_deref().map(|cause| cause as _)
     }
+}
+
+/// The longest part of a server's text that is shown, in characters; the whole is in
+/// [`Error::server_error`].
+const SERVER_TEXT_MAX: usize = 200;
+
+/// The server's words, on one line, short, and without the caller's: servers quote the arguments of
+/// a command that they do not know, and among those may be a password or a value.
+fn write_server_text(error: &ServerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(" \"")?;
+    let (message, quotes) = match error.message().find(", with args beginning with") {
+        Some(end) => (&error.message()[..end], true),
+        None => (error.message(), false),
+    };
+    let gap = if message.is_empty() { "" } else { " " };
+    let mut text = error.code().chars().chain(gap.chars()).chain(message.chars());
+    for character in text.by_ref().take(SERVER_TEXT_MAX) {
+        match character {
+            '\'' | '"' | '\\' => f.write_char(character)?,
+            _ => write!(f, "{}", character.escape_debug())?,
+        }
+    }
+    f.write_str(if quotes || text.next().is_some() { "...\"" } else { "\"" })
 }
 
 #[cfg(test)]
@@ -354,6 +386,34 @@ mod tests {
         let error = timeout().with_cause(io::Error::other("cable cut"));
         assert!(!error.to_string().contains("cable"));
         assert!(format!("{error:?}").contains("cable cut"));
+    }
+
+    /// What a server answers is shown on one line, bounded, and without the arguments that it
+    /// quotes.
+    #[test]
+    fn text_shows_what_the_server_said() {
+        let get = |text: &str| {
+            Error::server(Delivery::Answered, ServerError::from_text(text.as_bytes()))
+                .with_command("GET")
+        };
+        let long = format!("ERR {}", "x".repeat(1000));
+        let table = [
+            ("WRONGTYPE not a string", "server error \"WRONGTYPE not a string\": GET".to_owned()),
+            ("ERR", "server error \"ERR\": GET".to_owned()),
+            ("", "server error \"\": GET".to_owned()),
+            ("ERR a\r\n\u{1b}[1m", "server error \"ERR a\\r\\n\\u{1b}[1m\": GET".to_owned()),
+            (
+                "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'hunter2'",
+                "server error \"ERR unknown command 'HELLO'...\": GET".to_owned(),
+            ),
+            (&long, format!("server error \"ERR {}...\": GET", "x".repeat(196))),
+        ];
+        for (said, text) in table {
+            assert_eq!(get(said).to_string(), text);
+            assert_eq!(get(said).server_error().map(ServerError::to_string).as_deref(), Some(said));
+        }
+        assert_eq!(get("ERR").kind(), ErrorKind::Server);
+        assert_eq!(timeout().server_error(), None);
     }
 
     #[test]

@@ -114,9 +114,8 @@ pub struct Config {
     /// within about that time.
     #[serde(with = "text::setting")]
     pub backoff_cap: Duration,
-    /// Attempts for one command, the first included; redirects do not count. Default: 16, which
-    /// with the default backoff is more than `command_timeout` allows, so that the deadline
-    /// decides.
+    /// Attempts for one command, the first included; redirects do not count. Default: 16: with the
+    /// default backoff they last about twice `command_timeout`, so that the deadline decides.
     pub attempts_max: u32,
     /// Redirects for one command. Default: 8; a settled cluster needs one, a slot on the move two.
     pub redirects_max: u32,
@@ -137,12 +136,12 @@ pub struct Config {
     #[serde(with = "text::setting")]
     pub refresh_interval: Option<Duration>,
     /// How often a sentinel is asked for the primary without cause, while the client is in use.
-    /// Default: 10s, as often as sentinels themselves look for each other.
+    /// Default: 10s, as often as sentinels themselves ask the servers who they are.
     #[serde(with = "text::setting")]
     pub sentinel_interval: Duration,
 
-    /// Connections for each node that all callers share. Default: 1, which carries a million small
-    /// commands a second; more keep small calls from waiting behind huge replies.
+    /// Connections for each node that all callers share. Default: 1, which puts everybody's
+    /// commands into the fewest writes; more keep small calls from waiting behind huge replies.
     pub lanes_per_node: u32,
     /// Connections for each node that one caller holds alone: blocking commands, watched
     /// transactions, subscriptions with a connection of their own. Default: 64.
@@ -158,11 +157,11 @@ pub struct Config {
     /// Bytes of one reply. Default: 1GiB, twice the largest string that servers take by default.
     #[serde(with = "text::setting")]
     pub reply_bytes_max: usize,
-    /// How deep a reply may nest. Default: 128; commands need less than ten, scripts may build
-    /// more.
+    /// How deep a reply may nest, up to 128. Default: 128; commands need less than ten, scripts may
+    /// build more.
     pub reply_depth_max: u32,
-    /// Bytes of messages that wait in one subscription for its reader. Default: 8MiB, a quarter of
-    /// what servers allow for a slow subscriber before they cut it.
+    /// Bytes of messages that wait in one subscription for its reader. Default: 8MiB, where servers
+    /// begin to count a slow subscriber out.
     #[serde(with = "text::setting")]
     pub subscription_bytes_max: usize,
     /// Messages that wait in one subscription for its reader. Default: 100000, so that with usual

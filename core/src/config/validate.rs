@@ -2,8 +2,8 @@
 //!
 //! Each setter and each text form takes any value of its type; here is what no type can say: a
 //! limit of zero that would let nothing through, a replica list for a cluster, credentials by
-//! halves. Limits: lanes up to 256 a node, replies nested up to 1024 deep, since decoding them
-//! takes stack. Called by `url` and by `Client` before its first dial.
+//! halves. Limits: lanes up to 256 a node, replies nested up to 128 deep, which is what the decoder
+//! recurses at most. Called by `url` and by `Client` before its first dial.
 
 use super::error::ConfigError;
 use super::text::{Setting, check_endpoint};
@@ -161,7 +161,7 @@ impl Config {
             ("pipeline_commands_max", self.pipeline_commands_max, 1, any),
             ("primary_fallback_percent_max", self.primary_fallback_percent_max, 0, 100),
             ("refreshes_per_second", self.refreshes_per_second, 1, any),
-            ("reply_depth_max", self.reply_depth_max, 1, 1024),
+            ("reply_depth_max", self.reply_depth_max, 1, 128),
             ("subscription_messages_max", self.subscription_messages_max, 1, any),
         ];
         for (key, count, min, max) in counts {

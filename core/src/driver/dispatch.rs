@@ -210,10 +210,7 @@ pub(crate) fn explain(
 ) -> Error {
     let error = match seen {
         Seen::NoLink(error) => error,
-        Seen::Refused(server) => {
-            Error::new(ErrorKind::Server, delivery_of(&server), server.to_string())
-                .with_server_error(server)
-        }
+        Seen::Refused(server) => Error::server(delivery_of(&server), server),
         Seen::Failed(failed) => {
             let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };
             match failed.failure {

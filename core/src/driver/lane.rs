@@ -264,13 +264,12 @@ async fn shake_hands(link: &Arc<Link>, host: &Host, deadline: Timestamp) -> Resu
 
 /// The server said no. Credentials and the like will not get better by dialling again at once; a server that is full or loading will.
 fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal) -> Error {
-    let text = refusal.error.as_ref().map_or_else(String::new, ToString::to_string);
     let passing = refusal.error.as_ref().is_some_and(|error| {
         matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
             || error.message().contains("max number of clients")
     });
     let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
-    let message = format!("{} was refused: {text}", refusal.step);
+    let message = format!("{} was refused", refusal.step);
     let error = Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
     match &refusal.error {
         Some(server) => error.with_server_error(server.clone()),

@@ -104,7 +104,7 @@ fn config() -> impl Strategy<Value = Config> {
     let counts = (
         vec(1..=u32::MAX, 7),
         [1..=usize::MAX, 1..=usize::MAX, 1..=usize::MAX],
-        (1..=256u32, 1..=1024u32, 0..=100u32),
+        (1..=256u32, 1..=128u32, 0..=100u32),
         (any::<bool>(), any::<bool>(), any::<bool>(), 0..4usize),
     );
     (nodes(), names, times, counts).prop_map(|(mut c, names, times, counts)| {

@@ -64,7 +64,7 @@ fn contradictions() {
         (base().primary_fallback_percent_max(101), "primary_fallback_percent_max: `101` is not"),
         (base().refreshes_per_second(0), "refreshes_per_second: `0` is not"),
         (base().reply_depth_max(0), "reply_depth_max: `0` is not"),
-        (base().reply_depth_max(1025), "reply_depth_max: `1025` is not a number from 1 to 1024"),
+        (base().reply_depth_max(129), "reply_depth_max: `129` is not a number from 1 to 128"),
         (base().subscription_messages_max(0), "subscription_messages_max: `0` is not"),
         (base().node_bytes_max(0), "node_bytes_max: `0B` is not one byte at least"),
         (base().reply_bytes_max(0), "reply_bytes_max: `0B` is not"),

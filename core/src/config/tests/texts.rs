@@ -147,7 +147,7 @@ fn query_keys() {
         ("when_full=fail", base().when_full(WhenFull::Fail)),
         ("pipeline_commands_max=10", base().pipeline_commands_max(10)),
         ("reply_bytes_max=64KiB", base().reply_bytes_max(64 << 10)),
-        ("reply_depth_max=1024", base().reply_depth_max(1024)),
+        ("reply_depth_max=64", base().reply_depth_max(64)),
         ("subscription_bytes_max=2GiB", base().subscription_bytes_max(2 << 30)),
         ("subscription_messages_max=1", base().subscription_messages_max(1)),
         ("when_lagging=pause_reading", base().when_lagging(WhenLagging::PauseReading)),
