@@ -26,8 +26,25 @@ pub(super) enum Length {
 }
 
 /// Reads the length whose first digit is at `at`.
+///
+/// Nearly all lengths have one digit or two: those are told at a glance.
 #[inline(always)]
 pub(super) fn parse_length(buf: &[u8], at: usize) -> Length {
+    if let Some(line) = buf.get(at..).and_then(<[u8]>::first_chunk::<4>) {
+        match line {
+            [ones @ b'0'..=b'9', b'\r', b'\n', _] => {
+                return Length::Is(u64::from(ones - b'0'), at + 3);
+            }
+            [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+                return Length::Is(u64::from(tens - b'0') * 10 + u64::from(ones - b'0'), at + 4);
+            }
+            _ => {}
+        }
+    }
+    parse_any_length(buf, at)
+}
+
+fn parse_any_length(buf: &[u8], at: usize) -> Length {
     const DIGITS_MAX: usize = 19; // 10^19 - 1 fits into u64
     let mut length = 0_u64;
     let mut pos = at;
@@ -43,14 +60,15 @@ pub(super) fn parse_length(buf: &[u8], at: usize) -> Length {
         length = length * 10 + u64::from(digit);
         pos += 1;
     };
-    if stop == b'\r' && pos > at {
-        return match buf.get(pos + 1) {
+    match stop {
+        b'\r' if pos > at => match buf.get(pos + 1) {
             Some(b'\n') => Length::Is(length, pos + 2),
             Some(_) => Length::Malformed,
             None => Length::Incomplete,
-        };
+        },
+        b'-' if pos == at => negative_length(buf, at),
+        _ => Length::Malformed,
     }
-    if stop == b'-' && pos == at { negative_length(buf, at) } else { Length::Malformed }
 }
 
 /// What follows a minus sign at `at`: only `-1` has a meaning.

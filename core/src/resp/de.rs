@@ -15,13 +15,15 @@ use super::byte_elements::ByteElements;
 use super::cursor::{Aggregate, Cursor, Malformed, Scalar, Token};
 use super::decode_error::DecodeError;
 use super::scan::DEPTH_MAX;
-use super::server_error::ServerError;
-use super::value::{self, VALUE_NAME, Value};
+use super::value::{self, VALUE_NAME};
+use access::{Elements, Pairs};
 use bytes::Bytes;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
-use serde::de::{Deserializer, Expected, MapAccess, SeqAccess};
+use serde::de::{self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Visitor};
 use std::any::type_name;
 use std::str::FromStr;
+
+mod access;
+mod any;
 
 /// Decodes one whole frame.
 ///
@@ -196,67 +198,11 @@ impl<'de> Decoder<'de> {
         self.leave(left, "the end of the map")?;
         Ok(value)
     }
-
-    /// Any reply, without loss.
-    fn value(&mut self) -> Result<Value, DecodeError> {
-        Ok(match self.cursor.next()? {
-            Token::Null => Value::Null,
-            Token::Error(text) => Value::Error(ServerError::from_text(text)),
-            Token::Text(kind, text) => self.scalar_value(kind, text)?,
-            Token::Open(Aggregate::Map, count) => {
-                self.enter()?;
-                let pairs = (0..count).map(|_| Ok((self.value()?, self.value()?)));
-                let pairs = pairs.collect::<Result<_, DecodeError>>()?;
-                self.depth -= 1;
-                Value::Map(pairs)
-            }
-            Token::Open(kind, count) => {
-                self.enter()?;
-                let elements = (0..count).map(|_| self.value());
-                let elements = elements.collect::<Result<_, DecodeError>>()?;
-                self.depth -= 1;
-                match kind {
-                    Aggregate::Push => Value::Push(elements),
-                    Aggregate::Set => Value::Set(elements),
-                    Aggregate::Array | Aggregate::Map => Value::Array(elements),
-                }
-            }
-        })
-    }
-
-    fn scalar_value(&self, kind: Scalar, bytes: &'de [u8]) -> Result<Value, DecodeError> {
-        let blob = |bytes: &[u8]| Value::Blob(self.frame.slice_ref(bytes).into());
-        let parsed = std::str::from_utf8(bytes).ok();
-        Ok(match (kind, parsed) {
-            (Scalar::Simple, Some(text)) => Value::Text(text.to_owned()),
-            (Scalar::Bulk | Scalar::Simple, _) => blob(bytes),
-            (Scalar::Verbatim, _) => match bytes.split_first_chunk::<4>() {
-                Some(([a, b, c, b':'], text)) if [a, b, c].iter().all(|byte| byte.is_ascii()) => {
-                    let format = String::from_utf8_lossy(&[*a, *b, *c]).into_owned();
-                    Value::Verbatim { format, text: self.frame.slice_ref(text).into() }
-                }
-                _ => blob(bytes),
-            },
-            (Scalar::Bool, Some("t")) => Value::Bool(true),
-            (Scalar::Bool, Some("f")) => Value::Bool(false),
-            (Scalar::Int, Some(text)) => Value::Int(text.parse().map_err(|_| Malformed)?),
-            (Scalar::Double, Some(text)) => Value::Double(text.parse().map_err(|_| Malformed)?),
-            (Scalar::BigNumber, Some(text)) if is_integer(text) => {
-                Value::BigNumber(text.to_owned())
-            }
-            _ => return Err(Malformed.into()),
-        })
-    }
 }
 
 #[cold]
 fn too_deep() -> DecodeError {
     de::Error::custom(format_args!("reply nests deeper than {DEPTH_MAX} levels"))
-}
-
-fn is_integer(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What a scalar says as text; a boolean says none.
@@ -513,74 +459,5 @@ fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Va
     }
 }
 
-/// The elements of an open list.
-struct Elements<'a, 'de> {
-    decoder: &'a mut Decoder<'de>,
-    /// Elements that were not read yet.
-    left: usize,
-}
-
-impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
-    type Error = DecodeError;
-
-    #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        (self.decoder.siblings, self.decoder.taken) = (left, 0);
-        let value = seed.deserialize(&mut *self.decoder)?;
-        self.left = left - self.decoder.taken; // at most one, and only where `left` is above 0
-        Ok(Some(value))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
-    }
-}
-
-/// The keys and values of an open map.
-struct Pairs<'a, 'de> {
-    decoder: &'a mut Decoder<'de>,
-    /// Pairs whose key was not read yet.
-    left: usize,
-    /// Whether each pair is a list of its own.
-    nested: bool,
-}
-
-impl<'de> MapAccess<'de> for &mut Pairs<'_, 'de> {
-    type Error = DecodeError;
-
-    #[inline]
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, DecodeError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        if self.nested {
-            match self.decoder.token()? {
-                Token::Open(Aggregate::Array, 2) => {}
-                token => return Err(DecodeError::mismatch(&"a pair", &token)),
-            }
-        }
-        self.left = left;
-        (self.decoder.siblings, self.decoder.taken) = (0, 0);
-        seed.deserialize(&mut *self.decoder).map(Some)
-    }
-
-    #[inline]
-    fn next_value_seed<V: DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, DecodeError> {
-        (self.decoder.siblings, self.decoder.taken) = (0, 0);
-        seed.deserialize(&mut *self.decoder)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
-    }
-}
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ mod de;
 mod decode_error;
 mod encode;
 mod excerpt;
+#[cfg(test)]
+mod properties;
 mod scan;
 mod server_error;
 mod value;

@@ -157,6 +157,7 @@ impl Scanner {
             }
         }
         loop {
+            self.take_bulks(buf);
             let Some(&kind) = buf.get(self.pos) else { return self.wait(buf, ELEMENT_BYTES_MIN) };
             let progress = match kind {
                 b'$' | b'=' | b'!' => self.step_bulk(buf, kind)?,
@@ -210,6 +211,24 @@ impl Scanner {
     #[cold]
     fn too_large(&self) -> ScanError {
         ScanError::Size { bytes_max: self.limits.reply_bytes_max }
+    }
+
+    /// Takes whole bulks as long as one comes after the other: large replies are hardly anything
+    /// else. What is unusual in any way, and an aggregate's last element, is left to the steps.
+    #[inline]
+    fn take_bulks(&mut self, buf: &[u8]) {
+        let (mut pos, mut open) = (self.pos, self.open);
+        while open > 1 && buf.get(pos) == Some(&b'$') {
+            let Length::Is(length, start) = parse_length(buf, pos + 1) else { break };
+            let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start + 2);
+            // A bulk within `buf` that makes the frame too long is found when the frame ends.
+            if buf.get(end - 2..end) != Some(b"\r\n") {
+                break;
+            }
+            pos = end;
+            open -= 1;
+        }
+        (self.pos, self.open) = (pos, open);
     }
 
     #[inline]

@@ -61,8 +61,8 @@ pub enum Value {
     Text(String),
     /// A text with a format.
     Verbatim {
-        /// Three characters: `txt` or `mkd`.
-        format: String,
+        /// Three characters: `txt`, or `mkd` for Markdown.
+        format: [u8; 3],
         /// What it is about, without the format.
         text: Blob,
     },

@@ -1,7 +1,10 @@
 //! Every type that callers ask for, from every form that servers send it in.
 
 use super::*;
-use crate::resp::{Blob, Scanner, scan::ScanLimits};
+use crate::resp::blob::Blob;
+use crate::resp::scan::{ScanLimits, Scanner};
+use crate::resp::server_error::ServerError;
+use crate::resp::value::Value;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
@@ -247,7 +250,7 @@ fn value_takes_every_type_without_loss() {
         Value::BigNumber(text("18446744073709551616")),
         Value::Text(text("OK")),
         Value::Blob(vec![0xff, 0].into()),
-        Value::Verbatim { format: text("txt"), text: "abc".into() },
+        Value::Verbatim { format: *b"txt", text: "abc".into() },
         Value::Array(vec![Value::Null]),
         Value::Set(vec![Value::Int(1)]),
         Value::Map(vec![(Value::Text(text("k")), Value::Null)]),

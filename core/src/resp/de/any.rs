@@ -1,0 +1,82 @@
+//! Any reply as a [`Value`], without loss.
+//!
+//! Other than the typed way it keeps errors where they stand, and it checks every scalar's text:
+//! there is no type that asks for a part and ignores the rest.
+//! Limits: recursion stops at `DEPTH_MAX`; a list's memory grows as its elements come.
+
+use super::super::cursor::{Aggregate, Malformed, Scalar, Token};
+use super::super::decode_error::DecodeError;
+use super::super::server_error::ServerError;
+use super::super::value::Value;
+use super::Decoder;
+
+/// Elements that memory is taken for on the word of a header alone.
+const CAPACITY_MAX: usize = 4096;
+
+impl<'de> Decoder<'de> {
+    /// The next value, whatever it is.
+    pub(super) fn value(&mut self) -> Result<Value, DecodeError> {
+        Ok(match self.cursor.next()? {
+            Token::Null => Value::Null,
+            Token::Error(text) => Value::Error(ServerError::from_text(text)),
+            Token::Text(kind, text) => self.scalar_value(kind, text)?,
+            Token::Open(Aggregate::Map, count) => {
+                self.enter()?;
+                let mut pairs = Vec::with_capacity(count.min(CAPACITY_MAX));
+                for _ in 0..count {
+                    pairs.push((self.value()?, self.value()?));
+                }
+                self.depth -= 1;
+                Value::Map(pairs)
+            }
+            Token::Open(kind, count) => {
+                self.enter()?;
+                let mut elements = Vec::with_capacity(count.min(CAPACITY_MAX));
+                for _ in 0..count {
+                    elements.push(self.value()?);
+                }
+                self.depth -= 1;
+                match kind {
+                    Aggregate::Push => Value::Push(elements),
+                    Aggregate::Set => Value::Set(elements),
+                    Aggregate::Array | Aggregate::Map => Value::Array(elements),
+                }
+            }
+        })
+    }
+
+    fn scalar_value(&self, kind: Scalar, bytes: &'de [u8]) -> Result<Value, Malformed> {
+        let blob = |bytes: &[u8]| self.frame.slice_ref(bytes).into();
+        let text = std::str::from_utf8(bytes);
+        let number = text.map_err(|_| Malformed);
+        Ok(match kind {
+            Scalar::BigNumber => match number? {
+                text if is_integer(text) => Value::BigNumber(text.to_owned()),
+                _ => return Err(Malformed),
+            },
+            Scalar::Bool => match bytes {
+                b"t" => Value::Bool(true),
+                b"f" => Value::Bool(false),
+                _ => return Err(Malformed),
+            },
+            Scalar::Bulk => Value::Blob(blob(bytes)),
+            Scalar::Double => Value::Double(number?.parse().map_err(|_| Malformed)?),
+            Scalar::Int => Value::Int(number?.parse().map_err(|_| Malformed)?),
+            Scalar::Simple => match text {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Blob(blob(bytes)),
+            },
+            Scalar::Verbatim => match bytes.split_first_chunk::<4>() {
+                Some(([a, b, c, b':'], text)) => {
+                    Value::Verbatim { format: [*a, *b, *c], text: blob(text) }
+                }
+                _ => Value::Blob(blob(bytes)),
+            },
+        })
+    }
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
