@@ -228,13 +228,14 @@ impl<'a> Parts<'a> {
                 "credentials stand once, before the first host: write , as %2C in them",
             );
         }
-        if scheme.family == Family::Unix {
+        let unix = scheme.family == Family::Unix;
+        if unix && !hosts.is_empty() {
             // Not quoted: it may be a password with a slash.
-            if !hosts.is_empty() {
-                return invalid("a unix socket has no host: write unix:///path");
-            }
-        } else if rest.contains('@') {
-            // Likewise: the `@` that ends the credentials may stand behind a slash of the password.
+            return invalid("a unix socket has no host: write unix:///path");
+        }
+        // Likewise: the `@` that ends the credentials may stand behind a slash of the password.
+        // Only a socket's path may hold one: systemd names them so.
+        if query.contains('@') || (!unix && path.contains('@')) {
             return invalid(
                 "an @ behind the host: in credentials write / as %2F and ? as %3F, and in values \
                  write @ as %40",
@@ -293,7 +294,14 @@ fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigEr
         let key = KEYS.iter().find(|key| key.name == name);
         let Some(known) = key.map(|key| key.name).or(SHAPED.into_iter().find(|s| *s == name))
         else {
-            return Err(ConfigError::UnknownKey { key: name.to_owned() });
+            // Quoted only if it looks like a key: it may be what follows the `?` of a password.
+            let like_a_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            return Err(match name.bytes().all(like_a_key) {
+                true => ConfigError::UnknownKey { key: name.to_owned() },
+                false => ConfigError::InvalidUrl {
+                    reason: "a query key holds letters, digits and _ only",
+                },
+            });
         };
         if !seen.insert(known) {
             return Err(ConfigError::RepeatedKey { key: name.to_owned() });

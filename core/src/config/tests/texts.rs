@@ -245,6 +245,10 @@ fn mistakes_in_a_url() {
 fn mistakes_in_a_query() {
     let table = [
         ("redis://h?x=1", "unknown key `x`: allowed are address_map, db, replicas,"),
+        ("redis://h?=1", "unknown key ``: allowed are"),
+        ("redis://h?a:b=1", "not a server's URL: a query key holds letters"),
+        ("redis://h?client_name=a@b", "not a server's URL: an @ behind the host"),
+        ("redis://h/0@1", "not a server's URL: an @ behind the host"),
         ("redis://h?command-timeout=1s", "unknown key `command-timeout`: allowed are"),
         ("redis://h?attempts_max=1&attempts_max=1", "attempts_max is there twice"),
         ("redis://h?attempts_max", "not a server's URL: each part of its query is key=value"),
@@ -322,6 +326,8 @@ fn no_error_shows_a_password() {
         "unix://user:hunter2/x",
         "unix://user:x/hunter2@/run/x",
         "unix://hunter2/run/x",
+        "unix://?/user:hunter2@/run/x?db=1",
+        "unix://?/user:hunter2=1",
         "redis-sentinel://h?service=m&sentinel_password=hunter2%",
         "redis-sentinel://h?service=m&sentinel_password=x&hunter2",
         "redis-cluster://h?sentinel_password=hunter2",
