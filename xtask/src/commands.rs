@@ -1,8 +1,230 @@
-//! `cargo xtask commands`.
+//! `cargo xtask commands [--check]`: writes `core/src/command/table.rs` from real servers.
+//!
+//! Starts the newest Redis and Valkey of `tests/servers.txt`, asks both COMMAND, and merges the
+//! answers with care: read-only only if every server that has the command says so, any other flag
+//! if one does. Where they describe keys or policies differently, Valkey's word is taken. Two
+//! facts that COMMAND cannot express are added here: see `complete_keys`.
+//! With `--check` nothing is written, and a table that would change is an error.
+//! Spec: <https://redis.io/docs/latest/commands/command/>.
+
+mod ask;
+mod render;
 
 use crate::Outcome;
+use ask::Reply;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The servers asked: name in `tests/servers.txt`, and family.
+const SERVERS: [(&str, &str); 2] = [("redis-8.0", "redis"), ("valkey-9.1", "valkey")];
+
+/// The flags that the table keeps, as COMMAND names them.
+const FLAGS: [&str; 8] =
+    ["readonly", "write", "blocking", "pubsub", "noscript", "movablekeys", "no_multi", "admin"];
+
+/// A command's facts, as one server tells them or as merged from several.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// Those of `FLAGS` that apply.
+    flags: BTreeSet<String>,
+    /// Key specs, in the server's order.
+    keys: Vec<Keys>,
+    /// Request policy, as in `request_policy:NAME`.
+    request: Option<String>,
+    /// Response policy, as in `response_policy:NAME`.
+    response: Option<String>,
+    /// By name.
+    subcommands: Commands,
+}
+
+/// Commands by upper-case name.
+type Commands = BTreeMap<String, Facts>;
+
+/// One key spec.
+#[derive(Clone, Debug, PartialEq)]
+struct Keys {
+    /// Where to begin.
+    begin: Begin,
+    /// `lastkey, keystep, limit` of a range, or `keynumidx, firstkey, keystep` of a count.
+    find: (Find, [i64; 3]),
+}
+
+/// How a key spec finds its beginning.
+#[derive(Clone, Debug, PartialEq)]
+enum Begin {
+    /// A position whose argument must not be empty.
+    Filled(i64),
+    /// A position.
+    Index(i64),
+    /// A word and where the search for it starts.
+    Keyword(String, i64),
+}
+
+/// How a key spec goes on from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Find {
+    /// Numbered by an argument.
+    Count,
+    /// A range.
+    Range,
+}
 
 /// Runs the command.
-pub(crate) fn run(_arguments: &[String]) -> Outcome {
-    Err("not built yet".to_owned())
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let check = match arguments {
+        [] => false,
+        [flag] if flag == "--check" => true,
+        _ => return Err("usage: cargo xtask commands [--check]".to_owned()),
+    };
+    let names = SERVERS.map(|(name, _)| name).join(",");
+    crate::servers::run(&["--only".to_owned(), names])?;
+    let mut merged = Commands::new();
+    let mut versions = Vec::new();
+    for (name, family) in SERVERS {
+        let answer = ask::ask(name, family)?;
+        versions.push(answer.version);
+        merge(&mut merged, commands(&answer.commands)?);
+    }
+    complete_keys(&mut merged)?;
+    let text = render::table(&merged, &versions);
+    let path = table_path();
+    let old = fs::read_to_string(&path).unwrap_or_default();
+    if old == text {
+        println!("{} commands, nothing new", merged.len());
+        return Ok(());
+    }
+    if check {
+        return Err(format!("{} is out of date: run cargo xtask commands", path.display()));
+    }
+    fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+    println!("wrote {} commands to {}", merged.len(), path.display());
+    Ok(())
+}
+
+fn table_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/command/table.rs")
+}
+
+/// The facts in a reply to COMMAND, or in the list of a container's subcommands.
+fn commands(reply: &Reply) -> Result<Commands, String> {
+    reply.list()?.iter().map(command).collect()
+}
+
+fn command(entry: &Reply) -> Result<(String, Facts), String> {
+    let fields = entry.list()?;
+    let [name, _, flags, _, _, _, _, tips, keys, subcommands] = fields else {
+        return Err(format!("COMMAND: an entry with {} fields instead of 10", fields.len()));
+    };
+    let name = name.text()?.to_uppercase();
+    let name = name.rsplit('|').next().unwrap_or(&name).to_owned();
+    let mut facts = Facts { subcommands: commands(subcommands)?, ..Facts::default() };
+    for flag in flags.list()? {
+        facts.flags.insert(flag.text()?.to_owned());
+    }
+    facts.flags.retain(|flag| FLAGS.contains(&flag.as_str()));
+    for tip in tips.list()? {
+        match tip.text()?.split_once(':') {
+            Some(("request_policy", policy)) => facts.request = Some(policy.to_owned()),
+            Some(("response_policy", policy)) => facts.response = Some(policy.to_owned()),
+            _ => {}
+        }
+    }
+    for spec in keys.list()? {
+        facts.keys.extend(key_spec(spec).map_err(|e| format!("{name}: {e}"))?);
+    }
+    Ok((name, facts))
+}
+
+/// One key spec; none if the server itself calls it unknown.
+fn key_spec(spec: &Reply) -> Result<Option<Keys>, String> {
+    let (begin, find) = (spec.field("begin_search")?, spec.field("find_keys")?);
+    let number = |of: &Reply, name: &str| of.field("spec")?.field(name)?.number();
+    let begin = match begin.field("type")?.text()? {
+        "unknown" => return Ok(None),
+        "index" => Begin::Index(number(begin, "index")?),
+        "keyword" => {
+            let word = begin.field("spec")?.field("keyword")?.text()?.to_owned();
+            Begin::Keyword(word, number(begin, "startfrom")?)
+        }
+        other => return Err(format!("unheard-of begin_search {other}")),
+    };
+    let (find_kind, names) = match find.field("type")?.text()? {
+        "range" => (Find::Range, ["lastkey", "keystep", "limit"]),
+        "keynum" => (Find::Count, ["keynumidx", "firstkey", "keystep"]),
+        other => return Err(format!("unheard-of find_keys {other}")),
+    };
+    let mut numbers = [0; 3];
+    for (place, name) in numbers.iter_mut().zip(names) {
+        *place = number(find, name)?;
+    }
+    Ok(Some(Keys { begin, find: (find_kind, numbers) }))
+}
+
+/// Adds what another server says; where both speak, the later one's keys and policies stand.
+fn merge(all: &mut Commands, more: Commands) {
+    for (name, new) in more {
+        let Some(old) = all.get_mut(&name) else {
+            all.insert(name, new);
+            continue;
+        };
+        let readonly = old.flags.contains("readonly") && new.flags.contains("readonly");
+        old.flags.extend(new.flags);
+        if !readonly {
+            old.flags.remove("readonly");
+        }
+        old.keys = new.keys;
+        old.request = new.request.or(old.request.take());
+        old.response = new.response.or(old.response.take());
+        merge(&mut old.subcommands, new.subcommands);
+    }
+}
+
+/// Adds what the servers find by code of their own. SORT's STORE may stand anywhere, so its place
+/// is unknown to COMMAND. MIGRATE has its keys after KEYS if the argument for one key is empty.
+fn complete_keys(all: &mut Commands) -> Outcome {
+    let sort = all.get_mut("SORT").ok_or("no server has SORT")?;
+    let begin = Begin::Keyword("STORE".to_owned(), 2);
+    sort.keys.push(Keys { begin, find: (Find::Range, [0, 1, 0]) });
+    let migrate = all.get_mut("MIGRATE").ok_or("no server has MIGRATE")?;
+    let single = migrate.keys.first_mut().filter(|keys| keys.begin == Begin::Index(3));
+    single.ok_or("MIGRATE's first key spec is not position 3")?.begin = Begin::Filled(3);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(flags: &[&str]) -> Facts {
+        Facts { flags: flags.iter().map(|&f| f.to_owned()).collect(), ..Facts::default() }
+    }
+
+    /// Read-only decides what may run twice, so one server's doubt is enough.
+    #[test]
+    fn readonly_needs_every_server_and_other_flags_need_one() {
+        let table: [(&[&str], &[&str], &[&str]); 4] = [
+            (&["readonly"], &["readonly"], &["readonly"]),
+            (&["readonly"], &[], &[]),
+            (&["readonly"], &["write"], &["write"]),
+            (&[], &["blocking"], &["blocking"]),
+        ];
+        for (one, other, expected) in table {
+            for (first, second) in [(one, other), (other, one)] {
+                let mut all = Commands::from([("X".to_owned(), facts(first))]);
+                merge(&mut all, Commands::from([("X".to_owned(), facts(second))]));
+                assert_eq!(all["X"].flags, facts(expected).flags);
+            }
+        }
+        let mut all = Commands::new();
+        merge(&mut all, Commands::from([("X".to_owned(), facts(&["readonly"]))]));
+        assert!(all["X"].flags.contains("readonly"));
+    }
+
+    /// A reply in an unknown shape is refused, not guessed at.
+    #[test]
+    fn entries_of_another_shape_are_refused() {
+        assert!(commands(&Reply::List(vec![Reply::List(vec![])])).is_err());
+        assert!(commands(&Reply::Number(1)).is_err());
+    }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 /// Where the servers live: `$SLOTCAR_SERVERS`, else `.servers` at the workspace's root.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     match std::env::var_os("SLOTCAR_SERVERS") {
         Some(path) if !path.is_empty() => PathBuf::from(path),
         _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../.servers"),

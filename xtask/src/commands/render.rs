@@ -1,0 +1,190 @@
+//! Writes the merged facts as Rust: `core/src/command/table.rs`.
+//!
+//! One line per command, so that a difference between two servers' versions reads as one line in a
+//! review. Short constructor names keep those lines short; the file explains them at its top.
+//! Called by `commands`.
+
+use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
+use std::fmt::Write;
+
+/// The table's letters for `FLAGS`, in the same order.
+const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A'];
+
+/// What stands above the table.
+const PREAMBLE: &str = "\
+use super::spec::RequestPolicy as Ask;
+use super::spec::ResponsePolicy as Fold;
+use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+
+const R: u16 = Flags::READONLY.0;
+const W: u16 = Flags::WRITE.0;
+const B: u16 = Flags::BLOCKING.0;
+const P: u16 = Flags::PUBSUB.0;
+const N: u16 = Flags::NOSCRIPT.0;
+const M: u16 = Flags::MOVABLE_KEYS.0;
+const X: u16 = Flags::NO_MULTI.0;
+const A: u16 = Flags::ADMIN.0;
+
+/// A command that goes where its key is.
+const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {
+    p(name, flags, keys, Ask::Default, Fold::Default)
+}
+
+/// A command with policies.
+const fn p(
+    name: &'static str,
+    flags: u16,
+    keys: &'static [KeySpec],
+    request: Ask,
+    response: Fold,
+) -> Spec {
+    Spec { name, flags: Flags(flags), keys, request, response, subcommands: &[] }
+}
+
+/// The same with subcommands.
+const fn with(container: Spec, subcommands: &'static [Spec]) -> Spec {
+    Spec { subcommands, ..container }
+}
+
+/// Keys from a position on.
+const fn at(index: u8, find: Find) -> KeySpec {
+    KeySpec { begin: Begin::Index(index), find }
+}
+
+/// One key at a position.
+const fn one(index: u8) -> KeySpec {
+    at(index, range(0, 1, 0))
+}
+
+/// Keys from a position on, whose argument is not empty.
+const fn filled(index: u8, find: Find) -> KeySpec {
+    KeySpec { begin: Begin::Filled(index), find }
+}
+
+/// Keys after a word.
+const fn word(word: &'static str, from: i8, find: Find) -> KeySpec {
+    KeySpec { begin: Begin::Keyword(word, from), find }
+}
+
+const fn range(last: i8, step: u8, limit: u8) -> Find {
+    Find::Range { last, step, limit }
+}
+
+const fn count(at: u8, first: u8, step: u8) -> Find {
+    Find::Count { at, first, step }
+}
+";
+
+/// The whole file.
+pub(super) fn table(commands: &Commands, versions: &[String]) -> String {
+    let mut text = format!(
+        "//! What {} say of their commands, sorted by name.\n\
+         //!\n\
+         //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by\n\
+         //! letter, its keys, and how it spreads over a cluster where the key does not say.\n\
+         //! Called by `spec`.\n\n{PREAMBLE}\n",
+        versions.join(" and "),
+    );
+    let count = commands.len();
+    let _ = writeln!(text, "/// Every command, sorted by name.\n#[rustfmt::skip]");
+    let _ = writeln!(text, "pub(super) static TABLE: [Spec; {count}] = [");
+    for (name, facts) in commands {
+        command(&mut text, 1, name, facts);
+    }
+    text.push_str("];\n");
+    text
+}
+
+/// One command's line, or a container's lines.
+fn command(text: &mut String, depth: usize, name: &str, facts: &Facts) {
+    let indent = "    ".repeat(depth);
+    let letters: Vec<String> = FLAGS
+        .iter()
+        .zip(LETTERS)
+        .filter(|(flag, _)| facts.flags.contains(**flag))
+        .map(|(_, letter)| letter.to_string())
+        .collect();
+    let flags = if letters.is_empty() { "0".to_owned() } else { letters.join("|") };
+    let keys: Vec<String> = facts.keys.iter().map(key_spec).collect();
+    let entry = format!("\"{name}\", {flags}, &[{}]", keys.join(", "));
+    let entry = match (&facts.request, &facts.response) {
+        (None, None) => format!("c({entry})"),
+        (request, response) => {
+            let (ask, fold) = (variant(request.as_deref()), variant(response.as_deref()));
+            format!("p({entry}, Ask::{ask}, Fold::{fold})")
+        }
+    };
+    if facts.subcommands.is_empty() {
+        let _ = writeln!(text, "{indent}{entry},");
+        return;
+    }
+    let _ = writeln!(text, "{indent}with({entry}, &[");
+    for (name, facts) in &facts.subcommands {
+        command(text, depth + 1, name, facts);
+    }
+    let _ = writeln!(text, "{indent}]),");
+}
+
+fn key_spec(keys: &Keys) -> String {
+    let find = match &keys.find {
+        (Find::Range, [0, 1, 0]) if matches!(keys.begin, Begin::Index(_)) => None,
+        (Find::Range, [last, step, limit]) => Some(format!("range({last}, {step}, {limit})")),
+        (Find::Count, [at, first, step]) => Some(format!("count({at}, {first}, {step})")),
+    };
+    match (&keys.begin, find) {
+        (Begin::Index(index), None) => format!("one({index})"),
+        (Begin::Index(index), Some(find)) => format!("at({index}, {find})"),
+        (Begin::Filled(index), find) => format!("filled({index}, {})", find.unwrap_or_default()),
+        (Begin::Keyword(word, from), find) => {
+            format!("word(\"{word}\", {from}, {})", find.unwrap_or_default())
+        }
+    }
+}
+
+/// A policy's name as an enum's variant: `all_shards` becomes `AllShards`.
+fn variant(policy: Option<&str>) -> String {
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+        first.to_uppercase() + rest
+    };
+    policy.unwrap_or("default").split('_').map(capital).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as they stand in the table.
+    #[test]
+    fn renders_a_line_for_each_command() {
+        let one = Keys { begin: Begin::Index(1), find: (Find::Range, [0, 1, 0]) };
+        let streams =
+            Keys { begin: Begin::Keyword("STREAMS".into(), 1), find: (Find::Range, [-1, 1, 2]) };
+        let counted = Keys { begin: Begin::Index(2), find: (Find::Count, [0, 1, 1]) };
+        let facts = |flags: &[&str], keys: &[&Keys], request: Option<&str>| Facts {
+            flags: flags.iter().map(|&f| f.to_owned()).collect(),
+            keys: keys.iter().map(|&k| k.clone()).collect(),
+            request: request.map(str::to_owned),
+            ..Facts::default()
+        };
+        let table = [
+            ("GET", facts(&["readonly"], &[&one], None), "c(\"GET\", R, &[one(1)]),"),
+            (
+                "XREAD",
+                facts(&["readonly", "blocking"], &[&streams], None),
+                "c(\"XREAD\", R|B, &[word(\"STREAMS\", 1, range(-1, 1, 2))]),",
+            ),
+            ("EVAL", facts(&[], &[&counted], None), "c(\"EVAL\", 0, &[at(2, count(0, 1, 1))]),"),
+            (
+                "KEYS",
+                facts(&["readonly"], &[], Some("all_shards")),
+                "p(\"KEYS\", R, &[], Ask::AllShards, Fold::Default),",
+            ),
+        ];
+        for (name, facts, expected) in table {
+            let mut text = String::new();
+            command(&mut text, 0, name, &facts);
+            assert_eq!(text.trim_end(), expected);
+        }
+    }
+}
