@@ -4,6 +4,7 @@
 //! `Command::args`. Numbers are written as text, as the servers want them. Called by `Command`, by
 //! `build`, and by users for their own types.
 
+use crate::resp::Blob;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -68,6 +69,13 @@ impl ToArg for Vec<u8> {
 }
 
 impl ToArg for Bytes {
+    #[inline]
+    fn with_bytes<R>(&self, write: impl FnOnce(&[u8]) -> R) -> R {
+        write(self)
+    }
+}
+
+impl ToArg for Blob {
     #[inline]
     fn with_bytes<R>(&self, write: impl FnOnce(&[u8]) -> R) -> R {
         write(self)
@@ -205,6 +213,7 @@ mod tests {
             (text(b"c"), "c"),
             (text(vec![b'd']), "d"),
             (text(Bytes::from_static(b"e")), "e"),
+            (text(Blob::from("e")), "e"),
             (text(Cow::Borrowed("f")), "f"),
             (text(Cow::<[u8]>::Owned(vec![b'g'])), "g"),
             (text(Arc::<str>::from("h")), "h"),

@@ -3,13 +3,16 @@
 //! Invariants: the encoded form is a valid sequence of `count` bulk strings, the name first; the
 //! marked key lies inside it. The header `*N` is left out until the command is written, since
 //! arguments may still follow. A GET or SET of a 16-byte key and a 100-byte value needs no heap;
-//! larger ones do. Limits: none here, the connection bounds what it takes. Spec:
-//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>, "Sending commands to a Redis
-//! server". Called by `client`, `routing` and `connection`.
+//! larger ones do.
+//! Limits: none here, the connection bounds what it takes.
+//! Spec: RESP, "Sending commands to a Redis server".
+//! Called by `client`, `routing` and `connection`.
 
 mod arg;
 mod args;
+mod buffer;
 mod build;
+mod head;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -21,16 +24,10 @@ pub(crate) use spec::{Flags, RequestPolicy, ResponsePolicy, Spec};
 
 pub(crate) use args::{Args, Keys};
 
-use smallvec::SmallVec;
+use crate::resp::{bulk_bytes, put_array_head};
+use buffer::Buffer;
+use head::Head;
 use std::fmt;
-
-/// Bytes that a command holds before it needs the heap: SET with a 16-byte key, a 100-byte value
-/// and an expiry.
-const INLINE_BYTES: usize = 168;
-
-/// A value from this size on is stored without the usual doubling, which would waste up to as much
-/// again.
-const LARGE_BYTES: usize = 4096;
 
 /// One command: a name with its arguments, ready to be sent any number of times.
 ///
@@ -38,7 +35,7 @@ const LARGE_BYTES: usize = 4096;
 #[derive(Clone)]
 pub struct Command {
     /// The arguments as bulk strings, the name first; without the array's header.
-    bytes: SmallVec<[u8; INLINE_BYTES]>,
+    bytes: Buffer,
     /// How many arguments there are, the name included.
     count: usize,
     /// Where the first key's bytes begin; 0 if no key is marked.
@@ -60,7 +57,7 @@ pub fn cmd(name: &str) -> Command {
     let mut words = name.split_ascii_whitespace();
     let first = words.next().unwrap_or_default().as_bytes();
     let spec = Spec::find(first).unwrap_or(Spec::UNKNOWN);
-    let mut command = Command { bytes: SmallVec::new(), count: 0, key_start: 0, key_len: 0, spec };
+    let mut command = Command { bytes: Buffer::new(), count: 0, key_start: 0, key_len: 0, spec };
     command.push_bytes(first);
     for word in words {
         command.push(word.as_bytes());
@@ -117,8 +114,7 @@ impl Command {
     /// A known command's beginning, prepared at compile time.
     #[inline]
     fn start(head: Head) -> Self {
-        let mut bytes = SmallVec::new();
-        bytes.extend_from_slice(&head.bytes[..head.len]);
+        let bytes = Buffer::starting(&head);
         Self { bytes, count: head.count, key_start: 0, key_len: 0, spec: head.spec }
     }
 
@@ -139,7 +135,7 @@ impl Command {
         self.push_bytes(bytes);
         if self.key_start == 0 {
             // A key beyond 4 GiB stays unmarked and is looked for when it is needed.
-            let start = u32::try_from(self.bytes.len() - bytes.len() - 2);
+            let start = u32::try_from(self.bytes.as_slice().len() - bytes.len() - 2);
             if let (Ok(start), Ok(len)) = (start, u32::try_from(bytes.len())) {
                 (self.key_start, self.key_len) = (start, len);
             }
@@ -147,48 +143,28 @@ impl Command {
     }
 
     /// Appends one bulk string.
+    #[inline]
     fn push_bytes(&mut self, bytes: &[u8]) {
-        let room = bytes.len() + 24;
-        if bytes.len() < LARGE_BYTES {
-            self.bytes.reserve(room);
-        } else {
-            self.bytes.reserve_exact(room + 64);
-        }
-        match bytes.len() {
-            len @ 0..10 => self.bytes.extend_from_slice(&[b'$', digit(len), b'\r', b'\n']),
-            len @ 10..100 => {
-                let text = [b'$', digit(len / 10), digit(len % 10), b'\r', b'\n'];
-                self.bytes.extend_from_slice(&text);
-            }
-            len => {
-                self.bytes.push(b'$');
-                self.bytes.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
-                self.bytes.extend_from_slice(b"\r\n");
-            }
-        }
-        self.bytes.extend_from_slice(bytes);
-        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.push_bulk(bytes);
         self.count += 1;
     }
 
     /// The number of bytes that `write_to` appends.
     pub(crate) fn encoded_len(&self) -> usize {
-        let digits = self.count.checked_ilog10().unwrap_or(0) as usize + 1;
-        digits + 3 + self.bytes.len()
+        // An array's head is as long as the head of a bulk: `*12\r\n` and `$12\r\n`.
+        bulk_bytes(self.count) - self.count - 2 + self.bytes.as_slice().len()
     }
 
     /// Appends the command as the server wants it.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.bytes.len() + 24);
+        out.reserve(self.bytes.as_slice().len() + 24);
         if self.count < 10 {
-            out.extend_from_slice(&[b'*', digit(self.count), b'\r', b'\n']);
+            out.extend_from_slice(&[b'*', b'0' + self.count as u8, b'\r', b'\n']);
         } else {
-            out.push(b'*');
-            out.extend_from_slice(itoa::Buffer::new().format(self.count).as_bytes());
-            out.extend_from_slice(b"\r\n");
+            put_array_head(out, self.count);
         }
-        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(self.bytes.as_slice());
     }
 
     /// The name in upper case, with the subcommand's if the table has it; for errors and metrics.
@@ -236,7 +212,7 @@ impl Command {
             return self.keys().next().map(|(_, key)| key);
         }
         let start = self.key_start as usize;
-        self.bytes.get(start..start + self.key_len as usize)
+        self.bytes.as_slice().get(start..start + self.key_len as usize)
     }
 
     /// All keys with their positions among the arguments (0 is the name); of a command that the
@@ -247,13 +223,8 @@ impl Command {
 
     /// All arguments, the name first.
     pub(crate) fn args_iter(&self) -> Args<'_> {
-        Args::new(&self.bytes)
+        Args::new(self.bytes.as_slice())
     }
-}
-
-/// A digit's character, for a number below 10.
-fn digit(number: usize) -> u8 {
-    b'0' + number as u8
 }
 
 /// Shows the name and sizes, never an argument: those may be secret.
@@ -261,58 +232,5 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, args) = (self.name(), self.count);
         write!(f, "Command({name}, {args} words, {} bytes)", self.encoded_len())
-    }
-}
-
-/// The encoded name of a known command, with its subcommand's where there is one.
-#[derive(Clone, Copy)]
-struct Head {
-    /// The first `len` are `$3\r\nGET\r\n` and the like.
-    bytes: [u8; 48],
-    /// At most 48.
-    len: usize,
-    /// How many arguments the name makes: 1 or 2.
-    count: usize,
-    /// The facts.
-    spec: &'static Spec,
-}
-
-impl Head {
-    /// At compile time: the head of `name`, which the table must have.
-    const fn of(name: &str) -> Self {
-        let head = Self { bytes: [0; 48], len: 0, count: 0, spec: Spec::known(name, "") };
-        head.and(name)
-    }
-
-    /// At compile time: the head of a container's subcommand.
-    const fn sub(name: &str, subcommand: &str) -> Self {
-        let spec = Spec::known(name, subcommand);
-        let head = Self { bytes: [0; 48], len: 0, count: 0, spec };
-        head.and(name).and(subcommand)
-    }
-
-    /// Appends a word of less than 100 bytes.
-    const fn and(mut self, word: &str) -> Self {
-        let word = word.as_bytes();
-        self = self.byte(b'$');
-        if word.len() >= 10 {
-            self = self.byte(b'0' + (word.len() / 10) as u8);
-        }
-        self = self.byte(b'0' + (word.len() % 10) as u8).byte(b'\r').byte(b'\n');
-        let mut at = 0;
-        while at < word.len() {
-            self = self.byte(word[at]);
-            at += 1;
-        }
-        self = self.byte(b'\r').byte(b'\n');
-        self.count += 1;
-        self
-    }
-
-    /// Appends one byte.
-    const fn byte(mut self, byte: u8) -> Self {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-        self
     }
 }
