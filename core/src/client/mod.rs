@@ -72,11 +72,14 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let deadline = client.shared.host.now().after(client.shared.host.config().connect_timeout);
+        let host = &client.shared.host;
+        let timeout = host.config().connect_timeout;
         let node = client.shared.routes.load().nodes.first().cloned();
         if let Some(node) = node {
-            node.connect(&client.shared.host, deadline).await?;
+            node.connect(host, host.now().after(timeout)).await?;
         }
+        // In one write with the handshake, where that has not been sent yet.
+        client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await?;
         Ok(client)
     }
 

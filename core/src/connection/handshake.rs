@@ -81,6 +81,12 @@ impl Handshake {
         Self { credentials, client_name, database, stage, steps: Vec::new() }
     }
 
+    /// Whether commands may follow without waiting for the answers: no credentials, no name, no database depend on them. A server that
+    /// does not know HELLO then simply goes on in RESP2.
+    pub(crate) fn is_harmless(&self) -> bool {
+        self.credentials.is_none() && self.client_name.is_none() && self.database == 0
+    }
+
     /// The commands of the next flight, to be written in one piece.
     pub(crate) fn flight(&mut self) -> Vec<Command> {
         let mut commands = Vec::with_capacity(4);

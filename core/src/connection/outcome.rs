@@ -73,6 +73,10 @@ pub(crate) enum Lost {
     ByPeer,
     /// This client closed it.
     ByUs,
+    /// This client has a better one, or needs none to that node any more.
+    Retired,
+    /// The server is full: it said so instead of running anything.
+    TurnedAway(String),
     /// The stream failed.
     Io(io::Error),
     /// The server owed bytes and sent none for this long.
@@ -86,6 +90,8 @@ impl fmt::Display for Lost {
         match self {
             Self::ByPeer => f.write_str("the server closed the connection"),
             Self::ByUs => f.write_str("the client closed the connection"),
+            Self::Retired => f.write_str("the connection was given up for another"),
+            Self::TurnedAway(text) => write!(f, "the server took no connection: {text}"),
             Self::Io(error) => write!(f, "connection lost: {error}"),
             Self::NoProgress(time) => write!(f, "no byte from the server for {time:?}"),
             Self::Protocol(what) => write!(f, "protocol violated: {what}"),

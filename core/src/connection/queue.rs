@@ -99,6 +99,8 @@ pub(crate) struct Queue {
     background_waker: Option<Waker>,
     /// Something happened while the background task was awake: it looks again before it sleeps.
     background_again: bool,
+    /// No more entries are taken; what is owed may still come.
+    retired: Option<Arc<Lost>>,
     /// Set once, when the connection is gone.
     lost: Option<Arc<Lost>>,
 }
@@ -160,6 +162,7 @@ impl Queue {
             background: false,
             background_waker: None,
             background_again: false,
+            retired: None,
             lost: None,
         }
     }
@@ -171,7 +174,7 @@ impl Queue {
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
-        if let Some(lost) = &self.lost {
+        if let Some(lost) = self.lost.as_ref().or(self.retired.as_ref()) {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
         let cost = entry.len + ENTRY_OVERHEAD;
@@ -348,6 +351,16 @@ impl Queue {
         wake.extend(self.call_background());
     }
 
+    /// Takes no more entries. The connection is to be lost once `is_spent`.
+    pub(crate) fn retire(&mut self) {
+        self.retired.get_or_insert_with(|| Arc::new(Lost::Retired));
+    }
+
+    /// Whether the connection was retired and owes nothing any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.retired.is_some() && self.in_flight.is_empty()
+    }
+
     /// Swaps what is to be written into `out`, which must be empty.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         debug_assert!(out.is_empty(), "what was taken before has been written");
@@ -428,6 +441,11 @@ impl Queue {
     /// No deadline is earlier than this.
     pub(crate) fn earliest(&self) -> Timestamp {
         self.earliest
+    }
+
+    /// Whether an entry would be turned away whatever its size.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lost.is_some() || self.retired.is_some()
     }
 
     /// Why the connection is gone, once it is.

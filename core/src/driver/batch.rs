@@ -103,7 +103,7 @@ async fn send(
     terms: Terms,
 ) -> Result<Outcome, Error> {
     let link = match group.node.ready() {
-        Some(link) if !link.is_lost() => link,
+        Some(link) if !link.is_closed() => link,
         _ => group.node.connect(host, terms.deadline).await?,
     };
     let members = || group.members.iter().map(|&member| &commands[member]);

@@ -67,6 +67,11 @@ impl Host {
         lock(&self.rng).jitter(doubled.min(self.config.backoff_cap))
     }
 
+    /// The least time between two dials of a lane.
+    pub(crate) fn dial_spacing(&self) -> Duration {
+        Duration::from_secs(1) / self.config.dials_per_second.max(1)
+    }
+
     /// What links that carry ordinary commands need.
     pub(crate) fn link_settings(&self) -> LinkSettings {
         LinkSettings {

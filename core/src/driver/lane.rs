@@ -7,13 +7,14 @@
 //! ```
 //!
 //! Invariants: one dial at a time; after a failure the next begins only when its pause is over, however many callers wait; a dial
-//! belongs to nobody: whoever waits drives it, and when all have gone it ends. A link is published only after its handshake is whole.
+//! belongs to nobody: whoever waits drives it, and when all have gone it ends. A link is published only after its handshake is whole, unless nothing in it can fail: then the first command travels with it.
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 //! Called by `driver/node.rs`.
 
 use super::exchange::Exchange;
 use super::host::Host;
 use super::link::{Link, LinkSettings};
+use crate::command::Command;
 use crate::connection::handshake::{Handshake, Next};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::Entry;
@@ -137,10 +138,19 @@ impl Lane {
             let error = Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed");
             return Step::Fail(error.with_endpoint(&self.endpoint));
         }
-        if let Some(link) = self.link.load_full()
-            && !link.is_lost()
-        {
-            return Step::Have(link);
+        if let Some(link) = self.link.load_full() {
+            if !link.is_closed() {
+                return Step::Have(link);
+            }
+            // A server that takes connections and answers nothing is as bad as one that takes none.
+            self.link.store(None);
+            if link.has_answered() {
+                dial.failures = 0;
+            } else {
+                dial.failures = dial.failures.saturating_add(1);
+                dial.not_before =
+                    dial.not_before.max(host.now().after(host.backoff(dial.failures)));
+            }
         }
         if let Some(running) = &dial.running {
             return Step::Dial(running.clone());
@@ -172,7 +182,7 @@ impl Lane {
         match &result {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
-                dial.failures = 0;
+                dial.not_before = host.now().after(host.dial_spacing());
                 dial.last = None;
                 self.link.store(Some(Arc::clone(link)));
             }
@@ -214,25 +224,38 @@ pub(crate) async fn open(
         None => return Err(refused(format!("no connection within {timeout:?}"))),
     };
     let link = Link::start(endpoint.clone(), stream, Arc::clone(host.transport()), settings);
-    let shaken = shake_hands(&link, host, deadline).await;
+    let mut handshake = Handshake::new(host.config());
+    if handshake.is_harmless() {
+        let commands = handshake.flight();
+        let (len, replies) = size_of(&commands);
+        link.greet(len, replies, |out| commands.iter().for_each(|c| c.write_to(out)));
+        return Ok(link);
+    }
+    let shaken = shake_hands(&link, handshake, deadline).await;
     if shaken.is_err() {
         link.close();
     }
     shaken.map(|()| link)
 }
 
-async fn shake_hands(link: &Arc<Link>, host: &Host, deadline: Timestamp) -> Result<(), Error> {
-    let mut handshake = Handshake::new(host.config());
+/// Bytes and replies of a flight.
+fn size_of(commands: &[Command]) -> (usize, u32) {
+    let replies = u32::try_from(commands.len()).expect("a handshake has a few commands");
+    (commands.iter().map(Command::encoded_len).sum(), replies)
+}
+
+async fn shake_hands(
+    link: &Arc<Link>,
+    mut handshake: Handshake,
+    deadline: Timestamp,
+) -> Result<(), Error> {
     loop {
         let commands = handshake.flight();
         if commands.is_empty() {
             return Ok(());
         }
-        let entry = Entry {
-            len: commands.iter().map(|c| c.encoded_len()).sum(),
-            replies: u32::try_from(commands.len()).expect("a handshake has a few commands"),
-            deadline,
-        };
+        let (len, replies) = size_of(&commands);
+        let entry = Entry { len, replies, deadline };
         let mut exchange = None;
         let outcome = poll_fn(|cx| {
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));

@@ -17,7 +17,7 @@
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers};
 use crate::connection::reader::Reader;
-use crate::resp::{FrameKind, ScanLimits, frame_kind};
+use crate::resp::{FrameKind, ScanLimits, ServerError, frame_kind};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -50,14 +50,16 @@ pub(crate) struct LinkSettings {
 pub(crate) struct Link {
     /// Where it leads.
     endpoint: Endpoint,
-    /// What callers wait on.
-    queue: Mutex<Queue>,
+    /// What callers wait on; shared with the signal, which must be `Send` also where the transport is not.
+    queue: Arc<Mutex<Queue>>,
     /// What a driver needs; held by one at a time.
     io: Mutex<Io>,
     /// Somebody wanted to drive while another did.
     kicked: AtomicBool,
     /// Entries in flight, as of the last drive: to choose among lanes.
     load: AtomicUsize,
+    /// A frame has come.
+    answered: AtomicBool,
     /// Clock and timers.
     transport: Arc<dyn Transport>,
     /// Given to the stream and the timer.
@@ -95,7 +97,7 @@ struct Io {
 }
 
 /// The waker of a link's stream and timer. Weak, so that a forgotten registration keeps nothing alive.
-struct Signal(Weak<Link>);
+struct Signal(Weak<Mutex<Queue>>);
 
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
@@ -103,9 +105,9 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let Some(link) = self.0.upgrade() else { return };
+        let Some(queue) = self.0.upgrade() else { return };
         let mut wakers = Wakers::new();
-        lock(&link.queue).wake_driver(&mut wakers);
+        lock(&queue).wake_driver(&mut wakers);
         wakers.drain(..).for_each(Waker::wake);
     }
 }
@@ -124,9 +126,11 @@ impl Link {
         transport: Arc<dyn Transport>,
         settings: LinkSettings,
     ) -> Arc<Self> {
-        let link = Arc::new_cyclic(|weak| Self {
+        let queue = Arc::new(Mutex::new(Queue::new(settings.bytes_max)));
+        let signal = Waker::from(Arc::new(Signal(Arc::downgrade(&queue))));
+        let link = Arc::new(Self {
             endpoint,
-            queue: Mutex::new(Queue::new(settings.bytes_max)),
+            queue,
             io: Mutex::new(Io {
                 stream: Some(stream),
                 out: Vec::new(),
@@ -144,8 +148,9 @@ impl Link {
             }),
             kicked: AtomicBool::new(false),
             load: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             transport,
-            signal: Waker::from(Arc::new(Signal(weak.clone()))),
+            signal,
         });
         let background = Background { link: Arc::clone(&link), yielded: false };
         if link.transport.spawn(Box::pin(background)) {
@@ -164,9 +169,29 @@ impl Link {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Whether the link is lost.
-    pub(crate) fn is_lost(&self) -> bool {
-        lock(&self.queue).lost().is_some()
+    /// Whether the link takes no more entries.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.queue).is_closed()
+    }
+
+    /// Whether the server ever answered on it.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the first entry, in one piece.
+    pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let entry = Entry { len, replies, deadline: Timestamp::FAR_FUTURE };
+        let mut queue = lock(&self.queue);
+        if let Ok((ticket, ..)) = queue.enqueue(entry, write, Waker::noop()) {
+            queue.abandon(ticket);
+        }
+    }
+
+    /// Takes no more entries, and closes when all that are in flight have ended.
+    pub(crate) fn retire(&self) {
+        lock(&self.queue).retire();
+        self.drive();
     }
 
     /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly `entry.len` bytes.
@@ -249,6 +274,9 @@ impl Link {
 
     fn turn(&self, io: &mut Io) {
         for _ in 0..READS_PER_TURN {
+            if lock(&self.queue).is_spent() {
+                return self.lose(io, Lost::Retired);
+            }
             let moved = self.write(io).and_then(|()| self.read(io));
             match moved {
                 Ok(true) => {}
@@ -332,9 +360,17 @@ impl Link {
         {
             let mut queue = lock(&self.queue);
             for frame in io.frames.drain(..) {
-                if frame_kind(&frame) == FrameKind::Push {
-                    continue;
+                match frame_kind(&frame) {
+                    FrameKind::Push => continue,
+                    FrameKind::Error if !self.answered.load(Ordering::Relaxed) => {
+                        if let Some(text) = turned_away(&frame) {
+                            io.written = 0;
+                            return Err(Lost::TurnedAway(text));
+                        }
+                    }
+                    FrameKind::Error | FrameKind::Reply => {}
                 }
+                self.answered.store(true, Ordering::Relaxed);
                 if queue.lost().is_some() {
                     break;
                 }
@@ -404,6 +440,13 @@ impl Link {
             io.sent = 0;
         }
     }
+}
+
+/// What a server says that takes no more connections: it has run nothing, and closes.
+// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
+fn turned_away(frame: &Bytes) -> Option<String> {
+    let error = ServerError::from_frame(frame)?;
+    error.message().contains("max number of clients").then(|| error.to_string())
 }
 
 /// The task that looks after a link when nobody, or more than one caller, waits on it.

@@ -60,7 +60,7 @@ impl Node {
         host: &Arc<Host>,
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
-        let idle = |lane: &&Arc<Lane>| lane.ready().is_none_or(|link| link.is_lost());
+        let idle = |lane: &&Arc<Lane>| lane.ready().is_none_or(|link| link.is_closed());
         let lane = self.lanes.iter().find(idle).or(self.lanes.first());
         lane.expect("a node has at least one lane").connect(host, deadline).await
     }
@@ -90,7 +90,7 @@ impl Node {
         };
         // From here on the place counts as taken; `OwnLink` gives it free, also when the dial fails or is dropped.
         let mut place =
-            OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_lost()) };
+            OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {
             let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
             place.link = Some(open(&self.endpoint, host, settings).await?);

@@ -73,7 +73,10 @@ pub(crate) fn judge(seen: &Seen, facts: Facts) -> Verdict {
         },
         Seen::Failed(failed) => match &failed.failure {
             Failure::TimedOut => Verdict::Fail,
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => Verdict::Fail,
+            // A server that breaks the protocol once will do so again.
+            Failure::Lost(lost) if matches!(**lost, Lost::ByUs | Lost::Protocol(_)) => {
+                Verdict::Fail
+            }
             Failure::Lost(_) => {
                 let safe = failed.never_sent() || facts.readonly || facts.retry_unknown;
                 if safe { Verdict::Again } else { Verdict::Fail }
