@@ -1,8 +1,99 @@
-//! `cargo xtask ci`.
+//! `cargo xtask ci`: everything that a change must pass, at the desk as on a server.
+//!
+//! Steps run in order of how soon they fail, each under its name, and the first failure ends the
+//! run. The tests come last, so that their own summary is what stands at the end.
+
+mod dependencies;
 
 use crate::Outcome;
+use std::process::Command;
+use std::time::Instant;
+
+/// A step's name and what it does.
+type Step = (&'static str, fn() -> Outcome);
+
+const STEPS: &[Step] = &[
+    ("format", format),
+    ("tidy", || crate::tidy::run(&[])),
+    ("dependencies", dependencies::check),
+    ("clippy", clippy),
+    ("wasm", wasm),
+    ("documentation", documentation),
+    ("servers", || crate::servers::run(&[])),
+    ("examples", examples),
+];
+
+/// Manifests outside of the workspace, whose crates are formatted but not built here: the benchmark
+/// carries all its peers, and the fuzz targets want a nightly compiler.
+const APART: &[&str] = &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml"];
 
 /// Runs the command.
-pub(crate) fn run(_arguments: &[String]) -> Outcome {
-    Err("not built yet".to_owned())
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if !arguments.is_empty() {
+        return Err("usage: cargo xtask ci".to_owned());
+    }
+    let began = Instant::now();
+    for (name, step) in STEPS {
+        println!("== {name}");
+        let began = Instant::now();
+        step().map_err(|sentence| format!("{name}: {sentence}"))?;
+        println!("== {name}: passed in {:.1} s", began.elapsed().as_secs_f32());
+    }
+    println!("== tests, after {:.1} s of all else", began.elapsed().as_secs_f32());
+    crate::test::run(&[])
+}
+
+fn format() -> Outcome {
+    cargo(&["fmt", "--all", "--check"])?;
+    let root = crate::root();
+    for manifest in APART.iter().filter(|m| root.join(m).is_file()) {
+        cargo(&["fmt", "--check", "--manifest-path", manifest])?;
+    }
+    Ok(())
+}
+
+fn clippy() -> Outcome {
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+}
+
+/// The core owns no socket and no clock: a target without either keeps it so.
+fn wasm() -> Outcome {
+    cargo(&["build", "--package", "slotcar", "--target", "wasm32-wasip2"])?;
+    cargo(&["build", "--package", "slotcar", "--target", "wasm32-unknown-unknown"])
+}
+
+/// Private items too: a link in an inner comment is for the next reader of that file.
+fn documentation() -> Outcome {
+    let arguments =
+        ["doc", "--workspace", "--no-deps", "--all-features", "--document-private-items"];
+    run_to_end(crate::cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Runs every example: an example that only compiles may be wrong.
+fn examples() -> Outcome {
+    let manifest = crate::root().join("examples/Cargo.toml");
+    let manifest =
+        std::fs::read_to_string(&manifest).map_err(|e| format!("{}: {e}", manifest.display()))?;
+    let tables = manifest.split("[[example]]").skip(1);
+    for name in tables.filter_map(|table| table.split('"').nth(1)) {
+        println!("-- {name}");
+        cargo(&["run", "--quiet", "--package", "slotcar-examples", "--example", name])?;
+    }
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Outcome {
+    run_to_end(crate::cargo().args(arguments))
+}
+
+/// Runs `command` with its output shown; an error is the command line that failed.
+pub(crate) fn run_to_end(command: &mut Command) -> Outcome {
+    let status = command.status().map_err(|e| format!("{}: {e}", line(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", line(command))) }
+}
+
+fn line(command: &Command) -> String {
+    let words = std::iter::once("cargo".into())
+        .chain(command.get_args().map(|word| word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
 }

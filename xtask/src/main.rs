@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask NAME`.
 //!
-//! A file per command, each with `run(arguments)`; this file only chooses. Every failure is a sentence on standard error and exit code 1.
+//! A file per command, each with `run(arguments)`; this file only chooses. Every failure is a
+//! sentence on standard error and exit code 1.
 
 mod bench;
 mod ci;
@@ -10,7 +11,8 @@ mod sim;
 mod test;
 mod tidy;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 /// What a command returns: nothing, or the sentence that says what went wrong.
 type Outcome = Result<(), String>;
@@ -45,4 +47,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("xtask lies in the workspace").to_owned()
+}
+
+/// The cargo that runs this, at the workspace's root.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
 }
