@@ -69,6 +69,8 @@ pub(crate) enum ScanError {
     Line { kind: u8, bytes_max: usize },
     /// A length below zero where `kind` has no null.
     Negative { kind: u8 },
+    /// A null, `_`, that says something.
+    Null,
     /// The frame is, or announces to be, longer than the limit.
     Size { bytes_max: usize },
     /// A type of unknown length, `$?` or alike.
@@ -90,6 +92,7 @@ impl fmt::Display for ScanError {
                 write!(f, "line that starts with '{}' exceeds {bytes_max} bytes", show(kind))
             }
             Self::Negative { kind } => write!(f, "negative length after '{}'", show(kind)),
+            Self::Null => f.write_str("null '_' with a value"),
             Self::Size { bytes_max } => write!(f, "reply exceeds {bytes_max} bytes"),
             Self::Streamed { kind } => {
                 write!(f, "streamed type '{}?' is not supported", show(kind))
@@ -304,6 +307,7 @@ impl Scanner {
             return Err(ScanError::Line { kind, bytes_max: LINE_BYTES_MAX });
         }
         match end {
+            Some(end) if kind == b'_' && end != self.pos + 1 => Err(ScanError::Null),
             Some(end) => {
                 self.line_searched = 0;
                 self.pos = end + 2;

@@ -105,6 +105,8 @@ fn what_is_no_resp_is_refused_by_name() {
         (b"%-1\r\n", ScanError::Negative { kind: b'%' }, "negative length"),
         (b"=-1\r\n", ScanError::Negative { kind: b'=' }, "negative length"),
         (b"~-1\r\n", ScanError::Negative { kind: b'~' }, "negative length"),
+        (b"_x\r\n", ScanError::Null, "null '_' with a value"),
+        (b"_\r\x01\r\n", ScanError::Null, "null"),
         (b"$1\r\nabc", ScanError::Terminator { kind: b'$' }, "does not end in CRLF"),
         (b"=5\r\ntxt:xy\r\n", ScanError::Terminator { kind: b'=' }, "does not end in CRLF"),
         (b"$?\r\n", ScanError::Streamed { kind: b'$' }, "streamed type '$?'"),
