@@ -21,6 +21,8 @@ struct Inner {
     problem: Problem,
     /// The type that `from_frame` was asked for; empty until it is known.
     target: &'static str,
+    /// Which of a pipeline's replies, the first being 0.
+    reply_index: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +39,7 @@ enum Problem {
 
 impl DecodeError {
     fn new(problem: Problem) -> Self {
-        Self(Box::new(Inner { problem, target: "" }))
+        Self(Box::new(Inner { problem, target: "", reply_index: None }))
     }
 
     #[cold]
@@ -54,6 +56,13 @@ impl DecodeError {
     #[cold]
     pub(super) fn within(mut self, target: &'static str) -> Self {
         self.0.target = target;
+        self
+    }
+
+    /// The same, with the place of the reply in its pipeline.
+    #[cold]
+    pub(super) fn in_reply(mut self, index: usize) -> Self {
+        self.0.reply_index = Some(index);
         self
     }
 
@@ -75,6 +84,9 @@ impl From<Malformed> for DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(index) = self.0.reply_index {
+            write!(f, "reply {index}: ")?;
+        }
         match &self.0.problem {
             Problem::Custom(text) => f.write_str(text)?,
             Problem::Malformed => f.write_str("malformed reply")?,

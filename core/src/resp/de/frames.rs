@@ -4,8 +4,10 @@
 //! a type of its own. Invariant: there are as many frames as the type wants, or it is an error.
 //! Called in the caller's task by whatever hands a pipeline's replies out.
 
+use super::super::blob::BLOB_NAME;
 use super::super::cursor::Malformed;
 use super::super::decode_error::DecodeError;
+use super::super::value::VALUE_NAME;
 use super::Decoder;
 use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -16,13 +18,15 @@ use std::any::type_name;
 /// # Errors
 /// As `from_frame`, for the first frame that does not fit, or when `T` wants more or fewer of them.
 pub(crate) fn from_frames<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, DecodeError> {
-    T::deserialize(Frames { frames }).map_err(|error| error.within(type_name::<T>()))
+    T::deserialize(Frames { all: frames, next: 0 }).map_err(|error| error.within(type_name::<T>()))
 }
 
 /// Several frames as one list.
 struct Frames<'de> {
-    /// Those that are left.
-    frames: &'de [Bytes],
+    /// In the order of their commands.
+    all: &'de [Bytes],
+    /// Index of the first that was not read. Invariant: at most `all.len()`.
+    next: usize,
 }
 
 impl<'de> Deserializer<'de> for Frames<'de> {
@@ -30,10 +34,27 @@ impl<'de> Deserializer<'de> for Frames<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, DecodeError> {
         let value = visitor.visit_seq(&mut self)?;
-        if self.frames.is_empty() {
-            return Ok(value);
+        match self.all.len() - self.next {
+            0 => Ok(value),
+            more => Err(de::Error::custom(format_args!("{more} replies more than the type takes"))),
         }
-        Err(de::Error::custom(format_args!("{} replies more than asked for", self.frames.len())))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_some(self)
+    }
+
+    /// A newtype around a list is that list; serde would read it as a list of one.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == VALUE_NAME || name == BLOB_NAME {
+            self.deserialize_any(visitor)
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -41,8 +62,8 @@ impl<'de> Deserializer<'de> for Frames<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -53,14 +74,19 @@ impl<'de> SeqAccess<'de> for Frames<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
-        let Some((frame, rest)) = self.frames.split_first() else { return Ok(None) };
-        self.frames = rest;
+        let Some(frame) = self.all.get(self.next) else { return Ok(None) };
         let mut decoder = Decoder::new(frame);
-        let value = seed.deserialize(&mut decoder)?;
-        if decoder.cursor.at_end() { Ok(Some(value)) } else { Err(Malformed.into()) }
+        match seed.deserialize(&mut decoder) {
+            Ok(value) if decoder.cursor.at_end() => {
+                self.next += 1;
+                Ok(Some(value))
+            }
+            Ok(_) => Err(DecodeError::from(Malformed).in_reply(self.next)),
+            Err(error) => Err(error.in_reply(self.next)),
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.frames.len())
+        Some(self.all.len() - self.next)
     }
 }

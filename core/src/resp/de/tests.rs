@@ -302,3 +302,30 @@ fn deep_replies_stop_before_the_stack_does() {
         from_frame::<()>(&frame(depth)).expect("skipping counts, and does not recurse");
     }
 }
+
+#[test]
+fn the_replies_of_a_pipeline_are_one_list() {
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Counts(Vec<u64>);
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Page {
+        title: String,
+        views: u64,
+    }
+    let frames = [&b"$1\r\na\r\n"[..], b":2\r\n"].map(Bytes::from_static);
+    assert_eq!(from_frames::<(String, u64)>(&frames), Ok((text("a"), 2)));
+    assert_eq!(from_frames::<Page>(&frames), Ok(Page { title: text("a"), views: 2 }));
+    assert_eq!(from_frames::<Counts>(&frames[1..]), Ok(Counts(vec![2])));
+    assert_eq!(from_frames::<Option<Vec<u64>>>(&frames[1..]), Ok(Some(vec![2])));
+    assert_eq!(from_frames::<()>(&frames), Ok(()));
+    let both = Value::Array(vec![Value::Blob("a".into()), Value::Int(2)]);
+    assert_eq!(from_frames::<Value>(&frames), Ok(both));
+    let fails = |error: DecodeError| error.to_string();
+    let wrong = from_frames::<Vec<u64>>(&frames).map_err(fails);
+    let expected = "reply 0: expected u64, got bulk string \"a\", while decoding Vec<u64>";
+    assert_eq!(wrong, Err(text(expected)));
+    let fewer = from_frames::<(String,)>(&frames).map_err(fails);
+    assert!(fewer.is_err_and(|text| text.starts_with("1 replies more than the type takes")));
+    assert!(from_frames::<(String, u64, u64)>(&frames).is_err());
+    assert!(from_frames::<HashMap<String, u64>>(&frames).is_err());
+}
