@@ -10,7 +10,7 @@
 
 use crate::config::ConfigError;
 use crate::endpoint::Endpoint;
-use crate::resp::ServerError;
+use crate::resp::{DecodeError, ServerError};
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
@@ -206,6 +206,16 @@ impl Error {
     /// An error that the server answered with.
     pub(crate) fn server(delivery: Delivery, error: ServerError) -> Self {
         Self::new(ErrorKind::Server, delivery, "server error").with_server_error(error)
+    }
+
+    /// A reply that could not become the type asked for. A server's error that stood inside it,
+    /// as EXEC's reply may hold one, is the server's answer all the same.
+    pub(crate) fn undecodable(error: DecodeError) -> Self {
+        match error.server_error() {
+            Some(inside) => Self::server(Delivery::Answered, inside.clone()),
+            None => Self::new(ErrorKind::Convert, Delivery::Answered, error.to_string())
+                .with_cause(error),
+        }
     }
 
     /// Names the command.
@@ -431,5 +441,18 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert_eq!(error.to_string(), wrong.to_string());
         assert_eq!(error.details(), Some(&ErrorDetail::Config(wrong)));
+    }
+
+    #[test]
+    fn a_server_error_inside_a_reply_is_the_servers() {
+        let decode = |frame: &'static [u8]| {
+            let frame = bytes::Bytes::from_static(frame);
+            Error::undecodable(crate::resp::from_frame::<Vec<u64>>(&frame).unwrap_err())
+        };
+        let inside = decode(b"*2\r\n:1\r\n-WRONGTYPE no\r\n");
+        assert_eq!(inside.kind(), ErrorKind::Server);
+        assert_eq!(inside.server_error().map(ServerError::code), Some("WRONGTYPE"));
+        assert_eq!(inside.delivery(), Delivery::Answered);
+        assert_eq!(decode(b"*1\r\n+x\r\n").kind(), ErrorKind::Convert);
     }
 }

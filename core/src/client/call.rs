@@ -10,7 +10,7 @@ use crate::connection::queue::Entry;
 use crate::driver::dispatch::{Terms, dispatch, error_in, turned_away};
 use crate::driver::exchange::Exchange;
 use crate::driver::node::Node;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
 use crate::{BoxFuture, Timestamp};
@@ -168,9 +168,5 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
 
 /// The reply in the type asked for.
 fn decode<T: DeserializeOwned>(frame: &Bytes, command: &Command) -> Result<T, Error> {
-    from_frame(frame).map_err(|error| {
-        Error::new(ErrorKind::Convert, Delivery::Answered, error.to_string())
-            .with_command(&command.name())
-            .with_cause(error)
-    })
+    from_frame(frame).map_err(|error| Error::undecodable(error).with_command(&command.name()))
 }

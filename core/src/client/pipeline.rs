@@ -41,7 +41,7 @@ impl Reply {
     /// # Errors
     /// `Convert` when it does not fit `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        from_frame(&self.frame).map_err(does_not_fit)
+        from_frame(&self.frame).map_err(Error::undecodable)
     }
 }
 
@@ -84,7 +84,7 @@ impl<'c> Pipeline<'c> {
         for result in self.results().await? {
             frames.push(result?);
         }
-        from_frames(&frames).map_err(does_not_fit)
+        from_frames(&frames).map_err(Error::undecodable)
     }
 
     /// Sends all commands and returns what became of each, in order.
@@ -115,8 +115,4 @@ impl<'c> Pipeline<'c> {
         let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
         Ok(batch::run(&shared.host, &shared.routes, &self.commands, terms).await)
     }
-}
-
-fn does_not_fit(error: crate::resp::DecodeError) -> Error {
-    Error::new(ErrorKind::Convert, Delivery::Answered, error.to_string()).with_cause(error)
 }
