@@ -11,7 +11,6 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz_api;
-#[allow(dead_code, unused_imports, reason = "the levels above that call it are still to come")]
 mod resp;
 mod rng;
 mod routing;
