@@ -214,6 +214,14 @@ impl Queue {
         })
     }
 
+    /// Takes an entry in for whose replies nobody waits. It wakes nobody: it goes out with the next.
+    pub(crate) fn greet(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Ok((ticket, ..)) = self.enqueue(entry, write, Waker::noop()) {
+            self.slot(ticket).state = State::Abandoned;
+            self.waiting -= 1;
+        }
+    }
+
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
     pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
         let slot = self.slot(ticket);
@@ -235,6 +243,7 @@ impl Queue {
     /// The caller has gone. Its command is written all the same and its replies are dropped when they come.
     ///
     /// Returns the background task's waker when nobody else watches the stream now.
+    #[must_use = "a waker that is dropped is a task that never wakes"]
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> Option<Waker> {
         let slot = self.slot(ticket);
         match slot.state {
@@ -412,6 +421,7 @@ impl Queue {
     }
 
     /// The background task's waker, or a note for it when it is awake.
+    #[must_use = "a waker that is dropped is a task that never wakes"]
     fn call_background(&mut self) -> Option<Waker> {
         let waker = self.background_waker.take();
         self.background_again |= waker.is_none();

@@ -182,10 +182,7 @@ impl Link {
     /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the first entry, in one piece.
     pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let entry = Entry { len, replies, deadline: Timestamp::FAR_FUTURE };
-        let mut queue = lock(&self.queue);
-        if let Ok((ticket, ..)) = queue.enqueue(entry, write, Waker::noop()) {
-            queue.abandon(ticket);
-        }
+        lock(&self.queue).greet(entry, write);
     }
 
     /// Takes no more entries, and closes when all that are in flight have ended.
@@ -468,15 +465,19 @@ impl Future for Background {
             return Poll::Pending;
         }
         self.yielded = false;
-        loop {
-            self.link.drive();
+        self.link.drive();
+        let rests = {
             let mut queue = lock(&self.link.queue);
             if queue.lost().is_some() {
                 return Poll::Ready(());
             }
-            if queue.rest_background(cx.waker()) {
-                return Poll::Pending;
-            }
+            queue.rest_background(cx.waker())
+        };
+        // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O answers "pending" and wakes at once until
+        // the task has been let go of.
+        if !rests {
+            cx.waker().wake_by_ref();
         }
+        Poll::Pending
     }
 }

@@ -262,3 +262,24 @@ fn random_events_never_misplace_a_reply() {
         assert!(free, "seed {seed}: a place is left behind");
     }
 }
+
+#[test]
+fn a_greeting_takes_nobodys_waker() {
+    let mut queue = Queue::new(1 << 20);
+    queue.set_background();
+    let (background, waker) = counted();
+    assert!(!queue.rest_background(&waker));
+    assert!(queue.rest_background(&waker));
+    queue.greet(entry(5, 2), |out| out.extend_from_slice(b"hello"));
+    let (a, flush) = put(&mut queue, "a", 1);
+    assert_eq!(flush, Flush::Now, "the greeting goes out with it");
+    let _second = put(&mut queue, "b", 1);
+    let mut wakers = Wakers::new();
+    queue.wake_driver(&mut wakers);
+    wakers.drain(..).for_each(Waker::wake);
+    assert_eq!(background.0.load(Ordering::Relaxed), 1);
+    for text in ["-no HELLO", "+OK", "+a"] {
+        reply(&mut queue, text).unwrap();
+    }
+    assert_eq!(one(&mut queue, a).unwrap(), "+a");
+}
