@@ -46,6 +46,15 @@ pub fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, String> {
     resp::from_frame(frame).map_err(|error| error.to_string())
 }
 
+/// Several frames as one list; the error as its text.
+///
+/// # Errors
+/// A frame does not fit, or there are more or fewer than `T` takes.
+#[inline]
+pub fn decode_list<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, String> {
+    resp::from_frames(frames).map_err(|error| error.to_string())
+}
+
 /// Whether the frame is a reply, an error or a push: 0, 1, 2.
 #[must_use]
 pub fn kind(frame: &[u8]) -> u8 {

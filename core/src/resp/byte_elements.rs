@@ -49,6 +49,7 @@ impl<'de> SeqAccess<'de> for ByteElements<'de> {
 
 /// One byte of a string.
 struct Byte<'de> {
+    /// The byte itself.
     byte: u8,
     /// The whole string, for the error.
     text: &'de [u8],

@@ -1,7 +1,7 @@
 //! Arguments to bytes: the heads and bulks that a command is written as.
 //!
-//! A command is an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, in RESP2 and RESP3 alike.
-//! Nothing is escaped, so nothing can be injected: a length stands before every argument.
+//! A command is an array of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, in RESP2 and RESP3
+//! alike. Nothing is escaped, so nothing can be injected: a length stands before every argument.
 //! Lengths below 100 are written from their digits at once; that is nearly all of them, and the
 //! general way was the dearest part of a whole encoded command.
 //! Spec: RESP, "Sending commands to a Redis server". Called by `command`.

@@ -1,7 +1,8 @@
 //! RESP, the protocol between client and server: bytes to frames, frames to types, and back.
 //!
-//! Pure: no I/O, no clock, no async. `scan` finds frames in what was read, `de` decodes one straight
-//! into the caller's type, `value` is the type that takes any reply, `encode` writes commands.
+//! Pure: no I/O, no clock, no async. `scan` finds frames in what was read, `de` decodes one
+//! straight into the caller's type, `value` is the type that takes any reply, `encode` writes
+//! commands.
 //! Invariant: no bytes whatsoever make anything here panic, recurse beyond `DEPTH_MAX` or take
 //! memory beyond the frame's own size times a small constant.
 //! Spec: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.

@@ -192,7 +192,10 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_value_comes_back_as_it_was_written(value in any_value(), attributes in vec(any::<bool>(), 0..20)) {
+    fn a_value_comes_back_as_it_was_written(
+        value in any_value(),
+        attributes in vec(any::<bool>(), 0..20),
+    ) {
         let frame = frame_of(&value, &attributes);
         prop_assert_eq!(scan(&frame, &[]), (vec![frame.len()], None));
         prop_assert_eq!(from_frame::<Value>(&frame.into()).expect("any reply fits"), value);

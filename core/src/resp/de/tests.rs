@@ -153,7 +153,8 @@ struct User {
 fn a_struct_comes_from_a_hash() {
     let ada = User { name: text("Ada"), visits: 7, score: None, active: true };
     let frames: &[&[u8]] = &[
-        b"%4\r\n$4\r\nname\r\n$3\r\nAda\r\n$6\r\nvisits\r\n:7\r\n+active\r\n#t\r\n+x\r\n*1\r\n:1\r\n",
+        b"%4\r\n$4\r\nname\r\n$3\r\nAda\r\n$6\r\nvisits\r\n:7\r\n+active\r\n#t\r\n\
+          +x\r\n*1\r\n:1\r\n",
         b"*6\r\n$4\r\nname\r\n$3\r\nAda\r\n$6\r\nvisits\r\n$1\r\n7\r\n$6\r\nactive\r\n$1\r\n1\r\n",
     ];
     all(frames, &ada);
@@ -220,7 +221,8 @@ fn a_blob_is_a_slice_of_the_frame_wherever_it_stands() {
         thumb: Option<Blob>,
     }
     let frame = Bytes::from_static(
-        b"*3\r\n%3\r\n+id\r\n:1\r\n+pixels\r\n$3\r\nabc\r\n+thumb\r\n$1\r\nt\r\n*2\r\n$2\r\nxy\r\n_\r\n\
+        b"*3\r\n%3\r\n+id\r\n:1\r\n+pixels\r\n$3\r\nabc\r\n+thumb\r\n$1\r\nt\r\n\
+          *2\r\n$2\r\nxy\r\n_\r\n\
           %1\r\n$1\r\nk\r\n$1\r\nv\r\n",
     );
     type Reply = (Photo, Vec<Option<Blob>>, HashMap<Blob, Blob>);
