@@ -21,7 +21,7 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{Call, Client, Pipeline, Reply};
-pub use command::{Command, ToArg, cmd};
+pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind};

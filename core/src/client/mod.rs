@@ -4,7 +4,17 @@
 //! connections and ends all background tasks.
 
 mod call;
+mod counters;
+mod expiry;
+mod hashes;
+mod keys;
+mod lists;
 mod pipeline;
+mod scripts;
+mod server;
+mod sets;
+mod sorted_sets;
+mod strings;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};

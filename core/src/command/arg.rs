@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// back as the same number, `inf` or `-inf`; the servers refuse a NaN. A `bool` is `1` or `0`,
 /// since the servers know no booleans in arguments.
 ///
+/// A `u8` is not taken: in `del(b"key")` it would be a byte, elsewhere a number. Say `u16::from(n)`.
+///
 /// For a type of your own, hand over to one that is covered:
 ///
 /// ```
@@ -28,6 +30,10 @@ use std::sync::Arc;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument for a command",
+    note = "text, bytes, numbers and `bool` are; write `u16::from(n)` for a `u8`"
+)]
 pub trait ToArg {
     /// Calls `write` with the argument's bytes, and returns what it returns.
     fn with_bytes<R>(&self, write: impl FnOnce(&[u8]) -> R) -> R;
@@ -136,7 +142,7 @@ impl<T: ToArg + ToOwned + ?Sized> ToArg for Cow<'_, T> {
     }
 }
 
-/// Writes `ToArg` for integer types; twelve copies of one line would hide a typing error better
+/// Writes `ToArg` for integer types; eleven copies of one line would hide a typing error better
 /// than this does.
 macro_rules! integers {
     ($($integer:ty)*) => {$(
@@ -149,7 +155,7 @@ macro_rules! integers {
     )*};
 }
 
-integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
+integers! { i8 i16 i32 i64 i128 isize u16 u32 u64 u128 usize }
 
 impl ToArg for f64 {
     fn with_bytes<R>(&self, write: impl FnOnce(&[u8]) -> R) -> R {
@@ -220,7 +226,7 @@ mod tests {
             (text('ü'), "ü"),
             (text(true), "1"),
             (text(false), "0"),
-            (text(5u8), "5"),
+            (text(5u16), "5"),
             (text(-5i8), "-5"),
             (text(i64::MIN), "-9223372036854775808"),
             (text(u64::MAX), "18446744073709551615"),

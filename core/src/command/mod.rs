@@ -9,6 +9,7 @@
 //! Called by `client`, `routing` and `connection`.
 
 mod arg;
+mod arg_list;
 mod args;
 mod buffer;
 mod build;
@@ -19,6 +20,7 @@ mod table;
 mod tests;
 
 pub use arg::ToArg;
+pub use arg_list::ToArgs;
 pub use build::*;
 pub(crate) use spec::{Flags, RequestPolicy, ResponsePolicy, Spec};
 
@@ -32,6 +34,7 @@ use std::fmt;
 /// One command: a name with its arguments, ready to be sent any number of times.
 ///
 /// Make one with [`cmd`] or with the functions of [`slotcar::command`](crate::command).
+#[must_use = "a command does nothing until it is sent"]
 #[derive(Clone)]
 pub struct Command {
     /// The arguments as bulk strings, the name first; without the array's header.
@@ -52,7 +55,6 @@ pub struct Command {
 /// and `cmd("CLIENT").arg("SETNAME")` are the same. Keys of the commands that Redis 8 and Valkey 9
 /// have are found by themselves; of others, mark them with [`Command::key`], or a cluster client
 /// cannot tell where the command belongs.
-#[must_use]
 pub fn cmd(name: &str) -> Command {
     let mut words = name.split_ascii_whitespace();
     let first = words.next().unwrap_or_default().as_bytes();
@@ -68,7 +70,6 @@ pub fn cmd(name: &str) -> Command {
 impl Command {
     /// Appends one argument.
     #[inline]
-    #[must_use]
     pub fn arg(mut self, value: impl ToArg) -> Self {
         value.with_bytes(|bytes| self.push(bytes));
         self
@@ -76,7 +77,6 @@ impl Command {
 
     /// Appends each item as one argument; an `Option` counts as a list of none or one.
     #[inline]
-    #[must_use]
     pub fn args<I>(mut self, values: I) -> Self
     where
         I: IntoIterator,
@@ -91,7 +91,6 @@ impl Command {
     /// Appends one argument that is a key. The first key decides where a cluster client sends the
     /// command.
     #[inline]
-    #[must_use]
     pub fn key(mut self, key: impl ToArg) -> Self {
         key.with_bytes(|bytes| self.push_key(bytes));
         self
@@ -99,7 +98,6 @@ impl Command {
 
     /// Appends each item as one argument that is a key.
     #[inline]
-    #[must_use]
     pub fn keys_from<I>(mut self, keys: I) -> Self
     where
         I: IntoIterator,

@@ -57,12 +57,6 @@ impl Flags {
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
-
-    /// Both sets together.
-    #[must_use]
-    pub(crate) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
 }
 
 /// Where some keys of a command are.
@@ -181,11 +175,6 @@ impl Spec {
         } else {
             known_in(found.subcommands, subcommand.as_bytes())
         }
-    }
-
-    /// Whether this is the entry of a known command.
-    pub(crate) fn is_known(&self) -> bool {
-        !self.name.is_empty()
     }
 
     /// The flags.

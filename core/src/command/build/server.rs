@@ -1,0 +1,51 @@
+//! Commands to the server itself, and publishing.
+//!
+//! Spec: <https://redis.io/docs/latest/commands/?group=server>.
+//! Called by users, and by the client's methods of the same names.
+
+use crate::command::{Command, Head, ToArg, ToArgs};
+
+/// `PING`; its reply: [`Client::ping`](crate::Client::ping).
+pub fn ping() -> Command {
+    Command::start(const { Head::of("PING") })
+}
+
+/// `ECHO message`; its reply: [`Client::echo`](crate::Client::echo).
+pub fn echo(message: impl ToArg) -> Command {
+    Command::start(const { Head::of("ECHO") }).arg(message)
+}
+
+/// `TIME`; its reply: [`Client::time`](crate::Client::time).
+pub fn time() -> Command {
+    Command::start(const { Head::of("TIME") })
+}
+
+/// `INFO [section ...]`; its reply: [`Client::info`](crate::Client::info).
+pub fn info(sections: impl ToArgs) -> Command {
+    Command::start(const { Head::of("INFO") }).each_arg(&sections)
+}
+
+/// `DBSIZE`; its reply: [`Client::dbsize`](crate::Client::dbsize).
+pub fn dbsize() -> Command {
+    Command::start(const { Head::of("DBSIZE") })
+}
+
+/// `FLUSHALL`; its reply: [`Client::flushall`](crate::Client::flushall).
+pub fn flushall() -> Command {
+    Command::start(const { Head::of("FLUSHALL") })
+}
+
+/// `FLUSHDB`; its reply: [`Client::flushdb`](crate::Client::flushdb).
+pub fn flushdb() -> Command {
+    Command::start(const { Head::of("FLUSHDB") })
+}
+
+/// `PUBLISH channel message`; its reply: [`Client::publish`](crate::Client::publish).
+pub fn publish(channel: impl ToArg, message: impl ToArg) -> Command {
+    Command::start(const { Head::of("PUBLISH") }).arg(channel).arg(message)
+}
+
+/// `SPUBLISH shardchannel message`; its reply: [`Client::spublish`](crate::Client::spublish).
+pub fn spublish(channel: impl ToArg, message: impl ToArg) -> Command {
+    Command::start(const { Head::of("SPUBLISH") }).key(channel).arg(message)
+}
