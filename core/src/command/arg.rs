@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// back as the same number, `inf` or `-inf`; the servers refuse a NaN. A `bool` is `1` or `0`,
 /// since the servers know no booleans in arguments.
 ///
-/// A `u8` is not taken: in `del(b"key")` it would be a byte, elsewhere a number. Say `u16::from(n)`.
+/// A `u8` is not taken: in `del(b"key")` it would be a byte, elsewhere a number. Write
+/// `u16::from(n)`.
 ///
 /// For a type of your own, hand over to one that is covered:
 ///
@@ -215,7 +216,8 @@ mod tests {
         let table = [
             (text("a"), "a"),
             (text(String::from("b")), "b"),
-            (text(&String::from("b")), "b"),
+            (text(Box::<str>::from("b")), "b"),
+            (text(Rc::<str>::from("b")), "b"),
             (text(b"c"), "c"),
             (text(vec![b'd']), "d"),
             (text(Bytes::from_static(b"e")), "e"),

@@ -22,7 +22,9 @@ mod tests;
 pub use arg::ToArg;
 pub use arg_list::ToArgs;
 pub use build::*;
-pub(crate) use spec::{Flags, RequestPolicy, ResponsePolicy, Spec};
+pub(crate) use spec::{Flags, Spec};
+#[allow(unused_imports, reason = "for routing over a cluster")]
+pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
 
@@ -181,6 +183,7 @@ impl Command {
     }
 
     /// What the table knows of this command.
+    #[allow(dead_code, reason = "for routing over a cluster")]
     pub(crate) fn spec(&self) -> &'static Spec {
         self.spec
     }

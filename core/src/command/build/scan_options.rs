@@ -3,7 +3,7 @@
 //! Spec: <https://redis.io/commands/scan/>. Called by `keys`, `hashes`, `sets`, `sorted_sets`, and
 //! by users.
 
-use super::Options;
+use super::append::Options;
 use crate::command::Command;
 
 /// The options of SCAN, HSCAN, SSCAN and ZSCAN.

@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://redis.io/commands/set/>. Called by `strings`, and by users.
 
-use super::Options;
+use super::append::Options;
 use super::times::Expiry;
 use crate::command::Command;
 use std::time::Duration;

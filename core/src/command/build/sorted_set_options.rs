@@ -3,7 +3,7 @@
 //! Spec: <https://redis.io/commands/zadd/>, <https://redis.io/commands/zrange/>.
 //! Called by `sorted_sets`, and by users.
 
-use super::Options;
+use super::append::Options;
 use crate::command::Command;
 
 /// The options of ZADD.

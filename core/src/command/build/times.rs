@@ -4,7 +4,7 @@
 //! Limits: expiries are whole milliseconds, rounded up so that a short one is never 0, which the
 //! servers refuse. Called by the other files of `build`.
 
-use super::Options;
+use super::append::Options;
 use crate::command::Command;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl ExpireIf {
 
 /// Whole seconds, if that is exactly what the time is, and more than none.
 pub(super) fn whole_seconds(time: Duration) -> Option<u64> {
-    (time.subsec_nanos() == 0 && time.as_secs() > 0).then(|| time.as_secs())
+    (time.subsec_nanos() == 0 && time.as_secs() > 0).then_some(time.as_secs())
 }
 
 /// Milliseconds, rounded up.
