@@ -2,6 +2,7 @@
 //!
 //! Called by everything in `driver` and `client`.
 
+use super::alarm::Alarm;
 use super::link::LinkSettings;
 use crate::config::Config;
 use crate::resp::ScanLimits;
@@ -21,6 +22,8 @@ pub(crate) struct Host {
     transport: Arc<dyn Transport>,
     /// Checked before a client is made.
     config: Config,
+    /// Raised by every link.
+    alarm: Arc<Alarm>,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(transport: Arc<dyn Transport>, config: Config) -> Self {
         let rng = Mutex::new(Rng::new(transport.seed()));
-        Self { transport, config, rng }
+        Self { transport, config, alarm: Arc::default(), rng }
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
@@ -37,6 +40,15 @@ impl Host {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    /// The generator, for decisions below that take chance as an argument.
+    pub(crate) fn chance(&self) -> std::sync::MutexGuard<'_, Rng> {
+        lock(&self.rng)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -223,7 +223,13 @@ pub(crate) async fn open(
         }
         None => return Err(refused(format!("no connection within {timeout:?}"))),
     };
-    let link = Link::start(endpoint.clone(), stream, Arc::clone(host.transport()), settings);
+    let link = Link::start(
+        endpoint.clone(),
+        stream,
+        Arc::clone(host.transport()),
+        Arc::clone(host.alarm()),
+        settings,
+    );
     let mut handshake = Handshake::new(host.config());
     if handshake.is_harmless() {
         let commands = handshake.flight();

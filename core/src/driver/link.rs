@@ -14,6 +14,7 @@
 //!
 //! Called by `driver/lane.rs`, which makes links and replaces lost ones, and by the futures that wait on one.
 
+use super::alarm::Alarm;
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers};
 use crate::connection::reader::Reader;
@@ -32,6 +33,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+/// A server is reported as silent after this part of the progress time-out: early enough to ask others while there is hope.
+const SILENT_PART: u32 = 4;
 /// Reads in a row before others get a turn.
 const READS_PER_TURN: usize = 32;
 
@@ -60,6 +63,8 @@ pub(crate) struct Link {
     load: AtomicUsize,
     /// A frame has come.
     answered: AtomicBool,
+    /// Told when this link is lost or its server silent.
+    alarm: Arc<Alarm>,
     /// Clock and timers.
     transport: Arc<dyn Transport>,
     /// Given to the stream and the timer.
@@ -86,6 +91,8 @@ struct Io {
     owing: bool,
     /// When it began to, or last sent something.
     progress: Timestamp,
+    /// The alarm was raised since the last progress.
+    silent: bool,
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// The timer, armed for no later than the earliest deadline; may be armed for an earlier moment that no longer matters.
@@ -124,6 +131,7 @@ impl Link {
         endpoint: Endpoint,
         stream: Box<dyn ByteStream>,
         transport: Arc<dyn Transport>,
+        alarm: Arc<Alarm>,
         settings: LinkSettings,
     ) -> Arc<Self> {
         let queue = Arc::new(Mutex::new(Queue::new(settings.bytes_max)));
@@ -141,6 +149,7 @@ impl Link {
                 reader: Reader::new(settings.scan),
                 owing: false,
                 progress: Timestamp::ZERO,
+                silent: false,
                 progress_timeout: settings.progress_timeout,
                 sleep: None,
                 frames: Vec::new(),
@@ -149,6 +158,7 @@ impl Link {
             kicked: AtomicBool::new(false),
             load: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
+            alarm,
             transport,
             signal,
         });
@@ -346,6 +356,7 @@ impl Link {
         }
         let scanned = io.reader.frames(&mut io.frames);
         io.progress = self.transport.now();
+        io.silent = false;
         let delivered = self.deliver(io);
         scanned.map_err(|error| Lost::Protocol(error.to_string()))?;
         delivered?;
@@ -392,11 +403,13 @@ impl Link {
     /// Fails what is too late, and arms the timer. True when the timer fired.
     fn check_time(&self, io: &mut Io) -> Result<bool, Lost> {
         let earliest = lock(&self.queue).earliest();
-        let stalled = match io.progress_timeout {
-            Some(timeout) if io.owing => io.progress.after(timeout),
-            _ => Timestamp::FAR_FUTURE,
+        let (suspect, stalled) = match io.progress_timeout {
+            Some(timeout) if io.owing => {
+                (io.progress.after(timeout / SILENT_PART), io.progress.after(timeout))
+            }
+            _ => (Timestamp::FAR_FUTURE, Timestamp::FAR_FUTURE),
         };
-        let next = earliest.min(stalled);
+        let next = earliest.min(if io.silent { stalled } else { suspect });
         if next == Timestamp::FAR_FUTURE || io.stream.is_none() {
             return Ok(false);
         }
@@ -417,12 +430,19 @@ impl Link {
         if now >= stalled {
             return Err(Lost::NoProgress(io.progress_timeout.unwrap_or_default()));
         }
+        if now >= suspect && !io.silent {
+            io.silent = true;
+            self.alarm.raise_silent();
+        }
         lock(&self.queue).handle_timeout(now, io.written, &mut io.wakers);
         io.wakers.drain(..).for_each(Waker::wake);
         Ok(true)
     }
 
     fn lose(&self, io: &mut Io, cause: Lost) {
+        if !matches!(cause, Lost::Retired) {
+            self.alarm.raise_lost();
+        }
         lock(&self.queue).lose(cause, io.written, &mut io.wakers);
         self.release_if_lost(io);
         io.wakers.drain(..).for_each(Waker::wake);

@@ -1,6 +1,7 @@
 //! The part that awaits: moves bytes, dials, retries. The decisions are made below.
-//! Levels: `link`, `exchange`, `host`, `lane`, `node`, `dispatch`, `batch`.
+//! Levels: `alarm`, `link`, `exchange`, `host`, `lane`, `node`, `dispatch`, `batch`.
 
+pub(crate) mod alarm;
 pub(crate) mod batch;
 pub(crate) mod dispatch;
 pub(crate) mod exchange;

@@ -1,0 +1,52 @@
+//! What links shout and the topology hears: a connection was lost, or a server owes replies and is silent.
+//!
+//! A shout is remembered until it is taken, so that it is never missed by a listener that was busy. Raised by `driver/link.rs`, taken by
+//! `driver/topology.rs`.
+
+use event_listener::{Event, EventListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// A connection was lost that nobody closed.
+    lost: AtomicBool,
+    /// A server owes replies and is silent.
+    silent: AtomicBool,
+    /// Whoever waits for either, or for another reason to look up.
+    event: Event,
+}
+
+impl Alarm {
+    /// A connection was lost.
+    pub(crate) fn raise_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.event.notify(usize::MAX);
+    }
+
+    /// A server is silent.
+    pub(crate) fn raise_silent(&self) {
+        self.silent.store(true, Ordering::Release);
+        self.event.notify(usize::MAX);
+    }
+
+    /// Wakes the listeners for a reason of their own.
+    pub(crate) fn nudge(&self) {
+        self.event.notify(usize::MAX);
+    }
+
+    /// Whether a connection was lost since the last time.
+    pub(crate) fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a server was silent since the last time.
+    pub(crate) fn take_silent(&self) -> bool {
+        self.silent.swap(false, Ordering::AcqRel)
+    }
+
+    /// Ends at the next shout or nudge after this call.
+    pub(crate) fn listen(&self) -> EventListener {
+        self.event.listen()
+    }
+}
