@@ -305,6 +305,43 @@ fn deep_replies_stop_before_the_stack_does() {
     }
 }
 
+// What servers answer to one command differs between RESP2 and RESP3; the type does not.
+#[test]
+fn nested_replies_of_real_commands_read_alike_in_both_protocols() {
+    type Entries = Vec<(String, Option<HashMap<String, u64>>)>;
+    let streams: HashMap<String, Entries> = HashMap::from([(
+        text("s"),
+        vec![(text("1-0"), Some(HashMap::from([(text("f"), 7)]))), (text("2-0"), None)],
+    )]);
+    let xread: &[&[u8]] = &[
+        b"*1\r\n*2\r\n$1\r\ns\r\n*2\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\n7\r\n\
+          *2\r\n$3\r\n2-0\r\n*-1\r\n",
+        b"%1\r\n$1\r\ns\r\n*2\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\n7\r\n\
+          *2\r\n$3\r\n2-0\r\n_\r\n",
+    ];
+    all(xread, &streams);
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Shard {
+        slots: Vec<(u16, u16)>,
+        nodes: Vec<Node>,
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Node {
+        id: String,
+        port: u16,
+    }
+    let nodes = vec![Node { id: text("a"), port: 7000 }];
+    let shards = vec![Shard { slots: vec![(0, 99), (200, 200)], nodes }];
+    let cluster_shards: &[&[u8]] = &[
+        b"*1\r\n*4\r\n$5\r\nslots\r\n*4\r\n:0\r\n:99\r\n:200\r\n:200\r\n$5\r\nnodes\r\n*1\r\n\
+          *6\r\n$2\r\nid\r\n$1\r\na\r\n$4\r\nport\r\n:7000\r\n$2\r\nip\r\n$-1\r\n",
+        b"*1\r\n%2\r\n$5\r\nslots\r\n*4\r\n:0\r\n:99\r\n:200\r\n:200\r\n$5\r\nnodes\r\n*1\r\n\
+          %3\r\n$2\r\nid\r\n$1\r\na\r\n$4\r\nport\r\n:7000\r\n$2\r\nip\r\n_\r\n",
+    ];
+    all(cluster_shards, &shards);
+}
+
 #[test]
 fn the_replies_of_a_pipeline_are_one_list() {
     #[derive(Debug, Deserialize, PartialEq)]
