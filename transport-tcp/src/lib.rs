@@ -56,3 +56,8 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
 pub async fn connect_with(config: Config) -> Result<Client, Error> {
     Client::connect(Tcp::new(), config).await
 }
+
+/// The README's code compiles, or the tests fail.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -42,10 +42,11 @@ impl Tcp {
     }
 
     async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
-        let addresses = match resolve::literal(host, port) {
-            Some(address) => vec![address],
-            None => resolve::judge(host, smol::net::resolve((host, port)).await)?,
-        };
+        if let Some(address) = resolve::literal(host, port) {
+            // The caller knows this address: it needs no name in the error.
+            return self.dial(address).await;
+        }
+        let addresses = resolve::judge(host, smol::net::resolve((host, port)).await)?;
         let delay = || async {
             Timer::after(self.options.attempt_delay).await;
         };

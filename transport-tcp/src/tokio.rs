@@ -62,10 +62,11 @@ impl Tokio {
     }
 
     async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
-        let addresses = match resolve::literal(host, port) {
-            Some(address) => vec![address],
-            None => resolve::judge(host, ::tokio::net::lookup_host((host, port)).await)?,
-        };
+        if let Some(address) = resolve::literal(host, port) {
+            // The caller knows this address: it needs no name in the error.
+            return self.dial(address).await;
+        }
+        let addresses = resolve::judge(host, ::tokio::net::lookup_host((host, port)).await)?;
         let delay = || tokio::time::sleep(self.options.attempt_delay);
         dial::race(addresses, |address| self.dial(address), delay).await
     }
