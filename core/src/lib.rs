@@ -1,4 +1,21 @@
 //! slotcar: a Redis and Valkey client that follows the slots.
+//!
+//! This crate decides and never touches the outside: bytes, time, chance and background work come
+//! through a [`Transport`], which another crate brings (`slotcar-tcp` for sockets). One [`Client`]
+//! serves every caller of a program, from any executor; a [`Command`] is a value; a reply becomes
+//! whatever type implements serde's `Deserialize`.
+//!
+//! ```no_run
+//! # async fn example(transport: impl slotcar::Transport) -> Result<(), slotcar::Error> {
+//! use slotcar::{Client, Config};
+//! let client = Client::connect(transport, Config::from_url("redis://127.0.0.1:6379")?).await?;
+//! client.set("user:1", "Ada").await?;
+//! let name: Option<String> = client.get("user:1").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The order in which the modules may use each other is that of `xtask/src/tidy/levels.txt`.
 
 pub mod bounds;
 mod client;

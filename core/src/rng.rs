@@ -1,6 +1,7 @@
 //! A small seeded generator, for jitter and for the choice between equals.
 //!
-//! Its seed comes from `Transport::seed`, once per client, so that one number replays a run. Not for secrets.
+//! Its seed comes from `Transport::seed`, once per client, so that one number replays a run. Not
+//! for secrets.
 //!
 //! Spec: SplitMix64 (Steele, Lea, Flood 2014): equidistributed, any seed is a good seed.
 
@@ -24,7 +25,8 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 when `bound` is 0. Lemire's multiplication: biased by less than `bound / 2^64`.
+    /// A number below `bound`; 0 when `bound` is 0. Lemire's multiplication: biased by less than
+    /// `bound / 2^64`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }

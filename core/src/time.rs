@@ -1,9 +1,11 @@
 //! Time as the core sees it: a [`Timestamp`] counted from an epoch that the transport chose.
 //!
-//! `std::time::Instant` panics on `wasm32-unknown-unknown` and cannot be forged for a test, so the core has a time of its own.
-//! Only `Transport::now` makes one from a real clock; everything below the driver takes `now` as an argument.
+//! `std::time::Instant` panics on `wasm32-unknown-unknown` and cannot be forged for a test, so the
+//! core has a time of its own. Only `Transport::now` makes one from a real clock; everything below
+//! the driver takes `now` as an argument.
 //!
-//! Invariants: arithmetic saturates and never panics. Unit: nanoseconds; range: 584 years from the epoch.
+//! Invariants: arithmetic saturates and never panics. Unit: nanoseconds; range: 584 years from the
+//! epoch.
 
 use std::time::Duration;
 

@@ -1,11 +1,14 @@
 //! The seam to the host: bytes, time, chance and, where the host has it, background.
 //!
-//! The core owns no socket, clock, executor or entropy. Everything it needs from the outside goes through [`Transport`], an object-safe
-//! trait that the transport crates and the simulator implement.
+//! The core owns no socket, clock, executor or entropy. Everything it needs from the outside goes
+//! through [`Transport`], an object-safe trait that the transport crates and the simulator
+//! implement.
 //!
 //! Invariants that an implementation keeps:
-//! - `connect` takes a *name*: it resolves it anew at each call and tries every address that the name has;
-//! - `now` never goes backwards, and `sleep_until` ends at or after its deadline on that same clock;
+//! - `connect` takes a *name*: it resolves it anew at each call and tries every address that the
+//!   name has;
+//! - `now` never goes backwards, and `sleep_until` ends at or after its deadline on that same
+//!   clock;
 //! - a dropped future or stream lets go of everything that it held in the host.
 
 use crate::bounds::{BoxFuture, MaybeSend, MaybeSync};
@@ -19,22 +22,26 @@ use std::io;
 ///
 /// Implementations are shared by every connection of a client, so they take `&self`.
 pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
-    /// Opens a byte stream to `endpoint`, with small writes sent at once (`TCP_NODELAY`) where the host can say so.
+    /// Opens a byte stream to `endpoint`, with small writes sent at once (`TCP_NODELAY`) where the
+    /// host can say so.
     ///
-    /// The caller bounds it with a deadline and drops it when that passes; a dropped future leaves no socket behind.
+    /// The caller bounds it with a deadline and drops it when that passes; a dropped future leaves
+    /// no socket behind.
     ///
     /// # Errors
-    /// The last address's cause. Kinds that the core tells apart: `NotFound` (the name does not resolve), `ConnectionRefused`,
-    /// `TimedOut`, `PermissionDenied` (the host forbids it), `Unsupported` (this transport cannot dial such an endpoint).
+    /// The last address's cause. Kinds that the core tells apart: `NotFound` (the name does not
+    /// resolve), `ConnectionRefused`, `TimedOut`, `PermissionDenied` (the host forbids it),
+    /// `Unsupported` (this transport cannot dial such an endpoint).
     fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>>;
 
-    /// Runs `task` in the background and returns true, or drops it and returns false where the host has no background.
+    /// Runs `task` in the background and returns true, or drops it and returns false where the host
+    /// has no background.
     ///
-    /// Nothing depends on it: a task only notices sooner what a caller would notice when it next awaits. Every task ends by itself soon
-    /// after the last `Client` is dropped.
+    /// Nothing depends on it: a task only notices sooner what a caller would notice when it next
+    /// awaits. Every task ends by itself soon after the last `Client` is dropped.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
         drop(task);
         false
@@ -52,7 +59,8 @@ pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
 
 /// A connected stream of bytes.
 ///
-/// Implemented for everything that has the `futures` I/O traits. `poll_read` returning 0 bytes means that the other side closed.
+/// Implemented for everything that has the `futures` I/O traits. `poll_read` returning 0 bytes
+/// means that the other side closed.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + MaybeSend + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + MaybeSend + 'static> ByteStream for T {}

@@ -1,4 +1,5 @@
-//! A server for an example: the one that `SLOTCAR_URL` names, or one started for as long as it runs.
+//! A server for an example: the one that `SLOTCAR_URL` names, or one started for as long as it
+//! runs.
 //!
 //! A started server listens on a free port of 127.0.0.1 only, keeps nothing on disk, and ends with
 //! the value that holds it. Its program is looked for on PATH, then among the servers that

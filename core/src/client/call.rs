@@ -1,7 +1,8 @@
 //! A command on its way, as a future without a heap allocation.
 //!
-//! The straight way is all here: route by the current map, encode into the node's live link, wait for the frame, decode it into the type
-//! asked for. Whatever does not go straight continues in `driver/dispatch.rs`, boxed.
+//! The straight way is all here: route by the current map, encode into the node's live link, wait
+//! for the frame, decode it into the type asked for. Whatever does not go straight continues in
+//! `driver/dispatch.rs`, boxed.
 
 use super::Client;
 use crate::command::Command;
@@ -23,8 +24,8 @@ use std::task::{Context, Poll};
 
 /// A command that runs when awaited.
 ///
-/// Nothing is sent before the first poll. Dropped before its reply came, it may or may not have run on the server; its reply is discarded and
-/// nobody else gets it.
+/// Nothing is sent before the first poll. Dropped before its reply came, it may or may not have run
+/// on the server; its reply is discarded and nobody else gets it.
 #[must_use = "a command is sent when it is awaited"]
 pub struct Call<'c, T> {
     /// Who runs it.

@@ -1,7 +1,7 @@
 //! The client: a cheap handle that everything starts from.
 //!
-//! A `Client` is an `Arc` and a few words of its own, so that a view with another deadline costs a clone. Dropping the last one closes all
-//! connections and ends all background tasks.
+//! A `Client` is an `Arc` and a few words of its own, so that a view with another deadline costs a
+//! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
 mod counters;
@@ -35,7 +35,8 @@ use std::time::Duration;
 
 /// A connection to a deployment: one server, for now.
 ///
-/// Clones share everything. All methods may be called from any task, thread or executor; no background task is needed for any of them.
+/// Clones share everything. All methods may be called from any task, thread or executor; no
+/// background task is needed for any of them.
 #[derive(Clone)]
 pub struct Client {
     /// What all clones share.
@@ -73,11 +74,12 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Connects over `transport` and returns once the server has accepted the handshake.
     ///
-    /// Dials once; an application that wants to start before its server does can use [`Client::lazy`].
+    /// Dials once; an application that wants to start before its server does can use
+    /// [`Client::lazy`].
     ///
     /// # Errors
-    /// `Config` for a configuration that contradicts itself; `Connect`, `Handshake`, `Protocol` or `Timeout` for a server that cannot be
-    /// reached or refuses.
+    /// `Config` for a configuration that contradicts itself; `Connect`, `Handshake`, `Protocol` or
+    /// `Timeout` for a server that cannot be reached or refuses.
     ///
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
@@ -125,15 +127,18 @@ impl Client {
         Pipeline::new(self)
     }
 
-    /// A view of this client whose commands have this long, over queueing, connecting and all attempts.
+    /// A view of this client whose commands have this long, over queueing, connecting and all
+    /// attempts.
     ///
-    /// Blocking commands, which otherwise wait as long as their own argument says, end after this time too.
+    /// Blocking commands, which otherwise wait as long as their own argument says, end after this
+    /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
         Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
     }
 
-    /// Closes all connections of this client and its clones. Commands in flight and later ones fail with `Closed`.
+    /// Closes all connections of this client and its clones. Commands in flight and later ones fail
+    /// with `Closed`.
     pub fn close(&self) {
         self.shared.close();
     }

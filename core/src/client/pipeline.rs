@@ -1,4 +1,7 @@
 //! Commands sent together: one write per node, replies in order, each with its own result.
+//!
+//! Invariants: nothing is sent before `run` or `run_each` is polled; results are in the order of
+//! the commands. Limit: `pipeline_commands_max`. The work is `driver/batch.rs`; called by users.
 
 use super::Client;
 use crate::command::Command;
@@ -73,10 +76,12 @@ impl<'c> Pipeline<'c> {
         self.commands.is_empty()
     }
 
-    /// Sends all commands and decodes their replies into `T`, as if they were the elements of one list: a tuple, a `Vec`, a struct's fields.
+    /// Sends all commands and decodes their replies into `T`, as if they were the elements of one
+    /// list: a tuple, a `Vec`, a struct's fields.
     ///
     /// # Errors
-    /// The first command's that failed; others may have run. Use [`Pipeline::run_each`] to know about each.
+    /// The first command's that failed; others may have run. Use [`Pipeline::run_each`] to know
+    /// about each.
     ///
     /// Dropped half-way, commands that were written run all the same.
     pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {

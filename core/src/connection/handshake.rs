@@ -1,11 +1,12 @@
 //! What a connection says before it carries commands, and how the answers are judged.
 //!
-//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT. A server that does not know
-//! HELLO, or not version 3, or does not allow it, gets a second flight in RESP2. A connection whose handshake is not whole
-//! carries nothing: a command must never run in the wrong database or as the wrong user.
+//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT.
+//! A server that does not know HELLO, or not version 3, or does not allow it, gets a second flight
+//! in RESP2. A connection whose handshake is not whole carries nothing: a command must never run in
+//! the wrong database or as the wrong user.
 //!
-//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (its rejection is ignored: servers before 7.2 do not know it).
-//! Called by `driver/lane.rs` for every new connection.
+//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (its rejection is ignored: servers before
+//! 7.2 do not know it). Called by `driver/lane.rs` for every new connection.
 
 use crate::command::{Command, cmd};
 use crate::config::Config;
@@ -81,8 +82,8 @@ impl Handshake {
         Self { credentials, client_name, database, stage, steps: Vec::new() }
     }
 
-    /// Whether commands may follow without waiting for the answers: no credentials, no name, no database depend on them. A server that
-    /// does not know HELLO then simply goes on in RESP2.
+    /// Whether commands may follow without waiting for the answers: no credentials, no name, no
+    /// database depend on them. A server that does not know HELLO then simply goes on in RESP2.
     pub(crate) fn is_harmless(&self) -> bool {
         self.credentials.is_none() && self.client_name.is_none() && self.database == 0
     }
@@ -130,7 +131,8 @@ impl Handshake {
         commands
     }
 
-    /// Judges the answers to the last flight, which may be fewer than its commands when the connection was lost meanwhile.
+    /// Judges the answers to the last flight, which may be fewer than its commands when the
+    /// connection was lost meanwhile.
     pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Next, Refusal> {
         for (step, reply) in self.steps.iter().zip(replies) {
             let refused = frame_kind(reply) == FrameKind::Error;

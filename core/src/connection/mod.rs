@@ -1,5 +1,5 @@
-//! One connection without its I/O: what is in flight, how bytes become frames, what is said first. Pure.
-//! Levels: `outcome`, then `queue`, `reader`, `handshake`.
+//! One connection without its I/O: what is in flight, how bytes become frames, what is said first.
+//! Pure. Levels: `outcome`, then `queue`, `reader`, `handshake`.
 
 pub(crate) mod handshake;
 pub(crate) mod outcome;

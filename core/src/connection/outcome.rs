@@ -1,6 +1,7 @@
 //! How an entry of a connection ended: with its replies, or with what is known about its fate.
 //!
-//! This says what happened. Whether to send again is decided in `routing/retry.rs`, and nowhere else.
+//! This says what happened. Whether to send again is decided in `routing/retry.rs`, and nowhere
+//! else.
 
 use bytes::Bytes;
 use std::fmt;

@@ -1,16 +1,21 @@
-//! The commands of one connection: encoded and waiting to be written, written and waiting for their replies.
+//! The commands of one connection: encoded and waiting to be written, written and waiting for their
+//! replies.
 //!
-//! A command is encoded straight into `out`, takes a place in a slab, and its place's number goes into `in_flight`, in the
-//! order of the bytes. Replies come in that same order. The async driver (`driver/link.rs`) holds a `Queue` behind a mutex,
-//! takes `out` in one piece, hands frames in, and wakes the wakers that come out after it has let go of the lock.
+//! A command is encoded straight into `out`, takes a place in a slab, and its place's number goes
+//! into `in_flight`, in the order of the bytes. Replies come in that same order. The async driver
+//! (`driver/link.rs`) holds a `Queue` behind a mutex, takes `out` in one piece, hands frames in,
+//! and wakes the wakers that come out after it has let go of the lock.
 //!
 //! Invariants:
 //! - `in_flight` names each entry that is owed a reply once, oldest first (asserted in `deliver`);
-//! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has gone (`settle`);
-//! - `bytes` is the cost of all entries that are owed a reply, so it bounds memory from enqueue to reply;
+//! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has
+//!   gone (`settle`);
+//! - `bytes` is the cost of all entries that are owed a reply, so it bounds memory from enqueue to
+//!   reply;
 //! - after `lose`, nothing is owed and nothing can be enqueued.
 //!
-//! Limits: `bytes_max` per connection (a single entry may exceed it when it is alone); entries: 2^32.
+//! Limits: `bytes_max` per connection (a single entry may exceed it when it is alone); entries:
+//! 2^32.
 
 use super::outcome::{Failed, Failure, Lost, Outcome, Reply};
 use crate::time::Timestamp;
@@ -127,8 +132,10 @@ struct Slot {
 }
 
 /// ```text
-/// Free ──enqueue──► Waiting ──reply, deadline or loss──► Done ──take──► Free (or Abandoned, while replies are owed)
-///                      └────────────abandon────────────► Abandoned ──last reply──► Free
+/// Free ──enqueue──► Waiting ──reply, deadline or loss──► Done ──take──► Free
+///                      │                                  └──take, replies owed──┐
+///                      └────────────abandon────────────► Abandoned ◄─────────────┘
+///                                                           └──last reply──► Free
 /// ```
 #[derive(Debug)]
 enum State {
@@ -167,7 +174,8 @@ impl Queue {
         }
     }
 
-    /// Takes a command in: `write` appends exactly `entry.len` bytes. Returns the ticket, who flushes, and whom to wake.
+    /// Takes a command in: `write` appends exactly `entry.len` bytes. Returns the ticket, who
+    /// flushes, and whom to wake.
     pub(crate) fn enqueue(
         &mut self,
         entry: Entry,
@@ -214,7 +222,8 @@ impl Queue {
         })
     }
 
-    /// Takes an entry in for whose replies nobody waits. It wakes nobody: it goes out with the next.
+    /// Takes an entry in for whose replies nobody waits. It wakes nobody: it goes out with the
+    /// next.
     pub(crate) fn greet(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
         if let Ok((ticket, ..)) = self.enqueue(entry, write, Waker::noop()) {
             self.slot(ticket).state = State::Abandoned;
@@ -240,7 +249,8 @@ impl Queue {
         }
     }
 
-    /// The caller has gone. Its command is written all the same and its replies are dropped when they come.
+    /// The caller has gone. Its command is written all the same and its replies are dropped when
+    /// they come.
     ///
     /// Returns the background task's waker when nobody else watches the stream now.
     #[must_use = "a waker that is dropped is a task that never wakes"]
@@ -264,7 +274,8 @@ impl Queue {
         None
     }
 
-    /// Waits for the budget: `waker` is woken when there may be room, or when the deadline has passed.
+    /// Waits for the budget: `waker` is woken when there may be room, or when the deadline has
+    /// passed.
     pub(crate) fn block(&mut self, waker: &Waker, deadline: Timestamp) {
         self.earliest = self.earliest.min(deadline);
         if !self.blocked.iter().any(|(w, d)| *d == deadline && w.will_wake(waker)) {
@@ -272,7 +283,8 @@ impl Queue {
         }
     }
 
-    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is: the server sent one too many.
+    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is: the
+    /// server sent one too many.
     pub(crate) fn deliver(&mut self, frame: Bytes, wake: &mut Wakers) -> Result<(), Bytes> {
         let Some(&index) = self.in_flight.front() else { return Err(frame) };
         let slot = &mut self.slots[index as usize];
@@ -304,7 +316,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Fails what is past its deadline. `written`: bytes of this connection that the stream has accepted.
+    /// Fails what is past its deadline. `written`: bytes of this connection that the stream has
+    /// accepted.
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, written: u64, wake: &mut Wakers) {
         if now < self.earliest {
             return;
@@ -334,7 +347,8 @@ impl Queue {
         self.earliest = earliest;
     }
 
-    /// The connection is gone: everything that is owed fails with `cause`, and everybody is woken. Only the first call counts.
+    /// The connection is gone: everything that is owed fails with `cause`, and everybody is woken.
+    /// Only the first call counts.
     pub(crate) fn lose(&mut self, cause: Lost, written: u64, wake: &mut Wakers) {
         if self.lost.is_some() {
             return;
@@ -376,10 +390,12 @@ impl Queue {
         std::mem::swap(&mut self.out, out);
     }
 
-    /// Wakes whoever is to look at the stream: the only caller that waits, else the background task, else everybody.
+    /// Wakes whoever is to look at the stream: the only caller that waits, else the background
+    /// task, else everybody.
     ///
-    /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single one may be relied on, for
-    /// it may never be polled again: the background task is, and where there is none, all of them are woken.
+    /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single
+    /// one may be relied on, for it may never be polled again: the background task is, and where
+    /// there is none, all of them are woken.
     pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
         if self.waiting == 1 && self.blocked.is_empty() {
             self.wake_waiting(wake);

@@ -1,12 +1,13 @@
 //! Received bytes, cut into frames.
 //!
-//! Bytes are read into a chunk and frames leave as slices of it: no copy. A chunk is zeroed once, when it is made, because
-//! the stream wants initialised memory; its free rest is used again until it is small. A frame that does not fit gets a chunk
-//! of exactly its size as soon as its length is known, so that a large reply is allocated once and read into place.
+//! Bytes are read into a chunk and frames leave as slices of it: no copy. A chunk is zeroed once,
+//! when it is made, because the stream wants initialised memory; its free rest is used again until
+//! it is small. A frame that does not fit gets a chunk of exactly its size as soon as its length is
+//! known, so that a large reply is allocated once and read into place.
 //!
-//! Invariants: `chunk[..filled]` starts at a frame's first byte; what was handed out is never written again.
-//! Limits: those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: one frame plus one chunk.
-//! Called by `driver/link.rs`.
+//! Invariants: `chunk[..filled]` starts at a frame's first byte; what was handed out is never
+//! written again. Limits: those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: one
+//! frame plus one chunk. Called by `driver/link.rs`.
 
 use crate::resp::{ScanError, ScanLimits, Scanner};
 use bytes::{Bytes, BytesMut};
@@ -94,7 +95,8 @@ impl Reader {
         };
         chunk[..self.filled].copy_from_slice(&self.chunk[..self.filled]);
         let old = std::mem::replace(&mut self.chunk, chunk);
-        // A large chunk is of the size of its frame and will be used up by it; the ordinary one is still good.
+        // A large chunk is of the size of its frame and will be used up by it; the ordinary one is
+        // still good.
         if size > CHUNK && self.kept.is_none() && old.len() >= ROOM_MIN {
             self.kept = Some(old);
         }

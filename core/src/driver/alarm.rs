@@ -1,7 +1,8 @@
-//! What links shout and the topology hears: a connection was lost, or a server owes replies and is silent.
+//! What links shout and the topology hears: a connection was lost, or a server owes replies and is
+//! silent.
 //!
-//! A shout is remembered until it is taken, so that it is never missed by a listener that was busy. Raised by `driver/link.rs`, taken by
-//! `driver/topology.rs`.
+//! A shout is remembered until it is taken, so that it is never missed by a listener that was busy.
+//! Raised by `driver/link.rs`, taken by `driver/topology.rs`.
 
 use event_listener::{Event, EventListener};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,11 +1,12 @@
 //! Many commands at once: grouped by node, one write each, judged one by one.
 //!
-//! A round sends what is left to every node that it concerns, in parallel and in order, and judges each command by its own reply. Those
-//! that `routing/retry.rs` sends again make the next round, so a refused command never makes its neighbours run twice.
+//! A round sends what is left to every node that it concerns, in parallel and in order, and judges
+//! each command by its own reply. Those that `routing/retry.rs` sends again make the next round, so
+//! a refused command never makes its neighbours run twice.
 //!
-//! Invariants: results are in the order of the commands; commands for one node keep their order within a round.
-//! Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds; one deadline over all of them.
-//! Called by `client/pipeline.rs`.
+//! Invariants: results are in the order of the commands; commands for one node keep their order
+//! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
+//! one deadline over all of them. Called by `client/pipeline.rs`.
 
 use super::dispatch::{Routes, Terms, error_in, exchange, explain, nowhere};
 use super::host::Host;

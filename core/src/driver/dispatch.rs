@@ -1,10 +1,12 @@
-//! The way of a command that does not go straight: no link yet, a lost one, a refusal, a blocking command.
+//! The way of a command that does not go straight: no link yet, a lost one, a refusal, a blocking
+//! command.
 //!
-//! One loop for every deployment: find the node, get a link, exchange, judge (`routing/retry.rs`), and again, under the caller's one
-//! deadline. The straight way is `client/call.rs`, which comes here with what it saw.
+//! One loop for every deployment: find the node, get a link, exchange, judge (`routing/retry.rs`),
+//! and again, under the caller's one deadline. The straight way is `client/call.rs`, which comes
+//! here with what it saw.
 //!
-//! Invariants: a retry waits for something (a link, a pause), it never spins; `attempts_max` bounds it besides.
-//! Called by `client/call.rs` and `client/pipeline.rs`.
+//! Invariants: a retry waits for something (a link, a pause), it never spins; `attempts_max` bounds
+//! it besides. Called by `client/call.rs` and `client/pipeline.rs`.
 
 use super::exchange::Exchange;
 use super::host::Host;
@@ -25,7 +27,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A slot map and the nodes that it speaks of: what a command is routed by. Never changes; a change publishes another.
+/// A slot map and the nodes that it speaks of: what a command is routed by. Never changes; a change
+/// publishes another.
 #[derive(Debug)]
 pub(crate) struct Routes {
     /// Slots to shards; shards name nodes by their index here.
@@ -128,7 +131,8 @@ async fn attempt(
     }
 }
 
-/// Enqueues an entry, waiting for the budget if that is what the configuration says, and waits for its outcome.
+/// Enqueues an entry, waiting for the budget if that is what the configuration says, and waits for
+/// its outcome.
 ///
 /// # Errors
 /// When the entry was never enqueued.

@@ -1,7 +1,8 @@
 //! One entry on one link, as a future: enqueued when first polled, abandoned when dropped.
 //!
-//! Invariant: a dropped exchange never moves a reply to somebody else; the queue drops what comes for it.
-//! Called by `client/call.rs` (one command), `client/pipeline.rs` and `driver/lane.rs` (handshakes).
+//! Invariant: a dropped exchange never moves a reply to somebody else; the queue drops what comes
+//! for it. Called by `client/call.rs` (one command), `client/pipeline.rs` and `driver/lane.rs`
+//! (handshakes).
 
 use super::link::Link;
 use crate::connection::outcome::Outcome;

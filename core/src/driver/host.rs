@@ -61,7 +61,8 @@ impl Host {
         }
     }
 
-    /// The future's output, or `None` if the deadline comes first. The future goes first, so that a result that is there is never lost.
+    /// The future's output, or `None` if the deadline comes first. The future goes first, so that a
+    /// result that is there is never lost.
     pub(crate) async fn by<F: Future>(&self, deadline: Timestamp, future: F) -> Option<F::Output> {
         if deadline == Timestamp::FAR_FUTURE {
             return Some(future.await);

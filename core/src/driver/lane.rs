@@ -1,4 +1,5 @@
-//! One lane of a node: at most one live link, made when it is needed and made again when it was lost.
+//! One lane of a node: at most one live link, made when it is needed and made again when it was
+//! lost.
 //!
 //! ```text
 //! no link ──somebody needs one──► dialling (shared by all who wait) ──► live ──lost──► no link
@@ -6,10 +7,11 @@
 //!    └──────── pause, full jitter ◄────┘ failed
 //! ```
 //!
-//! Invariants: one dial at a time; after a failure the next begins only when its pause is over, however many callers wait; a dial
-//! belongs to nobody: whoever waits drives it, and when all have gone it ends. A link is published only after its handshake is whole, unless nothing in it can fail: then the first command travels with it.
-//! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
-//! Called by `driver/node.rs`.
+//! Invariants: one dial at a time; after a failure the next begins only when its pause is over,
+//! however many callers wait; a dial belongs to nobody: whoever waits drives it, and when all have
+//! gone it ends. A link is published only after its handshake is whole, unless nothing in it can
+//! fail: then the first command travels with it. Limits: `connect_timeout` per dial, `backoff_base`
+//! to `backoff_cap` between dials. Called by `driver/node.rs`.
 
 use super::exchange::Exchange;
 use super::host::Host;
@@ -94,7 +96,8 @@ impl Lane {
     /// A live link, dialled if need be, by `deadline` at the latest.
     ///
     /// # Errors
-    /// What the last dial failed with, if it makes no sense to dial again at once or the deadline passed.
+    /// What the last dial failed with, if it makes no sense to dial again at once or the deadline
+    /// passed.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         host: &Arc<Host>,
@@ -291,7 +294,8 @@ async fn shake_hands(
     }
 }
 
-/// The server said no. Credentials and the like will not get better by dialling again at once; a server that is full or loading will.
+/// The server said no. Credentials and the like will not get better by dialling again at once; a
+/// server that is full or loading will.
 fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal) -> Error {
     let passing = refusal.error.as_ref().is_some_and(|error| {
         matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")

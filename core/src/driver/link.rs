@@ -1,18 +1,21 @@
 //! One live connection: a [`Queue`], a stream, and the rule of who moves bytes between them.
 //!
-//! Whoever waits drives. A caller that is alone writes and reads on its own: no hand-over, no second task. As soon as several
-//! wait, no single one may be relied on (it may never be polled again), so the background task drives where the host has one,
-//! and everybody is woken where it has none. In both cases what many callers enqueue goes out in one write.
+//! Whoever waits drives. A caller that is alone writes and reads on its own: no hand-over, no
+//! second task. As soon as several wait, no single one may be relied on (it may never be polled
+//! again), so the background task drives where the host has one, and everybody is woken where it
+//! has none. In both cases what many callers enqueue goes out in one write.
 //!
-//! The stream and the timer are always polled with the link's own waker (`Signal`), which decides at wake time whom to wake
-//! (`Queue::wake_driver`). So it never matters who polled last.
+//! The stream and the timer are always polled with the link's own waker (`Signal`), which decides
+//! at wake time whom to wake (`Queue::wake_driver`). So it never matters who polled last.
 //!
 //! Invariants:
-//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look again (`drive`);
+//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look
+//!   again (`drive`);
 //! - `queue` is locked for moments only: no stream, timer or foreign waker is called under it;
 //! - one write per flush, one timer per connection, whatever the number of callers.
 //!
-//! Called by `driver/lane.rs`, which makes links and replaces lost ones, and by the futures that wait on one.
+//! Called by `driver/lane.rs`, which makes links and replaces lost ones, and by the futures that
+//! wait on one.
 
 use super::alarm::Alarm;
 use crate::connection::outcome::{Lost, Outcome};
@@ -33,7 +36,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// A server is reported as silent after this part of the progress time-out: early enough to ask others while there is hope.
+/// A server is reported as silent after this part of the progress time-out: early enough to ask
+/// others while there is hope.
 const SILENT_PART: u32 = 4;
 /// Reads in a row before others get a turn.
 const READS_PER_TURN: usize = 32;
@@ -45,7 +49,8 @@ pub(crate) struct LinkSettings {
     pub(crate) bytes_max: usize,
     /// Limits of a reply.
     pub(crate) scan: ScanLimits,
-    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly be silent.
+    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
+    /// be silent.
     pub(crate) progress_timeout: Option<Duration>,
 }
 
@@ -53,7 +58,8 @@ pub(crate) struct LinkSettings {
 pub(crate) struct Link {
     /// Where it leads.
     endpoint: Endpoint,
-    /// What callers wait on; shared with the signal, which must be `Send` also where the transport is not.
+    /// What callers wait on; shared with the signal, which must be `Send` also where the transport
+    /// is not.
     queue: Arc<Mutex<Queue>>,
     /// What a driver needs; held by one at a time.
     io: Mutex<Io>,
@@ -95,7 +101,8 @@ struct Io {
     silent: bool,
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
-    /// The timer, armed for no later than the earliest deadline; may be armed for an earlier moment that no longer matters.
+    /// The timer, armed for no later than the earliest deadline; may be armed for an earlier moment
+    /// that no longer matters.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Reused between reads.
     frames: Vec<Bytes>,
@@ -103,7 +110,8 @@ struct Io {
     wakers: Wakers,
 }
 
-/// The waker of a link's stream and timer. Weak, so that a forgotten registration keeps nothing alive.
+/// The waker of a link's stream and timer. Weak, so that a forgotten registration keeps nothing
+/// alive.
 struct Signal(Weak<Mutex<Queue>>);
 
 impl Wake for Signal {
@@ -189,7 +197,8 @@ impl Link {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the first entry, in one piece.
+    /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the
+    /// first entry, in one piece.
     pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let entry = Entry { len, replies, deadline: Timestamp::FAR_FUTURE };
         lock(&self.queue).greet(entry, write);
@@ -201,7 +210,8 @@ impl Link {
         self.drive();
     }
 
-    /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly `entry.len` bytes.
+    /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly
+    /// `entry.len` bytes.
     pub(crate) fn enqueue(
         &self,
         entry: Entry,
@@ -268,8 +278,8 @@ impl Link {
         self.drive();
     }
 
-    /// Moves all bytes that can be moved. Returns when the stream has registered the link's waker, or when another driver is at
-    /// it, who then looks again.
+    /// Moves all bytes that can be moved. Returns when the stream has registered the link's waker,
+    /// or when another driver is at it, who then looks again.
     fn drive(&self) {
         self.kicked.store(true, Ordering::SeqCst);
         while self.kicked.load(Ordering::SeqCst) {
@@ -413,7 +423,8 @@ impl Link {
         if next == Timestamp::FAR_FUTURE || io.stream.is_none() {
             return Ok(false);
         }
-        // Time passes without a look at the clock as long as the timer that is armed comes first: it will tell.
+        // Time passes without a look at the clock as long as the timer that is armed comes first:
+        // it will tell.
         let armed = match &mut io.sleep {
             Some((at, sleep)) if *at <= next => (*at, sleep),
             sleep => {
@@ -478,7 +489,8 @@ impl Future for Background {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Woken by the first of several commands, it steps back once, so that whoever is ready adds theirs to the same write.
+        // Woken by the first of several commands, it steps back once, so that whoever is ready adds
+        // theirs to the same write.
         if !self.yielded && lock(&self.link.queue).may_gather() {
             self.yielded = true;
             cx.waker().wake_by_ref();
@@ -493,8 +505,8 @@ impl Future for Background {
             }
             queue.rest_background(cx.waker())
         };
-        // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O answers "pending" and wakes at once until
-        // the task has been let go of.
+        // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O
+        // answers "pending" and wakes at once until the task has been let go of.
         if !rests {
             cx.waker().wake_by_ref();
         }

@@ -1,8 +1,10 @@
-//! One server: its lanes for ordinary commands, and the connections that blocking commands have to themselves.
+//! One server: its lanes for ordinary commands, and the connections that blocking commands have to
+//! themselves.
 //!
-//! Invariants: a blocking command never shares a connection; a connection that still owes a reply is never reused.
-//! Limits: `lanes_per_node` shared connections, `exclusive_connections_max` others (idle ones are kept, up to that number).
-//! Called by `client/call.rs` (the fast path takes a ready link) and `driver/dispatch.rs` (everything that may wait).
+//! Invariants: a blocking command never shares a connection; a connection that still owes a reply
+//! is never reused. Limits: `lanes_per_node` shared connections, `exclusive_connections_max` others
+//! (idle ones are kept, up to that number). Called by `client/call.rs` (the fast path takes a ready
+//! link) and `driver/dispatch.rs` (everything that may wait).
 
 use super::host::Host;
 use super::lane::{Lane, open};
@@ -54,7 +56,8 @@ impl Node {
         }
     }
 
-    /// A live link, dialled if need be. Lanes that have none are dialled first, so that all come to life under load.
+    /// A live link, dialled if need be. Lanes that have none are dialled first, so that all come to
+    /// life under load.
     pub(crate) async fn connect(
         &self,
         host: &Arc<Host>,
@@ -65,8 +68,8 @@ impl Node {
         lane.expect("a node has at least one lane").connect(host, deadline).await
     }
 
-    /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped instead, it is closed, for the server may be
-    /// blocked on it for ever.
+    /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped
+    /// instead, it is closed, for the server may be blocked on it for ever.
     pub(crate) async fn own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
         let max = host.config().exclusive_connections_max as usize;
         let idle = {
@@ -88,7 +91,8 @@ impl Node {
             own.busy += 1;
             own.idle.pop()
         };
-        // From here on the place counts as taken; `OwnLink` gives it free, also when the dial fails or is dropped.
+        // From here on the place counts as taken; `OwnLink` gives it free, also when the dial fails
+        // or is dropped.
         let mut place =
             OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {

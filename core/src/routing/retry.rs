@@ -1,11 +1,12 @@
 //! The one place that decides whether a command is sent again.
 //!
-//! `connection/outcome.rs` and the server say what happened; this says what to do. A command that cannot have run is tried again, whatever it
-//! is; one that may have run only if running it twice does no harm.
+//! `connection/outcome.rs` and the server say what happened; this says what to do. A command that
+//! cannot have run is tried again, whatever it is; one that may have run only if running it twice
+//! does no harm.
 //!
-//! Invariants: pure; nothing is sent again after `Delivery::Unknown` unless the command only reads or the caller opted in.
-//! Spec: error codes in redis.io/docs, "RESP protocol spec, Simple errors"; cluster-spec, "TRYAGAIN", "CLUSTERDOWN".
-//! Called by `driver/dispatch.rs`.
+//! Invariants: pure; nothing is sent again after `Delivery::Unknown` unless the command only reads
+//! or the caller opted in. Spec: error codes in redis.io/docs, "RESP protocol spec, Simple errors";
+//! cluster-spec, "TRYAGAIN", "CLUSTERDOWN". Called by `driver/dispatch.rs`.
 
 use crate::connection::outcome::{Failed, Failure, Lost};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -46,7 +47,8 @@ pub(crate) enum Verdict {
 const NOT_NOW: &[&str] =
     &["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"];
 
-/// Error codes by which a server says that it has not run the command and asking again will not help.
+/// Error codes by which a server says that it has not run the command and asking again will not
+/// help.
 const NOT_THIS: &[&str] = &[
     "ASK",
     "DENIED",

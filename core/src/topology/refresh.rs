@@ -1,11 +1,13 @@
 //! When to look at the topology: the one component that owns this decision.
 //!
-//! Everything that goes wrong may ask for a look (`want`); looks are merged, spaced, and bounded by a token bucket, so that a fleet of clients that sees
-//! the same failover does not become a storm. A cause that lasts (a slot that nobody serves, a shard that is down) is looked at again with
+//! Everything that goes wrong may ask for a look (`want`); looks are merged, spaced, and bounded by
+//! a token bucket, so that a fleet of clients that sees the same failover does not become a storm.
+//! A cause that lasts (a slot that nobody serves, a shard that is down) is looked at again with
 //! growing pauses, up to a cap of its own, for as long as somebody asks.
 //!
-//! Invariants: at most one look at a time (`begin` to `end`); never more than `per_second` in any second beyond the bucket's burst.
-//! Pure: the clock and chance come as arguments. Called by `driver/topology.rs`.
+//! Invariants: at most one look at a time (`begin` to `end`); never more than `per_second` in any
+//! second beyond the bucket's burst. Pure: the clock and chance come as arguments. Called by
+//! `driver/topology.rs`.
 
 use crate::rng::Rng;
 use crate::time::Timestamp;
@@ -91,7 +93,8 @@ impl Refresh {
     /// Somebody has a reason to look. The earliest moment wins.
     pub(crate) fn want(&mut self, reason: RefreshReason, now: Timestamp, rng: &mut Rng) {
         let (first, cap) = reason.pauses();
-        // Doubling from a tenth of the cap, so that a passing cause costs little delay and a lasting one few looks.
+        // Doubling from a tenth of the cap, so that a passing cause costs little delay and a
+        // lasting one few looks.
         let grown = (cap / 10).saturating_mul(1 << self.idle_looks.min(8)).min(cap);
         let pause = if self.idle_looks == 0 { rng.jitter(first) } else { spread(grown, rng) };
         let base = if self.idle_looks == 0 { now } else { self.ended };
@@ -153,7 +156,8 @@ impl Refresh {
     }
 }
 
-/// Four fifths of `pause` up to all of it: clients spread out, and none waits much longer than it has to.
+/// Four fifths of `pause` up to all of it: clients spread out, and none waits much longer than it
+/// has to.
 fn spread(pause: Duration, rng: &mut Rng) -> Duration {
     pause.mul_f64(0.8) + rng.jitter(pause / 5)
 }
@@ -166,7 +170,8 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(millis))
     }
 
-    /// Asks without pause for `millis`, each look taking 5 ms and changing nothing; returns how many there were.
+    /// Asks without pause for `millis`, each look taking 5 ms and changing nothing; returns how
+    /// many there were.
     fn looks(reason: RefreshReason, millis: u64, per_second: u32) -> u32 {
         let (mut refresh, mut rng) = (Refresh::new(per_second, at(0)), Rng::new(3));
         let (mut looks, mut now) = (0, 0);

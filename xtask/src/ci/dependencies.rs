@@ -1,7 +1,7 @@
 //! What others may depend on us for: few crates, from one registry, under licences that we allow.
 //!
-//! The licences stand in `deny.toml`, which is also what `cargo deny` reads; it runs too where it is
-//! installed, and adds the advisories that no file of ours can hold.
+//! The licences stand in `deny.toml`, which is also what `cargo deny` reads; it runs too where it
+//! is installed, and adds the advisories that no file of ours can hold.
 //!
 //! Limit: 60 crates in the normal dependencies of `slotcar-tcp`, itself counted. Each is code that
 //! its users build, audit and ship.

@@ -1,8 +1,8 @@
 //! Rules on the text of a file: its name, header, length, width and words.
 //!
 //! Limits: 500 lines a file, 100 characters a line; two lines of header at least, or one for a test
-//! module. A line that holds a URL may be longer, since it cannot be broken; a generated file may be
-//! as wide as it likes.
+//! module. A line that holds a URL may be longer, since it cannot be broken; a generated file may
+//! be as wide as it likes.
 
 use super::Complaint;
 use super::sources::Source;

@@ -2,7 +2,8 @@
 //!
 //! Only whole-line comments that exceed the width change. What is cut off moves to the next line if
 //! that goes on with the same paragraph, else to a line of its own; so the rest of a paragraph may
-//! come out ragged, which is for its author to join. Code in a doc comment is not told from prose.
+//! come out ragged, which is for its author to join. Code and diagrams between fences stay as they
+//! are.
 
 use super::sources::Source;
 use super::text::WIDTH_MAX;
@@ -24,8 +25,10 @@ fn wrap(text: &str) -> String {
     let mut wrapped = String::with_capacity(text.len());
     // Cut off the line before, with that line's marker.
     let mut carried: Option<(String, String)> = None;
+    let mut fenced = false;
     for line in text.lines() {
         let parts = split(line);
+        fenced ^= parts.is_some_and(|(_, body)| body.starts_with("```"));
         let mut rest = line.to_owned();
         if let Some((marker, words)) = carried.take() {
             match parts {
@@ -39,7 +42,12 @@ fn wrap(text: &str) -> String {
         while let Some((marker, words)) = carried.take() {
             carried = emit(&mut wrapped, format!("{marker}{words}"));
         }
-        carried = emit(&mut wrapped, rest);
+        if fenced {
+            wrapped.push_str(&rest);
+            wrapped.push('\n');
+        } else {
+            carried = emit(&mut wrapped, rest);
+        }
     }
     while let Some((marker, words)) = carried.take() {
         carried = emit(&mut wrapped, format!("{marker}{words}"));
@@ -93,6 +101,7 @@ mod tests {
         let word = "nine char";
         let wide = [word; 12].join(" ");
         let same = format!("//! short\nlet x = \"{wide}\";\n// https://example.org/ {wide}\n");
+        let same = format!("{same}/// ```text\n/// {wide}\n/// ```\n");
         assert_eq!(wrap(&same), same);
 
         let wrapped = wrap(&format!("    /// {wide}\n    /// goes on\n    ///\n    /// apart\n"));

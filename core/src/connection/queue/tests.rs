@@ -205,7 +205,8 @@ fn without_a_background_everybody_is_woken() {
     assert!(wakers.iter().all(|(count, _)| count.0.load(Ordering::Relaxed) == 1));
 }
 
-/// Random events against a model: every entry gets its own replies or the loss, and nothing is left over.
+/// Random events against a model: every entry gets its own replies or the loss, and nothing is left
+/// over.
 #[test]
 fn random_events_never_misplace_a_reply() {
     for seed in 0..2_000 {
