@@ -1,0 +1,217 @@
+//! What the nodes of a cluster say about it, and waiting until they say the same.
+//!
+//! Reads CLUSTER NODES, which every version has and which names what a node knows of all others.
+//! Spec: command page CLUSTER NODES, "Serialization format".
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{Cluster, PATIENCE, SLOT_COUNT};
+use crate::real::wait::{until, until_true};
+use crate::real::wire::Conn;
+
+/// One line of CLUSTER NODES.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeLine {
+    /// Node id.
+    pub id: String,
+    /// Address for clients; `None` where the node has none to tell.
+    pub address: Option<SocketAddr>,
+    /// Such as `myself`, `master`, `slave`, `fail?`, `handshake`.
+    pub flags: Vec<String>,
+    /// The primary's id, for a replica.
+    pub primary: Option<String>,
+    /// Configuration epoch.
+    pub epoch: u64,
+    /// Ranges of slots, first and last.
+    pub slots: Vec<(u16, u16)>,
+    /// Slots on their way, such as `[93-<-ID]`.
+    pub moving: Vec<String>,
+}
+
+impl NodeLine {
+    fn parse(line: &str) -> Option<NodeLine> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [id, address, flags, primary, _, _, epoch, _, slots @ ..] = words.as_slice() else {
+            return None;
+        };
+        let range = |text: &&&str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            Some((first.parse().ok()?, last.parse().ok()?))
+        };
+        let moving = slots.iter().filter(|s| s.starts_with('['));
+        Some(NodeLine {
+            id: (*id).to_owned(),
+            address: address.split('@').next()?.parse().ok(),
+            flags: flags.split(',').map(str::to_owned).collect(),
+            primary: (*primary != "-").then(|| (*primary).to_owned()),
+            epoch: epoch.parse().ok()?,
+            slots: slots.iter().filter(|s| !s.starts_with('[')).filter_map(|s| range(&s)).collect(),
+            moving: moving.map(|s| (*s).to_owned()).collect(),
+        })
+    }
+
+    /// Whether a flag is set.
+    pub fn is(&self, flag: &str) -> bool {
+        self.flags.iter().any(|f| f == flag)
+    }
+
+    /// Whether it owns a slot.
+    pub fn owns(&self, slot: u16) -> bool {
+        self.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+    }
+}
+
+impl Cluster {
+    /// What one node knows; `None` if it does not answer.
+    pub fn view(&self, index: usize) -> Option<Vec<NodeLine>> {
+        let text = self.quick(index)?.call(&["CLUSTER", "NODES"]).ok()?.text();
+        text.lines().map(NodeLine::parse).collect()
+    }
+
+    /// The node that itself says that it is a slot's primary; of several, the newest epoch's.
+    ///
+    /// Panics if no node that answers says so.
+    #[track_caller]
+    pub fn primary_of(&self, slot: u16) -> usize {
+        let owner = self.claimants(slot).into_iter().max().map(|(_, index)| index);
+        owner.unwrap_or_else(|| panic!("no node says that it owns slot {slot}"))
+    }
+
+    /// The nodes that are primaries by their own word and own slots.
+    pub fn primaries(&self) -> Vec<usize> {
+        let serves =
+            |i: &usize| self.myself(*i).is_some_and(|m| m.is("master") && !m.slots.is_empty());
+        (0..self.nodes.len()).filter(serves).collect()
+    }
+
+    /// The nodes that are replicas of `primary` by their own word.
+    pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
+        let id = Some(self.ids[primary].clone());
+        let follows = |i: &usize| self.myself(*i).is_some_and(|m| m.primary == id);
+        (0..self.nodes.len()).filter(follows).collect()
+    }
+
+    /// Waits until another node than `old` serves a slot as its primary; returns that node.
+    #[track_caller]
+    pub fn wait_for_new_primary(&self, slot: u16, old: usize) -> usize {
+        until(&format!("a new primary of slot {slot}"), PATIENCE, || {
+            let (_, owner) = self.claimants(slot).into_iter().max()?;
+            (owner != old && self.says_ok(owner)).then_some(owner)
+        })
+    }
+
+    /// Waits until every node that answers says `ok`, all say the same, and replicas are in sync.
+    ///
+    /// Nodes that are down or paused are left out; what they served must be served by others, unless
+    /// full coverage is not required.
+    #[track_caller]
+    pub fn wait_until_agreed(&self) {
+        until_true("the cluster to agree", PATIENCE, || {
+            let live: Vec<usize> =
+                (0..self.nodes.len()).filter(|i| self.quick(*i).is_some()).collect();
+            let mut opinions = live.iter().map(|i| self.opinion(*i));
+            let Some(Some(first)) = opinions.next() else { return false };
+            opinions.all(|other| other.as_ref() == Some(&first))
+                && live.iter().all(|i| self.says_ok(*i) && self.in_sync(*i))
+        });
+    }
+
+    /// Waits until every node that answers holds `node` for failed, or for not failed.
+    #[track_caller]
+    pub fn wait_until_failed(&self, node: usize, failed: bool) {
+        until_true("the nodes to agree on who failed", PATIENCE, || {
+            let others = (0..self.nodes.len()).filter(|i| *i != node);
+            others.filter_map(|i| self.view(i)).all(|view| {
+                view.iter().any(|line| line.id == self.ids[node] && line.is("fail") == failed)
+            })
+        });
+    }
+
+    /// Nodes that say that they own a slot, with the epoch of their claim.
+    fn claimants(&self, slot: u16) -> Vec<(u64, usize)> {
+        let claim = |i| {
+            let me = self.myself(i)?;
+            (me.is("master") && me.owns(slot)).then_some((me.epoch, i))
+        };
+        (0..self.nodes.len()).filter_map(claim).collect()
+    }
+
+    /// A node's line about itself.
+    pub(super) fn myself(&self, index: usize) -> Option<NodeLine> {
+        self.view(index)?.into_iter().find(|line| line.is("myself"))
+    }
+
+    pub(super) fn knows_everyone(&self, index: usize) -> bool {
+        let Some(view) = self.view(index) else { return false };
+        let met = |id: &String| view.iter().any(|l| l.id == *id && !l.is("handshake"));
+        self.ids.iter().all(met)
+    }
+
+    fn says_ok(&self, index: usize) -> bool {
+        let text = self.quick(index).and_then(|mut c| c.call(&["CLUSTER", "INFO"]).ok());
+        text.is_some_and(|reply| reply.text().contains("cluster_state:ok"))
+    }
+
+    fn in_sync(&self, index: usize) -> bool {
+        let text = self.quick(index).and_then(|mut c| c.call(&["INFO", "replication"]).ok());
+        let text = text.map(|reply| reply.text()).unwrap_or_default();
+        text.contains("role:master") || text.contains("master_link_status:up")
+    }
+
+    /// What a node thinks of each running node and of each slot: what has to be equal everywhere.
+    fn opinion(&self, index: usize) -> Option<Opinion> {
+        let view = self.view(index)?;
+        let mut owners = vec![None; usize::from(SLOT_COUNT)];
+        let mut nodes = BTreeMap::new();
+        for line in &view {
+            let member = self.index_of(&line.id)?; // a node still in handshake has a made-up id
+            for (first, last) in &line.slots {
+                owners[usize::from(*first)..=usize::from(*last)].fill(Some(member));
+            }
+            let seen_as = (line.address, line.primary.clone(), line.is("fail"), line.is("fail?"));
+            nodes.insert(member, seen_as);
+        }
+        let settled = nodes.len() == self.nodes.len() && nodes.values().all(|node| !node.3);
+        settled.then_some(Opinion { owners, nodes })
+    }
+
+    /// A connection with little patience: a paused node must not stall a look at all nodes.
+    fn quick(&self, index: usize) -> Option<Conn> {
+        let node = &self.nodes[index];
+        if !node.answers() {
+            return None;
+        }
+        node.conn().ok()
+    }
+}
+
+/// See [`Cluster::opinion`].
+#[derive(PartialEq)]
+struct Opinion {
+    /// Slot to node index.
+    owners: Vec<Option<usize>>,
+    /// Node index to address, primary, failed, suspected.
+    nodes: BTreeMap<usize, (Option<SocketAddr>, Option<String>, bool, bool)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The forms that versions differ in: host name after the address, slots on their way, no address.
+    #[test]
+    fn node_lines_are_read() {
+        let line = "07c3 127.0.0.1:30004@31004,host,,shard-id=6 myself,master - 0 14 4 connected \
+                    0-5460 5462 [93-<-292f] [77->-e7d1]";
+        let line = NodeLine::parse(line).unwrap();
+        assert_eq!(line.address, Some("127.0.0.1:30004".parse().unwrap()));
+        assert!(line.is("myself") && line.is("master") && line.primary.is_none());
+        assert_eq!((line.epoch, line.slots.len(), line.moving.len()), (4, 2, 2));
+        assert!(line.owns(5462) && !line.owns(5461));
+        let line = "e7d1 :0@0 slave,fail 07c3 1 2 3 disconnected";
+        let line = NodeLine::parse(line).unwrap();
+        assert_eq!((line.address, line.primary.as_deref()), (None, Some("07c3")));
+        assert_eq!(NodeLine::parse("e7d1 short"), None);
+    }
+}

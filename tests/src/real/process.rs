@@ -1,0 +1,415 @@
+//! One server process: started on a loopback address of its own, watched, broken, reaped.
+//!
+//! Everything takes `&self`, so that one thread may break a server while others use it.
+//! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a restart
+//! keeps the folder, and with it the node id and whatever was saved. Nothing is saved by default.
+//! **Limits**: a start and a graceful stop may take 10 s each.
+//! The harness starts faults through here; the faults inside a server are in `process/faults.rs`.
+
+mod faults;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::version::Version;
+use super::wait::{until, until_true};
+use super::wire::{Conn, Reply};
+use super::{address, scratch};
+
+/// How long a start or a graceful stop may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Starts with another port after the first was taken in between.
+const PORT_TRIES: usize = 5;
+
+/// How a server shall be started; made by [`Server::of`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which program.
+    version: Version,
+    /// The address; a fresh one if not given.
+    ip: Option<Ipv4Addr>,
+    /// The port; a free one if not given.
+    port: Option<u16>,
+    /// Configuration lines, after the harness's own, so that they win.
+    lines: Vec<String>,
+    /// The default user's password.
+    password: Option<String>,
+    /// Started as a sentinel.
+    sentinel: bool,
+}
+
+impl Options {
+    /// Listens on this address, not on one of its own.
+    pub fn ip(mut self, ip: Ipv4Addr) -> Options {
+        self.ip = Some(ip);
+        self
+    }
+
+    /// Listens on this port, and fails if it is taken.
+    pub fn port(mut self, port: u16) -> Options {
+        self.port = Some(port);
+        self
+    }
+
+    /// Adds one configuration line, or several separated by line ends.
+    pub fn config(mut self, lines: &str) -> Options {
+        self.lines.extend(lines.lines().map(|l| l.trim().to_owned()));
+        self
+    }
+
+    /// Sets the default user's password, which the harness itself uses from then on.
+    pub fn password(mut self, password: &str) -> Options {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Makes it a sentinel.
+    pub fn sentinel(mut self) -> Options {
+        self.sentinel = true;
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    pub fn start(self) -> Server {
+        let server = self.launch();
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts the process only: several servers start faster side by side.
+    pub fn launch(self) -> Server {
+        let ip = self.ip.unwrap_or_else(address::fresh);
+        let fixed_port = self.port.is_some();
+        let port = self.port.unwrap_or_else(|| address::free_port(ip));
+        let server = Server {
+            folder: scratch::folder(self.version.name()),
+            version: self.version,
+            sentinel: self.sentinel,
+            fixed_port,
+            state: Mutex::new(State {
+                address: SocketAddr::from((ip, port)),
+                child: None,
+                lines: self.lines,
+                password: self.password,
+            }),
+        };
+        server.write_config();
+        server.spawn();
+        server
+    }
+}
+
+/// A server process.
+#[derive(Debug)]
+pub struct Server {
+    /// Which program.
+    version: Version,
+    /// Its working folder: configuration, log, node id, saved data.
+    folder: PathBuf,
+    /// Started as a sentinel, which writes its own configuration from then on.
+    sentinel: bool,
+    /// The caller chose the port.
+    fixed_port: bool,
+    /// What changes.
+    state: Mutex<State>,
+}
+
+/// What changes in a server's life.
+#[derive(Debug)]
+struct State {
+    /// Where it listens, or listened.
+    address: SocketAddr,
+    /// The process, unless it was stopped or killed.
+    child: Option<Child>,
+    /// Configuration lines for the next start.
+    lines: Vec<String>,
+    /// The default user's password.
+    password: Option<String>,
+}
+
+impl Server {
+    /// Begins to describe a server.
+    pub fn of(version: &Version) -> Options {
+        Options {
+            version: version.clone(),
+            ip: None,
+            port: None,
+            lines: Vec::new(),
+            password: None,
+            sentinel: false,
+        }
+    }
+
+    /// A standalone server with nothing special.
+    pub fn start(version: &Version) -> Server {
+        Server::of(version).start()
+    }
+
+    /// Which program it is.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.state().address
+    }
+
+    /// Where it listens, as a URL, with the password if there is one.
+    pub fn url(&self) -> String {
+        let state = self.state();
+        let password = state.password.as_ref().map(|p| format!(":{p}@")).unwrap_or_default();
+        format!("redis://{password}{}", state.address)
+    }
+
+    /// The default user's password, if there is one.
+    pub fn password(&self) -> Option<String> {
+        self.state().password.clone()
+    }
+
+    /// Its unix socket.
+    pub fn unix_path(&self) -> PathBuf {
+        self.folder.join("redis.sock")
+    }
+
+    /// Its working folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The process id; panics if it does not run.
+    pub fn pid(&self) -> u32 {
+        self.state().child.as_ref().expect("the server runs").id()
+    }
+
+    /// Whether the process exists; a paused one does.
+    pub fn is_running(&self) -> bool {
+        let mut state = self.state();
+        state.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Everything that it logged, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read(self.log_path())
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// A new connection, authenticated where there is a password.
+    pub fn conn(&self) -> io::Result<Conn> {
+        let (address, password) = {
+            let state = self.state();
+            (state.address, state.password.clone())
+        };
+        let mut conn = Conn::open(address)?;
+        if let Some(password) = password {
+            let reply = conn.call(&["AUTH", &password])?;
+            if let Reply::Error(line) = reply {
+                return Err(io::Error::other(line));
+            }
+        }
+        Ok(conn)
+    }
+
+    /// Runs one command on a new connection; panics if no reply comes. Errors are replies.
+    #[track_caller]
+    pub fn call(&self, arguments: &[&str]) -> Reply {
+        self.try_call(arguments)
+            .unwrap_or_else(|e| panic!("{} at {}: {e}", arguments.join(" "), self.address()))
+    }
+
+    /// Runs one command on a new connection.
+    pub fn try_call(&self, arguments: &[&str]) -> io::Result<Reply> {
+        self.conn()?.call(arguments)
+    }
+
+    /// Kills the process with SIGKILL, as a power cut would, and reaps it.
+    pub fn kill(&self) {
+        let mut state = self.state();
+        if let Some(mut child) = state.child.take() {
+            // An error means that it is gone already; both ways it must be reaped.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops the process with SIGTERM, as an operator would: it says goodbye to its connections.
+    pub fn stop(&self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let status = until(&format!("{} to stop", self.address()), PATIENCE, || {
+            self.state().child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+        });
+        self.state().child = None;
+        status
+    }
+
+    /// Freezes the process: connections stay open and are even accepted, nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        // The signal is delivered at some later moment; the state says when.
+        until_true("the server to freeze", PATIENCE, || self.process_state() == Some('T'));
+    }
+
+    /// Lets a paused process go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+        until_true("the server to thaw", PATIENCE, || self.process_state() != Some('T'));
+    }
+
+    /// Starts it again where it was, killing it first if it runs.
+    pub fn restart(&self) {
+        self.restart_on(self.address());
+    }
+
+    /// Starts it again on another address with the same folder, killing it first if it runs.
+    pub fn restart_on(&self, address: SocketAddr) {
+        self.relaunch_on(address);
+        self.wait_until_ready();
+    }
+
+    /// [`Server::restart_on`] without waiting for an answer.
+    pub fn relaunch_on(&self, address: SocketAddr) {
+        self.kill();
+        self.state().address = address;
+        if !self.sentinel {
+            self.write_config();
+        }
+        self.spawn();
+    }
+
+    /// Adds configuration lines for the next restart.
+    pub fn config_at_restart(&self, lines: &str) {
+        self.state().lines.extend(lines.lines().map(|l| l.trim().to_owned()));
+    }
+
+    /// Waits until it answers PING; panics with its log if it ends before.
+    pub fn wait_until_ready(&self) {
+        for _ in 0..PORT_TRIES {
+            let alive = until(&format!("{} to answer PING", self.address()), PATIENCE, || {
+                if !self.is_running() {
+                    return Some(false);
+                }
+                self.answers().then_some(true)
+            });
+            if alive {
+                return;
+            }
+            let log = self.log();
+            let taken = log.lines().rev().take(10).any(|l| l.contains("Address already in use"));
+            assert!(taken && !self.fixed_port, "{} did not start:\n{}", self.version, tail(&log));
+            self.move_to_free_port();
+        }
+        panic!("{} found no free port in {PORT_TRIES} tries", self.version);
+    }
+
+    /// Whether it answers PING right now, be it with a demand for a password.
+    pub fn answers(&self) -> bool {
+        let reply = Conn::open(self.address()).and_then(|mut conn| {
+            conn.set_patience(Duration::from_millis(250))?;
+            conn.call(&["PING"])
+        });
+        match reply {
+            Ok(reply) => reply.text() == "PONG" || reply.is_error("NOAUTH"),
+            Err(_) => false,
+        }
+    }
+
+    /// The configuration file, which a sentinel rewrites while it runs.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.join("server.conf")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process id is positive");
+        kill_process(pid, signal).expect("the process was not reaped yet");
+    }
+
+    /// The letter of `/proc/PID/stat`: R and S for a running process, T for a frozen one.
+    fn process_state(&self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
+    fn move_to_free_port(&self) {
+        let mut state = self.state();
+        let SocketAddr::V4(old) = state.address else { unreachable!("every address is IPv4") };
+        state.address.set_port(address::free_port(*old.ip()));
+        state.child = None;
+        drop(state);
+        self.write_config();
+        self.spawn();
+    }
+
+    fn spawn(&self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_path());
+        let log = log.unwrap_or_else(|e| panic!("{}: {e}", self.log_path().display()));
+        let errors = log.try_clone().expect("a file handle can be duplicated");
+        let mut command = Command::new(self.version.server());
+        command.arg(self.config_path()).current_dir(&self.folder);
+        if self.sentinel {
+            command.arg("--sentinel");
+        }
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|e| panic!("{}: {e}", self.version.server().display()));
+        self.state().child = Some(child);
+    }
+
+    fn write_config(&self) {
+        let state = self.state();
+        let (ip, port) = (state.address.ip(), state.address.port());
+        let mut text = format!("bind {ip}\nport {port}\ndir {}\n", self.folder.display());
+        // Protected mode takes every address but 127.0.0.1 for a stranger's.
+        text.push_str("protected-mode no\n");
+        if !self.sentinel {
+            let socket = self.unix_path();
+            let _ = writeln!(text, "unixsocket {}\nsave \"\"\nappendonly no", socket.display());
+            let _ = writeln!(text, "replica-announce-ip {ip}\nrepl-diskless-sync yes");
+            text.push_str("repl-diskless-sync-delay 0\n");
+            if self.version.since_7() {
+                text.push_str("enable-debug-command yes\nshutdown-timeout 0\n");
+            }
+        }
+        if let Some(password) = &state.password {
+            let _ = writeln!(text, "requirepass {password}");
+            if !self.sentinel {
+                let _ = writeln!(text, "masterauth {password}");
+            }
+        }
+        for line in &state.lines {
+            // A line may name the server's address, which a restart can change.
+            text.push_str(&line.replace("{ip}", &ip.to_string()));
+            text.push('\n');
+        }
+        let path = self.config_path();
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        scratch::discard(&self.folder);
+    }
+}
+
+fn tail(log: &str) -> String {
+    let mut lines: Vec<&str> = log.lines().rev().take(15).collect();
+    lines.reverse();
+    lines.join("\n")
+}

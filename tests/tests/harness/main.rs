@@ -1,0 +1,19 @@
+//! Proves the harness of the real servers, without slotcar: each fault does what it says.
+//!
+//! A client's test is worth as much as the fault that it stands on. Every helper runs here against
+//! a Redis and a Valkey, seen through the harness's own minimal client.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod cluster;
+mod proxy;
+mod script;
+mod sentinel;
+mod server;
+
+use slotcar_tests::real::Version;
+
+/// The versions that prove a helper: the oldest with all features, and the newest.
+fn versions() -> Vec<Version> {
+    ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
+}
