@@ -1,10 +1,10 @@
 //! One server process: started on a loopback address of its own, watched, broken, reaped.
 //!
 //! Everything takes `&self`, so that one thread may break a server while others use it.
-//! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a restart
-//! keeps the folder, and with it the node id and whatever was saved. Nothing is saved by default.
+//! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a
+//! restart keeps the folder, and with it the node id and what was saved (nothing, by default).
 //! **Limits**: a start and a graceful stop may take 10 s each.
-//! The harness starts faults through here; the faults inside a server are in `process/faults.rs`.
+//! Clusters and sentinel groups are made of it; faults inside a server are in `process/faults.rs`.
 
 mod faults;
 

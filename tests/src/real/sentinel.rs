@@ -242,7 +242,8 @@ impl Sentinels {
         self.servers.iter().position(|server| named(server) && is_primary(server))
     }
 
-    /// Orders a failover with the old primary alive; returns the new one once most sentinels name it.
+    /// Orders a failover with the old primary alive; returns the new one when most sentinels name
+    /// it.
     ///
     /// The old primary goes on accepting writes, which will be lost, for about ten seconds: until
     /// then no sentinel tells it. [`Sentinels::wait_until_settled`] waits for the end of that.

@@ -1,4 +1,5 @@
 //! Waiting for a condition by polling it, never by sleeping and hoping.
+//! **Limit**: every wait has a bound, generous beside what it waits for; passing it is a failure.
 
 use std::thread;
 use std::time::{Duration, Instant};

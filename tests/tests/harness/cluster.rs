@@ -1,4 +1,5 @@
 //! A cluster: birth, failovers, moves, holes, new addresses.
+//! Every covered version forms one; the faults run against one Redis and one Valkey.
 
 use std::io::ErrorKind;
 

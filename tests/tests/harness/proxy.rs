@@ -1,4 +1,5 @@
 //! The proxy: each fault breaks what it says, and nothing else.
+//! Where a fault means silence, the test waits for a short time and sees none broken.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};

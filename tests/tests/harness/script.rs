@@ -1,4 +1,5 @@
 //! The scripted peer: it says what it is told to, and remembers what it heard.
+//! Its handshake is compared with that of real servers, field by field.
 
 use std::time::Duration;
 

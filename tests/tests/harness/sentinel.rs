@@ -1,4 +1,5 @@
 //! A sentinel group: birth, failovers, views that are old.
+//! Every covered version forms one; the faults run against one Redis and one Valkey.
 
 use std::time::Duration;
 

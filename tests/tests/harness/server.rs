@@ -1,4 +1,5 @@
 //! One server: life, death, and what is read back from it.
+//! The reaper is proved by a test process that kills itself.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};

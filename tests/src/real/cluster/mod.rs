@@ -1,11 +1,11 @@
 //! A real cluster: every node on a loopback address of its own, ready in seconds.
 //!
-//! Nodes are named by their index, which never changes: `0..primaries` start as primaries with equal
-//! shares of the slots, the others as replicas (node `primaries + i` replicates `i % primaries`).
+//! Nodes are named by their index, which never changes: `0..primaries` start as primaries with
+//! equal shares of the slots, the others as replicas (`primaries + i` replicates `i % primaries`).
 //! Who is a primary later is asked from the nodes themselves, by `view.rs`; what breaks a cluster
 //! is in `faults.rs`, what moves slots in `slots.rs`.
-//! **Invariant**: a started cluster is agreed upon: every node says `ok`, knows every other node and
-//! every slot's owner, and every replica is in sync.
+//! **Invariant**: a started cluster is agreed upon: every node says `ok`, knows every other node
+//! and every slot's owner, and every replica is in sync.
 //! Replicas never migrate to other primaries by themselves, or indexes would mean less.
 
 mod faults;

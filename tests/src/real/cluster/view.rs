@@ -103,8 +103,8 @@ impl Cluster {
 
     /// Waits until every node that answers says `ok`, all say the same, and replicas are in sync.
     ///
-    /// Nodes that are down or paused are left out; what they served must be served by others, unless
-    /// full coverage is not required.
+    /// Nodes that are down or paused are left out; what they served must be served by others,
+    /// unless full coverage is not required.
     #[track_caller]
     pub fn wait_until_agreed(&self) {
         until_true("the cluster to agree", PATIENCE, || {
@@ -199,7 +199,7 @@ struct Opinion {
 mod tests {
     use super::*;
 
-    // The forms that versions differ in: host name after the address, slots on their way, no address.
+    // What versions differ in: host name after the address, slots on their way, no address.
     #[test]
     fn node_lines_are_read() {
         let line = "07c3 127.0.0.1:30004@31004,host,,shard-id=6 myself,master - 0 14 4 connected \

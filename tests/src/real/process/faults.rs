@@ -1,4 +1,7 @@
 //! What a test changes inside a running server, and what it reads back as proof.
+//!
+//! A server that refuses a change fails the test at once. Changes of the password are remembered,
+//! for the harness's own connections and for restarts; all others end with the process.
 
 use std::collections::BTreeMap;
 
