@@ -17,6 +17,8 @@
 //! Limits: `bytes_max` per connection (a single entry may exceed it when it is alone); entries:
 //! 2^32.
 
+pub(crate) use super::entry::{Entry, Flush, Rejected, Ticket, Wakers};
+
 use super::outcome::{Failed, Failure, Lost, Outcome, Reply};
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -24,54 +26,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// Wakers to wake once the lock is released.
-pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
-
 #[cfg(test)]
 mod tests;
 
 /// What every entry costs besides its bytes: its place, its number, its share of the buffers.
 const ENTRY_OVERHEAD: usize = 128;
-
-/// Names an entry until its outcome is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    /// The entry's place in the slab.
-    index: u32,
-    /// Tells it from those that had the place before.
-    generation: u32,
-}
-
-/// Who writes what was just enqueued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// The caller itself, at once: nobody else is here.
-    Now,
-    /// The caller itself, when it is polled again: others may add theirs until then.
-    Later,
-    /// Somebody who was woken before, or is at work already.
-    Covered,
-}
-
-/// Why an entry was not taken.
-#[derive(Debug)]
-pub(crate) enum Rejected {
-    /// The connection is gone.
-    Closed(Arc<Lost>),
-    /// The budget is used up.
-    Full,
-}
-
-/// What to enqueue, beside the bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    /// Bytes that it will write.
-    pub(crate) len: usize,
-    /// Replies that it will get; at least 1.
-    pub(crate) replies: u32,
-    /// When its caller gives up.
-    pub(crate) deadline: Timestamp,
-}
 
 /// The queue; see the head of this file.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 //! wait on one.
 
 use super::alarm::Alarm;
+use super::signal::Signal;
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers};
 use crate::connection::reader::Reader;
@@ -32,8 +33,8 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A server is reported as silent after this part of the progress time-out: early enough to ask
@@ -108,23 +109,6 @@ struct Io {
     frames: Vec<Bytes>,
     /// Reused between deliveries.
     wakers: Wakers,
-}
-
-/// The waker of a link's stream and timer. Weak, so that a forgotten registration keeps nothing
-/// alive.
-struct Signal(Weak<Mutex<Queue>>);
-
-impl Wake for Signal {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let Some(queue) = self.0.upgrade() else { return };
-        let mut wakers = Wakers::new();
-        lock(&queue).wake_driver(&mut wakers);
-        wakers.drain(..).for_each(Waker::wake);
-    }
 }
 
 impl fmt::Debug for Link {

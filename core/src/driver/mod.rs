@@ -1,5 +1,5 @@
 //! The part that awaits: moves bytes, dials, retries. The decisions are made below.
-//! Levels: `alarm`, `link`, `exchange`, `host`, `lane`, `node`, `dispatch`, `batch`.
+//! Levels: `alarm`, `signal`, `link`, `exchange`, `host`, `lane`, `node`, `dispatch`, `batch`.
 
 pub(crate) mod alarm;
 pub(crate) mod batch;
@@ -9,3 +9,4 @@ pub(crate) mod host;
 pub(crate) mod lane;
 pub(crate) mod link;
 pub(crate) mod node;
+pub(crate) mod signal;

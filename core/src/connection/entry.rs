@@ -1,0 +1,51 @@
+//! The words between a connection's queue and those who use it: what goes in, what comes back.
+//!
+//! Called by `connection/queue.rs`, which gives them out, and by everything that enqueues.
+
+use super::outcome::Lost;
+use crate::time::Timestamp;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Wakers to wake once the lock is released.
+pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
+
+/// Names an entry until its outcome is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// The entry's place in the slab.
+    pub(super) index: u32,
+    /// Tells it from those that had the place before.
+    pub(super) generation: u32,
+}
+
+/// Who writes what was just enqueued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// The caller itself, at once: nobody else is here.
+    Now,
+    /// The caller itself, when it is polled again: others may add theirs until then.
+    Later,
+    /// Somebody who was woken before, or is at work already.
+    Covered,
+}
+
+/// Why an entry was not taken.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// The connection is gone.
+    Closed(Arc<Lost>),
+    /// The budget is used up.
+    Full,
+}
+
+/// What to enqueue, beside the bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Bytes that it will write.
+    pub(crate) len: usize,
+    /// Replies that it will get; at least 1.
+    pub(crate) replies: u32,
+    /// When its caller gives up.
+    pub(crate) deadline: Timestamp,
+}
