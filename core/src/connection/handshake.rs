@@ -91,6 +91,7 @@ impl Handshake {
     /// The commands of the next flight, to be written in one piece.
     pub(crate) fn flight(&mut self) -> Vec<Command> {
         let mut commands = Vec::with_capacity(4);
+        let is_first = self.steps.is_empty();
         self.steps.clear();
         let mut push = |step, command| {
             self.steps.push(step);
@@ -107,9 +108,6 @@ impl Handshake {
                     hello = hello.arg("SETNAME").arg(name.as_str());
                 }
                 push(Step::Hello, hello);
-                let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
-                push(Step::Ignored, info("LIB-NAME", "slotcar"));
-                push(Step::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
             }
             Stage::Resp2 => {
                 if let Some((user, password)) = &self.credentials {
@@ -124,6 +122,11 @@ impl Handshake {
                     push(Step::Required("CLIENT SETNAME"), command);
                 }
             }
+        }
+        if is_first {
+            let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
+            push(Step::Ignored, info("LIB-NAME", "slotcar"));
+            push(Step::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
         }
         if self.database != 0 {
             push(Step::Required("SELECT"), cmd("SELECT").arg(self.database));
@@ -165,5 +168,23 @@ fn speaks_resp2_only(error: &ServerError) -> bool {
         // Before Redis 6: "unknown command `HELLO`".
         "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Protocol;
+
+    /// A greeting is queued as one entry, and an entry is owed a reply: it cannot be empty.
+    #[test]
+    fn the_first_flight_says_who_we_are_in_both_protocols() {
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            let mut handshake = Handshake::new(&Config { protocol, ..Config::default() });
+            assert!(handshake.is_harmless());
+            let names: Vec<String> = handshake.flight().iter().map(Command::name).collect();
+            assert!(names.ends_with(&["CLIENT SETINFO".into(), "CLIENT SETINFO".into()]));
+            assert_eq!(names[0] == "HELLO", protocol == Protocol::Resp3);
+        }
     }
 }
