@@ -54,6 +54,7 @@ impl<'c> Pipeline<'c> {
     }
 
     /// Adds a command at the end.
+    #[expect(clippy::should_implement_trait, reason = "a pipeline and a command have no sum")]
     pub fn add(mut self, command: Command) -> Self {
         self.commands.push(command);
         self

@@ -39,7 +39,7 @@ impl Reader {
     pub(crate) fn space(&mut self) -> &mut [u8] {
         let room = self.chunk.len() - self.filled;
         let missing = self.scanner.missing();
-        if room < missing.min(CHUNK).max(1) || (room < ROOM_MIN && room < missing.max(ROOM_MIN)) {
+        if room < missing.clamp(1, CHUNK) || (room < ROOM_MIN && room < missing.max(ROOM_MIN)) {
             self.make_room(missing);
         }
         &mut self.chunk[self.filled..]

@@ -82,7 +82,7 @@ fn an_abandoned_entry_still_eats_its_reply() {
     let mut queue = Queue::new(1 << 20);
     let (a, _) = put(&mut queue, "a", 2);
     let (b, _) = put(&mut queue, "b", 1);
-    queue.abandon(a);
+    drop(queue.abandon(a));
     for text in ["+1", "+2", "+3"] {
         reply(&mut queue, text).unwrap();
     }
@@ -133,7 +133,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
     let mut queue = Queue::new(2 * (ENTRY_OVERHEAD + 1));
     let (a, _) = put(&mut queue, "a", 1);
     let (b, _) = put(&mut queue, "b", 1);
-    queue.abandon(a);
+    drop(queue.abandon(a));
     let full = queue.enqueue(entry(1, 1), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
     let (count, waker) = counted();
@@ -249,7 +249,7 @@ fn random_events_never_misplace_a_reply() {
                 }
                 _ if !held.is_empty() => {
                     let (ticket, ..) = held.swap_remove(rng.below(held.len() as u64) as usize);
-                    queue.abandon(ticket);
+                    drop(queue.abandon(ticket));
                 }
                 _ => queue.handle_timeout(at(rng.below(3000)), 0, &mut Wakers::new()),
             }
