@@ -9,6 +9,6 @@ use crate::{Outcome, ci, servers};
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     servers::run(&[])?;
     let mut command = crate::cargo();
-    command.args(["test", "--workspace", "--all-features"]).args(arguments);
+    command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).args(arguments);
     ci::run_to_end(&mut command)
 }
