@@ -1,4 +1,5 @@
 //! What happens to whole clusters: failovers, new addresses, new names, new passwords.
+//! Each helper returns when the nodes that are alive agree on the outcome.
 
 use super::{Cluster, PATIENCE};
 use crate::real::address;
