@@ -16,6 +16,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use super::{address, wire};
 use link::Link;
 
@@ -248,6 +250,9 @@ impl Shared {
                 self.accepted.fetch_add(1, Ordering::SeqCst);
                 self.serve(client, fault, target);
             }
+            // Closing alone is not enough: while another thread starts a process, the new process
+            // holds a copy of every socket for a moment.
+            let _ = SockRef::from(&open).shutdown(Shutdown::Both);
             drop(open);
             self.set_listening(false);
             if self.wait_while(|state| state.fault == Fault::Refuse).stopped {
