@@ -9,7 +9,7 @@ const SHOWN_BYTES_MAX: usize = 57;
 
 /// `bytes` as printable text, shortened.
 #[cold]
-pub(super) fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     // A character of the text never takes less than a byte, so no more than this can be shown.
     let head = bytes.get(..SHOWN_BYTES_MAX + 4).unwrap_or(bytes);
     let mut text = String::new();

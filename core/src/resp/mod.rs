@@ -18,10 +18,6 @@ mod encode;
 mod excerpt;
 #[cfg(test)]
 mod properties;
-#[cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, reason = "only clusters redirect, and they are still to come")
-)]
 mod redirect;
 mod scan;
 mod server_error;
@@ -31,6 +27,8 @@ pub use blob::Blob;
 pub(crate) use de::{from_frame, from_frames};
 pub(crate) use decode_error::DecodeError;
 pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
+pub(crate) use excerpt::excerpt;
+pub(crate) use redirect::{Redirect, RedirectHost};
 pub(crate) use scan::{FrameKind, ScanError, ScanLimits, Scanner, frame_kind};
 pub use server_error::ServerError;
 pub use value::Value;

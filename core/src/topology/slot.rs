@@ -1,7 +1,8 @@
 //! Hash slots: which of the 16384 a key belongs to.
 //!
-//! Spec: cluster-spec, "Key distribution model" and "Hash tags". The checksum is CRC16/XMODEM, from the crate `crc16`.
-//! Called by `routing` (keys of commands), `pubsub` (sharded channels) and by users who plan hash tags.
+//! Spec: cluster-spec, "Key distribution model" and "Hash tags". The checksum is CRC16/XMODEM, from
+//! the crate `crc16`. Called by `routing` (keys of commands), `pubsub` (sharded channels) and by
+//! users who plan hash tags.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,6 +16,11 @@ pub const SLOT_COUNT: u16 = 16384;
 pub struct Slot(u16);
 
 impl Slot {
+    /// Slot 0.
+    pub(crate) const FIRST: Self = Self(0);
+    /// Slot 16383.
+    pub(crate) const LAST: Self = Self(SLOT_COUNT - 1);
+
     /// The slot with this number; `None` from 16384 on.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
@@ -54,7 +60,8 @@ impl TryFrom<u16> for Slot {
     }
 }
 
-/// The part of a key that is hashed: between the first `{` and the next `}`, if there is something between them.
+/// The part of a key that is hashed: between the first `{` and the next `}`, if there is something
+/// between them.
 // spec: cluster-spec, "Hash tags"
 fn hash_tag(key: &[u8]) -> &[u8] {
     let Some(open) = key.iter().position(|&b| b == b'{') else { return key };
@@ -69,7 +76,8 @@ fn hash_tag(key: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    // spec: cluster-spec, "Hash tags": each of its examples; the numbers are those of CLUSTER KEYSLOT.
+    // spec: cluster-spec, "Hash tags": each of its examples; the numbers are those of CLUSTER
+    // KEYSLOT.
     #[test]
     fn keys_and_hash_tags_give_the_servers_slots() {
         let table: &[(&[u8], u16)] = &[

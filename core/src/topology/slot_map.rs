@@ -1,14 +1,20 @@
 //! Which shard owns each slot, and which nodes a shard has.
 //!
-//! A standalone server and a sentinel's service are maps with one shard that owns all slots; so there is one router and one way to run a
-//! command for every deployment. The data path reads a map that never changes; a change makes a new one.
+//! A standalone server and a sentinel's service are maps with one shard that owns all slots; so
+//! there is one router and one way to run a command for every deployment. The data path reads a map
+//! that never changes; a change makes a new one, which shares with the old one what stayed the
+//! same.
 //!
-//! Invariants: every owner is the index of a shard of this map or `UNCOVERED`; a map of one full shard answers without a table.
+//! Invariants: every owner is the index of a shard of this map or `UNCOVERED` (asserted where a
+//! table is taken); a map of one full shard answers without a table, and without hashing a key.
+//! Limits: at most 65535 shards; a table takes 32 KiB.
+//! Called by `cluster_map`, which makes it, and by `driver/dispatch.rs` for every command.
 
 use super::slot::{SLOT_COUNT, Slot};
+use std::sync::Arc;
 
 /// The owner of a slot that no shard has.
-const UNCOVERED: u16 = u16::MAX;
+pub(crate) const UNCOVERED: u16 = u16::MAX;
 
 /// A primary and its replicas, as indexes into the list of nodes that the map was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,38 +26,82 @@ pub(crate) struct Shard {
 }
 
 /// See the head of this file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotMap {
     /// The shards, in no order that matters.
-    shards: Vec<Shard>,
+    shards: Arc<[Shard]>,
     /// The index of each slot's shard; empty when the only shard owns all slots.
-    owners: Vec<u16>,
+    owners: Arc<[u16]>,
 }
 
 impl SlotMap {
     /// The map of a deployment without slots: one shard for every key.
     pub(crate) fn single(shard: Shard) -> Self {
-        Self { shards: vec![shard], owners: Vec::new() }
+        Self { shards: Arc::new([shard]), owners: Arc::new([]) }
     }
 
-    /// The shard that owns a key's slot; `None` when nobody does. The key's slot is computed only when it matters.
+    /// The map of these shards; `owners` has an index, or [`UNCOVERED`], for each slot.
+    pub(crate) fn new(shards: Vec<Shard>, owners: Vec<u16>) -> Self {
+        assert_eq!(owners.len(), usize::from(SLOT_COUNT), "a table has an entry for each slot");
+        let known = |owner: &u16| *owner == UNCOVERED || usize::from(*owner) < shards.len();
+        assert!(owners.iter().all(known), "every owner is a shard of this map");
+        assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
+        let full = shards.len() == 1 && !owners.contains(&UNCOVERED);
+        let owners = if full { Vec::new() } else { owners };
+        Self { shards: shards.into(), owners: owners.into() }
+    }
+
+    /// The shard that owns a key's slot; `None` when nobody does. The slot is computed only when it
+    /// matters.
     pub(crate) fn shard_of(&self, key: &[u8]) -> Option<&Shard> {
         if self.owners.is_empty() { self.shards.first() } else { self.shard_at(Slot::of(key)) }
     }
 
     /// The shard that owns `slot`.
     pub(crate) fn shard_at(&self, slot: Slot) -> Option<&Shard> {
+        // `UNCOVERED` is beyond the last shard: the bounds check finds it.
+        self.shards.get(usize::from(self.owner_at(slot)))
+    }
+
+    /// The index of the shard that owns `slot`, or [`UNCOVERED`].
+    pub(crate) fn owner_at(&self, slot: Slot) -> u16 {
         debug_assert!(self.owners.is_empty() || self.owners.len() == usize::from(SLOT_COUNT));
-        match self.owners.get(usize::from(slot.number())) {
-            None => self.shards.first(),
-            Some(&UNCOVERED) => None,
-            Some(&owner) => self.shards.get(usize::from(owner)),
-        }
+        self.owners.get(usize::from(slot.number())).copied().unwrap_or(0)
     }
 
     /// All shards.
     pub(crate) fn shards(&self) -> &[Shard] {
         &self.shards
+    }
+
+    /// The same map with other shards, of which the old ones' indexes still hold.
+    pub(crate) fn with_shards(&self, shards: Vec<Shard>) -> Self {
+        assert!(shards.len() >= self.shards.len(), "indexes of the table stay valid");
+        assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
+        let table = Self { shards: shards.into(), owners: Arc::clone(&self.owners) };
+        if self.owners.is_empty() { table.with_table() } else { table }
+    }
+
+    /// The same map with one slot given to the shard at `owner`.
+    pub(crate) fn with_owner(&self, slot: Slot, owner: u16) -> Self {
+        assert!(usize::from(owner) < self.shards.len(), "the owner is a shard of this map");
+        let mut map = if self.owners.is_empty() { self.clone().with_table() } else { self.clone() };
+        if let Some(entry) = Arc::make_mut(&mut map.owners).get_mut(usize::from(slot.number())) {
+            *entry = owner;
+        }
+        map
+    }
+
+    /// The same map with its table written out.
+    fn with_table(self) -> Self {
+        let owners = vec![0; usize::from(SLOT_COUNT)].into();
+        Self { owners, ..self }
+    }
+
+    /// How many slots have an owner.
+    pub(crate) fn owned(&self) -> u16 {
+        let uncovered = self.owners.iter().filter(|owner| **owner == UNCOVERED).count();
+        u16::try_from(usize::from(SLOT_COUNT) - uncovered).expect("no more than all slots")
     }
 }
 
@@ -59,12 +109,48 @@ impl SlotMap {
 mod tests {
     use super::*;
 
+    fn shard(primary: usize) -> Shard {
+        Shard { primary, replicas: vec![primary + 1] }
+    }
+
+    fn slot(number: u16) -> Slot {
+        Slot::new(number).unwrap()
+    }
+
     #[test]
     fn one_shard_owns_every_slot() {
-        let shard = Shard { primary: 0, replicas: vec![1] };
-        let map = SlotMap::single(shard.clone());
-        assert_eq!(map.shard_of(b"any"), Some(&shard));
-        assert_eq!(map.shard_at(Slot::new(16383).unwrap()), Some(&shard));
-        assert_eq!(map.shards().len(), 1);
+        let map = SlotMap::single(shard(0));
+        assert_eq!(map.shard_of(b"any"), Some(&shard(0)));
+        assert_eq!(map.shard_at(slot(16383)), Some(&shard(0)));
+        assert_eq!((map.shards().len(), map.owned()), (1, SLOT_COUNT));
+        let table = vec![0; usize::from(SLOT_COUNT)];
+        assert_eq!(SlotMap::new(vec![shard(0)], table), map, "a full shard needs no table");
+    }
+
+    #[test]
+    fn a_slot_without_an_owner_has_no_shard() {
+        let mut table = vec![UNCOVERED; usize::from(SLOT_COUNT)];
+        assert_eq!(SlotMap::new(Vec::new(), table.clone()).shard_of(b"any"), None);
+        table[12182] = 1;
+        let map = SlotMap::new(vec![shard(0), shard(2)], table);
+        assert_eq!(map.shard_of(b"foo"), Some(&shard(2)));
+        assert_eq!(map.shard_at(slot(0)), None);
+        assert_eq!(map.owned(), 1);
+    }
+
+    #[test]
+    fn one_slot_changes_hands_and_the_old_map_stays() {
+        let old = SlotMap::single(shard(0));
+        let new = old.with_shards(vec![shard(0), shard(2)]).with_owner(slot(7), 1);
+        assert_eq!(new.shard_at(slot(7)), Some(&shard(2)));
+        assert_eq!(new.shard_at(slot(8)), Some(&shard(0)));
+        assert_eq!(old.shard_at(slot(7)), Some(&shard(0)));
+        assert_eq!(new.owned(), SLOT_COUNT);
+    }
+
+    #[test]
+    #[should_panic(expected = "every owner is a shard of this map")]
+    fn a_table_that_names_a_missing_shard_is_refused() {
+        SlotMap::new(vec![shard(0)], vec![1; usize::from(SLOT_COUNT)]);
     }
 }

@@ -1,0 +1,260 @@
+//! Who owns each slot, by what is held and what the views claim.
+//!
+//! A slot's owner is decided by these rules, in this order:
+//! 1. A slot that a redirect gave away after the refresh began stays where it is.
+//! 2. A claim about a node is void if that node's own view, at least as new, does not make it. What
+//!    is held is void, too, if two or more views agree that no such node exists.
+//! 3. A claim whose epoch is not above that of the owner that sent callers away is void.
+//! 4. The highest config epoch wins, held or claimed. Among equals, what is held, unless most of
+//!    the views say otherwise; then what more views say.
+//! 5. Without epochs: what more views say; among equals, what is held.
+//! 6. Without a claim left, what is held. So no view takes a slot away; that most of them say that
+//!    nobody owns it is noted apart.
+//!
+//! Invariant: the order of the views does not matter (ids break the last ties).
+//! Spec: cluster-spec, "Hash slots configuration propagation". Called by `merge`.
+
+use super::cluster_map::{ClusterMap, Patch};
+use super::node_id::NodeId;
+use super::slot::Slot;
+use super::slot_map::Shard;
+use super::slot_range::every_slot;
+use super::view::{View, owners};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node as an index into the sorted list of all ids: comparing them is comparing ids.
+pub(crate) type Owner = u32;
+
+/// One claim on a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    /// Who is to own it.
+    owner: Owner,
+    /// That node's epoch.
+    epoch: Option<u64>,
+}
+
+/// What is held of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    /// The owner, with its epoch.
+    claim: Claim,
+    /// Of a redirect that no view confirmed yet.
+    patch: Option<Patch>,
+}
+
+/// All that is said of one slot.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    /// By each view.
+    made: SmallVec<[Option<Claim>; 8]>,
+    /// By the map.
+    held: Option<Held>,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// All ids, sorted.
+    ids: Vec<NodeId>,
+    /// Slot to owner.
+    pub(crate) table: Vec<Option<Owner>>,
+    /// Slots of which most views say that nobody owns them.
+    pub(crate) denied: Vec<Slot>,
+    /// Redirects that no view confirmed yet.
+    pub(crate) patches: BTreeMap<Slot, Patch>,
+    /// The highest epoch that is known of each primary.
+    pub(crate) epochs: BTreeMap<Owner, u64>,
+}
+
+/// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
+/// version of the map when the views were asked for.
+pub(crate) fn decide(
+    held: &ClusterMap,
+    views: &[&View],
+    renamed: &BTreeMap<NodeId, NodeId>,
+    began: u64,
+) -> Decided {
+    let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
+    let mut ids: BTreeSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
+    for view in views {
+        ids.extend(view.nodes().map(|node| node.id.clone()));
+        ids.extend(view.told_by.clone());
+    }
+    let ids: Vec<NodeId> = ids.into_iter().collect();
+    let rank = |id: &NodeId| {
+        let rank = ids.binary_search(id).expect("every id was collected above");
+        Owner::try_from(rank).expect("NODES_MAX bounds the ids")
+    };
+    let witnesses: Vec<Witness> = views.iter().map(|view| Witness::new(view, rank)).collect();
+    let claim = |(shard, epoch): (&Shard, _)| Claim {
+        owner: rank(&named(&held.node(shard.primary).id)),
+        epoch,
+    };
+    let held_claims: Vec<Claim> = held.shards().map(claim).collect();
+    let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
+    let (table, denied, patches) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut decided = Decided { table, denied, patches, epochs, ids };
+    let mut last: Option<(Facts, Option<Owner>)> = None;
+    for slot in every_slot() {
+        let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
+        let patch = held.patches().get(&slot).copied();
+        let facts = Facts {
+            made: witnesses.iter().map(|view| view.claim(slot)).collect(),
+            held: owner.map(|claim| Held { claim: *claim, patch }),
+        };
+        // Neighbours mostly share their fate.
+        let owner = match &last {
+            Some((same, owner)) if *same == facts => *owner,
+            _ => facts.judge(&witnesses, began),
+        };
+        decided.note(slot, &facts, owner, began);
+        last = Some((facts, owner));
+    }
+    decided
+}
+
+impl Decided {
+    /// The id of an owner.
+    pub(crate) fn id(&self, owner: Owner) -> &NodeId {
+        self.ids.get(owner as usize).expect("owners come from this list")
+    }
+
+    /// Takes a decision down.
+    fn note(&mut self, slot: Slot, facts: &Facts, owner: Option<Owner>, began: u64) {
+        let patch = facts.held.and_then(|held| held.patch);
+        let redirected = patch.is_some_and(|patch| patch.version > began);
+        let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
+        if silent * 2 > facts.made.len() && !redirected {
+            self.denied.push(slot);
+        }
+        let stayed = facts.held.is_some_and(|held| owner == Some(held.claim.owner));
+        let confirmed = facts.made.iter().flatten().any(|claim| Some(claim.owner) == owner);
+        if let Some(patch) = patch
+            && stayed
+            && (redirected || !confirmed)
+        {
+            self.patches.insert(slot, patch);
+        }
+        self.table.push(owner);
+    }
+}
+
+/// The highest epoch of each owner.
+fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> BTreeMap<Owner, u64> {
+    let mut epochs = BTreeMap::new();
+    for claim in claims {
+        if let Some(epoch) = claim.epoch {
+            let known = epochs.entry(claim.owner).or_insert(epoch);
+            *known = epoch.max(*known);
+        }
+    }
+    epochs
+}
+
+/// A view, made ready to be asked slot by slot.
+struct Witness {
+    /// Slot to index of `claims`.
+    table: Vec<Option<usize>>,
+    /// One for each primary.
+    claims: Vec<Claim>,
+    /// Everybody that stands in the view.
+    members: BTreeSet<Owner>,
+    /// The node asked, and the epoch of the shard in which it sees itself.
+    teller: Option<Claim>,
+}
+
+impl Witness {
+    fn new(view: &View, rank: impl Fn(&NodeId) -> Owner) -> Self {
+        let primaries = view.shards().iter().filter_map(|s| s.primary.as_ref().map(|p| (s, p)));
+        let (ranges, claims): (Vec<_>, Vec<_>) = primaries
+            .map(|(shard, primary)| {
+                let claim = Claim { owner: rank(&primary.id), epoch: shard.epoch };
+                (shard.slots.as_slice(), claim)
+            })
+            .unzip();
+        let teller = view.told_by.as_ref().map(|id| {
+            let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
+            Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
+        });
+        Self {
+            table: owners(ranges.into_iter().enumerate().map(|(index, slots)| (slots, index))),
+            claims,
+            members: view.nodes().map(|node| rank(&node.id)).collect(),
+            teller,
+        }
+    }
+
+    fn claim(&self, slot: Slot) -> Option<Claim> {
+        let index = self.table.get(usize::from(slot.number())).copied().flatten()?;
+        self.claims.get(index).copied()
+    }
+}
+
+impl Facts {
+    /// The rules at the head of this file.
+    fn judge(&self, witnesses: &[Witness], began: u64) -> Option<Owner> {
+        if let Some(Held { claim, patch: Some(patch) }) = self.held
+            && patch.version > began
+        {
+            return Some(claim.owner);
+        }
+        // One view alone might just be too old to know the node.
+        let unheard_of = |owner| {
+            witnesses.len() >= 2 && witnesses.iter().all(|view| !view.members.contains(&owner))
+        };
+        let standing = self
+            .held
+            .filter(|held| !self.is_denied(held.claim, witnesses) && !unheard_of(held.claim.owner));
+        let floor = standing.and_then(|held| held.patch).and_then(|patch| patch.floor);
+        let outdated = |claim: &Claim| {
+            let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
+            !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
+        };
+        let mut tallies: BTreeMap<Owner, Tally> = BTreeMap::new();
+        for claim in self.made.iter().flatten() {
+            if !self.is_denied(*claim, witnesses) && !outdated(claim) {
+                let tally = tallies.entry(claim.owner).or_default();
+                tally.epoch = tally.epoch.max(claim.epoch);
+                tally.views += 1;
+            }
+        }
+        let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
+        chosen.or(self.held.map(|held| held.claim.owner))
+    }
+
+    /// Rule 2: the node itself, asked in this round, does not claim the slot.
+    fn is_denied(&self, claim: Claim, witnesses: &[Witness]) -> bool {
+        witnesses.iter().zip(&self.made).any(|(view, made)| {
+            let itself = |own: Claim| own.owner == claim.owner && own.epoch >= claim.epoch;
+            view.teller.is_some_and(itself) && made.is_none_or(|made| made.owner != claim.owner)
+        })
+    }
+}
+
+/// What the views say of one node's claim to a slot. Ordered by weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Tally {
+    /// The highest epoch claimed.
+    epoch: Option<u64>,
+    /// How many views make the claim.
+    views: usize,
+}
+
+/// Rules 4 and 5.
+fn choose(tallies: &BTreeMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+    let best = *tallies.values().max()?;
+    let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
+    let first = equals.next()?;
+    let tied = equals.next().is_some();
+    let Some(held) = held else { return Some(first) };
+    let stays = match (held.epoch, best.epoch) {
+        (Some(ours), Some(theirs)) if ours > theirs => true,
+        (Some(ours), Some(theirs)) if ours == theirs => tied || best.views * 2 <= views,
+        (_, None) => tied,
+        // What is held is older; but it may stand among the equal ones.
+        _ => tied && tallies.get(&held.owner) == Some(&best),
+    };
+    Some(if stays { held.owner } else { first })
+}

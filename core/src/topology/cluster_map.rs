@@ -1,0 +1,238 @@
+//! All that is held to be true about a deployment: nodes, shards, slots, epochs.
+//!
+//! A map never changes; a redirect (`patch`) or a refresh (`merge`) makes the next one. The data
+//! path reads its [`SlotMap`], whose indexes point into [`ClusterMap::nodes`].
+//!
+//! Invariants: a node is in one shard at most, and primaries have that role (asserted where a map
+//! is put together); a version names one state of the routing, and grows with each change; a patch
+//! appends, so that the indexes of nodes stay what they were.
+//! Called by `merge`, by `driver` (routes, redirects, refreshes) and by `snapshot`.
+
+use super::node_id::NodeId;
+use super::slot::Slot;
+use super::slot_map::{Shard, SlotMap};
+use super::view::{Health, NODES_MAX, NodeView, Role};
+use crate::endpoint::Endpoint;
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A slot that a redirect gave away, until a view says the same or knows better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patch {
+    /// The map's version that came of it: a refresh that began at an older one knows less.
+    pub(crate) version: u64,
+    /// The epoch of the owner that sent callers away: claims up to this one are out of date.
+    pub(crate) floor: Option<u64>,
+}
+
+/// See the head of this file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterMap {
+    /// Grows with each change; 0 is the map of nothing.
+    version: u64,
+    /// All nodes, also those that own nothing and copy nobody.
+    nodes: Vec<Arc<NodeView>>,
+    /// Slots to shards, shards to indexes of `nodes`.
+    slots: SlotMap,
+    /// The config epoch of each shard of `slots`, where one was told.
+    epochs: Vec<Option<u64>>,
+    /// Slots that a redirect gave away and no view confirmed yet.
+    patches: BTreeMap<Slot, Patch>,
+    /// Slots that the cluster itself says nobody serves, and since when this client knows. They may
+    /// still have an owner here: the last one that was known.
+    uncovered: BTreeMap<Slot, Timestamp>,
+}
+
+/// The pieces that `merge` puts together.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// See `ClusterMap`.
+    pub(crate) nodes: Vec<Arc<NodeView>>,
+    /// See `ClusterMap`.
+    pub(crate) shards: Vec<Shard>,
+    /// See `SlotMap`.
+    pub(crate) owners: Vec<u16>,
+    /// See `ClusterMap`.
+    pub(crate) epochs: Vec<Option<u64>>,
+    /// See `ClusterMap`.
+    pub(crate) patches: BTreeMap<Slot, Patch>,
+    /// See `ClusterMap`.
+    pub(crate) uncovered: BTreeMap<Slot, Timestamp>,
+}
+
+impl ClusterMap {
+    /// The map of nothing: no node, no slot.
+    pub(crate) fn empty() -> Self {
+        let owners = vec![super::slot_map::UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
+        Self::assemble(0, Parts { owners, ..Parts::default() })
+    }
+
+    /// The map of a deployment without slots: a primary and its replicas.
+    pub(crate) fn single(primary: NodeView, replicas: Vec<NodeView>) -> Self {
+        let mut nodes = vec![Arc::new(NodeView { role: Role::Primary, ..primary })];
+        let replicas = replicas.into_iter();
+        nodes.extend(replicas.map(|node| Arc::new(NodeView { role: Role::Replica, ..node })));
+        let shards = vec![Shard { primary: 0, replicas: (1..nodes.len()).collect() }];
+        let owners = vec![0; usize::from(super::slot::SLOT_COUNT)];
+        let epochs = vec![None];
+        Self::assemble(1, Parts { nodes, shards, owners, epochs, ..Parts::default() })
+    }
+
+    /// The map of these pieces.
+    pub(crate) fn assemble(version: u64, parts: Parts) -> Self {
+        let Parts { nodes, shards, owners, epochs, patches, uncovered } = parts;
+        assert_eq!(shards.len(), epochs.len(), "each shard has an entry for its epoch");
+        let mut taken = vec![false; nodes.len()];
+        for shard in &shards {
+            for index in shard.replicas.iter().chain([&shard.primary]) {
+                let taken = taken.get_mut(*index).expect("shards consist of nodes of the map");
+                assert!(!std::mem::replace(taken, true), "a node is in one shard at most");
+            }
+            let role = nodes.get(shard.primary).map(|node| node.role);
+            assert_eq!(role, Some(Role::Primary), "a shard's primary has that role");
+        }
+        let slots = SlotMap::new(shards, owners);
+        Self { version, nodes, slots, epochs, patches, uncovered }
+    }
+
+    /// Names one state of the routing; grows with each change. A refresh notes it as it begins.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The same map under another version.
+    pub(crate) fn with_version(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// All nodes. The indexes that `slots` uses.
+    pub(crate) fn nodes(&self) -> &[Arc<NodeView>] {
+        &self.nodes
+    }
+
+    /// What the data path reads.
+    pub(crate) fn slots(&self) -> &SlotMap {
+        &self.slots
+    }
+
+    /// The shards, each with its index in the table of slots and its epoch.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = (&Shard, Option<u64>)> {
+        self.slots.shards().iter().zip(self.epochs.iter().copied())
+    }
+
+    /// The node at an index that this map gave out.
+    pub(crate) fn node(&self, index: usize) -> &Arc<NodeView> {
+        self.nodes.get(index).expect("an index of this map")
+    }
+
+    /// The node with this id.
+    pub(crate) fn find(&self, id: &NodeId) -> Option<&Arc<NodeView>> {
+        self.nodes.iter().find(|node| node.id == *id)
+    }
+
+    /// The primary that owns `slot`.
+    pub(crate) fn owner(&self, slot: Slot) -> Option<&Arc<NodeView>> {
+        self.slots.shard_at(slot).map(|shard| self.node(shard.primary))
+    }
+
+    /// Slots that a redirect gave away and no view confirmed yet.
+    pub(crate) fn patches(&self) -> &BTreeMap<Slot, Patch> {
+        &self.patches
+    }
+
+    /// Slots that the cluster says nobody serves, and since when this client knows.
+    pub(crate) fn uncovered(&self) -> &BTreeMap<Slot, Timestamp> {
+        &self.uncovered
+    }
+
+    /// Since when this client knows that nobody serves the slot, by the cluster's own word.
+    pub(crate) fn uncovered_since(&self, slot: Slot) -> Option<Timestamp> {
+        self.uncovered.get(&slot).copied()
+    }
+
+    /// How many slots have an owner that the cluster does not deny.
+    pub(crate) fn coverage(&self) -> u16 {
+        let denied = self.uncovered.keys().filter(|slot| self.owner(**slot).is_some()).count();
+        self.slots.owned() - u16::try_from(denied).expect("no more than all slots")
+    }
+
+    /// The index of the node that listens at `endpoint`, by its endpoint or, failing that, by an
+    /// alias that no other node shares. Of several nodes at one endpoint, the one that owns slots.
+    pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Option<usize> {
+        let nodes = || self.nodes.iter().enumerate();
+        let there = nodes().filter(|(_, node)| node.endpoint.as_ref() == Some(endpoint));
+        let owns = |index| self.slots.shards().iter().any(|shard| shard.primary == index);
+        let rank = |(index, node): &(usize, &Arc<NodeView>)| (!owns(*index), node.health);
+        if let Some((index, _)) = there.min_by_key(rank) {
+            return Some(index);
+        }
+        let mut aliased = nodes().filter(|(_, node)| node.aliases.contains(endpoint));
+        match (aliased.next(), aliased.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// The next map, in which a redirect gave `slot` to whoever listens at `to`; `None` if that is
+    /// what this one says.
+    ///
+    /// One slot changes hands and nothing else. A node that nobody named gets a provisional id and
+    /// a shard of its own, until a refresh tells who it is.
+    // spec: cluster-spec, "MOVED Redirection"
+    pub(crate) fn patch(&self, slot: Slot, to: &Endpoint) -> Option<Self> {
+        let before = self.slots.shard_at(slot);
+        let found = self.node_at(to);
+        let settled = found.is_some() && before.map(|shard| shard.primary) == found;
+        if settled && !self.uncovered.contains_key(&slot) {
+            return None;
+        }
+        if found.is_none() && self.nodes.len() >= NODES_MAX {
+            // Redirects to ever new places are no news; the next refresh makes room.
+            return None;
+        }
+        let (mut nodes, mut shards) = (self.nodes.clone(), self.slots.shards().to_vec());
+        let target = found.unwrap_or_else(|| {
+            nodes.push(Arc::new(NodeView::provisional(to)));
+            nodes.len() - 1
+        });
+        let node = nodes.get_mut(target).expect("found or pushed above");
+        if node.role != Role::Primary || node.endpoint.is_none() {
+            let node = Arc::make_mut(node);
+            node.role = Role::Primary;
+            node.endpoint.get_or_insert_with(|| to.clone());
+        }
+        let mut epochs = self.epochs.clone();
+        let owner = shards.iter().position(|shard| shard.primary == target).unwrap_or_else(|| {
+            shards.iter_mut().for_each(|shard| shard.replicas.retain(|index| *index != target));
+            shards.push(Shard { primary: target, replicas: Vec::new() });
+            epochs.push(None);
+            shards.len() - 1
+        });
+        let version = self.version + 1;
+        let (mut patches, mut uncovered) = (self.patches.clone(), self.uncovered.clone());
+        let floor = self.epochs.get(usize::from(self.slots.owner_at(slot))).copied().flatten();
+        patches.insert(slot, Patch { version, floor });
+        uncovered.remove(&slot);
+        let owner = u16::try_from(owner).ok().filter(|owner| *owner < u16::MAX)?;
+        let slots = self.slots.with_shards(shards).with_owner(slot, owner);
+        Some(Self { version, nodes, slots, epochs, patches, uncovered })
+    }
+}
+
+impl NodeView {
+    /// A primary of which nothing is known but where it listens.
+    pub(crate) fn provisional(endpoint: &Endpoint) -> Self {
+        Self {
+            id: NodeId::provisional(endpoint),
+            endpoint: Some(endpoint.clone()),
+            announced: None,
+            aliases: Vec::new(),
+            role: Role::Primary,
+            zone: None,
+            offset: None,
+            health: Health::Unknown,
+            link_up: true,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What changed between two maps: for events, and for whoever has something bound to a slot.
+//!
+//! Two maps may number shards and nodes differently; they are compared by ids. A node that was
+//! known by its endpoint only and has a name now is the same node.
+//! Called by `merge`; read by `driver` (nodes to open and close, subscriptions to move, events).
+
+use super::cluster_map::ClusterMap;
+use super::node_id::NodeId;
+use super::slot::Slot;
+use super::slot_map::Shard;
+use super::slot_range::{SlotRange, every_slot, runs};
+use super::view::{NodeView, Role};
+use crate::endpoint::Endpoint;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// See the head of this file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Nodes that were not known before.
+    pub(crate) added: Vec<NodeId>,
+    /// Nodes that are gone.
+    pub(crate) removed: Vec<NodeId>,
+    /// Nodes to be dialled elsewhere from now on. Open connections may well go on.
+    pub(crate) relocated: Vec<Relocated>,
+    /// Nodes that changed their role, and the new one.
+    pub(crate) roles: Vec<(NodeId, Role)>,
+    /// Slots that are written elsewhere from now on, ascending.
+    pub(crate) slots: Vec<Reassigned>,
+    /// Slots that had an owner, by the cluster's own word, before.
+    pub(crate) coverage_before: u16,
+    /// And after.
+    pub(crate) coverage_after: u16,
+}
+
+/// A node with another address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relocated {
+    /// Which node.
+    pub(crate) id: NodeId,
+    /// Where it was.
+    pub(crate) from: Option<Endpoint>,
+    /// Where it is.
+    pub(crate) to: Option<Endpoint>,
+}
+
+/// Slots with another primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reassigned {
+    /// Which slots.
+    pub(crate) slots: SlotRange,
+    /// Whose they were; `None` if nobody's.
+    pub(crate) from: Option<NodeId>,
+    /// Whose they are.
+    pub(crate) to: Option<NodeId>,
+    /// The primary changed within the shard: a failover. Else the slots moved to other nodes.
+    pub(crate) within_shard: bool,
+}
+
+impl Difference {
+    /// What `new` says that `old` did not.
+    pub(crate) fn between(old: &ClusterMap, new: &ClusterMap) -> Self {
+        let names = Names::new(old, new);
+        let mut difference = Self {
+            coverage_before: old.coverage(),
+            coverage_after: new.coverage(),
+            ..Self::default()
+        };
+        let before: BTreeMap<&NodeId, &Arc<NodeView>> =
+            old.nodes().iter().map(|node| (names.now(&node.id), node)).collect();
+        for node in new.nodes() {
+            let Some(was) = before.get(&node.id) else {
+                difference.added.push(node.id.clone());
+                continue;
+            };
+            if was.endpoint != node.endpoint {
+                let (from, to) = (was.endpoint.clone(), node.endpoint.clone());
+                difference.relocated.push(Relocated { id: node.id.clone(), from, to });
+            }
+            if was.role != node.role {
+                difference.roles.push((node.id.clone(), node.role));
+            }
+        }
+        let gone = before.keys().filter(|id| new.find(id).is_none());
+        difference.removed = gone.map(|id| (*id).clone()).collect();
+        difference.slots = names.reassigned(old, new);
+        difference
+    }
+
+    /// Whether nothing changed that anybody would act on.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { added, removed, relocated, roles, slots, coverage_before, coverage_after } =
+            self;
+        added.is_empty()
+            && removed.is_empty()
+            && relocated.is_empty()
+            && roles.is_empty()
+            && slots.is_empty()
+            && coverage_before == coverage_after
+    }
+}
+
+/// The ids of the old map in the words of the new one.
+struct Names<'a> {
+    /// Provisional ids of nodes that have a name now.
+    renamed: BTreeMap<&'a NodeId, &'a NodeId>,
+}
+
+impl<'a> Names<'a> {
+    fn new(old: &'a ClusterMap, new: &'a ClusterMap) -> Self {
+        let nameless = old.nodes().iter().filter(|n| n.id.is_provisional());
+        let real = |node: &'a Arc<NodeView>| {
+            let index = new.node_at(node.endpoint.as_ref()?)?;
+            Some((&node.id, &new.node(index).id))
+        };
+        Self { renamed: nameless.filter_map(real).collect() }
+    }
+
+    fn now<'b>(&'b self, id: &'b NodeId) -> &'b NodeId {
+        self.renamed.get(id).copied().unwrap_or(id)
+    }
+
+    fn reassigned(&self, old: &ClusterMap, new: &ClusterMap) -> Vec<Reassigned> {
+        let change = |slot: Slot| {
+            let (from, to) = (old.slots().owner_at(slot), new.slots().owner_at(slot));
+            (slot, Some((from, to)))
+        };
+        let shard =
+            |map: &'_ ClusterMap, owner: u16| map.slots().shards().get(usize::from(owner)).cloned();
+        let primary = |map: &ClusterMap, shard: &Option<Shard>| {
+            shard.as_ref().map(|shard| map.node(shard.primary).id.clone())
+        };
+        let mut changed = Vec::new();
+        for (slots, (from, to)) in runs(every_slot().map(change)) {
+            let (from, to) = (shard(old, from), shard(new, to));
+            let was = primary(old, &from).map(|id| self.now(&id).clone());
+            let is = primary(new, &to);
+            if was != is {
+                let within_shard = self.related(old, from.as_ref(), new, to.as_ref());
+                changed.push(Reassigned { slots, from: was, to: is, within_shard });
+            }
+        }
+        changed
+    }
+
+    /// Whether one primary was a node of the other one's shard.
+    fn related(
+        &self,
+        old: &ClusterMap,
+        from: Option<&Shard>,
+        new: &ClusterMap,
+        to: Option<&Shard>,
+    ) -> bool {
+        let (Some(from), Some(to)) = (from, to) else { return false };
+        let has = |map: &ClusterMap, shard: &Shard, id: &NodeId| {
+            shard.replicas.iter().any(|index| self.now(&map.node(*index).id) == id)
+        };
+        let (was, is) = (self.now(&old.node(from.primary).id), &new.node(to.primary).id);
+        has(old, from, is) || has(new, to, was)
+    }
+}
