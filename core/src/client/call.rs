@@ -8,9 +8,11 @@ use super::Client;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
-use crate::driver::dispatch::{Terms, dispatch, error_in, turned_away};
+use crate::driver::dispatch::dispatch;
 use crate::driver::exchange::Exchange;
 use crate::driver::node::Node;
+use crate::driver::react::Terms;
+use crate::driver::request::{error_in, turned_away};
 use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
@@ -80,7 +82,7 @@ impl<'c, T> Call<'c, T> {
         if self.command.is_blocking() {
             return Ok(self.around(None));
         }
-        let routes = self.client.shared.routes.load();
+        let routes = self.client.shared.keeper.routes();
         let node = routes.node_for(&self.command);
         let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
             return Ok(self.around(None));
@@ -104,10 +106,8 @@ impl<'c, T> Call<'c, T> {
     }
 
     fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
-        let shared = &self.client.shared;
         State::Around(Box::pin(dispatch(
-            Arc::clone(&shared.host),
-            Arc::clone(&shared.routes),
+            Arc::clone(&self.client.shared.keeper),
             self.command.clone(),
             self.terms(),
             seen,

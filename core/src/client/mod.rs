@@ -21,19 +21,21 @@ pub use pipeline::{Pipeline, Reply};
 
 use crate::command::Command;
 use crate::config::Config;
-use crate::driver::dispatch::{Routes, Terms};
+use crate::config::Deployment;
 use crate::driver::host::Host;
-use crate::driver::node::Node;
-use crate::error::Error;
+use crate::driver::observe::{Counters, Events};
+use crate::driver::react::Terms;
+use crate::driver::topology::Keeper;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::time::Timestamp;
-use crate::topology::slot_map::{Shard, SlotMap};
+use crate::topology::refresh::RefreshReason;
+use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
-use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A connection to a deployment: one server, for now.
+/// A connection to a deployment: one server, or a cluster.
 ///
 /// Clones share everything. All methods may be called from any task, thread or executor; no
 /// background task is needed for any of them.
@@ -49,19 +51,13 @@ pub struct Client {
 struct Shared {
     /// Transport, configuration, chance.
     host: Arc<Host>,
-    /// The current map and nodes.
-    routes: Arc<ArcSwap<Routes>>,
+    /// Knows where commands go.
+    keeper: Arc<Keeper>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl Shared {
-    fn close(&self) {
-        self.routes.load().nodes.iter().for_each(|node| node.close());
+        self.keeper.close();
     }
 }
 
@@ -84,11 +80,20 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let host = &client.shared.host;
+        let Shared { host, keeper } = &*client.shared;
         let timeout = host.config().connect_timeout;
-        let node = client.shared.routes.load().nodes.first().cloned();
+        let deadline = host.now().after(timeout);
+        if keeper.is_dynamic() {
+            keeper.look(deadline).await;
+            return if keeper.routes().nodes.is_empty() {
+                Err(keeper.nowhere())
+            } else {
+                Ok(client)
+            };
+        }
+        let node = keeper.routes().dialable().next().cloned();
         if let Some(node) = node {
-            node.connect(host, host.now().after(timeout)).await?;
+            node.connect(host, deadline).await?;
         }
         // In one write with the handshake, where that has not been sent yet.
         client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await?;
@@ -101,17 +106,17 @@ impl Client {
     /// `Config` for a configuration that contradicts itself.
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
+        if matches!(config.deployment, Deployment::Sentinel { .. }) {
+            return refuse("sentinel is not supported by this version");
+        }
+        // Better no connection than one in clear that was asked to be secret.
+        if config.tls {
+            return refuse("TLS is not supported by this version");
+        }
         let host = Arc::new(Host::new(Arc::new(transport), config));
-        let nodes: Vec<_> = host
-            .config()
-            .endpoints
-            .iter()
-            .take(1)
-            .map(|endpoint| Arc::new(Node::new(endpoint.clone(), &host)))
-            .collect();
-        let map = SlotMap::single(Shard { primary: 0, replicas: Vec::new() });
-        let routes = Arc::new(ArcSwap::from_pointee(Routes { map, nodes }));
-        Ok(Self { shared: Arc::new(Shared { host, routes }), timeout: None })
+        let keeper = Keeper::start(Arc::clone(&host));
+        Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -140,7 +145,41 @@ impl Client {
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail
     /// with `Closed`.
     pub fn close(&self) {
-        self.shared.close();
+        self.shared.keeper.close();
+    }
+
+    /// Looks at the topology now and returns when the look has ended, or after the client's
+    /// deadline. Does nothing where there is only one server.
+    ///
+    /// Commands go on meanwhile. Dropping the future cancels the wait; the look goes on for others
+    /// who wait.
+    ///
+    /// # Errors
+    /// What the look failed with.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let Shared { host, keeper } = &*self.shared;
+        keeper.want(RefreshReason::Requested);
+        keeper.look(host.now().after(self.command_timeout())).await;
+        keeper.failure().map_or(Ok(()), Err)
+    }
+
+    /// What this client did by itself: retries, redirects, dials, looks at the topology.
+    #[must_use]
+    pub fn metrics(&self) -> Counters {
+        self.shared.host.observer().counters()
+    }
+
+    /// Everything that the client notices or does by itself from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.shared.host.observer().listen()
+    }
+
+    /// What the client knows of the deployment: shards, nodes, epochs and how old that knowledge
+    /// is. Serialisable.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.shared.keeper.snapshot()
     }
 
     fn deadline_for(&self, command: &Command) -> Timestamp {

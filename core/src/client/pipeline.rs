@@ -119,6 +119,6 @@ impl<'c> Pipeline<'c> {
             return Err(error.with_command(&command.name()));
         }
         let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
-        Ok(batch::run(&shared.host, &shared.routes, &self.commands, terms).await)
+        Ok(batch::run(&shared.keeper, &self.commands, terms).await)
     }
 }

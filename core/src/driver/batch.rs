@@ -8,14 +8,16 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `client/pipeline.rs`.
 
-use super::dispatch::{Routes, Terms, error_in, exchange, explain, nowhere};
-use super::host::Host;
 use super::node::Node;
-use crate::command::Command;
+use super::react::{Reaction, Target, Terms, Tries, explain, react};
+use super::request::{error_in, exchange};
+use super::topology::Keeper;
+use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome};
 use crate::connection::queue::Entry;
 use crate::error::Error;
-use crate::routing::retry::{Facts, Seen, Verdict, judge};
+use crate::routing::retry::Seen;
+use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,70 +29,93 @@ pub(crate) type Results = Vec<Result<Bytes, Error>>;
 struct Group {
     /// Where they go.
     node: Arc<Node>,
+    /// Each behind an ASKING of its own.
+    ask: bool,
     /// Their numbers in the batch, ascending.
     members: Vec<usize>,
 }
 
+/// A command that has no result yet.
+struct Pending {
+    /// Its number in the batch.
+    member: usize,
+    /// Where it goes next.
+    target: Target,
+    /// How often it was tried.
+    tries: Tries,
+}
+
 /// Runs all commands.
-pub(crate) async fn run(
-    host: &Arc<Host>,
-    routes: &arc_swap::ArcSwap<Routes>,
-    commands: &[Command],
-    terms: Terms,
-) -> Results {
+pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms) -> Results {
+    let host = keeper.host();
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; commands.len()];
-    let mut left: Vec<usize> = (0..commands.len()).collect();
-    let mut round = 0;
-    while !left.is_empty() {
-        round += 1;
-        let groups = group(&routes.load_full(), commands, &left, &mut results);
-        left.clear();
-        let sent = groups.iter().map(|group| send(host, group, commands, terms));
-        let outcomes = futures::future::join_all(sent).await;
+    let fresh = |member| Pending { member, target: Target::Map, tries: Tries::default() };
+    let mut pending: Vec<Pending> = (0..commands.len()).map(fresh).collect();
+    while !pending.is_empty() {
+        let groups = group(keeper, commands, &mut pending, &mut results);
+        let sent = groups.iter().map(|group| send(keeper, group, commands, terms));
+        let outcomes = keeper.beside(futures::future::join_all(sent)).await;
         let mut pause = Duration::ZERO;
+        let mut left = Vec::new();
         for (group, outcome) in groups.iter().zip(outcomes) {
             for (member, seen) in judge_each(group, commands, outcome, &mut results) {
-                let verdict = verdict(host, &seen, &commands[member], round, terms);
-                if verdict == Verdict::Fail {
-                    let endpoint = group.node.endpoint();
-                    let error = explain(seen, &commands[member], endpoint, round, terms);
-                    results[member] = Some(Err(error));
-                    continue;
+                let index = pending.binary_search_by_key(&member, |p| p.member);
+                let mut tries = pending[index.expect("groups are made of what is pending")].tries;
+                let command = &commands[member];
+                match react(keeper, command, terms, &mut tries, &seen, &group.node) {
+                    Reaction::Again { target, pause: own } if host.now() < terms.deadline => {
+                        pause = pause.max(own);
+                        left.push(Pending { member, target, tries });
+                    }
+                    Reaction::FailWith(error) => results[member] = Some(Err(error)),
+                    Reaction::Fail | Reaction::Again { .. } => {
+                        let at = group.node.endpoint();
+                        results[member] = Some(Err(explain(seen, command, at, tries, terms)));
+                    }
                 }
-                if verdict == Verdict::AgainLater && pause.is_zero() {
-                    pause = host.backoff(round);
-                }
-                left.push(member);
             }
         }
-        left.sort_unstable();
-        host.sleep_until(host.now().after(pause).min(terms.deadline)).await;
+        left.sort_unstable_by_key(|pending| pending.member);
+        pending = left;
+        if !pending.is_empty() && !pause.is_zero() {
+            host.sleep_until(host.now().after(pause).min(terms.deadline)).await;
+        }
     }
     results.into_iter().map(|r| r.expect("a round settles a command or leaves it")).collect()
 }
 
-fn verdict(host: &Host, seen: &Seen, command: &Command, round: u32, terms: Terms) -> Verdict {
-    let facts = Facts { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
-    let spent = round >= host.config().attempts_max || host.now() >= terms.deadline;
-    if spent { Verdict::Fail } else { judge(seen, facts) }
-}
-
-/// Sorts what is left by node; what has no node fails here.
+/// Sorts what is left by node; what has no node at all fails here.
 fn group(
-    routes: &Routes,
+    keeper: &Keeper,
     commands: &[Command],
-    left: &[usize],
+    pending: &mut [Pending],
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
+    let routes = keeper.routes();
     let mut groups: Vec<Group> = Vec::new();
-    for &member in left {
-        let Some(node) = routes.node_for(&commands[member]) else {
-            results[member] = Some(Err(nowhere(&commands[member])));
+    for one in pending {
+        one.tries.attempts += u32::from(matches!(one.target, Target::Map));
+        let (node, ask) = match &one.target {
+            Target::Node(node) => (Some(Arc::clone(node)), false),
+            Target::Ask(node) => (Some(Arc::clone(node)), true),
+            Target::Map => {
+                let known = routes.node_for(&commands[one.member]).cloned();
+                let node = known.or_else(|| {
+                    keeper.want(RefreshReason::Uncovered);
+                    keeper.anybody()
+                });
+                (node, false)
+            }
+        };
+        let Some(node) = node else {
+            let error = keeper.nowhere().with_command(&commands[one.member].name());
+            results[one.member] = Some(Err(error));
             continue;
         };
-        match groups.iter_mut().find(|group| Arc::ptr_eq(&group.node, node)) {
-            Some(group) => group.members.push(member),
-            None => groups.push(Group { node: Arc::clone(node), members: vec![member] }),
+        let fits = |group: &&mut Group| group.ask == ask && Arc::ptr_eq(&group.node, &node);
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.members.push(one.member),
+            None => groups.push(Group { node, ask, members: vec![one.member] }),
         }
     }
     groups
@@ -98,24 +123,34 @@ fn group(
 
 /// One group, in one write.
 async fn send(
-    host: &Arc<Host>,
+    keeper: &Arc<Keeper>,
     group: &Group,
     commands: &[Command],
     terms: Terms,
 ) -> Result<Outcome, Error> {
+    let host = keeper.host();
     let link = match group.node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => group.node.connect(host, terms.deadline).await?,
     };
     let members = || group.members.iter().map(|&member| &commands[member]);
+    let asking = group.ask.then(|| cmd("ASKING"));
+    let each = asking.as_ref().map_or(0, Command::encoded_len);
+    let count = group.members.len();
     let entry = Entry {
-        len: members().map(Command::encoded_len).sum(),
-        replies: u32::try_from(group.members.len()).expect("a batch is limited in its commands"),
+        len: members().map(Command::encoded_len).sum::<usize>() + count * each,
+        replies: u32::try_from(count * (1 + usize::from(group.ask)))
+            .expect("a batch is limited in its commands"),
         deadline: terms.deadline,
     };
     let write = |out: &mut Vec<u8>| {
         out.reserve(entry.len);
-        members().for_each(|command| command.write_to(out));
+        for command in members() {
+            if let Some(asking) = &asking {
+                asking.write_to(out);
+            }
+            command.write_to(out);
+        }
     };
     exchange(host, &link, entry, write).await
 }
@@ -135,11 +170,15 @@ fn judge_each(
             return group.members.iter().map(seen).collect();
         }
     };
+    let asking = if group.ask { cmd("ASKING").encoded_len() as u64 } else { 0 };
     let mut seen = Vec::new();
     let mut offset = 0;
     let mut replies = replies.into_iter();
     for &member in &group.members {
-        let len = commands[member].encoded_len() as u64;
+        let len = asking + commands[member].encoded_len() as u64;
+        if group.ask {
+            replies.next();
+        }
         match (replies.next(), &failed) {
             (Some(frame), _) => match error_in(&frame) {
                 None => results[member] = Some(Ok(frame)),

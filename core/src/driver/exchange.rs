@@ -38,11 +38,6 @@ impl Exchange {
         self.ticket = None;
         Poll::Ready(outcome)
     }
-
-    /// The link that carries it.
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
 }
 
 impl Drop for Exchange {

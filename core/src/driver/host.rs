@@ -4,6 +4,7 @@
 
 use super::alarm::Alarm;
 use super::link::LinkSettings;
+use super::observe::Observer;
 use crate::config::Config;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
@@ -24,6 +25,8 @@ pub(crate) struct Host {
     config: Config,
     /// Raised by every link.
     alarm: Arc<Alarm>,
+    /// What the client did by itself.
+    observer: Observer,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
 }
@@ -31,7 +34,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(transport: Arc<dyn Transport>, config: Config) -> Self {
         let rng = Mutex::new(Rng::new(transport.seed()));
-        Self { transport, config, alarm: Arc::default(), rng }
+        Self { transport, config, alarm: Arc::default(), observer: Observer::default(), rng }
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
@@ -44,6 +47,10 @@ impl Host {
 
     pub(crate) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
+    }
+
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// The generator, for decisions below that take chance as an argument.

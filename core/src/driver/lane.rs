@@ -16,6 +16,7 @@
 use super::exchange::Exchange;
 use super::host::Host;
 use super::link::{Link, LinkSettings};
+use super::observe::{Event, count};
 use crate::command::Command;
 use crate::connection::handshake::{Handshake, Next};
 use crate::connection::outcome::{Failure, Reply};
@@ -122,6 +123,13 @@ impl Lane {
         }
     }
 
+    /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
+    pub(crate) fn redial(&self) {
+        if let Some(link) = self.link.swap(None) {
+            link.retire();
+        }
+    }
+
     /// Ends the lane: its link is closed and none will follow.
     pub(crate) fn close(&self) {
         let running = {
@@ -190,6 +198,10 @@ impl Lane {
                 self.link.store(Some(Arc::clone(link)));
             }
             Err(error) => {
+                count(&host.observer().dials_failed);
+                let lost =
+                    || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
+                host.observer().tell(lost);
                 dial.failures = dial.failures.saturating_add(1);
                 dial.not_before = host.now().after(host.backoff(dial.failures));
                 dial.last = Some(error.clone());
@@ -215,7 +227,9 @@ pub(crate) async fn open(
     settings: LinkSettings,
 ) -> Result<Arc<Link>, Error> {
     let timeout = host.config().connect_timeout;
-    let deadline = host.now().after(timeout);
+    let began = host.now();
+    let deadline = began.after(timeout);
+    count(&host.observer().dials);
     let refused = |message: String| {
         Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
     };
@@ -226,6 +240,8 @@ pub(crate) async fn open(
         }
         None => return Err(refused(format!("no connection within {timeout:?}"))),
     };
+    let took = host.now().since(began);
+    host.observer().tell(|| Event::Connected { endpoint: endpoint.clone(), took });
     let link = Link::start(
         endpoint.clone(),
         stream,

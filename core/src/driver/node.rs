@@ -102,6 +102,20 @@ impl Node {
         Ok(place)
     }
 
+    /// Gives up every shared connection; the next command dials anew. For an address behind which
+    /// another server listens now.
+    pub(crate) fn redial(&self) {
+        self.lanes.iter().for_each(|lane| lane.redial());
+    }
+
+    /// The deployment has no such node any more: connections end when what is in flight on them
+    /// has.
+    pub(crate) fn retire(&self) {
+        self.redial();
+        let idle = std::mem::take(&mut lock(&self.own).idle);
+        idle.iter().for_each(|link| link.close());
+    }
+
     /// Closes every connection; none will follow.
     pub(crate) fn close(&self) {
         self.lanes.iter().for_each(|lane| lane.close());

@@ -1,0 +1,81 @@
+//! An entry on a link, awaited: enqueued when there is room, or turned away.
+//!
+//! Called by `driver/dispatch.rs`, `driver/batch.rs` and `driver/discover.rs`; `client/call.rs`
+//! does the same without an await.
+
+use super::exchange::Exchange;
+use super::host::Host;
+use super::link::Link;
+use crate::config::WhenFull;
+use crate::connection::outcome::Outcome;
+use crate::connection::queue::{Entry, Rejected};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Enqueues an entry, waiting for the budget if that is what the configuration says, and waits for
+/// its outcome.
+///
+/// # Errors
+/// When the entry was never enqueued.
+pub(crate) async fn exchange(
+    host: &Host,
+    link: &Arc<Link>,
+    entry: Entry,
+    write: impl Fn(&mut Vec<u8>),
+) -> Result<Outcome, Error> {
+    let mut begun: Option<Exchange> = None;
+    poll_fn(|cx| {
+        if let Some(exchange) = &mut begun {
+            return exchange.poll(cx).map(Ok);
+        }
+        match Exchange::begin(Arc::clone(link), entry, &write, cx) {
+            Ok(exchange) => begun.insert(exchange).poll(cx).map(Ok),
+            Err(rejected) => match turned_away(host, link, rejected, entry.deadline) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => {
+                    link.block(entry.deadline, cx);
+                    Poll::Pending
+                }
+            },
+        }
+    })
+    .await
+}
+
+/// What a rejected entry fails with; `None` if it is to wait for room.
+pub(crate) fn turned_away(
+    host: &Host,
+    link: &Link,
+    rejected: Rejected,
+    deadline: Timestamp,
+) -> Option<Error> {
+    match rejected {
+        Rejected::Closed(lost) => Some(
+            Error::new(ErrorKind::Connect, Delivery::NotSent, lost.to_string())
+                .with_endpoint(link.endpoint())
+                .with_shared_cause(lost),
+        ),
+        Rejected::Full => {
+            let max = host.config().node_bytes_max;
+            let waits = host.config().when_full == WhenFull::Wait;
+            if waits && host.now() < deadline {
+                return None;
+            }
+            let kind = if waits { ErrorKind::Timeout } else { ErrorKind::Limit };
+            let message = format!("{max} bytes are in flight to this node already");
+            let limit = ErrorDetail::Limit { name: "node_bytes_max", max: max as u64 };
+            let error = Error::new(kind, Delivery::NotSent, message);
+            Some(error.with_endpoint(link.endpoint()).with_detail(limit))
+        }
+    }
+}
+
+/// The error in an error reply.
+pub(crate) fn error_in(frame: &Bytes) -> Option<ServerError> {
+    if frame_kind(frame) == FrameKind::Error { ServerError::from_frame(frame) } else { None }
+}
