@@ -105,8 +105,6 @@ struct Io {
     /// The timer, armed for no later than the earliest deadline; may be armed for an earlier moment
     /// that no longer matters.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
-    /// Reused between reads.
-    frames: Vec<Bytes>,
     /// Reused between deliveries.
     wakers: Wakers,
 }
@@ -144,7 +142,6 @@ impl Link {
                 silent: false,
                 progress_timeout: settings.progress_timeout,
                 sleep: None,
-                frames: Vec::new(),
                 wakers: Wakers::new(),
             }),
             kicked: AtomicBool::new(false),
@@ -342,13 +339,13 @@ impl Link {
     fn read(&self, io: &mut Io) -> Result<bool, Lost> {
         let mut cx = Context::from_waker(&self.signal);
         let Some(stream) = &mut io.stream else { return Ok(false) };
-        match Pin::new(stream).poll_read(&mut cx, io.reader.space()) {
+        let count = match Pin::new(stream).poll_read(&mut cx, io.reader.space()) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
-            Poll::Ready(Ok(count)) => io.reader.handle_read(count),
+            Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
-        }
-        let scanned = io.reader.frames(&mut io.frames);
+        };
+        let scanned = io.reader.scan(count);
         io.progress = self.transport.now();
         io.silent = false;
         let delivered = self.deliver(io);
@@ -361,7 +358,7 @@ impl Link {
         let mut unasked = None;
         {
             let mut queue = lock(&self.queue);
-            for frame in io.frames.drain(..) {
+            for frame in io.reader.frames() {
                 match frame_kind(&frame) {
                     FrameKind::Push => continue,
                     FrameKind::Error if !self.answered.load(Ordering::Relaxed) => {
