@@ -24,8 +24,10 @@ const STEPS: &[Step] = &[
 ];
 
 /// Manifests outside of the workspace, whose crates are formatted but not built here: the benchmark
-/// carries all its peers, and the fuzz targets want a nightly compiler.
-const APART: &[&str] = &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml"];
+/// carries all its peers, the fuzz targets want a nightly compiler, and the host of components,
+/// which the tests build, carries a compiler of its own.
+const APART: &[&str] =
+    &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {

@@ -10,6 +10,7 @@ mod servers;
 mod sim;
 mod test;
 mod tidy;
+mod wasi;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -28,6 +29,7 @@ const COMMANDS: &[Entry] = &[
     ("sim", "run simulated clusters with many seeds", sim::run),
     ("test", "fetch what the tests need and run them all", test::run),
     ("tidy", "check layout, headers, sizes and import levels", tidy::run),
+    ("wasi", "run the tests that run inside of components, or their host", wasi::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,63 @@
+//! A host for WASI 0.2 components, for the tests of slotcar: a thin layer over wasmtime.
+//!
+//! ```text
+//! wasi-host run COMPONENT [ARGUMENT..]     as a command; its exit code is passed on
+//! wasi-host serve PORT COMPONENT           as an HTTP server on 127.0.0.1; port 0 picks one
+//! wasi-host imports COMPONENT              lists its imports; fails if one is not WASI's
+//! ```
+//!
+//! What a component may do is in `permissions`. `run` is also what `cargo test` runs the tests of
+//! wasm32-wasip2 with, so it ends a component that does not end by itself (`SLOTCAR_WASI_LIMIT`,
+//! seconds, 300 by default) instead of letting a test run hang.
+
+mod permissions;
+mod run;
+mod serve;
+
+use std::process::ExitCode;
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, Result, bail};
+
+const USAGE: &str =
+    "usage: wasi-host run COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["run", path, ..] => block_on(run::run(path, &arguments[1..])),
+        ["serve", port, path] => block_on(serve::serve(port, path)).map(|()| ExitCode::SUCCESS),
+        ["imports", path] => imports(path).map(|()| ExitCode::SUCCESS),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("wasi-host: {error:?}");
+        ExitCode::FAILURE
+    })
+}
+
+/// One thread for the host, as for the component: there is nothing to gain from handing work over.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+fn engine() -> Result<Engine> {
+    Engine::new(&Config::new())
+}
+
+/// Prints what the component needs from its host, sorted.
+fn imports(path: &str) -> Result<()> {
+    let engine = engine()?;
+    let component = Component::from_file(&engine, path)?;
+    let ty = component.component_type();
+    let mut names: Vec<&str> = ty.imports(&engine).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.iter().for_each(|name| println!("{name}"));
+    match names.iter().find(|name| !name.starts_with("wasi:")) {
+        Some(foreign) => bail!("{path} imports {foreign}, which is none of WASI's interfaces"),
+        None => Ok(()),
+    }
+}

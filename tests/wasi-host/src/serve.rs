@@ -1,0 +1,107 @@
+//! A component as an HTTP/1 server: an instance of its own for each request, as hosts do that keep
+//! requests apart.
+//!
+//! It says where it listens on its first line of output. `GET /wasi-host/instances` is answered by
+//! the host itself, with the number of instances that live: a test sees there what a component left
+//! behind. An instance lives until its handler has returned, which may be after its response.
+
+use crate::permissions::State;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Result, Store, format_err};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+/// What all requests share.
+struct Server {
+    /// Compiled and linked.
+    component: ProxyPre<State>,
+    /// Instances that live.
+    instances: AtomicUsize,
+}
+
+/// Counts an instance for as long as it is there.
+struct Counted(Arc<Server>);
+
+impl Counted {
+    fn new(server: &Arc<Server>) -> Self {
+        server.instances.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(server))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.instances.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves the component at `path` until the process is ended.
+pub(crate) async fn serve(port: &str, path: &str) -> Result<()> {
+    let engine = crate::engine()?;
+    let component = Component::from_file(&engine, path)?;
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    let component = ProxyPre::new(linker.instantiate_pre(&component)?)?;
+    let server = Arc::new(Server { component, instances: AtomicUsize::new(0) });
+    let listener = TcpListener::bind(("127.0.0.1", port.parse()?)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let (socket, peer) = listener.accept().await?;
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&server), request));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            if let Err(error) = connection.await {
+                eprintln!("wasi-host: {peer}: {error}");
+            }
+        });
+    }
+}
+
+async fn answer(
+    server: Arc<Server>,
+    request: Request<Incoming>,
+) -> Result<Response<HyperOutgoingBody>> {
+    if request.uri().path() == "/wasi-host/instances" {
+        let count = server.instances.load(Ordering::Relaxed).to_string();
+        let body = Full::from(count).map_err(|never| match never {}).boxed_unsync();
+        return Ok(Response::new(body));
+    }
+    let counted = Counted::new(&server);
+    let mut store = Store::new(server.component.engine(), State::new(&[]));
+    let (sender, receiver) = oneshot::channel();
+    let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let out = store.data_mut().http().new_response_outparam(sender)?;
+    // In a task of its own: the component may go on after it gave its response.
+    let task = tokio::spawn(async move {
+        let instance = server.component.instantiate_async(&mut store).await?;
+        let handler = instance.wasi_http_incoming_handler();
+        let outcome = handler.call_handle(&mut store, request, out).await;
+        drop(store);
+        drop(counted);
+        if let Err(error) = &outcome {
+            eprintln!("wasi-host: a request failed: {error:?}");
+        }
+        outcome
+    });
+    match receiver.await {
+        Ok(response) => Ok(response?),
+        Err(_) => Err(match task.await? {
+            Ok(()) => format_err!("the component gave no response"),
+            Err(error) => error.context("the component gave no response"),
+        }),
+    }
+}
