@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// What a command returns: nothing, or the sentence that says what went wrong.
-type Outcome = Result<(), String>;
+type Outcome<T = ()> = Result<T, String>;
 
 /// A command's name, what it does in one line, and the function that does it.
 type Entry = (&'static str, &'static str, fn(&[String]) -> Outcome);
