@@ -21,6 +21,7 @@ use super::slot_map::Shard;
 use super::slot_range::every_slot;
 use super::view::{View, owners};
 use smallvec::SmallVec;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node as an index into the sorted list of all ids: comparing them is comparing ids.
@@ -109,7 +110,7 @@ pub(crate) fn decide(
             Some((same, owner)) if *same == facts => *owner,
             _ => facts.judge(&witnesses, began),
         };
-        decided.note(slot, &facts, owner, began);
+        decided.note(slot, &facts, owner, began, &witnesses);
         last = Some((facts, owner));
     }
     decided
@@ -122,18 +123,23 @@ impl Decided {
     }
 
     /// Takes a decision down.
-    fn note(&mut self, slot: Slot, facts: &Facts, owner: Option<Owner>, began: u64) {
+    fn note(
+        &mut self,
+        slot: Slot,
+        facts: &Facts,
+        owner: Option<Owner>,
+        began: u64,
+        witnesses: &[Witness],
+    ) {
         let patch = facts.held.and_then(|held| held.patch);
         let redirected = patch.is_some_and(|patch| patch.version > began);
         let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
         if silent * 2 > facts.made.len() && !redirected {
             self.denied.push(slot);
         }
-        let stayed = facts.held.is_some_and(|held| owner == Some(held.claim.owner));
-        let confirmed = facts.made.iter().flatten().any(|claim| Some(claim.owner) == owner);
-        if let Some(patch) = patch
-            && stayed
-            && (redirected || !confirmed)
+        if let (Some(held), Some(patch)) = (facts.held, patch)
+            && owner == Some(held.claim.owner)
+            && (redirected || !facts.is_settled(owner, witnesses, began))
         {
             self.patches.insert(slot, patch);
         }
@@ -215,13 +221,19 @@ impl Facts {
         let mut tallies: BTreeMap<Owner, Tally> = BTreeMap::new();
         for claim in self.made.iter().flatten() {
             if !self.is_denied(*claim, witnesses) && !outdated(claim) {
-                let tally = tallies.entry(claim.owner).or_default();
-                tally.epoch = tally.epoch.max(claim.epoch);
-                tally.views += 1;
+                tallies.entry(claim.owner).or_default().add(claim.epoch);
             }
         }
         let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
         chosen.or(self.held.map(|held| held.claim.owner))
+    }
+
+    /// Whether a redirect is history: a view says the same, and the others would not undo it.
+    fn is_settled(&self, owner: Option<Owner>, witnesses: &[Witness], began: u64) -> bool {
+        let held = self.held.map(|held| Held { patch: None, ..held });
+        let plain = Self { made: self.made.clone(), held };
+        self.made.iter().flatten().any(|claim| Some(claim.owner) == owner)
+            && plain.judge(witnesses, began) == owner
     }
 
     /// Rule 2: the node itself, asked in this round, does not claim the slot.
@@ -238,8 +250,18 @@ impl Facts {
 struct Tally {
     /// The highest epoch claimed.
     epoch: Option<u64>,
-    /// How many views make the claim.
+    /// How many views make the claim with that epoch.
     views: usize,
+}
+
+impl Tally {
+    fn add(&mut self, epoch: Option<u64>) {
+        match epoch.cmp(&self.epoch) {
+            Ordering::Less => {}
+            Ordering::Equal => self.views += 1,
+            Ordering::Greater => *self = Self { epoch, views: 1 },
+        }
+    }
 }
 
 /// Rules 4 and 5.

@@ -1,8 +1,9 @@
 //! Which shard each node belongs to, and what is true of it, once the owners of slots are decided.
 //!
-//! A node is where the newest views put it: those with the highest epoch of its shard, among them
-//! the most. Its address, zone and health are what most of these say; among equals an address stays
-//! as it is, since servers learn a new name one after the other.
+//! A node is where the newest views put it: those that were right about its shard, among them those
+//! with the highest epoch, among them the most. Its address, zone and health are what most of these
+//! say; among equals an address stays as it is, since servers learn a new name one after the other.
+//! Where all views were wrong about its shard, it stays where it is held to be.
 //! Nodes that no view names are kept only while they own slots, or copy one that no view names.
 //! Invariant: the order of the views does not matter. Called by `merge`.
 
@@ -28,8 +29,8 @@ enum Place {
 /// A node in a view.
 #[derive(Clone, Debug)]
 struct Mention<'a> {
-    /// Its shard's epoch.
-    epoch: Option<u64>,
+    /// The more, the better: whether the view was right about its shard, and the shard's epoch.
+    weight: (bool, Option<u64>),
     /// Its place.
     place: Place,
     /// What the view says of it.
@@ -82,13 +83,17 @@ impl<'a> Members<'a> {
             }
         }
         for shard in views.iter().flat_map(|view| view.shards()) {
+            let is_owner = |node: &NodeView| members.owners.contains(&node.id);
+            // Slots that the view gives to a node which ended up with none: it is out of date here.
+            let right = shard.slots.is_empty() || shard.primary.as_ref().is_some_and(is_owner);
+            let weight = (right, shard.epoch);
             for node in shard.nodes() {
                 let place = match (&shard.primary, node.role) {
                     (_, Role::Primary) => Place::Primary,
                     (Some(primary), Role::Replica) => Place::ReplicaOf(primary.id.clone()),
                     (None, Role::Replica) => Place::Orphan,
                 };
-                let mention = Mention { epoch: shard.epoch, place, node };
+                let mention = Mention { weight, place, node };
                 members.mentions.entry(&node.id).or_default().push(mention);
             }
         }
@@ -179,18 +184,20 @@ impl<'a> Members<'a> {
     /// Where the newest views put a node.
     fn place(&self, id: &NodeId) -> Option<Place> {
         let mentions = self.mentions.get(id)?;
-        let newest = mentions.iter().map(|mention| mention.epoch).max()?;
-        let places = mentions.iter().filter(|mention| mention.epoch == newest);
-        most(places.map(|mention| &mention.place), self.held_places.get(id)).cloned()
+        let held = self.held_places.get(id);
+        if let Some(held) = held
+            && mentions.iter().all(|mention| !mention.weight.0)
+        {
+            return Some(held.clone());
+        }
+        most(newest(mentions).map(|mention| &mention.place), held).cloned()
     }
 
     /// What is true of a node.
     fn describe(&self, id: &NodeId, role: Role) -> NodeView {
         let held = self.held.get(id).map(|node| node.as_ref());
         let mentions = self.mentions.get(id).map_or([].as_slice(), Vec::as_slice);
-        let newest = mentions.iter().map(|mention| mention.epoch).max().flatten();
-        let newest: Vec<&NodeView> =
-            mentions.iter().filter(|m| m.epoch == newest).map(|mention| mention.node).collect();
+        let newest: Vec<&NodeView> = newest(mentions).map(|mention| mention.node).collect();
         if newest.is_empty() {
             let held = held.expect("a node is held, or a view names it").clone();
             return NodeView { id: id.clone(), role, ..held };
@@ -215,6 +222,12 @@ impl<'a> Members<'a> {
             link_up: newest.iter().any(|node| node.link_up),
         }
     }
+}
+
+/// The mentions of the most weight.
+fn newest<'a, 'b>(mentions: &'b [Mention<'a>]) -> impl Iterator<Item = &'b Mention<'a>> {
+    let top = mentions.iter().map(|mention| mention.weight).max();
+    mentions.iter().filter(move |mention| Some(mention.weight) == top)
 }
 
 /// Where a node of the next map belongs.

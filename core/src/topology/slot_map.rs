@@ -11,6 +11,8 @@
 //! Called by `cluster_map`, which makes it, and by `driver/dispatch.rs` for every command.
 
 use super::slot::{SLOT_COUNT, Slot};
+use super::slot_range::{every_slot, runs};
+use std::fmt;
 use std::sync::Arc;
 
 /// The owner of a slot that no shard has.
@@ -26,7 +28,7 @@ pub(crate) struct Shard {
 }
 
 /// See the head of this file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SlotMap {
     /// The shards, in no order that matters.
     shards: Arc<[Shard]>,
@@ -102,6 +104,17 @@ impl SlotMap {
     pub(crate) fn owned(&self) -> u16 {
         let uncovered = self.owners.iter().filter(|owner| **owner == UNCOVERED).count();
         u16::try_from(usize::from(SLOT_COUNT) - uncovered).expect("no more than all slots")
+    }
+}
+
+impl fmt::Debug for SlotMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owners = runs(every_slot().map(|slot| (slot, Some(self.owner_at(slot)))));
+        let owners = owners.iter().map(|(range, owner)| format!("{range}:{owner}"));
+        f.debug_struct("SlotMap")
+            .field("shards", &self.shards)
+            .field("owners", &owners.collect::<Vec<_>>().join(" "))
+            .finish()
     }
 }
 
