@@ -236,3 +236,6 @@ impl NodeView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

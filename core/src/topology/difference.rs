@@ -159,3 +159,6 @@ impl<'a> Names<'a> {
         has(old, from, is) || has(new, to, was)
     }
 }
+
+#[cfg(test)]
+mod tests;

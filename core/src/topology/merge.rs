@@ -92,3 +92,8 @@ fn same_routes(held: &ClusterMap, next: &ClusterMap) -> bool {
         && held.patches() == next.patches()
         && held.uncovered() == next.uncovered()
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ mod text {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,3 +209,6 @@ pub(crate) fn owners<'a, L: Copy>(
     }
     table
 }
+
+#[cfg(test)]
+mod tests;
