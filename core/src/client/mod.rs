@@ -21,11 +21,11 @@ pub use pipeline::{Pipeline, Reply};
 
 use crate::command::Command;
 use crate::config::Config;
-use crate::config::Deployment;
 use crate::driver::host::Host;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
+use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -107,15 +107,13 @@ impl Client {
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        if matches!(config.deployment, Deployment::Sentinel { .. }) {
-            return refuse("sentinel is not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let keeper = Keeper::start(Arc::clone(&host));
+        watch::start(&keeper);
         Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
     }
 

@@ -9,9 +9,20 @@
 //! 7.2 do not know it). Called by `driver/lane.rs` for every new connection.
 
 use crate::command::{Command, cmd};
-use crate::config::Config;
-use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::config::{Config, Deployment, Protocol, Secret};
+use crate::resp::{FrameKind, ServerError, Value, frame_kind, from_frame};
 use bytes::Bytes;
+
+/// What kind of server a connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Any data server.
+    Server,
+    /// A server that sentinels call the primary: it has to say so itself.
+    Primary,
+    /// A sentinel, with credentials of its own.
+    Sentinel,
+}
 
 /// What the handshake of one connection must reach.
 #[derive(Clone, Debug)]
@@ -22,6 +33,8 @@ pub(crate) struct Handshake {
     client_name: Option<String>,
     /// Selected when it is not 0.
     database: u32,
+    /// Whether the server must say that it is a primary.
+    primary: bool,
     /// The flight that is out.
     stage: Stage,
     /// What each command of that flight was for.
@@ -46,6 +59,8 @@ enum Step {
     Hello,
     /// Must succeed; named in the error if it does not.
     Required(&'static str),
+    /// ROLE, which must name a primary.
+    Primary,
     /// Nice to have.
     Ignored,
 }
@@ -69,23 +84,35 @@ pub(crate) struct Refusal {
 }
 
 impl Handshake {
-    pub(crate) fn new(config: &Config) -> Self {
-        let credentials = config
-            .password
-            .as_ref()
-            .map(|password| (config.username.clone(), password.expose().to_owned()));
-        let stage = match config.protocol {
-            crate::config::Protocol::Resp3 => Stage::Resp3,
-            crate::config::Protocol::Resp2 => Stage::Resp2,
+    pub(crate) fn new(config: &Config, profile: Profile) -> Self {
+        let (username, password) = match (&config.deployment, profile) {
+            (Deployment::Sentinel { username, password, .. }, Profile::Sentinel) => {
+                (username, password)
+            }
+            _ => (&config.username, &config.password),
         };
-        let (client_name, database) = (config.client_name.clone(), config.database);
-        Self { credentials, client_name, database, stage, steps: Vec::new() }
+        let clear = |password: &Secret| (username.clone(), password.expose().to_owned());
+        let stage = match config.protocol {
+            Protocol::Resp3 => Stage::Resp3,
+            Protocol::Resp2 => Stage::Resp2,
+        };
+        Self {
+            credentials: password.as_ref().map(clear),
+            client_name: config.client_name.clone(),
+            database: if profile == Profile::Sentinel { 0 } else { config.database },
+            primary: profile == Profile::Primary,
+            stage,
+            steps: Vec::new(),
+        }
     }
 
     /// Whether commands may follow without waiting for the answers: no credentials, no name, no
     /// database depend on them. A server that does not know HELLO then simply goes on in RESP2.
     pub(crate) fn is_harmless(&self) -> bool {
-        self.credentials.is_none() && self.client_name.is_none() && self.database == 0
+        self.credentials.is_none()
+            && self.client_name.is_none()
+            && self.database == 0
+            && !self.primary
     }
 
     /// The commands of the next flight, to be written in one piece.
@@ -131,6 +158,9 @@ impl Handshake {
         if self.database != 0 {
             push(Step::Required("SELECT"), cmd("SELECT").arg(self.database));
         }
+        if self.primary {
+            push(Step::Primary, cmd("ROLE"));
+        }
         commands
     }
 
@@ -151,6 +181,10 @@ impl Handshake {
                     return Err(Refusal { step: "HELLO", error });
                 }
                 Step::Required(_) if !refused => {}
+                Step::Primary if !refused => check_role(reply)?,
+                Step::Primary => {
+                    return Err(Refusal { step: "ROLE", error: ServerError::from_frame(reply) });
+                }
                 Step::Required(step) => {
                     return Err(Refusal { step, error: ServerError::from_frame(reply) });
                 }
@@ -158,6 +192,13 @@ impl Handshake {
         }
         Ok(Next::Ready)
     }
+}
+
+/// The reply to ROLE: a list that begins with the role's name on the wire.
+fn check_role(reply: &Bytes) -> Result<(), Refusal> {
+    let role: Option<Value> = from_frame(reply).ok();
+    let first = role.as_ref().and_then(|role| role.as_slice()?.first()?.as_str());
+    if first == Some("master") { Ok(()) } else { Err(Refusal { step: "ROLE", error: None }) }
 }
 
 /// Whether HELLO was refused as a command, rather than the credentials in it.
@@ -174,13 +215,13 @@ fn speaks_resp2_only(error: &ServerError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Protocol;
 
     /// A greeting is queued as one entry, and an entry is owed a reply: it cannot be empty.
     #[test]
     fn the_first_flight_says_who_we_are_in_both_protocols() {
         for protocol in [Protocol::Resp3, Protocol::Resp2] {
-            let mut handshake = Handshake::new(&Config { protocol, ..Config::default() });
+            let mut handshake =
+                Handshake::new(&Config { protocol, ..Config::default() }, Profile::Server);
             assert!(handshake.is_harmless());
             let names: Vec<String> = handshake.flight().iter().map(Command::name).collect();
             assert!(names.ends_with(&["CLIENT SETINFO".into(), "CLIENT SETINFO".into()]));

@@ -181,13 +181,19 @@ impl Queue {
         })
     }
 
-    /// Takes an entry in for whose replies nobody waits. It wakes nobody: it goes out with the
-    /// next.
+    /// Takes an entry in for whose replies nobody waits. It goes out with the next.
     pub(crate) fn greet(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
         if let Ok((ticket, ..)) = self.enqueue(entry, write, Waker::noop()) {
             self.slot(ticket).state = State::Abandoned;
             self.waiting -= 1;
         }
+    }
+
+    /// Writes what is answered by pushes alone.
+    pub(crate) fn post(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.out.len();
+        write(&mut self.out);
+        self.encoded += (self.out.len() - before) as u64;
     }
 
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
@@ -233,8 +239,7 @@ impl Queue {
         None
     }
 
-    /// Waits for the budget: `waker` is woken when there may be room, or when the deadline has
-    /// passed.
+    /// Waits for the budget: `waker` is woken when there may be room, or at the deadline.
     pub(crate) fn block(&mut self, waker: &Waker, deadline: Timestamp) {
         self.earliest = self.earliest.min(deadline);
         if !self.blocked.iter().any(|(w, d)| *d == deadline && w.will_wake(waker)) {
@@ -242,8 +247,7 @@ impl Queue {
         }
     }
 
-    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is: the
-    /// server sent one too many.
+    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is.
     pub(crate) fn deliver(&mut self, frame: Bytes, wake: &mut Wakers) -> Result<(), Bytes> {
         let Some(&index) = self.in_flight.front() else { return Err(frame) };
         let slot = &mut self.slots[index as usize];
@@ -275,8 +279,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Fails what is past its deadline. `written`: bytes of this connection that the stream has
-    /// accepted.
+    /// Fails what is past its deadline. `written`: bytes that the stream has accepted.
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, written: u64, wake: &mut Wakers) {
         if now < self.earliest {
             return;
@@ -306,8 +309,7 @@ impl Queue {
         self.earliest = earliest;
     }
 
-    /// The connection is gone: everything that is owed fails with `cause`, and everybody is woken.
-    /// Only the first call counts.
+    /// The connection is gone: what is owed fails with `cause`. Only the first call counts.
     pub(crate) fn lose(&mut self, cause: Lost, written: u64, wake: &mut Wakers) {
         if self.lost.is_some() {
             return;

@@ -14,7 +14,9 @@ pub(crate) struct Alarm {
     lost: AtomicBool,
     /// A server owes replies and is silent.
     silent: AtomicBool,
-    /// Whoever waits for either, or for another reason to look up.
+    /// A sentinel announced something about the service.
+    news: AtomicBool,
+    /// Whoever waits for any of them, or for another reason to look up.
     event: Event,
 }
 
@@ -31,6 +33,12 @@ impl Alarm {
         self.event.notify(usize::MAX);
     }
 
+    /// A sentinel announced something.
+    pub(crate) fn raise_news(&self) {
+        self.news.store(true, Ordering::Release);
+        self.event.notify(usize::MAX);
+    }
+
     /// Wakes the listeners for a reason of their own.
     pub(crate) fn nudge(&self) {
         self.event.notify(usize::MAX);
@@ -44,6 +52,11 @@ impl Alarm {
     /// Whether a server was silent since the last time.
     pub(crate) fn take_silent(&self) -> bool {
         self.silent.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a sentinel announced something since the last time.
+    pub(crate) fn take_news(&self) -> bool {
+        self.news.swap(false, Ordering::AcqRel)
     }
 
     /// Ends at the next shout or nudge after this call.

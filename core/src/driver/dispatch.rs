@@ -14,7 +14,8 @@ use super::link::Link;
 use super::node::Node;
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
 use super::request::{error_in, exchange};
-use super::topology::{Keeper, Routes};
+use super::routes::Routes;
+use super::topology::Keeper;
 use crate::command::{Command, cmd};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -27,18 +28,6 @@ use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-
-impl Routes {
-    /// The node that a command goes to.
-    pub(crate) fn node_for(&self, command: &Command) -> Option<&Arc<Node>> {
-        let slots = self.map.slots();
-        let shard = match command.first_key() {
-            Some(key) => slots.shard_of(key),
-            None => slots.shards().first(),
-        };
-        self.node(shard?.primary)
-    }
-}
 
 /// Runs a command until it has a reply that is no error, or there is nothing left to try.
 pub(crate) async fn dispatch(

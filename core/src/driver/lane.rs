@@ -13,12 +13,13 @@
 //! fail: then the first command travels with it. Limits: `connect_timeout` per dial, `backoff_base`
 //! to `backoff_cap` between dials. Called by `driver/node.rs`.
 
+use super::background::look_after;
 use super::exchange::Exchange;
 use super::host::Host;
 use super::link::{Link, LinkSettings};
 use super::observe::{Event, count};
 use crate::command::Command;
-use crate::connection::handshake::{Handshake, Next};
+use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -39,6 +40,8 @@ type Dialling = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
 pub(crate) struct Lane {
     /// Where it leads.
     endpoint: Endpoint,
+    /// To what kind of server.
+    profile: Profile,
     /// The live link, which may be lost already.
     link: ArcSwapOption<Link>,
     /// How the next link comes.
@@ -78,7 +81,7 @@ enum Step {
 }
 
 impl Lane {
-    pub(crate) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, profile: Profile) -> Self {
         let dial = Dial {
             running: None,
             failures: 0,
@@ -86,7 +89,7 @@ impl Lane {
             last: None,
             closed: false,
         };
-        Self { endpoint, link: ArcSwapOption::empty(), dial: Mutex::new(dial) }
+        Self { endpoint, profile, link: ArcSwapOption::empty(), dial: Mutex::new(dial) }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -121,6 +124,12 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Whether there is no live link, and the last dial failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        let live = self.link.load_full().is_some_and(|link| !link.is_closed());
+        !live && lock(&self.dial).last.is_some()
     }
 
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
@@ -170,9 +179,9 @@ impl Lane {
             return Step::Pause(dial.not_before, dial.last.clone());
         }
         let (lane, host) = (Arc::downgrade(self), Arc::clone(host));
-        let endpoint = self.endpoint.clone();
+        let (endpoint, profile) = (self.endpoint.clone(), self.profile);
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&endpoint, &host, host.link_settings()).await;
+            let result = open(&endpoint, profile, &host, host.link_settings()).await;
             match lane.upgrade() {
                 Some(lane) => lane.handle_dialled(result, &host),
                 None => result,
@@ -223,6 +232,7 @@ impl Lane {
 /// Dials and shakes hands, within the connect time-out.
 pub(crate) async fn open(
     endpoint: &Endpoint,
+    profile: Profile,
     host: &Arc<Host>,
     settings: LinkSettings,
 ) -> Result<Arc<Link>, Error> {
@@ -249,7 +259,8 @@ pub(crate) async fn open(
         Arc::clone(host.alarm()),
         settings,
     );
-    let mut handshake = Handshake::new(host.config());
+    look_after(&link, host.transport().as_ref());
+    let mut handshake = Handshake::new(host.config(), profile);
     if handshake.is_harmless() {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);
@@ -317,6 +328,12 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
         matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
             || error.message().contains("max number of clients")
     });
+    // Sentinels named a primary that is none: they will name another.
+    let demoted = refusal.step == "ROLE" && refusal.error.is_none();
+    if demoted {
+        let message = "found, but it is not a primary by its own word";
+        return Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint);
+    }
     let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
     let message = format!("{} was refused", refusal.step);
     let error = Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);

@@ -33,7 +33,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(crate) struct Link {
     load: AtomicUsize,
     /// A frame has come.
     answered: AtomicBool,
+    /// What is listened for on this link, once it is.
+    news: OnceLock<Arc<str>>,
     /// Told when this link is lost or its server silent.
     alarm: Arc<Alarm>,
     /// Clock and timers.
@@ -116,7 +118,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Makes a link of a connected stream, with a background task where the host has one.
+    /// Makes a link of a connected stream.
     pub(crate) fn start(
         endpoint: Endpoint,
         stream: Box<dyn ByteStream>,
@@ -126,7 +128,7 @@ impl Link {
     ) -> Arc<Self> {
         let queue = Arc::new(Mutex::new(Queue::new(settings.bytes_max)));
         let signal = Waker::from(Arc::new(Signal(Arc::downgrade(&queue))));
-        let link = Arc::new(Self {
+        Arc::new(Self {
             endpoint,
             queue,
             io: Mutex::new(Io {
@@ -147,15 +149,28 @@ impl Link {
             kicked: AtomicBool::new(false),
             load: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
+            news: OnceLock::new(),
             alarm,
             transport,
             signal,
-        });
-        let background = Background { link: Arc::clone(&link), yielded: false };
-        if link.transport.spawn(Box::pin(background)) {
-            lock(&link.queue).set_background();
-        }
-        link
+        })
+    }
+
+    /// A background task looks after this link from now on.
+    pub(super) fn set_background(&self) {
+        lock(&self.queue).set_background();
+    }
+
+    /// Whether a flush now would part commands that others are about to add to.
+    pub(super) fn may_gather(&self) -> bool {
+        lock(&self.queue).may_gather()
+    }
+
+    /// The background task wants to sleep. False when it has to look again first; `None` when the
+    /// link is lost.
+    pub(super) fn rest_background(&self, waker: &Waker) -> Option<bool> {
+        let mut queue = lock(&self.queue);
+        if queue.lost().is_some() { None } else { Some(queue.rest_background(waker)) }
     }
 
     /// Where this link leads.
@@ -183,6 +198,27 @@ impl Link {
     pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let entry = Entry { len, replies, deadline: Timestamp::FAR_FUTURE };
         lock(&self.queue).greet(entry, write);
+    }
+
+    /// Whether pushes that name something raise the alarm.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.news.get().is_some()
+    }
+
+    /// Writes a command that is answered by pushes alone, and raises the alarm whenever a push
+    /// names `what`.
+    pub(crate) fn start_listening(&self, what: Arc<str>, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.news.set(what).is_ok() {
+            lock(&self.queue).post(write);
+            self.drive();
+        }
+    }
+
+    fn hear(&self, push: &Bytes) {
+        let Some(what) = self.news.get() else { return };
+        if push.windows(what.len().max(1)).any(|part| part == what.as_bytes()) {
+            self.alarm.raise_news();
+        }
     }
 
     /// Takes no more entries, and closes when all that are in flight have ended.
@@ -261,7 +297,7 @@ impl Link {
 
     /// Moves all bytes that can be moved. Returns when the stream has registered the link's waker,
     /// or when another driver is at it, who then looks again.
-    fn drive(&self) {
+    pub(super) fn drive(&self) {
         self.kicked.store(true, Ordering::SeqCst);
         while self.kicked.load(Ordering::SeqCst) {
             let Ok(mut io) = self.io.try_lock() else { return };
@@ -360,7 +396,10 @@ impl Link {
             let mut queue = lock(&self.queue);
             for frame in io.reader.frames() {
                 match frame_kind(&frame) {
-                    FrameKind::Push => continue,
+                    FrameKind::Push => {
+                        self.hear(&frame);
+                        continue;
+                    }
                     FrameKind::Error if !self.answered.load(Ordering::Relaxed) => {
                         if let Some(text) = turned_away(&frame) {
                             io.written = 0;
@@ -456,41 +495,4 @@ impl Link {
 fn turned_away(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
     error.message().contains("max number of clients").then(|| error.to_string())
-}
-
-/// The task that looks after a link when nobody, or more than one caller, waits on it.
-struct Background {
-    /// What it looks after.
-    link: Arc<Link>,
-    /// It has let others go first, this time.
-    yielded: bool,
-}
-
-impl Future for Background {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Woken by the first of several commands, it steps back once, so that whoever is ready adds
-        // theirs to the same write.
-        if !self.yielded && lock(&self.link.queue).may_gather() {
-            self.yielded = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.yielded = false;
-        self.link.drive();
-        let rests = {
-            let mut queue = lock(&self.link.queue);
-            if queue.lost().is_some() {
-                return Poll::Ready(());
-            }
-            queue.rest_background(cx.waker())
-        };
-        // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O
-        // answers "pending" and wakes at once until the task has been let go of.
-        if !rests {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
 }

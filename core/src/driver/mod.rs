@@ -1,8 +1,11 @@
 //! The part that awaits: moves bytes, dials, retries, keeps the routes. The decisions are made
-//! below. Levels: `observe`, `alarm`, `signal`, `link`, `exchange`, `host`, `request`, `lane`,
-//! `node`, `discover`, `topology`, `react`, `dispatch`, `batch`.
+//! below.
+//!
+//! From `observe` (what is counted and told) over `link` (one connection) and `topology` (the
+//! routes) up to `dispatch` and `batch` (a command's way, many commands' way).
 
 pub(crate) mod alarm;
+pub(crate) mod background;
 pub(crate) mod batch;
 pub(crate) mod discover;
 pub(crate) mod dispatch;
@@ -14,5 +17,8 @@ pub(crate) mod node;
 pub(crate) mod observe;
 pub(crate) mod react;
 pub(crate) mod request;
+pub(crate) mod routes;
+pub(crate) mod sentinels;
 pub(crate) mod signal;
 pub(crate) mod topology;
+pub(crate) mod watch;

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::lane::{Lane, open};
 use super::link::{Link, LinkSettings};
 use crate::Endpoint;
+use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
@@ -20,6 +21,8 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Node {
     /// Where it listens; a name stays a name.
     endpoint: Endpoint,
+    /// What kind of server it is.
+    profile: Profile,
     /// Shared by all ordinary commands.
     lanes: Vec<Arc<Lane>>,
     /// For blocking commands.
@@ -38,10 +41,14 @@ struct OwnLinks {
 }
 
 impl Node {
-    pub(crate) fn new(endpoint: Endpoint, host: &Host) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, profile: Profile, host: &Host) -> Self {
         let count = host.config().lanes_per_node.max(1);
-        let lanes = (0..count).map(|_| Arc::new(Lane::new(endpoint.clone()))).collect();
-        Self { endpoint, lanes, own: Mutex::default() }
+        let lanes = (0..count).map(|_| Arc::new(Lane::new(endpoint.clone(), profile))).collect();
+        Self { endpoint, profile, lanes, own: Mutex::default() }
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -97,9 +104,14 @@ impl Node {
             OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {
             let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
-            place.link = Some(open(&self.endpoint, host, settings).await?);
+            place.link = Some(open(&self.endpoint, self.profile, host, settings).await?);
         }
         Ok(place)
+    }
+
+    /// Whether there is no connection, and the last attempt to make one failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.is_failing())
     }
 
     /// Gives up every shared connection; the next command dials anew. For an address behind which

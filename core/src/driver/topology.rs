@@ -17,53 +17,30 @@ use super::discover::{Found, ask};
 use super::host::Host;
 use super::node::Node;
 use super::observe::{Event, count};
+use super::routes::Routes;
+use super::sentinels::{self, Heard, Sentinels};
 use crate::config::Deployment;
+use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
 use crate::topology::refresh::{Refresh, RefreshReason};
+use crate::topology::service::choose;
 use crate::topology::slot::{SLOT_COUNT, Slot};
 use crate::topology::snapshot::Topology;
-use crate::topology::view::NodeView;
+use crate::topology::view::{NodeView, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::FutureExt;
 use futures::future::{Either, Shared, select};
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, Weak};
-
-/// A slot map and the nodes that it speaks of: what a command is routed by. Never changes; a change
-/// publishes another.
-#[derive(Debug)]
-pub(crate) struct Routes {
-    /// Slots to shards, shards to nodes.
-    pub(crate) map: ClusterMap,
-    /// The nodes, by the map's indexes; none where the servers do not say where to dial.
-    pub(crate) nodes: Vec<Option<Arc<Node>>>,
-}
-
-impl Routes {
-    /// The node at one of the map's indexes.
-    pub(crate) fn node(&self, index: usize) -> Option<&Arc<Node>> {
-        self.nodes.get(index)?.as_ref()
-    }
-
-    /// All nodes that can be dialled.
-    pub(crate) fn dialable(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes.iter().flatten()
-    }
-
-    /// All primaries that can be dialled.
-    pub(crate) fn primaries(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.map.shards().filter_map(|(shard, _)| self.node(shard.primary))
-    }
-}
+use std::sync::{Arc, Mutex};
 
 /// A look under way, driven by whoever waits for it.
-type Look = Shared<BoxFuture<'static, ()>>;
+pub(super) type Look = Shared<BoxFuture<'static, ()>>;
 
 /// See the head of this file.
 pub(crate) struct Keeper {
@@ -85,6 +62,8 @@ struct State {
     look: Option<Look>,
     /// Nodes that a redirect or a seed named and the map does not know.
     others: Vec<Arc<Node>>,
+    /// Who tells of the service, where sentinels do.
+    sentinels: Option<Sentinels>,
     /// When the last look that found something ended.
     looked: Option<Timestamp>,
     /// Why the last look failed.
@@ -102,40 +81,44 @@ impl fmt::Debug for Keeper {
 impl Keeper {
     pub(crate) fn start(host: Arc<Host>) -> Arc<Self> {
         let config = host.config();
-        let seeds: Vec<_> =
-            config.endpoints.iter().map(|e| Arc::new(Node::new(e.clone(), &host))).collect();
-        let cluster = config.deployment == Deployment::Cluster;
-        let routes = match seeds.first() {
-            Some(seed) if !cluster => {
-                let primary = NodeView::provisional(seed.endpoint());
-                let map = ClusterMap::single(primary, Vec::new());
-                Routes { map, nodes: vec![Some(Arc::clone(seed))] }
+        let seed = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
+        let mut others = Vec::new();
+        let mut sentinels = None;
+        let mut routes = Routes { map: ClusterMap::empty(), nodes: Vec::new() };
+        match &config.deployment {
+            Deployment::Cluster => others = config.endpoints.iter().map(seed).collect(),
+            Deployment::Sentinel { service, .. } => {
+                sentinels = Some(Sentinels::new(service, &host));
             }
-            _ => Routes { map: ClusterMap::empty(), nodes: Vec::new() },
-        };
+            Deployment::Standalone => {
+                let all = || config.endpoints.iter().take(1).chain(&config.replicas);
+                let mut views = all().map(NodeView::provisional);
+                if let Some(primary) = views.next() {
+                    let map = ClusterMap::single(primary, views.collect());
+                    routes = Routes { map, nodes: all().map(|e| Some(seed(e))).collect() };
+                }
+            }
+        }
         let mut refresh = Refresh::new(config.refreshes_per_second, host.now());
-        if cluster {
+        let is_dynamic = config.deployment != Deployment::Standalone;
+        if is_dynamic {
             refresh.want(RefreshReason::Start, host.now(), &mut host.chance());
         }
         let state = State {
             refresh,
             look: None,
-            others: if cluster { seeds } else { Vec::new() },
+            others,
+            sentinels,
             looked: None,
             failure: None,
             closed: false,
         };
-        let keeper = Arc::new(Self {
+        Arc::new(Self {
             host,
             routes: ArcSwap::from_pointee(routes),
             published: event_listener::Event::new(),
             state: Mutex::new(state),
-        });
-        if cluster {
-            let watch = watch(Arc::downgrade(&keeper), Arc::clone(&keeper.host));
-            let _ = keeper.host.transport().spawn(Box::pin(watch));
-        }
-        keeper
+        })
     }
 
     pub(crate) fn host(&self) -> &Arc<Host> {
@@ -149,7 +132,7 @@ impl Keeper {
 
     /// Whether this deployment can be looked at again.
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.host.config().deployment == Deployment::Cluster
+        self.host.config().deployment != Deployment::Standalone
     }
 
     /// Asks for a look. Nothing waits for it here.
@@ -245,11 +228,12 @@ impl Keeper {
 
     /// Closes all connections; none will follow.
     pub(crate) fn close(&self) {
-        let (others, look) = {
+        let (mut others, look) = {
             let mut state = lock(&self.state);
             state.closed = true;
             (std::mem::take(&mut state.others), state.look.take())
         };
+        others.extend(lock(&self.state).sentinels.iter().flat_map(|s| s.nodes().to_vec()));
         drop(look);
         self.routes.load().dialable().chain(&others).for_each(|node| node.close());
         self.host.alarm().nudge();
@@ -263,7 +247,8 @@ impl Keeper {
         Topology::of(&self.routes.load().map, age)
     }
 
-    fn step(self: &Arc<Self>) -> Step {
+    /// What to do for the look that is wanted; begins it when its time has come.
+    pub(super) fn step(self: &Arc<Self>) -> Step {
         let mut state = lock(&self.state);
         if state.closed {
             return Step::Nothing;
@@ -278,15 +263,26 @@ impl Keeper {
         }
         let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
         count(&self.host.observer().refreshes);
-        let candidates = self.candidates(&state);
         let version = self.routes.load().map.version();
+        let began = Began { version, at: now, reason };
         let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
-        let look: BoxFuture<'static, ()> = Box::pin(async move {
-            let found = ask(&host, candidates).await;
-            if let Some(keeper) = weak.upgrade() {
-                keeper.handle_views(found, Began { version, at: now, reason });
-            }
-        });
+        let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
+            let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
+            Box::pin(async move {
+                let heard = sentinels::ask(&host, candidates, &service).await;
+                if let Some(keeper) = weak.upgrade() {
+                    keeper.handle_opinions(&heard, began);
+                }
+            })
+        } else {
+            let candidates = self.candidates(&state);
+            Box::pin(async move {
+                let found = ask(&host, candidates).await;
+                if let Some(keeper) = weak.upgrade() {
+                    keeper.handle_views(found, began);
+                }
+            })
+        };
         let look = look.shared();
         state.look = Some(look.clone());
         Step::Drive(look)
@@ -339,6 +335,46 @@ impl Keeper {
         state.refresh.end(now, changed);
     }
 
+    fn handle_opinions(&self, heard: &Heard, began: Began) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.look = None;
+        let now = self.host.now();
+        let observer = self.host.observer();
+        let mut changed = false;
+        if let Some(sentinels) = &mut state.sentinels {
+            if heard.opinions.is_empty() {
+                let error = heard.error(sentinels.service());
+                count(&observer.refreshes_failed);
+                let told = Some(error.clone());
+                observer.tell(|| Event::RefreshFailed { reason: began.reason, error: told });
+                state.failure = Some(error);
+            } else {
+                state.failure = None;
+                state.looked = Some(now);
+                sentinels.learn(&heard.opinions, &self.host);
+                let old = self.routes.load_full();
+                let disproved = old.primaries().all(|node| node.is_failing());
+                let next = choose(sentinels.held.as_ref(), disproved, &heard.opinions);
+                let map = next.as_ref().map_or_else(
+                    || old.map.clone(),
+                    |service| {
+                        let primary = NodeView::provisional(&service.primary);
+                        ClusterMap::single(primary, service.replicas.clone())
+                            .with_version(old.map.version() + 1)
+                    },
+                );
+                changed = next.is_some();
+                sentinels.held = next.or(sentinels.held.take());
+                self.tell_of(&old.map, &map, began, now);
+                if changed {
+                    self.publish(state, map);
+                }
+            }
+        }
+        state.refresh.end(now, changed);
+    }
+
     fn tell_of(&self, old: &ClusterMap, new: &ClusterMap, began: Began, now: Timestamp) {
         let observer = self.host.observer();
         let covered = (old.coverage(), new.coverage());
@@ -360,17 +396,25 @@ impl Keeper {
     /// Makes routes of a map, with the nodes that there are already where they fit.
     fn publish(&self, state: &mut State, map: ClusterMap) {
         let old = self.routes.load_full();
-        let find = |endpoint: &Endpoint| {
+        // A server that sentinels made the primary is dialled anew, to say so itself; one that they
+        // made a replica loses what is under way to it as a primary.
+        let primary = if state.sentinels.is_some() { Profile::Primary } else { Profile::Server };
+        let profile_of = |view: &NodeView| match view.role {
+            Role::Primary => primary,
+            Role::Replica => Profile::Server,
+        };
+        let find = |endpoint: &Endpoint, profile| {
             let mut known = old.dialable().chain(&state.others);
-            known.find(|node| node.endpoint() == endpoint).cloned()
+            known.find(|n| n.endpoint() == endpoint && n.profile() == profile).cloned()
         };
         let nodes: Vec<Option<Arc<Node>>> = map
             .nodes()
             .iter()
             .map(|view| {
                 let endpoint = view.endpoint.as_ref()?;
-                let new = || Arc::new(Node::new(endpoint.clone(), &self.host));
-                Some(find(endpoint).unwrap_or_else(new))
+                let profile = profile_of(view);
+                let new = || Arc::new(Node::new(endpoint.clone(), profile, &self.host));
+                Some(find(endpoint, profile).unwrap_or_else(new))
             })
             .collect();
         let kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
@@ -395,7 +439,7 @@ impl Keeper {
         if let Some(node) = routes.dialable().chain(&state.others).find(at) {
             return Arc::clone(node);
         }
-        let node = Arc::new(Node::new(endpoint.clone(), &self.host));
+        let node = Arc::new(Node::new(endpoint.clone(), Profile::Server, &self.host));
         if state.closed {
             node.close();
         }
@@ -416,7 +460,7 @@ struct Began {
 }
 
 /// What a caller who waits for a look has to do.
-enum Step {
+pub(super) enum Step {
     /// No look is wanted.
     Nothing,
     /// The next may begin then.
@@ -425,55 +469,21 @@ enum Step {
     Drive(Look),
 }
 
-/// What the background does: hears the alarm, keeps the interval, drives the looks.
-async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
-    let interval = host.config().refresh_interval;
-    let next_interval = |host: &Host| match interval {
-        Some(time) => {
-            let jitter = host.chance().jitter(time / 5);
-            host.now().after(time.mul_f64(0.9) + jitter)
-        }
-        None => Timestamp::FAR_FUTURE,
-    };
-    let mut periodic = next_interval(&host);
-    loop {
-        let listener = host.alarm().listen();
-        {
-            let Some(keeper) = keeper.upgrade() else { return };
-            if lock(&keeper.state).closed {
-                return;
-            }
-            if host.alarm().take_lost() {
-                keeper.want_quietly(RefreshReason::NodeLost);
-            }
-            if host.alarm().take_silent() {
-                keeper.want_quietly(RefreshReason::NodeSilent);
-            }
-            if host.now() >= periodic {
-                keeper.want_quietly(RefreshReason::Interval);
-                periodic = next_interval(&host);
-            }
-            match keeper.step() {
-                Step::Nothing => {}
-                Step::Drive(look) => {
-                    drop(keeper);
-                    look.await;
-                    continue;
-                }
-                Step::Wait(until) => {
-                    drop(keeper);
-                    host.by(until.min(periodic), listener).await;
-                    continue;
-                }
-            }
-        }
-        host.by(periodic, listener).await;
-    }
-}
-
 impl Keeper {
+    /// Whether no look will begin any more.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// The sentinels and the name of their service, where there are any.
+    pub(super) fn sentinels(&self) -> Option<(Vec<Arc<Node>>, Arc<str>)> {
+        let state = lock(&self.state);
+        let sentinels = state.sentinels.as_ref()?;
+        Some((sentinels.nodes().to_vec(), Arc::clone(sentinels.service())))
+    }
+
     /// Asks for a look, for the background, which needs no nudge.
-    fn want_quietly(&self, reason: RefreshReason) {
+    pub(super) fn want_quietly(&self, reason: RefreshReason) {
         lock(&self.state).refresh.want(reason, self.host.now(), &mut self.host.chance());
     }
 

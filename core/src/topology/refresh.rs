@@ -17,6 +17,8 @@ use std::time::Duration;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefreshReason {
+    /// A sentinel announced something about the service.
+    Announced,
     /// A server said that it serves no such slot, or that the cluster is down.
     ClusterDown,
     /// The periodic look.
@@ -47,7 +49,7 @@ impl RefreshReason {
             // Callers wait for these inside their deadline.
             Self::ClusterDown | Self::Uncovered => (0, 170),
             Self::NodeLost | Self::NodeSilent | Self::ReadOnly => (0, 450),
-            Self::Requested | Self::Start => (0, 250),
+            Self::Announced | Self::Requested | Self::Start => (0, 250),
         };
         (Duration::from_millis(first), Duration::from_millis(cap))
     }

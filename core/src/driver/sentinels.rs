@@ -1,0 +1,275 @@
+//! One look at a service through its sentinels: asked with a small stagger, their opinions brought
+//! back.
+//!
+//! A hung sentinel costs the stagger and no more. The choice among opinions is
+//! `topology/service.rs`'s. Two sentinels at least are also listened to, where the host has a
+//! background: what they announce about the service raises the alarm (`listen`).
+//!
+//! Limits: `OPINIONS_MAX` opinions, `SENTINELS_MAX` sentinels known, `connect_timeout` for the
+//! whole look. Called by `driver/topology.rs`.
+
+use super::host::Host;
+use super::node::Node;
+use super::request::{error_in, exchange};
+use crate::Endpoint;
+use crate::command::{Command, cmd};
+use crate::connection::entry::Entry;
+use crate::connection::handshake::Profile;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::{ServerError, Value, from_frame};
+use crate::time::Timestamp;
+use crate::topology::service::{Opinion, Service, parse_opinion};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opinions that are enough.
+const OPINIONS_MAX: usize = 3;
+/// More sentinels than any service has.
+const SENTINELS_MAX: usize = 64;
+/// How long a sentinel may keep the next one waiting.
+const STAGGER: Duration = Duration::from_millis(100);
+/// How long others may still join after the first opinion.
+const GRACE: Duration = Duration::from_millis(50);
+/// Sentinels that are listened to.
+const LISTENED: usize = 2;
+/// What they announce that matters.
+const NEWS: [&str; 4] = ["+switch-master", "+odown", "-odown", "+reboot"];
+
+/// The sentinels of one service, and what is held of it.
+#[derive(Debug)]
+pub(crate) struct Sentinels {
+    /// The name that they watch the service under.
+    service: Arc<str>,
+    /// The configured ones first, which stay for ever, then those that they told of.
+    nodes: Vec<Arc<Node>>,
+    /// How many are configured.
+    seeds: usize,
+    /// What is held.
+    pub(crate) held: Option<Service>,
+}
+
+/// What a look brought.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Good opinions; none if no sentinel gave one.
+    pub(crate) opinions: Vec<Opinion>,
+    /// What the others failed with, by sentinel.
+    failures: Vec<(Endpoint, Error)>,
+    /// Sentinels that answered that they know no such service, and the names that they do know.
+    unknown: Option<Vec<String>>,
+}
+
+/// How one sentinel answered.
+enum Answer {
+    /// With an opinion.
+    Opinion(Opinion),
+    /// It watches services, but not this one.
+    Unknown(Vec<String>),
+}
+
+impl Sentinels {
+    pub(crate) fn new(service: &str, host: &Host) -> Self {
+        let new = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Sentinel, host));
+        let nodes: Vec<_> = host.config().endpoints.iter().map(new).collect();
+        Self { service: service.into(), seeds: nodes.len(), nodes, held: None }
+    }
+
+    pub(crate) fn service(&self) -> &Arc<str> {
+        &self.service
+    }
+
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// Whom to ask: those with a live connection first.
+    pub(crate) fn candidates(&self) -> Vec<Arc<Node>> {
+        let live = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
+        let (mut first, then): (Vec<_>, Vec<_>) = self.nodes.iter().partition(live);
+        first.extend(then);
+        first.into_iter().cloned().collect()
+    }
+
+    /// Learns of other sentinels. One that was told of and is told of no more is forgotten.
+    pub(crate) fn learn(&mut self, opinions: &[Opinion], host: &Host) {
+        let told = || opinions.iter().flat_map(|opinion| &opinion.sentinels);
+        let mut index = 0;
+        let seeds = self.seeds;
+        self.nodes.retain(|node| {
+            index += 1;
+            let stays = index <= seeds || told().any(|endpoint| endpoint == node.endpoint());
+            if !stays {
+                node.close();
+            }
+            stays
+        });
+        for endpoint in told() {
+            let known = self.nodes.iter().any(|node| node.endpoint() == endpoint);
+            if !known && self.nodes.len() < SENTINELS_MAX {
+                let node = Node::new(endpoint.clone(), Profile::Sentinel, host);
+                self.nodes.push(Arc::new(node));
+            }
+        }
+    }
+}
+
+impl Heard {
+    /// What to tell a caller when there is no opinion.
+    pub(crate) fn error(&self, service: &str) -> Error {
+        if let Some(known) = &self.unknown {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!("no sentinel knows a service {service:?}; they know: {known}");
+            return Error::new(ErrorKind::Topology, Delivery::NotSent, message);
+        }
+        let each: Vec<_> =
+            self.failures.iter().map(|(endpoint, error)| format!("{endpoint} ({error})")).collect();
+        let message = format!("no sentinel could be asked: {}", each.join("; "));
+        let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
+        match self.failures.last() {
+            Some((_, cause)) => error.with_cause(cause.clone()),
+            None => error,
+        }
+    }
+}
+
+/// Asks, in the order given.
+pub(crate) async fn ask(host: &Arc<Host>, candidates: Vec<Arc<Node>>, service: &str) -> Heard {
+    let deadline = host.now().after(host.config().connect_timeout);
+    let mut heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let mut asked = FuturesUnordered::new();
+    let mut left = candidates.into_iter();
+    let mut add = |asked: &mut FuturesUnordered<_>, count| {
+        let one = |node: Arc<Node>| async move {
+            let answer = opinion_of(host, &node, service, deadline).await;
+            (node.endpoint().clone(), answer)
+        };
+        asked.extend(left.by_ref().take(count).map(one));
+    };
+    add(&mut asked, LISTENED);
+    let mut until = host.now().after(STAGGER);
+    while !asked.is_empty() {
+        match host.by(until.min(deadline), asked.next()).await {
+            Some(Some((_, Ok(Answer::Opinion(opinion))))) => {
+                heard.opinions.push(opinion);
+                if heard.opinions.len() == OPINIONS_MAX {
+                    break;
+                }
+                if heard.opinions.len() == 1 {
+                    until = host.now().after(GRACE);
+                    add(&mut asked, 1);
+                }
+            }
+            Some(Some((_, Ok(Answer::Unknown(known))))) => {
+                heard.unknown = Some(known);
+                add(&mut asked, 1);
+            }
+            Some(Some((endpoint, Err(error)))) => {
+                heard.failures.push((endpoint, error));
+                add(&mut asked, 1);
+            }
+            Some(None) => break,
+            None if !heard.opinions.is_empty() || host.now() >= deadline => break,
+            None => {
+                add(&mut asked, 1);
+                until = host.now().after(STAGGER);
+            }
+        }
+    }
+    heard
+}
+
+async fn opinion_of(
+    host: &Arc<Host>,
+    node: &Arc<Node>,
+    service: &str,
+    deadline: Timestamp,
+) -> Result<Answer, Error> {
+    let about = |what| cmd("SENTINEL").arg(what).arg(service);
+    // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
+    let commands = [about("MASTER"), about("SLAVES"), about("SENTINELS")];
+    let frames = request(host, node, &commands, deadline).await?;
+    if let Some(error) = error_in(&frames[0]) {
+        if !error.message().starts_with("No such master") {
+            return Err(refused(error));
+        }
+        let known = request(host, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
+        let known: Value = from_frame(&known[0]).map_err(|e| broken(&e.to_string()))?;
+        let names = known.as_slice().unwrap_or_default().iter();
+        let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());
+        return Ok(Answer::Unknown(names.filter_map(name).collect()));
+    }
+    let value = |frame: &Bytes| match error_in(frame) {
+        Some(error) => Err(refused(error)),
+        None => from_frame::<Value>(frame).map_err(|error| broken(&error.to_string())),
+    };
+    let map = &host.config().address_map;
+    let endpoint = |name: &str, port| {
+        let endpoint = Endpoint::tcp(name, port);
+        map.get(&endpoint).cloned().unwrap_or(endpoint)
+    };
+    let [primary, replicas, sentinels] =
+        [value(&frames[0])?, value(&frames[1])?, value(&frames[2])?];
+    parse_opinion(&primary, &replicas, &sentinels, &endpoint)
+        .map(Answer::Opinion)
+        .map_err(|what| broken(&what))
+}
+
+/// The replies to commands that are sent together.
+async fn request(
+    host: &Arc<Host>,
+    node: &Arc<Node>,
+    commands: &[Command],
+    deadline: Timestamp,
+) -> Result<Vec<Bytes>, Error> {
+    let link = node.connect(host, deadline).await?;
+    let entry = Entry {
+        len: commands.iter().map(Command::encoded_len).sum(),
+        replies: u32::try_from(commands.len()).expect("a look sends a few commands"),
+        deadline,
+    };
+    let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
+    match exchange(host, &link, entry, write).await? {
+        Ok(reply) => Ok(reply.into_all()),
+        Err(failed) => Err(Error::new(
+            ErrorKind::Connect,
+            Delivery::NotSent,
+            format!("the sentinel gave no answer: {:?}", failed.failure),
+        )),
+    }
+}
+
+fn refused(error: ServerError) -> Error {
+    let kind = match error.code() {
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => ErrorKind::Handshake,
+        _ => ErrorKind::Server,
+    };
+    Error::new(kind, Delivery::Refused, "the sentinel refused").with_server_error(error)
+}
+
+fn broken(what: &str) -> Error {
+    let message = format!("the sentinel's answer makes no sense: {what}");
+    Error::new(ErrorKind::Topology, Delivery::Answered, message)
+}
+
+/// Subscribes at two live sentinels to what they announce, once per connection. Only over RESP3,
+/// where announcements cannot be taken for replies; other sentinels are polled.
+pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<str>) {
+    let links = nodes.iter().filter_map(|node| node.ready()).filter(|link| !link.is_closed());
+    for link in links.take(LISTENED) {
+        if link.is_listening() {
+            continue;
+        }
+        let hello = cmd("HELLO").arg("3");
+        let deadline = host.now().after(host.config().connect_timeout);
+        let entry = Entry { len: hello.encoded_len(), replies: 1, deadline };
+        let answer = exchange(host, &link, entry, |out: &mut Vec<u8>| hello.write_to(out)).await;
+        let frame = answer.ok().and_then(Result::ok).and_then(|reply| reply.into_last());
+        if frame.is_some_and(|frame| error_in(&frame).is_none()) {
+            let subscribe = cmd("SUBSCRIBE").args(NEWS);
+            link.start_listening(Arc::clone(service), |out| subscribe.write_to(out));
+        }
+    }
+}
