@@ -20,7 +20,7 @@ pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, ReadFrom};
 use crate::driver::host::Host;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
@@ -107,6 +107,10 @@ impl Client {
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
+        // A policy must do what its name says, and so far there is one.
+        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
+            return refuse("reads from replicas are not supported by this version");
+        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
