@@ -1,4 +1,4 @@
-//! slotcar on WASI 0.2 sockets: [`Wasi`], a transport for components built for `wasm32-wasip2`.
+//! slotcar on WASI 0.2 sockets: `Wasi`, a transport for components built for `wasm32-wasip2`.
 //!
 //! It carries bytes, time and chance for the core, on the reactor of `wstd`: call it from inside
 //! `wstd::runtime::block_on`, which `#[wstd::main]` and `#[wstd::http_server]` do. There is no

@@ -10,5 +10,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     servers::run(&[])?;
     let mut command = crate::cargo();
     command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).args(arguments);
+    // Most tests wait for servers to notice a fault, not for the processor.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", "8");
+    }
     ci::run_to_end(&mut command)
 }

@@ -1,3 +1,5 @@
+//! The reader: chunks reused, large frames read into place, nothing handed out written again.
+
 use super::*;
 
 fn reader() -> Reader {
