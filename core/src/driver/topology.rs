@@ -489,10 +489,8 @@ impl Keeper {
 
     /// What a command fails with that no node can take.
     pub(crate) fn nowhere(&self) -> Error {
-        let error = Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
-        match self.failure() {
-            Some(cause) => error.with_cause(cause),
-            None => error,
-        }
+        let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
+        // Why nobody could be asked says more than that nobody was.
+        self.failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
     }
 }

@@ -1,80 +1,18 @@
 //! One handle that follows a service's primary, against real sentinels.
 //!
-//! Each test has a primary, two replicas and three sentinels of its own, and a load of INCRs that
-//! records every outcome with its time.
+//! Each test has a primary, two replicas and three sentinels of its own. Every call has one second,
+//! as an impatient application would have it.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
+mod load;
+
+use load::{Ended, Load, config, first_success};
 use slotcar::{Client, Config, Delivery, ErrorKind};
 use slotcar_tcp::Tcp;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Sentinels, Version};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Every call has one second.
-fn config(sentinels: &Sentinels) -> Config {
-    let config = Config::from_url(&sentinels.url()).expect("a service has a good URL");
-    config.command_timeout(Duration::from_secs(1))
-}
-
-/// One INCR: when it began and ended, and its result.
-type Ended = (Instant, Instant, Result<i64, slotcar::Error>);
-
-/// INCRs, one after the other, until stopped.
-struct Load {
-    /// Set to end it.
-    stop: Arc<AtomicBool>,
-    /// What has ended.
-    ended: Arc<Mutex<Vec<Ended>>>,
-    /// The loop.
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(config: Config) -> Load {
-        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Ended>>>::default());
-        let thread = {
-            let (stop, ended) = (stop.clone(), ended.clone());
-            std::thread::spawn(move || {
-                smol::block_on(async {
-                    let client = Client::connect(Tcp::new(), config).await.unwrap();
-                    while !stop.load(Ordering::Relaxed) {
-                        let began = Instant::now();
-                        let result = client.incr("count").await;
-                        ended.lock().unwrap().push((began, Instant::now(), result));
-                        smol::Timer::after(Duration::from_millis(1)).await;
-                    }
-                });
-            })
-        };
-        let load = Load { stop, ended, thread: Some(thread) };
-        load.wait_for_success(Instant::now());
-        load
-    }
-
-    /// Waits for an INCR that began after `since` and succeeded.
-    fn wait_for_success(&self, since: Instant) {
-        until_true("an INCR to succeed", Duration::from_secs(20), || {
-            let ended = self.ended.lock().unwrap();
-            ended.iter().any(|(began, _, result)| *began >= since && result.is_ok())
-        });
-    }
-
-    fn stop(mut self) -> Vec<Ended> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-        std::mem::take(&mut *self.ended.lock().unwrap())
-    }
-}
-
-/// From `since` to the end of the first success after it.
-fn first_success(record: &[Ended], since: Instant) -> Duration {
-    let good = |(_, ended, result): &&Ended| *ended >= since && result.is_ok();
-    record.iter().find(good).expect("a success after the fault").1 - since
-}
 
 #[test]
 fn a_service_is_opened_and_written_to_on_every_version() {
@@ -133,5 +71,104 @@ fn an_unknown_service_is_named_with_the_known_ones() {
     let config = Config::from_url(&url).unwrap();
     let error = smol::block_on(Client::connect(Tcp::new(), config)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);
-    assert!(format!("{error:?}").contains("orders"), "{error:?}");
+    assert!(error.to_string().contains("orders"), "{error}");
+}
+
+#[test]
+fn a_hung_primary_is_left_when_another_is_promoted() {
+    let sentinels = Sentinels::of(&Version::any()).down_after_ms(1000).start();
+    let load = Load::start(config(&sentinels));
+    let old = sentinels.primary().unwrap();
+    sentinels.server(old).pause();
+    sentinels.wait_for_new_primary(old);
+    let promoted = Instant::now();
+    load.wait_for_success(promoted);
+    let record = load.stop();
+    sentinels.server(old).resume();
+    // The call that was caught by the hang may use up its own deadline; the next one must succeed.
+    let took = first_success(&record, promoted);
+    println!("{took:?} after the promotion");
+    assert!(took < Duration::from_millis(1100), "{took:?}");
+}
+
+#[test]
+fn hung_and_dead_sentinels_cost_little() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    sentinels.sentinel(0).pause();
+    sentinels.sentinel(1).kill();
+    let began = Instant::now();
+    let load = Load::start(config(&sentinels));
+    let opened = began.elapsed();
+    load.stop();
+    sentinels.sentinel(0).resume();
+    println!("open in {opened:?}");
+    assert!(opened < Duration::from_secs(1), "{opened:?}");
+}
+
+#[test]
+fn without_any_sentinel_the_known_primary_is_dialled_again() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    let load = Load::start(config(&sentinels));
+    let primary = sentinels.primary().unwrap();
+    (0..3).for_each(|index| sentinels.sentinel(index).kill());
+    sentinels.server(primary).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let cut = Instant::now();
+    load.wait_for_success(cut);
+    let took = first_success(&load.stop(), cut);
+    println!("{took:?} after the cut");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn sentinels_with_an_old_view_move_nobody_back() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    let memories = [0, 1].map(|index| sentinels.remember(index));
+    let old = sentinels.primary().unwrap();
+    let load = Load::start(config(&sentinels));
+    sentinels.failover();
+    let new = sentinels.wait_until_settled();
+    load.wait_for_success(Instant::now());
+    // Alone, with the third one paused, they have nobody who tells them better.
+    sentinels.sentinel(2).pause();
+    for (index, memory) in memories.iter().enumerate() {
+        sentinels.restart_with(index, memory);
+    }
+    until_true("an old view to be told", Duration::from_secs(10), || {
+        sentinels.opinion_of(0) == Some(sentinels.server(old).address())
+    });
+    let told = Instant::now();
+    load.wait_for_success(told + Duration::from_secs(1));
+    sentinels.sentinel(2).resume();
+    let record = load.stop();
+    let last = record.iter().filter_map(|(_, _, result)| result.as_ref().ok()).max().unwrap();
+    let count = sentinels.server(new).call(&["GET", "count"]).text().parse::<i64>().unwrap();
+    assert_eq!(count, *last, "every acknowledged write is on the new primary");
+}
+
+#[test]
+fn sentinels_that_want_a_password_say_so_and_take_it() {
+    let version = Version::any();
+    let sentinels = Sentinels::of(&version).sentinel_password("s3cret").start();
+    let error = smol::block_on(Client::connect(Tcp::new(), config(&sentinels))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Topology);
+    assert!(format!("{error}").contains("NOAUTH"), "{error}");
+    let url = format!("{}&sentinel_password=s3cret", sentinels.url());
+    let config = Config::from_url(&url).unwrap();
+    smol::block_on(async {
+        let client = Client::connect(Tcp::new(), config).await.unwrap();
+        client.set("name", "Ada").await.unwrap();
+    });
+}
+
+#[test]
+fn commands_ask_no_sentinel() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    smol::block_on(async {
+        let client = Client::connect(Tcp::new(), config(&sentinels)).await.unwrap();
+        let before = client.metrics().refreshes;
+        for _ in 0..1000 {
+            client.incr("count").await.unwrap();
+        }
+        assert!(client.metrics().refreshes <= before + 1, "at most one look in ten seconds");
+    });
 }

@@ -1,0 +1,73 @@
+//! A service's callers: INCRs, one after the other, each with its times and its result.
+//! What a test asserts of a fault, it reads off this record.
+
+use slotcar::{Client, Config};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::Sentinels;
+use slotcar_tests::real::wait::until_true;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Every call has one second.
+pub(crate) fn config(sentinels: &Sentinels) -> Config {
+    let config = Config::from_url(&sentinels.url()).expect("a service has a good URL");
+    config.command_timeout(Duration::from_secs(1))
+}
+
+/// One INCR: when it began and ended, and its result.
+pub(crate) type Ended = (Instant, Instant, Result<i64, slotcar::Error>);
+
+/// INCRs, one after the other, until stopped.
+pub(crate) struct Load {
+    /// Set to end it.
+    stop: Arc<AtomicBool>,
+    /// What has ended.
+    ended: Arc<Mutex<Vec<Ended>>>,
+    /// The loop.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    pub(crate) fn start(config: Config) -> Load {
+        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Ended>>>::default());
+        let thread = {
+            let (stop, ended) = (stop.clone(), ended.clone());
+            std::thread::spawn(move || {
+                smol::block_on(async {
+                    let client = Client::connect(Tcp::new(), config).await.unwrap();
+                    while !stop.load(Ordering::Relaxed) {
+                        let began = Instant::now();
+                        let result = client.incr("count").await;
+                        ended.lock().unwrap().push((began, Instant::now(), result));
+                        smol::Timer::after(Duration::from_millis(1)).await;
+                    }
+                });
+            })
+        };
+        let load = Load { stop, ended, thread: Some(thread) };
+        load.wait_for_success(Instant::now());
+        load
+    }
+
+    /// Waits for an INCR that began after `since` and succeeded.
+    pub(crate) fn wait_for_success(&self, since: Instant) {
+        until_true("an INCR to succeed", Duration::from_secs(20), || {
+            let ended = self.ended.lock().unwrap();
+            ended.iter().any(|(began, _, result)| *began >= since && result.is_ok())
+        });
+    }
+
+    pub(crate) fn stop(mut self) -> Vec<Ended> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        std::mem::take(&mut *self.ended.lock().unwrap())
+    }
+}
+
+/// From `since` to the end of the first success after it.
+pub(crate) fn first_success(record: &[Ended], since: Instant) -> Duration {
+    let good = |(_, ended, result): &&Ended| *ended >= since && result.is_ok();
+    record.iter().find(good).expect("a success after the fault").1 - since
+}
