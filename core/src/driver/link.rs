@@ -311,14 +311,14 @@ impl Link {
             if lock(&self.queue).is_spent() {
                 return self.lose(io, Lost::Retired);
             }
-            let moved = self.write(io).and_then(|()| self.read(io));
-            match moved {
+            // An idle server's goodbye is found before the write: what waits was never sent.
+            let moved = match io.owing {
+                true => self.write(io).and_then(|()| self.read(io)),
+                false => self.read(io).and_then(|read| self.write(io).map(|()| read)),
+            };
+            match moved.and_then(|read| if read { Ok(true) } else { self.check_time(io) }) {
                 Ok(true) => {}
-                Ok(false) => match self.check_time(io) {
-                    Ok(true) => {}
-                    Ok(false) => return self.release_if_lost(io),
-                    Err(lost) => return self.lose(io, lost),
-                },
+                Ok(false) => return self.release_if_lost(io),
                 Err(lost) => return self.lose(io, lost),
             }
         }
