@@ -1,9 +1,10 @@
 //! `cargo xtask test [ARGUMENTS]`: fetches what the tests need, then runs them all.
 //!
 //! `ARGUMENTS` go to `cargo test` as they are. Nothing is printed after its own summary. A server
-//! version that could not be fetched fails the tests that ask for it; see `servers`.
+//! version that could not be fetched fails the tests that ask for it; see `servers`. The tests that
+//! run inside of components are built before, with their host; see `wasi`.
 
-use crate::{Outcome, ci, servers};
+use crate::{Outcome, ci, servers, wasi};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -14,5 +15,5 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         command.env("RUST_TEST_THREADS", "8");
     }
-    ci::run_to_end(&mut command)
+    ci::run_to_end(command.envs(wasi::environment()?))
 }

@@ -1,30 +1,42 @@
 //! `cargo xtask wasi [host ARGUMENTS..]`: tests inside of WebAssembly components, and their host.
 //!
-//! Alone, it runs the tests of the transport for WASI. With `host`, it builds the host
-//! (tests/wasi-host) if need be and runs it: `.cargo/config.toml` makes that the runner of
+//! Alone, it builds the host (tests/wasi-host) and the tests that run inside of components, and
+//! runs the latter against real servers, as `cargo xtask test` does among all others. With `host`,
+//! it builds the host if need be and runs it: `.cargo/config.toml` makes that the runner of
 //! wasm32-wasip2, so `cargo test -p slotcar-wasi --target wasm32-wasip2` works, too.
 //!
 //! The host is a workspace of its own, with a target folder of its own, built once: it carries a
 //! compiler. `SLOTCAR_WASI_HOST` names one that is built already.
 
 use crate::{Outcome, ci};
+use serde_json::Value;
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-/// Where a ready host is named.
+/// Where a ready host is named, for this command and for the suite of `slotcar-tests`.
 const HOST: &str = "SLOTCAR_WASI_HOST";
+/// Where that suite finds the components that it runs, separated as in PATH.
+const GUESTS: &str = "SLOTCAR_WASI_GUESTS";
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     match arguments {
         [] => {
+            crate::servers::run(&[])?;
             let mut command = crate::cargo();
-            command.args(["test", "--package", "slotcar-wasi", "--target", "wasm32-wasip2"]);
-            ci::run_to_end(&mut command)
+            command.args(["test", "--package", "slotcar-tests", "--test", "wasi"]);
+            ci::run_to_end(command.envs(environment()?))
         }
         [word, rest @ ..] if word == "host" => ci::run_to_end(Command::new(host()?).args(rest)),
         _ => Err("usage: cargo xtask wasi [host ARGUMENTS..]".to_owned()),
     }
+}
+
+/// Builds the host and the components, and tells where they are: variables for `cargo test`.
+pub(crate) fn environment() -> Result<[(&'static str, OsString); 2], String> {
+    let guests = std::env::join_paths(guests()?).map_err(|e| format!("components: {e}"))?;
+    Ok([(HOST, host()?.into()), (GUESTS, guests)])
 }
 
 /// The host's program, built unless a ready one is named.
@@ -43,4 +55,21 @@ fn host() -> Result<PathBuf, String> {
     command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(target);
     ci::run_to_end(&mut command)?;
     Ok(program)
+}
+
+/// The tests of the transport as components, one per file of tests.
+fn guests() -> Result<Vec<PathBuf>, String> {
+    let mut command = crate::cargo();
+    command.args(["test", "--no-run", "--package", "slotcar-wasi", "--target", "wasm32-wasip2"]);
+    command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let output = command.output().map_err(|e| format!("cargo test: {e}"))?;
+    if !output.status.success() {
+        return Err("the tests of slotcar-wasi do not build".to_owned());
+    }
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let programs = lines.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    Ok(programs.collect())
 }

@@ -1,0 +1,69 @@
+//! One component and the host that runs it, as a process.
+//!
+//! A component that fails takes its host's exit code with it, and what both said is in the panic.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the host is.
+const HOST: &str = "SLOTCAR_WASI_HOST";
+/// Where the components are, separated as in PATH.
+const GUESTS: &str = "SLOTCAR_WASI_GUESTS";
+
+/// A component that is ready to run.
+pub(crate) struct Guest {
+    /// The host's program.
+    host: PathBuf,
+    /// The component.
+    component: PathBuf,
+    /// Variables for both of them.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Guest {
+    /// The component made of the file of tests of that name; nothing, and a loud word, where none
+    /// was built.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let (Some(host), Some(guests)) = (std::env::var_os(HOST), std::env::var_os(GUESTS)) else {
+            println!("SKIPPED: {HOST} and {GUESTS} are not set; `cargo xtask wasi` sets them");
+            return None;
+        };
+        let is_it = |path: &PathBuf| {
+            let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+            stem.rsplit_once('-').is_some_and(|(before, _hash)| before == name)
+        };
+        let component = std::env::split_paths(&guests).find(is_it);
+        let component = component.unwrap_or_else(|| panic!("no component {name} in {GUESTS}"));
+        Some(Self { host: host.into(), component, variables: Vec::new() })
+    }
+
+    /// Sets a variable. The component sees those that begin with `SLOTCAR_`.
+    pub(crate) fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// Runs it to its end, which must be a good one.
+    #[track_caller]
+    pub(crate) fn run(self) {
+        println!("{}", self.output("run"));
+    }
+
+    /// What it imports, one name a line.
+    #[track_caller]
+    pub(crate) fn imports(self) -> String {
+        self.output("imports")
+    }
+
+    #[track_caller]
+    fn output(self, verb: &str) -> String {
+        let mut command = Command::new(&self.host);
+        command.arg(verb).arg(&self.component).envs(self.variables);
+        let output = command.output().expect("the host starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
+        said
+    }
+}

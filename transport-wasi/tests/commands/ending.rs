@@ -1,0 +1,26 @@
+//! A program ends when its root future does, whatever is alive then: the reactor waits for every
+//! wait that is registered with it, and hosts keep an instance until then.
+
+use crate::{BOUND, look, servers};
+use slotcar_wasi::Wasi;
+use slotcar_wasi::slotcar::{Transport, cmd};
+use std::pin::pin;
+use std::time::Duration;
+
+/// A client, a call that never ends and a timer, alive until the root future drops them.
+#[test]
+fn with_a_client_a_call_and_a_timer_alive() {
+    let Some((_, port)) = servers().pop() else { return };
+    let before = Wasi::new().now();
+    wstd::runtime::block_on(async {
+        let client = slotcar_wasi::connect(&format!("redis://127.0.0.1:{port}")).await;
+        let client = client.expect("connect").with_deadline(Duration::from_secs(3600));
+        let mut call = pin!(client.send::<()>(cmd("BLPOP").arg("ending:none").arg(0)));
+        let mut timer = Wasi::new().sleep_until(before.after(Duration::from_secs(3600)));
+        assert!(look(call.as_mut()).await.is_pending());
+        assert!(look(timer.as_mut()).await.is_pending());
+        client.ping().await.expect("ping");
+        assert!(look(call.as_mut()).await.is_pending());
+    });
+    assert!(Wasi::new().now().since(before) < BOUND);
+}
