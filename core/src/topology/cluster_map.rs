@@ -11,11 +11,15 @@
 use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::{Shard, SlotMap};
-use super::view::{Health, NODES_MAX, NodeView, Role};
+use super::view::{Health, NodeView, Role};
 use crate::endpoint::Endpoint;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How many nodes redirects may make known between two refreshes: more than any cluster adds, and
+/// few enough that a server which names ever new places costs nothing.
+const NAMELESS_MAX: usize = 1024;
 
 /// A slot that a redirect gave away, until a view says the same or knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,8 +191,8 @@ impl ClusterMap {
         if settled && !self.uncovered.contains_key(&slot) {
             return None;
         }
-        if found.is_none() && self.nodes.len() >= NODES_MAX {
-            // Redirects to ever new places are no news; the next refresh makes room.
+        let nameless = || self.nodes.iter().filter(|node| node.id.is_provisional()).count();
+        if found.is_none() && nameless() >= NAMELESS_MAX {
             return None;
         }
         let (mut nodes, mut shards) = (self.nodes.clone(), self.slots.shards().to_vec());

@@ -11,7 +11,7 @@ use super::slot_map::Shard;
 use super::slot_range::{SlotRange, every_slot, runs};
 use super::view::{NodeView, Role};
 use crate::endpoint::Endpoint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// See the head of this file.
@@ -81,7 +81,8 @@ impl Difference {
                 difference.roles.push((node.id.clone(), node.role));
             }
         }
-        let gone = before.keys().filter(|id| new.find(id).is_none());
+        let after: BTreeSet<&NodeId> = new.nodes().iter().map(|node| &node.id).collect();
+        let gone = before.keys().filter(|id| !after.contains(*id));
         difference.removed = gone.map(|id| (*id).clone()).collect();
         difference.slots = names.reassigned(old, new);
         difference

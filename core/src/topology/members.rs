@@ -128,17 +128,12 @@ impl<'a> Members<'a> {
             let shard = shards.get_mut(&primary).expect("`home` names owners only");
             shard.replicas.push(index);
         }
-        let place = |id: &NodeId| shards.keys().position(|primary| *primary == id);
-        let index_of = |owner: &u32| {
-            let place = place(decided.id(*owner)).expect("an owner has a shard");
-            (*owner, u16::try_from(place).expect("there are fewer shards than slots"))
-        };
+        // Owners are numbered in the order of ids, and so are shards by their primaries.
         let owners: BTreeSet<u32> = decided.table.iter().flatten().copied().collect();
-        let indexes: BTreeMap<u32, u16> = owners.iter().map(index_of).collect();
+        let indexes: BTreeMap<u32, u16> = owners.iter().copied().zip(0..).collect();
         let index = |owner: &Option<u32>| {
             owner.and_then(|owner| indexes.get(&owner).copied()).unwrap_or(UNCOVERED)
         };
-        // Shards are in the order of their primaries' ids, as owners are.
         let epochs = owners.iter().map(|owner| decided.epochs.get(owner).copied()).collect();
         Parts {
             nodes,
