@@ -6,8 +6,18 @@
 //! Called by `tests/fuzz` (a workspace of its own), and by hand-made profiles of the decoder.
 
 use crate::resp::{self, FrameKind, ScanLimits, Scanner};
+use crate::time::Timestamp;
+use crate::topology::cluster_map::ClusterMap;
+use crate::topology::endpoint_rule::EndpointRule;
+use crate::topology::merge::merge;
+use crate::topology::parse_nodes::parse_nodes;
+use crate::topology::parse_shards::parse_shards;
+use crate::topology::parse_slots::parse_slots;
+use crate::topology::snapshot::Topology;
+use crate::{Endpoint, Value};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// The frames of `stream`, found as if it had come in chunks of these lengths (taken in turn; all
 /// at once if there are none), and the error that ended it.
@@ -77,4 +87,42 @@ pub fn server_error(frame: &[u8]) -> Option<String> {
 pub fn scan_one(buf: &[u8]) -> usize {
     let limits = ScanLimits { reply_bytes_max: 1 << 30, reply_depth_max: 128 };
     Scanner::new(limits).scan(buf).ok().flatten().unwrap_or(0)
+}
+
+/// Takes each frame for CLUSTER SHARDS, SLOTS and NODES, and every view that comes of it, alone and
+/// joined, into one map, in both orders of the views at hand. How many slots have an owner.
+///
+/// # Panics
+/// When a slot lost its owner, or the order of the views mattered.
+#[must_use]
+pub fn topology(frames: &[Bytes], tls: bool) -> u16 {
+    let asked = Endpoint::tcp("asked", 7000);
+    let rule = EndpointRule { asked: &asked, tls, address_map: &BTreeMap::new() };
+    let mut map = ClusterMap::empty();
+    let mut views = Vec::new();
+    for frame in frames {
+        let Ok(value) = resp::from_frame::<Value>(frame) else { continue };
+        if let Ok(nodes) = parse_nodes(&value) {
+            let joined = views
+                .last()
+                .cloned()
+                .map(|view: crate::topology::view::View| view.with_epochs(nodes.clone()));
+            views.extend(joined.and_then(Result::ok));
+            views.extend(nodes.into_view(rule));
+        }
+        views.extend(parse_shards(&value, rule));
+        views.extend(parse_slots(&value, rule));
+        let before = map.slots().owned();
+        let backwards: Vec<_> = views.iter().rev().cloned().collect();
+        let decision = merge(Some(&map), &views, 0, Timestamp::ZERO);
+        let turned = merge(Some(&map), &backwards, 0, Timestamp::ZERO);
+        assert_eq!(decision.map, turned.map);
+        map = decision.map;
+        assert!(map.slots().owned() >= before);
+        let _ = Topology::of(&map, None).to_map(Timestamp::ZERO);
+        if views.len() > 4 {
+            views.clear();
+        }
+    }
+    map.slots().owned()
 }

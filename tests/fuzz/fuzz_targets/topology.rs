@@ -1,0 +1,24 @@
+//! Any bytes as what clusters tell of themselves, and all of it merged into one map.
+//!
+//! The first byte says whether the connection speaks TLS, the rest is what servers send.
+//! Checked, besides that nothing panics: no slot loses its owner, and the order of the views does
+//! not matter (both in `fuzz_api`).
+//! Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz topology`. `corpus/topology` holds the
+//! seeds: replies of real servers.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use slotcar::fuzz_api::{frames, topology};
+
+/// Room for two whole replies of a small cluster.
+const REPLY_BYTES_MAX: usize = 1 << 14;
+const REPLY_DEPTH_MAX: usize = 9;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((tls, stream)) = input.split_first() else { return };
+    let stream = Bytes::copy_from_slice(stream);
+    let (frames, _) = frames(&stream, &[], REPLY_BYTES_MAX, REPLY_DEPTH_MAX);
+    assert!(topology(&frames, tls % 2 == 1) <= 16384);
+});
