@@ -30,6 +30,16 @@ pub(crate) struct Decision {
     pub(crate) refusals: Vec<Option<Refusal>>,
 }
 
+impl Decision {
+    /// Whether all that was heard is of another cluster. While a known node answers, that is its
+    /// stray sibling; if it lasts and none does, the cluster was replaced: start over with no map.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let mut said = self.refusals.iter().filter(|refusal| **refusal != Some(Refusal::Empty));
+        let foreign = |refusal: &Option<Refusal>| *refusal == Some(Refusal::Foreign);
+        said.clone().next().is_some() && said.all(foreign)
+    }
+}
+
 /// The map that follows from `held` and from `views`, which were asked for when the map had the
 /// version `began`. With nothing held, or no longer believed, `held` is `None`.
 pub(crate) fn merge(

@@ -73,6 +73,19 @@ fn empty_foreign_and_smaller_views_take_nothing_away() {
     assert!(decision.difference.is_empty());
 }
 
+/// A cluster that was built anew behind the same names: nobody of the old one is left.
+#[test]
+fn a_replaced_cluster_is_told_from_a_stray_view() {
+    let held = held("A@50 0-99 < C | B@51 100-16383 < D");
+    let new = "X@1 0-8191 | Y@2 8192-16383";
+    let foreign =
+        |texts: &[&str]| merge(Some(&held), &views(texts), held.version(), START).is_foreign();
+    assert!(foreign(&[new]) && foreign(&[new, "", new]));
+    assert!(!foreign(&[new, "A@50 0-99 | B@51 100-16383"]));
+    assert!(!foreign(&[""]) && !foreign(&[]));
+    assert_eq!(picture(&merge(None, &views(&[new]), 0, START).map), new);
+}
+
 /// A node that was reset and joined another cluster knows nobody of the old one but itself.
 #[test]
 fn a_node_that_changed_clusters_does_not_bring_the_new_one_along() {
