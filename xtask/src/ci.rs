@@ -49,7 +49,7 @@ fn format() -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
     let root = crate::root();
     for manifest in APART.iter().filter(|m| root.join(m).is_file()) {
-        cargo(&["fmt", "--check", "--manifest-path", manifest])?;
+        cargo(&["fmt", "--all", "--check", "--manifest-path", manifest])?;
     }
     Ok(())
 }
