@@ -1,4 +1,5 @@
-//! `cargo xtask sim`.
+//! `cargo xtask sim`: many simulated runs, by seed.
+//! There is no simulator to run yet, and it says so.
 
 use crate::Outcome;
 
