@@ -1,2 +1,17 @@
-//! A simulated deployment behind the same transport as a real one.
-//! Its parts are being built; nothing is public yet.
+//! slotcar-sim: a simulated Redis or Valkey cluster.
+
+mod env;
+mod executor;
+mod failure;
+mod fleet;
+mod ids;
+mod network;
+mod queue;
+mod rng;
+mod trace;
+mod transport;
+mod world;
+
+pub use failure::Failure;
+pub use rng::Rng;
+pub use transport::SimTransport;

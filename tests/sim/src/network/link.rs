@@ -1,0 +1,89 @@
+//! The wires: how long a message takes between two parties, and whether it gets there at all.
+//!
+//! Partitions have a direction, because real ones do: a firewall that drops one way gives a half-open connection.
+//! Used for clients' connections and for the servers' own bus alike.
+
+use crate::ids::HostId;
+use crate::rng::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Latency, bandwidth and partitions between hosts.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// What every message takes in one direction.
+    pub(crate) latency: Duration,
+    /// Up to this much on top, drawn for each message.
+    pub(crate) jitter: Duration,
+    /// Of one connection in one direction; 0 for no limit.
+    pub(crate) bytes_per_second: u64,
+    /// Hosts whose answers to clients take longer, as those of an overloaded server do.
+    slow: BTreeMap<HostId, Duration>,
+    /// (from, to) pairs that nothing passes.
+    blocked: BTreeSet<(HostId, HostId)>,
+}
+
+impl Links {
+    /// A round trip of one millisecond, and no faults.
+    pub(crate) fn new() -> Self {
+        Self {
+            latency: Duration::from_micros(500),
+            jitter: Duration::ZERO,
+            bytes_per_second: 0,
+            slow: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+        }
+    }
+
+    /// How long the next message takes, in one direction.
+    pub(crate) fn delay(&self, rng: &mut Rng) -> Duration {
+        if self.jitter.is_zero() {
+            self.latency
+        } else {
+            self.latency.saturating_add(rng.duration(self.jitter))
+        }
+    }
+
+    /// How long `bytes` occupy the wire.
+    pub(crate) fn transfer(&self, bytes: usize) -> Duration {
+        match (bytes as u64).saturating_mul(1_000_000_000).checked_div(self.bytes_per_second) {
+            Some(nanos) => Duration::from_nanos(nanos),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// How much longer `host` takes for an answer than others.
+    pub(crate) fn slowness(&self, host: HostId) -> Duration {
+        self.slow.get(&host).copied().unwrap_or(Duration::ZERO)
+    }
+
+    /// Makes every answer of `host` take `by` longer; zero makes it as fast as the others.
+    pub(crate) fn slow_down(&mut self, host: HostId, by: Duration) {
+        if by.is_zero() {
+            self.slow.remove(&host);
+        } else {
+            self.slow.insert(host, by);
+        }
+    }
+
+    /// Whether something sent by `from` never reaches `to` at the moment.
+    pub(crate) fn blocks(&self, from: HostId, to: HostId) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(&(from, to))
+    }
+
+    /// From now on nothing that `from` sends reaches `to`.
+    pub(crate) fn block(&mut self, from: HostId, to: HostId) {
+        self.blocked.insert((from, to));
+    }
+
+    /// Ends [`Links::block`].
+    pub(crate) fn unblock(&mut self, from: HostId, to: HostId) {
+        self.blocked.remove(&(from, to));
+    }
+
+    /// Ends every partition and every slowness.
+    pub(crate) fn heal(&mut self) {
+        self.blocked.clear();
+        self.slow.clear();
+    }
+}

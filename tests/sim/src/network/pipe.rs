@@ -1,0 +1,236 @@
+//! One direction of a connection: what the sender still holds, what is on the wire, what the receiver has not read.
+//!
+//! Invariants:
+//! - bytes arrive in the order in which they were sent, once, or not at all;
+//! - wire and receiver together hold no more than [`WINDOW_BYTES`], the rest waits with the sender (flow control);
+//! - at most one event is in the queue for a pipe: that of the piece that arrives next.
+
+use bytes::{Buf as _, Bytes};
+use slotcar::Timestamp;
+use std::collections::VecDeque;
+use std::task::Waker;
+
+/// What may be under way or unread in one direction before the sender has to wait.
+pub(crate) const WINDOW_BYTES: usize = 256 * 1024;
+
+/// How a direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// In order: all bytes sent before have arrived.
+    Closed,
+    /// With a reset: bytes may be missing.
+    Reset,
+}
+
+/// What travels.
+#[derive(Debug)]
+enum Piece {
+    /// Some bytes, at least one.
+    Data(Bytes),
+    /// Nothing comes after this.
+    End(End),
+}
+
+/// One direction of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    /// Not yet on the wire, because the window is full.
+    backlog: VecDeque<Bytes>,
+    /// On the wire, with the time of arrival, which never decreases.
+    flight: VecDeque<(Timestamp, Piece)>,
+    /// Arrived and unread.
+    arrived: VecDeque<Bytes>,
+    /// Bytes in `backlog`.
+    backlog_bytes: usize,
+    /// Bytes in `flight` and `arrived` together.
+    window_bytes: usize,
+    /// The end that arrived.
+    end: Option<End>,
+    /// The sender has said that nothing follows; goes on the wire after the backlog.
+    ending: Option<End>,
+    /// When the last piece put on the wire arrives.
+    last_due: Timestamp,
+    /// The queue holds an event for the front of `flight`.
+    pub(crate) scheduled: bool,
+    /// Who waits for something to arrive.
+    pub(crate) reader: Option<Waker>,
+    /// Who waits for the window.
+    pub(crate) writer: Option<Waker>,
+}
+
+impl Pipe {
+    /// How many bytes more a polite sender may hand over.
+    pub(crate) fn room(&self) -> usize {
+        WINDOW_BYTES.saturating_sub(self.window_bytes + self.backlog_bytes)
+    }
+
+    /// Bytes that the sender holds because the receiver does not read.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes
+    }
+
+    /// Whether the sender may still send.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ending.is_none()
+    }
+
+    /// Takes bytes from the sender, whether they fit the window or not.
+    pub(crate) fn hold(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() && self.is_open() {
+            self.backlog_bytes += bytes.len();
+            self.backlog.push_back(bytes);
+        }
+    }
+
+    /// Whether something waits for the wire and the window has room for some of it.
+    pub(crate) fn is_sendable(&self) -> bool {
+        !self.backlog.is_empty() && self.window_bytes < WINDOW_BYTES
+    }
+
+    /// The end as far as the receiver knows, whether or not it has read what came before.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Takes the next piece that fits the window, at most `limit` bytes, out of the backlog.
+    pub(crate) fn next_to_send(&mut self, limit: usize) -> Option<Bytes> {
+        let free = WINDOW_BYTES.saturating_sub(self.window_bytes).min(limit);
+        if free == 0 {
+            return None;
+        }
+        let front = self.backlog.front_mut()?;
+        let piece = if front.len() <= free {
+            self.backlog.pop_front().unwrap_or_default()
+        } else {
+            front.split_to(free)
+        };
+        self.backlog_bytes -= piece.len();
+        Some(piece)
+    }
+
+    /// Puts bytes on the wire; they arrive at `due`, or with what was sent before if that is later. Returns when.
+    pub(crate) fn launch(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
+        self.last_due = self.last_due.max(due);
+        self.window_bytes += bytes.len();
+        self.flight.push_back((self.last_due, Piece::Data(bytes)));
+        self.last_due
+    }
+
+    /// The sender is done: what it holds is still sent, then the end.
+    pub(crate) fn finish(&mut self, due: Timestamp) {
+        if self.is_open() {
+            self.ending = Some(End::Closed);
+            self.launch_end(due);
+        }
+    }
+
+    /// Puts the end on the wire once the backlog is empty.
+    pub(crate) fn launch_end(&mut self, due: Timestamp) {
+        if self.backlog.is_empty()
+            && let Some(end) = self.ending
+            && self.end.is_none()
+            && !matches!(self.flight.back(), Some((_, Piece::End(_))))
+        {
+            self.last_due = self.last_due.max(due);
+            self.flight.push_back((self.last_due, Piece::End(end)));
+        }
+    }
+
+    /// The connection is torn down: what is under way is lost, the receiver learns of it at `due`.
+    pub(crate) fn reset(&mut self, due: Timestamp) {
+        self.backlog.clear();
+        self.backlog_bytes = 0;
+        let lost: usize = self.flight.iter().map(|(_, piece)| piece.len()).sum();
+        self.window_bytes -= lost;
+        self.flight.clear();
+        self.last_due = due;
+        self.ending = Some(End::Reset);
+        if self.end.is_none() {
+            self.flight.push_back((due, Piece::End(End::Reset)));
+        }
+    }
+
+    /// When the next piece arrives.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.flight.front().map(|(due, _)| *due)
+    }
+
+    /// Lets every piece arrive whose time has come. A reset takes the place of what was unread.
+    pub(crate) fn arrive(&mut self, now: Timestamp) {
+        while self.next_due().is_some_and(|due| due <= now) {
+            match self.flight.pop_front() {
+                Some((_, Piece::Data(bytes))) if self.end.is_none() => {
+                    self.arrived.push_back(bytes);
+                }
+                Some((_, Piece::Data(bytes))) => self.window_bytes -= bytes.len(),
+                Some((_, Piece::End(end))) => {
+                    self.end = Some(end);
+                    if end == End::Reset {
+                        self.discard_arrived();
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Everything on the wire arrives `later` than it would have, as after a retransmission.
+    pub(crate) fn postpone(&mut self, due: Timestamp) {
+        self.last_due = self.last_due.max(due);
+        for (at, _) in &mut self.flight {
+            *at = (*at).max(due);
+        }
+    }
+
+    /// How the direction ended, once everything before the end is read.
+    pub(crate) fn ended(&self) -> Option<End> {
+        if self.arrived.is_empty() { self.end } else { None }
+    }
+
+    /// Whether a read would return at once.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.arrived.is_empty() || self.end.is_some()
+    }
+
+    /// Takes everything that came in one piece.
+    pub(crate) fn read_piece(&mut self) -> Option<Bytes> {
+        let piece = self.arrived.pop_front()?;
+        self.window_bytes -= piece.len();
+        Some(piece)
+    }
+
+    /// Copies what has arrived into `to`, as much as fits.
+    pub(crate) fn read_into(&mut self, to: &mut [u8]) -> usize {
+        let mut done = 0;
+        while let Some(front) = self.arrived.front_mut() {
+            let count = front.len().min(to.len() - done);
+            if count == 0 {
+                break;
+            }
+            to[done..done + count].copy_from_slice(&front[..count]);
+            front.advance(count);
+            done += count;
+            if front.is_empty() {
+                self.arrived.pop_front();
+            }
+        }
+        self.window_bytes -= done;
+        done
+    }
+
+    /// Forgets what has arrived and was not read.
+    pub(crate) fn discard_arrived(&mut self) {
+        let lost: usize = self.arrived.iter().map(Bytes::len).sum();
+        self.window_bytes -= lost;
+        self.arrived.clear();
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Data(bytes) => bytes.len(),
+            Self::End(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What happened in a run: what was sent, what was decided, what was answered.
+//!
+//! Two things in one. A *hash* over everything that ever happened, for "same seed, same trace"; and the last few thousand entries,
+//! kept as data and turned into text only when someone reads them, because nearly all runs succeed and nobody does.
+//!
+//! Limits: [`CAPACITY`] entries, [`PREVIEW_BYTES`] bytes of each piece of traffic; the hash covers all bytes.
+
+use crate::ids::{ConnId, HostId};
+use crate::rng::mix;
+use bytes::Bytes;
+use slotcar::Timestamp;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+/// Entries that are kept; older ones are counted and let go of.
+const CAPACITY: usize = 4096;
+/// Bytes of one piece of traffic that a line shows.
+const PREVIEW_BYTES: usize = 96;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// A server took bytes from a connection.
+    Request {
+        /// The server.
+        host: HostId,
+        /// The connection.
+        conn: ConnId,
+        /// What it took.
+        bytes: Bytes,
+    },
+    /// A server wrote bytes to a connection.
+    Reply {
+        /// The server.
+        host: HostId,
+        /// The connection.
+        conn: ConnId,
+        /// What it wrote.
+        bytes: Bytes,
+    },
+    /// The network did something between two parties.
+    Network {
+        /// What it did: `connected`, `refused`, `reset`, ...
+        what: &'static str,
+        /// The party that dialled.
+        from: HostId,
+        /// The party that was dialled.
+        to: HostId,
+        /// The connection, where there is one.
+        conn: Option<ConnId>,
+    },
+    /// A server decided something: an election, a vote, a failover, a migration step.
+    Decision {
+        /// The server.
+        host: HostId,
+        /// What it decided, as a clause.
+        text: String,
+    },
+    /// The test, or the fault plan, did something to the world.
+    Fault {
+        /// What it did, as a clause.
+        text: String,
+    },
+}
+
+/// The bounded record of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// The last entries, oldest first.
+    entries: VecDeque<(Timestamp, Note)>,
+    /// How many entries there ever were.
+    count: u64,
+    /// Over every entry since the start.
+    hash: u64,
+    /// Host names by id, for the text form.
+    names: Vec<String>,
+}
+
+impl Trace {
+    /// Tells the name that `host` goes by in the text form.
+    pub(crate) fn name_host(&mut self, host: HostId, name: &str) {
+        if self.names.len() <= host.index() {
+            self.names.resize(host.index() + 1, String::new());
+        }
+        if let Some(slot) = self.names.get_mut(host.index()) {
+            name.clone_into(slot);
+        }
+    }
+
+    /// Adds an entry.
+    pub(crate) fn note(&mut self, now: Timestamp, note: Note) {
+        self.count += 1;
+        self.hash = note.hash(mix(self.hash ^ now.since_epoch().as_nanos() as u64));
+        if self.entries.len() == CAPACITY {
+            self.entries.pop_front();
+        }
+        self.entries.push_back((now, note.shortened()));
+    }
+
+    /// A number that two runs share when, as good as certainly, the same things happened in them in the same order.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The last `lines_max` entries as text, a line each.
+    pub(crate) fn tail(&self, lines_max: usize) -> String {
+        let shown = self.entries.len().min(lines_max);
+        let mut text = String::new();
+        let before = self.count - shown as u64;
+        if before > 0 {
+            let _ = writeln!(text, "... {before} earlier entries");
+        }
+        for (at, note) in self.entries.iter().skip(self.entries.len() - shown) {
+            let _ = write!(text, "{:>12.6}  ", at.since_epoch().as_secs_f64());
+            self.write_note(&mut text, note);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn write_note(&self, text: &mut String, note: &Note) {
+        let _ = match note {
+            Note::Request { host, conn, bytes } => {
+                write!(text, "{} <- {conn} {}", self.name(*host), escaped(bytes))
+            }
+            Note::Reply { host, conn, bytes } => {
+                write!(text, "{} -> {conn} {}", self.name(*host), escaped(bytes))
+            }
+            Note::Network { what, from, to, conn } => {
+                let conn = conn.map(|c| format!(" {c}")).unwrap_or_default();
+                write!(text, "{} => {}{conn} {what}", self.name(*from), self.name(*to))
+            }
+            Note::Decision { host, text: what } => write!(text, "{} !! {what}", self.name(*host)),
+            Note::Fault { text: what } => write!(text, "** {what}"),
+        };
+    }
+
+    fn name(&self, host: HostId) -> &str {
+        self.names.get(host.index()).map_or("?", String::as_str)
+    }
+}
+
+impl Note {
+    fn hash(&self, seed: u64) -> u64 {
+        let host_conn = |h: &HostId, c: &ConnId| (u64::from(h.0) << 48) ^ c.0;
+        match self {
+            Self::Request { host, conn, bytes } => {
+                hash_bytes(mix(seed ^ 1 ^ host_conn(host, conn)), bytes)
+            }
+            Self::Reply { host, conn, bytes } => {
+                hash_bytes(mix(seed ^ 2 ^ host_conn(host, conn)), bytes)
+            }
+            Self::Network { what, from, to, conn } => {
+                let conn = conn.unwrap_or(ConnId(0));
+                let seed = mix(seed ^ 3 ^ host_conn(from, &conn)) ^ u64::from(to.0);
+                hash_bytes(seed, what.as_bytes())
+            }
+            Self::Decision { host, text } => {
+                hash_bytes(mix(seed ^ 4 ^ u64::from(host.0)), text.as_bytes())
+            }
+            Self::Fault { text } => hash_bytes(mix(seed ^ 5), text.as_bytes()),
+        }
+    }
+
+    /// Keeps no more of the traffic alive than a line shows.
+    fn shortened(self) -> Self {
+        let short = |bytes: Bytes| match bytes.get(..PREVIEW_BYTES) {
+            Some(head) => Bytes::copy_from_slice(head),
+            None => bytes,
+        };
+        match self {
+            Self::Request { host, conn, bytes } => {
+                Self::Request { host, conn, bytes: short(bytes) }
+            }
+            Self::Reply { host, conn, bytes } => Self::Reply { host, conn, bytes: short(bytes) },
+            other => other,
+        }
+    }
+}
+
+/// Eight bytes at a time: traffic is hashed on every run, so this is on the simulator's hot path.
+fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = seed ^ bytes.len() as u64;
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9FB2_1C65_1E98_DF25).rotate_left(29);
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(chunks.remainder()) {
+        *to = *from;
+    }
+    mix(hash ^ u64::from_le_bytes(word))
+}
+
+/// Traffic on one line: line ends become spaces, other unprintable bytes a dot.
+fn escaped(bytes: &[u8]) -> String {
+    let text: String = bytes
+        .iter()
+        .filter(|b| **b != b'\r')
+        .map(|b| match b {
+            b'\n' => ' ',
+            0x20..=0x7e => char::from(*b),
+            _ => '.',
+        })
+        .collect();
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(bytes: &'static [u8]) -> Note {
+        Note::Request { host: HostId(0), conn: ConnId(7), bytes: Bytes::from_static(bytes) }
+    }
+
+    /// The hash tells apart what happened, to whom, when and in which order.
+    #[test]
+    fn hash_depends_on_everything() {
+        let at = |ms| Timestamp::from_duration(std::time::Duration::from_millis(ms));
+        let run = |notes: &[(u64, &'static [u8])]| {
+            let mut trace = Trace::default();
+            for (ms, bytes) in notes {
+                trace.note(at(*ms), request(bytes));
+            }
+            trace.hash()
+        };
+        let base = run(&[(1, b"PING"), (2, b"GET somewhat longer")]);
+        assert_eq!(base, run(&[(1, b"PING"), (2, b"GET somewhat longer")]));
+        assert_ne!(base, run(&[(1, b"PING"), (3, b"GET somewhat longer")]));
+        assert_ne!(base, run(&[(1, b"PING"), (2, b"GET somewhat longeR")]));
+        assert_ne!(base, run(&[(2, b"GET somewhat longer"), (1, b"PING")]));
+    }
+
+    #[test]
+    fn text_shows_the_end_and_counts_the_rest() {
+        let mut trace = Trace::default();
+        trace.name_host(HostId(0), "a");
+        for _ in 0..CAPACITY + 10 {
+            trace.note(Timestamp::ZERO, request(b"*1\r\n$4\r\nPING\r\n"));
+        }
+        let text = trace.tail(2);
+        assert!(text.starts_with("... 4104 earlier entries\n"), "{text}");
+        assert!(text.ends_with("a <- #7 *1 $4 PING\n"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+}

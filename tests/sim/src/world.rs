@@ -1,0 +1,239 @@
+//! The whole simulated world: the queue of events, the network, and the servers on it.
+//!
+//! [`World::step`] takes one event and lets it happen. Who calls it decides what time means: the executor of a simulation calls it as
+//! soon as no task can go on, so that the clock jumps; `serve` calls it as real time passes.
+//!
+//! Invariant: nothing here runs a task or wakes one. Wakers are handed out by [`World::take_wakers`] once the world is consistent.
+
+use crate::env::{Env, Event};
+use crate::fleet::{Fleet, Output};
+use crate::ids::{ConnId, HostId};
+use crate::network::connection::Way;
+use crate::network::pipe::End;
+use crate::network::{Network, Power};
+use crate::queue::{Key, Queue};
+use crate::rng::Rng;
+use crate::trace::{Note, Trace};
+use slotcar::Timestamp;
+use std::task::Waker;
+
+/// Everything that exists outside the tasks.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The future, and the clock.
+    pub(crate) queue: Queue<Event>,
+    /// Chance.
+    pub(crate) rng: Rng,
+    /// The record of the run.
+    pub(crate) trace: Trace,
+    /// Hosts, names, wires and connections.
+    pub(crate) network: Network,
+    /// The servers.
+    pub(crate) fleet: Fleet,
+    /// To be woken once the lock is free.
+    wakers: Vec<Waker>,
+    /// Timers that tasks wait for.
+    sleepers: usize,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            queue: Queue::new(),
+            rng: Rng::new(seed),
+            trace: Trace::default(),
+            network: Network::new(),
+            fleet: Fleet::default(),
+            wakers: Vec::new(),
+            sleepers: 0,
+        }
+    }
+
+    /// The current virtual time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.queue.now()
+    }
+
+    /// How many timers tasks wait for.
+    pub(crate) fn sleepers(&self) -> usize {
+        self.sleepers
+    }
+
+    /// Those who have something to do since the last call.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
+    /// The parts that an event handler needs, side by side.
+    pub(crate) fn split(&mut self) -> (Env<'_>, &mut Network, &mut Fleet) {
+        let env = Env {
+            queue: &mut self.queue,
+            rng: &mut self.rng,
+            trace: &mut self.trace,
+            wakers: &mut self.wakers,
+        };
+        (env, &mut self.network, &mut self.fleet)
+    }
+
+    /// Lets the next event happen; false when nothing is going to happen any more.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(event) = self.queue.pop() else { return false };
+        match event {
+            Event::Wake(waker) => {
+                self.sleepers -= 1;
+                self.wakers.push(waker);
+            }
+            Event::Arrive(conn, way) => self.arrive(conn, way),
+            Event::Run(change) => change(self),
+        }
+        self.flush();
+        true
+    }
+
+    /// Registers a task's timer; one that is registered already only learns whom to wake.
+    pub(crate) fn sleep_again(
+        &mut self,
+        key: Option<Key>,
+        until: Timestamp,
+        waker: Waker,
+    ) -> Key {
+        if let Some(key) = key
+            && let Some(event) = self.queue.get_mut(key)
+        {
+            *event = Event::Wake(waker);
+            return key;
+        }
+        self.sleepers += 1;
+        self.queue.push(until, Event::Wake(waker))
+    }
+
+    /// Takes a task's timer back.
+    pub(crate) fn cancel_sleep(&mut self, key: Key) {
+        if self.queue.cancel(key) {
+            self.sleepers -= 1;
+        }
+    }
+
+    /// Records what the test does to the world.
+    pub(crate) fn note_fault(&mut self, text: impl Into<String>) {
+        self.trace.note(self.queue.now(), Note::Fault { text: text.into() });
+    }
+
+    /// Adds a party to the network.
+    pub(crate) fn add_host(
+        &mut self,
+        name: &str,
+        address: Option<std::net::SocketAddr>,
+    ) -> HostId {
+        let id = self.network.add_host(name, address);
+        self.trace.name_host(id, name);
+        id
+    }
+
+    fn arrive(&mut self, id: ConnId, way: Way) {
+        let (mut env, network, _) = self.split();
+        if network.arrive(&mut env, id, way) && way == Way::Up {
+            self.pump(id);
+        }
+    }
+
+    /// Hands to the server what its kernel has of a connection.
+    pub(crate) fn pump(&mut self, id: ConnId) {
+        let (mut env, network, fleet) = self.split();
+        let Some(conn) = network.conn(id) else { return };
+        let server = conn.server;
+        if !conn.server_holds {
+            // The process that had this connection is gone: its kernel knows nothing of it.
+            conn.up.discard_arrived();
+            if conn.up.end().is_none() {
+                network.server_drop(&mut env, id, End::Reset);
+            }
+            return;
+        }
+        if network.host(server).power != Power::Up {
+            return;
+        }
+        let Some(conn) = network.conn(id) else { return };
+        if !std::mem::replace(&mut conn.accepted, true) {
+            fleet.accept(&mut env, server, id);
+        }
+        while let Some(bytes) = conn.up.read_piece() {
+            env.note(Note::Request { host: server, conn: id, bytes: bytes.clone() });
+            fleet.bytes(&mut env, server, id, bytes);
+        }
+        env.wakers.extend(conn.up.writer.take());
+        let doomed = std::mem::take(&mut conn.doomed);
+        if conn.up.end().is_some() {
+            fleet.closed(&mut env, server, id);
+            self.flush();
+            let (mut env, network, _) = self.split();
+            network.server_drop(&mut env, id, End::Closed);
+        } else if doomed {
+            self.flush();
+            self.reset(id);
+        }
+    }
+
+    /// Tears a connection down; the client learns of it after the network's delay, the server at once.
+    pub(crate) fn reset(&mut self, id: ConnId) {
+        let (mut env, network, fleet) = self.split();
+        let Some(conn) = network.conn(id) else { return };
+        let (server, accepted) = (conn.server, conn.accepted && conn.server_holds);
+        if accepted && network.host(server).power == Power::Up {
+            fleet.closed(&mut env, server, id);
+        }
+        network.reset(&mut env, id);
+    }
+
+    /// Puts on the network what servers have written.
+    pub(crate) fn flush(&mut self) {
+        let (mut env, network, fleet) = self.split();
+        while let Some(output) = fleet.poll_output() {
+            match output {
+                Output::Bytes { host, conn, bytes } => {
+                    env.note(Note::Reply { host, conn, bytes: bytes.clone() });
+                    network.server_write(&mut env, conn, bytes);
+                }
+                Output::Close { conn } => network.server_drop(&mut env, conn, End::Closed),
+            }
+        }
+    }
+
+    /// Stops, kills, unplugs or resumes a host, with what follows for its connections.
+    pub(crate) fn set_power(&mut self, host: HostId, power: Power) {
+        let before = self.network.host(host).power;
+        self.network.set_power(host, power);
+        let name = self.network.host(host).name.clone();
+        self.note_fault(format!("{name} is {power:?}"));
+        let conns = self.network.conns_where(|c| c.server == host && c.server_holds);
+        match power {
+            Power::Down | Power::Off => {
+                for id in conns {
+                    let (mut env, network, fleet) = self.split();
+                    fleet.closed(&mut env, host, id);
+                    if power == Power::Off {
+                        network.server_vanish(id);
+                    } else {
+                        network.server_drop(&mut env, id, End::Reset);
+                    }
+                }
+                let (mut env, _, fleet) = self.split();
+                fleet.stopped(&mut env, host);
+                while self.fleet.poll_output().is_some() {}
+            }
+            Power::Up => {
+                let (mut env, network, fleet) = self.split();
+                if before != Power::Hung {
+                    fleet.started(&mut env, host);
+                }
+                network.retransmit(&mut env);
+                self.flush();
+                for id in conns {
+                    self.pump(id);
+                }
+                self.flush();
+            }
+            Power::Hung => {}
+        }
+    }
+}
