@@ -1,16 +1,23 @@
-//! What every part of the simulated world may touch while it handles an event: the future, chance, the trace.
+//! What every part of the simulated world may touch while it handles an event: the future, chance, names, the records.
 //!
 //! Nothing here calls back into a task: wakers are collected and woken once the world's lock is free again.
 
 use crate::ids::{ConnId, HostId};
+use crate::journal::Journal;
 use crate::network::connection::Way;
+use crate::network::names::Names;
 use crate::queue::Queue;
 use crate::rng::Rng;
+use crate::server::Timer;
+use crate::server::message::Message;
 use crate::trace::{Note, Trace};
 use crate::world::World;
+use bytes::Bytes;
 use slotcar::Timestamp;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::task::Waker;
+use std::time::Duration;
 
 /// Something that is going to happen.
 pub(crate) enum Event {
@@ -18,6 +25,12 @@ pub(crate) enum Event {
     Wake(Waker),
     /// A piece of traffic reaches the other side of a connection.
     Arrive(ConnId, Way),
+    /// A timer of a server process ends; the number says of which process, if it was restarted since.
+    Timer(HostId, u64, Timer),
+    /// A message from one server reaches the address that it was sent to.
+    Message(HostId, SocketAddr, Box<Message>),
+    /// A message was held back on purpose and is handled now.
+    Delayed(HostId, HostId, Box<Message>),
     /// The test, or the fault plan, changes the world.
     Run(Box<dyn FnOnce(&mut World) + Send>),
 }
@@ -27,6 +40,9 @@ impl fmt::Debug for Event {
         f.write_str(match self {
             Self::Wake(_) => "Wake",
             Self::Arrive(..) => "Arrive",
+            Self::Timer(..) => "Timer",
+            Self::Message(..) => "Message",
+            Self::Delayed(..) => "Delayed",
             Self::Run(_) => "Run",
         })
     }
@@ -39,16 +55,35 @@ pub(crate) struct Env<'a> {
     pub(crate) queue: &'a mut Queue<Event>,
     /// Chance.
     pub(crate) rng: &'a mut Rng,
-    /// The record.
+    /// The record of what happened.
     pub(crate) trace: &'a mut Trace,
+    /// The record of what was executed.
+    pub(crate) journal: &'a mut Journal,
+    /// The name service.
+    pub(crate) names: &'a Names,
     /// Who is to be woken after this event.
     pub(crate) wakers: &'a mut Vec<Waker>,
+    /// Unix time in milliseconds at which the virtual clock starts.
+    pub(crate) epoch_ms: u64,
+    /// How long messages between servers take: at least, and up to how much more.
+    pub(crate) latency: (Duration, Duration),
 }
 
 impl Env<'_> {
     /// The current virtual time.
     pub(crate) fn now(&self) -> Timestamp {
         self.queue.now()
+    }
+
+    /// Unix time in milliseconds.
+    pub(crate) fn unix_ms(&self) -> u64 {
+        self.epoch_ms + self.now().since_epoch().as_millis() as u64
+    }
+
+    /// The virtual time at which it will be that Unix millisecond; now when that has passed.
+    pub(crate) fn at_unix_ms(&self, ms: u64) -> Timestamp {
+        let at = Duration::from_millis(ms.saturating_sub(self.epoch_ms));
+        Timestamp::from_duration(at).max(self.now())
     }
 
     /// Records what happened.
@@ -59,5 +94,23 @@ impl Env<'_> {
     /// Records what a server decided.
     pub(crate) fn decide(&mut self, host: HostId, text: impl Into<String>) {
         self.note(Note::Decision { host, text: text.into() });
+    }
+
+    /// Records that a server ran a write for a client.
+    pub(crate) fn executed(&mut self, host: HostId, arguments: &[Bytes]) {
+        self.journal.note(host, self.queue.now(), arguments);
+    }
+
+    /// Sends a message to whoever has that address when it arrives.
+    pub(crate) fn send(&mut self, from: HostId, to: SocketAddr, message: Message) {
+        let (latency, jitter) = self.latency;
+        let extra = if jitter.is_zero() { jitter } else { self.rng.duration(jitter) };
+        let at = self.now().after(latency).after(extra);
+        self.queue.push(at, Event::Message(from, to, Box::new(message)));
+    }
+
+    /// The first address of a name, as a server looks it up.
+    pub(crate) fn resolve(&self, name: &str) -> Option<IpAddr> {
+        self.names.resolve(name)?.first().copied()
     }
 }

@@ -96,14 +96,14 @@ impl Transport for SimTransport {
 
 impl SimTransport {
     pub(crate) fn sleep(&self, deadline: Timestamp) -> Sleep {
-        Sleep { shared: Arc::clone(&self.shared), deadline, key: None }
+        Sleep::new(Arc::clone(&self.shared), deadline)
     }
 
     /// Asks the name service, which takes its time unless the name is an address.
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let (delay, fails) = self.shared.with_world(|world| {
             let chances = &world.network.mischief;
-            let mut delay = world.network.names.delay;
+            let mut delay = world.names.delay;
             if crate::network::names::literal(host).is_some() {
                 return (Duration::ZERO, false);
             }
@@ -115,7 +115,7 @@ impl SimTransport {
         if !delay.is_zero() {
             self.sleep(self.shared.now().after(delay)).await;
         }
-        let found = self.shared.with_world(|world| world.network.names.resolve(host));
+        let found = self.shared.with_world(|world| world.names.resolve(host));
         match found {
             Some(addresses) if !fails => {
                 Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
@@ -169,6 +169,12 @@ pub(crate) struct Sleep {
     deadline: Timestamp,
     /// Its entry in the queue.
     key: Option<Key>,
+}
+
+impl Sleep {
+    pub(crate) fn new(shared: Arc<Shared>, deadline: Timestamp) -> Self {
+        Self { shared, deadline, key: None }
+    }
 }
 
 impl Future for Sleep {

@@ -8,14 +8,22 @@
 use crate::env::{Env, Event};
 use crate::fleet::{Fleet, Output};
 use crate::ids::{ConnId, HostId};
+use crate::journal::Journal;
 use crate::network::connection::Way;
+use crate::network::mischief::Mischief;
+use crate::network::names::Names;
 use crate::network::pipe::End;
 use crate::network::{Network, Power};
 use crate::queue::{Key, Queue};
 use crate::rng::Rng;
 use crate::trace::{Note, Trace};
+use crate::server::message::Message;
 use slotcar::Timestamp;
+use std::net::SocketAddr;
 use std::task::Waker;
+
+/// Unix time in milliseconds at which the virtual clock starts: the first of January 2026.
+const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// Everything that exists outside the tasks.
 #[derive(Debug)]
@@ -26,7 +34,13 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     /// The record of the run.
     pub(crate) trace: Trace,
-    /// Hosts, names, wires and connections.
+    /// The record of what servers executed.
+    pub(crate) journal: Journal,
+    /// The name service.
+    pub(crate) names: Names,
+    /// Unix time in milliseconds at which the virtual clock starts.
+    pub(crate) epoch_ms: u64,
+    /// Hosts, wires and connections.
     pub(crate) network: Network,
     /// The servers.
     pub(crate) fleet: Fleet,
@@ -42,6 +56,9 @@ impl World {
             queue: Queue::new(),
             rng: Rng::new(seed),
             trace: Trace::default(),
+            journal: Journal::default(),
+            names: Names::new(),
+            epoch_ms: EPOCH_MS,
             network: Network::new(),
             fleet: Fleet::default(),
             wakers: Vec::new(),
@@ -70,6 +87,10 @@ impl World {
             queue: &mut self.queue,
             rng: &mut self.rng,
             trace: &mut self.trace,
+            journal: &mut self.journal,
+            names: &self.names,
+            epoch_ms: self.epoch_ms,
+            latency: (self.network.links.latency, self.network.links.jitter),
             wakers: &mut self.wakers,
         };
         (env, &mut self.network, &mut self.fleet)
@@ -84,6 +105,18 @@ impl World {
                 self.wakers.push(waker);
             }
             Event::Arrive(conn, way) => self.arrive(conn, way),
+            Event::Timer(host, incarnation, timer) => {
+                let hung = self.network.host(host).power == Power::Hung;
+                let (mut env, _, fleet) = self.split();
+                fleet.timer(&mut env, (host, incarnation), timer, hung);
+            }
+            Event::Message(from, address, message) => self.deliver(from, address, message),
+            Event::Delayed(from, to, message) => {
+                if self.network.is_up(to) {
+                    let (mut env, _, fleet) = self.split();
+                    fleet.delayed_message(&mut env, from, to, message);
+                }
+            }
             Event::Run(change) => change(self),
         }
         self.flush();
@@ -123,11 +156,22 @@ impl World {
     pub(crate) fn add_host(
         &mut self,
         name: &str,
-        address: Option<std::net::SocketAddr>,
+        address: Option<SocketAddr>,
     ) -> HostId {
         let id = self.network.add_host(name, address);
         self.trace.name_host(id, name);
         id
+    }
+
+    /// A message between servers arrives, unless it is lost on the way.
+    fn deliver(&mut self, from: HostId, address: SocketAddr, message: Box<Message>) {
+        let Some(to) = self.network.host_at(address) else { return };
+        let power = self.network.host(to).power;
+        if self.network.links.blocks(from, to) || matches!(power, Power::Down | Power::Off) {
+            return;
+        }
+        let (mut env, _, fleet) = self.split();
+        fleet.message(&mut env, from, to, message, power == Power::Hung);
     }
 
     fn arrive(&mut self, id: ConnId, way: Way) {
@@ -155,8 +199,10 @@ impl World {
         }
         let Some(conn) = network.conn(id) else { return };
         if !std::mem::replace(&mut conn.accepted, true) {
-            fleet.accept(&mut env, server, id);
+            let from = network.client_address(id);
+            fleet.accept(&mut env, server, id, from);
         }
+        let Some(conn) = network.conn(id) else { return };
         while let Some(bytes) = conn.up.read_piece() {
             env.note(Note::Request { host: server, conn: id, bytes: bytes.clone() });
             fleet.bytes(&mut env, server, id, bytes);
@@ -199,6 +245,25 @@ impl World {
         }
     }
 
+    /// What was stuck behind a partition gets through.
+    pub(crate) fn retransmit(&mut self) {
+        let (mut env, network, _) = self.split();
+        network.retransmit(&mut env);
+    }
+
+    /// Ends every fault but dead hosts.
+    pub(crate) fn heal(&mut self) {
+        self.note_fault("everything heals");
+        self.network.links.heal();
+        self.network.mischief = Mischief::default();
+        self.names.heal();
+        for conn in self.network.conns_where(|c| c.black_hole) {
+            self.reset(conn);
+        }
+        self.fleet.heal();
+        self.retransmit();
+    }
+
     /// Stops, kills, unplugs or resumes a host, with what follows for its connections.
     pub(crate) fn set_power(&mut self, host: HostId, power: Power) {
         let before = self.network.host(host).power;
@@ -217,13 +282,19 @@ impl World {
                         network.server_drop(&mut env, id, End::Reset);
                     }
                 }
-                let (mut env, _, fleet) = self.split();
-                fleet.stopped(&mut env, host);
-                while self.fleet.poll_output().is_some() {}
+                let (mut env, network, fleet) = self.split();
+                // A dead process's kernel ends its connections; a dead machine tells nobody.
+                let told = |other: HostId| {
+                    power == Power::Down && other != host && !network.links.blocks(host, other)
+                };
+                fleet.stopped(&mut env, host, told);
+                self.flush();
             }
             Power::Up => {
                 let (mut env, network, fleet) = self.split();
-                if before != Power::Hung {
+                if before == Power::Hung {
+                    fleet.resumed(&mut env, host);
+                } else {
                     fleet.started(&mut env, host);
                 }
                 network.retransmit(&mut env);

@@ -20,7 +20,6 @@ use crate::trace::Note;
 use connection::{Connection, Way};
 use link::Links;
 use mischief::Mischief;
-use names::Names;
 use pipe::End;
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
@@ -70,8 +69,6 @@ pub(crate) struct Network {
     listeners: BTreeMap<SocketAddr, HostId>,
     /// Latency and partitions.
     pub(crate) links: Links,
-    /// The name service.
-    pub(crate) names: Names,
     /// Faults by chance.
     pub(crate) mischief: Mischief,
     /// Every connection that somebody still holds.
@@ -86,7 +83,6 @@ impl Network {
             hosts: Vec::new(),
             listeners: BTreeMap::new(),
             links: Links::new(),
-            names: Names::new(),
             mischief: Mischief::default(),
             conns: BTreeMap::new(),
             next_conn: 1,
@@ -105,6 +101,11 @@ impl Network {
 
     pub(crate) fn host(&self, id: HostId) -> &Host {
         &self.hosts[id.index()]
+    }
+
+    /// All parties.
+    pub(crate) fn host_ids(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..self.hosts.len() as u16).map(HostId)
     }
 
     /// The host that tests call `name`.
@@ -177,6 +178,12 @@ impl Network {
 
     pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut Connection> {
         self.conns.get_mut(&id)
+    }
+
+    /// The client's address as its server sees it.
+    pub(crate) fn client_address(&self, id: ConnId) -> String {
+        let client = self.conns.get(&id).map_or(0, |c| c.client.0);
+        format!("10.200.{}.{}:{}", client / 250, client % 250 + 1, 30_000 + id.0 % 30_000)
     }
 
     /// The ids of connections that satisfy `wanted`, oldest first.

@@ -245,7 +245,7 @@ fn names_resolve_at_each_dial_and_every_address_is_tried() {
         let ip = |s: &str| s.parse().unwrap();
         let unknown = bench.dial("redis.local").await.map(drop).unwrap_err();
         assert_eq!(unknown.kind(), ErrorKind::NotFound);
-        let set = |ips| bench.shared.with_world(|w| w.network.names.set("redis.local", ips));
+        let set = |ips| bench.shared.with_world(|w| w.names.set("redis.local", ips));
         set(vec![ip("10.9.9.9"), ip("10.0.0.2")]);
         echo(&mut bench.dial("redis.local").await.unwrap(), b"x").await.unwrap();
         set(vec![ip("10.9.9.9")]);

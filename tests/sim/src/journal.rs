@@ -1,0 +1,46 @@
+//! What servers really executed, for the checker: the truth that no client sees.
+//!
+//! A test marks a request by an argument that starts with [`TOKEN_PREFIX`]. Every server that runs such a write for a client (not as a
+//! replica that repeats it) leaves an entry here, so "it ran twice" is a fact and no guess.
+//!
+//! Limit: [`ENTRIES_MAX`] entries; a run that has more is not checked for the rest.
+
+use crate::ids::HostId;
+use bytes::Bytes;
+use slotcar::Timestamp;
+
+/// How an argument starts that makes a request recognisable.
+pub const TOKEN_PREFIX: &str = "tok:";
+
+/// Entries that are kept.
+const ENTRIES_MAX: usize = 1_000_000;
+
+/// One execution of a marked write.
+#[derive(Clone, Debug)]
+pub(crate) struct Execution {
+    /// The mark.
+    pub(crate) token: Bytes,
+    /// Who ran it.
+    pub(crate) host: HostId,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+/// All executions of marked writes, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    /// In order of execution.
+    pub(crate) executions: Vec<Execution>,
+}
+
+impl Journal {
+    /// Notes a write, if it is marked.
+    pub(crate) fn note(&mut self, host: HostId, at: Timestamp, arguments: &[Bytes]) {
+        let marked = arguments.iter().find(|a| a.starts_with(TOKEN_PREFIX.as_bytes()));
+        if let Some(token) = marked
+            && self.executions.len() < ENTRIES_MAX
+        {
+            self.executions.push(Execution { token: token.clone(), host, at });
+        }
+    }
+}

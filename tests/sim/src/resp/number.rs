@@ -1,0 +1,116 @@
+//! Numbers as servers print them.
+//!
+//! A client may compare texts, so the digits matter: scores are printed with the shortest digits that read back, in exponent form only
+//! where the server's own printer uses it; sums of `INCRBYFLOAT` are decimal, without the noise of binary fractions.
+
+/// Digits after the point that a float sum keeps.
+const FRACTION_DIGITS: usize = 17;
+
+/// A double as `ZSCORE` prints it.
+pub(crate) fn double(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    }
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0".to_owned() } else { "0".to_owned() };
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').expect("{:e} prints an exponent");
+    let exponent: i32 = exponent.parse().expect("{:e} prints a number as exponent");
+    let digits = mantissa.chars().filter(char::is_ascii_digit).count() as i32;
+    // The power of ten that the digits, read as an integer, are multiplied by.
+    let scale = exponent - digits + 1;
+    let plain = (scale >= 0 && exponent.abs() < digits + 7)
+        || (scale < 0 && (scale > -7 || exponent.abs() < 4));
+    if plain {
+        return format!("{value}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{}", exponent.abs())
+}
+
+/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; nothing when one is no number or the sum is not finite.
+pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
+    if let (Some(x), Some(y)) = (decimal(a), decimal(b)) {
+        return Some(print_decimal(x.checked_add(y)?));
+    }
+    let sum = parse_float(a)? + parse_float(b)?;
+    if sum.is_finite() { Some(format!("{sum}")) } else { None }
+}
+
+/// A finite or infinite number, without surrounding space.
+pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let value: f64 = if plain { text.parse().ok()? } else { return None };
+    if value.is_nan() { None } else { Some(value) }
+}
+
+/// A plain decimal as an integer in units of 10^-17.
+fn decimal(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = whole.len() + fraction.len() > 0
+        && whole.len() <= 18
+        && fraction.len() <= FRACTION_DIGITS
+        && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
+    if !plain {
+        return None;
+    }
+    let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
+    let value: i128 = padded.parse().ok()?;
+    Some(if negative { -value } else { value })
+}
+
+fn print_decimal(value: i128) -> String {
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = FRACTION_DIGITS + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - FRACTION_DIGITS);
+    let fraction = fraction.trim_end_matches('0');
+    let sign = if value < 0 { "-" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_look_as_the_server_prints_them() {
+        let table = [
+            (0.0, "0"),
+            (3.0, "3"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (1e20, "1e+20"),
+            (1e6, "1000000"),
+            (1.234_567_890_123e-9, "1.234567890123e-9"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (value, text) in table {
+            assert_eq!(double(value), text);
+        }
+    }
+
+    #[test]
+    fn float_sums_are_decimal() {
+        let table = [
+            ("0.1", "0.2", Some("0.3")),
+            ("10.50", "0.1", Some("10.6")),
+            ("5.0e3", "2.0e2", Some("5200")),
+            ("-1", "0.25", Some("-0.75")),
+            ("3", "-3", Some("0")),
+            ("x", "1", None),
+            ("1", "inf", None),
+            ("1 ", "1", None),
+        ];
+        for (a, b, sum) in table {
+            assert_eq!(long_double_sum(a, b).as_deref(), sum, "{a} + {b}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What one server is set up as.
+//!
+//! Fields that the simulation itself needs are typed; everything else that `CONFIG GET` shows is text.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Which server is simulated. The replies of commands differ a little between versions, and what they know differs a lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// First number.
+    pub major: u8,
+    /// Second number.
+    pub minor: u8,
+    /// Third number.
+    pub patch: u8,
+    /// It calls itself Valkey.
+    pub valkey: bool,
+}
+
+impl Version {
+    /// A Redis version.
+    #[must_use]
+    pub const fn redis(major: u8, minor: u8, patch: u8) -> Self {
+        Self { major, minor, patch, valkey: false }
+    }
+
+    /// A Valkey version.
+    #[must_use]
+    pub const fn valkey(major: u8, minor: u8, patch: u8) -> Self {
+        Self { major, minor, patch, valkey: true }
+    }
+
+    /// The Redis version whose commands it has: Valkey started from Redis 7.2.
+    pub(crate) fn commands(self) -> (u8, u8) {
+        if self.valkey && self.major >= 8 { (7, 9) } else { (self.major, self.minor) }
+    }
+
+    /// The version as `INFO` and `HELLO` tell it.
+    pub(crate) fn redis_text(self) -> String {
+        if self.valkey {
+            "7.2.4".to_owned()
+        } else {
+            format!("{}.{}.{}", self.major, self.minor, self.patch)
+        }
+    }
+
+    pub(crate) fn text(self) -> String {
+        format!("{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Who it pretends to be.
+    pub(crate) version: Version,
+    /// Passwords by user; without one for `default`, nobody needs one.
+    pub(crate) users: BTreeMap<String, String>,
+    /// Numbered databases.
+    pub(crate) databases: usize,
+    /// Connections at most.
+    pub(crate) clients_max: usize,
+    /// `availability-zone`.
+    pub(crate) zone: String,
+    /// `replica-serve-stale-data`.
+    pub(crate) serve_stale: bool,
+    /// Writes need memory that is not there.
+    pub(crate) out_of_memory: bool,
+    /// How long it answers LOADING after a start or a full synchronisation.
+    pub(crate) loading: Duration,
+    /// Output held for a subscriber that does not read, in bytes, before it is cut off.
+    pub(crate) subscriber_output_max: usize,
+    /// The rest of what CONFIG knows.
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let parameters = [
+            ("appendonly", "no"),
+            ("maxmemory", "0"),
+            ("maxmemory-policy", "noeviction"),
+            ("notify-keyspace-events", ""),
+            ("proto-max-bulk-len", "536870912"),
+            ("save", ""),
+            ("timeout", "0"),
+        ];
+        Self {
+            version: Version::redis(8, 0, 2),
+            users: BTreeMap::new(),
+            databases: 16,
+            clients_max: 10_000,
+            zone: String::new(),
+            serve_stale: true,
+            out_of_memory: false,
+            loading: Duration::ZERO,
+            subscriber_output_max: 32 * 1024 * 1024,
+            parameters: parameters.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a client has to authenticate first.
+    pub(crate) fn requires_password(&self) -> bool {
+        self.users.contains_key("default")
+    }
+}

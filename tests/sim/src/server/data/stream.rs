@@ -1,0 +1,244 @@
+//! The stream as a value: entries by id, and consumer groups with what they delivered and what was not acknowledged.
+//!
+//! Invariants:
+//! - `last_id` is at least the id of every entry there ever was;
+//! - every pending entry belongs to a consumer of its group.
+
+use crate::server::arguments::is;
+use crate::server::command::{Stop, fail};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The id of an entry: milliseconds and a sequence number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id(pub(crate) u64, pub(crate) u64);
+
+impl Id {
+    pub(crate) const MIN: Self = Self(0, 0);
+    pub(crate) const MAX: Self = Self(u64::MAX, u64::MAX);
+
+    /// The id right after this one; nothing after the last.
+    pub(crate) fn next(self) -> Option<Self> {
+        match self.1.checked_add(1) {
+            Some(sequence) => Some(Self(self.0, sequence)),
+            None => self.0.checked_add(1).map(|ms| Self(ms, 0)),
+        }
+    }
+
+    /// The id right before this one; nothing before the first.
+    pub(crate) fn previous(self) -> Option<Self> {
+        match self.1.checked_sub(1) {
+            Some(sequence) => Some(Self(self.0, sequence)),
+            None => self.0.checked_sub(1).map(|ms| Self(ms, u64::MAX)),
+        }
+    }
+
+    /// Reads `ms` or `ms-seq`; where the sequence is missing it is `sequence`.
+    pub(crate) fn parse(text: &[u8], sequence: u64) -> Result<Self, Stop> {
+        let parsed = std::str::from_utf8(text).ok().and_then(|text| match text.split_once('-') {
+            Some((ms, seq)) => Some(Self(number(ms)?, number(seq)?)),
+            None => Some(Self(number(text)?, sequence)),
+        });
+        parsed.ok_or(INVALID_ID)
+    }
+
+    pub(crate) fn bytes(self) -> Bytes {
+        Bytes::from(self.to_string())
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+pub(crate) const INVALID_ID: Stop =
+    fail("ERR Invalid stream ID specified as stream command argument");
+
+/// A side of a range of ids: `-`, `+`, an id, or `(` and an id that is left out.
+pub(crate) fn range_bound(text: &[u8], is_start: bool) -> Result<Option<Id>, Stop> {
+    match text {
+        [b'-'] => Ok(Some(Id::MIN)),
+        [b'+'] => Ok(Some(Id::MAX)),
+        [b'(', rest @ ..] => {
+            if matches!(rest, [b'-'] | [b'+']) {
+                return Err(INVALID_ID);
+            }
+            let id = Id::parse(rest, if is_start { 0 } else { u64::MAX })?;
+            let inside = if is_start { id.next() } else { id.previous() };
+            let text = if is_start {
+                "ERR invalid start ID for the interval"
+            } else {
+                "ERR invalid end ID for the interval"
+            };
+            inside.map(Some).ok_or(fail(text))
+        }
+        _ => Id::parse(text, if is_start { 0 } else { u64::MAX }).map(Some),
+    }
+}
+
+/// A stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream {
+    /// Fields and values, one after the other, by id.
+    pub(crate) entries: BTreeMap<Id, Vec<Bytes>>,
+    /// The greatest id there ever was.
+    pub(crate) last_id: Id,
+    /// The greatest id that was deleted.
+    pub(crate) max_deleted: Id,
+    /// How many entries there ever were.
+    pub(crate) added: u64,
+    /// Consumer groups by name.
+    pub(crate) groups: BTreeMap<Bytes, Group>,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Group {
+    /// The greatest id that was delivered.
+    pub(crate) last_delivered: Id,
+    /// How many entries were read, where that is known.
+    pub(crate) entries_read: Option<u64>,
+    /// Delivered and not acknowledged.
+    pub(crate) pending: BTreeMap<Id, Pending>,
+    /// Consumers by name.
+    pub(crate) consumers: BTreeMap<Bytes, Consumer>,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    /// To whom.
+    pub(crate) consumer: Bytes,
+    /// When last, in Unix milliseconds.
+    pub(crate) delivered_at: u64,
+    /// How often.
+    pub(crate) deliveries: u64,
+}
+
+/// A consumer of a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumer {
+    /// When it last tried something, in Unix milliseconds.
+    pub(crate) seen_at: u64,
+    /// When it last got something, in Unix milliseconds.
+    pub(crate) active_at: Option<u64>,
+}
+
+/// Entries per node of a real stream: trimming with `~` works in whole nodes.
+const NODE_ENTRIES: usize = 100;
+
+/// How a stream is cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trim {
+    /// To so many entries.
+    MaxLen(usize),
+    /// To ids from this one on.
+    MinId(Id),
+}
+
+impl Stream {
+    /// Cuts the front off and returns how many entries went.
+    pub(crate) fn trim(&mut self, trim: Trim, approximate: bool, limit: Option<usize>) -> usize {
+        let mut doomed = match trim {
+            Trim::MaxLen(len) => self.entries.len().saturating_sub(len),
+            Trim::MinId(id) => self.entries.range(..id).count(),
+        };
+        if approximate {
+            if doomed < self.entries.len() {
+                doomed -= doomed % NODE_ENTRIES;
+            }
+            doomed = doomed.min(limit.filter(|l| *l > 0).unwrap_or(usize::MAX));
+        }
+        for _ in 0..doomed {
+            if let Some((id, _)) = self.entries.pop_first() {
+                self.max_deleted = self.max_deleted.max(id);
+            }
+        }
+        doomed
+    }
+
+    /// The id that XADD's argument asks for, given the time.
+    pub(crate) fn new_id(&self, text: &[u8], now_ms: u64) -> Result<Id, Stop> {
+        let id = if text == b"*" {
+            if now_ms > self.last_id.0 {
+                Id(now_ms, 0)
+            } else {
+                self.last_id.next().ok_or(EXHAUSTED)?
+            }
+        } else if let Some(ms) = text.strip_suffix(b"-*") {
+            let Id(ms, _) = Id::parse(ms, 0)?;
+            match ms.cmp(&self.last_id.0) {
+                std::cmp::Ordering::Greater => Id(ms, 0),
+                std::cmp::Ordering::Equal => {
+                    Id(ms, self.last_id.1.checked_add(1).ok_or(TOO_SMALL)?)
+                }
+                std::cmp::Ordering::Less => return Err(TOO_SMALL),
+            }
+        } else {
+            Id::parse(text, 0)?
+        };
+        if id == Id::MIN {
+            return Err(fail("ERR The ID specified in XADD must be greater than 0-0"));
+        }
+        if id <= self.last_id {
+            return Err(TOO_SMALL);
+        }
+        Ok(id)
+    }
+
+    /// The id that a reader names: `$` is the last, `+` the one before it.
+    pub(crate) fn reader_id(&self, text: &[u8]) -> Result<Id, Stop> {
+        if is(text, "$") { Ok(self.last_id) } else { Id::parse(text, 0) }
+    }
+}
+
+const TOO_SMALL: Stop = fail(
+    "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+);
+const EXHAUSTED: Stop =
+    fail("ERR The stream has exhausted the last possible ID, unable to add more items");
+
+impl Group {
+    /// The consumer of that name, made when it is not there.
+    pub(crate) fn consumer(&mut self, name: &Bytes, now_ms: u64) -> &mut Consumer {
+        let consumer = self
+            .consumers
+            .entry(name.clone())
+            .or_insert_with(|| Consumer { seen_at: now_ms, active_at: None });
+        consumer.seen_at = now_ms;
+        consumer
+    }
+
+    /// How many entries a consumer has not acknowledged.
+    pub(crate) fn pending_of(&self, consumer: &Bytes) -> usize {
+        self.pending.values().filter(|p| p.consumer == *consumer).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_ordered_and_made() {
+        assert_eq!(Id::parse(b"5-3", 0), Ok(Id(5, 3)));
+        assert_eq!(Id::parse(b"5", 7), Ok(Id(5, 7)));
+        assert_eq!(Id::parse(b"5-", 0), Err(INVALID_ID));
+        assert_eq!(Id::parse(b"+5", 0), Err(INVALID_ID));
+        assert_eq!(Id(1, u64::MAX).next(), Some(Id(2, 0)));
+        assert_eq!(Id(2, 0).previous(), Some(Id(1, u64::MAX)));
+        assert_eq!(Id::MAX.next(), None);
+        let stream = Stream { last_id: Id(5, 3), ..Stream::default() };
+        assert_eq!(stream.new_id(b"*", 9), Ok(Id(9, 0)));
+        assert_eq!(stream.new_id(b"*", 5), Ok(Id(5, 4)));
+        assert_eq!(stream.new_id(b"5-*", 0), Ok(Id(5, 4)));
+        assert_eq!(stream.new_id(b"5-3", 0), Err(TOO_SMALL));
+    }
+}

@@ -1,0 +1,320 @@
+//! One simulated server process: data, sessions, and the order in which a request is judged and run.
+//!
+//! It is a plain machine. Bytes, timers and messages of other servers come in; bytes for sessions, messages and timers go out. It owns
+//! no socket and no clock, so the same code serves a simulation and real loopback TCP.
+//!
+//! Spec: the command pages, `server.c` as far as the order of checks is concerned, and the cluster specification.
+
+pub(crate) mod admin;
+pub(crate) mod arguments;
+pub(crate) mod blocking;
+pub(crate) mod call;
+pub(crate) mod client_command;
+pub(crate) mod command;
+pub(crate) mod command_command;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod data;
+pub(crate) mod dispatch;
+pub(crate) mod effects;
+pub(crate) mod info;
+pub(crate) mod keyspace;
+pub(crate) mod message;
+pub(crate) mod pubsub;
+pub(crate) mod pubsub_info;
+pub(crate) mod refusal;
+pub(crate) mod replication;
+pub(crate) mod script;
+pub(crate) mod session;
+pub(crate) mod sha1;
+pub(crate) mod tracking;
+pub(crate) mod transaction;
+pub(crate) mod value;
+
+use crate::env::{Env, Event};
+use crate::ids::{ConnId, HostId};
+use blocking::Blocking;
+use bytes::Bytes;
+use command::Spec;
+use config::Config;
+use effects::Stats;
+use keyspace::Keyspace;
+use message::Message;
+use pubsub::Channels;
+use refusal::Conditions;
+use replication::Replication;
+use script::Scripts;
+use session::Session;
+use slotcar::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use tracking::Tracking;
+
+/// Every part of the command table.
+pub(crate) fn all_commands() -> &'static [&'static [Spec]] {
+    &[
+        data::bits::COMMANDS,
+        data::expire::COMMANDS,
+        data::hashes::COMMANDS,
+        data::keys::COMMANDS,
+        data::list_moves::COMMANDS,
+        data::lists::COMMANDS,
+        data::scan::COMMANDS,
+        data::sets::COMMANDS,
+        data::sorted::COMMANDS,
+        data::sorted_algebra::COMMANDS,
+        data::sorted_ranges::COMMANDS,
+        data::stream_claims::COMMANDS,
+        data::stream_groups::COMMANDS,
+        data::stream_info::COMMANDS,
+        data::streams::COMMANDS,
+        data::strings::COMMANDS,
+        admin::COMMANDS,
+        client_command::COMMANDS,
+        command_command::COMMANDS,
+        connection::COMMANDS,
+        info::COMMANDS,
+        pubsub::COMMANDS,
+        pubsub_info::COMMANDS,
+        replication::COMMANDS,
+        script::COMMANDS,
+        transaction::COMMANDS,
+    ]
+}
+
+/// Something that a server wants to do later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// Keys go.
+    Expire,
+    /// A blocked session gives up, if it is still at that block.
+    Unblock(ConnId, u64),
+    /// `CLIENT PAUSE` ends.
+    Unpause,
+    /// The process goes on after having been busy.
+    Thaw,
+    /// Replicas report, links are looked after.
+    Replication,
+}
+
+/// What a server wants done outside itself.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Send bytes to a client.
+    Bytes(ConnId, Bytes),
+    /// Close a client's connection once everything is sent.
+    Close(ConnId),
+}
+
+/// A server process.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Its place on the network.
+    pub(crate) host: HostId,
+    /// What tests call it.
+    pub(crate) name: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// How it is set up.
+    pub(crate) config: Config,
+    /// Counts starts, so that timers of a dead process are recognised.
+    pub(crate) incarnation: u64,
+    /// When this process started.
+    pub(crate) started_at: Timestamp,
+    /// All data.
+    pub(crate) keyspace: Keyspace,
+    /// Client connections.
+    pub(crate) sessions: BTreeMap<ConnId, Session>,
+    /// The number of the next session.
+    pub(crate) next_session: u64,
+    /// Who watches which key.
+    pub(crate) watchers: BTreeMap<(usize, Bytes), BTreeSet<ConnId>>,
+    /// Who waits for which key.
+    pub(crate) blocking: Blocking,
+    /// Who subscribed to what.
+    pub(crate) channels: Channels,
+    /// Who remembers which key.
+    pub(crate) tracking: Tracking,
+    /// Known and loaded scripts.
+    pub(crate) scripts: Scripts,
+    /// The stream of changes.
+    pub(crate) replication: Replication,
+    /// This process's part in a cluster.
+    pub(crate) cluster: Option<()>,
+    /// Why requests are refused at the moment.
+    pub(crate) conditions: Conditions,
+    /// Counters for INFO.
+    pub(crate) stats: Stats,
+    /// Woken sessions are being served.
+    serving: bool,
+    /// For when the next `Timer::Expire` is set.
+    expire_timer: Option<Timestamp>,
+    /// Sessions with bytes to send, or to close.
+    dirty: BTreeSet<ConnId>,
+    /// What is to be done outside.
+    effects: VecDeque<Effect>,
+}
+
+impl Server {
+    pub(crate) fn new(host: HostId, name: &str, address: SocketAddr, config: Config) -> Self {
+        let keyspace = Keyspace::new(config.databases);
+        Self {
+            host,
+            name: name.to_owned(),
+            address,
+            config,
+            incarnation: 0,
+            started_at: Timestamp::ZERO,
+            keyspace,
+            sessions: BTreeMap::new(),
+            next_session: 1,
+            watchers: BTreeMap::new(),
+            blocking: Blocking::default(),
+            channels: Channels::default(),
+            tracking: Tracking::default(),
+            scripts: Scripts::default(),
+            replication: Replication::new(host, name),
+            cluster: None,
+            conditions: Conditions::default(),
+            stats: Stats::default(),
+            serving: false,
+            expire_timer: None,
+            dirty: BTreeSet::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// The process starts, with what was on its disk.
+    pub(crate) fn start(&mut self, env: &mut Env<'_>) {
+        self.incarnation += 1;
+        self.started_at = env.now();
+        if !self.config.loading.is_zero() && self.incarnation > 1 {
+            self.conditions.loading_until = env.now().after(self.config.loading);
+        }
+        self.expire_timer = None;
+        self.start_replication(env);
+        self.settle(env);
+    }
+
+    /// The process ends: everything that is not on disk is lost.
+    pub(crate) fn stop(&mut self) {
+        self.sessions.clear();
+        self.watchers.clear();
+        self.blocking = Blocking::default();
+        self.channels = Channels::default();
+        self.tracking = Tracking::default();
+        self.scripts.forget_loaded();
+        self.conditions.forget();
+        self.dirty.clear();
+        self.effects.clear();
+        self.incarnation += 1;
+    }
+
+    /// A client connected.
+    pub(crate) fn accept(&mut self, env: &mut Env<'_>, conn: ConnId, address: String) {
+        let id = self.next_session;
+        self.next_session += 1;
+        self.stats.connections += 1;
+        let open = !self.config.requires_password();
+        let mut session = Session::new(id, address, open, env.now());
+        if self.sessions.len() >= self.config.clients_max {
+            self.stats.rejected_connections += 1;
+            session.reply(&crate::resp::Reply::error("ERR max number of clients reached"));
+            session.closing = true;
+            self.dirty.insert(conn);
+        }
+        self.sessions.insert(conn, session);
+        self.settle(env);
+    }
+
+    /// A client sent bytes.
+    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, conn: ConnId, bytes: Bytes) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.reader.feed(bytes);
+            self.process_input(env, conn);
+        }
+        self.settle(env);
+    }
+
+    /// A client is gone.
+    pub(crate) fn handle_close(&mut self, env: &mut Env<'_>, conn: ConnId) {
+        self.drop_session(conn);
+        self.settle(env);
+    }
+
+    /// A timer of this process ended.
+    pub(crate) fn handle_timer(&mut self, env: &mut Env<'_>, timer: Timer) {
+        match timer {
+            Timer::Expire => self.expire_due(env),
+            Timer::Unblock(conn, count) => self.give_up(env, conn, count),
+            Timer::Unpause => self.resume_paused(env),
+            Timer::Thaw => self.process_all(env),
+            Timer::Replication => self.replication_tick(env),
+        }
+        self.settle(env);
+    }
+
+    /// Another server said something.
+    pub(crate) fn handle_message(&mut self, env: &mut Env<'_>, from: HostId, message: Message) {
+        self.handle_replication(env, from, message);
+        self.settle(env);
+    }
+
+    /// Takes the next thing that is to be done outside.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Sets a timer of this process.
+    pub(crate) fn timer(&self, env: &mut Env<'_>, at: Timestamp, timer: Timer) {
+        env.queue.push(at, Event::Timer(self.host, self.incarnation, timer));
+    }
+
+    /// Says that a session has something to send, or is to be closed.
+    pub(crate) fn mark_dirty(&mut self, conn: ConnId) {
+        self.dirty.insert(conn);
+    }
+
+    /// Brings everything that follows from the last input to its end.
+    pub(crate) fn settle(&mut self, env: &mut Env<'_>) {
+        self.serve_ready(env);
+        self.send_records(env);
+        self.schedule_expiry(env);
+        while let Some(conn) = self.dirty.pop_first() {
+            let Some(session) = self.sessions.get_mut(&conn) else { continue };
+            if !session.out.is_empty() {
+                let bytes = session.out.split().freeze();
+                self.effects.push_back(Effect::Bytes(conn, bytes));
+            }
+            if session.closing {
+                self.effects.push_back(Effect::Close(conn));
+                self.drop_session(conn);
+            }
+        }
+    }
+
+    /// Forgets a session and all that others know of it.
+    pub(crate) fn drop_session(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.remove(&conn) else { return };
+        for key in &session.watched {
+            if let Some(watchers) = self.watchers.get_mut(key) {
+                watchers.remove(&conn);
+                if watchers.is_empty() {
+                    self.watchers.remove(key);
+                }
+            }
+        }
+        self.channels.forget(conn, &session);
+        self.blocking.forget(conn);
+        self.tracking.forget(conn);
+    }
+
+    fn schedule_expiry(&mut self, env: &mut Env<'_>) {
+        let Some(at_ms) = self.keyspace.next_expiry() else { return };
+        let at = env.at_unix_ms(at_ms);
+        if self.expire_timer.is_none_or(|set| at < set || set < env.now()) {
+            self.expire_timer = Some(at);
+            self.timer(env, at, Timer::Expire);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One client connection as its server sees it.
+//!
+//! Invariant: `out` holds complete replies in the order of their requests; pushes go in between, never inside.
+
+use super::tracking::ClientTracking;
+use crate::resp::{Proto, Reply, RequestReader};
+use bytes::{Bytes, BytesMut};
+use slotcar::Timestamp;
+use std::collections::BTreeSet;
+
+/// Which replies a client wants, after `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    /// All of them.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// Not that of the next request.
+    SkipNext,
+    /// Not that of this request.
+    Skip,
+}
+
+/// A transaction that is being queued.
+#[derive(Debug, Default)]
+pub(crate) struct Queued {
+    /// Requests to run at EXEC.
+    pub(crate) requests: Vec<Vec<Bytes>>,
+    /// One of them was refused, so EXEC will refuse all.
+    pub(crate) aborted: bool,
+}
+
+/// Why a session does not go on with its next request.
+#[derive(Debug)]
+pub(crate) enum Blocked {
+    /// A command waits for keys.
+    Keys {
+        /// The request, run again when a key changes.
+        arguments: Vec<Bytes>,
+        /// In which database.
+        db: usize,
+        /// The keys.
+        keys: Vec<Bytes>,
+        /// What it answers when time is up.
+        on_timeout: Reply,
+    },
+    /// `WAIT`: until so many replicas have everything up to an offset.
+    Replicas {
+        /// How many.
+        count: usize,
+        /// The offset.
+        offset: u64,
+    },
+    /// `CLIENT PAUSE`: until the pause ends.
+    Paused {
+        /// The request, run then.
+        arguments: Vec<Bytes>,
+    },
+    /// The server talks to another server on behalf of this request.
+    Remote,
+}
+
+/// A client connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The server's number for it.
+    pub(crate) id: u64,
+    /// Where the client is.
+    pub(crate) address: String,
+    /// Cuts the input into requests.
+    pub(crate) reader: RequestReader,
+    /// Bytes to send.
+    pub(crate) out: BytesMut,
+    /// RESP2 or RESP3.
+    pub(crate) proto: Proto,
+    /// The selected database.
+    pub(crate) db: usize,
+    /// May use commands.
+    pub(crate) authenticated: bool,
+    /// Who it is.
+    pub(crate) user: String,
+    /// `CLIENT SETNAME`.
+    pub(crate) name: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub(crate) lib_name: String,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub(crate) lib_version: String,
+    /// `CLIENT REPLY`.
+    pub(crate) reply_mode: ReplyMode,
+    /// The next command may touch a slot that is being imported.
+    pub(crate) asking: bool,
+    /// Reads may be served by a replica.
+    pub(crate) read_only: bool,
+    /// `CLIENT NO-EVICT`.
+    pub(crate) no_evict: bool,
+    /// `CLIENT NO-TOUCH`.
+    pub(crate) no_touch: bool,
+    /// The transaction being queued.
+    pub(crate) queued: Option<Queued>,
+    /// Watched keys by database.
+    pub(crate) watched: BTreeSet<(usize, Bytes)>,
+    /// A watched key has changed.
+    pub(crate) watch_broken: bool,
+    /// Why it does not go on.
+    pub(crate) blocked: Option<Blocked>,
+    /// Grows with every block, so that an old timer is recognised.
+    pub(crate) block_count: u64,
+    /// Subscribed channels.
+    pub(crate) channels: BTreeSet<Bytes>,
+    /// Subscribed patterns.
+    pub(crate) patterns: BTreeSet<Bytes>,
+    /// Subscribed sharded channels.
+    pub(crate) shard_channels: BTreeSet<Bytes>,
+    /// Client-side caching.
+    pub(crate) tracking: Option<ClientTracking>,
+    /// Closed once everything is sent.
+    pub(crate) closing: bool,
+    /// When it was accepted.
+    pub(crate) created_at: Timestamp,
+    /// When it sent its last request.
+    pub(crate) active_at: Timestamp,
+    /// The last command's name.
+    pub(crate) last_command: String,
+}
+
+impl Session {
+    pub(crate) fn new(id: u64, address: String, authenticated: bool, now: Timestamp) -> Self {
+        Self {
+            id,
+            address,
+            reader: RequestReader::default(),
+            out: BytesMut::new(),
+            proto: Proto::Resp2,
+            db: 0,
+            authenticated,
+            user: "default".to_owned(),
+            name: String::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            reply_mode: ReplyMode::On,
+            asking: false,
+            read_only: false,
+            no_evict: false,
+            no_touch: false,
+            queued: None,
+            watched: BTreeSet::new(),
+            watch_broken: false,
+            blocked: None,
+            block_count: 0,
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
+            tracking: None,
+            closing: false,
+            created_at: now,
+            active_at: now,
+            last_command: "NULL".to_owned(),
+        }
+    }
+
+    /// Queues a reply, unless the client does not want it.
+    pub(crate) fn reply(&mut self, reply: &Reply) {
+        if self.reply_mode == ReplyMode::On {
+            reply.encode(self.proto, &mut self.out);
+        }
+    }
+
+    /// Queues an out-of-band message.
+    pub(crate) fn push(&mut self, push: &Reply) {
+        push.encode(self.proto, &mut self.out);
+    }
+
+    /// How many channels and patterns count for "subscribed mode".
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    /// In RESP2 a subscribed connection may do little else.
+    pub(crate) fn is_subscriber(&self) -> bool {
+        self.subscriptions() + self.shard_channels.len() > 0
+    }
+
+    pub(crate) fn resp3(&self) -> bool {
+        self.proto == Proto::Resp3
+    }
+}

@@ -1,0 +1,217 @@
+//! What a simulation is made of: how many servers of which kind, on what network, with which seed.
+
+use super::Sim;
+use crate::executor::{RunLimits, Shared};
+use crate::failure::Failure;
+use crate::ids::HostId;
+use crate::server::config::{Config, Version};
+use crate::world::World;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The port that every simulated server listens on, each at an address of its own.
+const PORT: u16 = 6379;
+
+/// Which servers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deployment {
+    /// One primary and its replicas.
+    Standalone {
+        /// How many replicas.
+        replicas: usize,
+    },
+}
+
+/// A simulation that has not started yet.
+///
+/// Made by [`Sim::standalone`] and its kin; ended by [`SimBuilder::run`] or [`SimBuilder::start`].
+#[derive(Clone, Debug)]
+#[must_use = "a simulation does nothing before `run` or `start`"]
+pub struct SimBuilder {
+    /// Which servers.
+    deployment: Deployment,
+    /// The number that replays the run.
+    seed: u64,
+    /// How each server is set up.
+    config: Config,
+    /// One way, between any two parties.
+    latency: Duration,
+    /// Up to this much on top.
+    jitter: Duration,
+    /// Of one connection; 0 for no limit.
+    bytes_per_second: u64,
+    /// Bounds of a run.
+    limits: RunLimits,
+}
+
+impl SimBuilder {
+    fn new(deployment: Deployment) -> Self {
+        Self {
+            deployment,
+            seed: 0,
+            config: Config::default(),
+            latency: Duration::from_micros(500),
+            jitter: Duration::ZERO,
+            bytes_per_second: 0,
+            limits: RunLimits::default(),
+        }
+    }
+
+    pub(super) fn standalone(replicas: usize) -> Self {
+        Self::new(Deployment::Standalone { replicas })
+    }
+
+    /// The number that every choice of the run stems from; equal seeds give equal runs. 0 by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Which servers are simulated; Redis 8.0 by default.
+    pub fn version(mut self, version: Version) -> Self {
+        self.config.version = version;
+        self
+    }
+
+    /// The password of the default user; none by default.
+    pub fn password(mut self, password: &str) -> Self {
+        self.config.users.insert("default".to_owned(), password.to_owned());
+        self
+    }
+
+    /// A further user with a password.
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.config.users.insert(name.to_owned(), password.to_owned());
+        self
+    }
+
+    /// How long a message takes in one direction; 0.5 ms by default.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Up to how much longer a message takes by chance; nothing by default.
+    pub fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// What one connection carries in one direction; unlimited by default.
+    pub fn bytes_per_second(mut self, bytes: u64) -> Self {
+        self.bytes_per_second = bytes;
+        self
+    }
+
+    /// How long a server answers LOADING after a restart or a full synchronisation; not at all by default.
+    pub fn loading(mut self, loading: Duration) -> Self {
+        self.config.loading = loading;
+        self
+    }
+
+    /// How many connections each server accepts; 10,000 by default.
+    pub fn clients_max(mut self, clients: usize) -> Self {
+        self.config.clients_max = clients;
+        self
+    }
+
+    /// How much virtual time the run may take; a day by default.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.limits.total = limit;
+        self
+    }
+
+    /// How much virtual time may pass without any task going on or waiting for a timer; two minutes by default.
+    pub fn idle_limit(mut self, limit: Duration) -> Self {
+        self.limits.idle = limit;
+        self
+    }
+
+    /// Starts the servers.
+    #[must_use]
+    pub fn start(self) -> Sim {
+        let shared = Shared::new(self.seed);
+        shared.with_world(|world| self.build(world));
+        Sim::new(shared, self.seed, self.limits)
+    }
+
+    /// Starts the servers, runs `test` to its end, and checks that it left nothing behind.
+    ///
+    /// # Panics
+    /// When the run cannot end or leaks, with the trace of what happened last and how to replay it.
+    pub fn run<F: Future>(self, test: impl FnOnce(Sim) -> F) -> F::Output {
+        let sim = self.start();
+        sim.run(test)
+    }
+
+    /// The same, with the failure as a value.
+    ///
+    /// # Errors
+    /// Why the run was ended.
+    pub fn try_run<F: Future>(self, test: impl FnOnce(Sim) -> F) -> Result<F::Output, Failure> {
+        let sim = self.start();
+        sim.try_run(test)
+    }
+
+    fn build(&self, world: &mut World) {
+        world.network.links.latency = self.latency;
+        world.network.links.jitter = self.jitter;
+        world.network.links.bytes_per_second = self.bytes_per_second;
+        let hosts = match self.deployment {
+            Deployment::Standalone { replicas } => self.build_shard(world, 0, replicas),
+        };
+        for host in hosts {
+            let (mut env, _, fleet) = world.split();
+            fleet.started(&mut env, host);
+        }
+    }
+
+    /// A primary and its replicas, not started yet.
+    fn build_shard(&self, world: &mut World, index: usize, replicas: usize) -> Vec<HostId> {
+        let primary = shard_name(index);
+        let mut hosts = vec![self.add_server(world, &primary, (index, 0))];
+        for replica in 1..=replicas {
+            let host = self.add_server(world, &format!("{primary}{replica}"), (index, replica));
+            if let Some(server) = world.fleet.server_mut(host) {
+                server.replication.start_following(address((index, 0)));
+            }
+            hosts.push(host);
+        }
+        hosts
+    }
+
+    fn add_server(&self, world: &mut World, name: &str, place: (usize, usize)) -> HostId {
+        let address = address(place);
+        let host = world.add_host(name, Some(address));
+        world.names.set(&format!("{name}.sim"), vec![address.ip()]);
+        world.fleet.add(host, name, address, self.config.clone());
+        host
+    }
+}
+
+/// `a` to `z`, then `aa` and so on.
+fn shard_name(index: usize) -> String {
+    let letter = char::from(b'a' + (index % 26) as u8);
+    match index / 26 {
+        0 => letter.to_string(),
+        above => shard_name(above - 1) + &letter.to_string(),
+    }
+}
+
+/// Shard 0's primary is at 10.0.0.1, its first replica at 10.0.0.2, shard 1's primary at 10.0.1.1.
+fn address((shard, member): (usize, usize)) -> SocketAddr {
+    let ip = Ipv4Addr::new(10, (shard / 256) as u8, (shard % 256) as u8, member as u8 + 1);
+    SocketAddr::new(IpAddr::V4(ip), PORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shard_name;
+
+    #[test]
+    fn shards_are_named_like_columns() {
+        let names: Vec<String> = [0, 1, 25, 26, 27, 52].into_iter().map(shard_name).collect();
+        assert_eq!(names, ["a", "b", "z", "aa", "ab", "ba"]);
+    }
+}

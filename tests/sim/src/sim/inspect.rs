@@ -1,0 +1,92 @@
+//! What a test can see that no client can: data on each server, who ran what, and the trace.
+
+use super::Sim;
+use crate::server::value::Value;
+use bytes::Bytes;
+use slotcar::Timestamp;
+
+/// A marked write that a server ran for a client; see [`crate::TOKEN_PREFIX`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Executed {
+    /// The mark.
+    pub token: Bytes,
+    /// The server.
+    pub server: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Sim {
+    /// A string as this very server has it, in its first database, expired or not.
+    #[must_use]
+    pub fn peek(&self, server: &str, key: &str) -> Option<Bytes> {
+        self.with_server(server, |server| {
+            match &server.keyspace.databases.first()?.entries.get(key.as_bytes())?.value {
+                Value::Str(text) => Some(text.clone()),
+                _ => None,
+            }
+        })
+    }
+
+    /// How often a server ran a command, in lower case, since its start or the last `CONFIG RESETSTAT`.
+    #[must_use]
+    pub fn calls(&self, server: &str, command: &str) -> u64 {
+        self.with_server(server, |server| server.stats.calls.get(command).copied().unwrap_or(0))
+    }
+
+    /// How many connections a server has open.
+    #[must_use]
+    pub fn connections(&self, server: &str) -> usize {
+        self.with_server(server, |server| server.sessions.len())
+    }
+
+    /// How many connections a server has accepted since the start of the run.
+    #[must_use]
+    pub fn accepted(&self, server: &str) -> u64 {
+        self.with_server(server, |server| server.stats.connections)
+    }
+
+    /// Whether a server takes itself for a primary.
+    #[must_use]
+    pub fn is_primary(&self, server: &str) -> bool {
+        self.with_server(server, |server| !server.replication.is_replica())
+    }
+
+    /// The sharded channels that somebody is subscribed to on a server.
+    #[must_use]
+    pub fn shard_channels(&self, server: &str) -> Vec<Bytes> {
+        self.with_server(server, |server| server.channels.shard.keys().cloned().collect())
+    }
+
+    /// Every marked write that a server ran for a client, in order.
+    #[must_use]
+    pub fn executed(&self) -> Vec<Executed> {
+        self.shared.with_world(|world| {
+            let entry = |e: &crate::journal::Execution| Executed {
+                token: e.token.clone(),
+                server: world.network.host(e.host).name.clone(),
+                at: e.at,
+            };
+            world.journal.executions.iter().map(entry).collect()
+        })
+    }
+
+    /// The names of all servers.
+    #[must_use]
+    pub fn servers(&self) -> Vec<String> {
+        self.shared.with_world(|world| world.fleet.servers().map(|s| s.name.clone()).collect())
+    }
+
+    /// The last lines of what happened.
+    #[must_use]
+    pub fn trace(&self, lines_max: usize) -> String {
+        self.shared.with_world(|world| world.trace.tail(lines_max))
+    }
+
+    /// A number that is the same for two runs in which the same things happened in the same order.
+    #[must_use]
+    pub fn trace_hash(&self) -> u64 {
+        self.shared.with_world(|world| world.trace.hash())
+    }
+}

@@ -1,0 +1,163 @@
+//! The simulation as a test sees it: start it, do things to it, run code against it.
+
+mod actions;
+mod builder;
+mod inspect;
+
+pub use builder::SimBuilder;
+pub use inspect::Executed;
+
+use crate::executor::{RunLimits, Shared};
+use crate::failure::Failure;
+use crate::ids::HostId;
+use crate::transport::SimTransport;
+use slotcar::{Endpoint, Timestamp};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long tasks and streams may take to end after the test's own end, in virtual time.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Trace lines that a failure shows.
+const TAIL_LINES: usize = 200;
+
+/// A running simulation. Clones are the same simulation.
+///
+/// Everything that a method does to the world happens at once, at the present virtual time; time passes while tasks wait.
+#[derive(Clone, Debug)]
+pub struct Sim {
+    /// World, tasks, clock.
+    shared: Arc<Shared>,
+    /// What replays it.
+    seed: u64,
+    /// Bounds of a run.
+    limits: RunLimits,
+}
+
+impl Sim {
+    pub(super) fn new(shared: Arc<Shared>, seed: u64, limits: RunLimits) -> Self {
+        Self { shared, seed, limits }
+    }
+
+    /// One server named `a`.
+    pub fn standalone() -> SimBuilder {
+        SimBuilder::standalone(0)
+    }
+
+    /// A primary named `a` with replicas named `a1`, `a2` and so on, and nobody who fails over.
+    pub fn replicated(replicas: usize) -> SimBuilder {
+        SimBuilder::standalone(replicas)
+    }
+
+    /// The seed of this run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The way into this world for a client on the host named `client`.
+    #[must_use]
+    pub fn transport(&self) -> SimTransport {
+        self.transport_of("client")
+    }
+
+    /// The way into this world for a client on a host of its own, which partitions can tell from others.
+    #[must_use]
+    pub fn transport_of(&self, host: &str) -> SimTransport {
+        let (id, seed) = self.shared.with_world(|world| {
+            let known = world.network.find_host(host);
+            let id = known.unwrap_or_else(|| world.add_host(host, None));
+            (id, world.rng.fork(u64::from(id.0)).next_u64())
+        });
+        SimTransport::new(Arc::clone(&self.shared), id, seed)
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// Lets `time` pass. Other tasks and all servers go on meanwhile.
+    pub async fn advance(&self, time: Duration) {
+        crate::transport::Sleep::new(Arc::clone(&self.shared), self.now().after(time)).await;
+    }
+
+    /// Where a server listens at the moment.
+    ///
+    /// # Panics
+    /// When no server has that name.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        let host = self.host(name);
+        let address = self.shared.with_world(|world| world.network.host(host).address);
+        let address = address.expect("a server has an address");
+        Endpoint::tcp(&address.ip().to_string(), address.port())
+    }
+
+    /// Runs a future and everything else until the future is done.
+    ///
+    /// # Panics
+    /// When the run cannot end, with the trace of what happened last and how to replay it.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _note = self.note_on_panic();
+        self.shared.block_on(future, &self.limits).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// Runs a test to its end and checks that it left nothing behind: no task, no timer, no stream.
+    ///
+    /// # Panics
+    /// When the run cannot end or leaks, with the trace of what happened last and how to replay it.
+    pub fn run<F: Future>(&self, test: impl FnOnce(Self) -> F) -> F::Output {
+        let _note = self.note_on_panic();
+        self.try_run(test).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// The same, with the failure as a value.
+    ///
+    /// # Errors
+    /// Why the run was ended.
+    pub fn try_run<F: Future>(&self, test: impl FnOnce(Self) -> F) -> Result<F::Output, Failure> {
+        let output = self.shared.block_on(test(self.clone()), &self.limits)?;
+        self.check_leaks()?;
+        Ok(output)
+    }
+
+    /// Gives tasks a little time to end, then counts what is left.
+    ///
+    /// # Errors
+    /// [`Failure::Leak`] when a task, a timer or a stream is left although every client was dropped.
+    pub fn check_leaks(&self) -> Result<(), Failure> {
+        self.shared.block_on(self.advance(SETTLE), &self.limits)?;
+        let (timers, streams) =
+            self.shared.with_world(|world| (world.sleepers(), world.network.streams()));
+        let tasks = self.shared.tasks();
+        if tasks + timers + streams == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Leak { tasks, timers, streams })
+        }
+    }
+
+    fn host(&self, name: &str) -> HostId {
+        let found = self.shared.with_world(|world| world.network.find_host(name));
+        found.unwrap_or_else(|| panic!("no party in this simulation is named {name}"))
+    }
+
+    fn note_on_panic(&self) -> NoteOnPanic<'_> {
+        NoteOnPanic(self)
+    }
+}
+
+/// Prints how to replay a run, and what happened last in it, when the run panics.
+struct NoteOnPanic<'a>(&'a Sim);
+
+impl Drop for NoteOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the last of {:?} in this simulation, seed {} ---", self.0.now(), self.0.seed);
+            eprint!("{}", self.0.trace(TAIL_LINES));
+            eprintln!("--- replay it with .seed({}) ---", self.0.seed);
+        }
+    }
+}
