@@ -166,7 +166,8 @@ impl Shared {
                 watch.polled(self.now(), limits)?;
                 if id == ROOT {
                     root_waker.queued.store(false, Ordering::Relaxed);
-                    if let Poll::Ready(output) = root.as_mut().poll(&mut Context::from_waker(&waker))
+                    if let Poll::Ready(output) =
+                        root.as_mut().poll(&mut Context::from_waker(&waker))
                     {
                         return Ok(output);
                     }

@@ -1,5 +1,6 @@
 //! slotcar-sim: a simulated Redis or Valkey cluster.
 
+mod cluster;
 mod env;
 mod executor;
 mod failure;
@@ -16,6 +17,7 @@ mod trace;
 mod transport;
 mod world;
 
+pub use cluster::PreferredEndpoint;
 pub use failure::Failure;
 pub use journal::TOKEN_PREFIX;
 pub use rng::Rng;

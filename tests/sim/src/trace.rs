@@ -185,7 +185,8 @@ fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     for chunk in &mut chunks {
         let mut word = [0; 8];
         word.copy_from_slice(chunk);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9FB2_1C65_1E98_DF25).rotate_left(29);
+        hash =
+            (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9FB2_1C65_1E98_DF25).rotate_left(29);
     }
     let mut word = [0; 8];
     for (to, from) in word.iter_mut().zip(chunks.remainder()) {

@@ -16,8 +16,8 @@ use crate::network::pipe::End;
 use crate::network::{Network, Power};
 use crate::queue::{Key, Queue};
 use crate::rng::Rng;
-use crate::trace::{Note, Trace};
 use crate::server::message::Message;
+use crate::trace::{Note, Trace};
 use slotcar::Timestamp;
 use std::net::SocketAddr;
 use std::task::Waker;
@@ -124,12 +124,7 @@ impl World {
     }
 
     /// Registers a task's timer; one that is registered already only learns whom to wake.
-    pub(crate) fn sleep_again(
-        &mut self,
-        key: Option<Key>,
-        until: Timestamp,
-        waker: Waker,
-    ) -> Key {
+    pub(crate) fn sleep_again(&mut self, key: Option<Key>, until: Timestamp, waker: Waker) -> Key {
         if let Some(key) = key
             && let Some(event) = self.queue.get_mut(key)
         {
@@ -153,11 +148,7 @@ impl World {
     }
 
     /// Adds a party to the network.
-    pub(crate) fn add_host(
-        &mut self,
-        name: &str,
-        address: Option<SocketAddr>,
-    ) -> HostId {
+    pub(crate) fn add_host(&mut self, name: &str, address: Option<SocketAddr>) -> HostId {
         let id = self.network.add_host(name, address);
         self.trace.name_host(id, name);
         id

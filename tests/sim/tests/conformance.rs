@@ -139,7 +139,8 @@ fn judge(
     if !same && !differences.allow(server, &suite.name(), line, got) {
         let suite = suite.name();
         let at = at + 1;
-        wrong.push(format!("{server} {suite}:{at} {line}\n  expected {expected}\n  got      {got}"));
+        wrong
+            .push(format!("{server} {suite}:{at} {line}\n  expected {expected}\n  got      {got}"));
     }
 }
 

@@ -94,10 +94,7 @@ fn transactions_watch_and_abort() {
             ("SET a 1", "QUEUED"),
             ("INCR a", "QUEUED"),
             ("LPUSH a x", "QUEUED"),
-            (
-                "EXEC",
-                "[OK 2 ! WRONGTYPE Operation against a key holding the wrong kind of value]",
-            ),
+            ("EXEC", "[OK 2 ! WRONGTYPE Operation against a key holding the wrong kind of value]"),
             ("MULTI", "OK"),
             ("NOSUCH", "! ERR unknown command 'NOSUCH', with args beginning with: "),
             ("EXEC", "! EXECABORT Transaction discarded because of previous errors."),
@@ -118,7 +115,9 @@ fn messages_reach_subscribers_in_both_protocols() {
         let mut new = Raw::connect(&sim, "a").await;
         let mut publisher = Raw::connect(&sim, "a").await;
         old.expect(&[("SUBSCRIBE news", r#"["subscribe" "news" 1]"#)]).await;
-        assert!(old.ask("GET k").await.starts_with("! ERR Can't execute 'get': only (P|S)SUBSCRIBE"));
+        assert!(
+            old.ask("GET k").await.starts_with("! ERR Can't execute 'get': only (P|S)SUBSCRIBE")
+        );
         new.ask("HELLO 3").await;
         new.expect(&[
             ("PSUBSCRIBE n*", r#"push["psubscribe" "n*" 1]"#),
@@ -150,7 +149,13 @@ fn caches_are_told() {
         assert_eq!(cache.next().await, r#"push["invalidate" ["k"]]"#);
         writer.expect(&[("FLUSHALL", "OK")]).await;
         assert_eq!(cache.next().await, r#"push["invalidate" nil]"#);
-        cache.expect(&[("GET e", "nil"), ("SET e 1 PX 10", "OK"), ("GET e", r#"push["invalidate" ["e"]]"#)]).await;
+        cache
+            .expect(&[
+                ("GET e", "nil"),
+                ("SET e 1 PX 10", "OK"),
+                ("GET e", r#"push["invalidate" ["e"]]"#),
+            ])
+            .await;
         assert_eq!(cache.next().await, "\"1\"");
         sim.advance(MS * 20).await;
         assert_eq!(cache.next().await, r#"push["invalidate" ["e"]]"#);
@@ -191,7 +196,12 @@ fn faults_are_refusals_in_the_servers_words() {
         ])
         .await;
         sim.heal();
-        sim.refuse("a", Matching::Writes, "READONLY You can't write against a read only replica.", 1);
+        sim.refuse(
+            "a",
+            Matching::Writes,
+            "READONLY You can't write against a read only replica.",
+            1,
+        );
         c.expect(&[
             ("GET k", "nil"),
             ("SET k v", "! READONLY You can't write against a read only replica."),
@@ -232,10 +242,12 @@ fn replicas_follow_lag_and_resynchronise() {
         let mut primary = Raw::connect(&sim, "a").await;
         let mut replica = Raw::connect(&sim, "a1").await;
         primary.expect(&[("SET k v", "OK"), ("WAIT 2 0", "2")]).await;
-        replica.expect(&[
-            ("GET k", "\"v\""),
-            ("SET k w", "! READONLY You can't write against a read only replica."),
-        ]).await;
+        replica
+            .expect(&[
+                ("GET k", "\"v\""),
+                ("SET k w", "! READONLY You can't write against a read only replica."),
+            ])
+            .await;
         sim.lag("a1", MS * 300);
         primary.expect(&[("INCR n", "1"), ("WAIT 2 100", "1")]).await;
         replica.expect(&[("GET n", "nil")]).await;

@@ -389,10 +389,8 @@ impl Network {
     /// Draws what befalls a connection that has just been written to.
     fn draw_mischief(&mut self, env: &mut Env<'_>, id: ConnId) {
         let chances = &self.mischief;
-        let total = chances.reset_before
-            + chances.reset_after
-            + chances.half_close
-            + chances.black_hole;
+        let total =
+            chances.reset_before + chances.reset_after + chances.half_close + chances.black_hole;
         if total == 0 || !env.rng.chance(total) {
             return;
         }

@@ -306,9 +306,8 @@ fn a_run_that_cannot_end_is_ended() {
             bench.sleep(MS).await;
         }
     };
-    let failure = bench.shared.block_on::<std::pin::Pin<Box<dyn Future<Output = ()>>>>(
-        Box::pin(ticking),
-        &limits,
-    );
+    let failure = bench
+        .shared
+        .block_on::<std::pin::Pin<Box<dyn Future<Output = ()>>>>(Box::pin(ticking), &limits);
     assert_eq!(failure, Err(Failure::TimeLimit { limit: MS * 100 }));
 }

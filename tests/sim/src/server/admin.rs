@@ -6,9 +6,7 @@
 
 use super::call::Call;
 use super::command::Keys::Range;
-use super::command::{
-    ADMIN, FAST, LOADING, NOSCRIPT, Outcome, R, STALE, Spec, fail, fail_with,
-};
+use super::command::{ADMIN, FAST, LOADING, NOSCRIPT, Outcome, R, STALE, Spec, fail, fail_with};
 use super::data::scan::glob;
 use super::effects::Stats;
 use super::keyspace::Store;
@@ -89,9 +87,7 @@ fn parameters(call: &Call<'_, '_>) -> BTreeMap<String, String> {
 
 fn config_get(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let wanted = |name: &str| {
-        arguments[2..].iter().any(|pattern| {
-            glob(&pattern.to_ascii_lowercase(), name.as_bytes())
-        })
+        arguments[2..].iter().any(|pattern| glob(&pattern.to_ascii_lowercase(), name.as_bytes()))
     };
     let pairs = parameters(call)
         .into_iter()
@@ -117,7 +113,9 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             }
             "maxclients" => match value.parse() {
                 Ok(max) => config.clients_max = max,
-                Err(_) => return Err(set_failed(&name, "argument couldn't be parsed into an integer")),
+                Err(_) => {
+                    return Err(set_failed(&name, "argument couldn't be parsed into an integer"));
+                }
             },
             "replica-serve-stale-data" | "slave-serve-stale-data" => {
                 config.serve_stale = value == "yes";

@@ -3,10 +3,10 @@
 //! Who waits longest for a key is served first. A woken command is simply run again; when it finds nothing it goes on waiting, at its
 //! old place in the queue.
 
+use super::Server;
 use super::call::Call;
 use super::command::Stop;
 use super::session::Blocked;
-use super::Server;
 use crate::env::Env;
 use crate::ids::ConnId;
 use crate::resp::Reply;
@@ -100,7 +100,10 @@ impl Server {
             Some(Blocked::Replicas { offset, .. }) => {
                 Reply::count(self.replication.acknowledged_by(*offset))
             }
-            Some(Blocked::Remote) => Reply::error("IOERR error or timeout reading to target instance"),
+            Some(Blocked::Remote) => {
+                self.transfer = None;
+                Reply::error("IOERR error or timeout reading to target instance")
+            }
             Some(Blocked::Paused { .. }) => return,
         };
         self.unblock(conn, &reply);
@@ -132,23 +135,21 @@ impl Server {
         }
     }
 
-    /// Ends every wait for keys that satisfies `doomed`, with an error.
-    pub(crate) fn unblock_with_error(
-        &mut self,
-        env: &mut Env<'_>,
-        text: &'static str,
-        doomed: impl Fn(&[Bytes]) -> bool,
-    ) {
+    /// Ends every wait for keys with an error, and its connection with it.
+    pub(crate) fn disconnect_blocked(&mut self, env: &mut Env<'_>, text: &'static str) {
         let conns: Vec<ConnId> = self
             .sessions
             .iter()
-            .filter(|(_, s)| matches!(&s.blocked, Some(Blocked::Keys { keys, .. }) if doomed(keys)))
+            .filter(|(_, s)| matches!(&s.blocked, Some(Blocked::Keys { .. })))
             .map(|(conn, _)| *conn)
             .collect();
         for conn in conns {
             self.unblock(conn, &Reply::error(text));
-            self.process_input(env, conn);
+            if let Some(session) = self.sessions.get_mut(&conn) {
+                session.closing = true;
+            }
         }
+        self.resume_paused(env);
     }
 }
 

@@ -5,7 +5,7 @@
 use super::blocking::unblock_client;
 use super::call::Call;
 use super::command::{
-    ADMIN, LOADING, NOSCRIPT, Outcome, SYNTAX, STALE, Spec, Stop, fail, fail_with,
+    ADMIN, LOADING, NOSCRIPT, Outcome, STALE, SYNTAX, Spec, Stop, fail, fail_with,
 };
 use super::session::{Blocked, ReplyMode, Session};
 use super::{Server, tracking};

@@ -187,8 +187,11 @@ impl Spec {
         match self.keys {
             Keys::None => Some(Vec::new()),
             Keys::Range(first, last, step) => {
-                let last =
-                    if last < 0 { arguments.len().checked_add_signed(last)? } else { last as usize };
+                let last = if last < 0 {
+                    arguments.len().checked_add_signed(last)?
+                } else {
+                    last as usize
+                };
                 Some((first..=last.min(arguments.len() - 1)).step_by(step).collect())
             }
             Keys::Counted(at) => counted(arguments, at, None),
@@ -216,7 +219,11 @@ fn counted(arguments: &[Bytes], at: usize, first: Option<usize>) -> Option<Vec<u
 
 /// All commands by name.
 static TABLE: LazyLock<BTreeMap<&'static str, &'static Spec>> = LazyLock::new(|| {
-    super::all_commands().iter().flat_map(|part| part.iter()).map(|spec| (spec.name, spec)).collect()
+    super::all_commands()
+        .iter()
+        .flat_map(|part| part.iter())
+        .map(|spec| (spec.name, spec))
+        .collect()
 });
 
 /// All commands in the order of their names.

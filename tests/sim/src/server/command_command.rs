@@ -123,7 +123,8 @@ fn key_specs(spec: &Spec) -> Vec<Reply> {
         Keys::None => return Vec::new(),
         Keys::Range(first, last, step) => {
             let last = if last < 0 { last as i64 } else { last as i64 - first as i64 };
-            let find = vec![("lastkey", int(last)), ("keystep", int(step as i64)), ("limit", int(0))];
+            let find =
+                vec![("lastkey", int(last)), ("keystep", int(step as i64)), ("limit", int(0))];
             (("index", vec![("index", int(first as i64))]), ("range", find))
         }
         Keys::Counted(at) | Keys::FirstAndCounted(at) => {

@@ -5,8 +5,7 @@
 use super::Server;
 use super::call::Call;
 use super::command::{
-    ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, Outcome, STALE, Spec, Stop, fail,
-    fail_with,
+    ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, Outcome, STALE, Spec, Stop, fail, fail_with,
 };
 use crate::resp::{Proto, Reply};
 use crate::server::arguments::{Options, int_or, is};

@@ -203,8 +203,15 @@ impl Server {
             && session.is_subscriber()
         {
             let allowed = [
-                "ping", "subscribe", "ssubscribe", "sunsubscribe", "psubscribe", "unsubscribe",
-                "punsubscribe", "quit", "reset",
+                "ping",
+                "subscribe",
+                "ssubscribe",
+                "sunsubscribe",
+                "psubscribe",
+                "unsubscribe",
+                "punsubscribe",
+                "quit",
+                "reset",
             ];
             if !allowed.contains(&spec.name) {
                 let name = spec.name;
@@ -269,17 +276,6 @@ impl Server {
         }
     }
 
-    fn check_cluster(
-        &mut self,
-        _env: &mut Env<'_>,
-        _conn: ConnId,
-        _spec: &'static Spec,
-        _arguments: &[Bytes],
-        _asking: bool,
-    ) -> Result<(), Cow<'static, str>> {
-        Ok(())
-    }
-
     /// Runs a command, whoever asks for it: a request, EXEC or a woken session.
     pub(crate) fn execute(
         &mut self,
@@ -328,7 +324,8 @@ fn unknown(arguments: &[Bytes]) -> String {
         let text: String = String::from_utf8_lossy(bytes).into_owned();
         text.chars().take(UNKNOWN_TEXT_MAX).collect()
     };
-    let mut text = format!("ERR unknown command '{}', with args beginning with: ", clip(&arguments[0]));
+    let mut text =
+        format!("ERR unknown command '{}', with args beginning with: ", clip(&arguments[0]));
     let mut shown = 0;
     for argument in &arguments[1..] {
         if shown >= UNKNOWN_TEXT_MAX {

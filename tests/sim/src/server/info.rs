@@ -10,8 +10,7 @@ use crate::resp::Reply;
 use bytes::Bytes;
 use std::fmt::Write as _;
 
-pub(crate) const COMMANDS: &[Spec] =
-    &[Spec::server("info", -1, LOADING | STALE, info)];
+pub(crate) const COMMANDS: &[Spec] = &[Spec::server("info", -1, LOADING | STALE, info)];
 
 /// A section's name and what writes it.
 type Section = (&'static str, fn(&Server, &Env<'_>, &mut String));

@@ -3,8 +3,10 @@
 //! Real servers use RESP and a binary bus for it; here it is data, because no client sees it. What a client does see (who is told when,
 //! and who is not told because of a partition) is the same.
 
-use super::keyspace::Keyspace;
+use super::keyspace::{Entry, Keyspace};
 use super::replication::Record;
+use crate::cluster::bus::Packet;
+use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -37,6 +39,22 @@ pub(crate) enum Message {
         records: Vec<Arc<Record>>,
         /// The replica is to say at once what it has.
         want_ack: bool,
+    },
+    /// Something on the cluster bus.
+    Bus(Packet),
+    /// Keys for another server, which is to answer.
+    Restore {
+        /// Where the answer goes.
+        address: SocketAddr,
+        /// The keys.
+        entries: Vec<(Bytes, Entry)>,
+        /// They take the place of keys that are there.
+        replace: bool,
+    },
+    /// The answer.
+    Restored {
+        /// Why the keys were not taken.
+        error: Option<String>,
     },
     /// What a replica has.
     Ack {

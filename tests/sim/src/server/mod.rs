@@ -31,6 +31,8 @@ pub(crate) mod tracking;
 pub(crate) mod transaction;
 pub(crate) mod value;
 
+use crate::cluster::migrate::Transfer;
+use crate::cluster::{self, Cluster};
 use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
 use blocking::Blocking;
@@ -71,6 +73,7 @@ pub(crate) fn all_commands() -> &'static [&'static [Spec]] {
         data::strings::COMMANDS,
         admin::COMMANDS,
         client_command::COMMANDS,
+        cluster::commands::COMMANDS,
         command_command::COMMANDS,
         connection::COMMANDS,
         info::COMMANDS,
@@ -95,6 +98,8 @@ pub(crate) enum Timer {
     Thaw,
     /// Replicas report, links are looked after.
     Replication,
+    /// Peers are pinged, failovers brought on.
+    Cluster,
 }
 
 /// What a server wants done outside itself.
@@ -140,7 +145,9 @@ pub(crate) struct Server {
     /// The stream of changes.
     pub(crate) replication: Replication,
     /// This process's part in a cluster.
-    pub(crate) cluster: Option<()>,
+    pub(crate) cluster: Option<Box<Cluster>>,
+    /// Keys that are on their way to another server.
+    pub(crate) transfer: Option<Transfer>,
     /// Why requests are refused at the moment.
     pub(crate) conditions: Conditions,
     /// Counters for INFO.
@@ -175,6 +182,7 @@ impl Server {
             scripts: Scripts::default(),
             replication: Replication::new(host, name),
             cluster: None,
+            transfer: None,
             conditions: Conditions::default(),
             stats: Stats::default(),
             serving: false,
@@ -193,6 +201,7 @@ impl Server {
         }
         self.expire_timer = None;
         self.start_replication(env);
+        self.start_cluster(env);
         self.settle(env);
     }
 
@@ -205,6 +214,7 @@ impl Server {
         self.tracking = Tracking::default();
         self.scripts.forget_loaded();
         self.conditions.forget();
+        self.transfer = None;
         self.dirty.clear();
         self.effects.clear();
         self.incarnation += 1;
@@ -250,13 +260,21 @@ impl Server {
             Timer::Unpause => self.resume_paused(env),
             Timer::Thaw => self.process_all(env),
             Timer::Replication => self.replication_tick(env),
+            Timer::Cluster => self.cluster_tick(env),
         }
         self.settle(env);
     }
 
     /// Another server said something.
     pub(crate) fn handle_message(&mut self, env: &mut Env<'_>, from: HostId, message: Message) {
-        self.handle_replication(env, from, message);
+        match message {
+            Message::Bus(packet) => self.handle_packet(env, from, packet),
+            Message::Restore { address, entries, replace } => {
+                self.restore(env, address, entries, replace);
+            }
+            Message::Restored { error } => self.restored(env, from, error),
+            other => self.handle_replication(env, from, other),
+        }
         self.settle(env);
     }
 

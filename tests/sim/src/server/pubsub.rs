@@ -189,12 +189,7 @@ fn spublish(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 
 impl Server {
     /// Publishes here and wherever else this deployment carries it; returns how many got it here.
-    pub(crate) fn publish(
-        &mut self,
-        env: &mut Env<'_>,
-        channel: &Bytes,
-        payload: &Bytes,
-    ) -> usize {
+    pub(crate) fn publish(&mut self, env: &mut Env<'_>, channel: &Bytes, payload: &Bytes) -> usize {
         self.record_publish(env, "PUBLISH", channel, payload);
         self.deliver(channel, payload)
     }
@@ -219,9 +214,10 @@ impl Server {
         payload: &Bytes,
     ) {
         if self.cluster.is_none() {
-            let request =
-                [Bytes::from_static(name.as_bytes()), channel.clone(), payload.clone()];
+            let request = [Bytes::from_static(name.as_bytes()), channel.clone(), payload.clone()];
             self.record(0, env.unix_ms(), 0, &request);
+        } else {
+            self.spread_publish(env, channel, payload, name == "SPUBLISH");
         }
     }
 
@@ -231,8 +227,7 @@ impl Server {
         let mut count = 0;
         if let Some(conns) = self.channels.channels.get(channel) {
             let conns: Vec<ConnId> = conns.iter().copied().collect();
-            let message =
-                Reply::Push(vec![Reply::text("message"), bulk(channel), bulk(payload)]);
+            let message = Reply::Push(vec![Reply::text("message"), bulk(channel), bulk(payload)]);
             count += self.push_to(&conns, &message);
         }
         let matching: Vec<(Bytes, Vec<ConnId>)> = self

@@ -121,10 +121,8 @@ impl Conditions {
 pub(crate) const LOADING_TEXT: &str = "LOADING Redis is loading the dataset in memory";
 pub(crate) const BUSY_TEXT: &str =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
-pub(crate) const OOM_TEXT: &str =
-    "OOM command not allowed when used memory > 'maxmemory'.";
-pub(crate) const READONLY_TEXT: &str =
-    "READONLY You can't write against a read only replica.";
+pub(crate) const OOM_TEXT: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(crate) const READONLY_TEXT: &str = "READONLY You can't write against a read only replica.";
 pub(crate) const MASTERDOWN_TEXT: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 pub(crate) const NOAUTH_TEXT: &str = "NOAUTH Authentication required.";

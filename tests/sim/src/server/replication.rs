@@ -12,7 +12,8 @@
 //! Limits: [`BACKLOG_RECORDS`] records are kept for replicas that come back.
 
 use super::call::Call;
-use super::command::{ADMIN, BLOCKING, FAST, LOADING, NOSCRIPT, Outcome, STALE, Spec, fail};
+use super::command::{ADMIN, BLOCKING, FAST, LOADING, NOSCRIPT, Outcome, Run, STALE, Spec, fail};
+use super::keyspace::{Changes, Entry};
 use super::message::Message;
 use super::session::Blocked;
 use super::{Server, Timer, arguments};
@@ -50,8 +51,27 @@ pub(crate) struct Write {
     now_ms: u64,
     /// The primary's seed for it.
     seed: u64,
-    /// The command.
-    arguments: Vec<Bytes>,
+    /// What was done.
+    change: Change,
+}
+
+/// What a replica repeats.
+#[derive(Clone, Debug)]
+enum Change {
+    /// A command.
+    Command(Vec<Bytes>),
+    /// Keys that another server handed over.
+    Entries(Vec<(Bytes, Entry)>),
+}
+
+impl Change {
+    /// About how many bytes a real replica would be sent.
+    fn size(&self) -> usize {
+        match self {
+            Self::Command(arguments) => arguments.iter().map(|a| a.len() + 15).sum(),
+            Self::Entries(entries) => entries.iter().map(|(key, _)| key.len() + 60).sum(),
+        }
+    }
 }
 
 /// Changes that belong together.
@@ -125,9 +145,16 @@ impl Replication {
         }
     }
 
-    /// Follows that primary from the start on.
-    pub(crate) fn start_following(&mut self, primary: SocketAddr) {
-        self.link = Some(Link { primary, up: false, since: Timestamp::ZERO });
+    /// Follows that primary from the start on, with all that it has.
+    pub(crate) fn start_following(&mut self, primary: SocketAddr, history: &str) {
+        history.clone_into(&mut self.history);
+        self.link = Some(Link { primary, up: true, since: Timestamp::ZERO });
+    }
+
+    /// Has that replica from the start on.
+    pub(crate) fn start_with(&mut self, replica: HostId, address: SocketAddr) {
+        let acked_at = Timestamp::ZERO;
+        self.followers.insert(replica, Follower { address, sent: 0, acked: 0, acked_at });
     }
 
     pub(crate) fn is_replica(&self) -> bool {
@@ -149,8 +176,7 @@ impl Replication {
     }
 
     fn append(&mut self, writes: Vec<Write>) {
-        let bytes = |w: &Write| w.arguments.iter().map(|a| a.len() + 15).sum::<usize>();
-        let size: usize = writes.iter().map(bytes).sum();
+        let size: usize = writes.iter().map(|write| write.change.size()).sum();
         let start = self.offset;
         self.offset += size.max(1) as u64;
         self.keep(Arc::new(Record { start, end: self.offset, writes }));
@@ -188,10 +214,20 @@ pub(crate) fn new_history(seed: u64) -> String {
 impl Server {
     /// Notes a change for the replicas.
     pub(crate) fn record(&mut self, db: usize, now_ms: u64, seed: u64, arguments: &[Bytes]) {
+        let change = Change::Command(arguments.to_vec());
+        self.record_write(Write { db, now_ms, seed, change });
+    }
+
+    /// Notes keys that another server handed over.
+    pub(crate) fn record_restore(&mut self, entries: Vec<(Bytes, Entry)>) {
+        let change = Change::Entries(entries);
+        self.record_write(Write { db: 0, now_ms: 0, seed: 0, change });
+    }
+
+    fn record_write(&mut self, write: Write) {
         if self.replication.is_replica() {
             return;
         }
-        let write = Write { db, now_ms, seed, arguments: arguments.to_vec() };
         match self.replication.group.as_mut() {
             Some(group) => group.push(write),
             None => self.replication.append(vec![write]),
@@ -253,12 +289,7 @@ impl Server {
     }
 
     /// A message of another server's replication.
-    pub(crate) fn handle_replication(
-        &mut self,
-        env: &mut Env<'_>,
-        from: HostId,
-        message: Message,
-    ) {
+    pub(crate) fn handle_replication(&mut self, env: &mut Env<'_>, from: HostId, message: Message) {
         match message {
             Message::Sync { address, history, offset } => {
                 self.accept_follower(env, from, address, &history, offset);
@@ -270,6 +301,7 @@ impl Server {
                 self.repeat(env, history, records, want_ack);
             }
             Message::Ack { offset } => self.acknowledge(env, from, offset),
+            Message::Bus(_) | Message::Restore { .. } | Message::Restored { .. } => {}
         }
     }
 
@@ -346,14 +378,24 @@ impl Server {
     }
 
     fn repeat_write(&mut self, env: &mut Env<'_>, write: &Write) {
-        let Ok(spec) = self.find(&write.arguments) else { return };
+        let arguments = match &write.change {
+            Change::Command(arguments) => arguments,
+            Change::Entries(entries) => {
+                let mut changes = Changes::default();
+                for (key, entry) in entries {
+                    self.keyspace.databases[write.db].insert(key.clone(), entry.clone());
+                    changes.touched.push((write.db, key.clone()));
+                }
+                return self.absorb(None, changes);
+            }
+        };
+        let Ok(spec) = self.find(arguments) else { return };
         match spec.run {
-            super::command::Run::Data(run) => {
-                let (_, changes) =
-                    self.apply(write.db, write.now_ms, write.seed, run, &write.arguments);
+            Run::Data(run) => {
+                let (_, changes) = self.apply(write.db, write.now_ms, write.seed, run, arguments);
                 self.absorb(None, changes);
             }
-            _ => self.repeat_publish(env, &write.arguments),
+            _ => self.repeat_publish(env, arguments),
         }
     }
 
@@ -430,7 +472,7 @@ impl Server {
                 if !was_replica {
                     let text = "UNBLOCKED force unblock from blocking operation, instance state \
                                 changed (master -> replica?)";
-                    self.unblock_with_error(env, text, |_| true);
+                    self.disconnect_blocked(env, text);
                 }
             }
         }
@@ -445,12 +487,15 @@ impl Server {
     }
 
     pub(crate) fn start_replication(&mut self, env: &mut Env<'_>) {
-        self.replication.followers.clear();
         self.replication.group = None;
-        if let Some(link) = self.replication.link.as_mut() {
-            link.up = false;
-            link.since = env.now();
-            self.request_sync(env);
+        // The first start is in step already; a later one has to find its place again.
+        if self.incarnation > 1 {
+            self.replication.followers.clear();
+            if let Some(link) = self.replication.link.as_mut() {
+                link.up = false;
+                link.since = env.now();
+                self.request_sync(env);
+            }
         }
         // Ticks of different servers do not coincide.
         let first = env.now().after(env.rng.duration(TICK));

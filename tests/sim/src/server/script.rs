@@ -27,9 +27,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("eval", -3, FLAGS, |c, a| eval(c, a, false)).keyed(Counted(2)),
     Spec::server("eval_ro", -3, FLAGS, |c, a| eval(c, a, true)).keyed(Counted(2)).since(7, 0),
     Spec::server("evalsha", -3, FLAGS, |c, a| evalsha(c, a, false)).keyed(Counted(2)),
-    Spec::server("evalsha_ro", -3, FLAGS, |c, a| evalsha(c, a, true))
-        .keyed(Counted(2))
-        .since(7, 0),
+    Spec::server("evalsha_ro", -3, FLAGS, |c, a| evalsha(c, a, true)).keyed(Counted(2)).since(7, 0),
     Spec::container("script"),
     Spec::server("script|exists", -3, NOSCRIPT, exists),
     Spec::server("script|flush", -2, NOSCRIPT, flush),
@@ -65,7 +63,8 @@ impl ScriptValue {
     }
 
     fn from_reply(reply: Reply) -> Self {
-        let all = |items: Vec<Reply>| Self::Array(items.into_iter().map(Self::from_reply).collect());
+        let all =
+            |items: Vec<Reply>| Self::Array(items.into_iter().map(Self::from_reply).collect());
         match reply {
             Reply::Int(value) => Self::Int(value),
             Reply::Bulk(bytes) => Self::Bulk(bytes),

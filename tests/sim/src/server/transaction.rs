@@ -2,11 +2,11 @@
 //!
 //! Spec: "Transactions".
 
+use super::Server;
 use super::call::Call;
 use super::command::Keys::Range;
 use super::command::{ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, Outcome, STALE, Spec, fail};
 use super::session::Queued;
-use super::Server;
 use crate::ids::ConnId;
 use crate::resp::Reply;
 use bytes::Bytes;
@@ -74,9 +74,7 @@ fn exec(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
     call.server.begin_group();
     for request in &queued.requests {
         let reply = match call.server.find(request) {
-            Ok(spec) => {
-                Server::reply_of(call.server.execute(call.env, conn, spec, request, true))
-            }
+            Ok(spec) => Server::reply_of(call.server.execute(call.env, conn, spec, request, true)),
             Err(text) => Reply::Error(text),
         };
         replies.push(reply);

@@ -1,13 +1,18 @@
 //! What a simulation is made of: how many servers of which kind, on what network, with which seed.
 
 use super::Sim;
+use crate::cluster::slots::{Owners, even_split};
+use crate::cluster::{Cluster, Peer, PreferredEndpoint, Settings};
 use crate::executor::{RunLimits, Shared};
 use crate::failure::Failure;
 use crate::ids::HostId;
 use crate::server::config::{Config, Version};
+use crate::server::replication::new_history;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The port that every simulated server listens on, each at an address of its own.
@@ -19,6 +24,13 @@ enum Deployment {
     /// One primary and its replicas.
     Standalone {
         /// How many replicas.
+        replicas: usize,
+    },
+    /// Shards of a cluster, each with replicas.
+    Cluster {
+        /// How many shards.
+        shards: usize,
+        /// How many replicas each.
         replicas: usize,
     },
 }
@@ -41,6 +53,10 @@ pub struct SimBuilder {
     jitter: Duration,
     /// Of one connection; 0 for no limit.
     bytes_per_second: u64,
+    /// How a cluster is set up.
+    cluster: Settings,
+    /// Nodes of a cluster have host names.
+    hostnames: bool,
     /// Bounds of a run.
     limits: RunLimits,
 }
@@ -54,12 +70,49 @@ impl SimBuilder {
             latency: Duration::from_micros(500),
             jitter: Duration::ZERO,
             bytes_per_second: 0,
+            cluster: Settings::default(),
+            hostnames: false,
             limits: RunLimits::default(),
         }
     }
 
     pub(super) fn standalone(replicas: usize) -> Self {
         Self::new(Deployment::Standalone { replicas })
+    }
+
+    pub(super) fn cluster(shards: usize, replicas: usize) -> Self {
+        Self::new(Deployment::Cluster { shards: shards.max(1), replicas })
+    }
+
+    /// Without an answer for so long a node counts as failing; 1 s by default.
+    pub fn node_timeout(mut self, timeout: Duration) -> Self {
+        self.cluster.node_timeout = timeout;
+        self
+    }
+
+    /// Whether a slot without an owner puts the whole cluster down; it does by default.
+    pub fn full_coverage(mut self, required: bool) -> Self {
+        self.cluster.full_coverage = required;
+        self
+    }
+
+    /// Whether nodes serve reads while the cluster is down; they do not by default.
+    pub fn reads_when_down(mut self, allowed: bool) -> Self {
+        self.cluster.reads_when_down = allowed;
+        self
+    }
+
+    /// What nodes tell clients to dial; addresses by default. With names, node `a` is called `a.sim`.
+    pub fn endpoints(mut self, preferred: PreferredEndpoint) -> Self {
+        self.hostnames |= preferred == PreferredEndpoint::Hostname;
+        self.cluster.endpoint = preferred;
+        self
+    }
+
+    /// Whether nodes have host names, whatever they tell clients to dial.
+    pub fn hostnames(mut self, on: bool) -> Self {
+        self.hostnames = on;
+        self
     }
 
     /// The number that every choice of the run stems from; equal seeds give equal runs. 0 by default.
@@ -160,6 +213,12 @@ impl SimBuilder {
         world.network.links.bytes_per_second = self.bytes_per_second;
         let hosts = match self.deployment {
             Deployment::Standalone { replicas } => self.build_shard(world, 0, replicas),
+            Deployment::Cluster { shards, replicas } => {
+                let shards: Vec<Vec<HostId>> =
+                    (0..shards).map(|index| self.build_shard(world, index, replicas)).collect();
+                self.join_cluster(world, &shards);
+                shards.into_iter().flatten().collect()
+            }
         };
         for host in hosts {
             let (mut env, _, fleet) = world.split();
@@ -167,18 +226,53 @@ impl SimBuilder {
         }
     }
 
-    /// A primary and its replicas, not started yet.
+    /// A primary and its replicas, in step with each other and not started yet.
     fn build_shard(&self, world: &mut World, index: usize, replicas: usize) -> Vec<HostId> {
-        let primary = shard_name(index);
-        let mut hosts = vec![self.add_server(world, &primary, (index, 0))];
-        for replica in 1..=replicas {
-            let host = self.add_server(world, &format!("{primary}{replica}"), (index, replica));
-            if let Some(server) = world.fleet.server_mut(host) {
-                server.replication.start_following(address((index, 0)));
+        let name = shard_name(index);
+        let primary = self.add_server(world, &name, (index, 0));
+        let mut hosts = vec![primary];
+        for number in 1..=replicas {
+            let replica = self.add_server(world, &format!("{name}{number}"), (index, number));
+            let Some(server) = world.fleet.server_mut(primary) else { continue };
+            server.replication.start_with(replica, address((index, number)));
+            let history = server.replication.history.clone();
+            if let Some(server) = world.fleet.server_mut(replica) {
+                server.replication.start_following(address((index, 0)), &history);
             }
-            hosts.push(host);
+            hosts.push(replica);
         }
         hosts
+    }
+
+    /// Makes shards a cluster in which everybody knows everybody and agrees.
+    fn join_cluster(&self, world: &mut World, shards: &[Vec<HostId>]) {
+        let settings = Arc::new(self.cluster.clone());
+        let mut peers = BTreeMap::new();
+        let mut owners = Owners::default();
+        for ((start, end), (index, hosts)) in
+            even_split(shards.len()).into_iter().zip(shards.iter().enumerate())
+        {
+            let shard: Arc<str> = new_history(world.rng.next_u64()).into();
+            owners.assign(start, end, Some(hosts[0]));
+            for (member, host) in hosts.iter().enumerate() {
+                let id = new_history(world.rng.next_u64()).into();
+                let mut peer = Peer::new(id, Arc::clone(&shard), address((index, member)));
+                peer.replica_of = (member > 0).then_some(hosts[0]);
+                peer.config_epoch = if member == 0 { index as u64 + 1 } else { 0 };
+                if self.hostnames {
+                    peer.hostname = Some(format!("{}.sim", world.network.host(*host).name).into());
+                }
+                peers.insert(*host, peer);
+            }
+        }
+        for host in peers.keys() {
+            let Some(server) = world.fleet.server_mut(*host) else { continue };
+            let mut cluster = Cluster::new(*host, peers[host].clone(), Arc::clone(&settings));
+            cluster.peers = peers.clone();
+            cluster.owners = owners.clone();
+            cluster.current_epoch = shards.len() as u64;
+            server.cluster = Some(Box::new(cluster));
+        }
     }
 
     fn add_server(&self, world: &mut World, name: &str, place: (usize, usize)) -> HostId {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod builder;
+mod cluster;
 mod inspect;
 
 pub use builder::SimBuilder;
@@ -47,6 +48,11 @@ impl Sim {
     /// A primary named `a` with replicas named `a1`, `a2` and so on, and nobody who fails over.
     pub fn replicated(replicas: usize) -> SimBuilder {
         SimBuilder::standalone(replicas)
+    }
+
+    /// A cluster: primaries `a`, `b`, `c` and so on, each with replicas `a1`, `a2` and so on.
+    pub fn cluster(shards: usize, replicas: usize) -> SimBuilder {
+        SimBuilder::cluster(shards, replicas)
     }
 
     /// The seed of this run.
@@ -155,7 +161,11 @@ struct NoteOnPanic<'a>(&'a Sim);
 impl Drop for NoteOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- the last of {:?} in this simulation, seed {} ---", self.0.now(), self.0.seed);
+            eprintln!(
+                "--- the last of {:?} in this simulation, seed {} ---",
+                self.0.now(),
+                self.0.seed
+            );
             eprint!("{}", self.0.trace(TAIL_LINES));
             eprintln!("--- replay it with .seed({}) ---", self.0.seed);
         }

@@ -134,7 +134,9 @@ impl Raw {
     /// The next reply or push; `closed` when the connection ends.
     pub async fn next(&mut self) -> String {
         loop {
-            if let Some((text, len)) = Some(&self.buffer).filter(|b| !b.is_empty()).and_then(|b| render(b)) {
+            if let Some((text, len)) =
+                Some(&self.buffer).filter(|b| !b.is_empty()).and_then(|b| render(b))
+            {
                 self.buffer.drain(..len);
                 return text;
             }

@@ -23,8 +23,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("pexpireat", -3, W | FAST, Range(1, 1, 1), |s, a| {
         expire(s, a, 1, false, "pexpireat")
     }),
-    Spec::data("pexpiretime", 2, R | FAST, Range(1, 1, 1), |s, a| left(s, a, 1, false))
-        .since(7, 0),
+    Spec::data("pexpiretime", 2, R | FAST, Range(1, 1, 1), |s, a| left(s, a, 1, false)).since(7, 0),
     Spec::data("pttl", 2, R | FAST, Range(1, 1, 1), |s, a| left(s, a, 1, true)),
     Spec::data("ttl", 2, R | FAST, Range(1, 1, 1), |s, a| left(s, a, 1000, true)),
 ];

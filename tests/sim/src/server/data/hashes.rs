@@ -113,8 +113,7 @@ fn hincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         Some(text) => int_or(text, "ERR hash value is not an integer")?,
         None => 0,
     };
-    let new =
-        old.checked_add(step).ok_or(fail("ERR increment or decrement would overflow"))?;
+    let new = old.checked_add(step).ok_or(fail("ERR increment or decrement would overflow"))?;
     let hash = store.edit_or_create::<Hash>(&arguments[1])?;
     hash.insert(arguments[2].clone(), Bytes::from(new.to_string()));
     store.changed::<Hash>(&arguments[1]);

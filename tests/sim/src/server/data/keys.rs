@@ -177,7 +177,8 @@ fn ref_count(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn idle_time(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let idle = |entry: &Entry| Reply::Int((store.now_ms.saturating_sub(entry.used_at) / 1000) as i64);
+    let idle =
+        |entry: &Entry| Reply::Int((store.now_ms.saturating_sub(entry.used_at) / 1000) as i64);
     Ok(store.entry(&arguments[2]).map_or(Reply::Null, idle))
 }
 

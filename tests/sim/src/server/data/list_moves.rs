@@ -9,9 +9,7 @@ use super::lists::End;
 use crate::resp::Reply;
 use crate::server::arguments::{Options, is, positive, timeout};
 use crate::server::command::Keys::{Counted, Range};
-use crate::server::command::{
-    BLOCKING, M, Outcome, SYNTAX, Spec, Stop, W, Wait,
-};
+use crate::server::command::{BLOCKING, M, Outcome, SYNTAX, Spec, Stop, W, Wait};
 use crate::server::keyspace::Store;
 use crate::server::value::List;
 use bytes::Bytes;
@@ -138,4 +136,3 @@ fn blmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         None => Err(wait_for(request.0, timeout_ms, Reply::NullArray)),
     }
 }
-

@@ -41,13 +41,8 @@ impl Request {
     fn parse(cursor: &Bytes, options: &[Bytes]) -> Result<Self, Stop> {
         let cursor = std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok());
         let cursor = cursor.ok_or(fail("ERR invalid cursor"))?;
-        let mut request = Self {
-            cursor,
-            count: COUNT_DEFAULT,
-            pattern: None,
-            type_name: None,
-            no_values: false,
-        };
+        let mut request =
+            Self { cursor, count: COUNT_DEFAULT, pattern: None, type_name: None, no_values: false };
         let mut options = Options::new(options);
         while let Some(option) = options.next() {
             match option {

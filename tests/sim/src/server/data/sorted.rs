@@ -161,9 +161,8 @@ fn zscore(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn zmscore(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let sorted = store.get::<Sorted>(&arguments[1])?;
-    let score = |member: &Bytes| {
-        sorted.and_then(|s| s.score(member)).map_or(Reply::Null, Reply::Double)
-    };
+    let score =
+        |member: &Bytes| sorted.and_then(|s| s.score(member)).map_or(Reply::Null, Reply::Double);
     Ok(Reply::Array(arguments[2..].iter().map(score).collect()))
 }
 
@@ -268,9 +267,9 @@ fn pop_many(
     for key in keys {
         if store.get::<Sorted>(key)?.is_some() {
             let taken = take(store, key, wanted, highest);
-            let pairs = taken
-                .into_iter()
-                .map(|(member, score)| Reply::Array(vec![Reply::Bulk(member), Reply::Double(score)]));
+            let pairs = taken.into_iter().map(|(member, score)| {
+                Reply::Array(vec![Reply::Bulk(member), Reply::Double(score)])
+            });
             let pairs = Reply::Array(pairs.collect());
             return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), pairs])));
         }
@@ -294,8 +293,8 @@ fn bzmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
-    let members: Vec<_> = store.get::<Sorted>(&arguments[1])?.map(|s| s.iter().collect())
-        .unwrap_or_default();
+    let members: Vec<_> =
+        store.get::<Sorted>(&arguments[1])?.map(|s| s.iter().collect()).unwrap_or_default();
     let Some(count) = arguments.get(2) else {
         return Ok(Reply::maybe(rng.pick(&members).map(|(member, _)| (*member).clone())));
     };

@@ -19,9 +19,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
         .since(6, 2),
     Spec::data("zinter", -3, R, Counted(1), |s, a| read(s, a, Kind::Intersection)).since(6, 2),
     Spec::data("zintercard", -3, R, Counted(1), zintercard).since(7, 0),
-    Spec::data("zinterstore", -4, W | M, FirstAndCounted(2), |s, a| {
-        save(s, a, Kind::Intersection)
-    }),
+    Spec::data("zinterstore", -4, W | M, FirstAndCounted(2), |s, a| save(s, a, Kind::Intersection)),
     Spec::data("zunion", -3, R, Counted(1), |s, a| read(s, a, Kind::Union)).since(6, 2),
     Spec::data("zunionstore", -4, W | M, FirstAndCounted(2), |s, a| save(s, a, Kind::Union)),
 ];
@@ -89,7 +87,9 @@ impl<'a> Query<'a> {
         let count = parse_int(&arguments[0]).ok_or(NOT_AN_INTEGER)?;
         if count < 1 {
             let name = kind.command(stores);
-            return Err(fail_with(format!("ERR at least 1 input key is needed for '{name}' command")));
+            return Err(fail_with(format!(
+                "ERR at least 1 input key is needed for '{name}' command"
+            )));
         }
         let mut options = Options::new(&arguments[1..]);
         let keys = options.many(count as usize)?;

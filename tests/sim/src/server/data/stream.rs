@@ -199,9 +199,8 @@ impl Stream {
     }
 }
 
-const TOO_SMALL: Stop = fail(
-    "ERR The ID specified in XADD is equal or smaller than the target stream top item",
-);
+const TOO_SMALL: Stop =
+    fail("ERR The ID specified in XADD is equal or smaller than the target stream top item");
 const EXHAUSTED: Stop =
     fail("ERR The stream has exhausted the last possible ID, unable to add more items");
 

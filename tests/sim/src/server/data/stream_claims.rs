@@ -163,8 +163,7 @@ impl Claim {
 
 /// The minimal idle time that XCLAIM and XAUTOCLAIM take.
 fn min_idle(argument: &Bytes, command: &str) -> Result<u64, Stop> {
-    let invalid =
-        || fail_with(format!("ERR Invalid min-idle-time argument for {command}"));
+    let invalid = || fail_with(format!("ERR Invalid min-idle-time argument for {command}"));
     crate::server::value::parse_int(argument).map(|idle| idle.max(0) as u64).ok_or_else(invalid)
 }
 
@@ -195,11 +194,7 @@ fn xclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             continue;
         };
         if claim.take(group, id, consumer, now_ms) {
-            replies.push(if claim.just_id {
-                Reply::Bulk(id.bytes())
-            } else {
-                entry(id, fields)
-            });
+            replies.push(if claim.just_id { Reply::Bulk(id.bytes()) } else { entry(id, fields) });
         }
     }
     store.changed::<Stream>(key);

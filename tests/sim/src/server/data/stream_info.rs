@@ -39,8 +39,7 @@ fn map<const N: usize>(pairs: [(&'static str, Reply); N]) -> Reply {
 /// How many entries a group has still to read, where that can be said.
 fn lag(stream: &Stream, group: &Group) -> Reply {
     let ahead = stream.entries.range(group.last_delivered..).count() as u64;
-    let ahead =
-        ahead - u64::from(stream.entries.contains_key(&group.last_delivered));
+    let ahead = ahead - u64::from(stream.entries.contains_key(&group.last_delivered));
     match group.entries_read {
         Some(read) if stream.max_deleted == Id::MIN => number(stream.added.saturating_sub(read)),
         _ if stream.max_deleted <= group.last_delivered => number(ahead),

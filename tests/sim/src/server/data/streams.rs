@@ -188,11 +188,8 @@ fn xrange(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome
         return Ok(Reply::Array(Vec::new()));
     }
     let range = stream.entries.range(start..=end).map(|(id, fields)| entry(*id, fields));
-    let entries = if reversed {
-        range.rev().take(count).collect()
-    } else {
-        range.take(count).collect()
-    };
+    let entries =
+        if reversed { range.rev().take(count).collect() } else { range.take(count).collect() };
     Ok(Reply::Array(entries))
 }
 

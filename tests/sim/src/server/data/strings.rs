@@ -37,8 +37,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
 
 /// Longest string.
 const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
-const TOO_LONG: Stop =
-    fail("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+const TOO_LONG: Stop = fail("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
 fn get(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::maybe(store.get::<Bytes>(&arguments[1])?.cloned()))
@@ -266,8 +265,7 @@ fn add(store: &mut Store<'_>, key: &Bytes, step: i64) -> Outcome {
         None => 0,
         Some(text) => int_or(text, "ERR value is not an integer or out of range")?,
     };
-    let new =
-        old.checked_add(step).ok_or(fail("ERR increment or decrement would overflow"))?;
+    let new = old.checked_add(step).ok_or(fail("ERR increment or decrement would overflow"))?;
     *store.edit_or_create::<Bytes>(key)? = Bytes::from(new.to_string());
     store.changed::<Bytes>(key);
     Ok(Reply::Int(new))

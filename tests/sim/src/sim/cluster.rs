@@ -1,0 +1,296 @@
+//! What a test can do to a cluster: move slots, fail over, make nodes forget each other, make them announce other addresses.
+
+use super::Sim;
+use crate::cluster::slots::key_slot;
+use crate::ids::HostId;
+use crate::world::World;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+impl Sim {
+    /// The slot of a key.
+    #[must_use]
+    pub fn slot_of(key: &str) -> u16 {
+        key_slot(key.as_bytes())
+    }
+
+    /// The server that serves a slot: of those that take it for their own, the one with the newest claim.
+    ///
+    /// # Panics
+    /// When nobody does.
+    #[must_use]
+    pub fn owner_of(&self, slot: u16) -> String {
+        self.shared.with_world(|world| {
+            let owner = world.slot_owner(slot).unwrap_or_else(|| panic!("nobody serves {slot}"));
+            world.network.host(owner).name.clone()
+        })
+    }
+
+    /// The primary of a server's shard in that server's own opinion.
+    #[must_use]
+    pub fn primary_of(&self, server: &str) -> String {
+        let primary = self.with_server(server, |server| {
+            server.cluster.as_ref().map_or(server.host, |cluster| cluster.my_primary())
+        });
+        self.shared.with_world(|world| world.network.host(primary).name.clone())
+    }
+
+    /// The node id of a server.
+    ///
+    /// # Panics
+    /// When the server is no cluster node.
+    #[must_use]
+    pub fn node_id(&self, server: &str) -> String {
+        self.with_server(server, |server| {
+            let cluster = server.cluster.as_ref().expect("the server is a cluster node");
+            cluster.myself().id.to_string()
+        })
+    }
+
+    /// Whether a server serves requests, in its own opinion.
+    #[must_use]
+    pub fn cluster_is_ok(&self, server: &str) -> bool {
+        self.with_server(server, |server| server.cluster.as_ref().is_some_and(|c| c.ok))
+    }
+
+    /// Moves a slot with its keys at once; other nodes hear of it by gossip.
+    pub fn move_slot(&self, slot: u16, to: &str) {
+        self.begin_move(slot, to);
+        self.move_keys(slot, to, usize::MAX);
+        self.finish_move(slot, to);
+    }
+
+    /// Moves a slot key by key, as `redis-cli --cluster reshard` does, a key each `pace`.
+    pub async fn migrate_slot(&self, slot: u16, to: &str, pace: Duration) {
+        self.begin_move(slot, to);
+        while self.move_keys(slot, to, 1) > 0 {
+            self.advance(pace).await;
+        }
+        self.finish_move(slot, to);
+    }
+
+    /// The first step of moving a slot: the owner redirects with ASK for keys that it does not have.
+    pub fn begin_move(&self, slot: u16, to: &str) {
+        let to_host = self.host(to);
+        self.shared.with_world(|world| {
+            let Some(from) = world.slot_owner(slot) else { return };
+            world.note_fault(format!("slot {slot} begins to move to {to}"));
+            world.with_cluster(to_host, |cluster| drop(cluster.importing.insert(slot, from)));
+            world.with_cluster(from, |cluster| drop(cluster.migrating.insert(slot, to_host)));
+        });
+    }
+
+    /// The second step: up to `keys_max` keys go to the new owner. Returns how many went.
+    pub fn move_keys(&self, slot: u16, to: &str, keys_max: usize) -> usize {
+        let to_host = self.host(to);
+        self.shared.with_world(|world| world.move_keys(slot, to_host, keys_max))
+    }
+
+    /// The last step: the new owner says so, with a new epoch, and the old one believes it.
+    pub fn finish_move(&self, slot: u16, to: &str) {
+        let to_host = self.host(to);
+        self.shared.with_world(|world| {
+            world.note_fault(format!("slot {slot} belongs to {to}"));
+            world.finish_move(slot, to_host);
+        });
+    }
+
+    /// Leaves a slot without an owner, everywhere.
+    pub fn uncover_slot(&self, slot: u16) {
+        self.shared.with_world(|world| {
+            world.note_fault(format!("nobody serves slot {slot}"));
+            world.assign_everywhere(slot, None);
+        });
+    }
+
+    /// Gives a slot that has no owner to a server, everywhere.
+    pub fn cover_slot(&self, slot: u16, server: &str) {
+        let host = self.host(server);
+        self.shared.with_world(|world| {
+            world.note_fault(format!("{server} serves slot {slot}"));
+            world.assign_everywhere(slot, Some(host));
+        });
+    }
+
+    /// `CLUSTER FAILOVER` on a replica: it takes its primary's place without losing a write.
+    pub fn failover(&self, replica: &str) {
+        self.start_failover(replica, false);
+    }
+
+    /// `CLUSTER FAILOVER FORCE`: the same without asking the primary.
+    pub fn force_failover(&self, replica: &str) {
+        self.start_failover(replica, true);
+    }
+
+    fn start_failover(&self, replica: &str, forced: bool) {
+        let host = self.host(replica);
+        self.shared.with_world(|world| {
+            let (mut env, _, fleet) = world.split();
+            fleet.with(host, |server| {
+                server.start_manual_failover(&mut env, forced);
+                server.settle(&mut env);
+            });
+        });
+    }
+
+    /// `CLUSTER FAILOVER TAKEOVER`: without asking anybody.
+    pub fn take_over(&self, replica: &str) {
+        let host = self.host(replica);
+        self.shared.with_world(|world| {
+            world.with_cluster(host, |cluster| drop(cluster.bump_epoch()));
+            let (mut env, _, fleet) = world.split();
+            fleet.with(host, |server| {
+                server.take_over(&mut env);
+                server.settle(&mut env);
+            });
+        });
+    }
+
+    /// `CLUSTER FORGET` on one node about another.
+    pub fn forget(&self, server: &str, other: &str) {
+        let other = self.host(other);
+        let until = self.now().after(Duration::from_secs(60));
+        self.with_server(server, |server| server.forget_node(other, until));
+    }
+
+    /// Makes a node tell clients another address than the one where it listens, as behind NAT.
+    pub fn announce(&self, server: &str, address: SocketAddr) {
+        let host = self.host(server);
+        self.shared.with_world(|world| {
+            for other in world.network.host_ids() {
+                world.with_cluster(other, |cluster| {
+                    if let Some(peer) = cluster.peers.get_mut(&host) {
+                        peer.announced = Some(address);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Makes a node's host name another one, or takes it away.
+    pub fn set_hostname(&self, server: &str, hostname: Option<&str>) {
+        let host = self.host(server);
+        self.shared.with_world(|world| {
+            for other in world.network.host_ids() {
+                world.with_cluster(other, |cluster| {
+                    if let Some(peer) = cluster.peers.get_mut(&host) {
+                        peer.hostname = hostname.map(Into::into);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Moves every server to another address at once, as when all pods of a deployment are replaced. Who operates the cluster has
+    /// introduced the nodes to each other anew; clients have only names.
+    pub fn readdress_all(&self, network: [u8; 3]) {
+        let servers = self.servers();
+        for (index, server) in servers.iter().enumerate() {
+            let [a, b, c] = network;
+            self.restart_at(server, [a, b, c, index as u8 + 1].into());
+        }
+        self.shared.with_world(World::introduce_all);
+    }
+}
+
+impl World {
+    /// Of the running primaries that take a slot for their own, the one with the newest claim.
+    fn slot_owner(&self, slot: u16) -> Option<HostId> {
+        let claims = self.fleet.servers().filter_map(|server| {
+            let cluster = server.cluster.as_ref()?;
+            let mine = cluster.is_primary() && cluster.owners.owner(slot) == Some(server.host);
+            (mine && self.network.is_up(server.host))
+                .then(|| (cluster.myself().config_epoch, server.host))
+        });
+        claims.max().map(|(_, host)| host)
+    }
+
+    fn with_cluster(&mut self, host: HostId, change: impl FnOnce(&mut crate::cluster::Cluster)) {
+        let server = self.fleet.server_mut(host);
+        if let Some(cluster) = server.and_then(|s| s.cluster.as_deref_mut()) {
+            change(cluster);
+        }
+    }
+
+    fn move_keys(&mut self, slot: u16, to: HostId, keys_max: usize) -> usize {
+        let from = self.fleet.servers().find(|server| {
+            server.cluster.as_ref().is_some_and(|c| c.migrating.get(&slot) == Some(&to))
+        });
+        let Some(from) = from else { return 0 };
+        let source = from.host;
+        let entries: Vec<_> = from
+            .keys_in_slot(slot)
+            .take(keys_max)
+            .filter_map(|key| {
+                let entry = from.keyspace.databases[0].entries.get(key)?;
+                Some((key.clone(), entry.clone()))
+            })
+            .collect();
+        let keys: Vec<Bytes> = entries.iter().map(|(key, _)| key.clone()).collect();
+        let count = keys.len();
+        if count > 0 {
+            let (mut env, _, fleet) = self.split();
+            fleet.with(to, |server| {
+                server.place(entries);
+                server.settle(&mut env);
+            });
+            fleet.with(source, |server| {
+                server.delete_keys(&mut env, keys);
+                server.settle(&mut env);
+            });
+        }
+        count
+    }
+
+    fn finish_move(&mut self, slot: u16, to: HostId) {
+        let from = self.slot_owner(slot).filter(|from| *from != to);
+        let (mut env, _, fleet) = self.split();
+        for host in [Some(to), from].into_iter().flatten() {
+            fleet.with(host, |server| {
+                server.assign_slot(&mut env, slot, to);
+                server.settle(&mut env);
+            });
+        }
+    }
+
+    fn assign_everywhere(&mut self, slot: u16, owner: Option<HostId>) {
+        for host in self.network.host_ids() {
+            let (mut env, _, fleet) = self.split();
+            fleet.with(host, |server| {
+                if let Some(cluster) = server.cluster.as_deref_mut() {
+                    cluster.assign(slot, slot, owner);
+                    server.slots_left(&[(slot, slot)]);
+                    server.redirect_blocked(&mut env);
+                    server.update_cluster_state(&mut env);
+                    server.settle(&mut env);
+                }
+            });
+        }
+    }
+
+    /// Tells every node where every other node is now.
+    fn introduce_all(&mut self) {
+        let addresses: Vec<(HostId, SocketAddr)> =
+            self.fleet.servers().map(|server| (server.host, server.address)).collect();
+        for host in self.network.host_ids() {
+            self.with_cluster(host, |cluster| {
+                for (other, address) in &addresses {
+                    if let Some(peer) = cluster.peers.get_mut(other) {
+                        peer.address = *address;
+                    }
+                }
+            });
+            let (mut env, _, fleet) = self.split();
+            fleet.with(host, |server| {
+                let primary = server.cluster.as_ref().and_then(|cluster| {
+                    let primary = cluster.myself().replica_of?;
+                    cluster.peers.get(&primary).map(|p| p.address)
+                });
+                if primary.is_some() {
+                    server.follow(&mut env, primary);
+                }
+            });
+        }
+    }
+}
