@@ -1,6 +1,8 @@
-//! What every part of the simulated world may touch while it handles an event: the future, chance, names, the records.
+//! What every part of the simulated world may touch while it handles an event: the future, chance,
+//! names, the records.
 //!
-//! Nothing here calls back into a task: wakers are collected and woken once the world's lock is free again.
+//! Nothing here calls back into a task: wakers are collected and woken once the world's lock is
+//! free again.
 
 use crate::ids::{ConnId, HostId};
 use crate::journal::Journal;
@@ -25,13 +27,15 @@ pub(crate) enum Event {
     Wake(Waker),
     /// A piece of traffic reaches the other side of a connection.
     Arrive(ConnId, Way),
-    /// A timer of a server process ends; the number says of which process, if it was restarted since.
+    /// A timer of a server process ends; the number says of which process, if it was restarted
+    /// since.
     Timer(HostId, u64, Timer),
     /// A message from one server reaches the address that it was sent to.
     Message(HostId, SocketAddr, Box<Message>),
     /// A message was held back on purpose and is handled now.
     Delayed(HostId, HostId, Box<Message>),
     /// The test, or the fault plan, changes the world.
+    #[expect(dead_code, reason = "fault plans use it")]
     Run(Box<dyn FnOnce(&mut World) + Send>),
 }
 

@@ -1,10 +1,12 @@
 //! Runs tasks on one thread, in an order drawn from the seed, on a clock that jumps.
 //!
-//! A task that can go on is chosen at random among all that can. When none can, the world takes its next event and the clock jumps to
-//! it. Nothing else moves time: a run of an hour with little to do takes milliseconds.
+//! A task that can go on is chosen at random among all that can. When none can, the world takes its
+//! next event and the clock jumps to it. Nothing else moves time: a run of an hour with little to
+//! do takes milliseconds.
 //!
 //! Invariants:
-//! - equal seeds and equal tasks give equal runs, because nothing here looks at a real clock, a thread or an address;
+//! - equal seeds and equal tasks give equal runs, because nothing here looks at a real clock, a
+//!   thread or an address;
 //! - no lock is held while a task is polled or woken;
 //! - a run that can never end is ended with a typed [`Failure`], never by hanging the test.
 
@@ -102,7 +104,8 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Locks whatever state a panicking test left: the run is over then, and only its trace is still read.
+/// Locks whatever state a panicking test left: the run is over then, and only its trace is still
+/// read.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -226,7 +229,8 @@ impl Shared {
         let waker = Waker::from(Arc::clone(&task_waker));
         let done = task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         if done {
-            // What the task holds may itself spawn or sleep when it is dropped, so no lock is held here either.
+            // What the task holds may itself spawn or sleep when it is dropped, so no lock is held
+            // here either.
             drop(task);
             lock(&self.tasks).count -= 1;
         } else {

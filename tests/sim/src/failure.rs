@@ -1,4 +1,7 @@
-//! Why a run was ended, as a type: a simulation never hangs and never leaks in silence.
+//! Why a run was ended, as a type.
+//!
+//! A simulation never hangs and never leaks in silence: what would be a test that runs for ever
+//! elsewhere is a value here, at the virtual moment when it is certain.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +12,8 @@ use std::time::Duration;
 pub enum Failure {
     /// No task can go on, and nothing is going to happen that would change that.
     Deadlock,
-    /// Only the servers' own background work goes on; no task has done anything for `idle`, and none waits for a timer.
+    /// Only the servers' own background work goes on; no task has done anything for `idle`, and
+    /// none waits for a timer.
     Idle {
         /// Virtual time since a task was polled.
         idle: Duration,

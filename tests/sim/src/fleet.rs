@@ -1,7 +1,7 @@
 //! All servers of a world, by their place on the network.
 //!
-//! It hands input to the right process and collects what processes want done outside. A process that is stopped by a signal gets its
-//! timers and messages when it goes on.
+//! It hands input to the right process and collects what processes want done outside. A process
+//! that is stopped by a signal gets its timers and messages when it goes on.
 
 use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
@@ -77,10 +77,6 @@ impl Fleet {
         let mut server = Server::new(host, name, address, config);
         server.scripts.share(&self.scripts);
         self.servers.entry(host).or_insert(server)
-    }
-
-    pub(crate) fn server(&self, host: HostId) -> Option<&Server> {
-        self.servers.get(&host)
     }
 
     pub(crate) fn server_mut(&mut self, host: HostId) -> Option<&mut Server> {

@@ -1,7 +1,7 @@
 //! Names for the parties of a simulation: hosts and the connections between them.
 //!
-//! A host is whatever has a network address: a server, a sentinel, or the machine that a client runs on. Ids are dense and never
-//! used twice in one run, so that a trace is unambiguous.
+//! A host is whatever has a network address: a server, a sentinel, or the machine that a client
+//! runs on. Ids are dense and never used twice in one run, so that a trace is unambiguous.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! What servers really executed, for the checker: the truth that no client sees.
 //!
-//! A test marks a request by an argument that starts with [`TOKEN_PREFIX`]. Every server that runs such a write for a client (not as a
-//! replica that repeats it) leaves an entry here, so "it ran twice" is a fact and no guess.
+//! A test marks a request by an argument that starts with [`TOKEN_PREFIX`]. Every server that runs
+//! such a write for a client (not as a replica that repeats it) leaves an entry here, so "it ran
+//! twice" is a fact and no guess.
 //!
 //! Limit: [`ENTRIES_MAX`] entries; a run that has more is not checked for the rest.
 

@@ -1,4 +1,6 @@
-//! slotcar-sim: a simulated Redis or Valkey cluster.
+//! slotcar-sim: a Redis or Valkey deployment in a box, deterministic, behind slotcar's `Transport`.
+//!
+//! Servers, network and clock are simulated in one thread from one seed.
 
 mod cluster;
 mod env;

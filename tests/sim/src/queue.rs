@@ -1,9 +1,11 @@
 //! What is going to happen, in order: the only clock that a simulation has.
 //!
-//! Entries are ordered by time and, within one moment, by the order in which they were added. The virtual clock is the time of the
-//! entry that was taken last, so waiting costs nothing: the clock jumps.
+//! Entries are ordered by time and, within one moment, by the order in which they were added. The
+//! virtual clock is the time of the entry that was taken last, so waiting costs nothing: the clock
+//! jumps.
 //!
-//! Invariant: the clock never goes backwards; an entry for the past happens now (asserted in [`Queue::pop`]).
+//! Invariant: the clock never goes backwards; an entry for the past happens now (asserted in
+//! [`Queue::pop`]).
 
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
@@ -63,6 +65,7 @@ impl<E> Queue<E> {
         Some(event)
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "servers on real sockets use it"))]
     /// Moves the clock to `to` where no entry is due before, as a host with a real clock does.
     pub(crate) fn advance_to(&mut self, to: Timestamp) {
         let limit = self.next_at().unwrap_or(Timestamp::FAR_FUTURE);

@@ -1,10 +1,11 @@
 //! The one source of chance in a simulation: a small seeded generator.
 //!
-//! Invariant: every choice that a run makes (which task is polled, how long a packet travels, which fault strikes) is drawn from a
-//! generator that stems from the run's seed, so that one number replays the run. Not for secrets.
+//! Invariant: every choice that a run makes (which task is polled, how long a packet travels, which
+//! fault strikes) is drawn from a generator that stems from the run's seed, so that one number
+//! replays the run. Not for secrets.
 //!
-//! Spec: SplitMix64 (Steele, Lea, Flood 2014). It is written here and not taken from the client, because a simulator that shares code
-//! with what it tests hides the bugs of that code.
+//! Spec: SplitMix64 (Steele, Lea, Flood 2014). It is written here and not taken from the client,
+//! because a simulator that shares code with what it tests hides the bugs of that code.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ impl Rng {
         Self { state: seed }
     }
 
-    /// A generator of its own for one purpose, so that drawing more for one purpose leaves the others as they are.
+    /// A generator of its own for one purpose, so that drawing more for one purpose leaves the
+    /// others as they are.
     #[must_use]
     pub fn fork(&mut self, purpose: u64) -> Self {
         Self::new(self.next_u64() ^ purpose.wrapping_mul(0xA24B_AED4_963E_E407))

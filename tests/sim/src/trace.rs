@@ -1,9 +1,11 @@
 //! What happened in a run: what was sent, what was decided, what was answered.
 //!
-//! Two things in one. A *hash* over everything that ever happened, for "same seed, same trace"; and the last few thousand entries,
-//! kept as data and turned into text only when someone reads them, because nearly all runs succeed and nobody does.
+//! Two things in one. A *hash* over everything that ever happened, for "same seed, same trace"; and
+//! the last few thousand entries, kept as data and turned into text only when someone reads them,
+//! because nearly all runs succeed and nobody does.
 //!
-//! Limits: [`CAPACITY`] entries, [`PREVIEW_BYTES`] bytes of each piece of traffic; the hash covers all bytes.
+//! Limits: [`CAPACITY`] entries, [`PREVIEW_BYTES`] bytes of each piece of traffic; the hash covers
+//! all bytes.
 
 use crate::ids::{ConnId, HostId};
 use crate::rng::mix;
@@ -97,7 +99,8 @@ impl Trace {
         self.entries.push_back((now, note.shortened()));
     }
 
-    /// A number that two runs share when, as good as certainly, the same things happened in them in the same order.
+    /// A number that two runs share when, as good as certainly, the same things happened in them in
+    /// the same order.
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }

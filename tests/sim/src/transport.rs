@@ -1,9 +1,11 @@
 //! The simulated host's side of slotcar's `Transport`: dial, sleep, now, spawn, seed.
 //!
-//! A transport belongs to one party on the network, so that a partition can cut off one client and not another. Whether it has a
-//! background is a choice per transport, because both kinds of host exist and a client has to be complete on either.
+//! A transport belongs to one party on the network, so that a partition can cut off one client and
+//! not another. Whether it has a background is a choice per transport, because both kinds of host
+//! exist and a client has to be complete on either.
 //!
-//! Cancellation: a dropped dial or timer leaves nothing behind; a dropped stream closes its connection.
+//! Cancellation: a dropped dial or timer leaves nothing behind; a dropped stream closes its
+//! connection.
 
 use crate::executor::Shared;
 use crate::ids::{ConnId, HostId};

@@ -1,9 +1,11 @@
 //! The whole simulated world: the queue of events, the network, and the servers on it.
 //!
-//! [`World::step`] takes one event and lets it happen. Who calls it decides what time means: the executor of a simulation calls it as
-//! soon as no task can go on, so that the clock jumps; `serve` calls it as real time passes.
+//! [`World::step`] takes one event and lets it happen. Who calls it decides what time means: the
+//! executor of a simulation calls it as soon as no task can go on, so that the clock jumps; `serve`
+//! calls it as real time passes.
 //!
-//! Invariant: nothing here runs a task or wakes one. Wakers are handed out by [`World::take_wakers`] once the world is consistent.
+//! Invariant: nothing here runs a task or wakes one. Wakers are handed out by
+//! [`World::take_wakers`] once the world is consistent.
 
 use crate::env::{Env, Event};
 use crate::fleet::{Fleet, Output};
@@ -22,6 +24,8 @@ use slotcar::Timestamp;
 use std::net::SocketAddr;
 use std::task::Waker;
 
+/// Output that a server holds for a subscriber that does not read, in bytes (`pubsub 32mb`).
+const SUBSCRIBER_OUTPUT_MAX: usize = 32 * 1024 * 1024;
 /// Unix time in milliseconds at which the virtual clock starts: the first of January 2026.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 
@@ -211,7 +215,8 @@ impl World {
         }
     }
 
-    /// Tears a connection down; the client learns of it after the network's delay, the server at once.
+    /// Tears a connection down; the client learns of it after the network's delay, the server at
+    /// once.
     pub(crate) fn reset(&mut self, id: ConnId) {
         let (mut env, network, fleet) = self.split();
         let Some(conn) = network.conn(id) else { return };
@@ -224,15 +229,29 @@ impl World {
 
     /// Puts on the network what servers have written.
     pub(crate) fn flush(&mut self) {
-        let (mut env, network, fleet) = self.split();
-        while let Some(output) = fleet.poll_output() {
+        while let Some(output) = self.fleet.poll_output() {
+            let (mut env, network, _) = self.split();
             match output {
                 Output::Bytes { host, conn, bytes } => {
                     env.note(Note::Reply { host, conn, bytes: bytes.clone() });
                     network.server_write(&mut env, conn, bytes);
+                    if network.server_backlog(conn) > SUBSCRIBER_OUTPUT_MAX {
+                        self.cut_off(host, conn);
+                    }
                 }
                 Output::Close { conn } => network.server_drop(&mut env, conn, End::Closed),
             }
+        }
+    }
+
+    /// A subscriber that does not read for too long is disconnected, as
+    /// `client-output-buffer-limit` wants it. Others may be as slow as they like.
+    fn cut_off(&mut self, host: HostId, conn: ConnId) {
+        let server = self.fleet.server_mut(host);
+        let session = server.and_then(|s| s.sessions.get(&conn));
+        if session.is_some_and(crate::server::session::Session::is_subscriber) {
+            self.note_fault(format!("{conn} does not read: its server cuts it off"));
+            self.reset(conn);
         }
     }
 

@@ -1,4 +1,7 @@
 //! A simulated cluster, as a client sees it on the wire.
+//!
+//! Slots of three shards: a 0-5460, b 5461-10921, c 10922-16383. `foo` is in 12182, `bar` in 5061,
+//! `hello` in 866.
 
 mod raw;
 
@@ -9,7 +12,6 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Slots of three shards: a 0-5460, b 5461-10921, c 10922-16383. `foo` is in 12182, `bar` in 5061, `hello` in 866.
 #[test]
 fn requests_are_redirected_to_the_owner() {
     Sim::cluster(3, 1).run(|sim| async move {
@@ -54,18 +56,25 @@ fn the_map_is_told_in_every_form() {
         assert_eq!(
             slots,
             format!(
-                r#"[[0 8191 ["10.0.0.1" 6379 "{}" []] ["10.0.0.2" 6379 "{}" []]] [8192 16383 ["10.0.1.1" 6379 "{}" []] ["10.0.1.2" 6379 "{}" []]]]"#,
+                concat!(
+                    r#"[[0 8191 ["10.0.0.1" 6379 "{}" []] ["10.0.0.2" 6379 "{}" []]] "#,
+                    r#"[8192 16383 ["10.0.1.1" 6379 "{}" []] ["10.0.1.2" 6379 "{}" []]]]"#
+                ),
                 ids[0], ids[1], ids[2], ids[3]
             )
         );
         let shards = a.ask("CLUSTER SHARDS").await;
         assert!(shards.contains(&format!(
-            r#"["slots" [0 8191] "nodes" [["id" "{}" "port" 6379 "ip" "10.0.0.1" "endpoint" "10.0.0.1" "role" "master" "replication-offset" 0 "health" "online"]"#,
+            concat!(
+                r#"["slots" [0 8191] "nodes" [["id" "{}" "port" 6379 "ip" "10.0.0.1" "#,
+                r#""endpoint" "10.0.0.1" "role" "master" "replication-offset" 0 "health" "online"]"#
+            ),
             ids[0]
         )), "{shards}");
         let nodes = a.ask("CLUSTER NODES").await;
-        assert!(nodes.contains(&format!("{} 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191", ids[0])), "{nodes}");
-        assert!(nodes.contains(&format!("{} 10.0.0.2:6379@16379 slave {} 0", ids[1], ids[0])), "{nodes}");
+        let own = format!("{} 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-8191", ids[0]);
+        let replica = format!("{} 10.0.0.2:6379@16379 slave {} 0", ids[1], ids[0]);
+        assert!(nodes.contains(&own) && nodes.contains(&replica), "{nodes}");
         let info = a.ask("CLUSTER INFO").await;
         assert!(info.contains(r"cluster_state:ok\r\ncluster_slots_assigned:16384"), "{info}");
         assert_eq!(a.ask("CLUSTER MYID").await, format!("\"{}\"", ids[0]));

@@ -1,10 +1,15 @@
 //! One suite of requests and replies, for the simulator and for real servers.
 //!
-//! Each file in `conformance/` is a conversation: a request on a line that starts with `> ` (`~ ` when the order of the reply's elements
-//! means nothing, `. ` when the reply is not compared), and its reply on the next line, as the newest real server gave it. `cargo test` runs all of them against the
-//! simulator; with `SLOTCAR_SERVERS` set to a folder of real servers also against each of those, where a line `! since 7.0` says which
-//! versions a file is for (7.0 and later when there is none). `SLOTCAR_BLESS` writes down what the real server named so answers; where
-//! others answer differently, `conformance/differences` says how and why. The simulator is compared for each of those versions too.
+//! Each file in `conformance/` is a conversation: a request on a line that starts with `> ` (`~ `
+//! when the order of the reply's elements means nothing, `. ` when the reply is not compared), and
+//! its reply on the next line, as the newest real server gave it. `cargo test` runs all of them
+//! against the simulator and against each real server in `.servers`, or in the folder that
+//! `SLOTCAR_SERVERS` names; a line `! since 7.0` says which versions a file is for (7.0 and later
+//! when there is none). `SLOTCAR_BLESS` writes down what the real server named so answers; where
+//! others answer differently, `conformance/differences` says how and why. The simulator is compared
+//! for each of those versions too.
+
+#![allow(clippy::unwrap_used, reason = "a suite that cannot be read has failed")]
 
 mod raw;
 
@@ -215,10 +220,14 @@ fn ask(stream: &mut TcpStream, line: &str) -> String {
 
 #[test]
 fn real_servers_answer_so_too() {
-    let Some(folder) = std::env::var_os("SLOTCAR_SERVERS") else {
-        eprintln!("SKIPPED: SLOTCAR_SERVERS names no folder of real servers");
-        return;
+    let folder = match std::env::var_os("SLOTCAR_SERVERS") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.servers"),
     };
+    if !folder.exists() {
+        eprintln!("SKIPPED: no real servers in {}; fetch them first", folder.display());
+        return;
+    }
     let bless = std::env::var("SLOTCAR_BLESS").unwrap_or_default();
     let mut homes: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

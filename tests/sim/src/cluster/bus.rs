@@ -1,6 +1,7 @@
 //! The cluster bus: what nodes tell each other, and what a node makes of it.
 //!
-//! Spec: cluster-spec, "Heartbeat and gossip messages", "Hash slots configuration propagation"; `clusterProcessPacket`.
+//! Spec: cluster-spec, "Heartbeat and gossip messages", "Hash slots configuration propagation";
+//! `clusterProcessPacket`.
 
 use super::slots::Ranges;
 use super::{Cluster, Peer};

@@ -1,4 +1,5 @@
-//! `CLUSTER`: what a node says about itself and its view. What changes the cluster is in `admin` and `set_slot`.
+//! `CLUSTER`: what a node says about itself and its view. What changes the cluster is in `admin`
+//! and `set_slot`.
 //!
 //! Spec: command pages of the "cluster" group.
 

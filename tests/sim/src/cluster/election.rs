@@ -1,10 +1,10 @@
 //! Failover: a replica takes its primary's place, by election, by hand, or by force.
 //!
 //! ```text
-//!   automatic   primary failed ── delay 0.5-1 s, more for a replica that has less ── ask for votes ── majority ── take over
-//!   manual      CLUSTER FAILOVER ── primary pauses ── offsets are equal ── ask for votes ── majority ── take over
-//!   FORCE       ask for votes ── majority ── take over
-//!   TAKEOVER    take over
+//!   automatic  primary failed, delay of 0.5-1 s, more for less data -+
+//!   manual     CLUSTER FAILOVER, primary pauses, offsets are equal --+
+//!   FORCE      ------------------------------------------------------+- votes -+
+//!   TAKEOVER   ----------------------------------------------------------------+- take over
 //! ```
 //!
 //! Spec: cluster-spec, "Replica election and promotion"; `clusterHandleReplicaFailover`.

@@ -17,7 +17,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 const RANDOM_PING_TICKS: u64 = 10;
 /// A report counts for so many node timeouts.
 const REPORT_VALIDITY: u32 = 2;
-/// A failed primary that is back, and whose slots nobody took, is believed after so many node timeouts.
+/// A failed primary that is back, and whose slots nobody took, is believed after so many node
+/// timeouts.
 const FAIL_UNDO: u32 = 2;
 /// Healthy nodes that a heartbeat mentions, besides all that are failing.
 const RUMOURS: usize = 3;
@@ -209,7 +210,8 @@ impl Cluster {
             .map(|(host, _)| *host)
     }
 
-    /// Marks nodes that did not answer in time, and returns all that are marked and whether that is new.
+    /// Marks nodes that did not answer in time, and returns all that are marked and whether that is
+    /// new.
     fn suspect(&mut self, now: slotcar::Timestamp) -> Vec<(HostId, bool)> {
         let timeout = self.settings.node_timeout;
         let mut suspects = Vec::new();

@@ -1,6 +1,7 @@
 //! `MIGRATE`: keys move from one server to another, each of them at one place at any time.
 //!
-//! A server does nothing else while it waits for the other one, as real ones do; that is what makes the move atomic for clients.
+//! A server does nothing else while it waits for the other one, as real ones do; that is what makes
+//! the move atomic for clients.
 //!
 //! Spec: command page of MIGRATE.
 
@@ -140,7 +141,8 @@ impl Server {
             |s: &crate::server::session::Session| matches!(s.blocked, Some(Blocked::Remote));
         let still_waiting = self.sessions.get(&transfer.conn).is_none_or(waits);
         if !still_waiting {
-            // It was given up: the keys are at both places, which the next attempt settles with REPLACE.
+            // It was given up: the keys are at both places, which the next attempt settles with
+            // REPLACE.
             return;
         }
         let reply = match error {

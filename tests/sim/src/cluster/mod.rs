@@ -1,7 +1,9 @@
-//! A server's part in a cluster: who it knows, who owns which slots in its opinion, and what it is doing about it.
+//! A server's part in a cluster: who it knows, who owns which slots in its opinion, and what it is
+//! doing about it.
 //!
-//! Every node has a view of its own, which differs from others' for as long as messages take, or for good behind a partition. Views
-//! spread by gossip and are ordered by config epochs, as in a real cluster; the simulation has no global truth.
+//! Every node has a view of its own, which differs from others' for as long as messages take, or
+//! for good behind a partition. Views spread by gossip and are ordered by config epochs, as in a
+//! real cluster; the simulation has no global truth.
 //!
 //! Spec: "Redis cluster specification"; `cluster_legacy.c` where the specification is silent.
 
@@ -100,8 +102,6 @@ pub(crate) struct Peer {
     pub(crate) claim: Option<(Arc<Ranges>, u64)>,
     /// When this node voted about a replica of this one.
     pub(crate) voted_at: Option<Timestamp>,
-    /// It was never heard of before this message.
-    pub(crate) in_handshake: bool,
 }
 
 impl Peer {
@@ -123,7 +123,6 @@ impl Peer {
             offset: 0,
             claim: None,
             voted_at: None,
-            in_handshake: false,
         }
     }
 

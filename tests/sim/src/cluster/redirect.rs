@@ -1,6 +1,7 @@
 //! Whether this node serves a request, and if not, where the client is sent.
 //!
-//! Spec: cluster-spec, "MOVED redirection", "ASK redirection", "Multi-key operations"; `getNodeByQuery`.
+//! Spec: cluster-spec, "MOVED redirection", "ASK redirection", "Multi-key operations";
+//! `getNodeByQuery`.
 
 use super::slots::key_slot;
 use super::{Cluster, Peer, PreferredEndpoint};

@@ -37,8 +37,12 @@ pub(crate) fn set_slot(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome 
         step => {
             let Some(cluster) = call.server.cluster.as_deref_mut() else { return Ok(Reply::Null) };
             match step {
-                Step::Migrating(to) => drop(cluster.migrating.insert(slot, to)),
-                Step::Importing(from) => drop(cluster.importing.insert(slot, from)),
+                Step::Migrating(to) => {
+                    cluster.migrating.insert(slot, to);
+                }
+                Step::Importing(from) => {
+                    cluster.importing.insert(slot, from);
+                }
                 Step::Stable | Step::Node(_) => {
                     cluster.migrating.remove(&slot);
                     cluster.importing.remove(&slot);

@@ -1,7 +1,7 @@
 //! Hash slots: which slot a key has, and who owns which slots in one node's opinion.
 //!
-//! A cluster's 16384 slots are held as ranges, because there are few: a map of three shards has three entries, and a copy of it costs
-//! nothing. That is what makes whole-cluster runs cheap.
+//! A cluster's 16384 slots are held as ranges, because there are few: a map of three shards has
+//! three entries, and a copy of it costs nothing. That is what makes whole-cluster runs cheap.
 //!
 //! Spec: cluster-spec, "Key distribution model", "Hash tags".
 
@@ -35,7 +35,8 @@ pub(crate) fn key_slot(key: &[u8]) -> u16 {
     crc % SLOTS
 }
 
-/// The part of a key that counts: what is between the first `{` and the next `}`, unless that is nothing.
+/// The part of a key that counts: what is between the first `{` and the next `}`, unless that is
+/// nothing.
 fn tagged(key: &[u8]) -> &[u8] {
     let Some(open) = key.iter().position(|b| *b == b'{') else { return key };
     let rest = &key[open + 1..];
@@ -61,7 +62,8 @@ pub(crate) fn contains(ranges: &[(u16, u16)], slot: u16) -> bool {
 
 /// Slots with their owners, as one node knows them.
 ///
-/// Invariant: ranges are in order, apart from each other, and neighbours that touch have different owners.
+/// Invariant: ranges are in order, apart from each other, and neighbours that touch have different
+/// owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owners {
     /// First slot, last slot, owner.

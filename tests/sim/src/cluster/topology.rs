@@ -1,9 +1,10 @@
 //! What a node believes about roles and slots, and how claims of others change it.
 //!
-//! A claim with a greater config epoch wins; a node whose own claim is out of date is told so. That is the whole of a cluster's
-//! agreement about slots.
+//! A claim with a greater config epoch wins; a node whose own claim is out of date is told so. That
+//! is the whole of a cluster's agreement about slots.
 //!
-//! Spec: cluster-spec, "Hash slots configuration propagation", "UPDATE messages"; `clusterUpdateSlotsConfigWith`.
+//! Spec: cluster-spec, "Hash slots configuration propagation", "UPDATE messages";
+//! `clusterUpdateSlotsConfigWith`.
 
 use super::bus::{Header, Packet};
 use super::slots::{self, key_slot};
@@ -25,7 +26,8 @@ impl Server {
         };
         peer.replica_of = Some(primary);
         if was_primary {
-            // A primary that became a replica owns nothing any more; who owns its slots now will say so.
+            // A primary that became a replica owns nothing any more; who owns its slots now will
+            // say so.
             if let Some(new) = cluster.peers.get_mut(&primary)
                 && header.config_epoch >= new.config_epoch
             {

@@ -1,7 +1,7 @@
 //! One connection: two pipes, two ends, and what is wrong with it.
 //!
-//! The client's end is a stream object; the server's end is a session. Either can be gone while the other still believes in the
-//! connection, which is what half-open means.
+//! The client's end is a stream object; the server's end is a session. Either can be gone while the
+//! other still believes in the connection, which is what half-open means.
 
 use super::pipe::Pipe;
 use crate::ids::HostId;

@@ -1,7 +1,7 @@
 //! The wires: how long a message takes between two parties, and whether it gets there at all.
 //!
-//! Partitions have a direction, because real ones do: a firewall that drops one way gives a half-open connection.
-//! Used for clients' connections and for the servers' own bus alike.
+//! Partitions have a direction, because real ones do: a firewall that drops one way gives a
+//! half-open connection. Used for clients' connections and for the servers' own bus alike.
 
 use crate::ids::HostId;
 use crate::rng::Rng;

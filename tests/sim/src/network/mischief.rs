@@ -1,6 +1,7 @@
 //! What the network does to clients' connections by chance, in per mille of the events concerned.
 //!
-//! All zero is a polite network. A fault plan draws one of these per run; the second phase of the run sets it back to zero.
+//! All zero is a polite network. A fault plan draws one of these per run; the second phase of the
+//! run sets it back to zero.
 
 use std::time::Duration;
 

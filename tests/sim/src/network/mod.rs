@@ -1,10 +1,13 @@
-//! The simulated network: hosts with addresses, names, wires, and connections between clients and servers.
+//! The simulated network: hosts with addresses, names, wires, and connections between clients and
+//! servers.
 //!
-//! It behaves as TCP does where a client can tell: bytes in order and flow control; a partition delays what is sent and reports
-//! nothing; a dead process answers with a reset, a dead machine not at all; a stopped process still accepts connections.
-//! It knows nothing of what the bytes mean. The world calls it, and hands what arrives to the servers.
+//! It behaves as TCP does where a client can tell: bytes in order and flow control; a partition
+//! delays what is sent and reports nothing; a dead process answers with a reset, a dead machine not
+//! at all; a stopped process still accepts connections. It knows nothing of what the bytes mean.
+//! The world calls it, and hands what arrives to the servers.
 //!
-//! Invariant: a connection is in the table from the dial until both sides have let go of it, so a leak can be counted.
+//! Invariant: a connection is in the table from the dial until both sides have let go of it, so a
+//! leak can be counted.
 
 pub(crate) mod connection;
 pub(crate) mod link;
@@ -137,11 +140,6 @@ impl Network {
         self.hosts[id.index()].power == Power::Up
     }
 
-    /// Whether a message between two servers gets through now: both run, no partition, and `to` still has that address.
-    pub(crate) fn reaches(&self, from: HostId, to: HostId) -> bool {
-        self.is_up(to) && !self.links.blocks(from, to)
-    }
-
     /// A dial that has just arrived at `address`.
     pub(crate) fn dial(&mut self, env: &mut Env<'_>, from: HostId, address: SocketAddr) -> Dial {
         let Some(to) = self.host_at(address) else { return Dial::Refused };
@@ -196,7 +194,8 @@ impl Network {
         self.conns.values().filter(|c| c.client_holds).count()
     }
 
-    /// The client hands over bytes. Returns how many were taken; nothing when it has to wait for the window.
+    /// The client hands over bytes. Returns how many were taken; nothing when it has to wait for
+    /// the window.
     ///
     /// After a reset that the client cannot know of yet, bytes are taken and lost, as TCP does.
     pub(crate) fn client_write(
@@ -286,7 +285,8 @@ impl Network {
         schedule(env, pipe, id, way);
     }
 
-    /// The piece that was due arrives, unless something is in its way. Returns whether the receiver has something new.
+    /// The piece that was due arrives, unless something is in its way. Returns whether the receiver
+    /// has something new.
     pub(crate) fn arrive(&mut self, env: &mut Env<'_>, id: ConnId, way: Way) -> bool {
         let Some(conn) = self.conns.get_mut(&id) else { return false };
         let (from, to) = conn.ends(way);
@@ -423,7 +423,8 @@ fn schedule(env: &mut Env<'_>, pipe: &mut pipe::Pipe, id: ConnId, way: Way) {
     }
 }
 
-/// Tears one direction down. Its event may have been due later than the reset is, so a further one is added.
+/// Tears one direction down. Its event may have been due later than the reset is, so a further one
+/// is added.
 fn reset_pipe(env: &mut Env<'_>, pipe: &mut pipe::Pipe, id: ConnId, way: Way, due: Timestamp) {
     pipe.reset(due);
     pipe.scheduled = false;

@@ -1,7 +1,8 @@
 //! The name service of the simulated network.
 //!
-//! A name stands for a set of addresses that the test may change while the run goes on, as the DNS entry of a Kubernetes service does
-//! when its pods move. Look-ups take time, and may fail or take long. Address literals need no look-up.
+//! A name stands for a set of addresses that the test may change while the run goes on, as the DNS
+//! entry of a Kubernetes service does when its pods move. Look-ups take time, and may fail or take
+//! long. Address literals need no look-up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -49,7 +50,8 @@ impl Names {
         self.failing.clear();
     }
 
-    /// What `name` stands for, and whether a look-up was needed; nothing when it is unknown or failing.
+    /// What `name` stands for, and whether a look-up was needed; nothing when it is unknown or
+    /// failing.
     pub(crate) fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
         if let Some(address) = literal(name) {
             return Some(vec![address]);

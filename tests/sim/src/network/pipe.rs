@@ -1,8 +1,10 @@
-//! One direction of a connection: what the sender still holds, what is on the wire, what the receiver has not read.
+//! One direction of a connection: what the sender still holds, what is on the wire, what the
+//! receiver has not read.
 //!
 //! Invariants:
 //! - bytes arrive in the order in which they were sent, once, or not at all;
-//! - wire and receiver together hold no more than [`WINDOW_BYTES`], the rest waits with the sender (flow control);
+//! - wire and receiver together hold no more than [`WINDOW_BYTES`], the rest waits with the sender
+//!   (flow control);
 //! - at most one event is in the queue for a pipe: that of the piece that arrives next.
 
 use bytes::{Buf as _, Bytes};
@@ -108,7 +110,8 @@ impl Pipe {
         Some(piece)
     }
 
-    /// Puts bytes on the wire; they arrive at `due`, or with what was sent before if that is later. Returns when.
+    /// Puts bytes on the wire; they arrive at `due`, or with what was sent before if that is later.
+    /// Returns when.
     pub(crate) fn launch(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
         self.last_due = self.last_due.max(due);
         self.window_bytes += bytes.len();
@@ -185,11 +188,6 @@ impl Pipe {
     /// How the direction ended, once everything before the end is read.
     pub(crate) fn ended(&self) -> Option<End> {
         if self.arrived.is_empty() { self.end } else { None }
-    }
-
-    /// Whether a read would return at once.
-    pub(crate) fn is_readable(&self) -> bool {
-        !self.arrived.is_empty() || self.end.is_some()
     }
 
     /// Takes everything that came in one piece.

@@ -86,7 +86,8 @@ fn a_round_trip_takes_a_millisecond_and_real_time_nothing() {
     });
 }
 
-/// Whatever the cuts, delays and short reads, the bytes are the same; and the run is the same for the same seed.
+/// Whatever the cuts, delays and short reads, the bytes are the same; and the run is the same for
+/// the same seed.
 #[test]
 fn bytes_survive_any_chunking_and_seeds_replay() {
     let run = |seed| {

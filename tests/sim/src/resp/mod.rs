@@ -1,6 +1,7 @@
 //! The simulator's own RESP: requests in, replies out.
 //!
-//! It shares nothing with the client's codec on purpose: a misunderstanding of the protocol that both sides share would stay hidden.
+//! It shares nothing with the client's codec on purpose: a misunderstanding of the protocol that
+//! both sides share would stay hidden.
 //!
 //! Spec: "Redis serialization protocol specification", RESP2 and RESP3.
 
@@ -10,4 +11,4 @@ mod request;
 
 pub(crate) use number::{double, long_double_sum, parse_float};
 pub(crate) use reply::{Proto, Reply};
-pub(crate) use request::{ProtocolError, RequestReader};
+pub(crate) use request::RequestReader;

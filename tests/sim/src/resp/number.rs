@@ -1,7 +1,8 @@
 //! Numbers as servers print them.
 //!
-//! A client may compare texts, so the digits matter: scores are printed with the shortest digits that read back, in exponent form only
-//! where the server's own printer uses it; sums of `INCRBYFLOAT` are decimal, without the noise of binary fractions.
+//! A client may compare texts, so the digits matter: scores are printed with the shortest digits
+//! that read back, in exponent form only where the server's own printer uses it; sums of
+//! `INCRBYFLOAT` are decimal, without the noise of binary fractions.
 
 /// Digits after the point that a float sum keeps.
 const FRACTION_DIGITS: usize = 17;
@@ -32,7 +33,8 @@ pub(crate) fn double(value: f64) -> String {
     format!("{mantissa}e{sign}{}", exponent.abs())
 }
 
-/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; nothing when one is no number or the sum is not finite.
+/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; nothing when one is no
+/// number or the sum is not finite.
 pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
     if let (Some(x), Some(y)) = (decimal(a), decimal(b)) {
         return Some(print_decimal(x.checked_add(y)?));

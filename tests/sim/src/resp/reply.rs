@@ -1,6 +1,7 @@
 //! Replies, and their bytes in both protocols.
 //!
-//! A handler says what it means (a map, a double, pairs); this file says what that is in RESP2, which has only arrays and strings.
+//! A handler says what it means (a map, a double, pairs); this file says what that is in RESP2,
+//! which has only arrays and strings.
 
 use super::number::double;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -35,8 +36,6 @@ pub(crate) enum Reply {
     NullArray,
     /// A number; a string in RESP2.
     Double(f64),
-    /// True or false; 1 or 0 in RESP2.
-    Bool(bool),
     /// A text with its format, such as `txt`; a string in RESP2.
     Verbatim(&'static str, String),
     /// An array.
@@ -107,8 +106,6 @@ impl Reply {
             Self::NullArray => out.put_slice(b"*-1\r\n"),
             Self::Double(value) if resp3 => line(out, b',', &double(*value)),
             Self::Double(value) => bulk(out, double(*value).as_bytes()),
-            Self::Bool(value) if resp3 => out.put_slice(if *value { b"#t\r\n" } else { b"#f\r\n" }),
-            Self::Bool(value) => number(out, b':', i64::from(*value)),
             Self::Verbatim(format, text) if resp3 => {
                 number(out, b'=', text.len() as i64 + 4);
                 out.put_slice(format.as_bytes());
@@ -211,7 +208,6 @@ mod tests {
             (Reply::Null, "$-1\r\n", "_\r\n"),
             (Reply::NullArray, "*-1\r\n", "_\r\n"),
             (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
-            (Reply::Bool(true), ":1\r\n", "#t\r\n"),
             (Reply::Verbatim("txt", "hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"),
             (Reply::Set(vec![a()]), "*1\r\n$1\r\na\r\n", "~1\r\n$1\r\na\r\n"),
             (Reply::Push(vec![a()]), "*1\r\n$1\r\na\r\n", ">1\r\n$1\r\na\r\n"),

@@ -2,8 +2,8 @@
 //!
 //! Takes bytes in any chunking. A complete argument is a slice of what arrived, not a copy.
 //!
-//! Limits, as servers have them: [`ARGUMENTS_MAX`] arguments, [`BULK_BYTES_MAX`] each, [`LINE_BYTES_MAX`] for a line; far less for a
-//! connection that has not authenticated.
+//! Limits, as servers have them: [`ARGUMENTS_MAX`] arguments, [`BULK_BYTES_MAX`] each,
+//! [`LINE_BYTES_MAX`] for a line; far less for a connection that has not authenticated.
 
 use bytes::{Bytes, BytesMut};
 
@@ -135,7 +135,8 @@ impl RequestReader {
         Ok(Some(argument))
     }
 
-    /// A line of a marker and a number. The outer option: whether the line is there; the inner: whether it holds a number.
+    /// A line of a marker and a number. The outer option: whether the line is there; the inner:
+    /// whether it holds a number.
     fn length_line(&mut self, too_long: &str) -> Result<Option<Option<i64>>, ProtocolError> {
         let Some(line) = self.line(too_long)? else { return Ok(None) };
         let number = std::str::from_utf8(&line[1..]).ok().and_then(|text| text.parse().ok());
@@ -256,7 +257,8 @@ mod tests {
 
     #[test]
     fn any_chunking_gives_the_same_requests() {
-        let bytes = b"*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\nPING\r\n\r\n*0\r\nset \"a b\\x41\" 'c\\'d'\r\n*1\r\n$0\r\n\r\n";
+        let bytes = b"*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\nPING\r\n\r\n*0\r\n\
+            set \"a b\\x41\" 'c\\'d'\r\n*1\r\n$0\r\n\r\n";
         let expected: Vec<Vec<Bytes>> = vec![
             vec!["GET".into(), "\r\n".into()],
             vec!["PING".into()],

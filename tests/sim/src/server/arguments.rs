@@ -1,4 +1,6 @@
 //! Reading arguments, with the error texts of servers.
+//!
+//! Numbers are strict as they are on a server: no sign but `-`, no zeros in front, no space.
 
 use super::command::{NOT_A_FLOAT, NOT_AN_INTEGER, Stop, fail};
 use super::value::parse_int;
@@ -66,7 +68,8 @@ pub(crate) fn position(index: i64, len: usize) -> i64 {
     if index < 0 { index.saturating_add(len as i64) } else { index }
 }
 
-/// An inclusive range as commands give it, as a half-open range of indices; empty when nothing lies inside.
+/// An inclusive range as commands give it, as a half-open range of indices; empty when nothing lies
+/// inside.
 pub(crate) fn slice(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> {
     let start = position(start, len).max(0) as usize;
     let stop = (position(stop, len) + 1).clamp(0, len as i64) as usize;

@@ -1,7 +1,7 @@
 //! Sessions that wait: for keys, for replicas, for the end of a pause.
 //!
-//! Who waits longest for a key is served first. A woken command is simply run again; when it finds nothing it goes on waiting, at its
-//! old place in the queue.
+//! Who waits longest for a key is served first. A woken command is simply run again; when it finds
+//! nothing it goes on waiting, at its old place in the queue.
 
 use super::Server;
 use super::call::Call;

@@ -1,4 +1,5 @@
-//! What a command on the server gets to work with: the server, the session that asks, and the world's means.
+//! What a command on the server gets to work with: the server, the session that asks, and the
+//! world's means.
 
 use super::command::Stop;
 use super::session::{Blocked, Session};

@@ -1,7 +1,7 @@
 //! `COMMAND`: the table as clients read it.
 //!
-//! Key specifications are given for keys at fixed positions; commands whose keys move carry the flag that tells a client to ask
-//! `COMMAND GETKEYS`.
+//! Key specifications are given for keys at fixed positions; commands whose keys move carry the
+//! flag that tells a client to ask `COMMAND GETKEYS`.
 //!
 //! Spec: command pages of COMMAND.
 
@@ -172,7 +172,7 @@ fn list(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let pattern = match &arguments[2..] {
         [] => None,
         [word, kind, pattern] if is(word, "FILTERBY") && is(kind, "PATTERN") => Some(pattern),
-        _ => return Err(super::command::SYNTAX),
+        _ => return Err(command::SYNTAX),
     };
     let names = top(call).into_iter().map(|spec| spec.name);
     let wanted = names.filter(|name| pattern.is_none_or(|p| glob(p, name.as_bytes())));

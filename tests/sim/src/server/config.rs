@@ -1,11 +1,13 @@
 //! What one server is set up as.
 //!
-//! Fields that the simulation itself needs are typed; everything else that `CONFIG GET` shows is text.
+//! Fields that the simulation itself needs are typed; everything else that `CONFIG GET` shows is
+//! text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Which server is simulated. The replies of commands differ a little between versions, and what they know differs a lot.
+/// Which server is simulated. The replies of commands differ a little between versions, and what
+/// they know differs a lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// First number.
@@ -69,8 +71,6 @@ pub(crate) struct Config {
     pub(crate) out_of_memory: bool,
     /// How long it answers LOADING after a start or a full synchronisation.
     pub(crate) loading: Duration,
-    /// Output held for a subscriber that does not read, in bytes, before it is cut off.
-    pub(crate) subscriber_output_max: usize,
     /// The rest of what CONFIG knows.
     pub(crate) parameters: BTreeMap<String, String>,
 }
@@ -95,7 +95,6 @@ impl Default for Config {
             serve_stale: true,
             out_of_memory: false,
             loading: Duration::ZERO,
-            subscriber_output_max: 32 * 1024 * 1024,
             parameters: parameters.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         }
     }

@@ -1,7 +1,9 @@
-//! From a session's bytes to a reply: find the command, judge whether it may run, run it or queue it.
+//! From a session's bytes to a reply: find the command, judge whether it may run, run it or queue
+//! it.
 //!
-//! The order of the checks is the server's own, because a client sees it: an unknown command is unknown before it is unauthenticated,
-//! a redirect comes before LOADING, and each of them spoils a transaction that is being queued.
+//! The order of the checks is the server's own, because a client sees it: an unknown command is
+//! unknown before it is unauthenticated, a redirect comes before LOADING, and each of them spoils a
+//! transaction that is being queued.
 //!
 //! Spec: `processCommand` in `server.c`.
 
@@ -148,7 +150,7 @@ impl Server {
         let arguments = rewritten.unwrap_or_else(|| arguments.to_vec());
         self.blocking.wait(conn, db, &keys);
         let mut call = Call { server: self, env, conn, in_exec: false };
-        call.block(Blocked::Keys { arguments, db, keys, on_timeout }, timeout_ms);
+        call.block(Blocked::Keys { arguments, keys, on_timeout }, timeout_ms);
     }
 
     /// Decides what becomes of a request.

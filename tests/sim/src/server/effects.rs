@@ -1,4 +1,5 @@
-//! Running commands on data, and everything that follows from a change: watchers, blocked sessions, caches, replicas.
+//! Running commands on data, and everything that follows from a change: watchers, blocked sessions,
+//! caches, replicas.
 
 use super::command::{Outcome, R, Spec, Stop, W};
 use super::keyspace::{Changes, Store};

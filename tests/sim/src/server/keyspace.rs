@@ -1,7 +1,8 @@
 //! The databases of one server, and the only way to read and change them.
 //!
-//! Handlers see a [`Store`]: the keyspace at one moment, in one database. Everything that follows from a change elsewhere (waking
-//! blocked clients, `WATCH`, invalidation, replication) is driven by the list of touched keys that the store keeps.
+//! Handlers see a [`Store`]: the keyspace at one moment, in one database. Everything that follows
+//! from a change elsewhere (waking blocked clients, `WATCH`, invalidation, replication) is driven
+//! by the list of touched keys that the store keeps.
 //!
 //! Invariants:
 //! - a key whose time has come is never seen, and goes when it is next touched;
@@ -229,7 +230,8 @@ impl Store<'_> {
         }
     }
 
-    /// Removes a key whose time has come. This is no change that a replica must be told: it sees the same clock.
+    /// Removes a key whose time has come. This is no change that a replica must be told: it sees
+    /// the same clock.
     pub(crate) fn drop_if_due(&mut self, key: &[u8]) {
         let due = self.database().entries.get(key).is_some_and(|e| self.is_due(e.expires_at));
         if due {

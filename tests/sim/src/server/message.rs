@@ -1,7 +1,7 @@
 //! What servers say to each other.
 //!
-//! Real servers use RESP and a binary bus for it; here it is data, because no client sees it. What a client does see (who is told when,
-//! and who is not told because of a partition) is the same.
+//! Real servers use RESP and a binary bus for it; here it is data, because no client sees it. What
+//! a client does see (who is told when, and who is not told because of a partition) is the same.
 
 use super::keyspace::{Entry, Keyspace};
 use super::replication::Record;

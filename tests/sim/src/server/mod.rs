@@ -1,9 +1,12 @@
-//! One simulated server process: data, sessions, and the order in which a request is judged and run.
+//! One simulated server process: data, sessions, and the order in which a request is judged and
+//! run.
 //!
-//! It is a plain machine. Bytes, timers and messages of other servers come in; bytes for sessions, messages and timers go out. It owns
-//! no socket and no clock, so the same code serves a simulation and real loopback TCP.
+//! It is a plain machine. Bytes, timers and messages of other servers come in; bytes for sessions,
+//! messages and timers go out. It owns no socket and no clock, so the same code serves a simulation
+//! and real loopback TCP.
 //!
-//! Spec: the command pages, `server.c` as far as the order of checks is concerned, and the cluster specification.
+//! Spec: the command pages, `server.c` as far as the order of checks is concerned, and the cluster
+//! specification.
 
 pub(crate) mod admin;
 pub(crate) mod arguments;
@@ -79,7 +82,7 @@ pub(crate) fn all_commands() -> &'static [&'static [Spec]] {
         info::COMMANDS,
         pubsub::COMMANDS,
         pubsub_info::COMMANDS,
-        replication::COMMANDS,
+        replication::commands::COMMANDS,
         script::COMMANDS,
         transaction::COMMANDS,
     ]

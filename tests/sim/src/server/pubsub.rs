@@ -1,7 +1,8 @@
 //! Publish and subscribe: channels, patterns, and sharded channels.
 //!
-//! A message goes to every session that is subscribed on this server. How it reaches other servers depends on the deployment: a
-//! primary's replicas repeat a `PUBLISH`, a cluster sends it to all nodes, and `SPUBLISH` to the nodes of one shard.
+//! A message goes to every session that is subscribed on this server. How it reaches other servers
+//! depends on the deployment: a primary's replicas repeat a `PUBLISH`, a cluster sends it to all
+//! nodes, and `SPUBLISH` to the nodes of one shard.
 //!
 //! Spec: command pages of the "pubsub" group; RESP3, "Push data".
 

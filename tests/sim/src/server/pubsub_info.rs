@@ -1,4 +1,6 @@
 //! `PUBSUB`: who is subscribed to what on this server.
+//!
+//! Spec: command pages of PUBSUB.
 
 use super::command::{LOADING, Outcome, PUBSUB, STALE, Spec, fail_with};
 use super::data::scan::glob;

@@ -1,4 +1,5 @@
-//! Conditions under which a server refuses what it would otherwise run, and faults that a test injects.
+//! Conditions under which a server refuses what it would otherwise run, and faults that a test
+//! injects.
 //!
 //! Every refusal here is a definite "no": the command has not run.
 

@@ -1,7 +1,8 @@
 //! Scripts: EVAL, EVALSHA, SCRIPT.
 //!
-//! There is no Lua here. A script is a Rust closure that stands for a known text; a test registers the texts that its application
-//! uses. Everything around it is real: digests, NOSCRIPT, keys and slots, one atomic record for replicas, errors of inner commands.
+//! There is no Lua here. A script is a Rust closure that stands for a known text; a test registers
+//! the texts that its application uses. Everything around it is real: digests, NOSCRIPT, keys and
+//! slots, one atomic record for replicas, errors of inner commands.
 //!
 //! Spec: "Scripting with Lua", command pages of EVAL and SCRIPT.
 
@@ -71,7 +72,6 @@ impl ScriptValue {
             Reply::Status(text) => Self::Status(text.into_owned()),
             Reply::Error(text) => Self::Error(text.into_owned()),
             Reply::Double(value) => Self::Bulk(Bytes::from(crate::resp::double(value))),
-            Reply::Bool(value) => Self::Int(i64::from(value)),
             Reply::Verbatim(_, text) => Self::Bulk(Bytes::from(text)),
             Reply::Array(items) | Reply::Set(items) | Reply::Push(items) | Reply::Many(items) => {
                 all(items)
@@ -191,7 +191,7 @@ impl ScriptCall<'_> {
 }
 
 /// What stands for a script's text.
-pub type Script =
+pub(crate) type Script =
     Arc<dyn Fn(&mut ScriptCall<'_>) -> Result<ScriptValue, String> + Send + Sync + 'static>;
 
 /// Scripts of one server.

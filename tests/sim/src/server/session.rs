@@ -1,6 +1,7 @@
 //! One client connection as its server sees it.
 //!
-//! Invariant: `out` holds complete replies in the order of their requests; pushes go in between, never inside.
+//! Invariant: `out` holds complete replies in the order of their requests; pushes go in between,
+//! never inside.
 
 use super::tracking::ClientTracking;
 use crate::resp::{Proto, Reply, RequestReader};
@@ -38,8 +39,6 @@ pub(crate) enum Blocked {
     Keys {
         /// The request, run again when a key changes.
         arguments: Vec<Bytes>,
-        /// In which database.
-        db: usize,
         /// The keys.
         keys: Vec<Bytes>,
         /// What it answers when time is up.

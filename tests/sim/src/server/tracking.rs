@@ -1,6 +1,7 @@
 //! `CLIENT TRACKING`: the server remembers what a client caches and tells it when that changes.
 //!
-//! Invalidation that a client's own request causes is told after the reply to that request; everybody else is told at once.
+//! Invalidation that a client's own request causes is told after the reply to that request;
+//! everybody else is told at once.
 //!
 //! Spec: "Client-side caching in Redis".
 

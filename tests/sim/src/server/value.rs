@@ -1,7 +1,8 @@
 //! What a key can hold.
 //!
-//! Plain ordered collections: iteration order is part of the trace, and the data sets of a simulation are small. A server's compact
-//! encodings do not exist here; `OBJECT ENCODING` says what a real one would have chosen.
+//! Plain ordered collections: iteration order is part of the trace, and the data sets of a
+//! simulation are small. A server's compact encodings do not exist here; `OBJECT ENCODING` says
+//! what a real one would have chosen.
 
 use super::data::stream::Stream;
 use bytes::Bytes;

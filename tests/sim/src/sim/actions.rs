@@ -100,7 +100,8 @@ impl Sim {
         });
     }
 
-    /// Ends every partition, slowness, network fault, look-up failure and injected refusal. Dead servers stay dead.
+    /// Ends every partition, slowness, network fault, look-up failure and injected refusal. Dead
+    /// servers stay dead.
     pub fn heal(&self) {
         self.shared.with_world(crate::world::World::heal);
     }
@@ -168,7 +169,8 @@ impl Sim {
         self.with_server(name, |server| server.config.out_of_memory = out);
     }
 
-    /// Whether a replica answers while its link to the primary is down; if not, it answers MASTERDOWN.
+    /// Whether a replica answers while its link to the primary is down; if not, it answers
+    /// MASTERDOWN.
     pub fn serve_stale(&self, name: &str, serve: bool) {
         self.with_server(name, |server| server.config.serve_stale = serve);
     }
@@ -185,7 +187,8 @@ impl Sim {
         self.with_server(name, |server| server.config.clients_max = clients);
     }
 
-    /// A server refuses the next `times` requests that match, with this error line. They are not run.
+    /// A server refuses the next `times` requests that match, with this error line. They are not
+    /// run.
     pub fn refuse(&self, name: &str, matching: Matching, text: &str, times: u64) {
         let injection = Injection {
             matching,

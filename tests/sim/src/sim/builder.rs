@@ -1,4 +1,6 @@
 //! What a simulation is made of: how many servers of which kind, on what network, with which seed.
+//!
+//! Everything starts in a settled state: replicas are in step, and all nodes of a cluster agree.
 
 use super::Sim;
 use crate::cluster::slots::{Owners, even_split};
@@ -102,7 +104,8 @@ impl SimBuilder {
         self
     }
 
-    /// What nodes tell clients to dial; addresses by default. With names, node `a` is called `a.sim`.
+    /// What nodes tell clients to dial; addresses by default. With names, node `a` is called
+    /// `a.sim`.
     pub fn endpoints(mut self, preferred: PreferredEndpoint) -> Self {
         self.hostnames |= preferred == PreferredEndpoint::Hostname;
         self.cluster.endpoint = preferred;
@@ -115,7 +118,8 @@ impl SimBuilder {
         self
     }
 
-    /// The number that every choice of the run stems from; equal seeds give equal runs. 0 by default.
+    /// The number that every choice of the run stems from; equal seeds give equal runs. 0 by
+    /// default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -157,7 +161,8 @@ impl SimBuilder {
         self
     }
 
-    /// How long a server answers LOADING after a restart or a full synchronisation; not at all by default.
+    /// How long a server answers LOADING after a restart or a full synchronisation; not at all by
+    /// default.
     pub fn loading(mut self, loading: Duration) -> Self {
         self.config.loading = loading;
         self
@@ -175,7 +180,8 @@ impl SimBuilder {
         self
     }
 
-    /// How much virtual time may pass without any task going on or waiting for a timer; two minutes by default.
+    /// How much virtual time may pass without any task going on or waiting for a timer; two minutes
+    /// by default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
         self.limits.idle = limit;
         self

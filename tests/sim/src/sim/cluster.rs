@@ -1,4 +1,5 @@
-//! What a test can do to a cluster: move slots, fail over, make nodes forget each other, make them announce other addresses.
+//! What a test can do to a cluster: move slots, fail over, make nodes forget each other, make them
+//! announce other addresses.
 
 use super::Sim;
 use crate::cluster::slots::key_slot;
@@ -15,7 +16,8 @@ impl Sim {
         key_slot(key.as_bytes())
     }
 
-    /// The server that serves a slot: of those that take it for their own, the one with the newest claim.
+    /// The server that serves a slot: of those that take it for their own, the one with the newest
+    /// claim.
     ///
     /// # Panics
     /// When nobody does.
@@ -70,14 +72,19 @@ impl Sim {
         self.finish_move(slot, to);
     }
 
-    /// The first step of moving a slot: the owner redirects with ASK for keys that it does not have.
+    /// The first step of moving a slot: the owner redirects with ASK for keys that it does not
+    /// have.
     pub fn begin_move(&self, slot: u16, to: &str) {
         let to_host = self.host(to);
         self.shared.with_world(|world| {
             let Some(from) = world.slot_owner(slot) else { return };
             world.note_fault(format!("slot {slot} begins to move to {to}"));
-            world.with_cluster(to_host, |cluster| drop(cluster.importing.insert(slot, from)));
-            world.with_cluster(from, |cluster| drop(cluster.migrating.insert(slot, to_host)));
+            world.with_cluster(to_host, |cluster| {
+                cluster.importing.insert(slot, from);
+            });
+            world.with_cluster(from, |cluster| {
+                cluster.migrating.insert(slot, to_host);
+            });
         });
     }
 
@@ -138,7 +145,9 @@ impl Sim {
     pub fn take_over(&self, replica: &str) {
         let host = self.host(replica);
         self.shared.with_world(|world| {
-            world.with_cluster(host, |cluster| drop(cluster.bump_epoch()));
+            world.with_cluster(host, |cluster| {
+                cluster.bump_epoch();
+            });
             let (mut env, _, fleet) = world.split();
             fleet.with(host, |server| {
                 server.take_over(&mut env);
@@ -182,8 +191,9 @@ impl Sim {
         });
     }
 
-    /// Moves every server to another address at once, as when all pods of a deployment are replaced. Who operates the cluster has
-    /// introduced the nodes to each other anew; clients have only names.
+    /// Moves every server to another address at once, as when all pods of a deployment are
+    /// replaced. Who operates the cluster has introduced the nodes to each other anew; clients have
+    /// only names.
     pub fn readdress_all(&self, network: [u8; 3]) {
         let servers = self.servers();
         for (index, server) in servers.iter().enumerate() {

@@ -1,4 +1,6 @@
 //! What a test can see that no client can: data on each server, who ran what, and the trace.
+//!
+//! Nothing here takes time or changes anything.
 
 use super::Sim;
 use crate::server::value::Value;
@@ -29,7 +31,8 @@ impl Sim {
         })
     }
 
-    /// How often a server ran a command, in lower case, since its start or the last `CONFIG RESETSTAT`.
+    /// How often a server ran a command, in lower case, since its start or the last `CONFIG
+    /// RESETSTAT`.
     #[must_use]
     pub fn calls(&self, server: &str, command: &str) -> u64 {
         self.with_server(server, |server| server.stats.calls.get(command).copied().unwrap_or(0))

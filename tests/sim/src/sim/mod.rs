@@ -1,4 +1,6 @@
 //! The simulation as a test sees it: start it, do things to it, run code against it.
+//!
+//! A file per kind of thing to do; this one holds the handle and the ways to run.
 
 mod actions;
 mod builder;
@@ -24,7 +26,8 @@ const TAIL_LINES: usize = 200;
 
 /// A running simulation. Clones are the same simulation.
 ///
-/// Everything that a method does to the world happens at once, at the present virtual time; time passes while tasks wait.
+/// Everything that a method does to the world happens at once, at the present virtual time; time
+/// passes while tasks wait.
 #[derive(Clone, Debug)]
 pub struct Sim {
     /// World, tasks, clock.
@@ -67,7 +70,8 @@ impl Sim {
         self.transport_of("client")
     }
 
-    /// The way into this world for a client on a host of its own, which partitions can tell from others.
+    /// The way into this world for a client on a host of its own, which partitions can tell from
+    /// others.
     #[must_use]
     pub fn transport_of(&self, host: &str) -> SimTransport {
         let (id, seed) = self.shared.with_world(|world| {
@@ -132,7 +136,8 @@ impl Sim {
     /// Gives tasks a little time to end, then counts what is left.
     ///
     /// # Errors
-    /// [`Failure::Leak`] when a task, a timer or a stream is left although every client was dropped.
+    /// [`Failure::Leak`] when a task, a timer or a stream is left although every client was
+    /// dropped.
     pub fn check_leaks(&self) -> Result<(), Failure> {
         self.shared.block_on(self.advance(SETTLE), &self.limits)?;
         let (timers, streams) =

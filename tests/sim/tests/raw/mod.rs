@@ -3,14 +3,16 @@
 //! It shares nothing with slotcar or with the simulator's servers, so a mistake in either shows.
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot talk to its server has failed")]
 
 use futures::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use slotcar::{ByteStream, Transport as _};
 use slotcar_sim::{Sim, SimTransport};
 use std::fmt::Write as _;
 
-/// A reply as one line: `OK`, `"text"`, `17`, `nil`, `[a b]`, `{k: v}`, `~[a]`, `push[a b]`, `! ERR ...`.
-pub fn render(bytes: &[u8]) -> Option<(String, usize)> {
+/// A reply as one line: `OK`, `"text"`, `17`, `nil`, `[a b]`, `{k: v}`, `~[a]`, `push[a b]`, `! ERR
+/// ...`.
+pub(crate) fn render(bytes: &[u8]) -> Option<(String, usize)> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let line = std::str::from_utf8(&bytes[1..end]).unwrap_or("?");
     let after = end + 2;
@@ -54,7 +56,7 @@ pub fn render(bytes: &[u8]) -> Option<(String, usize)> {
 }
 
 /// Splits a typed line at spaces; double quotes keep spaces, and `\r`, `\n`, `\x..` work in them.
-pub fn words(line: &str) -> Vec<Vec<u8>> {
+pub(crate) fn words(line: &str) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut chars = line.chars().peekable();
     while let Some(c) = chars.next() {
@@ -92,7 +94,7 @@ pub fn words(line: &str) -> Vec<Vec<u8>> {
 }
 
 /// The bytes of a request.
-pub fn request(words: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn request(words: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         bytes.extend(format!("${}\r\n", word.len()).bytes());
@@ -103,17 +105,17 @@ pub fn request(words: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// One connection.
-pub struct Raw {
+pub(crate) struct Raw {
     stream: Box<dyn ByteStream>,
     buffer: Vec<u8>,
 }
 
 impl Raw {
-    pub async fn connect(sim: &Sim, server: &str) -> Self {
+    pub(crate) async fn connect(sim: &Sim, server: &str) -> Self {
         Self::try_connect(&sim.transport(), sim, server).await.unwrap()
     }
 
-    pub async fn try_connect(
+    pub(crate) async fn try_connect(
         transport: &SimTransport,
         sim: &Sim,
         server: &str,
@@ -123,16 +125,16 @@ impl Raw {
     }
 
     /// Sends one request.
-    pub async fn send(&mut self, line: &str) {
+    pub(crate) async fn send(&mut self, line: &str) {
         self.stream.write_all(&request(&words(line))).await.unwrap();
     }
 
-    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next reply or push; `closed` when the connection ends.
-    pub async fn next(&mut self) -> String {
+    pub(crate) async fn next(&mut self) -> String {
         loop {
             if let Some((text, len)) =
                 Some(&self.buffer).filter(|b| !b.is_empty()).and_then(|b| render(b))
@@ -150,13 +152,13 @@ impl Raw {
     }
 
     /// Sends a request and waits for its reply.
-    pub async fn ask(&mut self, line: &str) -> String {
+    pub(crate) async fn ask(&mut self, line: &str) -> String {
         self.send(line).await;
         self.next().await
     }
 
     /// Sends requests and compares their replies.
-    pub async fn expect(&mut self, table: &[(&str, &str)]) {
+    pub(crate) async fn expect(&mut self, table: &[(&str, &str)]) {
         for (line, expected) in table {
             let got = self.ask(line).await;
             assert_eq!(got, *expected, "reply to {line}");

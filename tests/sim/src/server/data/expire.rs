@@ -33,7 +33,8 @@ pub(crate) fn clock_error(command: &str) -> Stop {
     fail_with(format!("ERR invalid expire time in '{command}' command"))
 }
 
-/// A time given in `unit` milliseconds after `base`, as Unix milliseconds; one before the epoch is the epoch.
+/// A time given in `unit` milliseconds after `base`, as Unix milliseconds; one before the epoch is
+/// the epoch.
 pub(crate) fn absolute(value: i64, unit: i64, base: u64, command: &str) -> Result<u64, Stop> {
     let base = i64::try_from(base).unwrap_or(i64::MAX);
     let at = value.checked_mul(unit).and_then(|ms| ms.checked_add(base));

@@ -1,7 +1,7 @@
 //! Moves between lists, and list commands that wait.
 //!
-//! A command that finds nothing says what it waits for and is run again when one of its keys changes; how clients are kept waiting is
-//! not known here.
+//! A command that finds nothing says what it waits for and is run again when one of its keys
+//! changes; how clients are kept waiting is not known here.
 //!
 //! Spec: command pages of BLPOP, LMOVE, LMPOP and their kin.
 

@@ -1,6 +1,7 @@
 //! Lists.
 //!
-//! Spec: command pages of the "list" group. Moves between lists and blocking commands are in `list_moves`.
+//! Spec: command pages of the "list" group. Moves between lists and blocking commands are in
+//! `list_moves`.
 
 use super::keys::count_option;
 use crate::resp::Reply;

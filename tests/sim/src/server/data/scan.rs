@@ -1,8 +1,9 @@
 //! The SCAN family, and the patterns that servers match names with.
 //!
-//! A cursor is a point on the circle of hashes: elements are visited in the order of their hash, so an element that is there all the
-//! time is visited whatever else comes and goes, which is all that SCAN promises. The hash is salted per server: as with real ones,
-//! a cursor of one server means nothing to another.
+//! A cursor is a point on the circle of hashes: elements are visited in the order of their hash, so
+//! an element that is there all the time is visited whatever else comes and goes, which is all that
+//! SCAN promises. The hash is salted per server: as with real ones, a cursor of one server means
+//! nothing to another.
 
 use crate::resp::Reply;
 use crate::rng::mix;
@@ -145,7 +146,8 @@ fn zscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 /// Whether `name` matches a pattern of `*`, `?`, `[...]` and `\`.
 pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
-    // Where the last star was, and how far what it stands for reaches: the only place to go back to.
+    // Where the last star was, and how far what it stands for reaches: the only place to go back
+    // to.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {

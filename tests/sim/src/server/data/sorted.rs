@@ -1,6 +1,7 @@
 //! Sorted sets: adding, removing, asking, popping.
 //!
-//! Spec: command pages of the "sorted-set" group. Ranges are in `sorted_ranges`, unions and intersections in `sorted_algebra`.
+//! Spec: command pages of the "sorted-set" group. Ranges are in `sorted_ranges`, unions and
+//! intersections in `sorted_algebra`.
 
 use super::hashes::choose;
 use super::keys::count_option;

@@ -1,4 +1,5 @@
-//! Unions, intersections and differences of sorted sets; plain sets count as sorted sets with scores of 1.
+//! Unions, intersections and differences of sorted sets; plain sets count as sorted sets with
+//! scores of 1.
 //!
 //! Spec: command pages of ZUNION, ZINTER, ZDIFF and their kin.
 

@@ -1,4 +1,5 @@
-//! The stream as a value: entries by id, and consumer groups with what they delivered and what was not acknowledged.
+//! The stream as a value: entries by id, and consumer groups with what they delivered and what was
+//! not acknowledged.
 //!
 //! Invariants:
 //! - `last_id` is at least the id of every entry there ever was;
