@@ -1,6 +1,6 @@
 //! The command table: names, arity, flags, where the keys are, and who runs it.
 //!
-//! Every file of commands declares its own part; [`find`] looks a request up in all of them. A
+//! Every file of commands declares its own part; `find` looks a request up in all of them. A
 //! sub-command is an entry of its own, written `container|sub`.
 //!
 //! Invariant: names are lower-case and unique (a test checks).
