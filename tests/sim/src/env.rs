@@ -13,7 +13,6 @@ use crate::rng::Rng;
 use crate::server::Timer;
 use crate::server::message::Message;
 use crate::trace::{Note, Trace};
-use crate::world::World;
 use bytes::Bytes;
 use slotcar::Timestamp;
 use std::fmt;
@@ -34,9 +33,8 @@ pub(crate) enum Event {
     Message(HostId, SocketAddr, Box<Message>),
     /// A message was held back on purpose and is handled now.
     Delayed(HostId, HostId, Box<Message>),
-    /// The test, or the fault plan, changes the world.
-    #[expect(dead_code, reason = "fault plans use it")]
-    Run(Box<dyn FnOnce(&mut World) + Send>),
+    /// The test, or the fault plan, changes the world, once the world's lock is free.
+    Run(Box<dyn FnOnce() + Send>),
 }
 
 impl fmt::Debug for Event {

@@ -203,9 +203,12 @@ impl Shared {
     /// Publishes the time and wakes whom the last event concerns, with the lock free again.
     fn release(&self, mut world: MutexGuard<'_, World>) {
         let nanos = world.now().since_epoch().as_nanos() as u64;
-        let wakers = world.take_wakers();
+        let (wakers, changes) = (world.take_wakers(), world.take_changes());
         drop(world);
         self.now.store(nanos, Ordering::Relaxed);
+        for change in changes {
+            change();
+        }
         for waker in wakers {
             waker.wake();
         }

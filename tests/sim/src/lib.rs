@@ -2,10 +2,12 @@
 //!
 //! Servers, network and clock are simulated in one thread from one seed.
 
+pub mod check;
 mod cluster;
 mod env;
 mod executor;
 mod failure;
+mod faults;
 mod fleet;
 mod ids;
 mod journal;
@@ -21,6 +23,7 @@ mod world;
 
 pub use cluster::PreferredEndpoint;
 pub use failure::Failure;
+pub use faults::{Fault, Faults};
 pub use journal::TOKEN_PREFIX;
 pub use rng::Rng;
 pub use server::config::Version;

@@ -29,8 +29,10 @@ const SUBSCRIBER_OUTPUT_MAX: usize = 32 * 1024 * 1024;
 /// Unix time in milliseconds at which the virtual clock starts: the first of January 2026.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 
+/// What the test wanted done at some time.
+pub(crate) type Change = Box<dyn FnOnce() + Send>;
+
 /// Everything that exists outside the tasks.
-#[derive(Debug)]
 pub(crate) struct World {
     /// The future, and the clock.
     pub(crate) queue: Queue<Event>,
@@ -50,8 +52,16 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     /// To be woken once the lock is free.
     wakers: Vec<Waker>,
+    /// What the test wanted done now, once the lock is free.
+    changes: Vec<Change>,
     /// Timers that tasks wait for.
     sleepers: usize,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("now", &self.now()).finish_non_exhaustive()
+    }
 }
 
 impl World {
@@ -66,6 +76,7 @@ impl World {
             network: Network::new(),
             fleet: Fleet::default(),
             wakers: Vec::new(),
+            changes: Vec::new(),
             sleepers: 0,
         }
     }
@@ -83,6 +94,11 @@ impl World {
     /// Those who have something to do since the last call.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
+    }
+
+    /// What the test wanted done by now.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     /// The parts that an event handler needs, side by side.
@@ -121,7 +137,7 @@ impl World {
                     fleet.delayed_message(&mut env, from, to, message);
                 }
             }
-            Event::Run(change) => change(self),
+            Event::Run(change) => self.changes.push(change),
         }
         self.flush();
         true

@@ -5,11 +5,12 @@
 use super::Cluster;
 use super::commands::{cluster, node, slot};
 use super::slots::SLOTS;
+use crate::env::Env;
 use crate::resp::Reply;
 use crate::server::Server;
 use crate::server::arguments::{int, is};
 use crate::server::call::Call;
-use crate::server::command::{Outcome, SYNTAX, Stop, fail, fail_with};
+use crate::server::command::{Outcome, Run, SYNTAX, Stop, fail, fail_with};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -176,14 +177,17 @@ impl Server {
         }
     }
 
-    /// Deletes keys as a client would, so that replicas and caches hear of it.
-    pub(crate) fn delete_keys(&mut self, env: &mut crate::env::Env<'_>, keys: Vec<Bytes>) {
+    /// Deletes keys that belong elsewhere; replicas and caches hear of it.
+    pub(crate) fn delete_keys(&mut self, env: &mut Env<'_>, keys: Vec<Bytes>) {
         let mut request = vec![Bytes::from_static(b"DEL")];
         request.extend(keys);
+        let (seed, now_ms) = (env.rng.next_u64(), env.unix_ms());
         if let Ok(spec) = self.find(&request)
-            && let crate::server::command::Run::Data(run) = spec.run
+            && let Run::Data(run) = spec.run
         {
-            let _deleted = self.run_data(env, None, 0, spec, run, &request);
+            let (_, changes) = self.apply(0, now_ms, seed, run, &request);
+            self.record(0, now_ms, seed, &request);
+            self.absorb(None, changes);
         }
     }
 }

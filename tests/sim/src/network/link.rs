@@ -81,6 +81,11 @@ impl Links {
         self.blocked.remove(&(from, to));
     }
 
+    /// Ends every partition.
+    pub(crate) fn mend(&mut self) {
+        self.blocked.clear();
+    }
+
     /// Ends every partition and every slowness.
     pub(crate) fn heal(&mut self) {
         self.blocked.clear();

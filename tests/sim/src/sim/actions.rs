@@ -3,6 +3,7 @@
 //! Every action is recorded in the trace and happens at once.
 
 use super::Sim;
+use crate::env::Event;
 use crate::ids::HostId;
 use crate::network::Power;
 use crate::server::refusal::{Injection, Matching};
@@ -218,6 +219,38 @@ impl Sim {
     ) {
         let script: Script = Arc::new(script);
         self.shared.with_world(|world| world.fleet.register_script(text, script));
+    }
+
+    /// What befalls single connections from now on.
+    pub(crate) fn set_mischief(&self, mischief: crate::network::mischief::Mischief) {
+        self.shared.with_world(|world| {
+            world.note_fault(format!("connections: {mischief:?}"));
+            world.network.mischief = mischief;
+        });
+    }
+
+    /// Ends every partition and nothing else.
+    pub(crate) fn mend_all(&self) {
+        self.shared.with_world(|world| {
+            world.note_fault("all wires are mended");
+            world.network.links.mend();
+            world.retransmit();
+        });
+    }
+
+    /// Does something after `time`, without a task or a timer of its own: if the run ends before,
+    /// nothing is left behind.
+    pub fn later(&self, time: Duration, change: impl FnOnce(&Self) + Send + 'static) {
+        let (shared, seed, limits) = (Arc::downgrade(&self.shared), self.seed, self.limits);
+        let run = Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                change(&Self::new(shared, seed, limits));
+            }
+        });
+        self.shared.with_world(|world| {
+            let at = world.now().after(time);
+            world.queue.push(at, Event::Run(run));
+        });
     }
 
     /// Does something to a server, alive or dead.

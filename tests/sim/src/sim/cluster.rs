@@ -6,6 +6,7 @@ use crate::cluster::slots::key_slot;
 use crate::ids::HostId;
 use crate::world::World;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -128,6 +129,34 @@ impl Sim {
     /// `CLUSTER FAILOVER FORCE`: the same without asking the primary.
     pub fn force_failover(&self, replica: &str) {
         self.start_failover(replica, true);
+    }
+
+    /// The server that serves a slot, if one does.
+    pub(crate) fn find_owner(&self, slot: u16) -> Option<String> {
+        self.shared.with_world(|world| {
+            let owner = world.slot_owner(slot)?;
+            Some(world.network.host(owner).name.clone())
+        })
+    }
+
+    /// Whether a slot has an owner and that is not this server.
+    pub(crate) fn is_owned_by_other(&self, slot: u16, server: &str) -> bool {
+        self.find_owner(slot).is_some_and(|owner| owner != server)
+    }
+
+    /// Slots that some server has keys of.
+    pub(crate) fn used_slots(&self) -> Vec<u16> {
+        self.shared.with_world(|world| {
+            let keys = world.fleet.servers().filter(|s| s.cluster.is_some());
+            let keys = keys.flat_map(|s| s.keyspace.databases[0].entries.keys());
+            keys.map(|key| key_slot(key)).collect::<BTreeSet<u16>>().into_iter().collect()
+        })
+    }
+
+    /// Ends moves of slots that were left half-way, as an operator would: keys go where the slot
+    /// belongs in the end.
+    pub(crate) fn settle_slots(&self) {
+        self.shared.with_world(World::settle_slots);
     }
 
     fn start_failover(&self, replica: &str, forced: bool) {
@@ -276,6 +305,23 @@ impl World {
                     server.settle(&mut env);
                 }
             });
+        }
+    }
+
+    /// Gives slots without an owner to somebody, and ends moves that were left half-way.
+    fn settle_slots(&mut self) {
+        let moves: Vec<(u16, HostId)> = self
+            .fleet
+            .servers()
+            .filter_map(|server| server.cluster.as_deref())
+            .flat_map(|cluster| cluster.importing.keys().map(|slot| (*slot, cluster.me)))
+            .collect();
+        for (slot, to) in moves {
+            self.move_keys(slot, to, usize::MAX);
+            self.finish_move(slot, to);
+        }
+        for host in self.network.host_ids() {
+            self.with_cluster(host, |cluster| cluster.migrating.clear());
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod actions;
 mod builder;
+mod client;
 mod cluster;
 mod inspect;
 

@@ -1,0 +1,154 @@
+//! The simulator as a program: `slotcar-sim run` tries seeds, `slotcar-sim serve` puts simulated
+//! servers on real loopback sockets.
+//!
+//! Exit code 0 when everything went well, 1 when a promise was broken, 2 for wrong arguments.
+
+use slotcar_sim::check::{self, Deployment};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+const USAGE: &str = "usage: slotcar-sim run [--deployment standalone|cluster|all] [--seeds N] \
+                     [--from S] [--threads N] [--trace]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.split_first() {
+        Some((command, rest)) if command == "run" => run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What `run` is asked for.
+struct Plan {
+    /// Which deployments.
+    deployments: Vec<Deployment>,
+    /// How many seeds.
+    seeds: u64,
+    /// The first.
+    from: u64,
+    /// How many threads share them.
+    threads: u64,
+    /// Show the trace of the first broken run.
+    trace: bool,
+}
+
+impl Plan {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut plan = Self {
+            deployments: vec![Deployment::Standalone, Deployment::Cluster],
+            seeds: 1000,
+            from: 0,
+            threads: 1,
+            trace: false,
+        };
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            if name == "--trace" {
+                plan.trace = true;
+                continue;
+            }
+            let value = rest.next().ok_or(USAGE)?;
+            let number = || value.parse().map_err(|_| format!("{name} wants a number: {value}"));
+            match name.as_str() {
+                "--deployment" => plan.deployments = deployments(value)?,
+                "--seeds" => plan.seeds = number()?,
+                "--from" => plan.from = number()?,
+                "--threads" => plan.threads = number()?.max(1),
+                _ => return Err(USAGE.to_owned()),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+fn deployments(name: &str) -> Result<Vec<Deployment>, String> {
+    match name {
+        "standalone" => Ok(vec![Deployment::Standalone]),
+        "cluster" => Ok(vec![Deployment::Cluster]),
+        "all" => Ok(vec![Deployment::Standalone, Deployment::Cluster]),
+        _ => Err(format!("no such deployment: {name}")),
+    }
+}
+
+/// Sums over runs.
+#[derive(Default)]
+struct Sums {
+    /// Runs.
+    runs: AtomicU64,
+    /// Runs that broke a promise.
+    broken: AtomicU64,
+    /// Calls.
+    calls: AtomicU64,
+    /// Calls that failed.
+    failed: AtomicU64,
+    /// Virtual milliseconds.
+    millis: AtomicU64,
+}
+
+/// Tries the seeds; false when one of them broke a promise.
+fn run(arguments: &[String]) -> Result<bool, String> {
+    let plan = Plan::parse(arguments)?;
+    let mut good = true;
+    for deployment in &plan.deployments {
+        let start = Instant::now();
+        let (sums, next) = (Sums::default(), AtomicU64::new(plan.from));
+        let printing = Mutex::new(plan.trace);
+        std::thread::scope(|scope| {
+            for _ in 0..plan.threads {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed - plan.from >= plan.seeds {
+                            break;
+                        }
+                        try_seed(seed, *deployment, &sums, &printing);
+                    }
+                });
+            }
+        });
+        let total = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{deployment:?}: {} runs, {} broken; {} calls, {} failed; {:.0} virtual seconds in \
+             {seconds:.1} s, {:.0} runs a second",
+            total(&sums.runs),
+            total(&sums.broken),
+            total(&sums.calls),
+            total(&sums.failed),
+            total(&sums.millis) as f64 / 1000.0,
+            total(&sums.runs) as f64 / seconds
+        );
+        good &= total(&sums.broken) == 0;
+    }
+    Ok(good)
+}
+
+fn try_seed(seed: u64, deployment: Deployment, sums: &Sums, printing: &Mutex<bool>) {
+    let add = |sum: &AtomicU64, by: u64| sum.fetch_add(by, Ordering::Relaxed);
+    add(&sums.runs, 1);
+    match check::run(seed, deployment) {
+        Ok(report) => {
+            add(&sums.calls, report.calls as u64);
+            add(&sums.failed, report.failed as u64);
+            add(&sums.millis, report.time.as_millis() as u64);
+        }
+        Err(broken) => {
+            add(&sums.broken, 1);
+            let mut show = printing.lock().unwrap_or_else(PoisonError::into_inner);
+            println!("{broken}");
+            if std::mem::take(&mut *show) {
+                println!("{}", broken.trace);
+            }
+        }
+    }
+}

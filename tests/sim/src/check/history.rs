@@ -1,0 +1,165 @@
+//! What callers asked and were told, against what servers executed.
+
+use super::{Report, Sim};
+use crate::failure::Failure;
+use slotcar::{Delivery, Error, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How much later than its deadline a call may end.
+const DEADLINE_TOLERANCE: Duration = Duration::from_millis(5);
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+enum End {
+    /// With a reply.
+    Answered,
+    /// With an error.
+    Failed(Error),
+    /// It was dropped before it ended.
+    Cancelled,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Call {
+    /// What was asked, for a finding's text.
+    text: String,
+    /// The mark of its write; nothing for a read.
+    token: Option<String>,
+    /// When it was made.
+    start: Timestamp,
+    /// When it has to end.
+    deadline: Timestamp,
+    /// How and when it ended.
+    end: Option<(Timestamp, End)>,
+}
+
+/// All calls of a run, and what was wrong with their replies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// Shared with the tasks that make the calls.
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// In the order in which they were made.
+    calls: Vec<Call>,
+    /// What was wrong, seen at once.
+    findings: Vec<String>,
+}
+
+impl History {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call is made; returns its number.
+    pub(super) fn begin(
+        &self,
+        text: impl Into<String>,
+        token: Option<&str>,
+        start: Timestamp,
+        timeout: Duration,
+    ) -> usize {
+        let mut shared = self.lock();
+        shared.calls.push(Call {
+            text: text.into(),
+            token: token.map(str::to_owned),
+            start,
+            deadline: start.after(timeout),
+            end: None,
+        });
+        shared.calls.len() - 1
+    }
+
+    /// A call ends with a reply or an error.
+    pub(super) fn end<T>(&self, call: usize, now: Timestamp, result: &Result<T, Error>) {
+        let end = match result {
+            Ok(_) => End::Answered,
+            Err(error) => End::Failed(error.clone()),
+        };
+        self.finish(call, now, end);
+    }
+
+    /// A call is dropped.
+    pub(super) fn cancel(&self, call: usize, now: Timestamp) {
+        self.finish(call, now, End::Cancelled);
+    }
+
+    fn finish(&self, number: usize, now: Timestamp, end: End) {
+        let mut shared = self.lock();
+        let call = &mut shared.calls[number];
+        let twice = call.end.replace((now, end)).is_some();
+        let text = call.text.clone();
+        if twice {
+            shared.findings.push(format!("{text} ended twice"));
+        }
+    }
+
+    /// Something else is wrong.
+    pub(super) fn find(&self, finding: String) {
+        self.lock().findings.push(finding);
+    }
+
+    /// Compares what was told with what was done.
+    pub(super) fn judge(&self, sim: &Sim) -> Result<Report, Failure> {
+        let mut runs: BTreeMap<String, usize> = BTreeMap::new();
+        for executed in sim.executed() {
+            let token = String::from_utf8_lossy(&executed.token).into_owned();
+            *runs.entry(token).or_default() += 1;
+        }
+        let shared = self.lock();
+        let mut findings = shared.findings.clone();
+        for call in &shared.calls {
+            let count = call.token.as_ref().map(|token| runs.get(token).copied().unwrap_or(0));
+            findings.extend(judge_call(call, count));
+        }
+        if !findings.is_empty() {
+            return Err(Failure::Broken { findings });
+        }
+        let failed = shared
+            .calls
+            .iter()
+            .filter(|call| matches!(call.end, Some((_, End::Failed(_)))))
+            .count();
+        let time = sim.now().since_epoch();
+        Ok(Report { calls: shared.calls.len(), failed, time, hash: sim.trace_hash() })
+    }
+}
+
+/// What is wrong with one call, whose write ran so often.
+fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
+    let mut findings = Vec::new();
+    let text = &call.text;
+    let at = call.start.since_epoch();
+    let mut find = |what: String| findings.push(format!("{text} (made at {at:?}) {what}"));
+    let Some((ended, end)) = &call.end else {
+        find("never ended".to_owned());
+        return findings;
+    };
+    let late = ended.since(call.deadline);
+    if late > DEADLINE_TOLERANCE {
+        find(format!("ended {late:?} after its deadline: {end:?}"));
+    }
+    let Some(runs) = runs else { return findings };
+    if runs > 1 {
+        find(format!("ran {runs} times"));
+    }
+    match end {
+        End::Answered if runs == 0 => find("was answered and never ran".to_owned()),
+        End::Failed(error) if runs > 0 && !error.delivery().may_have_run() => {
+            find(format!("ran and yet failed as {:?}: {error}", error.delivery()));
+        }
+        End::Failed(error) if runs == 0 && error.delivery() == Delivery::Answered => {
+            // An error of the command itself comes from a command that ran without effect.
+            if error.server_error().is_none() {
+                find(format!("never ran and yet failed as answered: {error}"));
+            }
+        }
+        _ => {}
+    }
+    findings
+}

@@ -1,0 +1,110 @@
+//! Whole runs of slotcar's client under a mix of faults, judged by what servers really did.
+//!
+//! A run is a number: deployment, faults and workload are drawn from its seed. It passes when no
+//! promise was broken:
+//!
+//! - every call ends, once, and not later than its deadline allows;
+//! - a reply belongs to its request;
+//! - no write ran twice, and none ran that was said not to have run;
+//! - after everything has healed, every slot is served again;
+//! - when the last handle is dropped, no task, timer or stream is left.
+//!
+//! A run that fails says how to replay it, and shows what was sent, decided and answered last.
+
+mod history;
+mod workload;
+
+use crate::failure::Failure;
+use crate::faults::Faults;
+use crate::rng::Rng;
+use crate::sim::{Sim, SimBuilder};
+use history::History;
+use std::fmt;
+use std::time::Duration;
+
+/// Calls of a run.
+const CALLS: usize = 200;
+/// Virtual time in which everything must work again after the faults.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// Virtual time of a whole run.
+const RUN_LIMIT: Duration = Duration::from_secs(600);
+
+/// Which deployments are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deployment {
+    /// One server.
+    Standalone,
+    /// Three shards of a primary and a replica.
+    Cluster,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Calls that were made.
+    pub calls: usize,
+    /// Calls that failed.
+    pub failed: usize,
+    /// Virtual time.
+    pub time: Duration,
+    /// Of the trace: the same for every run of this seed.
+    pub hash: u64,
+}
+
+/// A run that broke a promise, with what is needed to look into it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Broken {
+    /// The seed.
+    pub seed: u64,
+    /// Which deployment.
+    pub deployment: Deployment,
+    /// What is wrong.
+    pub failure: Failure,
+    /// The last of what happened.
+    pub trace: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.deployment {
+            Deployment::Standalone => "standalone",
+            Deployment::Cluster => "cluster",
+        };
+        writeln!(f, "seed {} of {name}: {}", self.seed, self.failure)?;
+        write!(f, "replay it: cargo xtask sim --deployment {name} --seeds 1 --from {}", self.seed)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// Runs one seed.
+///
+/// # Errors
+/// A promise that was broken.
+///
+/// # Panics
+/// When the client panics.
+pub fn run(seed: u64, deployment: Deployment) -> Result<Report, Box<Broken>> {
+    let mut rng = Rng::new(seed);
+    let sim = build(deployment, &mut rng).seed(seed).time_limit(RUN_LIMIT).start();
+    let faults = Faults::draw(rng.next_u64(), deployment == Deployment::Cluster);
+    let history = History::default();
+    let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone()));
+    let judged = outcome.and_then(|()| history.judge(&sim));
+    judged.map_err(|failure| {
+        Box::new(Broken { seed, deployment, failure, trace: sim.trace(400) })
+    })
+}
+
+fn build(deployment: Deployment, rng: &mut Rng) -> SimBuilder {
+    let jitter = Duration::from_micros(rng.below(1500));
+    let builder = match deployment {
+        Deployment::Standalone => Sim::standalone(),
+        Deployment::Cluster => Sim::cluster(3, 1).full_coverage(rng.chance(500)),
+    };
+    let loading = Duration::from_millis(if rng.chance(300) { rng.below(300) } else { 0 });
+    builder.jitter(jitter).loading(loading)
+}

@@ -1,0 +1,245 @@
+//! What callers do in a run: reads, writes, pipelines, waits, in several tasks over one client;
+//! some of them patient, some not, some dropped half-way.
+
+use super::history::History;
+use super::{CALLS, RECOVERY};
+use crate::faults::Faults;
+use crate::journal::TOKEN_PREFIX;
+use crate::rng::Rng;
+use crate::sim::Sim;
+use futures::future::{Either, join_all, select};
+use slotcar::{Client, Error, cmd};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+/// How often the recovery is tried.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The whole of a run.
+pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History) {
+    let transport = if rng.chance(700) {
+        sim.transport()
+    } else {
+        sim.transport().without_background()
+    };
+    let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
+    let client = match Client::lazy(transport, config) {
+        Ok(client) => client,
+        Err(error) => return history.find(format!("no client: {error}")),
+    };
+    let tasks = 1 + rng.index(8);
+    let pause = faults.span / u32::try_from(CALLS / tasks).unwrap_or(1);
+    let callers = (0..tasks).map(|number| {
+        let caller = Caller {
+            sim: sim.clone(),
+            client: client.clone(),
+            history: history.clone(),
+            rng: rng.fork(number as u64),
+            number,
+            made: 0,
+        };
+        caller.run(CALLS / tasks, pause)
+    });
+    let callers = join_all(callers.collect::<Vec<_>>());
+    futures::future::join(callers, sim.suffer(&faults)).await;
+    sim.recover();
+    require_progress(&sim, &client, &history, &mut rng).await;
+}
+
+/// One task that makes calls.
+struct Caller {
+    /// The world.
+    sim: Sim,
+    /// What is tested.
+    client: Client,
+    /// What is noted.
+    history: History,
+    /// What it does.
+    rng: Rng,
+    /// Which of the tasks it is.
+    number: usize,
+    /// Calls so far.
+    made: usize,
+}
+
+impl Caller {
+    async fn run(mut self, calls: usize, pause: Duration) {
+        while self.made < calls {
+            self.made += 1;
+            self.call().await;
+            if self.rng.chance(700) {
+                let pause = self.rng.duration(pause * 2);
+                self.sim.advance(pause).await;
+            }
+        }
+    }
+
+    async fn call(&mut self) {
+        let timeout = Duration::from_millis(20 + self.rng.below(4000));
+        let key = format!("key:{}", self.rng.below(40));
+        match self.rng.below(100) {
+            0..35 => self.read(&key, timeout).await,
+            35..45 => self.echo(timeout).await,
+            45..60 => self.write("SET", &format!("str:{key}"), timeout).await,
+            60..70 => self.write("APPEND", &format!("log:{key}"), timeout).await,
+            70..80 => self.write("RPUSH", &format!("list:{key}"), timeout).await,
+            80..86 => self.count(timeout).await,
+            86..92 => self.pipeline(timeout).await,
+            92..96 => self.wait_for_list(timeout).await,
+            _ => self.write("SADD", &format!("set:{key}"), timeout).await,
+        }
+    }
+
+    fn token(&self, part: usize) -> String {
+        format!("{TOKEN_PREFIX}{}:{}:{part}", self.number, self.made)
+    }
+
+    /// Runs a call to its end, or drops it half-way.
+    async fn finish<T>(
+        &mut self,
+        call: usize,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Option<T> {
+        let patience = if self.rng.chance(80) {
+            self.rng.duration(Duration::from_millis(30))
+        } else {
+            Duration::MAX
+        };
+        let nap = self.sim.advance(patience);
+        let ended = match select(pin!(work), pin!(nap)).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(_) => None,
+        };
+        match ended {
+            Some(result) => {
+                self.history.end(call, self.sim.now(), &result);
+                result.ok()
+            }
+            None => {
+                self.history.cancel(call, self.sim.now());
+                None
+            }
+        }
+    }
+
+    async fn read(&mut self, key: &str, timeout: Duration) {
+        let key = format!("str:{key}");
+        let call = self.history.begin(format!("GET {key}"), None, self.sim.now(), timeout);
+        let client = self.client.with_deadline(timeout);
+        let value = self.finish(call, async { client.get::<Option<String>>(&*key).await }).await;
+        // Whatever is there was written there, under this very key.
+        if let Some(Some(value)) = value
+            && !value.ends_with(&key)
+        {
+            self.history.find(format!("GET {key} was answered with {value}"));
+        }
+    }
+
+    async fn echo(&mut self, timeout: Duration) {
+        let word = format!("echo:{}:{}", self.number, self.made);
+        let call = self.history.begin(format!("ECHO {word}"), None, self.sim.now(), timeout);
+        let client = self.client.with_deadline(timeout);
+        let back = self.finish(call, async { client.echo::<String>(&*word).await }).await;
+        if let Some(back) = back
+            && back != word
+        {
+            self.history.find(format!("ECHO {word} was answered with {back}"));
+        }
+    }
+
+    /// A write of a value that is marked and ends with its key.
+    async fn write(&mut self, command: &'static str, key: &str, timeout: Duration) {
+        let token = format!("{}:{key}", self.token(0));
+        let text = format!("{command} {key} {token}");
+        let call = self.history.begin(text, Some(&token), self.sim.now(), timeout);
+        let client = self.client.with_deadline(timeout);
+        let command = cmd(command).arg(key).arg(&*token);
+        self.finish(call, async { client.send::<slotcar::Value>(command).await }).await;
+    }
+
+    /// A counter of its own: whatever runs twice shows.
+    async fn count(&mut self, timeout: Duration) {
+        let key = self.token(0);
+        let call = self.history.begin(format!("INCR {key}"), Some(&key), self.sim.now(), timeout);
+        let client = self.client.with_deadline(timeout);
+        let count = self.finish(call, async { client.incr(&*key).await }).await;
+        if let Some(count) = count
+            && count != 1
+        {
+            self.history.find(format!("INCR {key} was answered with {count}"));
+        }
+    }
+
+    async fn pipeline(&mut self, timeout: Duration) {
+        let client = self.client.with_deadline(timeout);
+        let mut pipeline = client.pipeline();
+        let mut calls = Vec::new();
+        for part in 0..1 + self.rng.index(6) {
+            let token = self.token(part);
+            let text = format!("INCR {token} in a pipeline");
+            calls.push(self.history.begin(text, Some(&token), self.sim.now(), timeout));
+            pipeline.push(cmd("INCR").arg(&*token));
+        }
+        let result = pipeline.run_each().await;
+        let now = self.sim.now();
+        match result {
+            Ok(replies) if replies.len() == calls.len() => {
+                for (call, reply) in calls.into_iter().zip(replies) {
+                    let count = reply.and_then(|reply| reply.decode::<i64>());
+                    self.history.end(call, now, &count);
+                    if count.as_ref().is_ok_and(|count| *count != 1) {
+                        self.history.find(format!("a counter in a pipeline says {count:?}"));
+                    }
+                }
+            }
+            Ok(replies) => {
+                let (got, wanted) = (replies.len(), calls.len());
+                self.history.find(format!("{wanted} commands got {got} replies"));
+            }
+            Err(error) => {
+                for call in calls {
+                    self.history.end::<()>(call, now, &Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// A command that waits, on a connection of its own.
+    async fn wait_for_list(&mut self, timeout: Duration) {
+        let key = format!("queue:{}", self.rng.below(4));
+        let call = self.history.begin(format!("BLPOP {key}"), None, self.sim.now(), timeout);
+        let client = self.client.with_deadline(timeout);
+        let wait = Duration::from_millis(1 + self.rng.below(300));
+        let popped = async { client.blpop::<Option<(String, String)>>(&*key, wait).await };
+        self.finish(call, popped).await;
+    }
+}
+
+/// Everything has healed: every slot that was used must be served again, soon.
+async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &mut Rng) {
+    let limit = sim.now().after(RECOVERY);
+    let client = client.with_deadline(Duration::from_secs(5));
+    for number in 0..12 {
+        let key = format!("after:{}", rng.below(1_000_000));
+        let mut last = None;
+        loop {
+            let value = number.to_string();
+            let written = client.set(&*key, &*value).await;
+            let result = match written {
+                Ok(_) => client.get::<Option<String>>(&*key).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(Some(read)) if read == value => break,
+                Ok(other) => last = Some(format!("{key} is {other:?} and not {value}")),
+                Err(error) => last = Some(error.to_string()),
+            }
+            if sim.now() > limit {
+                let last = last.unwrap_or_default();
+                return history.find(format!("no progress {RECOVERY:?} after the faults: {last}"));
+            }
+            sim.advance(RETRY).await;
+        }
+    }
+}

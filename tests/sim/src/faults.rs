@@ -1,0 +1,295 @@
+//! Faults by seed: each run draws its own mix, so that thousands of runs try thousands of mixes.
+//!
+//! Two phases, after TigerBeetle's simulator: in the first everything breaks, in the second
+//! everything heals and progress is required. A mix says which kinds of fault a run has and how
+//! often; what strikes when and whom is drawn while the run goes on.
+//!
+//! Invariant: a mix is a pure function of its seed and of what there is to break.
+
+use crate::network::mischief::Mischief;
+use crate::rng::Rng;
+use crate::sim::Sim;
+use crate::server::refusal::Matching;
+use std::time::Duration;
+
+/// What can befall a deployment, besides what befalls single connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A process dies and comes back.
+    Kill,
+    /// A machine vanishes and comes back.
+    PowerOff,
+    /// A process stops answering and goes on.
+    Hang,
+    /// A server is cut off from all others.
+    Isolate,
+    /// A client is cut off from a server, in one direction or both.
+    Partition,
+    /// Two servers are cut off from each other.
+    SplitServers,
+    /// A server answers slowly.
+    Slow,
+    /// A replica lags.
+    Lag,
+    /// All connections of a server are reset.
+    Reset,
+    /// A server loads its data.
+    Loading,
+    /// A server refuses some requests with an error that says so.
+    Refuse,
+    /// Names do not resolve.
+    Names,
+    /// A server comes back at another address.
+    Readdress,
+    /// A replica takes its primary's place by hand.
+    Failover,
+    /// A slot moves at once.
+    MoveSlot,
+    /// A slot begins to move, and some of its keys go.
+    BeginMove,
+    /// A slot has no owner for a while.
+    Uncover,
+}
+
+impl Fault {
+    /// Those that any deployment can have.
+    const ANYWHERE: [Self; 11] = [
+        Self::Kill,
+        Self::PowerOff,
+        Self::Hang,
+        Self::Isolate,
+        Self::Partition,
+        Self::Slow,
+        Self::Reset,
+        Self::Loading,
+        Self::Refuse,
+        Self::Names,
+        Self::Lag,
+    ];
+    /// Those that only a cluster can have.
+    const CLUSTER: [Self; 6] = [
+        Self::SplitServers,
+        Self::Readdress,
+        Self::Failover,
+        Self::MoveSlot,
+        Self::BeginMove,
+        Self::Uncover,
+    ];
+}
+
+/// A mix of faults.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// The seed of what strikes when.
+    seed: u64,
+    /// Kinds that occur.
+    pub kinds: Vec<Fault>,
+    /// How long the first phase lasts.
+    pub span: Duration,
+    /// Up to how long it is quiet between two faults.
+    pub pause: Duration,
+    /// Up to how long a fault lasts that ends by itself.
+    pub lasting: Duration,
+    /// What befalls single connections.
+    mischief: Mischief,
+}
+
+impl Faults {
+    /// The mix of a seed.
+    #[must_use]
+    pub fn draw(seed: u64, cluster: bool) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5EED_0FFA_0175);
+        let mut possible = Fault::ANYWHERE.to_vec();
+        if cluster {
+            possible.extend(Fault::CLUSTER);
+        }
+        // Every kind is left out by half of the mixes, so that each is also seen alone.
+        let kinds: Vec<Fault> = possible.into_iter().filter(|_| rng.chance(350)).collect();
+        Self {
+            seed: rng.next_u64(),
+            kinds,
+            span: Duration::from_millis(500 + rng.below(4500)),
+            pause: Duration::from_millis(20 + rng.below(1000)),
+            lasting: Duration::from_millis(50 + rng.below(3000)),
+            mischief: draw_mischief(&mut rng),
+        }
+    }
+
+    /// No fault at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            seed: 0,
+            kinds: Vec::new(),
+            span: Duration::from_secs(1),
+            pause: Duration::from_secs(1),
+            lasting: Duration::ZERO,
+            mischief: Mischief::default(),
+        }
+    }
+}
+
+fn draw_mischief(rng: &mut Rng) -> Mischief {
+    let mut mischief = Mischief::default();
+    if rng.chance(300) {
+        return mischief;
+    }
+    let mut some = |per_mille: u64| if rng.chance(400) { rng.below(per_mille) as u32 } else { 0 };
+    mischief.split = some(600);
+    mischief.short = some(600);
+    mischief.stall = some(50);
+    mischief.reset_before = some(30);
+    mischief.reset_after = some(30);
+    mischief.half_close = some(20);
+    mischief.black_hole = some(15);
+    mischief.refuse = some(300);
+    mischief.ignore_dial = some(200);
+    mischief.lookup_fails = some(200);
+    mischief.lookup_slow = some(300);
+    mischief.stall_max = Duration::from_millis(1 + rng.below(500));
+    mischief.lookup_slow_max = Duration::from_millis(1 + rng.below(3000));
+    mischief
+}
+
+impl Sim {
+    /// The first phase: lets a mix of faults loose on the deployment, for as long as it lasts.
+    /// What it broke stays broken until [`Sim::recover`].
+    pub async fn suffer(&self, faults: &Faults) {
+        self.set_mischief(faults.mischief.clone());
+        let mut rng = Rng::new(faults.seed);
+        let end = self.now().after(faults.span);
+        while self.now() < end {
+            let pause = rng.duration(faults.pause);
+            let left = end.since(self.now());
+            self.advance(pause.min(left)).await;
+            if let Some(fault) = rng.pick(&faults.kinds).copied()
+                && self.now() < end
+            {
+                let lasting = rng.duration(faults.lasting);
+                self.strike(fault, &mut rng, lasting);
+            }
+        }
+    }
+
+    /// The second phase: everything heals, and dead servers start again.
+    pub fn recover(&self) {
+        self.heal();
+        for server in self.servers() {
+            self.restart(&server);
+        }
+        self.settle_slots();
+    }
+
+    /// One fault, now. Those that can end by themselves do so after `lasting`.
+    fn strike(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
+        let servers = self.servers();
+        let Some(server) = rng.pick(&servers).cloned() else { return };
+        match fault {
+            Fault::Kill => self.break_for(&server, lasting, |sim, s| sim.kill(s)),
+            Fault::PowerOff => self.break_for(&server, lasting, |sim, s| sim.power_off(s)),
+            Fault::Hang => self.break_for(&server, lasting, |sim, s| sim.hang(s)),
+            Fault::Isolate => {
+                self.isolate(&server);
+                self.later(lasting, Self::mend_all);
+            }
+            Fault::Partition => {
+                if rng.chance(500) {
+                    self.partition("client", &server);
+                } else if rng.chance(500) {
+                    self.partition_one_way("client", &server);
+                } else {
+                    self.partition_one_way(&server, "client");
+                }
+                self.later(lasting, Self::mend_all);
+            }
+            Fault::SplitServers => {
+                if let Some(other) = rng.pick(&servers).filter(|other| **other != server) {
+                    self.partition(&server, other);
+                    self.later(lasting, Self::mend_all);
+                }
+            }
+            Fault::Slow => {
+                self.slow(&server, rng.duration(Duration::from_millis(300)));
+                self.later(lasting, move |sim| sim.slow(&server, Duration::ZERO));
+            }
+            Fault::Lag => self.lag(&server, rng.duration(Duration::from_millis(500))),
+            Fault::Reset => self.reset_connections(&server),
+            Fault::Loading => self.loading(&server, lasting),
+            Fault::Refuse => self.refuse_something(&server, rng),
+            Fault::Names => {
+                let name = format!("{server}.sim");
+                self.fail_name(&name, true);
+                self.later(lasting, move |sim| sim.fail_name(&name, false));
+            }
+            Fault::Readdress => {
+                let [a, b] = [rng.below(250) as u8, rng.below(250) as u8];
+                self.restart_at(&server, [10, 100, a, b].into());
+            }
+            Fault::Failover => {
+                if !self.is_primary(&server) {
+                    match rng.below(4) {
+                        0 => self.take_over(&server),
+                        1 => self.force_failover(&server),
+                        _ => self.failover(&server),
+                    }
+                }
+            }
+            Fault::MoveSlot | Fault::BeginMove | Fault::Uncover => {
+                self.disturb_slot(fault, &server, rng, lasting);
+            }
+        }
+    }
+
+    fn disturb_slot(&self, fault: Fault, server: &str, rng: &mut Rng, lasting: Duration) {
+        // Half of the time a slot that the run's keys are in.
+        let used = self.used_slots();
+        let slot = match rng.pick(&used) {
+            Some(slot) if rng.chance(700) => *slot,
+            _ => rng.below(16384) as u16,
+        };
+        let movable = self.is_primary(server) && self.is_owned_by_other(slot, server);
+        match fault {
+            Fault::MoveSlot if movable => self.move_slot(slot, server),
+            Fault::BeginMove if movable => {
+                self.begin_move(slot, server);
+                self.move_keys(slot, server, rng.index(4));
+                let target = server.to_owned();
+                self.later(lasting, move |sim| {
+                    sim.move_keys(slot, &target, usize::MAX);
+                    sim.finish_move(slot, &target);
+                });
+            }
+            Fault::Uncover => {
+                if let Some(owner) = self.find_owner(slot) {
+                    self.uncover_slot(slot);
+                    self.later(lasting, move |sim| sim.cover_slot(slot, &owner));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn break_for(&self, server: &str, lasting: Duration, how: impl FnOnce(&Self, &str)) {
+        how(self, server);
+        let server = server.to_owned();
+        self.later(lasting, move |sim| sim.restart(&server));
+    }
+
+    fn refuse_something(&self, server: &str, rng: &mut Rng) {
+        let table = [
+            (Matching::Writes, "READONLY You can't write against a read only replica."),
+            (Matching::Data, "LOADING Redis is loading the dataset in memory"),
+            (Matching::Data, "CLUSTERDOWN The cluster is down"),
+            (Matching::Data, "TRYAGAIN Multiple keys request during rehashing of slot"),
+            (Matching::Data, "BUSY Redis is busy running a script."),
+            (Matching::Reads, "MASTERDOWN Link with MASTER is down"),
+            (Matching::Writes, "OOM command not allowed when used memory > 'maxmemory'."),
+            (Matching::Command("HELLO".to_owned()), "LOADING Redis is loading the dataset in memory"),
+            (Matching::Command("CLUSTER SHARDS".to_owned()), "ERR broken"),
+        ];
+        if let Some((matching, text)) = rng.pick(&table) {
+            self.refuse(server, matching.clone(), text, 1 + rng.below(5));
+        }
+    }
+}

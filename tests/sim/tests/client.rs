@@ -1,0 +1,57 @@
+//! slotcar's client in simulated deployments: what a user's test looks like.
+//!
+//! What the client promises under any mix of faults is the matter of `seeds`.
+
+use slotcar_sim::Sim;
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn one_server() {
+    Sim::standalone().run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        client.set("user:1", "Ada").await.unwrap();
+        let name: Option<String> = client.get("user:1").await.unwrap();
+        assert_eq!(name.as_deref(), Some("Ada"));
+        sim.kill("a");
+        let quick = client.with_deadline(MS * 200);
+        assert!(quick.get::<Option<String>>("user:1").await.is_err());
+        sim.restart("a");
+        let name: Option<String> = client.get("user:1").await.unwrap();
+        assert_eq!(name.as_deref(), Some("Ada"));
+    });
+}
+
+#[test]
+fn a_cluster_that_fails_over() {
+    Sim::cluster(3, 1).seed(7).run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        for key in ["foo", "bar", "hi"] {
+            client.set(key, key).await.unwrap();
+        }
+        sim.advance(MS * 5).await;
+        sim.kill("a");
+        // Other shards do not notice.
+        let start = sim.now();
+        client.get::<String>("foo").await.unwrap();
+        assert!(sim.now().since(start) < MS * 3);
+        // This one is back as soon as its replica has taken over.
+        let bar: String = client.with_deadline(Duration::from_secs(10)).get("bar").await.unwrap();
+        assert_eq!(bar, "bar");
+        assert!(sim.is_primary("a1"));
+        sim.move_slot(Sim::slot_of("foo"), "b");
+        assert_eq!(client.get::<String>("foo").await.unwrap(), "foo");
+    });
+}
+
+#[test]
+fn without_a_background() {
+    Sim::cluster(3, 1).seed(8).run(|sim| async move {
+        let transport = sim.transport().without_background();
+        let client = slotcar::Client::connect(transport, sim.config()).await.unwrap();
+        client.set("foo", 1).await.unwrap();
+        sim.reset_connections("c");
+        assert_eq!(client.get::<u32>("foo").await.unwrap(), 1);
+    });
+}
