@@ -3,8 +3,10 @@
 //! A component that fails takes its host's exit code with it, and what both said is in the panic.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Where the host is.
 const HOST: &str = "SLOTCAR_WASI_HOST";
@@ -22,8 +24,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// The component made of the file of tests of that name; nothing, and a loud word, where none
-    /// was built.
+    /// The component made of the file of tests, or of the example, of that name; nothing, and a
+    /// loud word, where none was built.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let (Some(host), Some(guests)) = (std::env::var_os(HOST), std::env::var_os(GUESTS)) else {
             println!("SKIPPED: {HOST} and {GUESTS} are not set; `cargo xtask wasi` sets them");
@@ -31,7 +33,7 @@ impl Guest {
         };
         let is_it = |path: &PathBuf| {
             let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-            stem.rsplit_once('-').is_some_and(|(before, _hash)| before == name)
+            stem == name || stem.rsplit_once('-').is_some_and(|(before, _hash)| before == name)
         };
         let component = std::env::split_paths(&guests).find(is_it);
         let component = component.unwrap_or_else(|| panic!("no component {name} in {GUESTS}"));
@@ -50,6 +52,22 @@ impl Guest {
         println!("{}", self.output("run"));
     }
 
+    /// Serves HTTP with it, until the result is dropped.
+    pub(crate) fn serve(self) -> Serving {
+        let mut command = Command::new(&self.host);
+        command.args(["serve", "0"]).arg(&self.component).envs(self.variables);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the host starts");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+        stdout.read_line(&mut line).expect("the host says where it listens");
+        let serving = line.trim().strip_prefix("listening on http://").map(str::parse);
+        let address = match serving {
+            Some(Ok(address)) => address,
+            _ => panic!("the host said {line:?}"),
+        };
+        Serving { process, _stdout: stdout, address }
+    }
+
     /// What it imports, one name a line.
     #[track_caller]
     pub(crate) fn imports(self) -> String {
@@ -65,5 +83,29 @@ impl Guest {
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
         said
+    }
+}
+
+/// A component that serves HTTP.
+pub(crate) struct Serving {
+    /// The host.
+    process: Child,
+    /// Kept open: a component that cannot print would fail.
+    _stdout: BufReader<ChildStdout>,
+    /// Where it listens.
+    address: SocketAddr,
+}
+
+impl Serving {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // An error means that it has ended already; both ways it must be reaped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

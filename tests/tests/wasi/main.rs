@@ -6,6 +6,7 @@
 
 mod guest;
 mod outside;
+mod serving;
 
 use guest::Guest;
 use slotcar_tests::real::{Server, Version};
