@@ -118,7 +118,8 @@ impl Handshake {
     /// The commands of the next flight, to be written in one piece.
     pub(crate) fn flight(&mut self) -> Vec<Command> {
         let mut commands = Vec::with_capacity(4);
-        let is_first = self.steps.is_empty();
+        // Said once; but a server with a password does not listen to strangers.
+        let says_who = self.steps.is_empty() || self.credentials.is_some();
         self.steps.clear();
         let mut push = |step, command| {
             self.steps.push(step);
@@ -150,7 +151,7 @@ impl Handshake {
                 }
             }
         }
-        if is_first {
+        if says_who {
             let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
             push(Step::Ignored, info("LIB-NAME", "slotcar"));
             push(Step::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
@@ -174,7 +175,10 @@ impl Handshake {
                 Step::Hello if !refused => {}
                 Step::Hello => {
                     let error = ServerError::from_frame(reply);
-                    if error.as_ref().is_some_and(speaks_resp2_only) {
+                    if error
+                        .as_ref()
+                        .is_some_and(|e| speaks_resp2_only(e, self.credentials.is_some()))
+                    {
                         self.stage = Stage::Resp2;
                         return Ok(Next::Again);
                     }
@@ -202,10 +206,12 @@ fn check_role(reply: &Bytes) -> Result<(), Refusal> {
 }
 
 /// Whether HELLO was refused as a command, rather than the credentials in it.
-fn speaks_resp2_only(error: &ServerError) -> bool {
+fn speaks_resp2_only(error: &ServerError, knows_password: bool) -> bool {
     match error.code() {
         // Redis 6+: version not supported. An ACL that forbids HELLO may still allow AUTH.
         "NOPROTO" | "NOPERM" => true,
+        // A server that hides from strangers which commands it knows.
+        "NOAUTH" => knows_password,
         // Before Redis 6: "unknown command `HELLO`".
         "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
         _ => false,
