@@ -12,7 +12,7 @@ use crate::driver::dispatch::dispatch;
 use crate::driver::exchange::Exchange;
 use crate::driver::node::Node;
 use crate::driver::react::Terms;
-use crate::driver::request::{error_in, turned_away};
+use crate::driver::request::{admit, error_in, turned_away};
 use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
@@ -23,6 +23,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A command that runs when awaited.
 ///
@@ -76,10 +77,11 @@ impl<'c, T> Call<'c, T> {
 
     /// Enqueues on a live link, or goes around.
     fn start(&mut self, cx: &Context<'_>) -> Result<State, Error> {
-        if self.deadline == Timestamp::FAR_FUTURE {
+        let blocked = self.deadline != Timestamp::FAR_FUTURE;
+        if !blocked {
             self.deadline = self.client.deadline_for(&self.command);
         }
-        if self.command.is_blocking() {
+        if self.command.is_blocking() || self.client.timeout == Some(Duration::ZERO) {
             return Ok(self.around(None));
         }
         let routes = self.client.shared.keeper.routes();
@@ -89,19 +91,18 @@ impl<'c, T> Call<'c, T> {
         };
         let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
-        match Exchange::begin(Arc::clone(&link), entry, write, cx) {
+        let host = &self.client.shared.host;
+        let room = admit(host, &link, entry, blocked);
+        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
             Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
-            Err(rejected) => {
-                let host = &self.client.shared.host;
-                match turned_away(host, &link, rejected, self.deadline) {
-                    None => {
-                        link.block(self.deadline, cx);
-                        Ok(State::Start)
-                    }
-                    Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
-                    Some(error) => Err(error.with_command(&self.command.name())),
+            Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
+                None => {
+                    link.block(self.deadline, cx);
+                    Ok(State::Start)
                 }
-            }
+                Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
+                Some(error) => Err(error.with_command(&self.command.name())),
+            },
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) enum Rejected {
     Closed(Arc<Lost>),
     /// The budget is used up.
     Full,
+    /// It exceeds the budget by itself.
+    Large,
 }
 
 /// What to enqueue, beside the bytes.

@@ -8,6 +8,7 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `client/pipeline.rs`.
 
+use super::lane::closed;
 use super::node::Node;
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
 use super::request::{error_in, exchange};
@@ -60,7 +61,8 @@ pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms
         for (group, outcome) in groups.iter().zip(outcomes) {
             for (member, seen) in judge_each(group, commands, outcome, &mut results) {
                 let index = pending.binary_search_by_key(&member, |p| p.member);
-                let mut tries = pending[index.expect("groups are made of what is pending")].tries;
+                let index = index.expect("groups are made of what is pending");
+                let mut tries = std::mem::take(&mut pending[index].tries);
                 let command = &commands[member];
                 match react(keeper, command, terms, &mut tries, &seen, &group.node) {
                     Reaction::Again { target, pause: own } if host.now() < terms.deadline => {
@@ -70,7 +72,7 @@ pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms
                     Reaction::FailWith(error) => results[member] = Some(Err(error)),
                     Reaction::Fail | Reaction::Again { .. } => {
                         let at = group.node.endpoint();
-                        results[member] = Some(Err(explain(seen, command, at, tries, terms)));
+                        results[member] = Some(Err(explain(&seen, command, at, &tries, terms)));
                     }
                 }
             }
@@ -78,10 +80,25 @@ pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms
         left.sort_unstable_by_key(|pending| pending.member);
         pending = left;
         if !pending.is_empty() && !pause.is_zero() {
-            host.sleep_until(host.now().after(pause).min(terms.deadline)).await;
+            let resume = host.now().after(pause).min(terms.deadline);
+            host.while_open(host.sleep_until(resume)).await;
+            if host.now() >= terms.deadline {
+                give_up(&mut pending, &mut results);
+            }
         }
     }
     results.into_iter().map(|r| r.expect("a round settles a command or leaves it")).collect()
+}
+
+/// Fails what was tried before and has no time left, with what it failed with then.
+fn give_up(pending: &mut Vec<Pending>, results: &mut [Option<Result<Bytes, Error>>]) {
+    pending.retain_mut(|one| match one.tries.last.take() {
+        Some(last) => {
+            results[one.member] = Some(Err(last));
+            false
+        }
+        None => true,
+    });
 }
 
 /// Sorts what is left by node; what has no node at all fails here.
@@ -131,7 +148,10 @@ async fn send(
     let host = keeper.host();
     let link = match group.node.ready() {
         Some(link) if !link.is_closed() => link,
-        _ => group.node.connect(host, terms.deadline).await?,
+        _ => {
+            let dialled = host.while_open(group.node.connect(host, terms.deadline)).await;
+            dialled.ok_or_else(|| closed(group.node.endpoint()))??
+        }
     };
     let members = || group.members.iter().map(|&member| &commands[member]);
     let asking = group.ask.then(|| cmd("ASKING"));

@@ -10,6 +10,7 @@
 //! command. Called by `client/call.rs` and `driver/batch.rs`.
 
 use super::host::Host;
+use super::lane::closed;
 use super::link::Link;
 use super::node::Node;
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
@@ -37,26 +38,26 @@ pub(crate) async fn dispatch(
     mut seen: Option<(Seen, Arc<Node>)>,
 ) -> Result<Bytes, Error> {
     let host = Arc::clone(keeper.host());
-    let mut tries = Tries { attempts: u32::from(seen.is_some()), redirects: 0 };
+    let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut target = Target::Map;
     let mut uncovered = None;
     loop {
         if let Some((what, node)) = seen.take() {
             let reaction = react(&keeper, &command, terms, &mut tries, &what, &node);
-            let fail = |what| {
-                let error = explain(what, &command, node.endpoint(), tries, terms);
+            let fail = || {
+                let error = explain(&what, &command, node.endpoint(), &tries, terms);
                 Err(name_slot(error, uncovered, &host))
             };
             match reaction {
                 Reaction::FailWith(error) => return Err(error),
-                Reaction::Fail => return fail(what),
+                Reaction::Fail => return fail(),
                 Reaction::Again { target: next, pause } => {
                     target = next;
                     rest(&keeper, pause, terms.deadline).await;
                 }
             }
             if host.now() >= terms.deadline {
-                return fail(what);
+                return fail();
             }
         }
         let routes = keeper.routes().clone();
@@ -100,7 +101,8 @@ async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
     let version = keeper.routes().map.version();
     let host = keeper.host();
     let until = host.now().after(pause).min(deadline);
-    keeper.beside(host.by(until, keeper.newer_than(version))).await;
+    let wait = host.while_open(host.by(until, keeper.newer_than(version)));
+    keeper.beside(wait).await;
 }
 
 /// Says of a failure which slot nobody serves.
@@ -130,6 +132,9 @@ async fn attempt(
     deadline: Timestamp,
 ) -> Result<Option<Bytes>, Seen> {
     let host = keeper.host();
+    if host.now() >= deadline {
+        return Err(Seen::NoLink(no_connection(node)));
+    }
     let asking = ask.then(|| cmd("ASKING"));
     let before = asking.as_ref().map_or(0, Command::encoded_len);
     let replies = 1 + u32::from(ask);
@@ -141,9 +146,11 @@ async fn attempt(
         command.write_to(out);
     };
     let outcome = if command.is_blocking() {
-        let own = match host.by(deadline, node.own_link(host)).await {
-            Some(own) => own.map_err(Seen::NoLink)?,
-            None => return Err(Seen::NoLink(no_connection(node))),
+        let dialled = host.while_open(host.by(deadline, node.own_link(host))).await;
+        let own = match dialled {
+            Some(Some(own)) => own.map_err(Seen::NoLink)?,
+            Some(None) => return Err(Seen::NoLink(no_connection(node))),
+            None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
         let outcome = exchange(host, own.link(), entry, write).await;
         if matches!(outcome, Ok(Ok(_))) {
@@ -178,11 +185,13 @@ async fn connect(
     deadline: Timestamp,
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
-    let mut link = pin!(node.connect(keeper.host(), deadline));
+    let host = keeper.host();
+    let mut link = pin!(host.while_open(node.connect(host, deadline)));
     loop {
         let newer = pin!(keeper.newer_than(version));
         match select(link.as_mut(), newer).await {
-            Either::Left((link, _)) => return link.map(Some),
+            Either::Left((Some(link), _)) => return link.map(Some),
+            Either::Left((None, _)) => return Err(closed(node.endpoint())),
             Either::Right(((), _)) => {
                 let now = keeper.routes();
                 if now.node_for(command).is_some_and(|other| !Arc::ptr_eq(other, node)) {

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 use crate::transport::Transport;
 use futures::future::{Either, select};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,12 +30,24 @@ pub(crate) struct Host {
     observer: Observer,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
+    /// The client was closed.
+    closed: AtomicBool,
+    /// Told when it is.
+    closing: event_listener::Event,
 }
 
 impl Host {
     pub(crate) fn new(transport: Arc<dyn Transport>, config: Config) -> Self {
         let rng = Mutex::new(Rng::new(transport.seed()));
-        Self { transport, config, alarm: Arc::default(), observer: Observer::default(), rng }
+        Self {
+            transport,
+            config,
+            alarm: Arc::default(),
+            observer: Observer::default(),
+            rng,
+            closed: AtomicBool::new(false),
+            closing: event_listener::Event::new(),
+        }
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
@@ -76,6 +89,25 @@ impl Host {
         }
         let sleep = self.transport.sleep_until(deadline);
         match select(pin!(future), sleep).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(((), _)) => None,
+        }
+    }
+
+    /// Ends every wait of `while_open`.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.closing.notify(usize::MAX);
+    }
+
+    /// The future's output, or `None` if the client is closed before. For waits that no closed
+    /// connection ends; the future goes first, so that what one of those says is not lost.
+    pub(crate) async fn while_open<F: Future>(&self, future: F) -> Option<F::Output> {
+        let closing = self.closing.listen();
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        match select(pin!(future), closing).await {
             Either::Left((output, _)) => Some(output),
             Either::Right(((), _)) => None,
         }

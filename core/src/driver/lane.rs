@@ -21,7 +21,7 @@ use super::observe::{Event, count};
 use crate::command::Command;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
-use crate::connection::queue::Entry;
+use crate::connection::queue::{Entry, Rejected};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
@@ -32,6 +32,7 @@ use futures::future::Shared;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 /// A dial in progress, driven by whoever waits for it.
 type Dialling = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
@@ -111,6 +112,7 @@ impl Lane {
             match self.step(host) {
                 Step::Have(link) => return Ok(link),
                 Step::Fail(error) => return Err(error),
+                Step::Dial(_) if host.now() >= deadline => return Err(self.too_late(None)),
                 Step::Dial(dialling) => match host.by(deadline, dialling).await {
                     Some(result) => return result,
                     None => return Err(self.too_late(lock(&self.dial).last.clone())),
@@ -155,8 +157,7 @@ impl Lane {
     fn step(self: &Arc<Self>, host: &Arc<Host>) -> Step {
         let mut dial = lock(&self.dial);
         if dial.closed {
-            let error = Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed");
-            return Step::Fail(error.with_endpoint(&self.endpoint));
+            return Step::Fail(closed(&self.endpoint));
         }
         if let Some(link) = self.link.load_full() {
             if !link.is_closed() {
@@ -229,6 +230,11 @@ impl Lane {
     }
 }
 
+/// What a call fails with once its client was closed.
+pub(crate) fn closed(endpoint: &Endpoint) -> Error {
+    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
+}
+
 /// Dials and shakes hands, within the connect time-out.
 pub(crate) async fn open(
     endpoint: &Endpoint,
@@ -294,20 +300,24 @@ async fn shake_hands(
         let entry = Entry { len, replies, deadline };
         let mut exchange = None;
         let outcome = poll_fn(|cx| {
-            let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            if exchange.is_none() {
-                exchange = Exchange::begin(Arc::clone(link), entry, write, cx).ok();
+            if let Some(exchange) = &mut exchange {
+                return Exchange::poll(exchange, cx).map(Ok);
             }
-            match &mut exchange {
-                Some(exchange) => exchange.poll(cx).map(Some),
-                None => std::task::Poll::Ready(None),
+            let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
+            match Exchange::begin(Arc::clone(link), entry, write, cx) {
+                Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
+                Err(rejected) => Poll::Ready(Err(rejected)),
             }
         })
         .await;
         let (replies, failure) = match outcome {
-            Some(Ok(reply)) => (Reply::into_all(reply), None),
-            Some(Err(failed)) => (failed.replies, Some(failed.failure)),
-            None => (Vec::new(), None),
+            Ok(Ok(reply)) => (Reply::into_all(reply), None),
+            Ok(Err(failed)) => (failed.replies, Some(failed.failure)),
+            // A server may hang up before it has heard a word.
+            Err(Rejected::Closed(lost)) => (Vec::new(), Some(Failure::Lost(lost))),
+            Err(Rejected::Full | Rejected::Large) => {
+                unreachable!("an entry has room when it is alone, and a handshake is")
+            }
         };
         match handshake.handle_replies(&replies) {
             Err(refusal) => return Err(refused(link.endpoint(), &refusal)),

@@ -7,14 +7,14 @@
 //! link) and `driver/dispatch.rs` (everything that may wait).
 
 use super::host::Host;
-use super::lane::{Lane, open};
+use super::lane::{Lane, closed, open};
 use super::link::{Link, LinkSettings};
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ struct OwnLinks {
     idle: Vec<Arc<Link>>,
     /// Handed out.
     busy: usize,
+    /// All that live, free or not.
+    all: Vec<Weak<Link>>,
     /// None is handed out any more.
     closed: bool,
 }
@@ -82,11 +84,7 @@ impl Node {
         let idle = {
             let mut own = lock(&self.own);
             if own.closed {
-                return Err(Error::new(
-                    ErrorKind::Closed,
-                    Delivery::NotSent,
-                    "the client is closed",
-                ));
+                return Err(closed(&self.endpoint));
             }
             if own.busy >= max {
                 let limit =
@@ -104,7 +102,16 @@ impl Node {
             OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {
             let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
-            place.link = Some(open(&self.endpoint, self.profile, host, settings).await?);
+            let link = open(&self.endpoint, self.profile, host, settings).await?;
+            let mut own = lock(&self.own);
+            own.all.retain(|link| link.strong_count() > 0);
+            own.all.push(Arc::downgrade(&link));
+            let is_late = own.closed;
+            drop(own);
+            place.link = Some(link);
+            if is_late {
+                return Err(closed(&self.endpoint));
+            }
         }
         Ok(place)
     }
@@ -131,12 +138,13 @@ impl Node {
     /// Closes every connection; none will follow.
     pub(crate) fn close(&self) {
         self.lanes.iter().for_each(|lane| lane.close());
-        let idle = {
+        let (idle, all) = {
             let mut own = lock(&self.own);
             own.closed = true;
-            std::mem::take(&mut own.idle)
+            (std::mem::take(&mut own.idle), std::mem::take(&mut own.all))
         };
-        idle.iter().for_each(|link| link.close());
+        all.iter().filter_map(Weak::upgrade).for_each(|link| link.close());
+        drop(idle);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,13 +47,15 @@ pub(crate) enum Target {
     Ask(Arc<Node>),
 }
 
-/// How often a command was tried.
-#[derive(Clone, Copy, Debug, Default)]
+/// How often a command was tried, and what came of it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tries {
     /// Attempts, redirects not counted.
     pub(crate) attempts: u32,
     /// Redirects that were followed.
     pub(crate) redirects: u32,
+    /// What the last attempt that another one followed had failed with.
+    pub(crate) last: Option<Error>,
 }
 
 /// What to do next.
@@ -88,7 +91,7 @@ pub(crate) fn react(
         count(&host.observer().redirects);
         return match redirect {
             Ok(_) if tries.redirects > host.config().redirects_max => {
-                Reaction::FailWith(too_many_redirects(keeper, command, error, node, *tries))
+                Reaction::FailWith(too_many_redirects(keeper, command, error, node, tries))
             }
             Ok(redirect) => follow(keeper, redirect, tries.redirects, node),
             Err(malformed) => {
@@ -111,19 +114,16 @@ pub(crate) fn react(
         _ if spent => Reaction::Fail,
         Verdict::Again | Verdict::AgainLater => {
             count(&host.observer().retries);
-            Reaction::Again { target: Target::Map, pause: pause_for(keeper, verdict, *tries) }
+            tries.last = Some(explain(seen, command, node.endpoint(), tries, terms));
+            // Where a look may name another node, the pause is for the look; elsewhere the lane
+            // itself paces the dials, but not those of blocking commands.
+            let paced = !keeper.is_dynamic() && !command.is_blocking();
+            let pause = match verdict {
+                Verdict::Again if paced => Duration::ZERO,
+                _ => host.backoff(tries.attempts),
+            };
+            Reaction::Again { target: Target::Map, pause }
         }
-    }
-}
-
-/// How long to wait before another attempt.
-fn pause_for(keeper: &Keeper, verdict: Verdict, tries: Tries) -> Duration {
-    // Where a look may name another node, the pause is for the look; elsewhere the lane itself
-    // paces the dials.
-    if verdict == Verdict::Again && !keeper.is_dynamic() {
-        Duration::ZERO
-    } else {
-        keeper.host().backoff(tries.attempts)
     }
 }
 
@@ -178,7 +178,7 @@ fn too_many_redirects(
     command: &Command,
     last: &ServerError,
     node: &Node,
-    tries: Tries,
+    tries: &Tries,
 ) -> Error {
     let max = keeper.host().config().redirects_max;
     let limit = ErrorDetail::Limit { name: "redirects_max", max: u64::from(max) };
@@ -191,34 +191,45 @@ fn too_many_redirects(
         .with_attempts(tries.attempts)
 }
 
-/// What the last attempt's end means to the caller.
+/// What the end of the attempts means to the caller: how the last one ended, and whether any of
+/// them may have run the command.
 pub(crate) fn explain(
-    seen: Seen,
+    seen: &Seen,
     command: &Command,
     endpoint: &Endpoint,
-    tries: Tries,
+    tries: &Tries,
     terms: Terms,
 ) -> Error {
-    let error = match seen {
-        Seen::NoLink(error) => error,
-        Seen::Refused(server) => Error::server(delivery_of(&server), server),
+    let mut error = match seen {
+        Seen::NoLink(error) => error.clone(),
+        Seen::Refused(server) => Error::server(delivery_of(server), server.clone()),
         Seen::Failed(failed) => {
             let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };
-            match failed.failure {
+            match &failed.failure {
                 Failure::TimedOut => {
                     let message = format!("no reply within {:?}", terms.timeout);
                     Error::new(ErrorKind::Timeout, sent, message)
                 }
                 Failure::Lost(lost) => {
-                    let kind = match *lost {
+                    let kind = match **lost {
                         Lost::ByUs => ErrorKind::Closed,
                         Lost::Protocol(_) => ErrorKind::Protocol,
                         _ => ErrorKind::Connect,
                     };
-                    Error::new(kind, sent, lost.to_string()).with_shared_cause(lost)
+                    let cause: Arc<Lost> = Arc::clone(lost);
+                    Error::new(kind, sent, lost.to_string()).with_shared_cause(cause)
                 }
             }
         }
     };
+    if let Some(last) = &tries.last {
+        if last.delivery() == Delivery::Unknown && !error.delivery().may_have_run() {
+            error = error.with_delivery(Delivery::Unknown);
+        }
+        // A time that ran out says nothing about why the time before it was not enough.
+        if error.kind() == ErrorKind::Timeout && error.source().is_none() {
+            error = error.with_cause(last.clone());
+        }
+    }
     error.with_command(&command.name()).with_endpoint(endpoint).with_attempts(tries.attempts)
 }

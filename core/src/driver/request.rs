@@ -29,15 +29,23 @@ pub(crate) async fn exchange(
     write: impl Fn(&mut Vec<u8>),
 ) -> Result<Outcome, Error> {
     let mut begun: Option<Exchange> = None;
+    let mut blocked = false;
+    if host.now() >= entry.deadline {
+        let message = "no time was left to send it";
+        let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
+        return Err(error.with_endpoint(link.endpoint()));
+    }
     poll_fn(|cx| {
         if let Some(exchange) = &mut begun {
             return exchange.poll(cx).map(Ok);
         }
-        match Exchange::begin(Arc::clone(link), entry, &write, cx) {
+        let room = admit(host, link, entry, blocked);
+        match room.and_then(|()| Exchange::begin(Arc::clone(link), entry, &write, cx)) {
             Ok(exchange) => begun.insert(exchange).poll(cx).map(Ok),
             Err(rejected) => match turned_away(host, link, rejected, entry.deadline) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => {
+                    blocked = true;
                     link.block(entry.deadline, cx);
                     Poll::Pending
                 }
@@ -45,6 +53,16 @@ pub(crate) async fn exchange(
         }
     })
     .await
+}
+
+/// Whether an entry may be enqueued at all: it fits into the budget, and its caller, if `blocked`
+/// until now, has not waited in vain.
+pub(crate) fn admit(host: &Host, link: &Link, entry: Entry, blocked: bool) -> Result<(), Rejected> {
+    if entry.len > host.config().node_bytes_max {
+        return Err(Rejected::Large);
+    }
+    let in_vain = blocked && host.now() >= entry.deadline && !link.is_closed();
+    if in_vain { Err(Rejected::Full) } else { Ok(()) }
 }
 
 /// What a rejected entry fails with; `None` if it is to wait for room.
@@ -60,6 +78,11 @@ pub(crate) fn turned_away(
                 .with_endpoint(link.endpoint())
                 .with_shared_cause(lost),
         ),
+        Rejected::Large => {
+            let max = host.config().node_bytes_max;
+            let message = format!("larger than the {max} bytes that may be in flight to one node");
+            Some(over_budget(ErrorKind::Limit, message, host, link))
+        }
         Rejected::Full => {
             let max = host.config().node_bytes_max;
             let waits = host.config().when_full == WhenFull::Wait;
@@ -68,11 +91,16 @@ pub(crate) fn turned_away(
             }
             let kind = if waits { ErrorKind::Timeout } else { ErrorKind::Limit };
             let message = format!("{max} bytes are in flight to this node already");
-            let limit = ErrorDetail::Limit { name: "node_bytes_max", max: max as u64 };
-            let error = Error::new(kind, Delivery::NotSent, message);
-            Some(error.with_endpoint(link.endpoint()).with_detail(limit))
+            Some(over_budget(kind, message, host, link))
         }
     }
+}
+
+fn over_budget(kind: ErrorKind, message: String, host: &Host, link: &Link) -> Error {
+    let max = host.config().node_bytes_max as u64;
+    Error::new(kind, Delivery::NotSent, message)
+        .with_endpoint(link.endpoint())
+        .with_detail(ErrorDetail::Limit { name: "node_bytes_max", max })
 }
 
 /// The error in an error reply.

@@ -236,6 +236,7 @@ impl Keeper {
         others.extend(lock(&self.state).sentinels.iter().flat_map(|s| s.nodes().to_vec()));
         drop(look);
         self.routes.load().dialable().chain(&others).for_each(|node| node.close());
+        self.host.close();
         self.host.alarm().nudge();
         self.published.notify(usize::MAX);
         self.host.observer().end();
