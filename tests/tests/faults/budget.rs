@@ -1,0 +1,221 @@
+//! The budget in bytes: what a server that answers nothing may cost.
+//!
+//! Everything is charged from the moment it is queued until its reply comes, also for callers that
+//! have gone. At the limit a call waits or fails, as the configuration says.
+
+use super::{BACKGROUNDS, SHORT, config};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use slotcar::config::WhenFull;
+use slotcar::{Client, Delivery, ErrorDetail, ErrorKind, Value, cmd};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::{Script, script};
+use slotcar_tests::turns::{poll_once, run};
+use slotcar_tests::{Told, Watched};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// The limit that the tests set.
+const BUDGET: usize = 64 << 10;
+/// Bytes of one value.
+const VALUE: usize = 1 << 10;
+/// Calls that do not fit together, and more of them than those that do.
+const CALLS: usize = 200;
+
+/// A server that answers nothing until its gate opens.
+struct Silent {
+    /// The server.
+    script: Script,
+    /// Whether it answers.
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Silent {
+    fn start() -> Silent {
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let waits = Arc::clone(&gate);
+        let script = Script::start(move |peer| {
+            while let Some(command) = peer.command() {
+                let open = waits.0.lock().expect("nobody panics");
+                drop(waits.1.wait_while(open, |open| !*open));
+                let answer = script::handshake_answer(&command);
+                peer.send(&answer.unwrap_or_else(|| b"+OK\r\n".to_vec()));
+            }
+        });
+        Silent { script, gate }
+    }
+
+    fn open(&self) {
+        *self.gate.0.lock().expect("nobody panics") = true;
+        self.gate.1.notify_all();
+    }
+
+    fn client(&self, when_full: WhenFull, background: bool) -> (Client, Watched) {
+        let watched = Watched::new(Tcp::new());
+        let watched = if background { watched } else { watched.without_background() };
+        let config = config(&self.script.url()).node_bytes_max(BUDGET).when_full(when_full);
+        (Client::lazy(watched.clone(), config).expect("good"), watched)
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+fn value() -> String {
+    "v".repeat(VALUE)
+}
+
+/// Looks at a call so often, whether it was woken or not, and leaves it.
+async fn leave(mut call: impl Future + Unpin, looks: usize) {
+    for _ in 0..looks {
+        if poll_once(&mut call).is_some() {
+            return;
+        }
+        smol::future::yield_now().await;
+    }
+}
+
+fn limit() -> ErrorDetail {
+    ErrorDetail::Limit { name: "node_bytes_max", max: BUDGET as u64 }
+}
+
+#[test]
+fn at_the_limit_a_call_fails_if_so_configured() {
+    for background in [true, false] {
+        let silent = Silent::start();
+        let (client, watched) = silent.client(WhenFull::Fail, background);
+        let mut calls: FuturesUnordered<_> = (0..CALLS).map(|i| client.set(i, value())).collect();
+        let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET").attempts(0..=1);
+        let told = told.at(silent.script.address()).says("65536 bytes");
+        run(async {
+            for _ in 0..CALLS - BUDGET / VALUE {
+                let error = calls.next().await.expect("many").expect_err("nobody answers");
+                told.check(&error);
+                assert_eq!(error.details(), Some(&limit()));
+            }
+            assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
+            silent.open();
+            let mut answered = 0;
+            while let Some(result) = calls.next().await {
+                answered += usize::from(result.is_ok());
+            }
+            assert!((BUDGET / VALUE / 2..=BUDGET / VALUE).contains(&answered), "{answered}");
+            // Nothing is charged any more: one command may use all of it.
+            client.set("all", "v".repeat(BUDGET - 1000)).await.expect("there is room");
+        });
+    }
+}
+
+#[test]
+fn at_the_limit_a_call_waits_by_default() {
+    for background in [true, false] {
+        let silent = Silent::start();
+        let (client, watched) = silent.client(WhenFull::Wait, background);
+        let calls = futures::future::join_all((0..CALLS).map(|i| client.set(i, value())));
+        let late = async {
+            while watched.written() < BUDGET / 2 {
+                smol::future::yield_now().await;
+            }
+            let brief = client.with_deadline(SHORT);
+            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(silent.script.address());
+            let told = told.says("65536 bytes");
+            let late = || async { brief.set("late", value()).await.expect_err("nobody answers") };
+            let mut error = late().await;
+            while error.delivery() != Delivery::NotSent {
+                // There was still room.
+                error = late().await;
+            }
+            told.clone().command("SET").attempts(0..=1).check(&error);
+            assert_eq!(error.details(), Some(&limit()));
+            let pipeline = brief.pipeline().add(cmd("SET").key("late").arg(value()));
+            let error = pipeline.run::<()>().await.expect_err("nobody answers");
+            told.command("SET").check(&error);
+            assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
+            silent.open();
+        };
+        let (results, ()) = run(futures::future::join(calls, late));
+        assert!(results.iter().all(Result::is_ok), "all of them waited");
+        assert!(watched.written() > CALLS * VALUE);
+    }
+}
+
+/// Callers that come and go while the server is silent: what they sent stays charged, and what they
+/// could not send costs nothing.
+#[test]
+fn callers_that_left_are_charged_until_their_replies_come() {
+    for background in BACKGROUNDS {
+        for when_full in [WhenFull::Wait, WhenFull::Fail] {
+            let silent = Silent::start();
+            let (client, watched) = silent.client(when_full, background);
+            run(async {
+                for i in 0..2000 {
+                    leave(client.set(i, value()), 1 + i % 3).await;
+                }
+                while watched.written() < BUDGET / 2 {
+                    leave(client.set("more", value()), 3).await;
+                }
+                assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
+                silent.open();
+                // It waits its turn, or fails until there is room.
+                while client.set("all", "v".repeat(BUDGET - 1000)).await.is_err() {
+                    smol::future::yield_now().await;
+                }
+                let reply: String = client.send(cmd("ANY")).await.expect("good");
+                assert_eq!(reply, "OK");
+            });
+        }
+    }
+}
+
+/// Neither mode makes room for what can never fit.
+#[test]
+fn a_command_larger_than_the_budget_is_refused() {
+    let silent = Silent::start();
+    silent.open();
+    for when_full in [WhenFull::Wait, WhenFull::Fail] {
+        let (client, watched) = silent.client(when_full, true);
+        for live in [false, true] {
+            if live {
+                run(client.set("k", "v")).expect("good");
+            }
+            let written = watched.written();
+            let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
+            let told = told.attempts(0..=1).says("65536 bytes");
+            let large = "v".repeat(BUDGET);
+            let error = run(client.set("k", &large)).expect_err("too large");
+            let at = error.endpoint().cloned();
+            let told = at.into_iter().fold(told, Told::at_endpoint);
+            told.check(&error);
+            assert_eq!(error.details(), Some(&limit()));
+            let set = || cmd("SET").key("k").arg(value());
+            let pipeline = (0..BUDGET / VALUE).fold(client.pipeline(), |p, _| p.add(set()));
+            let each = run(pipeline.run_each()).expect("each has its own");
+            assert!(each.into_iter().all(|result| result.is_err_and(|e| {
+                e.kind() == ErrorKind::Limit && e.details() == Some(&limit())
+            })));
+            assert!(watched.written() <= written + 200, "only a handshake was sent");
+        }
+    }
+}
+
+/// The limit is a node's, however many connections lead to it.
+#[test]
+fn lanes_share_the_budget() {
+    let silent = Silent::start();
+    let watched = Watched::new(Tcp::new());
+    let config = config(&silent.script.url()).node_bytes_max(BUDGET).when_full(WhenFull::Fail);
+    let client = Client::lazy(watched.clone(), config.lanes_per_node(4)).expect("good");
+    run(async {
+        for i in 0..2000 {
+            leave(client.set(i, value()), 3).await;
+        }
+        while watched.written() < BUDGET / 2 {
+            leave(client.set("more", value()), 3).await;
+        }
+    });
+    assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
+    silent.open();
+    assert_eq!(run(client.send::<Value>(cmd("ANY"))).expect("good"), Value::Text("OK".into()));
+}

@@ -1,0 +1,64 @@
+//! Bad input and faults, with one server: each ends in the error that says so, or in none.
+//!
+//! Never a panic, a hang or a wrong reply. Every test checks the whole error: kind, delivery,
+//! command, node, attempts and words. Real servers wherever one can be brought to do it, a scripted
+//! peer for what no server does.
+
+mod bad_bytes;
+mod budget;
+mod cuts;
+mod deadlines;
+mod dialling;
+mod handshake;
+mod refusals;
+mod server_state;
+
+use slotcar::{Client, Config, Error};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::{Server, Version};
+use std::time::Duration;
+
+/// Long enough for everything that happens at once, short enough to wait for nothing.
+const SHORT: Duration = Duration::from_millis(200);
+/// Hosts with a background task.
+const BACKGROUNDS: [bool; 1] = [true];
+/// Long enough for everything that happens at all.
+const LONG: Duration = Duration::from_secs(20);
+
+/// The versions that show a fault: the oldest with all features, and the newest.
+fn versions() -> Vec<Version> {
+    ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
+}
+
+/// A fresh server of each of those.
+fn servers() -> impl Iterator<Item = Server> {
+    versions().into_iter().map(|version| Server::start(&version))
+}
+
+/// What `url` says, with waits short enough for a test.
+fn config(url: &str) -> Config {
+    Config::from_url(url)
+        .expect("the test writes a good URL")
+        .backoff_base(Duration::from_millis(1))
+        .backoff_cap(Duration::from_millis(20))
+        .dials_per_second(1000)
+        .command_timeout(LONG)
+        .connect_timeout(LONG)
+        .progress_timeout(LONG)
+}
+
+/// Connects over sockets.
+async fn connect(config: Config) -> Result<Client, Error> {
+    Client::connect(Tcp::new(), config).await
+}
+
+/// A client that dials with its first command.
+fn lazy(config: Config) -> Client {
+    Client::lazy(Tcp::new(), config).expect("the test writes a good configuration")
+}
+
+/// Waits until the server has no client left.
+#[track_caller]
+fn gone(server: &Server) {
+    slotcar_tests::real::wait::until_true("all to leave", LONG, || server.client_count() == 0);
+}

@@ -1,0 +1,173 @@
+//! Servers that die, freeze or fill up while commands are on their way.
+//!
+//! Progress decides who is dead: a server that owes bytes and sends none, whatever TCP says.
+
+use super::{BACKGROUNDS, LONG, SHORT, config, connect, servers, versions};
+use slotcar::command::incr;
+use slotcar::{Client, Delivery, ErrorKind, cmd};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Fault, Proxy, Server};
+use slotcar_tests::turns::{bounded, run};
+use slotcar_tests::{Told, Watched};
+use std::time::Instant;
+
+/// Bytes of a value that no socket buffer swallows whole.
+const BIG: usize = 32 << 20;
+
+/// Half of the reply has come when the process dies.
+#[test]
+fn killed_in_the_middle_of_a_reply() {
+    for server in servers() {
+        let proxy = Proxy::to(server.address());
+        let config = config(&proxy.url()).attempts_max(2);
+        let client = run(connect(config)).expect("good");
+        run(client.setrange("big", BIG as u64 - 1, "x")).expect("good");
+        let dump = cmd("EVAL").arg("redis.call('INCR', 'ran') return redis.call('GET', 'big')");
+        let dump = dump.arg(0);
+        let before = proxy.reply_bytes();
+        // A script may write: it is not tried again.
+        let call = smol::spawn({
+            let client = client.clone();
+            async move { client.send::<Vec<u8>>(dump).await }
+        });
+        proxy.set(Fault::CutRepliesAfter(BIG as u64 / 2));
+        until_true("half of the reply", LONG, || proxy.reply_bytes() > before + 1000);
+        server.kill();
+        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
+        told.at(proxy.address()).check_err(run(bounded(call)));
+        server.restart();
+        proxy.clear();
+        assert_eq!(run(client.get::<Option<u64>>("ran")).expect("it is back"), None);
+    }
+}
+
+/// All that wait when the process dies learn the truth, and a read only fails with its deadline.
+#[test]
+fn killed_with_many_in_flight() {
+    for server in servers() {
+        let client = run(connect(config(&server.url()))).expect("good");
+        server.pause();
+        let writes: Vec<_> = (0..50).map(|i| client.incr(i)).collect();
+        let reads: Vec<_> = (0..50).map(|i| client.get::<Option<u64>>(i)).collect();
+        let killed = async {
+            // Everything above is polled, hence written, before this.
+            slotcar_tests::turns::step_back(3).await;
+            server.kill();
+            server.restart();
+        };
+        let writes = futures::future::join_all(writes);
+        let reads = futures::future::join_all(reads);
+        let (writes, reads, ()) = run(futures::future::join3(writes, reads, killed));
+        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = told.at(server.address());
+        for write in writes {
+            told.check_err(write);
+        }
+        for read in reads {
+            assert_eq!(read.expect("it is tried again"), None);
+        }
+    }
+}
+
+/// TCP says that all is well; the missing progress says that it is not.
+#[test]
+fn frozen() {
+    for server in servers() {
+        let config = config(&server.url()).progress_timeout(SHORT).connect_timeout(SHORT);
+        let client = run(connect(config)).expect("good");
+        server.pause();
+        let began = Instant::now();
+        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(server.address());
+        let told = told.says("no byte from the server for 200ms");
+        let all = futures::future::join_all((0..20).map(|i| client.incr(i)));
+        for result in run(all) {
+            told.clone().command("INCR").check_err(result);
+        }
+        assert!(began.elapsed() >= SHORT);
+        // A read outlasts the freeze.
+        let read = smol::spawn({
+            let client = client.clone();
+            async move { client.get::<Option<u64>>(1).await }
+        });
+        std::thread::sleep(SHORT);
+        server.resume();
+        run(bounded(read)).expect("it thawed in time");
+        run(client.incr("n")).expect("it thawed");
+    }
+}
+
+/// Slow is not frozen: as long as bytes come, nothing is given up.
+#[test]
+fn slow_is_not_frozen() {
+    for server in servers() {
+        let proxy = Proxy::to(server.address());
+        let config = config(&proxy.url()).progress_timeout(SHORT);
+        let client = run(connect(config)).expect("good");
+        run(client.set("k", "v".repeat(20_000))).expect("good");
+        proxy.set(Fault::OneByte);
+        let began = Instant::now();
+        let value: String = run(client.get("k")).expect("it keeps coming");
+        assert_eq!(value.len(), 20_000);
+        assert!(began.elapsed() > SHORT, "it took longer than the progress time-out");
+        assert_eq!(proxy.accepted(), 1);
+    }
+}
+
+#[test]
+fn out_of_memory() {
+    for server in servers() {
+        let client = run(connect(config(&server.url()))).expect("good");
+        run(client.set("k", "v")).expect("good");
+        server.set_config("maxmemory", "1");
+        let told = Told::new(ErrorKind::Server, Delivery::Refused).at(server.address());
+        told.command("SET").code("OOM").says("OOM").check_err(run(client.set("k", "w")));
+        assert_eq!(run(client.get::<String>("k")).expect("reads go on"), "v");
+        server.set_config("maxmemory", "0");
+        run(client.set("k", "w")).expect("there is room");
+    }
+}
+
+/// A connection that the server closes while nobody uses it costs nobody a command, with a
+/// background that notices and without one.
+#[test]
+fn closed_while_idle() {
+    for version in versions() {
+        for background in BACKGROUNDS {
+            let server = Server::start(&version);
+            let watched = Watched::new(Tcp::new());
+            let watched = if background { watched } else { watched.without_background() };
+            let config = config(&server.url());
+            let client = run(Client::connect(watched.clone(), config)).expect("good");
+            for round in 1..=5 {
+                assert_eq!(server.kill_clients("normal"), 1, "{version}");
+                if background {
+                    until_true("the end to be noticed", LONG, || watched.streams() == 0);
+                }
+                assert_eq!(run(client.incr("n")).expect("on a new connection"), round);
+            }
+        }
+    }
+}
+
+/// An earlier attempt may have run, though the last one found no connection: what the caller is
+/// told is about all of them.
+#[test]
+fn delivery_is_that_of_all_attempts() {
+    for server in servers() {
+        let proxy = Proxy::to(server.address());
+        // With a name, a connection carries nothing before its handshake was answered.
+        let config = config(&proxy.url()).attempts_max(3).retry_unknown(true).client_name("me");
+        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = told.attempts(3..=3).at(proxy.address()).says("no handshake");
+        let client = run(connect(config)).expect("good");
+        proxy.set(Fault::CutRepliesAfter(1));
+        told.check_err(run(client.incr("n")));
+        assert_eq!(server.call(&["GET", "n"]).text(), "1", "it ran");
+        proxy.clear();
+        run(client.get::<u64>("n")).expect("good");
+        proxy.set(Fault::CutRepliesAfter(1));
+        told.check_err(run(client.pipeline().add(incr("n")).run::<(i64,)>()));
+        assert_eq!(server.call(&["GET", "n"]).text(), "2", "it ran");
+    }
+}
