@@ -1,8 +1,9 @@
 //! One connection without its I/O: what is in flight, how bytes become frames, what is said first.
-//! Pure. Levels: `outcome`, `entry`, then `queue`, `reader`, `handshake`.
+//! Pure. Levels: `outcome`, `entry`, `slot`, then `queue`, `reader`, `handshake`.
 
 pub(crate) mod entry;
 pub(crate) mod handshake;
 pub(crate) mod outcome;
 pub(crate) mod queue;
 pub(crate) mod reader;
+mod slot;

@@ -3,7 +3,7 @@
 //!
 //! A command is encoded straight into `out`, takes a place in a slab, and its place's number goes
 //! into `in_flight`, in the order of the bytes. Replies come in that same order. The async driver
-//! (`driver/link.rs`) holds a `Queue` behind a mutex, takes `out` in one piece, hands frames in,
+//! (`driver/io.rs`) holds a `Queue` behind a mutex, takes `out` in one piece, hands frames in,
 //! and wakes the wakers that come out after it has let go of the lock.
 //!
 //! Invariants:
@@ -19,7 +19,8 @@
 
 pub(crate) use super::entry::{Entry, Flush, Rejected, Ticket, Wakers};
 
-use super::outcome::{Failed, Failure, Lost, Outcome, Reply};
+use super::outcome::{Failure, Lost, Outcome, Reply};
+use super::slot::{NONE, Slot, State};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -69,48 +70,6 @@ pub(crate) struct Queue {
     lost: Option<Arc<Lost>>,
 }
 
-/// A place in the slab.
-#[derive(Debug)]
-struct Slot {
-    /// Counts the entries that had this place.
-    generation: u32,
-    /// Replies still to come.
-    owed: u32,
-    /// What it adds to `Queue::bytes` while it is owed something.
-    cost: usize,
-    /// When its caller gives up.
-    deadline: Timestamp,
-    /// Offset of its first byte in the connection's stream.
-    start: u64,
-    /// Offset after its last byte.
-    end: u64,
-    /// Replies that came already, for an entry that expects more than one.
-    got: Vec<Bytes>,
-    /// Where it stands.
-    state: State,
-}
-
-/// ```text
-/// Free ──enqueue──► Waiting ──reply, deadline or loss──► Done ──take──► Free
-///                      │                                  └──take, replies owed──┐
-///                      └────────────abandon────────────► Abandoned ◄─────────────┘
-///                                                           └──last reply──► Free
-/// ```
-#[derive(Debug)]
-enum State {
-    /// Not in use; the next free place.
-    Free(u32),
-    /// The caller waits; its waker, unless it was woken.
-    Waiting(Option<Waker>),
-    /// The outcome is here and the caller has not come for it.
-    Done(Outcome),
-    /// The caller has gone, the server still owes replies.
-    Abandoned,
-}
-
-/// The end of the list of free places.
-const NONE: u32 = u32::MAX;
-
 impl Queue {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
@@ -148,11 +107,13 @@ impl Queue {
         if self.bytes + cost > self.bytes_max && self.bytes > 0 {
             return Err(Rejected::Full);
         }
-        let first = self.out.is_empty();
         let before = self.out.len();
+        let alone = self.waiting + self.ready == 0;
+        // The background is called by the first of those that it will write, and by one for whom
+        // the timer would come too late.
+        let calls = self.out.is_empty() || entry.deadline < self.earliest;
         write(&mut self.out);
         debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
-        let alone = self.waiting + self.ready == 0;
         let start = self.encoded;
         self.encoded += entry.len as u64;
         self.bytes += cost;
@@ -174,7 +135,7 @@ impl Queue {
         Ok(if alone {
             (ticket, Flush::Now, None)
         } else if self.background {
-            let wake = if first { self.call_background() } else { None };
+            let wake = if calls { self.call_background() } else { None };
             (ticket, Flush::Covered, wake)
         } else {
             (ticket, Flush::Later, None)
@@ -247,8 +208,14 @@ impl Queue {
         }
     }
 
-    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is.
-    pub(crate) fn deliver(&mut self, frame: Bytes, wake: &mut Wakers) -> Result<(), Bytes> {
+    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is. The
+    /// caller of `mine`, who is looking on, is not woken.
+    pub(crate) fn deliver(
+        &mut self,
+        frame: Bytes,
+        mine: Option<Ticket>,
+        wake: &mut Wakers,
+    ) -> Result<(), Bytes> {
         let Some(&index) = self.in_flight.front() else { return Err(frame) };
         let slot = &mut self.slots[index as usize];
         assert!(slot.owed > 0, "an entry in flight is owed a reply");
@@ -262,7 +229,10 @@ impl Queue {
                 Reply::Many(if last { std::mem::take(&mut slot.got) } else { Vec::new() })
             };
             if last {
-                wake.extend(waker.take());
+                let waker = waker.take();
+                if mine.is_none_or(|mine| mine.index != index) {
+                    wake.extend(waker);
+                }
                 slot.state = State::Done(Ok(reply));
                 self.waiting -= 1;
                 self.ready += 1;
@@ -388,9 +358,14 @@ impl Queue {
         self.background_again = true;
     }
 
+    /// Whether a background task looks after this connection.
+    pub(crate) fn has_background(&self) -> bool {
+        self.background
+    }
+
     /// The background task wants to sleep. False when it has to look again first.
     pub(crate) fn rest_background(&mut self, waker: &Waker) -> bool {
-        if std::mem::take(&mut self.background_again) || !self.out.is_empty() {
+        if std::mem::take(&mut self.background_again) {
             return false;
         }
         self.background_waker = Some(waker.clone());
@@ -469,16 +444,7 @@ impl Queue {
 
     fn place(&mut self) -> u32 {
         if self.free == NONE {
-            self.slots.push(Slot {
-                generation: 0,
-                owed: 0,
-                cost: 0,
-                deadline: Timestamp::FAR_FUTURE,
-                start: 0,
-                end: 0,
-                got: Vec::new(),
-                state: State::Free(NONE),
-            });
+            self.slots.push(Slot::free());
             return u32::try_from(self.slots.len() - 1).expect("the byte budget ends far earlier");
         }
         let index = self.free;
@@ -487,14 +453,5 @@ impl Queue {
         };
         self.free = next;
         index
-    }
-}
-
-impl Slot {
-    fn fail(&mut self, failure: Failure, written: u64) {
-        let written = written.min(self.end).saturating_sub(self.start);
-        let replies = std::mem::take(&mut self.got);
-        let failed = Failed { failure, replies, written, len: self.end - self.start };
-        self.state = State::Done(Err(Box::new(failed)));
     }
 }

@@ -10,7 +10,7 @@
 //! Invariants: `chunk[..filled]` starts at a frame's first byte, once `frames` has gone through
 //! what `scan` found; what was handed out is never written again while somebody holds it. Limits:
 //! those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: twice the frame that is
-//! being read, one chunk and `SPARE_MAX`. Called by `driver/link.rs`.
+//! being read, one chunk and `SPARE_MAX`. Called by `driver/io.rs`.
 
 use crate::resp::{ScanError, ScanLimits, Scanner};
 use bytes::{Bytes, BytesMut};

@@ -2,7 +2,7 @@
 //! silent.
 //!
 //! A shout is remembered until it is taken, so that it is never missed by a listener that was busy.
-//! Raised by `driver/link.rs`, taken by `driver/topology.rs`.
+//! Raised by `driver/io.rs`, taken by `driver/topology.rs`.
 
 use event_listener::{Event, EventListener};
 use std::sync::atomic::{AtomicBool, Ordering};

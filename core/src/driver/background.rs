@@ -37,7 +37,7 @@ impl Future for Background {
             return Poll::Pending;
         }
         self.yielded = false;
-        self.link.drive();
+        self.link.drive(None);
         let Some(rests) = self.link.rest_background(cx.waker()) else { return Poll::Ready(()) };
         // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O
         // answers "pending" and wakes at once until the task has been let go of.

@@ -3,7 +3,7 @@
 //! Called by everything in `driver` and `client`.
 
 use super::alarm::Alarm;
-use super::link::LinkSettings;
+use super::io::LinkSettings;
 use super::observe::Observer;
 use crate::config::Config;
 use crate::resp::ScanLimits;

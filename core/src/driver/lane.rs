@@ -16,7 +16,8 @@
 use super::background::look_after;
 use super::exchange::Exchange;
 use super::host::Host;
-use super::link::{Link, LinkSettings};
+use super::io::LinkSettings;
+use super::link::Link;
 use super::observe::{Event, count};
 use crate::command::Command;
 use crate::connection::handshake::{Handshake, Next, Profile};

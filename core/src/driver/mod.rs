@@ -11,6 +11,7 @@ pub(crate) mod discover;
 pub(crate) mod dispatch;
 pub(crate) mod exchange;
 pub(crate) mod host;
+pub(crate) mod io;
 pub(crate) mod lane;
 pub(crate) mod link;
 pub(crate) mod node;

@@ -7,8 +7,9 @@
 //! link) and `driver/dispatch.rs` (everything that may wait).
 
 use super::host::Host;
+use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
-use super::link::{Link, LinkSettings};
+use super::link::Link;
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};

@@ -37,7 +37,7 @@ fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
 }
 
 fn reply(queue: &mut Queue, text: &'static str) -> Result<(), Bytes> {
-    queue.deliver(Bytes::from_static(text.as_bytes()), &mut Wakers::new())
+    queue.deliver(Bytes::from_static(text.as_bytes()), None, &mut Wakers::new())
 }
 
 fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
@@ -75,6 +75,21 @@ fn a_batch_ends_with_its_last_reply() {
     assert_eq!(all, ["+1", "+2", "+3"]);
     reply(&mut queue, "+4").unwrap();
     assert_eq!(one(&mut queue, next).unwrap(), "+4");
+}
+
+/// Whoever delivers its own reply is not woken for it; everybody else is.
+#[test]
+fn a_caller_that_looks_on_is_not_woken() {
+    let mut queue = Queue::new(1 << 20);
+    let [mine, other] = ["a", "b"].map(|text| put(&mut queue, text, 1).0);
+    let mut wakers = Wakers::new();
+    for (ticket, woken) in [(mine, 0), (other, 1)] {
+        let (_, waker) = counted();
+        assert!(queue.poll(ticket, &waker).is_none());
+        queue.deliver(Bytes::from_static(b"+1"), Some(mine), &mut wakers).unwrap();
+        assert_eq!(wakers.len(), woken);
+        assert_eq!(one(&mut queue, ticket).unwrap(), "+1");
+    }
 }
 
 #[test]
@@ -140,7 +155,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
     queue.block(&waker, at(50));
     reply(&mut queue, "+a").unwrap();
     let mut wakers = Wakers::new();
-    queue.deliver(Bytes::from_static(b"+b"), &mut wakers).unwrap();
+    queue.deliver(Bytes::from_static(b"+b"), None, &mut wakers).unwrap();
     drop(one(&mut queue, b));
     put(&mut queue, "c", 1);
     drop(wakers);
@@ -183,9 +198,16 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
     assert_eq!(flush, Flush::Covered);
     woken.unwrap().wake();
     assert_eq!(counts(), [1, 0, 1]);
-    assert!(!queue.rest_background(&background_waker), "there is something to write");
-    queue.take_output(&mut Vec::new());
+    assert!(queue.rest_background(&background_waker), "a full stream calls when it takes more");
+    let calls = |queue: &mut Queue, deadline| {
+        let entry = Entry { deadline, ..entry(1, 1) };
+        let (.., woken) = queue.enqueue(entry, |o| o.push(b'c'), Waker::noop()).unwrap();
+        woken.is_some()
+    };
+    assert!(!calls(&mut queue, at(1000)), "it goes out with those before");
+    assert!(calls(&mut queue, at(10)), "the timer would come too late");
     assert!(queue.rest_background(&background_waker));
+    queue.take_output(&mut Vec::new());
     wake(&mut queue);
     assert_eq!(counts(), [1, 0, 2]);
     wake(&mut queue);
@@ -230,7 +252,7 @@ fn random_events_never_misplace_a_reply() {
                 2 | 3 => {
                     if let Some((number, part)) = owed.pop_front() {
                         let frame = Bytes::from(format!("{number}.{part}"));
-                        queue.deliver(frame, &mut Wakers::new()).unwrap();
+                        queue.deliver(frame, None, &mut Wakers::new()).unwrap();
                     }
                 }
                 4 if !held.is_empty() => {

@@ -1,0 +1,395 @@
+//! A link's stream and timer, and what moves between them and the queue: the part that one driver
+//! at a time holds.
+//!
+//! A turn looks at the queue, writes, reads and checks the time, until nothing moves. Whatever said
+//! "pending" has the link's signal and will call it; until then it is not asked again (`armed`), so
+//! that a caller who only adds a command pays for a write and nothing else.
+//!
+//! Invariants:
+//! - `queue` is locked for moments only: no stream, timer or foreign waker is called under it;
+//! - every byte taken from the queue is written in its order, in one write if the stream takes it;
+//! - one timer, armed for no later than the earliest deadline.
+//!
+//! Limit: `READS_PER_TURN`. Called by `driver/link.rs`, which decides who drives.
+
+use super::alarm::Alarm;
+use super::signal::Signal;
+use crate::BoxFuture;
+use crate::connection::outcome::Lost;
+use crate::connection::queue::{Queue, Ticket, Wakers};
+use crate::connection::reader::Reader;
+use crate::resp::{FrameKind, ScanLimits, ServerError, frame_kind};
+use crate::sync::lock;
+use crate::time::Timestamp;
+use crate::transport::{ByteStream, Transport};
+use bytes::Bytes;
+use futures::io::{AsyncRead, AsyncWrite};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// A server is reported as silent after this part of the progress time-out: early enough to ask
+/// others while there is hope.
+const SILENT_PART: u32 = 4;
+/// Reads in a row before others get a turn.
+const READS_PER_TURN: usize = 32;
+
+/// What a link needs to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkSettings {
+    /// Budget from enqueue to reply.
+    pub(crate) bytes_max: usize,
+    /// Limits of a reply.
+    pub(crate) scan: ScanLimits,
+    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
+    /// be silent.
+    pub(crate) progress_timeout: Option<Duration>,
+}
+
+/// What drivers and those who do not drive tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Entries in flight, as of the last drive: to choose among lanes.
+    pub(crate) load: AtomicUsize,
+    /// A frame has come.
+    pub(crate) answered: AtomicBool,
+    /// What is listened for on this link, once it is.
+    pub(crate) news: OnceLock<Arc<str>>,
+}
+
+impl Notes {
+    /// Whether a push names what is listened for.
+    fn is_news(&self, push: &[u8]) -> bool {
+        let names =
+            |what: &Arc<str>| push.windows(what.len().max(1)).any(|part| part == what.as_bytes());
+        self.news.get().is_some_and(names)
+    }
+}
+
+/// See the head of this file.
+pub(crate) struct Io {
+    /// What callers wait on.
+    queue: Arc<Mutex<Queue>>,
+    /// Says whether the stream or the timer has called.
+    signal: Arc<Signal>,
+    /// The same as a waker: what they are polled with.
+    waker: Waker,
+    /// Clock and timers.
+    transport: Arc<dyn Transport>,
+    /// Told when the link is lost or its server silent.
+    alarm: Arc<Alarm>,
+    /// See `Notes`.
+    notes: Arc<Notes>,
+    /// Gone once the link is lost.
+    stream: Option<Box<dyn ByteStream>>,
+    /// What said "pending" and has not called since.
+    armed: Armed,
+    /// Taken from the queue, being written.
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    sent: usize,
+    /// Bytes that the stream accepted, ever.
+    written: u64,
+    /// The last write found the stream full.
+    write_blocked: bool,
+    /// Written bytes may still sit in a layer of the stream.
+    flush_due: bool,
+    /// Cuts what is read into frames.
+    reader: Reader,
+    /// The server owes a reply.
+    owing: bool,
+    /// When it began to, or last sent something.
+    progress: Timestamp,
+    /// The alarm was raised since the last progress.
+    silent: bool,
+    /// See `LinkSettings`.
+    progress_timeout: Option<Duration>,
+    /// The timer; may be set to an earlier moment that no longer matters.
+    sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
+    /// Reused between deliveries.
+    wakers: Wakers,
+}
+
+/// Polled with the signal and pending since: asking again before it calls would be in vain.
+#[derive(Default)]
+struct Armed {
+    /// The stream's reading half.
+    read: bool,
+    /// Its writing half: it is full.
+    write: bool,
+    /// The timer.
+    timer: bool,
+}
+
+impl Io {
+    pub(crate) fn new(
+        stream: Box<dyn ByteStream>,
+        queue: &Arc<Mutex<Queue>>,
+        notes: &Arc<Notes>,
+        transport: Arc<dyn Transport>,
+        alarm: Arc<Alarm>,
+        settings: LinkSettings,
+    ) -> Self {
+        let signal = Arc::new(Signal::new(queue));
+        Self {
+            queue: Arc::clone(queue),
+            waker: Waker::from(Arc::clone(&signal)),
+            signal,
+            transport,
+            alarm,
+            notes: Arc::clone(notes),
+            stream: Some(stream),
+            armed: Armed::default(),
+            out: Vec::new(),
+            sent: 0,
+            written: 0,
+            write_blocked: false,
+            flush_due: false,
+            reader: Reader::new(settings.scan),
+            owing: false,
+            progress: Timestamp::ZERO,
+            silent: false,
+            progress_timeout: settings.progress_timeout,
+            sleep: None,
+            wakers: Wakers::new(),
+        }
+    }
+
+    /// What the stream and the timer are polled with.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Moves all bytes that can be moved. `mine` is the entry of the caller that drives: it will
+    /// look for its outcome afterwards, and needs no waking.
+    pub(crate) fn turn(&mut self, mine: Option<Ticket>) {
+        if self.signal.take() {
+            self.armed = Armed::default();
+        }
+        for _ in 0..READS_PER_TURN {
+            match self.step(mine) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(lost) => return self.lose(lost),
+            }
+        }
+        self.waker.wake_by_ref();
+    }
+
+    /// Looks at the queue, writes and reads once. True when there may be more to do at once.
+    fn step(&mut self, mine: Option<Ticket>) -> Result<bool, Lost> {
+        let Some(earliest) = self.look()? else { return Ok(false) };
+        // An idle server's goodbye is found before the write: what waits was never sent.
+        let read = if self.owing {
+            self.write()?;
+            self.read(mine)?
+        } else {
+            let read = self.read(mine)?;
+            self.write()?;
+            read
+        };
+        if read { Ok(true) } else { self.check_time(earliest) }
+    }
+
+    /// Takes what is to be written. Returns the earliest deadline, or `None` once the link is lost.
+    fn look(&mut self) -> Result<Option<Timestamp>, Lost> {
+        let mut queue = lock(&self.queue);
+        if queue.lost().is_some() {
+            drop(queue);
+            self.release();
+            return Ok(None);
+        }
+        if queue.is_spent() {
+            return Err(Lost::Retired);
+        }
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+            queue.take_output(&mut self.out);
+        }
+        // Where nobody looks after an idle stream, its call may have been heard by nobody.
+        self.armed.read &= self.owing || queue.has_background();
+        Ok(Some(queue.earliest()))
+    }
+
+    /// Writes what was taken until there is nothing left or the stream is full.
+    fn write(&mut self) -> Result<(), Lost> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        if self.armed.write {
+            return Ok(());
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        if !self.owing && self.sent < self.out.len() {
+            self.owing = true;
+            self.progress = self.transport.now();
+        }
+        while self.sent < self.out.len() {
+            match Pin::new(&mut *stream).poll_write(&mut cx, &self.out[self.sent..]) {
+                Poll::Ready(Ok(0)) => return Err(Lost::Io(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count;
+                    self.written += count as u64;
+                    self.flush_due = true;
+                    // Room after none means that the other side takes what it is sent.
+                    if std::mem::take(&mut self.write_blocked) {
+                        self.progress = self.transport.now();
+                    }
+                }
+                Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+                Poll::Pending => {
+                    self.armed.write = true;
+                    self.write_blocked = true;
+                    break;
+                }
+            }
+        }
+        if self.flush_due {
+            match Pin::new(stream).poll_flush(&mut cx) {
+                Poll::Ready(Ok(())) => self.flush_due = false,
+                Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+                Poll::Pending => self.armed.write = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once and delivers. False when there was nothing to read.
+    fn read(&mut self, mine: Option<Ticket>) -> Result<bool, Lost> {
+        let Some(stream) = &mut self.stream else { return Ok(false) };
+        if self.armed.read {
+            return Ok(false);
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let count = match Pin::new(stream).poll_read(&mut cx, self.reader.space()) {
+            Poll::Pending => {
+                self.armed.read = true;
+                return Ok(false);
+            }
+            Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+        };
+        let scanned = self.reader.scan(count);
+        self.progress = self.transport.now();
+        self.silent = false;
+        // Before its time the timer cannot have called, whoever did.
+        self.armed.timer |= self.sleep.as_ref().is_some_and(|(at, _)| self.progress < *at);
+        let delivered = self.deliver(mine);
+        scanned.map_err(|error| Lost::Protocol(error.to_string()))?;
+        delivered?;
+        Ok(true)
+    }
+
+    fn deliver(&mut self, mine: Option<Ticket>) -> Result<(), Lost> {
+        let mut unasked = None;
+        let mut news = false;
+        {
+            let mut queue = lock(&self.queue);
+            if queue.lost().is_some() {
+                return Ok(());
+            }
+            let mut answered = self.notes.answered.load(Ordering::Relaxed);
+            for frame in self.reader.frames() {
+                match frame_kind(&frame) {
+                    FrameKind::Push => {
+                        news = news || self.notes.is_news(&frame);
+                        continue;
+                    }
+                    FrameKind::Error if !answered => {
+                        if let Some(text) = turned_away(&frame) {
+                            self.written = 0;
+                            return Err(Lost::TurnedAway(text));
+                        }
+                    }
+                    FrameKind::Error | FrameKind::Reply => {}
+                }
+                if !answered {
+                    answered = true;
+                    self.notes.answered.store(true, Ordering::Relaxed);
+                }
+                if let Err(frame) = queue.deliver(frame, mine, &mut self.wakers) {
+                    unasked = Some(frame);
+                    break;
+                }
+            }
+            self.owing = queue.owes();
+            self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
+        if news {
+            self.alarm.raise_news();
+        }
+        match unasked {
+            None => Ok(()),
+            Some(frame) => Err(Lost::Protocol(format!(
+                "a reply that nobody asked for: {:?}",
+                String::from_utf8_lossy(&frame[..frame.len().min(60)])
+            ))),
+        }
+    }
+
+    /// Fails what is too late, and arms the timer. True when the timer fired.
+    fn check_time(&mut self, earliest: Timestamp) -> Result<bool, Lost> {
+        let (suspect, stalled) = match self.progress_timeout {
+            Some(timeout) if self.owing => {
+                (self.progress.after(timeout / SILENT_PART), self.progress.after(timeout))
+            }
+            _ => (Timestamp::FAR_FUTURE, Timestamp::FAR_FUTURE),
+        };
+        let next = earliest.min(if self.silent { stalled } else { suspect });
+        if next == Timestamp::FAR_FUTURE {
+            return Ok(false);
+        }
+        // Time passes without a look at the clock as long as the timer that is armed comes first:
+        // it will tell.
+        let sleep = match &mut self.sleep {
+            Some((at, _)) if *at <= next && self.armed.timer => return Ok(false),
+            Some((at, sleep)) if *at <= next => sleep,
+            sleep => &mut sleep.insert((next, self.transport.sleep_until(next))).1,
+        };
+        if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
+            self.armed.timer = true;
+            return Ok(false);
+        }
+        self.sleep = None;
+        self.armed.timer = false;
+        let now = self.transport.now();
+        if now >= stalled {
+            return Err(Lost::NoProgress(self.progress_timeout.unwrap_or_default()));
+        }
+        if now >= suspect && !self.silent {
+            self.silent = true;
+            self.alarm.raise_silent();
+        }
+        lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
+        self.wakers.drain(..).for_each(Waker::wake);
+        Ok(true)
+    }
+
+    fn lose(&mut self, cause: Lost) {
+        if !matches!(cause, Lost::Retired) {
+            self.alarm.raise_lost();
+        }
+        lock(&self.queue).lose(cause, self.written, &mut self.wakers);
+        self.release();
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Lets go of the stream and the timer: the link is lost.
+    fn release(&mut self) {
+        self.stream = None;
+        self.sleep = None;
+        self.out = Vec::new();
+        self.sent = 0;
+    }
+}
+
+/// What a server says that takes no more connections: it has run nothing, and closes.
+// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
+fn turned_away(frame: &Bytes) -> Option<String> {
+    let error = ServerError::from_frame(frame)?;
+    error.message().contains("max number of clients").then(|| error.to_string())
+}
