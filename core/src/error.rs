@@ -102,6 +102,13 @@ pub enum ErrorDetail {
         /// A slot of that shard.
         slot: u16,
     },
+    /// Some of the nodes or slots that a command was for failed, or all of them did.
+    Partial {
+        /// How many parts of the command went well: nodes, or slots of one that was split.
+        succeeded: usize,
+        /// What failed, by node and kind.
+        failed: Vec<PartFailure>,
+    },
     /// The cluster itself says that nobody serves the slot.
     SlotUncovered {
         /// The slot.
@@ -109,6 +116,20 @@ pub enum ErrorDetail {
         /// For how long this client has known.
         since: Duration,
     },
+}
+
+/// Parts of a command that failed alike at one node.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFailure {
+    /// The node, if it came to that.
+    pub endpoint: Option<Endpoint>,
+    /// What can be done about it.
+    pub kind: ErrorKind,
+    /// Whether the node may have run its parts.
+    pub delivery: Delivery,
+    /// How many parts.
+    pub parts: usize,
 }
 
 /// The fields of an [`Error`].

@@ -2,17 +2,17 @@
 //!
 //! The straight way is all here: route by the current map, encode into the node's live link, wait
 //! for the frame, decode it into the type asked for. Whatever does not go straight continues in
-//! `driver/dispatch.rs`, boxed.
+//! `driver/spread.rs`, boxed.
 
 use super::Client;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
-use crate::driver::dispatch::dispatch;
 use crate::driver::exchange::Exchange;
 use crate::driver::node::Node;
 use crate::driver::react::Terms;
 use crate::driver::request::{admit, error_in, turned_away};
+use crate::driver::spread;
 use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
@@ -81,7 +81,8 @@ impl<'c, T> Call<'c, T> {
         if !blocked {
             self.deadline = self.client.deadline_for(&self.command);
         }
-        if self.command.is_blocking() || self.client.timeout == Some(Duration::ZERO) {
+        let straight = self.command.goes_straight() || self.may_go_straight();
+        if !straight || self.client.timeout == Some(Duration::ZERO) {
             return Ok(self.around(None));
         }
         let routes = self.client.shared.keeper.routes();
@@ -106,13 +107,14 @@ impl<'c, T> Call<'c, T> {
         }
     }
 
+    /// Whether a command that had to be looked at goes to one node on a shared connection.
+    fn may_go_straight(&self) -> bool {
+        !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
+    }
+
     fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
-        State::Around(Box::pin(dispatch(
-            Arc::clone(&self.client.shared.keeper),
-            self.command.clone(),
-            self.terms(),
-            seen,
-        )))
+        let keeper = Arc::clone(&self.client.shared.keeper);
+        State::Around(spread::run(keeper, self.command.clone(), self.terms(), seen))
     }
 }
 

@@ -15,9 +15,11 @@ mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod targets;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use targets::{NodeReply, To};
 
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};

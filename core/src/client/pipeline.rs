@@ -5,7 +5,8 @@
 
 use super::Client;
 use crate::command::Command;
-use crate::driver::batch;
+use crate::driver::batch::Results;
+use crate::driver::spread;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
@@ -13,7 +14,9 @@ use serde::de::DeserializeOwned;
 
 /// Commands that are collected and then sent together.
 ///
-/// They are not a transaction: others' commands may run between them.
+/// They are not a transaction: others' commands may run between them. In a cluster they may have
+/// keys in any slots; commands that are split over slots, or go to many nodes, are so here, too,
+/// and have one result each.
 ///
 /// ```no_run
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
@@ -31,7 +34,7 @@ pub struct Pipeline<'c> {
     commands: Vec<Command>,
 }
 
-/// The reply to one command of a pipeline, not yet decoded.
+/// A reply, not yet decoded: to one command of a pipeline, of one node, to one key.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// Complete, and no error.
@@ -39,6 +42,10 @@ pub struct Reply {
 }
 
 impl Reply {
+    pub(super) fn new(frame: Bytes) -> Self {
+        Self { frame }
+    }
+
     /// Decodes the reply.
     ///
     /// # Errors
@@ -82,7 +89,7 @@ impl<'c> Pipeline<'c> {
     ///
     /// # Errors
     /// The first command's that failed; others may have run. Use [`Pipeline::run_each`] to know
-    /// about each.
+    /// about each. Nothing was sent when that says so.
     ///
     /// Dropped half-way, commands that were written run all the same.
     pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
@@ -96,15 +103,16 @@ impl<'c> Pipeline<'c> {
     /// Sends all commands and returns what became of each, in order.
     ///
     /// # Errors
-    /// `Limit` or `Config` when nothing was sent because the pipeline itself cannot be.
+    /// `Limit` or `Config` when nothing was sent because the pipeline itself cannot be: it is too
+    /// long, or a command blocks or has keys in two slots and cannot be split.
     ///
     /// Dropped half-way, commands that were written run all the same.
     pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
         let results = self.results().await?;
-        Ok(results.into_iter().map(|result| result.map(|frame| Reply { frame })).collect())
+        Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
     }
 
-    async fn results(self) -> Result<batch::Results, Error> {
+    async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
         let max = shared.host.config().pipeline_commands_max as usize;
         if self.commands.len() > max {
@@ -119,6 +127,6 @@ impl<'c> Pipeline<'c> {
             return Err(error.with_command(&command.name()));
         }
         let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
-        Ok(batch::run(&shared.keeper, &self.commands, terms).await)
+        spread::run_all(&shared.keeper, &self.commands, terms).await
     }
 }

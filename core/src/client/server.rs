@@ -31,7 +31,7 @@ impl Client {
     }
 
     /// `INFO [section ...]`: what the server says of itself, `name:value` by line; several sections
-    /// need server version 7.0.
+    /// need server version 7.0. In a cluster, any one primary; see [`Client::send_each`].
     ///
     /// Since 1.0.0. <https://redis.io/commands/info/>
     pub fn info(&self, sections: impl ToArgs) -> Call<'_, String> {

@@ -74,13 +74,16 @@ impl Client {
     }
 
     /// `MGET key [key ...]`: the values in the order of the keys, null for each that is missing.
+    /// One shard that is down fails the whole; see [`Client::send_by_key`].
     ///
     /// Since 1.0.0. <https://redis.io/commands/mget/>
     pub fn mget<T: DeserializeOwned>(&self, keys: impl ToArgs) -> Call<'_, T> {
         self.send(command::mget(keys))
     }
 
-    /// `MSET key value [key value ...]`: OK.
+    /// `MSET key value [key value ...]`: OK. Over several slots of a cluster it is split and no
+    /// longer atomic: others may see some keys set and not yet the rest, and a failure may leave it
+    /// so.
     ///
     /// Since 1.0.1. <https://redis.io/commands/mset/>
     pub fn mset(&self, pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Call<'_, ()> {

@@ -19,6 +19,11 @@ impl<'a> Args<'a> {
     pub(super) fn new(encoded: &'a [u8]) -> Self {
         Self { rest: encoded }
     }
+
+    /// How many encoded bytes are still to come.
+    pub(crate) fn bytes_left(&self) -> usize {
+        self.rest.len()
+    }
 }
 
 impl<'a> Iterator for Args<'a> {

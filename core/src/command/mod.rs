@@ -23,7 +23,6 @@ pub use arg::ToArg;
 pub use arg_list::ToArgs;
 pub use build::*;
 pub(crate) use spec::{Flags, Spec};
-#[allow(unused_imports, reason = "for routing over a cluster")]
 pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
@@ -183,7 +182,6 @@ impl Command {
     }
 
     /// What the table knows of this command.
-    #[allow(dead_code, reason = "for routing over a cluster")]
     pub(crate) fn spec(&self) -> &'static Spec {
         self.spec
     }
@@ -192,6 +190,19 @@ impl Command {
     pub(crate) fn is_readonly(&self) -> bool {
         let flags = self.spec.flags;
         flags.contains(Flags::READONLY) && !flags.contains(Flags::WRITE)
+    }
+
+    /// Whether the table lacks it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        std::ptr::eq(self.spec, Spec::UNKNOWN)
+    }
+
+    /// Whether it goes to the owner of its first key, or to anybody, on a shared connection,
+    /// without another look.
+    #[inline]
+    pub(crate) fn goes_straight(&self) -> bool {
+        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE);
+        self.spec.flags.lacks(LOOK)
     }
 
     /// Whether its reply may be held back, so that it must not share a connection.
@@ -220,6 +231,16 @@ impl Command {
     /// table lacks, none.
     pub(crate) fn keys(&self) -> Keys<'_> {
         Keys::new(self.args_iter(), self.count, self.spec.keys)
+    }
+
+    /// How many arguments there are, the name included.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The arguments as bulk strings, the name first; without the array's header.
+    pub(crate) fn encoded_args(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// All arguments, the name first.

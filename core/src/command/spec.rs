@@ -33,8 +33,6 @@ pub(crate) struct Spec {
 pub(crate) struct Flags(pub(super) u16);
 
 impl Flags {
-    /// No flag at all.
-    pub(crate) const NONE: Self = Self(0);
     /// Reads keys and changes nothing: safe to send again after an unknown outcome.
     pub(crate) const READONLY: Self = Self(1);
     /// May change data.
@@ -51,12 +49,38 @@ impl Flags {
     pub(crate) const NO_MULTI: Self = Self(1 << 6);
     /// For operators.
     pub(crate) const ADMIN: Self = Self(1 << 7);
+    /// May concern several slots or nodes, or nobody knows: to be looked at before it is routed.
+    /// No server's word but what `wide` makes of the others, so that a command with one key, which
+    /// nearly all are, is routed after a single test.
+    pub(crate) const WIDE: Self = Self(1 << 8);
 
     /// Whether all of `other` is set.
     #[must_use]
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// These and those.
+    #[must_use]
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether none of `other` is set.
+    #[must_use]
+    pub(crate) const fn lacks(self, other: Self) -> bool {
+        self.0 & other.0 == 0
+    }
+}
+
+/// `Flags::WIDE` for a command that is more than one key at a fixed position, or none.
+pub(super) const fn wide(keys: &[KeySpec], request: RequestPolicy) -> u16 {
+    let one = match keys {
+        [] => true,
+        [KeySpec { begin: Begin::Index(_), find: Find::Range { last, .. } }] => *last == 0,
+        _ => false,
+    };
+    if one && matches!(request, RequestPolicy::Default) { 0 } else { Flags::WIDE.0 }
 }
 
 /// Where some keys of a command are.
@@ -106,6 +130,17 @@ pub(crate) enum Find {
     },
 }
 
+/// A run of keys at equal distances in the midst of the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyRun {
+    /// The position of the first key.
+    pub(crate) first: usize,
+    /// How many arguments follow the run.
+    pub(crate) after: usize,
+    /// Distance from one key to the next; what lies between belongs to the key.
+    pub(crate) step: usize,
+}
+
 /// Which nodes of a cluster a command without keys, or with keys in several slots, concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestPolicy {
@@ -149,7 +184,7 @@ impl Spec {
     /// What is known of a command that the table lacks: nothing.
     pub(super) const UNKNOWN: &'static Self = &Self {
         name: "",
-        flags: Flags::NONE,
+        flags: Flags::WIDE,
         keys: &[],
         request: RequestPolicy::Default,
         response: ResponsePolicy::Default,
@@ -178,22 +213,40 @@ impl Spec {
         }
     }
 
-    /// The flags.
-    #[allow(dead_code, reason = "for routing over a cluster")]
-    pub(crate) fn flags(&self) -> Flags {
-        self.flags
+    /// Upper case; of a subcommand, its own name without the container's.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Which nodes are concerned.
-    #[allow(dead_code, reason = "for routing over a cluster")]
     pub(crate) fn request(&self) -> RequestPolicy {
         self.request
     }
 
     /// How replies are put together.
-    #[allow(dead_code, reason = "for routing over a cluster")]
     pub(crate) fn response(&self) -> ResponsePolicy {
         self.response
+    }
+
+    /// The keys of a command that may be split, if they are all arguments from one position on, up
+    /// to the same number before the end.
+    pub(crate) fn splittable(&self) -> Option<KeyRun> {
+        match (self.request, self.keys) {
+            (
+                RequestPolicy::MultiShard,
+                [
+                    KeySpec {
+                        begin: Begin::Index(first),
+                        find: Find::Range { last: last @ ..0, step: step @ 1.., limit: 0 | 1 },
+                    },
+                ],
+            ) => Some(KeyRun {
+                first: usize::from(*first),
+                after: usize::from(last.unsigned_abs()) - 1,
+                step: usize::from(*step),
+            }),
+            _ => None,
+        }
     }
 
     /// The position of the first key, if it is the same in every call.

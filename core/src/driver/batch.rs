@@ -6,17 +6,19 @@
 //!
 //! Invariants: results are in the order of the commands; commands for one node keep their order
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
-//! one deadline over all of them. Called by `client/pipeline.rs`.
+//! one deadline over all of them. Called by `driver/spread.rs`.
 
-use super::lane::closed;
+use super::dispatch::{connect, rest};
 use super::node::Node;
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
 use super::request::{error_in, exchange};
+use super::routes::Routes;
 use super::topology::Keeper;
+use super::work::{Item, Items};
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome};
 use crate::connection::queue::Entry;
-use crate::error::Error;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::routing::retry::Seen;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
@@ -46,24 +48,29 @@ struct Pending {
     tries: Tries,
 }
 
-/// Runs all commands.
-pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms) -> Results {
+/// Runs all of them.
+pub(crate) async fn run<I: Items + ?Sized>(
+    keeper: &Arc<Keeper>,
+    items: &I,
+    terms: Terms,
+) -> Results {
     let host = keeper.host();
-    let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; commands.len()];
+    let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
     let fresh = |member| Pending { member, target: Target::Map, tries: Tries::default() };
-    let mut pending: Vec<Pending> = (0..commands.len()).map(fresh).collect();
+    let mut pending: Vec<Pending> = (0..items.count()).map(fresh).collect();
     while !pending.is_empty() {
-        let groups = group(keeper, commands, &mut pending, &mut results);
-        let sent = groups.iter().map(|group| send(keeper, group, commands, terms));
+        let routes = Arc::clone(&keeper.routes());
+        let groups = group(keeper, &routes, items, &mut pending, &mut results);
+        let sent = groups.iter().map(|group| send(keeper, &routes, group, items, terms));
         let outcomes = keeper.beside(futures::future::join_all(sent)).await;
         let mut pause = Duration::ZERO;
         let mut left = Vec::new();
         for (group, outcome) in groups.iter().zip(outcomes) {
-            for (member, seen) in judge_each(group, commands, outcome, &mut results) {
+            for (member, seen) in judge_each(group, items, outcome, &mut results) {
                 let index = pending.binary_search_by_key(&member, |p| p.member);
                 let index = index.expect("groups are made of what is pending");
                 let mut tries = std::mem::take(&mut pending[index].tries);
-                let command = &commands[member];
+                let command = items.item(member).command;
                 match react(keeper, command, terms, &mut tries, &seen, &group.node) {
                     Reaction::Again { target, pause: own } if host.now() < terms.deadline => {
                         pause = pause.max(own);
@@ -79,9 +86,8 @@ pub(crate) async fn run(keeper: &Arc<Keeper>, commands: &[Command], terms: Terms
         }
         left.sort_unstable_by_key(|pending| pending.member);
         pending = left;
-        if !pending.is_empty() && !pause.is_zero() {
-            let resume = host.now().after(pause).min(terms.deadline);
-            host.while_open(host.sleep_until(resume)).await;
+        if !pending.is_empty() {
+            rest(keeper, pause, terms.deadline).await;
             if host.now() >= terms.deadline {
                 give_up(&mut pending, &mut results);
             }
@@ -102,13 +108,13 @@ fn give_up(pending: &mut Vec<Pending>, results: &mut [Option<Result<Bytes, Error
 }
 
 /// Sorts what is left by node; what has no node at all fails here.
-fn group(
+fn group<I: Items + ?Sized>(
     keeper: &Keeper,
-    commands: &[Command],
+    routes: &Routes,
+    items: &I,
     pending: &mut [Pending],
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
-    let routes = keeper.routes();
     let mut groups: Vec<Group> = Vec::new();
     for one in pending {
         one.tries.attempts += u32::from(matches!(one.target, Target::Map));
@@ -116,17 +122,13 @@ fn group(
             Target::Node(node) => (Some(Arc::clone(node)), false),
             Target::Ask(node) => (Some(Arc::clone(node)), true),
             Target::Map => {
-                let known = routes.node_for(&commands[one.member]).cloned();
-                let node = known.or_else(|| {
-                    keeper.want(RefreshReason::Uncovered);
-                    keeper.anybody()
-                });
-                (node, false)
+                let item = items.item(one.member);
+                let node = item.node(routes).cloned();
+                (node.or_else(|| somebody(keeper, item)), false)
             }
         };
         let Some(node) = node else {
-            let error = keeper.nowhere().with_command(&commands[one.member].name());
-            results[one.member] = Some(Err(error));
+            results[one.member] = Some(Err(nobody(keeper, items.item(one.member))));
             continue;
         };
         let fits = |group: &&mut Group| group.ask == ask && Arc::ptr_eq(&group.node, &node);
@@ -138,47 +140,68 @@ fn group(
     groups
 }
 
+/// Whom to ask about a slot that the map does not know: the answer teaches.
+fn somebody(keeper: &Keeper, item: Item<'_>) -> Option<Arc<Node>> {
+    keeper.want(RefreshReason::Uncovered);
+    if item.may_ask_around() { keeper.anybody() } else { None }
+}
+
+fn nobody(keeper: &Keeper, item: Item<'_>) -> Error {
+    let error = if item.may_ask_around() {
+        keeper.nowhere()
+    } else {
+        let message = "the node that this was for has left";
+        Error::new(ErrorKind::Topology, Delivery::NotSent, message)
+    };
+    error.with_command(&item.command.name())
+}
+
 /// One group, in one write.
-async fn send(
+async fn send<I: Items + ?Sized>(
     keeper: &Arc<Keeper>,
+    routes: &Routes,
     group: &Group,
-    commands: &[Command],
+    items: &I,
     terms: Terms,
 ) -> Result<Outcome, Error> {
-    let host = keeper.host();
-    let link = match group.node.ready() {
+    let (host, node) = (keeper.host(), &group.node);
+    let members = || group.members.iter().map(|&member| items.item(member));
+    let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
-            let dialled = host.while_open(group.node.connect(host, terms.deadline)).await;
-            dialled.ok_or_else(|| closed(group.node.endpoint()))??
+            let away = |now: &Routes| members().any(|item| item.leads_away(now, node));
+            let link = connect(keeper, routes, node, away, terms.deadline).await?;
+            link.ok_or_else(|| {
+                let message = "another node serves the slot now";
+                Error::new(ErrorKind::Connect, Delivery::NotSent, message)
+            })?
         }
     };
-    let members = || group.members.iter().map(|&member| &commands[member]);
     let asking = group.ask.then(|| cmd("ASKING"));
     let each = asking.as_ref().map_or(0, Command::encoded_len);
     let count = group.members.len();
     let entry = Entry {
-        len: members().map(Command::encoded_len).sum::<usize>() + count * each,
+        len: members().map(|item| item.encoded_len()).sum::<usize>() + count * each,
         replies: u32::try_from(count * (1 + usize::from(group.ask)))
             .expect("a batch is limited in its commands"),
         deadline: terms.deadline,
     };
     let write = |out: &mut Vec<u8>| {
         out.reserve(entry.len);
-        for command in members() {
+        for item in members() {
             if let Some(asking) = &asking {
                 asking.write_to(out);
             }
-            command.write_to(out);
+            item.write_to(out);
         }
     };
     exchange(host, &link, entry, write).await
 }
 
 /// Keeps the good replies and returns what was seen instead of one, by command.
-fn judge_each(
+fn judge_each<I: Items + ?Sized>(
     group: &Group,
-    commands: &[Command],
+    items: &I,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<(usize, Seen)> {
@@ -195,7 +218,7 @@ fn judge_each(
     let mut offset = 0;
     let mut replies = replies.into_iter();
     for &member in &group.members {
-        let len = asking + commands[member].encoded_len() as u64;
+        let len = asking + items.item(member).encoded_len() as u64;
         if group.ask {
             replies.next();
         }

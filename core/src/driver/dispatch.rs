@@ -7,7 +7,8 @@
 //!
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
-//! command. Called by `client/call.rs` and `driver/batch.rs`.
+//! command; a command that is for one node alone goes nowhere else, whatever redirects say.
+//! Called by `driver/spread.rs`.
 
 use super::host::Host;
 use super::lane::closed;
@@ -20,6 +21,7 @@ use super::topology::Keeper;
 use crate::command::{Command, cmd};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::routing::aim::Aim;
 use crate::routing::retry::Seen;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -30,22 +32,38 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs a command until it has a reply that is no error, or there is nothing left to try.
+/// A command and where it is to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    /// What runs.
+    pub(crate) command: Command,
+    /// Where.
+    pub(crate) aim: Aim,
+}
+
+/// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
+/// replied.
 pub(crate) async fn dispatch(
     keeper: Arc<Keeper>,
-    command: Command,
+    errand: Errand,
     terms: Terms,
     mut seen: Option<(Seen, Arc<Node>)>,
-) -> Result<Bytes, Error> {
+) -> Result<(Bytes, Arc<Node>), Error> {
+    let Errand { command, aim } = &errand;
     let host = Arc::clone(keeper.host());
     let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut target = Target::Map;
     let mut uncovered = None;
     loop {
         if let Some((what, node)) = seen.take() {
-            let reaction = react(&keeper, &command, terms, &mut tries, &what, &node);
+            let leads_away = !aim.follows_redirects() && what.is_redirect();
+            let reaction = if leads_away {
+                Reaction::Fail
+            } else {
+                react(&keeper, command, terms, &mut tries, &what, &node)
+            };
             let fail = || {
-                let error = explain(&what, &command, node.endpoint(), &tries, terms);
+                let error = explain(&what, command, node.endpoint(), &tries, terms);
                 Err(name_slot(error, uncovered, &host))
             };
             match reaction {
@@ -56,7 +74,8 @@ pub(crate) async fn dispatch(
                     rest(&keeper, pause, terms.deadline).await;
                 }
             }
-            if host.now() >= terms.deadline {
+            let gone = aim.is_pinned() && keeper.routes().aimed(aim, command).is_none();
+            if gone || host.now() >= terms.deadline {
                 return fail();
             }
         }
@@ -64,28 +83,25 @@ pub(crate) async fn dispatch(
         let (node, ask) = match std::mem::replace(&mut target, Target::Map) {
             Target::Node(node) => (node, false),
             Target::Ask(node) => (node, true),
-            Target::Map => match routes.node_for(&command) {
-                Some(node) => {
-                    tries.attempts += 1;
-                    (Arc::clone(node), false)
-                }
-                None => {
-                    // Anybody's answer teaches: a MOVED names the owner, a CLUSTERDOWN says that
-                    // there is none.
-                    tries.attempts += 1;
-                    let slot = command.first_key().map(Slot::of);
-                    uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
-                    keeper.want(RefreshReason::Uncovered);
-                    match keeper.anybody() {
-                        Some(node) => (node, false),
-                        None => return Err(keeper.nowhere().with_command(&command.name())),
+            Target::Map => {
+                tries.attempts += 1;
+                match routes.aimed(aim, command).cloned() {
+                    Some(node) => (node, false),
+                    None if matches!(aim, Aim::Any | Aim::Key) => {
+                        let slot = command.first_key().map(Slot::of);
+                        uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
+                        (somebody(&keeper, command)?, false)
+                    }
+                    None => {
+                        wait_for(&keeper, &errand, terms, &tries).await?;
+                        continue;
                     }
                 }
-            },
+            }
         };
-        let tried = attempt(&keeper, &routes, &node, &command, ask, terms.deadline);
+        let tried = attempt(&keeper, &routes, &node, &errand, ask, terms.deadline);
         match keeper.beside(tried).await {
-            Ok(Some(frame)) => return Ok(frame),
+            Ok(Some(frame)) => return Ok((frame, node)),
             // The map sends it elsewhere now.
             Ok(None) => {}
             Err(what) => seen = Some((what, node)),
@@ -93,8 +109,35 @@ pub(crate) async fn dispatch(
     }
 }
 
+/// Anybody's answer teaches about a slot that the map does not know: a MOVED names the owner, a
+/// CLUSTERDOWN says that there is none.
+fn somebody(keeper: &Keeper, command: &Command) -> Result<Arc<Node>, Error> {
+    keeper.want(RefreshReason::Uncovered);
+    keeper.anybody().ok_or_else(|| keeper.nowhere().with_command(&command.name()))
+}
+
+/// Nobody is where the command is to go, and nobody else will do: waits for a newer map.
+async fn wait_for(
+    keeper: &Arc<Keeper>,
+    errand: &Errand,
+    terms: Terms,
+    tries: &Tries,
+) -> Result<(), Error> {
+    let host = keeper.host();
+    let spent = tries.attempts >= host.config().attempts_max || host.now() >= terms.deadline;
+    if errand.aim.is_pinned() || spent {
+        let message = format!("the deployment has no {}", errand.aim);
+        let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
+        let error = Error::new(ErrorKind::Topology, sent, message);
+        return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
+    }
+    keeper.want(RefreshReason::Uncovered);
+    rest(keeper, host.backoff(tries.attempts), terms.deadline).await;
+    Ok(())
+}
+
 /// A pause that ends early when the map changes.
-async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
+pub(crate) async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
     if pause.is_zero() {
         return;
     }
@@ -127,11 +170,11 @@ async fn attempt(
     keeper: &Arc<Keeper>,
     routes: &Arc<Routes>,
     node: &Arc<Node>,
-    command: &Command,
+    errand: &Errand,
     ask: bool,
     deadline: Timestamp,
 ) -> Result<Option<Bytes>, Seen> {
-    let host = keeper.host();
+    let (host, command) = (keeper.host(), &errand.command);
     if host.now() >= deadline {
         return Err(Seen::NoLink(no_connection(node)));
     }
@@ -158,7 +201,8 @@ async fn attempt(
         }
         outcome
     } else {
-        match connect(keeper, routes, node, command, deadline).await {
+        let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
+        match connect(keeper, routes, node, away, deadline).await {
             Ok(Some(link)) => exchange(host, &link, entry, write).await,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Seen::NoLink(error)),
@@ -176,12 +220,12 @@ async fn attempt(
     }
 }
 
-/// A link to the node; `None` as soon as a newer map sends the command to another.
-async fn connect(
+/// A link to the node; `None` as soon as a newer map leads away from it.
+pub(crate) async fn connect(
     keeper: &Arc<Keeper>,
-    routes: &Arc<Routes>,
+    routes: &Routes,
     node: &Arc<Node>,
-    command: &Command,
+    leads_away: impl Fn(&Routes) -> bool,
     deadline: Timestamp,
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
@@ -194,7 +238,7 @@ async fn connect(
             Either::Left((None, _)) => return Err(closed(node.endpoint())),
             Either::Right(((), _)) => {
                 let now = keeper.routes();
-                if now.node_for(command).is_some_and(|other| !Arc::ptr_eq(other, node)) {
+                if leads_away(&now) {
                     return Ok(None);
                 }
                 version = now.map.version();

@@ -5,7 +5,7 @@
 use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::observe::Observer;
-use crate::config::Config;
+use crate::config::{Config, Deployment};
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
@@ -56,6 +56,11 @@ impl Host {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether a command goes where its keys' slot is, and must not have keys in two.
+    pub(crate) fn has_slots(&self) -> bool {
+        self.config.deployment == Deployment::Cluster
     }
 
     pub(crate) fn alarm(&self) -> &Arc<Alarm> {

@@ -2,7 +2,8 @@
 //! below.
 //!
 //! From `observe` (what is counted and told) over `link` (one connection) and `topology` (the
-//! routes) up to `dispatch` and `batch` (a command's way, many commands' way).
+//! routes) up to `dispatch` and `batch` (a command's way, many commands' way) and `spread` (one
+//! command, many nodes).
 
 pub(crate) mod alarm;
 pub(crate) mod background;
@@ -21,5 +22,7 @@ pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod sentinels;
 pub(crate) mod signal;
+pub(crate) mod spread;
 pub(crate) mod topology;
 pub(crate) mod watch;
+pub(crate) mod work;

@@ -1,25 +1,38 @@
-//! What a command is routed by: a map and the nodes that it speaks of.
+//! A slot map with the nodes that it speaks of: what a command is routed by.
 //!
-//! Invariant: never changes. Whatever changes publishes another (`driver/topology.rs`), so that the
-//! data path reads it without a lock. Called by `client/call.rs` and everything above
-//! `driver/topology.rs`.
+//! Never changes; a change publishes another. The data path reads it without a lock.
+//! Commands without a key go to the primaries in turn, and past those that have no live connection:
+//! a primary that is down costs them nothing, and none is dialled for their sake.
+//! Called by `driver/topology.rs`, which publishes, and by everything that sends.
 
 use super::node::Node;
 use crate::command::Command;
+use crate::rng::Rng;
+use crate::routing::aim::Aim;
 use crate::topology::cluster_map::ClusterMap;
+use crate::topology::node_id::NodeId;
+use crate::topology::slot::Slot;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A slot map and the nodes that it speaks of: what a command is routed by. Never changes; a change
-/// publishes another.
+/// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Routes {
     /// Slots to shards, shards to nodes.
     pub(crate) map: ClusterMap,
     /// The nodes, by the map's indexes; none where the servers do not say where to dial.
     pub(crate) nodes: Vec<Option<Arc<Node>>>,
+    /// Which primary is next for a command without a key; any number.
+    turn: AtomicUsize,
 }
 
 impl Routes {
+    /// `chance` says with which primary to begin.
+    pub(crate) fn new(map: ClusterMap, nodes: Vec<Option<Arc<Node>>>, chance: &mut Rng) -> Self {
+        let turn = chance.below(nodes.len().max(1) as u64) as usize;
+        Self { map, nodes, turn: AtomicUsize::new(turn) }
+    }
+
     /// The node at one of the map's indexes.
     pub(crate) fn node(&self, index: usize) -> Option<&Arc<Node>> {
         self.nodes.get(index)?.as_ref()
@@ -35,13 +48,68 @@ impl Routes {
         self.map.shards().filter_map(|(shard, _)| self.node(shard.primary))
     }
 
-    /// The node that a command goes to.
+    /// The node that a command goes to by itself.
+    #[inline]
     pub(crate) fn node_for(&self, command: &Command) -> Option<&Arc<Node>> {
-        let slots = self.map.slots();
-        let shard = match command.first_key() {
-            Some(key) => slots.shard_of(key),
-            None => slots.shards().first(),
-        };
-        self.node(shard?.primary)
+        match command.first_key() {
+            Some(key) => self.node(self.map.slots().shard_of(key)?.primary),
+            None => self.anybody(),
+        }
+    }
+
+    /// The primary that owns a slot.
+    #[inline]
+    pub(crate) fn owner(&self, slot: Slot) -> Option<&Arc<Node>> {
+        self.node(self.map.slots().shard_at(slot)?.primary)
+    }
+
+    /// The node that an aim means now.
+    pub(crate) fn aimed(&self, aim: &Aim, command: &Command) -> Option<&Arc<Node>> {
+        match aim {
+            Aim::Any => self.anybody(),
+            Aim::Key => self.node_for(command),
+            _ => self.node(self.index_of(aim)?),
+        }
+    }
+
+    /// The index of the node that an aim means by itself now.
+    pub(crate) fn index_of(&self, aim: &Aim) -> Option<usize> {
+        let find = |id: &NodeId| self.map.nodes().iter().position(|node| node.id == *id);
+        match aim {
+            Aim::Any | Aim::Key => None,
+            Aim::At(endpoint) => self.map.node_at(endpoint),
+            Aim::Node(id) => find(id),
+            Aim::Primary(id) => {
+                let leads = |index: &usize| self.map.shards().any(|(s, _)| s.primary == *index);
+                find(id).filter(leads)
+            }
+            Aim::Shard(slot) | Aim::Slot(slot) => Some(self.map.slots().shard_at(*slot)?.primary),
+        }
+    }
+
+    /// Whether an aim means another node than this by now, or none.
+    pub(crate) fn leads_away(&self, aim: &Aim, command: &Command, node: &Arc<Node>) -> bool {
+        match aim {
+            // Anybody will do, and this one is as good as the next.
+            Aim::Any => false,
+            Aim::Key if command.first_key().is_none() => false,
+            Aim::Key | Aim::Shard(_) | Aim::Slot(_) => {
+                self.aimed(aim, command).is_some_and(|other| !Arc::ptr_eq(other, node))
+            }
+            _ => self.aimed(aim, command).is_none_or(|other| !Arc::ptr_eq(other, node)),
+        }
+    }
+
+    /// The next primary with a live connection; the next one at all where none has.
+    fn anybody(&self) -> Option<&Arc<Node>> {
+        let shards = self.map.slots().shards();
+        if let [only] = shards {
+            return self.node(only.primary);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..shards.len()).map(|step| turn.wrapping_add(step) % shards.len());
+        let mut nodes = in_turn.filter_map(|at| self.node(shards[at].primary));
+        let live = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
+        nodes.clone().find(live).or_else(|| nodes.next())
     }
 }

@@ -84,7 +84,7 @@ impl Keeper {
         let seed = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
         let mut others = Vec::new();
         let mut sentinels = None;
-        let mut routes = Routes { map: ClusterMap::empty(), nodes: Vec::new() };
+        let mut routes = Routes::new(ClusterMap::empty(), Vec::new(), &mut host.chance());
         match &config.deployment {
             Deployment::Cluster => others = config.endpoints.iter().map(seed).collect(),
             Deployment::Sentinel { service, .. } => {
@@ -95,7 +95,8 @@ impl Keeper {
                 let mut views = all().map(NodeView::provisional);
                 if let Some(primary) = views.next() {
                     let map = ClusterMap::single(primary, views.collect());
-                    routes = Routes { map, nodes: all().map(|e| Some(seed(e))).collect() };
+                    let nodes = all().map(|e| Some(seed(e))).collect();
+                    routes = Routes::new(map, nodes, &mut host.chance());
                 }
             }
         }
@@ -430,7 +431,7 @@ impl Keeper {
                 state.others.push(node);
             }
         }
-        self.routes.store(Arc::new(Routes { map, nodes }));
+        self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.host.chance())));
         self.published.notify(usize::MAX);
     }
 

@@ -48,8 +48,9 @@ pub(crate) fn bulk_bytes(length: usize) -> usize {
     1 + digits(length) + 2 + length + 2
 }
 
+/// A type byte and a length.
 #[inline]
-fn put_head(out: &mut impl ByteSink, kind: u8, length: usize) {
+pub(super) fn put_head(out: &mut impl ByteSink, kind: u8, length: usize) {
     match length {
         0..10 => out.put(&[kind, b'0' + length as u8, b'\r', b'\n']),
         10..100 => {

@@ -14,6 +14,7 @@ mod byte_elements;
 mod cursor;
 mod de;
 mod decode_error;
+mod elements;
 mod encode;
 mod excerpt;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod value;
 pub use blob::Blob;
 pub(crate) use de::{from_frame, from_frames};
 pub(crate) use decode_error::DecodeError;
+pub(crate) use elements::{Elements, integer, is_null, put_common_head, put_integer};
 pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
 pub(crate) use excerpt::excerpt;
 pub(crate) use redirect::{Redirect, RedirectHost};

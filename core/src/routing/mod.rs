@@ -1,4 +1,9 @@
-//! Where a command goes, and whether it goes again. Pure.
-//! Levels: `retry`.
+//! Where a command goes, how it is cut and put together, and whether it goes again. Pure.
+//! Levels: `fold`, `partial`, `split`, `plan`, `aim`, `retry`.
 
+pub(crate) mod aim;
+pub(crate) mod fold;
+pub(crate) mod partial;
+pub(crate) mod plan;
 pub(crate) mod retry;
+pub(crate) mod split;

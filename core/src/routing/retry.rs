@@ -23,6 +23,13 @@ pub(crate) enum Seen {
     NoLink(Error),
 }
 
+impl Seen {
+    /// Whether the server named another node.
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self, Self::Refused(error) if matches!(error.code(), "ASK" | "MOVED"))
+    }
+}
+
 /// What matters about a command and its caller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {

@@ -6,3 +6,4 @@
 mod load;
 mod recovery;
 mod routing;
+mod spread;

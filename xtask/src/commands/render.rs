@@ -14,7 +14,7 @@ const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A'];
 const PREAMBLE: &str = "\
 use super::spec::RequestPolicy as Ask;
 use super::spec::ResponsePolicy as Fold;
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Find, Flags, KeySpec, Spec, wide};
 
 const R: u16 = Flags::READONLY.0;
 const W: u16 = Flags::WRITE.0;
@@ -38,7 +38,8 @@ const fn p(
     request: Ask,
     response: Fold,
 ) -> Spec {
-    Spec { name, flags: Flags(flags), keys, request, response, subcommands: &[] }
+    let flags = Flags(flags | wide(keys, request));
+    Spec { name, flags, keys, request, response, subcommands: &[] }
 }
 
 /// The same with subcommands.

@@ -1,0 +1,282 @@
+//! Commands that concern several slots or several nodes, and the way there of all others.
+//!
+//! A command with keys in several slots is split, or refused before a byte is sent; one that is for
+//! all primaries or all nodes goes to each, and their replies become one. Everything else is one
+//! `dispatch`. Deployments without slots have one primary, to which everything goes as it is.
+//!
+//! Invariants: what fails at one node does not keep the others from finishing; an error says how
+//! many parts failed, and where. Called by `client/call.rs` and `client/pipeline.rs`.
+
+use super::batch::{self, Results};
+use super::dispatch::{Errand, dispatch};
+use super::node::Node;
+use super::react::Terms;
+use super::routes::Routes;
+use super::topology::Keeper;
+use super::work::{Way, Work, whole};
+use crate::command::Command;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::routing::aim::Aim;
+use crate::routing::fold::{Fold, fold};
+use crate::routing::plan::{Audience, Plan, plan};
+use crate::routing::retry::Seen;
+use crate::routing::split::{Grain, Span, Split, span};
+use crate::topology::node_id::NodeId;
+use crate::topology::slot::{SLOT_COUNT, Slot};
+use crate::topology::slot_map::Shard;
+use crate::topology::slot_range::every_slot;
+use crate::topology::view::Health;
+use crate::{BoxFuture, Endpoint};
+use bytes::Bytes;
+use futures::future::join_all;
+use std::sync::Arc;
+
+/// Whether a command takes the straight way after all: it was marked as one to look at.
+pub(crate) fn is_single(keeper: &Keeper, command: &Command) -> bool {
+    !keeper.host().has_slots() || plan(command) == Plan::One
+}
+
+/// Runs a command that cannot go straight, or could not: `seen` is what came of it.
+pub(crate) fn run(
+    keeper: Arc<Keeper>,
+    command: Command,
+    terms: Terms,
+    seen: Option<(Seen, Arc<Node>)>,
+) -> BoxFuture<'static, Result<Bytes, Error>> {
+    let single = seen.is_some() || command.goes_straight() || is_single(&keeper, &command);
+    if single {
+        let errand = Errand { command, aim: Aim::Key };
+        return Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) });
+    }
+    Box::pin(async move {
+        let commands = [command];
+        match way(&keeper, &commands[0], terms).await? {
+            Way::Fan(aims, how) => {
+                let replies = ask_each(&keeper, aims, &commands[0], terms).await;
+                let frames = replies.into_iter().map(|reply| Ok(reply?.0));
+                whole(frames, &commands[0], how.needs_all(), |frames| fold(how, frames))
+            }
+            way => {
+                let work = Work::new(&commands, vec![way]);
+                let mut results = work.gather(batch::run(&keeper, &work, terms).await);
+                results.pop().expect("a work of one command has one result")
+            }
+        }
+    })
+}
+
+/// Runs the commands of a pipeline.
+///
+/// # Errors
+/// When one of them cannot be part of it; nothing was sent then.
+pub(crate) async fn run_all(
+    keeper: &Arc<Keeper>,
+    commands: &[Command],
+    terms: Terms,
+) -> Result<Results, Error> {
+    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
+    if commands.iter().all(plain) {
+        return Ok(batch::run(keeper, commands, terms).await);
+    }
+    let mut ways = Vec::with_capacity(commands.len());
+    for command in commands {
+        ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });
+    }
+    let work = Work::new(commands, ways);
+    Ok(work.gather(batch::run(keeper, &work, terms).await))
+}
+
+/// How a command that is marked as wide is sent over a cluster.
+async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Way, Error> {
+    let cross = |first: Slot, second: Slot| {
+        let (first, second) = (first.number(), second.number());
+        let message = format!("keys in two slots, {first} and {second}");
+        Error::new(ErrorKind::Config, Delivery::NotSent, message)
+            .with_detail(ErrorDetail::CrossSlot { first, second })
+            .with_command(&command.name())
+    };
+    match plan(command) {
+        Plan::One => Ok(Way::Whole),
+        Plan::CrossSlot { first, second } => Err(cross(first, second)),
+        Plan::Split => match Split::of(command, Grain::Slot) {
+            Some(split) => Ok(Way::Parts(split)),
+            None => match span(command.keys().map(|(_, key)| key)) {
+                Span::Several { first, second } => Err(cross(first, second)),
+                Span::One => Ok(Way::Whole),
+            },
+        },
+        Plan::Fan(audience, how) => {
+            Ok(Way::Fan(aims_of(keeper, Goal::Many(audience), terms).await?, how))
+        }
+        Plan::OnNode => {
+            let message = "its cursor is one node's: a cluster is scanned by `Client::scan`";
+            Err(Error::new(ErrorKind::Config, Delivery::NotSent, message)
+                .with_command(&command.name()))
+        }
+        Plan::Unknown => Ok(Way::Whole),
+    }
+}
+
+/// Sends a command to each aim at once; each is tried again by itself.
+pub(crate) async fn ask_each(
+    keeper: &Arc<Keeper>,
+    aims: Vec<Aim>,
+    command: &Command,
+    terms: Terms,
+) -> Vec<Result<(Bytes, Arc<Node>), Error>> {
+    let each = aims.into_iter().map(|aim| {
+        let errand = Errand { command: command.clone(), aim };
+        dispatch(Arc::clone(keeper), errand, terms, None)
+    });
+    join_all(each).await
+}
+
+/// Whom a caller named.
+#[derive(Debug)]
+pub(crate) enum Goal {
+    /// One node.
+    One(Aim),
+    /// Several.
+    Many(Audience),
+}
+
+/// What became of a command at one node.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Who answered, or should have.
+    pub(crate) node: NodeId,
+    /// Where it listens.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// A frame that is no error, or the error.
+    pub(crate) result: Result<Bytes, Error>,
+}
+
+/// Runs a command where the caller wants it, for one reply.
+pub(crate) async fn run_at(
+    keeper: &Arc<Keeper>,
+    goal: Goal,
+    command: Command,
+    terms: Terms,
+) -> Result<Bytes, Error> {
+    let aims = aims_of(keeper, goal, terms).await?;
+    let how = Fold::By(command.spec().response());
+    let one = aims.len() == 1;
+    let mut replies = ask_each(keeper, aims, &command, terms).await.into_iter();
+    match replies.next() {
+        Some(reply) if one => Ok(reply?.0),
+        first => {
+            let replies = first.into_iter().chain(replies).map(|reply| Ok(reply?.0));
+            whole(replies, &command, how.needs_all(), |frames| fold(how, frames))
+        }
+    }
+}
+
+/// The same, for a result of each node.
+pub(crate) async fn each_at(
+    keeper: &Arc<Keeper>,
+    goal: Goal,
+    command: Command,
+    terms: Terms,
+) -> Result<Vec<Answer>, Error> {
+    let aims = aims_of(keeper, goal, terms).await?;
+    let replies = ask_each(keeper, aims.clone(), &command, terms).await;
+    let routes = keeper.routes();
+    let answer = |(reply, aim): (Result<(Bytes, Arc<Node>), Error>, &Aim)| {
+        let (result, at) = match reply {
+            Ok((frame, node)) => (Ok(frame), Some(node.endpoint().clone())),
+            Err(error) => {
+                let at = error.endpoint().cloned();
+                (Err(error), at)
+            }
+        };
+        let node = at.as_ref().and_then(|at| routes.map.node_at(at)).or(routes.index_of(aim));
+        let (node, endpoint) = match (node.map(|index| routes.map.node(index)), at) {
+            (Some(node), at) => (node.id.clone(), at.or_else(|| node.endpoint.clone())),
+            (None, Some(at)) => (NodeId::provisional(&at), Some(at)),
+            // Nobody there: not a node's failure, but the caller's target.
+            (None, None) => return Err(result.err().unwrap_or_else(|| keeper.nowhere())),
+        };
+        Ok(Answer { node, endpoint, result })
+    };
+    replies.into_iter().zip(&aims).map(answer).collect()
+}
+
+/// Runs a command key by key.
+///
+/// # Errors
+/// `Config` if it is none of those that can be cut.
+pub(crate) async fn by_key(
+    keeper: &Arc<Keeper>,
+    command: Command,
+    terms: Terms,
+) -> Result<Results, Error> {
+    let Some(split) = Split::of(&command, Grain::Key) else {
+        let message = "a command that does not run key by key";
+        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+        return Err(error.with_command(&command.name()));
+    };
+    let commands = [command];
+    let work = Work::new(&commands, vec![Way::Parts(split)]);
+    Ok(work.by_key(batch::run(keeper, &work, terms).await))
+}
+
+/// Where a command goes: to the owner of a slot of each shard, which is somebody else after a
+/// failover, and to nodes by their ids.
+///
+/// # Errors
+/// When no such node is known.
+async fn aims_of(keeper: &Arc<Keeper>, goal: Goal, terms: Terms) -> Result<Vec<Aim>, Error> {
+    if !knows_every_slot(&keeper.routes()) {
+        // Who has just started would leave somebody out.
+        keeper.look(terms.deadline).await;
+    }
+    let audience = match goal {
+        Goal::One(aim) => return Ok(vec![aim]),
+        Goal::Many(audience) => audience,
+    };
+    let routes = keeper.routes();
+    let shards = routes.map.slots().shards();
+    let aims: Vec<Aim> = match audience {
+        Audience::Primaries => primaries(&routes).collect(),
+        Audience::Nodes => primaries(&routes).chain(replicas(&routes, shards)).collect(),
+        Audience::Shard(slot) => {
+            let shard = routes.map.slots().shard_at(slot);
+            std::iter::once(Aim::Shard(slot)).chain(replicas(&routes, shard)).collect()
+        }
+    };
+    if aims.is_empty() { Err(keeper.nowhere()) } else { Ok(aims) }
+}
+
+/// Whether every slot has an owner, or nobody by the cluster's own word.
+fn knows_every_slot(routes: &Routes) -> bool {
+    let map = &routes.map;
+    let denied = map.uncovered().keys().filter(|slot| map.owner(**slot).is_none()).count();
+    usize::from(map.slots().owned()) + denied >= usize::from(SLOT_COUNT)
+}
+
+/// Every primary: by a slot of its own or, where it has none, by its id.
+fn primaries(routes: &Routes) -> impl Iterator<Item = Aim> {
+    let slots = routes.map.slots();
+    let mut first: Vec<Option<Slot>> = vec![None; slots.shards().len()];
+    for slot in every_slot() {
+        if let Some(first) = first.get_mut(usize::from(slots.owner_at(slot))) {
+            first.get_or_insert(slot);
+        }
+    }
+    slots.shards().iter().zip(first).map(|(shard, slot)| match slot {
+        Some(slot) => Aim::Shard(slot),
+        None => Aim::Primary(routes.map.node(shard.primary).id.clone()),
+    })
+}
+
+/// Every replica that the cluster does not hold for dead: what such a one misses, it misses as if
+/// it had been restarted.
+fn replicas<'r>(
+    routes: &'r Routes,
+    shards: impl IntoIterator<Item = &'r Shard>,
+) -> impl Iterator<Item = Aim> {
+    let nodes = shards.into_iter().flat_map(|shard| &shard.replicas);
+    let nodes = nodes.map(|index| routes.map.node(*index));
+    let alive = nodes.filter(|node| node.health != Health::Failed && node.endpoint.is_some());
+    alive.map(|node| Aim::Node(node.id.clone()))
+}

@@ -1,0 +1,151 @@
+//! Several nodes' replies become one, as the servers' own response policies say.
+//!
+//! Assumes good replies only: what to do when a node failed is decided by whoever asked it.
+//! Spec: <https://redis.io/docs/latest/develop/reference/command-tips/>, "response_policy".
+//! Called by `routing/split.rs` and `driver/spread.rs`.
+
+use crate::command::ResponsePolicy;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::{Elements, integer, is_null, put_array_head, put_common_head, put_integer};
+use bytes::Bytes;
+
+/// How replies are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fold {
+    /// As a command's own policy says.
+    By(ResponsePolicy),
+    /// The first that is no null.
+    AnyValue,
+}
+
+impl Fold {
+    /// Whether a node that failed fails the whole.
+    pub(crate) fn needs_all(self) -> bool {
+        self != Self::By(ResponsePolicy::OneSucceeded)
+    }
+}
+
+/// One reply out of several, which are in the order of the nodes.
+///
+/// # Errors
+/// `Protocol` when the policy wants numbers and a reply is none.
+pub(crate) fn fold(how: Fold, replies: &[Bytes]) -> Result<Bytes, Error> {
+    use ResponsePolicy as Policy;
+    let numbers = |add: fn(i64, i64) -> i64| add_up(replies, add);
+    match how {
+        Fold::By(Policy::AllSucceeded | Policy::OneSucceeded) => Ok(first(replies)),
+        Fold::By(Policy::AggSum) => numbers(i64::saturating_add),
+        Fold::By(Policy::AggMin) => numbers(i64::min),
+        Fold::By(Policy::AggMax) => numbers(i64::max),
+        Fold::By(Policy::AggLogicalAnd) => numbers(|a, b| i64::from(a != 0 && b != 0)),
+        Fold::By(Policy::AggLogicalOr) => numbers(|a, b| i64::from(a != 0 || b != 0)),
+        Fold::By(Policy::Default) => join(replies),
+        Fold::By(Policy::Special) => Ok(list(replies)),
+        Fold::AnyValue => {
+            let value = replies.iter().find(|reply| !is_null(reply));
+            Ok(value.cloned().unwrap_or_else(|| first(replies)))
+        }
+    }
+}
+
+/// Any reply is as good as the others; where nobody was asked, a null.
+fn first(replies: &[Bytes]) -> Bytes {
+    replies.first().cloned().unwrap_or_else(|| Bytes::from_static(b"$-1\r\n"))
+}
+
+/// Numbers, or lists of numbers place by place.
+fn add_up(replies: &[Bytes], add: fn(i64, i64) -> i64) -> Result<Bytes, Error> {
+    let mut out = Vec::new();
+    if let Some(length) = replies.first().and_then(|reply| Elements::of(reply)).map(|e| e.len()) {
+        let mut sums: Vec<Option<i64>> = vec![None; length];
+        for reply in replies {
+            let elements = Elements::of(reply).filter(|elements| elements.len() == length);
+            for (sum, element) in sums.iter_mut().zip(elements.ok_or_else(no_number)?) {
+                let number = element.ok().and_then(integer).ok_or_else(no_number)?;
+                *sum = Some(sum.map_or(number, |sum| add(sum, number)));
+            }
+        }
+        put_array_head(&mut out, length);
+        sums.into_iter().flatten().for_each(|sum| put_integer(&mut out, sum));
+    } else {
+        let mut sum = None;
+        for reply in replies {
+            let number = integer(reply).ok_or_else(no_number)?;
+            sum = Some(sum.map_or(number, |sum| add(sum, number)));
+        }
+        put_integer(&mut out, sum.unwrap_or_default());
+    }
+    Ok(out.into())
+}
+
+/// All elements in one list; replies that are no lists become its elements.
+fn join(replies: &[Bytes]) -> Result<Bytes, Error> {
+    let lists: Option<Vec<_>> = replies.iter().map(|reply| Elements::of(reply)).collect();
+    let Some(lists) = lists else { return Ok(list(replies)) };
+    let mut out = Vec::with_capacity(replies.iter().map(Bytes::len).sum::<usize>() + 16);
+    put_common_head(&mut out, lists.iter().map(Elements::len).sum(), &lists);
+    for element in lists.into_iter().flatten() {
+        out.extend_from_slice(element.map_err(Error::undecodable)?);
+    }
+    Ok(out.into())
+}
+
+/// A list of the replies.
+fn list(replies: &[Bytes]) -> Bytes {
+    let mut out = Vec::with_capacity(replies.iter().map(Bytes::len).sum::<usize>() + 16);
+    put_array_head(&mut out, replies.len());
+    replies.iter().for_each(|reply| out.extend_from_slice(reply));
+    out.into()
+}
+
+fn no_number() -> Error {
+    let message = "replies of several nodes that cannot be added up";
+    Error::new(ErrorKind::Protocol, Delivery::Answered, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each policy, on one reply, on several, and on what does not fit.
+    #[test]
+    fn replies_become_one_as_the_policy_says() {
+        use ResponsePolicy as Policy;
+        let sum = Fold::By(Policy::AggSum);
+        let (min, max) = (Fold::By(Policy::AggMin), Fold::By(Policy::AggMax));
+        let (and, or) = (Fold::By(Policy::AggLogicalAnd), Fold::By(Policy::AggLogicalOr));
+        let all = Fold::By(Policy::AllSucceeded);
+        let (join, list) = (Fold::By(Policy::Default), Fold::By(Policy::Special));
+        let table: [(Fold, &[&str], Option<&str>); 21] = [
+            (all, &["+OK\r\n", "+OK\r\n"], Some("+OK\r\n")),
+            (all, &[], Some("$-1\r\n")),
+            (sum, &[":1\r\n", ":2\r\n", ":40\r\n"], Some(":43\r\n")),
+            (sum, &[":9223372036854775807\r\n", ":1\r\n"], Some(":9223372036854775807\r\n")),
+            (sum, &[":1\r\n", "+OK\r\n"], None),
+            (sum, &[":1\r\n", "*1\r\n:1\r\n"], None),
+            (min, &[":3\r\n", ":2\r\n"], Some(":2\r\n")),
+            (min, &["*2\r\n:1\r\n:5\r\n", "*2\r\n:0\r\n:9\r\n"], Some("*2\r\n:0\r\n:5\r\n")),
+            (min, &["*2\r\n:1\r\n:5\r\n", "*1\r\n:0\r\n"], None),
+            (max, &[":3\r\n", ":2\r\n"], Some(":3\r\n")),
+            (and, &["*2\r\n:1\r\n:1\r\n", "*2\r\n:0\r\n:1\r\n"], Some("*2\r\n:0\r\n:1\r\n")),
+            (or, &["*2\r\n:1\r\n:0\r\n", "*2\r\n:0\r\n:0\r\n"], Some("*2\r\n:1\r\n:0\r\n")),
+            (and, &[":1\r\n", ":2\r\n"], Some(":1\r\n")),
+            (join, &["*1\r\n+a\r\n", "*0\r\n", "*1\r\n+b\r\n"], Some("*2\r\n+a\r\n+b\r\n")),
+            (join, &["%1\r\n+a\r\n:1\r\n", "%0\r\n"], Some("%1\r\n+a\r\n:1\r\n")),
+            (join, &["~1\r\n+a\r\n", "~1\r\n+b\r\n"], Some("~2\r\n+a\r\n+b\r\n")),
+            (join, &["~1\r\n+a\r\n", "*1\r\n+b\r\n"], Some("*2\r\n+a\r\n+b\r\n")),
+            (join, &[":1\r\n", ":2\r\n"], Some("*2\r\n:1\r\n:2\r\n")),
+            (list, &["$1\r\na\r\n", "$1\r\nb\r\n"], Some("*2\r\n$1\r\na\r\n$1\r\nb\r\n")),
+            (Fold::AnyValue, &["_\r\n", "$1\r\nb\r\n"], Some("$1\r\nb\r\n")),
+            (Fold::AnyValue, &["_\r\n", "_\r\n"], Some("_\r\n")),
+        ];
+        for (how, replies, expected) in table {
+            let replies: Vec<Bytes> =
+                replies.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
+            let folded = fold(how, &replies);
+            let text = folded.as_ref().map(|frame| std::str::from_utf8(frame).unwrap());
+            assert_eq!(text.ok(), expected, "{how:?} {replies:?}");
+            assert!(folded.is_ok() || folded.is_err_and(|e| e.kind() == ErrorKind::Protocol));
+        }
+    }
+}
