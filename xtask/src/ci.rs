@@ -21,11 +21,12 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
+    ("instructions", crate::bench::gate),
 ];
 
-/// Manifests outside of the workspace, whose crates are formatted but not built here: the benchmark
-/// carries all its peers, the fuzz targets want a nightly compiler, and the host of components,
-/// which the tests build, carries a compiler of its own.
+/// Manifests outside of the workspace, whose crates are formatted but not linted here: the
+/// benchmark carries all its peers, the fuzz targets want a nightly compiler, and the host of
+/// components, which the tests build, carries a compiler of its own.
 const APART: &[&str] =
     &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
 

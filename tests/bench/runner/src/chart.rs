@@ -132,7 +132,7 @@ fn capitalised(text: &str) -> String {
 fn draw_panel(panel: &Panel, left: f64, top: f64) -> String {
     let mut out = format!(
         "<text class=\"title\" x=\"{left:.0}\" y=\"{:.0}\">{}\
-         <tspan class=\"unit\"> per {}</tspan></text>\n",
+         <tspan class=\"unit\" dx=\"6\">per {}</tspan></text>\n",
         top + 14.0,
         escaped(&capitalised(panel.title)),
         panel.unit,

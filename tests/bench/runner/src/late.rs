@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// How long the server must be quiet: many times what a slowed client needs to begin to wait.
-const QUIET: Duration = Duration::from_millis(1);
+const QUIET: Duration = Duration::from_millis(3);
 
 /// Replies that are held back at most, in bytes; more are passed on at once.
 const HELD_MAX: usize = 4 << 20;

@@ -211,7 +211,7 @@ fn ratio(value: Option<f64>, reference: Option<f64>) -> Option<String> {
 fn syscalls(per_op: &std::collections::BTreeMap<String, f64>) -> String {
     let mut calls: Vec<(&String, f64)> = per_op.iter().map(|(name, n)| (name, *n)).collect();
     calls.sort_by(|one, other| other.1.total_cmp(&one.1));
-    let total: f64 = calls.iter().map(|call| call.1).sum();
+    let total = calls.iter().fold(0.0, |total, call| total + call.1);
     let named: Vec<String> =
         calls.iter().take(SYSCALLS_NAMED).map(|(name, n)| format!("{name} {n:.2}")).collect();
     format!("{total:.2} ({})", named.join(", "))

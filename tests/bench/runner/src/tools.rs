@@ -136,7 +136,7 @@ impl Tool {
 pub(crate) fn ops(workload: &Workload) -> u64 {
     match workload.shape {
         Shape::Big => 10,
-        Shape::Sequential => 500,
+        Shape::Sequential => 200,
         Shape::Mixed(tasks) | Shape::Reads(tasks) => tasks as u64 * 50,
         _ => 5_000,
     }
