@@ -28,14 +28,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-/// What CI runs of it: the tests of its own crates, then the check of instruction counts.
-pub(crate) fn gate() -> Outcome {
-    let mut cargo = crate::cargo();
-    cargo.args(["test", "--quiet", "--package", "harness", "--package", "runner"]);
-    finish(cargo.arg("--manifest-path").arg(folder().join("Cargo.toml")))?;
-    check(&[])
-}
-
 fn measure(mut arguments: Vec<String>) -> Outcome {
     build("runner")?;
     let mut runner = runner("measure");

@@ -21,7 +21,6 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
-    ("instructions", crate::bench::gate),
 ];
 
 /// Manifests outside of the workspace, whose crates are formatted but not linted here: the

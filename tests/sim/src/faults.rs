@@ -8,8 +8,8 @@
 
 use crate::network::mischief::Mischief;
 use crate::rng::Rng;
-use crate::sim::Sim;
 use crate::server::refusal::Matching;
+use crate::sim::Sim;
 use std::time::Duration;
 
 /// What can befall a deployment, besides what befalls single connections.
@@ -285,7 +285,10 @@ impl Sim {
             (Matching::Data, "BUSY Redis is busy running a script."),
             (Matching::Reads, "MASTERDOWN Link with MASTER is down"),
             (Matching::Writes, "OOM command not allowed when used memory > 'maxmemory'."),
-            (Matching::Command("HELLO".to_owned()), "LOADING Redis is loading the dataset in memory"),
+            (
+                Matching::Command("HELLO".to_owned()),
+                "LOADING Redis is loading the dataset in memory",
+            ),
             (Matching::Command("CLUSTER SHARDS".to_owned()), "ERR broken"),
         ];
         if let Some((matching, text)) = rng.pick(&table) {

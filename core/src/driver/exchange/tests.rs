@@ -4,160 +4,27 @@
 //! A task is polled only when its waker was called, so a wake-up that is lost is a caller that
 //! never ends, and the test says so.
 
+mod wire;
+
 use super::*;
 use crate::Endpoint;
 use crate::driver::background::look_after;
 use crate::driver::io::LinkSettings;
 use crate::resp::ScanLimits;
-use crate::rng::Rng;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
 use crate::{BoxFuture, connection::outcome::Failure};
-use futures::io::{AsyncRead, AsyncWrite};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
+use wire::{Stream, Wire, make_room, serve};
 
 /// Bytes that a command has here; the server answers them as they are.
 const COMMAND_BYTES: usize = 8;
-
-/// Both ends of a stream.
-struct Wire {
-    /// On their way to the client.
-    inbound: VecDeque<u8>,
-    /// What the server received and has not answered.
-    received: Vec<u8>,
-    /// What the stream takes before it is full.
-    room: usize,
-    /// The server has said goodbye.
-    closed: bool,
-    /// Whom to wake when there is something to read, and when there is room.
-    wakers: [Option<Waker>; 2],
-    /// Answers may come at any moment, not only when the test says so.
-    hasty: bool,
-    /// Chance of everything.
-    rng: Rng,
-    /// Calls of `poll_read` and `poll_write`.
-    polls: [usize; 2],
-}
-
-impl Wire {
-    fn new(seed: u64) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self {
-            inbound: VecDeque::new(),
-            received: Vec::new(),
-            room: usize::MAX,
-            closed: false,
-            wakers: [None, None],
-            hasty: false,
-            rng: Rng::new(seed),
-            polls: [0; 2],
-        }))
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.rng.below(end as u64) as usize
-    }
-
-    /// The server answers up to `commands` of what it has received.
-    fn answer(&mut self, commands: usize) {
-        let count = (self.received.len() / COMMAND_BYTES).min(commands);
-        let answered: Vec<u8> = self.received.drain(..count * COMMAND_BYTES).collect();
-        for command in answered.chunks(COMMAND_BYTES) {
-            self.inbound.extend(b"+");
-            self.inbound.extend(command);
-            self.inbound.extend(b"\r\n");
-        }
-    }
-
-    /// Sometimes says "not now" and calls at once, as runtimes do that ration I/O.
-    fn is_rationed(&mut self, cx: &Context<'_>) -> bool {
-        let rationed = self.below(8) == 0;
-        if rationed {
-            cx.waker().wake_by_ref();
-        }
-        rationed
-    }
-}
-
-/// The server answers, and the client's side of the stream becomes readable.
-fn serve(wire: &Mutex<Wire>, commands: usize) {
-    let waker = {
-        let mut wire = lock(wire);
-        wire.answer(commands);
-        if wire.inbound.is_empty() { None } else { wire.wakers[0].take() }
-    };
-    waker.into_iter().for_each(Waker::wake);
-}
-
-/// The stream takes so many bytes from now on.
-fn make_room(wire: &Mutex<Wire>, room: usize) {
-    let waker = {
-        let mut wire = lock(wire);
-        wire.room = room;
-        if room > 0 { wire.wakers[1].take() } else { None }
-    };
-    waker.into_iter().for_each(Waker::wake);
-}
-
-struct Stream(Arc<Mutex<Wire>>);
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut wire = lock(&self.0);
-        wire.polls[0] += 1;
-        if !wire.closed && wire.is_rationed(cx) {
-            return Poll::Pending;
-        }
-        if wire.hasty && wire.below(4) == 0 {
-            wire.answer(2);
-        }
-        if wire.inbound.is_empty() && !wire.closed {
-            wire.wakers[0] = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let count = (1 + wire.below(40)).min(wire.inbound.len()).min(buf.len());
-        wire.inbound.drain(..count).zip(buf).for_each(|(byte, place)| *place = byte);
-        Poll::Ready(Ok(count))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut wire = lock(&self.0);
-        wire.polls[1] += 1;
-        if wire.room == 0 {
-            wire.wakers[1] = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let count = buf.len().min(wire.room);
-        wire.room -= if wire.room == usize::MAX { 0 } else { count };
-        wire.received.extend(&buf[..count]);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// Whether a task is to be polled.
 struct Woken(AtomicBool);
@@ -315,7 +182,7 @@ fn no_wake_up_is_lost_and_no_reply_misplaced() {
 
 fn random_run(seed: u64, background: bool) {
     let wire = Wire::new(seed);
-    lock(&wire).hasty = seed % 2 == 0;
+    lock(&wire).hasty = seed.is_multiple_of(2);
     let transport = Scripted::new(background);
     let link = start(&transport, &wire);
     let mut tasks: Vec<Task> = Vec::new();
@@ -323,7 +190,7 @@ fn random_run(seed: u64, background: bool) {
         let chance = lock(&wire).below(100);
         match chance {
             0..40 => {
-                let eager = chance % 2 == 0;
+                let eager = chance.is_multiple_of(2);
                 let call = call(&link, token, Timestamp::FAR_FUTURE, eager);
                 tasks.push(Task::new(Box::pin(async move { call.await.expect("no deadline") })));
             }
@@ -492,12 +359,12 @@ fn nothing_is_written_to_a_server_that_has_left() {
         };
         waker.into_iter().for_each(Waker::wake);
         run_all(&transport, &mut tasks);
-        let mut cx = Context::from_waker(Waker::noop());
+        let cx = Context::from_waker(Waker::noop());
         let entry = Entry { len: 1, replies: 1, deadline: Timestamp::FAR_FUTURE };
         match Exchange::begin(link, entry, |out| out.push(b'x'), &cx) {
             Err(rejected) => assert!(background && matches!(rejected, Rejected::Closed(_))),
             Ok(mut exchange) => {
-                let Poll::Ready(Err(failed)) = exchange.poll(&mut cx) else { panic!("not lost") };
+                let Poll::Ready(Err(failed)) = exchange.poll(&cx) else { panic!("not lost") };
                 assert!(failed.never_sent());
             }
         }

@@ -1,4 +1,5 @@
 //! What callers asked and were told, against what servers executed.
+//! Filled by the workload while a run lasts, judged when it is over.
 
 use super::{Report, Sim};
 use crate::failure::Failure;
@@ -153,11 +154,13 @@ fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
         End::Failed(error) if runs > 0 && !error.delivery().may_have_run() => {
             find(format!("ran and yet failed as {:?}: {error}", error.delivery()));
         }
-        End::Failed(error) if runs == 0 && error.delivery() == Delivery::Answered => {
-            // An error of the command itself comes from a command that ran without effect.
-            if error.server_error().is_none() {
-                find(format!("never ran and yet failed as answered: {error}"));
-            }
+        // An error of the command itself comes from a command that ran without effect.
+        End::Failed(error)
+            if runs == 0
+                && error.delivery() == Delivery::Answered
+                && error.server_error().is_none() =>
+        {
+            find(format!("never ran and yet failed as answered: {error}"));
         }
         _ => {}
     }

@@ -94,9 +94,7 @@ pub fn run(seed: u64, deployment: Deployment) -> Result<Report, Box<Broken>> {
     let history = History::default();
     let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone()));
     let judged = outcome.and_then(|()| history.judge(&sim));
-    judged.map_err(|failure| {
-        Box::new(Broken { seed, deployment, failure, trace: sim.trace(400) })
-    })
+    judged.map_err(|failure| Box::new(Broken { seed, deployment, failure, trace: sim.trace(400) }))
 }
 
 fn build(deployment: Deployment, rng: &mut Rng) -> SimBuilder {

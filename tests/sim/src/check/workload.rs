@@ -18,11 +18,8 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// The whole of a run.
 pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History) {
-    let transport = if rng.chance(700) {
-        sim.transport()
-    } else {
-        sim.transport().without_background()
-    };
+    let transport =
+        if rng.chance(700) { sim.transport() } else { sim.transport().without_background() };
     let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
     let client = match Client::lazy(transport, config) {
         Ok(client) => client,
@@ -222,7 +219,6 @@ async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &m
     let client = client.with_deadline(Duration::from_secs(5));
     for number in 0..12 {
         let key = format!("after:{}", rng.below(1_000_000));
-        let mut last = None;
         loop {
             let value = number.to_string();
             let written = client.set(&*key, &*value).await;
@@ -230,13 +226,12 @@ async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &m
                 Ok(_) => client.get::<Option<String>>(&*key).await,
                 Err(error) => Err(error),
             };
-            match result {
+            let last = match result {
                 Ok(Some(read)) if read == value => break,
-                Ok(other) => last = Some(format!("{key} is {other:?} and not {value}")),
-                Err(error) => last = Some(error.to_string()),
-            }
+                Ok(other) => format!("{key} is {other:?} and not {value}"),
+                Err(error) => error.to_string(),
+            };
             if sim.now() > limit {
-                let last = last.unwrap_or_default();
                 return history.find(format!("no progress {RECOVERY:?} after the faults: {last}"));
             }
             sim.advance(RETRY).await;
