@@ -8,7 +8,7 @@
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
 //! sockets wait in that reactor, and must be dropped while it runs.
 //!
-//! ```no_run
+//! ```ignore
 //! # async fn example() -> Result<(), slotcar_wasi::slotcar::Error> {
 //! let client = slotcar_wasi::connect("redis://127.0.0.1:6379").await?;
 //! # Ok(())

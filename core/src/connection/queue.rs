@@ -38,6 +38,8 @@ const ENTRY_OVERHEAD: usize = 128;
 pub(crate) struct Queue {
     /// Encoded and not yet taken by the driver.
     out: Vec<u8>,
+    /// `out` holds a greeting alone: it waits for the first command, to go out in one piece.
+    held: bool,
     /// Bytes ever encoded on this connection: the offset where the next entry starts.
     encoded: u64,
     /// Entries that are owed a reply, oldest first.
@@ -74,6 +76,7 @@ impl Queue {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
             out: Vec::new(),
+            held: false,
             encoded: 0,
             in_flight: VecDeque::new(),
             slots: Vec::new(),
@@ -130,6 +133,7 @@ impl Queue {
         }
         slot.state = State::Waiting(Some(waker.clone()));
         let ticket = Ticket { index, generation: slot.generation };
+        self.held = false;
         self.waiting += 1;
         self.in_flight.push_back(index);
         Ok(if alone {
@@ -147,6 +151,7 @@ impl Queue {
         if let Ok((ticket, ..)) = self.enqueue(entry, write, Waker::noop()) {
             self.slot(ticket).state = State::Abandoned;
             self.waiting -= 1;
+            self.held = true;
         }
     }
 
@@ -155,6 +160,7 @@ impl Queue {
         let before = self.out.len();
         write(&mut self.out);
         self.encoded += (self.out.len() - before) as u64;
+        self.held = false;
     }
 
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
@@ -318,7 +324,9 @@ impl Queue {
     /// Swaps what is to be written into `out`, which must be empty.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         debug_assert!(out.is_empty(), "what was taken before has been written");
-        std::mem::swap(&mut self.out, out);
+        if !self.held {
+            std::mem::swap(&mut self.out, out);
+        }
     }
 
     /// Wakes whoever is to look at the stream: the only caller that waits, else the background

@@ -147,7 +147,8 @@ impl Refresh {
         let millis = u64::try_from(now.since(self.counted).as_millis()).unwrap_or(u64::MAX);
         let gained = millis.saturating_mul(u64::from(self.per_second));
         self.tokens = self.tokens.saturating_add(gained).min(full);
-        self.counted = now;
+        // What is left of a millisecond counts next time: else asking often would stop the clock.
+        self.counted = self.counted.after(Duration::from_millis(millis)).min(now);
     }
 
     /// When a token will be there.
