@@ -66,7 +66,7 @@ fn killed_with_many_in_flight() {
         for write in writes {
             match write {
                 Ok(count) => assert_eq!(count, 1),
-                failed => drop(told.check_err(failed)),
+                failed => told.check_err(failed),
             }
         }
         for read in reads {
