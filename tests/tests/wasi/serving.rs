@@ -43,8 +43,15 @@ fn requests_leave_nothing_behind() {
             scope.spawn(|| (0..REQUESTS / 4).for_each(|_| drop(get(address, "/page"))));
         }
     });
-    assert_eq!(get(address, "/page"), (REQUESTS + 1).to_string());
+    assert_eq!(plain(get(address, "/page")), (REQUESTS + 1).to_string());
     let patience = Duration::from_secs(10);
-    until_true("every instance to end", patience, || get(address, "/wasi-host/instances") == "0");
+    until_true("every instance to end", patience, || {
+        plain(get(address, "/wasi-host/instances")) == "0"
+    });
     until_true("every connection to close", patience, || connections(&server) <= before);
+}
+
+/// A short body without the frame of its one chunk, if it was sent in chunks.
+fn plain(body: String) -> String {
+    body.split("\r\n").nth(1).map_or(body.clone(), ToOwned::to_owned)
 }
