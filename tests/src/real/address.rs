@@ -6,9 +6,12 @@
 //! or an outgoing connection could sit on it when its server restarts.
 
 use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The last usable host of a block carries the claim, on this port.
 const CLAIM: (u8, u16) = (254, 6399);
@@ -16,6 +19,10 @@ const CLAIM: (u8, u16) = (254, 6399);
 const FIRST_PORT: u16 = 7000;
 /// Servers before version 7 put the cluster bus here, and later ones by default.
 const BUS_OFFSET: u16 = 10_000;
+/// How long a promised address may stay taken by a process that is being started.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What this process holds.
 struct Claims {
@@ -63,6 +70,22 @@ pub fn free_port(ip: Ipv4Addr) -> u16 {
     panic!("no free port on {ip}");
 }
 
+/// Listens on an address that [`free_port`] promised, or that a script was told.
+///
+/// A process that is being started holds copies of this one's sockets for a moment, also of one that
+/// was bound only to see whether its port is free; so a taken address is tried again for a while.
+pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(at) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
 /// An address where nobody listens and nobody will: a connection there is refused.
 pub fn refused() -> SocketAddr {
     let ip = fresh();
@@ -103,5 +126,17 @@ mod tests {
         let held = TcpListener::bind((ip, FIRST_PORT)).unwrap();
         let ports = [free_port(ip), free_port(ip)];
         assert_eq!(ports, [FIRST_PORT + 1, FIRST_PORT + 2], "{held:?}");
+    }
+
+    // What a process that is being started does: it holds a copy of the socket, then lets it go.
+    #[test]
+    fn an_address_that_is_let_go_of_is_listened_on() {
+        let ip = fresh();
+        let at = SocketAddr::from((ip, free_port(ip)));
+        let held = TcpListener::bind(at).unwrap();
+        let listening = thread::spawn(move || listen(at).map(|listener| listener.local_addr()));
+        assert_eq!(TcpListener::bind(at).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(held);
+        assert_eq!(listening.join().unwrap().unwrap().unwrap(), at);
     }
 }

@@ -73,7 +73,7 @@ impl Script {
 
     /// Listens on a given address, which `play` may need to know (a MOVED to itself).
     pub fn start_at(at: SocketAddr, play: impl Fn(&mut Peer) + Send + Sync + 'static) -> Script {
-        let listener = TcpListener::bind(at).unwrap_or_else(|e| panic!("{at}: {e}"));
+        let listener = address::listen(at).unwrap_or_else(|e| panic!("{at}: {e}"));
         let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept_all(&accepting, &listener, &Arc::new(play)));

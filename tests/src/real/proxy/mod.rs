@@ -316,6 +316,5 @@ impl Shared {
 }
 
 fn listen(address: SocketAddr) -> TcpListener {
-    TcpListener::bind(address)
-        .unwrap_or_else(|e| panic!("the proxy cannot listen at {address}: {e}"))
+    address::listen(address).unwrap_or_else(|e| panic!("the proxy cannot listen at {address}: {e}"))
 }
