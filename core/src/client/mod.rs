@@ -10,6 +10,7 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod reads;
 mod scripts;
 mod server;
 mod sets;
@@ -19,13 +20,15 @@ mod targets;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use reads::{Explanation, NodeExplanation};
 pub use targets::{NodeReply, To};
 
 use crate::command::Command;
-use crate::config::{Config, ReadFrom};
+use crate::config::Config;
 use crate::driver::host::Host;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
+use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -47,6 +50,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// A deadline of this view's own.
     timeout: Option<Duration>,
+    /// Where this view reads from, if that is its own.
+    rule: Option<Arc<ReadRule>>,
 }
 
 /// What all clones of a client share.
@@ -55,6 +60,8 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Where views without a rule of their own read from.
+    reads: Reads,
 }
 
 impl Drop for Shared {
@@ -82,7 +89,7 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let Shared { host, keeper } = &*client.shared;
+        let Shared { host, keeper, .. } = &*client.shared;
         let timeout = host.config().connect_timeout;
         let deadline = host.now().after(timeout);
         if keeper.is_dynamic() {
@@ -109,10 +116,6 @@ impl Client {
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // A policy must do what its name says, and so far there is one.
-        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
-            return refuse("reads from replicas are not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
@@ -120,7 +123,9 @@ impl Client {
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let keeper = Keeper::start(Arc::clone(&host));
         watch::start(&keeper);
-        Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
+        let reads = Reads::new(host.config());
+        let shared = Arc::new(Shared { host, keeper, reads });
+        Ok(Self { shared, timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -143,7 +148,7 @@ impl Client {
     /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
+        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail
@@ -161,7 +166,7 @@ impl Client {
     /// # Errors
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let Shared { host, keeper } = &*self.shared;
+        let Shared { host, keeper, .. } = &*self.shared;
         keeper.want(RefreshReason::Requested);
         keeper.look(host.now().after(self.command_timeout())).await;
         keeper.failure().map_or(Ok(()), Err)

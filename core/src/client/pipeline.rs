@@ -127,6 +127,7 @@ impl<'c> Pipeline<'c> {
             return Err(error.with_command(&command.name()));
         }
         let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
-        spread::run_all(&shared.keeper, &self.commands, terms).await
+        let rule = self.client.read_rule();
+        spread::run_all(&shared.keeper, &self.commands, rule.as_ref(), terms).await
     }
 }

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
 use super::link::Link;
+use super::vitals::Vitals;
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -24,6 +25,10 @@ pub(crate) struct Node {
     endpoint: Endpoint,
     /// What kind of server it is.
     profile: Profile,
+    /// Its zone by the configuration's table.
+    zone: Option<Arc<str>>,
+    /// How it does in this client's own eyes.
+    vitals: Vitals,
     /// Shared by all ordinary commands.
     lanes: Vec<Arc<Lane>>,
     /// For blocking commands.
@@ -47,7 +52,20 @@ impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, host: &Host) -> Self {
         let count = host.config().lanes_per_node.max(1);
         let lanes = (0..count).map(|_| Arc::new(Lane::new(endpoint.clone(), profile))).collect();
-        Self { endpoint, profile, lanes, own: Mutex::default() }
+        let zone = host.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
+        let vitals = Vitals::new(host.chance().next_u64());
+        Self { endpoint, profile, zone, vitals, lanes, own: Mutex::default() }
+    }
+
+    /// How it does in this client's own eyes.
+    #[inline]
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Its zone by the configuration's table.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
     }
 
     pub(crate) fn profile(&self) -> Profile {

@@ -13,7 +13,7 @@
 //!
 //! Called by `client` (reads `routes`) and `driver/dispatch.rs` (wants looks, follows redirects).
 
-use super::discover::{Found, ask};
+use super::discover::{self, Found};
 use super::host::Host;
 use super::node::Node;
 use super::observe::{Event, count};
@@ -271,7 +271,7 @@ impl Keeper {
         let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             Box::pin(async move {
-                let heard = sentinels::ask(&host, candidates, &service).await;
+                let heard = sentinels::look(&host, candidates, &service).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_opinions(&heard, began);
                 }
@@ -279,7 +279,7 @@ impl Keeper {
         } else {
             let candidates = self.candidates(&state);
             Box::pin(async move {
-                let found = ask(&host, candidates).await;
+                let found = discover::look(&host, candidates).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_views(found, began);
                 }
@@ -403,7 +403,8 @@ impl Keeper {
         let primary = if state.sentinels.is_some() { Profile::Primary } else { Profile::Server };
         let profile_of = |view: &NodeView| match view.role {
             Role::Primary => primary,
-            Role::Replica => Profile::Server,
+            Role::Replica if state.sentinels.is_some() => Profile::Server,
+            Role::Replica => Profile::Replica,
         };
         let find = |endpoint: &Endpoint, profile| {
             let mut known = old.dialable().chain(&state.others);

@@ -60,6 +60,7 @@ fn pass_on(keeper: &Keeper, host: &Host) {
         (alarm.take_lost(), RefreshReason::NodeLost),
         (alarm.take_silent(), RefreshReason::NodeSilent),
         (alarm.take_news(), RefreshReason::Announced),
+        (alarm.take_role(), RefreshReason::ReadOnly),
     ];
     raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| keeper.want_quietly(r));
 }
