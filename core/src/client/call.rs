@@ -88,10 +88,13 @@ impl<'c, T> Call<'c, T> {
         }
         let routes = self.client.shared.keeper.routes();
         let seat = match self.client.governing(&self.command) {
-            None => routes.node_for(&self.command).map(Seat::plain),
+            None => routes.node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh),
             Some(rule) => self.client.pick_straight(&routes, &self.command, &rule),
         };
-        let Some(seat) = seat else { return Ok(self.around(Begin::Fresh)) };
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(begin) => return Ok(self.around(begin)),
+        };
         let Some(link) = seat.node().ready() else {
             return Ok(self.around(Begin::At(Arc::clone(seat.node()))));
         };

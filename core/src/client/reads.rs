@@ -8,7 +8,7 @@ use crate::command::Command;
 use crate::config::ReadFrom;
 use crate::driver::node::Node;
 use crate::driver::pick::{self, Call, pick};
-use crate::driver::reads;
+use crate::driver::reads::{self, Begin};
 use crate::driver::routes::Routes;
 use crate::driver::rule::ReadRule;
 use crate::driver::vitals::Seat;
@@ -86,23 +86,26 @@ impl Client {
         }
     }
 
-    /// A place at the node that a rule gives a read to; `None` to go around.
+    /// A place at the node that a rule gives a read to.
+    ///
+    /// # Errors
+    /// How to go around.
     #[inline]
     pub(super) fn pick_straight(
         &self,
         routes: &Arc<Routes>,
         command: &Command,
         rule: &Arc<ReadRule>,
-    ) -> Option<Seat> {
+    ) -> Result<Seat, Begin> {
         let host = &self.shared.host;
-        let shard = pick::shard_of(routes, command)?;
+        let shard = pick::shard_of(routes, command).ok_or(Begin::Fresh)?;
         let now = host.now();
-        let call = Call { rule, tried: &[], now };
+        let call = Call { rule, tried: &[], capped: false, now };
         if reads::is_cursor(command) || pick::must_ask_first(host, routes, shard, &call) {
-            return None;
+            return Err(Begin::Fresh);
         }
-        let node = pick(host, routes, shard, &call).ok()?;
-        Some(Seat::take(node, now))
+        let node = pick(host, routes, shard, &call)?;
+        Ok(Seat::take(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -134,7 +137,7 @@ impl Client {
             return explanation;
         };
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
-        let call = Call { rule: &rule, tried: &[], now };
+        let call = Call { rule: &rule, tried: &[], capped: false, now };
         let (rows, nodes) = pick::table(&routes, shard, &call);
         let turn = routes.node(shard.primary).map_or(0, |primary| primary.vitals().turn());
         let choice = pick::choice(&routes, shard, &call, &rows, turn);

@@ -157,17 +157,20 @@ fn join_groups<I: Items + ?Sized>(
     groups: &mut Vec<Group>,
 ) -> Vec<Alone> {
     let Some(rule) = rule else { return alone };
-    let call = Call { rule, tried: &[], now: keeper.host().now() };
+    let call = Call { rule, tried: &[], capped: false, now: keeper.host().now() };
     let pick_for = |member| {
-        let shard = shard_for(routes, items.item(member), call.now)?;
-        pick(keeper.host(), routes, shard, &call).ok()
+        let shard = shard_for(routes, items.item(member), call.now).ok_or(Begin::Fresh)?;
+        pick(keeper.host(), routes, shard, &call).map_err(Begin::from)
     };
     let mut left = Vec::new();
     for (member, begin) in alone {
-        let node = if matches!(begin, Begin::Fresh) { pick_for(member) } else { None };
-        let Some(node) = node else {
-            left.push((member, begin));
-            continue;
+        let picked = if matches!(begin, Begin::Fresh) { pick_for(member) } else { Err(begin) };
+        let node = match picked {
+            Ok(node) => node,
+            Err(begin) => {
+                left.push((member, begin));
+                continue;
+            }
         };
         if node.ready().is_none_or(|link| link.is_closed()) {
             left.push((member, Begin::At(Arc::clone(node))));

@@ -34,6 +34,8 @@ pub(crate) struct Call<'a> {
     pub(crate) rule: &'a Arc<ReadRule>,
     /// Nodes at which this call has failed.
     pub(crate) tried: &'a [Arc<Node>],
+    /// The primary refused to stand in for a replica: it is asked once for each call.
+    pub(crate) capped: bool,
     /// The time.
     pub(crate) now: Timestamp,
 }
@@ -96,7 +98,9 @@ pub(crate) fn pick<'r>(
                 rows[choice.index].skip = Some(Skip::Quarantined);
             }
             How::Trial => return Ok(node),
-            How::Fallback if primary.vitals().may_fall_back(rule.fallback_percent) => {
+            How::Fallback
+                if !call.capped && primary.vitals().may_fall_back(rule.fallback_percent) =>
+            {
                 return Ok(node);
             }
             How::Fallback => return Err(Nobody::Capped),

@@ -54,8 +54,19 @@ pub(crate) enum Begin {
     After(Seen, Arc<Node>),
     /// It was given to this node, which has no link.
     At(Arc<Node>),
+    /// No replica could answer, and the primary had its share.
+    Capped,
     /// Nothing was done yet.
     Fresh,
+}
+
+impl From<Nobody> for Begin {
+    fn from(nobody: Nobody) -> Self {
+        match nobody {
+            Nobody::Capped => Self::Capped,
+            Nobody::NoReplica => Self::Fresh,
+        }
+    }
 }
 
 /// What an attempt that did not go well means for the call.
@@ -120,10 +131,11 @@ pub(crate) async fn read(
     begin: Begin,
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let host = keeper.host();
+    let mut capped = matches!(begin, Begin::Capped);
     let (mut seen, mut first) = match begin {
         Begin::After(seen, node) => (Some((seen, node)), None),
         Begin::At(node) => (None, Some(node)),
-        Begin::Fresh => (None, None),
+        Begin::Capped | Begin::Fresh => (None, None),
     };
     let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut tried: Vec<Arc<Node>> = Vec::new();
@@ -160,7 +172,7 @@ pub(crate) async fn read(
                 keeper.want(RefreshReason::ReadOnly);
             }
         }
-        let call = Call { rule, tried: &tried, now: host.now() };
+        let call = Call { rule, tried: &tried, capped, now: host.now() };
         let picked = match first.take() {
             _ if spent => Err(Nobody::NoReplica),
             Some(node) => Ok(node),
@@ -177,6 +189,7 @@ pub(crate) async fn read(
                     let error = no_replica(&routes, shard, &call, item, nobody);
                     return Err(finish(error, item, tries));
                 }
+                capped = capped || nobody == Nobody::Capped;
                 tried.clear();
             }
         }

@@ -90,7 +90,7 @@ fn alone(
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
     let seen = match begin {
         Begin::After(seen, node) => Some((seen, node)),
-        Begin::At(_) | Begin::Fresh => None,
+        Begin::At(_) | Begin::Capped | Begin::Fresh => None,
     };
     let errand = Errand { command, aim: Aim::Key };
     Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) })
