@@ -10,20 +10,24 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod pubsub;
 mod scripts;
 mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod subscription;
 mod targets;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};
 use crate::driver::host::Host;
+use crate::driver::hub::Hub;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
@@ -34,7 +38,8 @@ use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -55,6 +60,10 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Subscriptions that share connections, once there is one.
+    hub: OnceLock<Arc<Hub>>,
+    /// How many subscriptions have connections of their own.
+    own_hubs: Arc<AtomicUsize>,
 }
 
 impl Drop for Shared {
@@ -82,7 +91,7 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let Shared { host, keeper } = &*client.shared;
+        let Shared { host, keeper, .. } = &*client.shared;
         let timeout = host.config().connect_timeout;
         let deadline = host.now().after(timeout);
         if keeper.is_dynamic() {
@@ -120,7 +129,8 @@ impl Client {
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let keeper = Keeper::start(Arc::clone(&host));
         watch::start(&keeper);
-        Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
+        let (hub, own_hubs) = (OnceLock::new(), Arc::default());
+        Ok(Self { shared: Arc::new(Shared { host, keeper, hub, own_hubs }), timeout: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -161,7 +171,7 @@ impl Client {
     /// # Errors
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let Shared { host, keeper } = &*self.shared;
+        let Shared { host, keeper, .. } = &*self.shared;
         keeper.want(RefreshReason::Requested);
         keeper.look(host.now().after(self.command_timeout())).await;
         keeper.failure().map_or(Ok(()), Err)

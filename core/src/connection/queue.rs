@@ -70,6 +70,12 @@ pub(crate) struct Queue {
     retired: Option<Arc<Lost>>,
     /// Set once, when the connection is gone.
     lost: Option<Arc<Lost>>,
+    /// Somebody listens for pushes.
+    listened: bool,
+    /// Something is subscribed to: a retired connection stays until it is let go of.
+    kept: bool,
+    /// Where there is no background: who watches for pushes, and by which name.
+    watchers: Vec<(u64, Waker)>,
 }
 
 impl Queue {
@@ -92,6 +98,9 @@ impl Queue {
             background_again: false,
             retired: None,
             lost: None,
+            listened: false,
+            kept: false,
+            watchers: Vec::new(),
         }
     }
 
@@ -155,12 +164,58 @@ impl Queue {
         }
     }
 
-    /// Writes what is answered by pushes alone.
+    /// Takes in commands that are answered by pushes or by errors, and a last one, whose reply is
+    /// the entry's. A retired connection takes them, too: subscriptions are ended by them.
     pub(crate) fn post(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.lost.is_some() {
+            return;
+        }
         let before = self.out.len();
         write(&mut self.out);
-        self.encoded += (self.out.len() - before) as u64;
+        let len = self.out.len() - before;
+        let index = self.place();
+        let slot = &mut self.slots[index as usize];
+        slot.owed = 1;
+        slot.posted = true;
+        slot.cost = len + ENTRY_OVERHEAD;
+        slot.deadline = Timestamp::FAR_FUTURE;
+        slot.start = self.encoded;
+        slot.state = State::Abandoned;
+        self.bytes += slot.cost;
+        self.encoded += len as u64;
+        slot.end = self.encoded;
         self.held = false;
+        self.in_flight.push_back(index);
+    }
+
+    /// Whether the next reply belongs to commands that were posted, so that an error before it is
+    /// an answer to one of them and no reply of its own.
+    #[inline]
+    pub(crate) fn is_posted(&self) -> bool {
+        self.listened && self.in_flight.front().is_some_and(|at| self.slots[*at as usize].posted)
+    }
+
+    /// Pushes are listened for from now on.
+    pub(crate) fn listen(&mut self) {
+        self.listened = true;
+    }
+
+    /// Whether something is subscribed to. A retired connection is spent when nothing is.
+    pub(crate) fn keep(&mut self, kept: bool) {
+        self.kept = kept;
+    }
+
+    /// `waker` is woken whenever the stream is to be looked at, until `unwatch`.
+    pub(crate) fn watch(&mut self, name: u64, waker: &Waker) {
+        match self.watchers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, kept)) => kept.clone_from(waker),
+            None => self.watchers.push((name, waker.clone())),
+        }
+    }
+
+    /// Ends a `watch`.
+    pub(crate) fn unwatch(&mut self, name: u64) {
+        self.watchers.retain(|(known, _)| *known != name);
     }
 
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
@@ -308,6 +363,7 @@ impl Queue {
             self.settle(index);
         }
         wake.extend(self.blocked.drain(..).map(|(w, _)| w));
+        wake.extend(self.watchers.drain(..).map(|(_, w)| w));
         wake.extend(self.call_background());
     }
 
@@ -318,7 +374,7 @@ impl Queue {
 
     /// Whether the connection was retired and owes nothing any more.
     pub(crate) fn is_spent(&self) -> bool {
-        self.retired.is_some() && self.in_flight.is_empty()
+        self.retired.is_some() && self.in_flight.is_empty() && !self.kept
     }
 
     /// Swaps what is to be written into `out`, which must be empty.
@@ -334,15 +390,23 @@ impl Queue {
     ///
     /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single
     /// one may be relied on, for it may never be polled again: the background task is, and where
-    /// there is none, all of them are woken.
+    /// there is none, all of them are woken. Pushes are for more than the one caller, too.
     pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
-        if self.waiting == 1 && self.blocked.is_empty() {
+        let alone = self.waiting == 1 && self.blocked.is_empty();
+        if alone {
             self.wake_waiting(wake);
-        } else if self.background {
+            if !self.listened {
+                return;
+            }
+        }
+        if self.background {
             wake.extend(self.call_background());
         } else {
-            self.wake_waiting(wake);
+            if !alone {
+                self.wake_waiting(wake);
+            }
             wake.extend(self.blocked.iter().map(|(w, _)| w.clone()));
+            wake.extend(self.watchers.iter().map(|(_, w)| w.clone()));
         }
     }
 
@@ -444,6 +508,7 @@ impl Queue {
         let slot = &mut self.slots[index as usize];
         if slot.owed == 0 && matches!(slot.state, State::Abandoned) {
             slot.state = State::Free(self.free);
+            slot.posted = false;
             slot.got = Vec::new();
             slot.generation = slot.generation.wrapping_add(1);
             self.free = index;
