@@ -64,10 +64,7 @@ impl Client {
     /// Those of [`Client::send_each`], and the first node's that failed.
     ///
     /// Since 2.8.0. <https://redis.io/commands/pubsub-numsub/>
-    pub async fn pubsub_numsub(
-        &self,
-        channels: impl ToArgs,
-    ) -> Result<BTreeMap<Blob, u64>, Error> {
+    pub async fn pubsub_numsub(&self, channels: impl ToArgs) -> Result<BTreeMap<Blob, u64>, Error> {
         self.sums(command::pubsub_numsub(channels)).await
     }
 

@@ -19,6 +19,7 @@ use super::link::Link;
 use super::node::Node;
 use super::push::PushSink;
 use super::topology::Keeper;
+use crate::BoxFuture;
 use crate::connection::entry::Wakers;
 use crate::connection::outcome::Lost;
 use crate::error::Error;
@@ -32,7 +33,6 @@ use crate::subscription::reconcile::{ReaderId, Reconciler, SessionId};
 use crate::subscription::update::GapCause;
 use crate::sync::lock;
 use crate::time::Timestamp;
-use crate::BoxFuture;
 use bytes::Bytes;
 use futures::future::Shared;
 use std::collections::BTreeMap;
@@ -373,13 +373,15 @@ impl State {
         let mut ended = Vec::new();
         let mut pauses = false;
         let batch = self.batch;
-        let mut give = |id: ReaderId, message: Message, readers: &BTreeMap<_, Arc<Inbox>>| {
-            match readers.get(&id).map(|inbox: &Arc<Inbox>| inbox.push(message, batch, wake)) {
+        let mut give =
+            |id: ReaderId, message: Message, readers: &BTreeMap<_, Arc<Inbox>>| match readers
+                .get(&id)
+                .map(|inbox: &Arc<Inbox>| inbox.push(message, batch, wake))
+            {
                 Some(Taken::Pause) => pauses = true,
                 Some(Taken::Ended) => ended.push(id),
                 Some(Taken::Well) | None => {}
-            }
-        };
+            };
         // The only reader of a message, as nearly all have, takes it without another reference.
         let Some(first) = readers.next() else { return false };
         for id in readers {
@@ -403,5 +405,4 @@ impl State {
             }
         }
     }
-
 }

@@ -31,12 +31,13 @@ use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use futures::future::{Either, select};
-use futures::{FutureExt, StreamExt};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How often a missing owner is asked for.
@@ -181,7 +182,12 @@ async fn run(hub: Weak<Hub>, keeper: Arc<Keeper>) {
         let attached = {
             let newer = pin!(keeper.newer_than(version));
             let changed = select(listener, newer);
-            let happens = select(attaching.select_next_some(), changed);
+            // Without any attempt there is none that ends.
+            let attempts = poll_fn(|cx| match attaching.poll_next_unpin(cx) {
+                Poll::Ready(Some(attached)) => Poll::Ready(attached),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            });
+            let happens = select(attempts, changed);
             let waits = host.by(until, keeper.beside(happens));
             match host.while_open(waits).await {
                 Some(Some(Either::Left((attached, _)))) => Some(attached),
@@ -296,7 +302,7 @@ impl State {
         let version = routes.map.version();
         if self.version.replace(version) != Some(version) {
             self.reconciler.hurry(now);
-            let member = |node: &Arc<Node>| routes.dialable().any(|other| Arc::ptr_eq(other, node));
+            let member = |one: &Arc<Node>| routes.dialable().any(|node| Arc::ptr_eq(node, one));
             self.failed.retain(|failing| member(&failing.node));
         }
         let open = |session: &&Session| !session.link.is_closed();
@@ -329,12 +335,7 @@ impl State {
     }
 
     /// Lets go of connections that are not used any more and that nobody will want again.
-    fn let_go(
-        &mut self,
-        routes: &Routes,
-        write: &mut Vec<Arc<Link>>,
-        close: &mut Vec<Arc<Link>>,
-    ) {
+    fn let_go(&mut self, routes: &Routes, write: &mut Vec<Arc<Link>>, close: &mut Vec<Arc<Link>>) {
         for (id, session) in &self.sessions {
             let member = routes.dialable().any(|node| Arc::ptr_eq(node, &session.node));
             let leaves = session.link.is_closed() || (session.owned && !member);
@@ -347,8 +348,8 @@ impl State {
     }
 }
 
-/// The node that a channel is to be subscribed to at. A sharded one belongs to its slot's owner; all
-/// others may be anywhere: they are spread as if they had slots, and stay where they are for as
+/// The node that a channel is to be subscribed to at. A sharded one belongs to its slot's owner;
+/// all others may be anywhere: they are spread as if they had slots, and stay where they are for as
 /// long as they can.
 fn target<'r>(
     sessions: &'r BTreeMap<SessionId, Session>,
@@ -379,7 +380,8 @@ fn has_failed(failed: &[Failing], node: &Arc<Node>) -> bool {
 impl Session {
     /// Queues orders, and the marker that ends a write.
     fn post(&self, orders: &[Order]) {
-        let marker = cmd(if self.resp3 { "HELLO" } else { "PING" });
+        // Redis 6.0 does not know HELLO without a version; to say the same again changes nothing.
+        let marker = cmd(if self.resp3 { "HELLO 3" } else { "PING" });
         self.link.post(|out| {
             orders.iter().for_each(|order| command(order).write_to(out));
             marker.write_to(out);

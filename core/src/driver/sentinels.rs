@@ -274,7 +274,6 @@ pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<
             let news = News { service: Arc::clone(service), alarm: Arc::clone(host.alarm()) };
             if link.listen(Arc::new(news)) {
                 let subscribe = cmd("SUBSCRIBE").args(NEWS);
-                let hello = cmd("HELLO");
                 link.post(|out| [&subscribe, &hello].iter().for_each(|c| c.write_to(out)));
                 link.push_on();
             }

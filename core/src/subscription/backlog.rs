@@ -150,8 +150,7 @@ impl Queue {
             self.batch = batch;
             self.copies = self.messages.len() > SHARED_MAX;
         }
-        let message =
-            if self.copies { message.copied(&mut self.arena, ARENA) } else { message };
+        let message = if self.copies { message.copied(&mut self.arena, ARENA) } else { message };
         self.bytes += cost;
         self.messages.push_back((ordinal, message));
         let pauses = self.limits.when_lagging == WhenLagging::PauseReading && self.is_over(0);

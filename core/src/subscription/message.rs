@@ -114,9 +114,8 @@ impl Message {
             *arena = BytesMut::with_capacity(arena_size.max(bytes.len()));
         }
         arena.extend_from_slice(bytes);
-        let shift = |(start, end): (usize, usize)| {
-            (start.saturating_sub(first), end.saturating_sub(first))
-        };
+        let shift =
+            |(start, end): (usize, usize)| (start.saturating_sub(first), end.saturating_sub(first));
         Self {
             frame: arena.split().freeze(),
             kind: self.kind,

@@ -20,7 +20,7 @@
 //! Pure: time and targets come as arguments, chance from a seed. Called by `driver/hub.rs`.
 
 use super::kind::{Channel, ChannelKind};
-use super::session::{Named, NotDone, Outstanding};
+use super::session::{Named, Outstanding};
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
@@ -35,6 +35,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod answers;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +90,8 @@ struct Reader {
     id: ReaderId,
     /// It was told that the channel is subscribed to.
     told: bool,
+    /// It was told that the channel is refused, since it last was subscribed to.
+    refused: bool,
 }
 
 /// An interruption that nobody was told of yet.
@@ -125,7 +128,7 @@ struct Entry {
     not_before: Timestamp,
     /// Asked for in a command of its own: others must not fail with it.
     alone: bool,
-    /// Why the server refuses it; its readers know.
+    /// Why the server refuses it, as far as is known.
     refused: Option<ServerError>,
 }
 
@@ -201,9 +204,13 @@ impl Reconciler {
             let channel = entry.channel.clone();
             self.told.push((reader, Update::Subscribed { channel, at }));
         }
-        entry.readers.push(Reader { id: reader, told: session.is_some() });
-        // The new reader is told of a refusal, too.
-        entry.refused = None;
+        entry.readers.push(Reader { id: reader, told: session.is_some(), refused: false });
+        if entry.refused.take().is_some() {
+            // Nobody knows whether it still is.
+            self.later.remove(&(entry.not_before, index));
+            entry.not_before = Timestamp::ZERO;
+            self.dirty.insert(index);
+        }
     }
 
     fn add(&mut self, kind: ChannelKind, name: &[u8]) -> usize {
@@ -368,7 +375,8 @@ impl Reconciler {
     fn write(&mut self, asked: BTreeMap<SessionId, Vec<usize>>) -> Plan {
         let mut plan = Plan::new();
         let slots = self.has_slots;
-        let group = |kind, slot: Slot| (kind, (slots && kind == ChannelKind::Sharded).then_some(slot));
+        let group =
+            |kind, slot: Slot| (kind, (slots && kind == ChannelKind::Sharded).then_some(slot));
         let mut left: BTreeMap<_, Vec<Bytes>> = BTreeMap::new();
         for (id, kind, slot, name) in self.leaving.drain(..) {
             left.entry((id, group(kind, slot))).or_default().push(name);
@@ -406,125 +414,6 @@ impl Reconciler {
     pub(crate) fn probe(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outstanding.mark();
-        }
-    }
-
-    /// A channel's confirmation came.
-    pub(crate) fn handle_subscribed(
-        &mut self,
-        id: SessionId,
-        kind: ChannelKind,
-        name: &[u8],
-        now: Timestamp,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some(serial) = session.outstanding.handle_subscribed(kind, name) else { return };
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        let Some(entry) = &mut self.entries[index] else { return };
-        if entry.serial != serial || entry.pending != Some(id) {
-            return;
-        }
-        let at = Arc::clone(&session.endpoint);
-        entry.pending = None;
-        (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
-        let old = entry.live.replace(id);
-        let gap = entry.gap.take();
-        let old_endpoint = old.and_then(|id| self.sessions.get(&id)).map(|s| &s.endpoint);
-        let from = gap.as_ref().map(|gap| &gap.from).or(old_endpoint).filter(|from| **from != at);
-        for reader in &mut entry.readers {
-            let channel = || entry.channel.clone();
-            if !std::mem::replace(&mut reader.told, true) {
-                let subscribed = Update::Subscribed { channel: channel(), at: Arc::clone(&at) };
-                self.told.push((reader.id, subscribed));
-                continue;
-            }
-            if let Some(from) = from {
-                let (from, to) = (Arc::clone(from), Arc::clone(&at));
-                self.told.push((reader.id, Update::Moved { channel: channel(), from, to }));
-            }
-            if let Some(Gap { since, cause, .. }) = gap {
-                let since = now.since(since);
-                self.told.push((reader.id, Update::Gap { channel: channel(), cause, since }));
-            }
-        }
-        if let Some(old) = old {
-            self.leaving.push((old, kind, entry.slot, entry.channel.name.clone()));
-        }
-        // The owner may have changed again meanwhile.
-        self.dirty.insert(index);
-    }
-
-    /// The server says that a channel is not subscribed to any more.
-    pub(crate) fn handle_unsubscribed(
-        &mut self,
-        id: SessionId,
-        kind: ChannelKind,
-        name: &[u8],
-        now: Timestamp,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if session.outstanding.handle_unsubscribed(kind, name) {
-            return;
-        }
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        let Some(entry) = &mut self.entries[index] else { return };
-        if entry.live == Some(id) {
-            entry.interrupt(now, GapCause::SlotMoved, &session.endpoint);
-            self.dirty.insert(index);
-        }
-    }
-
-    /// A command failed.
-    pub(crate) fn handle_error(&mut self, id: SessionId, error: &ServerError, now: Timestamp) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if let Some(failed) = session.outstanding.handle_error() {
-            self.retry(id, failed, Some(error), now);
-        }
-    }
-
-    /// The reply to a marker came.
-    pub(crate) fn handle_marker(&mut self, id: SessionId, now: Timestamp) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        for failed in session.outstanding.handle_marker() {
-            self.retry(id, failed, None, now);
-        }
-    }
-
-    fn retry(
-        &mut self,
-        id: SessionId,
-        failed: NotDone,
-        error: Option<&ServerError>,
-        now: Timestamp,
-    ) {
-        let code = error.map_or("", ServerError::code);
-        let moved = matches!(code, "MOVED" | "ASK");
-        let passing = error.is_none() || moved || PASSING.contains(&code);
-        for Named { name, serial } in failed.names {
-            let Some(index) = self.names[failed.kind as usize].get(&name).copied() else { continue };
-            let Some(entry) = &mut self.entries[index] else { continue };
-            if entry.serial != serial || entry.pending != Some(id) {
-                continue;
-            }
-            entry.pending = None;
-            entry.failures = entry.failures.saturating_add(1);
-            let splits = !passing && failed.shared;
-            entry.alone |= splits;
-            let at_once = (splits || moved) && entry.failures <= EAGER_MAX;
-            let pause = if at_once { Duration::ZERO } else { pause(self.pauses, entry.failures) };
-            let pause = pause / 2 + self.rng.jitter(pause / 2);
-            entry.not_before = now.after(pause);
-            self.dirty.insert(index);
-            if let Some(error) = error
-                && !passing
-                && !splits
-                && entry.refused.replace(error.clone()).is_none()
-            {
-                for reader in &entry.readers {
-                    let (channel, error) = (entry.channel.clone(), error.clone());
-                    self.told.push((reader.id, Update::Refused { channel, error }));
-                }
-            }
         }
     }
 
@@ -572,22 +461,4 @@ impl Reconciler {
         self.leaving.iter().any(|(at, ..)| *at == id)
             || self.entries.iter().flatten().any(|e| e.live == Some(id) || e.pending == Some(id))
     }
-}
-
-impl Entry {
-    /// It is not live any more.
-    fn interrupt(&mut self, since: Timestamp, cause: GapCause, from: &Arc<Endpoint>) {
-        self.live = None;
-        let gap = || Gap { since, cause, from: Arc::clone(from) };
-        self.gap.get_or_insert_with(gap);
-    }
-}
-
-/// What a server says that has nothing against the channel.
-const PASSING: [&str; 7] =
-    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"];
-
-/// The longest pause after so many failures.
-fn pause((base, cap): (Duration, Duration), failures: u32) -> Duration {
-    base.saturating_mul(1 << failures.min(20)).min(cap)
 }

@@ -1,4 +1,5 @@
 //! Subscribing, adding, removing and ending, on every version, in both protocols.
+//! What the server itself says of its subscribers is compared where it matters.
 
 use crate::reader::{PATIENCE, next_sorted, next_words};
 use slotcar::config::Protocol;

@@ -1,4 +1,5 @@
 //! What a test asks of a subscription: the next update within a bound, in words.
+//! Words read better in an assertion than updates with all their fields.
 
 use slotcar::{Subscription, Update};
 use std::time::Duration;
