@@ -5,7 +5,8 @@
 
 mod dependencies;
 
-use crate::Outcome;
+use crate::{Outcome, targets};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -61,9 +62,11 @@ fn clippy() -> Outcome {
 /// The core owns no socket and no clock: a target without either keeps it so. The transport for
 /// WASI is empty on any other target, so the lints of the workspace do not see it.
 fn wasm() -> Outcome {
-    let wasi = ["--package", "slotcar-wasi", "--target", "wasm32-wasip2", "--all-targets"];
+    targets::ensure(targets::WASI)?;
+    targets::ensure(targets::BARE)?;
+    let wasi = ["--package", "slotcar-wasi", "--target", targets::WASI, "--all-targets"];
     cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
-    cargo(&["build", "--package", "slotcar", "--target", "wasm32-unknown-unknown"])
+    cargo(&["build", "--package", "slotcar", "--target", targets::BARE])
 }
 
 /// Private items too: a link in an inner comment is for the next reader of that file.
@@ -97,7 +100,9 @@ pub(crate) fn run_to_end(command: &mut Command) -> Outcome {
 }
 
 fn line(command: &Command) -> String {
-    let words = std::iter::once("cargo".into())
+    let program = PathBuf::from(command.get_program());
+    let program = program.file_name().unwrap_or(command.get_program()).to_string_lossy();
+    let words = std::iter::once(program.clone())
         .chain(command.get_args().map(|word| word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -8,6 +8,7 @@ mod ci;
 mod commands;
 mod servers;
 mod sim;
+mod targets;
 mod test;
 mod tidy;
 mod wasi;

@@ -10,7 +10,7 @@
 //! The host is a workspace of its own, with a target folder of its own, built once: it carries a
 //! compiler. `SLOTCAR_WASI_HOST` names one that is built already.
 
-use crate::{Outcome, ci};
+use crate::{Outcome, ci, targets};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,7 +91,8 @@ fn guests() -> Result<Vec<PathBuf>, String> {
 
 /// What a build of the transport for WASI produces.
 fn executables(command: &mut Command) -> Result<Vec<PathBuf>, String> {
-    command.args(["--package", "slotcar-wasi", "--target", "wasm32-wasip2"]);
+    targets::ensure(targets::WASI)?;
+    command.args(["--package", "slotcar-wasi", "--target", targets::WASI]);
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = command.output().map_err(|e| format!("cargo: {e}"))?;
     if !output.status.success() {
