@@ -5,9 +5,8 @@
 
 mod dependencies;
 
+use crate::process::run_to_end;
 use crate::{Outcome, targets};
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
 /// A step's name and what it does.
@@ -91,18 +90,4 @@ fn examples() -> Outcome {
 
 fn cargo(arguments: &[&str]) -> Outcome {
     run_to_end(crate::cargo().args(arguments))
-}
-
-/// Runs `command` with its output shown; an error is the command line that failed.
-pub(crate) fn run_to_end(command: &mut Command) -> Outcome {
-    let status = command.status().map_err(|e| format!("{}: {e}", line(command)))?;
-    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", line(command))) }
-}
-
-fn line(command: &Command) -> String {
-    let program = PathBuf::from(command.get_program());
-    let program = program.file_name().unwrap_or(command.get_program()).to_string_lossy();
-    let words = std::iter::once(program.clone())
-        .chain(command.get_args().map(|word| word.to_string_lossy()));
-    words.collect::<Vec<_>>().join(" ")
 }

@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod commands;
+mod process;
 mod servers;
 mod sim;
 mod targets;

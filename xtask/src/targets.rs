@@ -1,9 +1,10 @@
 //! Compilation targets that commands need beside the machine's own.
 //!
-//! `rust-toolchain.toml` names them, but rustup reads that only when it installs the toolchain: on a
-//! machine that has the toolchain already, they may be missing. Called by `ci` and `wasi`.
+//! `rust-toolchain.toml` names them, but rustup reads that only when it installs the toolchain: on
+//! a machine that has the toolchain already, they may be missing. Called by `ci` and `wasi`.
 
-use crate::{Outcome, ci};
+use crate::Outcome;
+use crate::process::run_to_end;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -19,7 +20,7 @@ pub(crate) fn ensure(target: &str) -> Outcome {
     }
     let mut command = Command::new("rustup");
     command.args(["target", "add", target]).current_dir(crate::root());
-    ci::run_to_end(&mut command)
+    run_to_end(&mut command)
         .map_err(|e| format!("{e}; the standard library for {target} is needed"))
 }
 
