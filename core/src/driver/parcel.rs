@@ -32,14 +32,7 @@ enum Contents<'a> {
     /// A command by itself.
     Single(&'a Command),
     /// These, between a MULTI and an EXEC.
-    Transaction {
-        /// What begins it.
-        multi: Command,
-        /// In order.
-        commands: &'a [Command],
-        /// What runs them.
-        exec: Command,
-    },
+    Transaction(&'a [Command]),
 }
 
 impl<'a> Parcel<'a> {
@@ -50,9 +43,7 @@ impl<'a> Parcel<'a> {
 
     /// The same for a transaction. The server keeps an ASKING in force until EXEC.
     pub(crate) fn transaction(commands: &'a [Command], ask: bool) -> Self {
-        let (multi, exec) = (cmd("MULTI"), cmd("EXEC"));
-        let contents = Contents::Transaction { multi, commands, exec };
-        Self { asking: ask.then(|| cmd("ASKING")), contents }
+        Self { asking: ask.then(|| cmd("ASKING")), contents: Contents::Transaction(commands) }
     }
 
     /// Its size and how many replies it is owed.
@@ -72,10 +63,12 @@ impl<'a> Parcel<'a> {
 
     fn each(&self, mut each: impl FnMut(&Command)) {
         self.asking.iter().for_each(&mut each);
-        match &self.contents {
+        match self.contents {
             Contents::Single(command) => each(command),
-            Contents::Transaction { multi, commands, exec } => {
-                [multi].into_iter().chain(*commands).chain([exec]).for_each(each);
+            Contents::Transaction(commands) => {
+                each(&cmd("MULTI"));
+                commands.iter().for_each(&mut each);
+                each(&cmd("EXEC"));
             }
         }
     }
@@ -90,7 +83,7 @@ impl<'a> Parcel<'a> {
                     Some(error) => Err(Seen::Refused(error)),
                 }
             }
-            Contents::Transaction { .. } => {
+            Contents::Transaction(_) => {
                 let frames = reply.into_all();
                 judge_transaction(frames.get(usize::from(self.asking.is_some())..).unwrap_or(&[]))
             }
