@@ -58,12 +58,11 @@ impl<'a> Members<'a> {
         decided: &'a Decided,
     ) -> Self {
         let named = |id: &'a NodeId| renamed.get(id).unwrap_or(id);
-        let owners = decided.table.iter().flatten().collect::<BTreeSet<_>>();
         let mut members = Self {
             mentions: BTreeMap::new(),
             held: BTreeMap::new(),
             held_places: BTreeMap::new(),
-            owners: owners.into_iter().map(|owner| decided.id(*owner)).collect(),
+            owners: decided.owners.iter().map(|owner| decided.id(*owner)).collect(),
         };
         for node in held.nodes() {
             // A node that is known under both ids is described by the real one.
@@ -129,12 +128,16 @@ impl<'a> Members<'a> {
             shard.replicas.push(index);
         }
         // Owners are numbered in the order of ids, and so are shards by their primaries.
-        let owners: BTreeSet<u32> = decided.table.iter().flatten().copied().collect();
-        let indexes: BTreeMap<u32, u16> = owners.iter().copied().zip(0..).collect();
+        let mut indexes =
+            vec![UNCOVERED; decided.owners.last().map_or(0, |last| *last as usize + 1)];
+        for (index, owner) in (0..).zip(&decided.owners) {
+            *indexes.get_mut(*owner as usize).expect("no owner is beyond the last") = index;
+        }
         let index = |owner: &Option<u32>| {
-            owner.and_then(|owner| indexes.get(&owner).copied()).unwrap_or(UNCOVERED)
+            owner.and_then(|owner| indexes.get(owner as usize).copied()).unwrap_or(UNCOVERED)
         };
-        let epochs = owners.iter().map(|owner| decided.epochs.get(owner).copied()).collect();
+        let epochs = decided.owners.iter().map(|owner| decided.epochs.get(owner).copied());
+        let epochs = epochs.collect();
         Parts {
             nodes,
             epochs,

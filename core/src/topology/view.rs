@@ -187,27 +187,14 @@ impl View {
 /// Marks the slots as owned.
 fn mark(owned: &mut [bool], ranges: &[SlotRange]) -> Result<(), ViewError> {
     for range in ranges {
-        for slot in range.slots() {
-            let entry = owned.get_mut(usize::from(slot.number())).expect("as many as slots");
-            if std::mem::replace(entry, true) {
-                return Err(ViewError::Overlap { slot });
-            }
+        let entries = owned.get_mut(range.as_indexes()).expect("as many as slots");
+        if let Some(taken) = entries.iter().position(|owned| *owned) {
+            let slot = range.slots().nth(taken).expect("a position within the range");
+            return Err(ViewError::Overlap { slot });
         }
+        entries.fill(true);
     }
     Ok(())
-}
-
-/// The owner of each slot, as `label` names shards; `None` where nobody is.
-pub(crate) fn owners<'a, L: Copy>(
-    shards: impl IntoIterator<Item = (&'a [SlotRange], L)>,
-) -> Vec<Option<L>> {
-    let mut table = vec![None; usize::from(SLOT_COUNT)];
-    for (ranges, label) in shards {
-        for slots in ranges.iter().map(|range| range.as_indexes()) {
-            table.get_mut(slots).expect("a range is within the slots").fill(Some(label));
-        }
-    }
-    table
 }
 
 #[cfg(test)]
