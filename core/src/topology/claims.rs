@@ -18,7 +18,7 @@ use super::cluster_map::{ClusterMap, Patch};
 use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::Shard;
-use super::slot_range::{SlotRange, every_slot};
+use super::slot_range::SlotRange;
 use super::view::View;
 use smallvec::SmallVec;
 use std::cmp::Ordering;
@@ -124,14 +124,7 @@ fn edges(held: &ClusterMap, witnesses: &[Witness]) -> BTreeSet<Slot> {
     let told = claimed.chain(patched);
     let mut edges: BTreeSet<Slot> =
         told.flat_map(|range| [Some(range.start()), after(range.end())]).flatten().collect();
-    let mut before = None;
-    for slot in every_slot() {
-        let owner = Some(held.slots().owner_at(slot));
-        if owner != before {
-            edges.insert(slot);
-            before = owner;
-        }
-    }
+    edges.extend(held.slots().edges());
     edges
 }
 

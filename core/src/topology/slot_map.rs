@@ -71,6 +71,13 @@ impl SlotMap {
         self.owners.get(usize::from(slot.number())).copied().unwrap_or(0)
     }
 
+    /// The first slot, and every slot whose owner is not that of the slot before, ascending.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = Slot> {
+        let pairs = self.owners.iter().zip(self.owners.iter().skip(1));
+        let changes = (1..).zip(pairs).filter(|(_, (before, owner))| before != owner);
+        [Slot::FIRST].into_iter().chain(changes.filter_map(|(number, _)| Slot::new(number)))
+    }
+
     /// All shards.
     pub(crate) fn shards(&self) -> &[Shard] {
         &self.shards
@@ -136,6 +143,7 @@ mod tests {
         assert_eq!(map.shard_of(b"any"), Some(&shard(0)));
         assert_eq!(map.shard_at(slot(16383)), Some(&shard(0)));
         assert_eq!((map.shards().len(), map.owned()), (1, SLOT_COUNT));
+        assert_eq!(map.edges().collect::<Vec<_>>(), [slot(0)]);
         let table = vec![0; usize::from(SLOT_COUNT)];
         assert_eq!(SlotMap::new(vec![shard(0)], table), map, "a full shard needs no table");
     }
@@ -148,6 +156,7 @@ mod tests {
         let map = SlotMap::new(vec![shard(0), shard(2)], table);
         assert_eq!(map.shard_of(b"foo"), Some(&shard(2)));
         assert_eq!(map.shard_at(slot(0)), None);
+        assert_eq!(map.edges().map(Slot::number).collect::<Vec<_>>(), [0, 12182, 12183]);
         assert_eq!(map.owned(), 1);
     }
 

@@ -115,7 +115,7 @@ impl View {
                 return Err(ViewError::TooMany { what, max: NODES_MAX });
             }
         }
-        let mut owned = vec![false; usize::from(SLOT_COUNT)];
+        let mut owned = vec![0; usize::from(SLOT_COUNT)];
         for shard in &mut shards {
             if shard.primary.is_none() {
                 // Nobody to send them to: as good as uncovered, and no reason to lose the rest.
@@ -184,15 +184,16 @@ impl View {
     }
 }
 
-/// Marks the slots as owned.
-fn mark(owned: &mut [bool], ranges: &[SlotRange]) -> Result<(), ViewError> {
+/// Marks the slots as owned, with a 1.
+fn mark(owned: &mut [u8], ranges: &[SlotRange]) -> Result<(), ViewError> {
     for range in ranges {
         let entries = owned.get_mut(range.as_indexes()).expect("as many as slots");
-        if let Some(taken) = entries.iter().position(|owned| *owned) {
-            let slot = range.slots().nth(taken).expect("a position within the range");
+        if entries.contains(&1) {
+            let mut slots = range.slots().zip(entries.iter());
+            let (slot, _) = slots.find(|(_, taken)| **taken == 1).expect("one of these is taken");
             return Err(ViewError::Overlap { slot });
         }
-        entries.fill(true);
+        entries.fill(1);
     }
     Ok(())
 }

@@ -172,12 +172,15 @@ impl Sim {
         }
     }
 
-    /// The second phase: everything heals, and dead servers start again.
+    /// The second phase: everything heals, and dead servers start again. Who operates a cluster has
+    /// also ended moves that were left half-way, and introduced nodes anew that all moved before
+    /// any could tell another: they would never find each other, as real ones would not.
     pub fn recover(&self) {
         self.heal();
         for server in self.servers() {
             self.restart(&server);
         }
+        self.introduce_nodes();
         self.settle_slots();
     }
 
@@ -263,7 +266,7 @@ impl Sim {
             Fault::Uncover => {
                 if let Some(owner) = self.find_owner(slot) {
                     self.uncover_slot(slot);
-                    self.later(lasting, move |sim| sim.cover_slot(slot, &owner));
+                    self.later(lasting, move |sim| sim.cover_slot(slot, &sim.primary_of(&owner)));
                 }
             }
             _ => {}

@@ -29,6 +29,9 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// Virtual time of a whole run.
 const RUN_LIMIT: Duration = Duration::from_secs(600);
 
+/// Lines of the trace that a failure shows, besides older decisions and faults.
+const TRACE_LINES: usize = 400;
+
 /// Which deployments are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,7 +97,9 @@ pub fn run(seed: u64, deployment: Deployment) -> Result<Report, Box<Broken>> {
     let history = History::default();
     let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone()));
     let judged = outcome.and_then(|()| history.judge(&sim));
-    judged.map_err(|failure| Box::new(Broken { seed, deployment, failure, trace: sim.trace(400) }))
+    judged.map_err(|failure| {
+        Box::new(Broken { seed, deployment, failure, trace: sim.trace(TRACE_LINES) })
+    })
 }
 
 fn build(deployment: Deployment, rng: &mut Rng) -> SimBuilder {
