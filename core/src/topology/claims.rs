@@ -59,8 +59,8 @@ struct Facts {
 pub(crate) struct Decided {
     /// All ids, sorted.
     ids: Vec<NodeId>,
-    /// Slot to owner.
-    pub(crate) table: Vec<Option<Owner>>,
+    /// Who owns which slots: every slot once, ascending.
+    pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
     /// All that own slots.
     pub(crate) owners: BTreeSet<Owner>,
     /// Slots of which most views say that nobody owns them.
@@ -165,7 +165,7 @@ impl Decided {
             self.patches.extend(run.slots().map(|slot| (slot, patch)));
         }
         self.owners.extend(owner);
-        self.table.resize(usize::from(run.end().number()) + 1, owner);
+        self.table.push((run, owner));
     }
 }
 

@@ -10,6 +10,7 @@
 use super::claims::Decided;
 use super::cluster_map::{ClusterMap, Parts};
 use super::node_id::NodeId;
+use super::slot::SLOT_COUNT;
 use super::slot_map::{Shard, UNCOVERED};
 use super::view::{Health, NodeView, Role, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,18 +134,15 @@ impl<'a> Members<'a> {
         for (index, owner) in (0..).zip(&decided.owners) {
             *indexes.get_mut(*owner as usize).expect("no owner is beyond the last") = index;
         }
-        let index = |owner: &Option<u32>| {
-            owner.and_then(|owner| indexes.get(owner as usize).copied()).unwrap_or(UNCOVERED)
-        };
+        let mut owners = vec![UNCOVERED; usize::from(SLOT_COUNT)];
+        for (run, owner) in &decided.table {
+            let index = owner.and_then(|owner| indexes.get(owner as usize).copied());
+            let entries = owners.get_mut(run.as_indexes()).expect("a range is within the slots");
+            entries.fill(index.unwrap_or(UNCOVERED));
+        }
         let epochs = decided.owners.iter().map(|owner| decided.epochs.get(owner).copied());
         let epochs = epochs.collect();
-        Parts {
-            nodes,
-            epochs,
-            owners: decided.table.iter().map(index).collect(),
-            shards: shards.into_values().collect(),
-            ..Parts::default()
-        }
+        Parts { nodes, epochs, owners, shards: shards.into_values().collect(), ..Parts::default() }
     }
 
     /// Where a node belongs; `None` if it is gone.

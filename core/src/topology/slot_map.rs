@@ -34,12 +34,14 @@ pub(crate) struct SlotMap {
     shards: Arc<[Shard]>,
     /// The index of each slot's shard; empty when the only shard owns all slots.
     owners: Arc<[u16]>,
+    /// How many slots have an owner.
+    owned: u16,
 }
 
 impl SlotMap {
     /// The map of a deployment without slots: one shard for every key.
     pub(crate) fn single(shard: Shard) -> Self {
-        Self { shards: Arc::new([shard]), owners: Arc::new([]) }
+        Self { shards: Arc::new([shard]), owners: Arc::new([]), owned: SLOT_COUNT }
     }
 
     /// The map of these shards; `owners` has an index, or [`UNCOVERED`], for each slot.
@@ -48,9 +50,11 @@ impl SlotMap {
         let known = |owner: &u16| *owner == UNCOVERED || usize::from(*owner) < shards.len();
         assert!(owners.iter().all(known), "every owner is a shard of this map");
         assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
-        let full = shards.len() == 1 && !owners.contains(&UNCOVERED);
+        let uncovered: u16 = owners.iter().map(|owner| u16::from(*owner == UNCOVERED)).sum();
+        let owned = SLOT_COUNT - uncovered;
+        let full = shards.len() == 1 && uncovered == 0;
         let owners = if full { Vec::new() } else { owners };
-        Self { shards: shards.into(), owners: owners.into() }
+        Self { shards: shards.into(), owners: owners.into(), owned }
     }
 
     /// The shard that owns a key's slot; `None` when nobody does. The slot is computed only when it
@@ -87,7 +91,8 @@ impl SlotMap {
     pub(crate) fn with_shards(&self, shards: Vec<Shard>) -> Self {
         assert!(shards.len() >= self.shards.len(), "indexes of the table stay valid");
         assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
-        let table = Self { shards: shards.into(), owners: Arc::clone(&self.owners) };
+        let table =
+            Self { shards: shards.into(), owners: Arc::clone(&self.owners), owned: self.owned };
         if self.owners.is_empty() { table.with_table() } else { table }
     }
 
@@ -96,6 +101,7 @@ impl SlotMap {
         assert!(usize::from(owner) < self.shards.len(), "the owner is a shard of this map");
         let mut map = if self.owners.is_empty() { self.clone().with_table() } else { self.clone() };
         if let Some(entry) = Arc::make_mut(&mut map.owners).get_mut(usize::from(slot.number())) {
+            map.owned += u16::from(*entry == UNCOVERED);
             *entry = owner;
         }
         map
@@ -108,9 +114,8 @@ impl SlotMap {
     }
 
     /// How many slots have an owner.
-    pub(crate) fn owned(&self) -> u16 {
-        let uncovered = self.owners.iter().filter(|owner| **owner == UNCOVERED).count();
-        u16::try_from(usize::from(SLOT_COUNT) - uncovered).expect("no more than all slots")
+    pub(crate) const fn owned(&self) -> u16 {
+        self.owned
     }
 }
 
