@@ -109,6 +109,32 @@ impl Client {
     /// # Errors
     /// `Config` for a configuration that contradicts itself.
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
+        Self::start(transport, config, None)
+    }
+
+    /// A client of a cluster that an earlier client knew ([`Client::topology`]): its first command
+    /// goes straight to the owner of its slot, without a look at the topology before.
+    ///
+    /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
+    /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
+    /// nothing to know, and this is [`Client::lazy`].
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
+    /// another version wrote.
+    pub fn with_topology(
+        transport: impl Transport,
+        config: Config,
+        topology: &Topology,
+    ) -> Result<Self, Error> {
+        Self::start(transport, config, Some(topology))
+    }
+
+    fn start(
+        transport: impl Transport,
+        config: Config,
+        topology: Option<&Topology>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
         // A policy must do what its name says, and so far there is one.
@@ -120,7 +146,12 @@ impl Client {
             return refuse("TLS is not supported by this version");
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
-        let keeper = Keeper::start(Arc::clone(&host));
+        let unusable = |error| {
+            let message = format!("a topology that cannot be used: {error}");
+            Error::new(ErrorKind::Config, Delivery::NotSent, message)
+        };
+        let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
+        let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
         Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
     }

@@ -15,7 +15,7 @@ use super::lane::closed;
 use super::link::Link;
 use super::node::{Node, OwnLink};
 use super::parcel::Parcel;
-use super::react::{Reaction, Target, Terms, Tries, explain, react};
+use super::react::{Reaction, Target, Terms, Tries, explain, react, reason_to_look};
 use super::request::exchange;
 use super::routes::Routes;
 use super::topology::Keeper;
@@ -32,6 +32,9 @@ use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// How long a dial may take before the topology is asked whether somebody else does the work now.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A command and where it is to go.
 #[derive(Clone, Debug)]
@@ -85,8 +88,12 @@ pub(crate) async fn dispatch(
     let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut target = Target::Map;
     let mut uncovered = None;
+    let mut need = None;
     loop {
         if let Some((what, node)) = seen.take() {
+            if reason_to_look(&what).is_some() {
+                need.get_or_insert_with(|| keeper.need(Some(&node)));
+            }
             let leads_away = !aim.follows_redirects() && what.is_redirect();
             let reaction = if leads_away {
                 Reaction::Fail
@@ -121,6 +128,7 @@ pub(crate) async fn dispatch(
                     None if matches!(aim, Aim::Any | Aim::Key) => {
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
+                        need.get_or_insert_with(|| keeper.need(None));
                         (somebody(&keeper, command)?, false)
                     }
                     None => {
@@ -219,7 +227,17 @@ async fn attempt(
             Some(None) => return Err(Seen::NoLink(no_connection(node))),
             None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
-        let outcome = exchange(host, own.link(), entry, write).await;
+        let outcome = {
+            let mut running = pin!(exchange(host, own.link(), entry, write));
+            match host.while_open(running.as_mut()).await {
+                Some(outcome) => outcome,
+                // Its node may have left the topology, which alone closes connections.
+                None => {
+                    own.link().close();
+                    running.await
+                }
+            }
+        };
         match &errand.keep {
             _ if !matches!(outcome, Ok(Ok(_))) => {}
             Some(kept) => *lock(kept) = Some(own),
@@ -251,12 +269,20 @@ pub(crate) async fn connect(
     let mut version = routes.map.version();
     let host = keeper.host();
     let mut link = pin!(host.while_open(node.connect(host, deadline)));
+    let mut need = node.is_failing().then(|| keeper.need(Some(node)));
     loop {
-        let newer = pin!(keeper.newer_than(version));
+        // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
+        let patience =
+            if need.is_some() { Timestamp::FAR_FUTURE } else { host.now().after(PATIENCE) };
+        let newer = pin!(host.by(patience, keeper.newer_than(version)));
         match select(link.as_mut(), newer).await {
             Either::Left((Some(link), _)) => return link.map(Some),
             Either::Left((None, _)) => return Err(closed(node.endpoint())),
-            Either::Right(((), _)) => {
+            Either::Right((None, _)) => {
+                need = Some(keeper.need(Some(node)));
+                keeper.want_about(node, RefreshReason::NodeLost);
+            }
+            Either::Right((Some(()), _)) => {
                 let now = keeper.routes();
                 if leads_away(&now) {
                     return Ok(None);

@@ -166,7 +166,7 @@ impl Lane {
             }
             // A server that takes connections and answers nothing is as bad as one that takes none.
             self.link.store(None);
-            if link.has_answered() {
+            if link.has_answered() && !link.fell_silent() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -182,8 +182,11 @@ impl Lane {
         }
         let (lane, host) = (Arc::downgrade(self), Arc::clone(host));
         let (endpoint, profile) = (self.endpoint.clone(), self.profile);
+        // A server that failed or fell silent takes connections long before it answers again: it
+        // gets no command before it has.
+        let proven = dial.failures == 0;
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&endpoint, profile, &host, host.link_settings()).await;
+            let result = open(&endpoint, profile, &host, host.link_settings(), proven).await;
             match lane.upgrade() {
                 Some(lane) => lane.handle_dialled(result, &host),
                 None => result,
@@ -205,14 +208,18 @@ impl Lane {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = host.now().after(host.dial_spacing());
-                dial.last = None;
+                if dial.last.take().is_some() {
+                    host.observer().tell(|| Event::NodeBack { endpoint: self.endpoint.clone() });
+                }
                 self.link.store(Some(Arc::clone(link)));
             }
             Err(error) => {
                 count(&host.observer().dials_failed);
                 let lost =
                     || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
-                host.observer().tell(lost);
+                if dial.last.is_none() {
+                    host.observer().tell(lost);
+                }
                 dial.failures = dial.failures.saturating_add(1);
                 dial.not_before = host.now().after(host.backoff(dial.failures));
                 dial.last = Some(error.clone());
@@ -236,12 +243,14 @@ pub(crate) fn closed(endpoint: &Endpoint) -> Error {
     Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
 }
 
-/// Dials and shakes hands, within the connect time-out.
+/// Dials and shakes hands, within the connect time-out. `proven`: a greeting that cannot fail need
+/// not be answered before the link carries commands.
 pub(crate) async fn open(
     endpoint: &Endpoint,
     profile: Profile,
     host: &Arc<Host>,
     settings: LinkSettings,
+    proven: bool,
 ) -> Result<Arc<Link>, Error> {
     let timeout = host.config().connect_timeout;
     let began = host.now();
@@ -268,17 +277,35 @@ pub(crate) async fn open(
     );
     look_after(&link, host.transport().as_ref());
     let mut handshake = Handshake::new(host.config(), profile);
-    if handshake.is_harmless() {
+    if proven && handshake.is_harmless() {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);
         link.greet(len, replies, |out| commands.iter().for_each(|c| c.write_to(out)));
         return Ok(link);
     }
-    let shaken = shake_hands(&link, handshake, deadline).await;
-    if shaken.is_err() {
-        link.close();
+    let unready = Unready(Some(link));
+    if let Some(link) = &unready.0 {
+        shake_hands(link, handshake, deadline).await?;
     }
-    shaken.map(|()| link)
+    Ok(unready.ready())
+}
+
+/// A link whose handshake is not whole. Dropped before it is, it closes: the dial may be dropped
+/// half-way, and the link's background would keep it for ever.
+struct Unready(Option<Arc<Link>>);
+
+impl Unready {
+    fn ready(mut self) -> Arc<Link> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.take() {
+            link.close();
+        }
+    }
 }
 
 /// Bytes and replies of a flight.

@@ -106,6 +106,11 @@ impl Link {
         self.notes.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether it was lost because the server owed replies and said nothing.
+    pub(crate) fn fell_silent(&self) -> bool {
+        lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
+    }
+
     /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the
     /// first entry, in one piece.
     pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {

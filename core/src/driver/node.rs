@@ -103,7 +103,8 @@ impl Node {
             OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {
             let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
-            let link = open(&self.endpoint, self.profile, host, settings).await?;
+            let proven = !self.is_failing();
+            let link = open(&self.endpoint, self.profile, host, settings, proven).await?;
             let mut own = lock(&self.own);
             own.all.retain(|link| link.strong_count() > 0);
             own.all.push(Arc::downgrade(&link));
@@ -115,6 +116,11 @@ impl Node {
             }
         }
         Ok(place)
+    }
+
+    /// Whether commands can be sent to it without waiting.
+    pub(crate) fn is_live(&self) -> bool {
+        self.ready().is_some_and(|link| !link.is_closed())
     }
 
     /// Whether there is no connection, and the last attempt to make one failed.

@@ -18,8 +18,8 @@ use super::cluster_map::{ClusterMap, Patch};
 use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::Shard;
-use super::slot_range::every_slot;
-use super::view::{View, owners};
+use super::slot_range::SlotRange;
+use super::view::View;
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,8 +59,10 @@ struct Facts {
 pub(crate) struct Decided {
     /// All ids, sorted.
     ids: Vec<NodeId>,
-    /// Slot to owner.
-    pub(crate) table: Vec<Option<Owner>>,
+    /// Who owns which slots: every slot once, ascending.
+    pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
+    /// All that own slots.
+    pub(crate) owners: BTreeSet<Owner>,
     /// Slots of which most views say that nobody owns them.
     pub(crate) denied: Vec<Slot>,
     /// Redirects that no view confirmed yet.
@@ -96,24 +98,43 @@ pub(crate) fn decide(
     let held_claims: Vec<Claim> = held.shards().map(claim).collect();
     let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
     let (table, denied, patches) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut decided = Decided { table, denied, patches, epochs, ids };
-    let mut last: Option<(Facts, Option<Owner>)> = None;
-    for slot in every_slot() {
+    let owners = BTreeSet::new();
+    let mut decided = Decided { table, owners, denied, patches, epochs, ids };
+    // Between two edges every slot has the same facts, so one verdict does for all of them.
+    for run in runs_between(&edges(held, &witnesses)) {
+        let slot = run.start();
         let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
         let patch = held.patches().get(&slot).copied();
         let facts = Facts {
             made: witnesses.iter().map(|view| view.claim(slot)).collect(),
             held: owner.map(|claim| Held { claim: *claim, patch }),
         };
-        // Neighbours mostly share their fate.
-        let owner = match &last {
-            Some((same, owner)) if *same == facts => *owner,
-            _ => facts.judge(&witnesses, began),
-        };
-        decided.note(slot, &facts, owner, began, &witnesses);
-        last = Some((facts, owner));
+        let owner = facts.judge(&witnesses, began);
+        decided.note(run, &facts, owner, began, &witnesses);
     }
     decided
+}
+
+/// The slots at which something said of a slot differs from what is said of the one before,
+/// ascending, the first slot included.
+fn edges(held: &ClusterMap, witnesses: &[Witness]) -> BTreeSet<Slot> {
+    let after = |slot: Slot| Slot::new(slot.number() + 1);
+    let claimed = witnesses.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
+    let patched = held.patches().keys().copied().map(SlotRange::one);
+    let told = claimed.chain(patched);
+    let mut edges: BTreeSet<Slot> =
+        told.flat_map(|range| [Some(range.start()), after(range.end())]).flatten().collect();
+    edges.extend(held.slots().edges());
+    edges
+}
+
+/// The ranges from each edge to the next.
+fn runs_between(edges: &BTreeSet<Slot>) -> impl Iterator<Item = SlotRange> {
+    let ends = edges.iter().skip(1).map(|next| Slot::new(next.number() - 1)).chain([None]);
+    edges
+        .iter()
+        .zip(ends)
+        .filter_map(|(start, end)| SlotRange::new(*start, end.unwrap_or(Slot::LAST)))
 }
 
 impl Decided {
@@ -125,7 +146,7 @@ impl Decided {
     /// Takes a decision down.
     fn note(
         &mut self,
-        slot: Slot,
+        run: SlotRange,
         facts: &Facts,
         owner: Option<Owner>,
         began: u64,
@@ -135,15 +156,16 @@ impl Decided {
         let redirected = patch.is_some_and(|patch| patch.version > began);
         let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
         if silent * 2 > facts.made.len() && !redirected {
-            self.denied.push(slot);
+            self.denied.extend(run.slots());
         }
         if let (Some(held), Some(patch)) = (facts.held, patch)
             && owner == Some(held.claim.owner)
             && (redirected || !facts.is_settled(owner, witnesses, began))
         {
-            self.patches.insert(slot, patch);
+            self.patches.extend(run.slots().map(|slot| (slot, patch)));
         }
-        self.table.push(owner);
+        self.owners.extend(owner);
+        self.table.push((run, owner));
     }
 }
 
@@ -159,10 +181,10 @@ fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> BTreeMap<Owner, u64> 
     epochs
 }
 
-/// A view, made ready to be asked slot by slot.
+/// A view, made ready to be asked about slots.
 struct Witness {
-    /// Slot to index of `claims`.
-    table: Vec<Option<usize>>,
+    /// The slots that it gives away, ascending, with indexes of `claims`.
+    ranges: Vec<(SlotRange, usize)>,
     /// One for each primary.
     claims: Vec<Claim>,
     /// Everybody that stands in the view.
@@ -174,27 +196,28 @@ struct Witness {
 impl Witness {
     fn new(view: &View, rank: impl Fn(&NodeId) -> Owner) -> Self {
         let primaries = view.shards().iter().filter_map(|s| s.primary.as_ref().map(|p| (s, p)));
-        let (ranges, claims): (Vec<_>, Vec<_>) = primaries
+        let (slots, claims): (Vec<&[SlotRange]>, Vec<_>) = primaries
             .map(|(shard, primary)| {
                 let claim = Claim { owner: rank(&primary.id), epoch: shard.epoch };
                 (shard.slots.as_slice(), claim)
             })
             .unzip();
+        let each = slots.into_iter().enumerate();
+        let mut ranges: Vec<(SlotRange, usize)> = each
+            .flat_map(|(index, slots)| slots.iter().map(move |range| (*range, index)))
+            .collect();
+        ranges.sort_unstable_by_key(|(range, _)| range.start());
         let teller = view.told_by.as_ref().map(|id| {
             let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
             Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
         });
-        Self {
-            table: owners(ranges.into_iter().enumerate().map(|(index, slots)| (slots, index))),
-            claims,
-            members: view.nodes().map(|node| rank(&node.id)).collect(),
-            teller,
-        }
+        Self { ranges, claims, members: view.nodes().map(|node| rank(&node.id)).collect(), teller }
     }
 
     fn claim(&self, slot: Slot) -> Option<Claim> {
-        let index = self.table.get(usize::from(slot.number())).copied().flatten()?;
-        self.claims.get(index).copied()
+        let after = self.ranges.partition_point(|(range, _)| range.start() <= slot);
+        let (range, index) = self.ranges.get(after.checked_sub(1)?)?;
+        if range.contains(slot) { self.claims.get(*index).copied() } else { None }
     }
 }
 

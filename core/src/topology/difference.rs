@@ -122,6 +122,12 @@ impl<'a> Names<'a> {
     }
 
     fn reassigned(&self, old: &ClusterMap, new: &ClusterMap) -> Vec<Reassigned> {
+        let ids = |map: &'_ ClusterMap| map.nodes().iter().map(|node| node.id.clone()).collect();
+        let (before, after): (Vec<NodeId>, Vec<NodeId>) = (ids(old), ids(new));
+        // Most looks find what is held.
+        if before == after && old.slots() == new.slots() {
+            return Vec::new();
+        }
         let change = |slot: Slot| {
             let (from, to) = (old.slots().owner_at(slot), new.slots().owner_at(slot));
             (slot, Some((from, to)))

@@ -10,6 +10,7 @@
 use super::claims::Decided;
 use super::cluster_map::{ClusterMap, Parts};
 use super::node_id::NodeId;
+use super::slot::SLOT_COUNT;
 use super::slot_map::{Shard, UNCOVERED};
 use super::view::{Health, NodeView, Role, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,12 +59,11 @@ impl<'a> Members<'a> {
         decided: &'a Decided,
     ) -> Self {
         let named = |id: &'a NodeId| renamed.get(id).unwrap_or(id);
-        let owners = decided.table.iter().flatten().collect::<BTreeSet<_>>();
         let mut members = Self {
             mentions: BTreeMap::new(),
             held: BTreeMap::new(),
             held_places: BTreeMap::new(),
-            owners: owners.into_iter().map(|owner| decided.id(*owner)).collect(),
+            owners: decided.owners.iter().map(|owner| decided.id(*owner)).collect(),
         };
         for node in held.nodes() {
             // A node that is known under both ids is described by the real one.
@@ -129,19 +129,20 @@ impl<'a> Members<'a> {
             shard.replicas.push(index);
         }
         // Owners are numbered in the order of ids, and so are shards by their primaries.
-        let owners: BTreeSet<u32> = decided.table.iter().flatten().copied().collect();
-        let indexes: BTreeMap<u32, u16> = owners.iter().copied().zip(0..).collect();
-        let index = |owner: &Option<u32>| {
-            owner.and_then(|owner| indexes.get(&owner).copied()).unwrap_or(UNCOVERED)
-        };
-        let epochs = owners.iter().map(|owner| decided.epochs.get(owner).copied()).collect();
-        Parts {
-            nodes,
-            epochs,
-            owners: decided.table.iter().map(index).collect(),
-            shards: shards.into_values().collect(),
-            ..Parts::default()
+        let mut indexes =
+            vec![UNCOVERED; decided.owners.last().map_or(0, |last| *last as usize + 1)];
+        for (index, owner) in (0..).zip(&decided.owners) {
+            *indexes.get_mut(*owner as usize).expect("no owner is beyond the last") = index;
         }
+        let mut owners = vec![UNCOVERED; usize::from(SLOT_COUNT)];
+        for (run, owner) in &decided.table {
+            let index = owner.and_then(|owner| indexes.get(owner as usize).copied());
+            let entries = owners.get_mut(run.as_indexes()).expect("a range is within the slots");
+            entries.fill(index.unwrap_or(UNCOVERED));
+        }
+        let epochs = decided.owners.iter().map(|owner| decided.epochs.get(owner).copied());
+        let epochs = epochs.collect();
+        Parts { nodes, epochs, owners, shards: shards.into_values().collect(), ..Parts::default() }
     }
 
     /// Where a node belongs; `None` if it is gone.

@@ -115,7 +115,7 @@ impl View {
                 return Err(ViewError::TooMany { what, max: NODES_MAX });
             }
         }
-        let mut owned = vec![false; usize::from(SLOT_COUNT)];
+        let mut owned = vec![0; usize::from(SLOT_COUNT)];
         for shard in &mut shards {
             if shard.primary.is_none() {
                 // Nobody to send them to: as good as uncovered, and no reason to lose the rest.
@@ -184,30 +184,18 @@ impl View {
     }
 }
 
-/// Marks the slots as owned.
-fn mark(owned: &mut [bool], ranges: &[SlotRange]) -> Result<(), ViewError> {
+/// Marks the slots as owned, with a 1.
+fn mark(owned: &mut [u8], ranges: &[SlotRange]) -> Result<(), ViewError> {
     for range in ranges {
-        for slot in range.slots() {
-            let entry = owned.get_mut(usize::from(slot.number())).expect("as many as slots");
-            if std::mem::replace(entry, true) {
-                return Err(ViewError::Overlap { slot });
-            }
+        let entries = owned.get_mut(range.as_indexes()).expect("as many as slots");
+        if entries.contains(&1) {
+            let mut slots = range.slots().zip(entries.iter());
+            let (slot, _) = slots.find(|(_, taken)| **taken == 1).expect("one of these is taken");
+            return Err(ViewError::Overlap { slot });
         }
+        entries.fill(1);
     }
     Ok(())
-}
-
-/// The owner of each slot, as `label` names shards; `None` where nobody is.
-pub(crate) fn owners<'a, L: Copy>(
-    shards: impl IntoIterator<Item = (&'a [SlotRange], L)>,
-) -> Vec<Option<L>> {
-    let mut table = vec![None; usize::from(SLOT_COUNT)];
-    for (ranges, label) in shards {
-        for slots in ranges.iter().map(|range| range.as_indexes()) {
-            table.get_mut(slots).expect("a range is within the slots").fill(Some(label));
-        }
-    }
-    table
 }
 
 #[cfg(test)]
