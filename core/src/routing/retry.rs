@@ -84,8 +84,9 @@ pub(crate) fn judge(seen: &Seen, facts: Facts) -> Verdict {
         },
         Seen::Failed(failed) => match &failed.failure {
             Failure::TimedOut => Verdict::Fail,
+            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => Verdict::Fail,
             // A server that breaks the protocol once will do so again.
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs | Lost::Protocol(_)) => {
+            Failure::Lost(lost) if matches!(**lost, Lost::Protocol(_)) && !failed.never_sent() => {
                 Verdict::Fail
             }
             Failure::Lost(_) => {
