@@ -20,9 +20,9 @@ use super::slot::Slot;
 use super::slot_map::Shard;
 use super::slot_range::every_slot;
 use super::view::{View, owners};
+use crate::sorted::{SortedMap, SortedSet};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// A node as an index into the sorted list of all ids: comparing them is comparing ids.
 pub(crate) type Owner = u32;
@@ -64,9 +64,9 @@ pub(crate) struct Decided {
     /// Slots of which most views say that nobody owns them.
     pub(crate) denied: Vec<Slot>,
     /// Redirects that no view confirmed yet.
-    pub(crate) patches: BTreeMap<Slot, Patch>,
+    pub(crate) patches: SortedMap<Slot, Patch>,
     /// The highest epoch that is known of each primary.
-    pub(crate) epochs: BTreeMap<Owner, u64>,
+    pub(crate) epochs: SortedMap<Owner, u64>,
 }
 
 /// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
@@ -74,16 +74,16 @@ pub(crate) struct Decided {
 pub(crate) fn decide(
     held: &ClusterMap,
     views: &[&View],
-    renamed: &BTreeMap<NodeId, NodeId>,
+    renamed: &SortedMap<NodeId, NodeId>,
     began: u64,
 ) -> Decided {
     let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
-    let mut ids: BTreeSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
+    let mut ids: SortedSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
     for view in views {
         ids.extend(view.nodes().map(|node| node.id.clone()));
         ids.extend(view.told_by.clone());
     }
-    let ids: Vec<NodeId> = ids.into_iter().collect();
+    let ids: Vec<NodeId> = ids.into_values().collect();
     let rank = |id: &NodeId| {
         let rank = ids.binary_search(id).expect("every id was collected above");
         Owner::try_from(rank).expect("NODES_MAX bounds the ids")
@@ -95,7 +95,7 @@ pub(crate) fn decide(
     };
     let held_claims: Vec<Claim> = held.shards().map(claim).collect();
     let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
-    let (table, denied, patches) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
     let mut decided = Decided { table, denied, patches, epochs, ids };
     let mut last: Option<(Facts, Option<Owner>)> = None;
     for slot in every_slot() {
@@ -148,11 +148,11 @@ impl Decided {
 }
 
 /// The highest epoch of each owner.
-fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> BTreeMap<Owner, u64> {
-    let mut epochs = BTreeMap::new();
+fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64> {
+    let mut epochs = SortedMap::new();
     for claim in claims {
         if let Some(epoch) = claim.epoch {
-            let known = epochs.entry(claim.owner).or_insert(epoch);
+            let known = epochs.get_or_insert_with(claim.owner, || epoch);
             *known = epoch.max(*known);
         }
     }
@@ -166,7 +166,7 @@ struct Witness {
     /// One for each primary.
     claims: Vec<Claim>,
     /// Everybody that stands in the view.
-    members: BTreeSet<Owner>,
+    members: SortedSet<Owner>,
     /// The node asked, and the epoch of the shard in which it sees itself.
     teller: Option<Claim>,
 }
@@ -218,10 +218,10 @@ impl Facts {
             let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
             !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
         };
-        let mut tallies: BTreeMap<Owner, Tally> = BTreeMap::new();
+        let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
         for claim in self.made.iter().flatten() {
             if !self.is_denied(*claim, witnesses) && !outdated(claim) {
-                tallies.entry(claim.owner).or_default().add(claim.epoch);
+                tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
             }
         }
         let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
@@ -265,7 +265,7 @@ impl Tally {
 }
 
 /// Rules 4 and 5.
-fn choose(tallies: &BTreeMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+fn choose(tallies: &SortedMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
     let best = *tallies.values().max()?;
     let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
     let first = equals.next()?;

@@ -4,6 +4,7 @@
 //! held. Test code only.
 
 use super::*;
+use crate::sorted::SortedMap;
 use crate::resp::Value;
 use crate::topology::captured;
 use crate::topology::claims::decide;
@@ -263,7 +264,7 @@ fn the_largest_views_are_merged() {
         replicas: Vec::new(),
     };
     let view = View::checked(None, (0..usize::from(SLOT_COUNT)).map(shard).collect()).unwrap();
-    let decided = decide(&ClusterMap::empty(), &[&view, &view], &BTreeMap::new(), 0);
+    let decided = decide(&ClusterMap::empty(), &[&view, &view], &SortedMap::new(), 0);
     assert!(decided.denied.is_empty());
     let map = merge(None, &[view.clone(), view], 0, Timestamp::ZERO).map;
     assert_eq!((map.coverage(), map.nodes().len()), (SLOT_COUNT, usize::from(SLOT_COUNT)));
