@@ -4,8 +4,8 @@
 //! held. Test code only.
 
 use super::*;
-use crate::sorted::SortedMap;
 use crate::resp::Value;
+use crate::sorted::SortedMap;
 use crate::topology::captured;
 use crate::topology::claims::decide;
 use crate::topology::drawn::{at, id, node, slot};
