@@ -31,6 +31,7 @@ pub mod fuzz_api;
 mod resp;
 mod rng;
 mod routing;
+mod sorted;
 mod sync;
 mod time;
 mod topology;
