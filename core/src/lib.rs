@@ -31,6 +31,7 @@ pub mod fuzz_api;
 mod resp;
 mod rng;
 mod routing;
+mod sorted;
 mod subscription;
 mod sync;
 mod time;
@@ -38,7 +39,9 @@ mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
-pub use client::{Call, Client, NodeReply, Pipeline, Reply, Subscribe, Subscription, To};
+pub use client::{
+    Call, Client, NodeReply, Pipeline, Reply, Subscribe, Subscription, To, Transaction, Watch,
+};
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use driver::observe::{Counters, Event, Events};

@@ -18,11 +18,13 @@ mod sorted_sets;
 mod strings;
 mod subscription;
 mod targets;
+mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
+pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};
@@ -32,7 +34,7 @@ use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
@@ -116,6 +118,32 @@ impl Client {
     /// # Errors
     /// `Config` for a configuration that contradicts itself.
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
+        Self::start(transport, config, None)
+    }
+
+    /// A client of a cluster that an earlier client knew ([`Client::topology`]): its first command
+    /// goes straight to the owner of its slot, without a look at the topology before.
+    ///
+    /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
+    /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
+    /// nothing to know, and this is [`Client::lazy`].
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
+    /// another version wrote.
+    pub fn with_topology(
+        transport: impl Transport,
+        config: Config,
+        topology: &Topology,
+    ) -> Result<Self, Error> {
+        Self::start(transport, config, Some(topology))
+    }
+
+    fn start(
+        transport: impl Transport,
+        config: Config,
+        topology: Option<&Topology>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
         // A policy must do what its name says, and so far there is one.
@@ -127,7 +155,12 @@ impl Client {
             return refuse("TLS is not supported by this version");
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
-        let keeper = Keeper::start(Arc::clone(&host));
+        let unusable = |error| {
+            let message = format!("a topology that cannot be used: {error}");
+            Error::new(ErrorKind::Config, Delivery::NotSent, message)
+        };
+        let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
+        let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
         Ok(Self { shared: Arc::new(Shared { host, keeper, hub, own_hubs }), timeout: None })
@@ -207,6 +240,11 @@ impl Client {
         self.timeout.unwrap_or(self.shared.host.config().command_timeout)
     }
 
+    /// For work that begins now.
+    fn fresh_terms(&self) -> Terms {
+        self.terms(self.shared.host.now().after(self.command_timeout()))
+    }
+
     fn terms(&self, deadline: Timestamp) -> Terms {
         Terms {
             deadline,
@@ -214,4 +252,13 @@ impl Client {
             retry_unknown: self.shared.host.config().retry_unknown,
         }
     }
+}
+
+/// What a pipeline or a transaction of so many commands fails with, if it is too long.
+fn too_many(what: &str, commands: usize, config: &Config) -> Option<Error> {
+    let max = config.pipeline_commands_max as usize;
+    let message = format!("a {what} of {commands} commands; {max} are allowed");
+    let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+    let error = || Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit);
+    (commands > max).then(error)
 }

@@ -16,7 +16,7 @@ pub(super) struct Slot {
     pub(super) owed: u32,
     /// It is answered by pushes and errors up to one reply, and nobody waits for that.
     pub(super) posted: bool,
-    /// What it adds to `Queue::bytes` while it is owed something.
+    /// What the budget is charged while it is owed something.
     pub(super) cost: usize,
     /// When its caller gives up.
     pub(super) deadline: Timestamp,

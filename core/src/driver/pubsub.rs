@@ -236,11 +236,9 @@ async fn attach(host: Arc<Host>, node: Arc<Node>, own: bool, not_before: Timesta
             return Ok((link, false));
         }
     }
-    let link = open(node.endpoint(), node.profile(), &host, host.link_settings()).await?;
-    if let Err(error) = greet(&host, &link, deadline).await {
-        link.close();
-        return Err(error);
-    }
+    let settings = host.link_settings(&host.node_budget());
+    // Its greeting is answered: what it is used for depends on the protocol.
+    let link = open(node.endpoint(), node.profile(), &host, settings, false).await?;
     if !link.is_resp3() {
         link.listen_to_lists();
     }
@@ -274,7 +272,7 @@ fn learn_from(keeper: &Keeper, node: &Arc<Node>, error: &ServerError) {
             match (Slot::new(slot), rule.redirect(&host, port)) {
                 // The address is another server's now.
                 (Some(_), Some(endpoint)) if endpoint == *node.endpoint() => node.redial(),
-                (Some(slot), Some(endpoint)) => drop(keeper.handle_moved(slot, &endpoint)),
+                (Some(slot), Some(endpoint)) => drop(keeper.handle_moved(slot, &endpoint, false)),
                 _ => keeper.want(RefreshReason::Moved),
             }
         }
@@ -382,10 +380,10 @@ impl Session {
     fn post(&self, orders: &[Order]) {
         // Redis 6.0 does not know HELLO without a version; to say the same again changes nothing.
         let marker = cmd(if self.resp3 { "HELLO 3" } else { "PING" });
-        self.link.post(|out| {
-            orders.iter().for_each(|order| command(order).write_to(out));
-            marker.write_to(out);
-        });
+        let mut commands = Vec::new();
+        orders.iter().for_each(|order| command(order).write_to(&mut commands));
+        marker.write_to(&mut commands);
+        self.link.post(&commands);
     }
 }
 

@@ -274,7 +274,10 @@ pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<
             let news = News { service: Arc::clone(service), alarm: Arc::clone(host.alarm()) };
             if link.listen(Arc::new(news)) {
                 let subscribe = cmd("SUBSCRIBE").args(NEWS);
-                link.post(|out| [&subscribe, &hello].iter().for_each(|c| c.write_to(out)));
+                let mut commands = Vec::new();
+                subscribe.write_to(&mut commands);
+                hello.write_to(&mut commands);
+                link.post(&commands);
                 link.push_on();
             }
         }
