@@ -37,13 +37,14 @@ mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
-pub use client::{Call, Client, NodeReply, Pipeline, Reply, To};
+pub use client::{Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, To};
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use driver::observe::{Counters, Event, Events};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
+pub use routing::sweep::ScanCursor;
 pub use time::Timestamp;
 pub use topology::node_id::NodeId;
 pub use topology::refresh::RefreshReason;

@@ -10,6 +10,7 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod scan;
 mod scripts;
 mod server;
 mod sets;
@@ -19,6 +20,7 @@ mod targets;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use scan::{KeyScan, Scan};
 pub use targets::{NodeReply, To};
 
 use crate::command::Command;
