@@ -40,7 +40,8 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, NodeReply, Pipeline, Reply, Subscribe, Subscription, To, Transaction, Watch,
+    Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, Subscribe, Subscription, To,
+    Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
@@ -48,6 +49,7 @@ pub use driver::observe::{Counters, Event, Events};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
+pub use routing::sweep::ScanCursor;
 pub use subscription::backlog::Backlog;
 pub use subscription::kind::{Channel, ChannelKind};
 pub use subscription::message::Message;

@@ -11,6 +11,7 @@ mod keys;
 mod lists;
 mod pipeline;
 mod pubsub;
+mod scan;
 mod scripts;
 mod server;
 mod sets;
@@ -22,6 +23,7 @@ mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use scan::{KeyScan, Scan};
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};

@@ -27,6 +27,7 @@ pub(crate) mod push;
 pub(crate) mod react;
 pub(crate) mod request;
 pub(crate) mod routes;
+pub(crate) mod scan;
 pub(crate) mod sentinels;
 pub(crate) mod signal;
 pub(crate) mod spread;
