@@ -10,34 +10,43 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod pubsub;
 mod reads;
+mod scan;
 mod scripts;
 mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod subscription;
 mod targets;
+mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
 pub use reads::{Explanation, NodeExplanation};
+pub use scan::{KeyScan, Scan};
+pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
+pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::Config;
 use crate::driver::host::Host;
+use crate::driver::hub::Hub;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -62,6 +71,10 @@ struct Shared {
     keeper: Arc<Keeper>,
     /// Where views without a rule of their own read from.
     reads: Reads,
+    /// Subscriptions that share connections, once there is one.
+    hub: OnceLock<Arc<Hub>>,
+    /// How many subscriptions have connections of their own.
+    own_hubs: Arc<AtomicUsize>,
 }
 
 impl Drop for Shared {
@@ -114,6 +127,32 @@ impl Client {
     /// # Errors
     /// `Config` for a configuration that contradicts itself.
     pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
+        Self::start(transport, config, None)
+    }
+
+    /// A client of a cluster that an earlier client knew ([`Client::topology`]): its first command
+    /// goes straight to the owner of its slot, without a look at the topology before.
+    ///
+    /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
+    /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
+    /// nothing to know, and this is [`Client::lazy`].
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
+    /// another version wrote.
+    pub fn with_topology(
+        transport: impl Transport,
+        config: Config,
+        topology: &Topology,
+    ) -> Result<Self, Error> {
+        Self::start(transport, config, Some(topology))
+    }
+
+    fn start(
+        transport: impl Transport,
+        config: Config,
+        topology: Option<&Topology>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
         // Better no connection than one in clear that was asked to be secret.
@@ -121,10 +160,16 @@ impl Client {
             return refuse("TLS is not supported by this version");
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
-        let keeper = Keeper::start(Arc::clone(&host));
+        let unusable = |error| {
+            let message = format!("a topology that cannot be used: {error}");
+            Error::new(ErrorKind::Config, Delivery::NotSent, message)
+        };
+        let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
+        let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
+        let (hub, own_hubs) = (OnceLock::new(), Arc::default());
         let reads = Reads::new(host.config());
-        let shared = Arc::new(Shared { host, keeper, reads });
+        let shared = Arc::new(Shared { host, keeper, reads, hub, own_hubs });
         Ok(Self { shared, timeout: None, rule: None })
     }
 
@@ -202,6 +247,11 @@ impl Client {
         self.timeout.unwrap_or(self.shared.host.config().command_timeout)
     }
 
+    /// For work that begins now.
+    fn fresh_terms(&self) -> Terms {
+        self.terms(self.shared.host.now().after(self.command_timeout()))
+    }
+
     fn terms(&self, deadline: Timestamp) -> Terms {
         Terms {
             deadline,
@@ -209,4 +259,13 @@ impl Client {
             retry_unknown: self.shared.host.config().retry_unknown,
         }
     }
+}
+
+/// What a pipeline or a transaction of so many commands fails with, if it is too long.
+fn too_many(what: &str, commands: usize, config: &Config) -> Option<Error> {
+    let max = config.pipeline_commands_max as usize;
+    let message = format!("a {what} of {commands} commands; {max} are allowed");
+    let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+    let error = || Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit);
+    (commands > max).then(error)
 }

@@ -129,7 +129,8 @@ impl Checkup {
         let live = node.ready().is_some_and(|link| !link.is_closed());
         let quarantined = node.vitals().quarantine(self.host.now()).is_some();
         // One that is quarantined is tried out in its own time.
-        // One that was found without a primary is asked until it has one, though no read goes there.
+        // One that was found without a primary is asked until it has one, though no read goes
+        // there.
         let wanted = live || node.vitals().is_unlinked() || self.wants_lag || self.wants_zones;
         if quarantined || !wanted {
             return;

@@ -8,37 +8,71 @@
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs`.
+//! Called by `driver/spread.rs` and `driver/transaction.rs`.
 
 use super::host::Host;
 use super::lane::closed;
 use super::link::Link;
-use super::node::Node;
-use super::react::{Reaction, Target, Terms, Tries, explain, react};
-use super::request::{error_in, exchange};
+use super::node::{Node, OwnLink};
+use super::parcel::Parcel;
+use super::react::{Reaction, Target, Terms, Tries, explain, react, reason_to_look};
+use super::request::exchange;
 use super::routes::Routes;
 use super::topology::Keeper;
-use crate::command::{Command, cmd};
-use crate::connection::queue::Entry;
+use crate::command::Command;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::aim::Aim;
 use crate::routing::retry::Seen;
+use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// How long a dial may take before the topology is asked whether somebody else does the work now.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A command and where it is to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Errand {
-    /// What runs.
-    pub(crate) command: Command,
+    /// What runs or, of a transaction, what stands for it.
+    command: Command,
     /// Where.
-    pub(crate) aim: Aim,
+    aim: Aim,
+    /// The commands of a transaction.
+    transaction: Option<Arc<[Command]>>,
+    /// Where the connection is left, for a caller who wants to go on with it alone.
+    keep: Option<Kept>,
+}
+
+/// A connection that was kept for its caller.
+pub(crate) type Kept = Arc<Mutex<Option<OwnLink>>>;
+
+impl Errand {
+    pub(crate) fn new(command: Command, aim: Aim) -> Self {
+        Self { command, aim, transaction: None, keep: None }
+    }
+
+    /// `lead` stands for all of them.
+    pub(crate) fn transaction(lead: Command, commands: Arc<[Command]>) -> Self {
+        Self { transaction: Some(commands), ..Self::new(lead, Aim::Key) }
+    }
+
+    /// Runs on a connection of its own, which is left in `kept`.
+    pub(crate) fn keeping(command: Command, kept: Kept) -> Self {
+        Self { keep: Some(kept), ..Self::new(command, Aim::Key) }
+    }
+
+    fn parcel(&self, ask: bool) -> Parcel<'_> {
+        match &self.transaction {
+            None => Parcel::single(&self.command, ask),
+            Some(commands) => Parcel::transaction(commands, ask),
+        }
+    }
 }
 
 /// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
@@ -49,13 +83,17 @@ pub(crate) async fn dispatch(
     terms: Terms,
     mut seen: Option<(Seen, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
-    let Errand { command, aim } = &errand;
+    let Errand { command, aim, .. } = &errand;
     let host = Arc::clone(keeper.host());
     let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut target = Target::Map;
     let mut uncovered = None;
+    let mut need = None;
     loop {
         if let Some((what, node)) = seen.take() {
+            if reason_to_look(&what).is_some() {
+                need.get_or_insert_with(|| keeper.need(Some(&node)));
+            }
             let leads_away = !aim.follows_redirects() && what.is_redirect();
             let reaction = if leads_away {
                 Reaction::Fail
@@ -90,6 +128,7 @@ pub(crate) async fn dispatch(
                     None if matches!(aim, Aim::Any | Aim::Key) => {
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
+                        need.get_or_insert_with(|| keeper.need(None));
                         (somebody(&keeper, command)?, false)
                     }
                     None => {
@@ -178,26 +217,31 @@ async fn attempt(
     if host.now() >= deadline {
         return Err(Seen::NoLink(no_connection(node)));
     }
-    let asking = ask.then(|| cmd("ASKING"));
-    let before = asking.as_ref().map_or(0, Command::encoded_len);
-    let replies = 1 + u32::from(ask);
-    let entry = Entry { len: before + command.encoded_len(), replies, deadline };
-    let write = |out: &mut Vec<u8>| {
-        if let Some(asking) = &asking {
-            asking.write_to(out);
-        }
-        command.write_to(out);
-    };
-    let outcome = if command.is_blocking() {
+    let parcel = errand.parcel(ask);
+    let entry = parcel.entry(deadline);
+    let write = |out: &mut Vec<u8>| parcel.write_to(out);
+    let outcome = if command.is_blocking() || errand.keep.is_some() {
         let dialled = host.while_open(host.by(deadline, node.own_link(host))).await;
         let own = match dialled {
             Some(Some(own)) => own.map_err(Seen::NoLink)?,
             Some(None) => return Err(Seen::NoLink(no_connection(node))),
             None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
-        let outcome = exchange(host, own.link(), entry, write).await;
-        if matches!(outcome, Ok(Ok(_))) {
-            own.give_back();
+        let outcome = {
+            let mut running = pin!(exchange(host, own.link(), entry, write));
+            match host.while_open(running.as_mut()).await {
+                Some(outcome) => outcome,
+                // Its node may have left the topology, which alone closes connections.
+                None => {
+                    own.link().close();
+                    running.await
+                }
+            }
+        };
+        match &errand.keep {
+            _ if !matches!(outcome, Ok(Ok(_))) => {}
+            Some(kept) => *lock(kept) = Some(own),
+            None => own.give_back(),
         }
         outcome
     } else {
@@ -210,13 +254,7 @@ async fn attempt(
     };
     match outcome.map_err(Seen::NoLink)? {
         Err(failed) => Err(Seen::Failed(failed)),
-        Ok(reply) => {
-            let frame = reply.into_last().expect("an entry that ended well has a reply");
-            match error_in(&frame) {
-                None => Ok(Some(frame)),
-                Some(error) => Err(Seen::Refused(error)),
-            }
-        }
+        Ok(reply) => parcel.judge(reply).map(Some),
     }
 }
 
@@ -231,17 +269,28 @@ pub(crate) async fn connect(
     let mut version = routes.map.version();
     let host = keeper.host();
     let mut link = pin!(host.while_open(node.connect(host, deadline)));
+    let mut need = node.is_failing().then(|| keeper.need(Some(node)));
     loop {
-        let newer = pin!(keeper.newer_than(version));
+        // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
+        let patience =
+            if need.is_some() { Timestamp::FAR_FUTURE } else { host.now().after(PATIENCE) };
+        let newer = pin!(host.by(patience, keeper.newer_than(version)));
         match select(link.as_mut(), newer).await {
             Either::Left((Some(link), _)) => return link.map(Some),
             Either::Left((None, _)) => return Err(closed(node.endpoint())),
-            Either::Right(((), _)) => {
+            Either::Right((None, _)) => {
+                need = Some(keeper.need(Some(node)));
+                keeper.want_about(node, RefreshReason::NodeLost);
+            }
+            Either::Right((Some(()), _)) => {
                 let now = keeper.routes();
                 if leads_away(&now) {
                     return Ok(None);
                 }
                 version = now.map.version();
+                if need.is_some() {
+                    keeper.want_about(node, RefreshReason::NodeLost);
+                }
             }
         }
     }

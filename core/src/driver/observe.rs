@@ -26,6 +26,9 @@ const EVENTS_MAX: usize = 1024;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// All that is heard for a while is of another cluster, which takes the place of the one that
+    /// was known.
+    ClusterReplaced,
     /// A connection is up.
     Connected {
         /// Where to.
@@ -42,9 +45,15 @@ pub enum Event {
     },
     /// The listener was too slow and lost this many events, which were to come here.
     Lagged(u64),
-    /// A dial or a handshake failed.
+    /// A node that was lost is connected again.
+    NodeBack {
+        /// Which.
+        endpoint: Endpoint,
+    },
+    /// A node cannot be reached: a dial or a handshake failed, for the first time since it was last
+    /// connected.
     NodeLost {
-        /// Whose.
+        /// Which.
         endpoint: Endpoint,
         /// Why.
         error: Error,

@@ -104,7 +104,7 @@ pub(crate) fn react(
         };
     }
     if let Some(reason) = reason_to_look(seen) {
-        keeper.want(reason);
+        keeper.want_about(node, reason);
     }
     let facts = Facts { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
     let verdict = judge(seen, facts);
@@ -146,17 +146,20 @@ fn follow(keeper: &Keeper, redirect: Redirect, redirects: u32, node: &Arc<Node>)
     if ask {
         return Reaction::Again { target: Target::Ask(keeper.node_at(&endpoint)), pause };
     }
-    if endpoint == *node.endpoint() {
+    // The second time that a name leads back to its sender, it is taken for another node's.
+    let literally = redirects > 1;
+    let by_alias = || keeper.known_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
+    if endpoint == *node.endpoint() || (!literally && by_alias()) {
         node.redial();
         return Reaction::Again { target: Target::Node(Arc::clone(node)), pause };
     }
     let slot = Slot::new(slot).expect("the parser of redirects checks the slot");
-    let target = Target::Node(keeper.handle_moved(slot, &endpoint));
+    let target = Target::Node(keeper.handle_moved(slot, &endpoint, literally));
     Reaction::Again { target, pause }
 }
 
 /// What a failed attempt says about the topology.
-fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
+pub(super) fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
     match seen {
         Seen::Refused(error) => match error.code() {
             "READONLY" => Some(RefreshReason::ReadOnly),
@@ -170,6 +173,7 @@ fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
             Failure::Lost(_) => Some(RefreshReason::NodeLost),
         },
         Seen::NoLink(_) => Some(RefreshReason::NodeLost),
+        Seen::Ended(_) => None,
     }
 }
 
@@ -201,7 +205,7 @@ pub(crate) fn explain(
     terms: Terms,
 ) -> Error {
     let mut error = match seen {
-        Seen::NoLink(error) => error.clone(),
+        Seen::NoLink(error) | Seen::Ended(error) => error.clone(),
         Seen::Refused(server) => Error::server(delivery_of(server), server.clone()),
         Seen::Failed(failed) => {
             let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };

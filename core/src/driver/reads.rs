@@ -168,9 +168,7 @@ pub(crate) async fn read(
             && let Some(checkup) = checkup::claim(host, &routes, shard, rule, now)
         {
             keeper.beside(checkup.run()).await;
-            if host.alarm().take_role() {
-                keeper.want(RefreshReason::ReadOnly);
-            }
+            keeper.hear();
         }
         let call = Call { rule, tried: &tried, capped, now: host.now() };
         let picked = match first.take() {
@@ -368,6 +366,7 @@ fn strike(keeper: &Keeper, seen: &Seen, node: &Node, now: Timestamp) -> bool {
                 _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
             },
         },
+        Seen::Ended(_) => return false,
         Seen::NoLink(error) => match error.kind() {
             ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
             _ => (error.to_string(), Some(RefreshReason::NodeLost)),
@@ -398,7 +397,7 @@ fn follow(keeper: &Keeper, redirect: &Redirect, redirects: u32, node: &Arc<Node>
         return later;
     };
     let version = keeper.routes().map.version();
-    keeper.handle_moved(slot, &to);
+    keeper.handle_moved(slot, &to, redirects > 1);
     if keeper.routes().map.version() == version {
         // The map says the same: it is the node that is not what the map takes it for.
         let what = "it does not serve reads of the slot";

@@ -92,7 +92,7 @@ fn alone(
         Begin::After(seen, node) => Some((seen, node)),
         Begin::At(_) | Begin::Capped | Begin::Fresh => None,
     };
-    let errand = Errand { command, aim: Aim::Key };
+    let errand = Errand::new(command, Aim::Key);
     Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) })
 }
 
@@ -141,7 +141,7 @@ async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Wa
             Ok(Way::Fan(aims_of(keeper, Goal::Many(audience), terms).await?, how))
         }
         Plan::OnNode => {
-            let message = "its cursor is one node's: a cluster is scanned by `Client::scan`";
+            let message = "its cursor is one node's: a cluster is scanned by `Client::scan_all`";
             Err(Error::new(ErrorKind::Config, Delivery::NotSent, message)
                 .with_command(&command.name()))
         }
@@ -165,7 +165,7 @@ pub(crate) async fn ask_each(
                 reads::read(keeper, rule, item, terms, Begin::Fresh).await
             }
             _ => {
-                let errand = Errand { command: command.clone(), aim };
+                let errand = Errand::new(command.clone(), aim);
                 dispatch(Arc::clone(keeper), errand, terms, None).await
             }
         }

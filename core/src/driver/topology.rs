@@ -1,42 +1,39 @@
-//! Keeps the routes current: runs the looks that `topology/refresh.rs` allows, publishes what
-//! `topology/merge.rs` makes of them.
+//! Keeps the routes current: what the data path reads, and what everything else may ask and tell.
 //!
 //! The data path reads a published [`Routes`] and never waits here; only a command that cannot go
 //! anywhere does. A look belongs to nobody: whoever waits for it drives it, and where the host has
-//! a background it is driven there as well.
+//! a background it is driven there as well. What a look does is in `driver/look.rs`, what becomes
+//! of a new map in `driver/publish.rs`.
 //!
 //! Invariants:
 //! - configured endpoints are kept for ever, as names, and asked when nobody else answers;
 //! - a look that began before a redirect was followed does not undo it (`patched`);
-//! - a node keeps its connections through every change that keeps its id and endpoint; others are
-//!   retired, not cut.
+//! - while a caller waits for a repair ([`Need`]), looks follow looks.
 //!
 //! Called by `client` (reads `routes`) and `driver/dispatch.rs` (wants looks, follows redirects).
 
-use super::discover::{self, Found};
 use super::host::Host;
 use super::node::Node;
-use super::observe::{Event, count};
+use super::observe::Event;
 use super::routes::Routes;
-use super::sentinels::{self, Heard, Sentinels};
+use super::sentinels::Sentinels;
 use crate::config::Deployment;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::merge::merge;
+use crate::topology::foreign::Foreign;
 use crate::topology::refresh::{Refresh, RefreshReason};
-use crate::topology::service::choose;
-use crate::topology::slot::{SLOT_COUNT, Slot};
+use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
-use crate::topology::view::{NodeView, Role};
+use crate::topology::view::NodeView;
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
-use futures::FutureExt;
 use futures::future::{Either, Shared, select};
 use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A look under way, driven by whoever waits for it.
@@ -45,31 +42,39 @@ pub(super) type Look = Shared<BoxFuture<'static, ()>>;
 /// See the head of this file.
 pub(crate) struct Keeper {
     /// Transport, configuration, chance.
-    host: Arc<Host>,
+    pub(super) host: Arc<Host>,
     /// What the data path reads.
-    routes: ArcSwap<Routes>,
+    pub(super) routes: ArcSwap<Routes>,
     /// Told at every publication.
-    published: event_listener::Event,
+    pub(super) published: event_listener::Event,
     /// Everything that only looks and redirects touch.
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
+    /// Callers that wait for a repair.
+    waiting: AtomicUsize,
+    /// Those of them whom a look may help: somebody could take over what they need.
+    hopeful: AtomicUsize,
 }
 
 /// See `Keeper::state`.
-struct State {
+pub(super) struct State {
     /// Decides when.
-    refresh: Refresh,
+    pub(super) refresh: Refresh,
     /// The look that is under way.
-    look: Option<Look>,
-    /// Nodes that a redirect or a seed named and the map does not know.
-    others: Vec<Arc<Node>>,
+    pub(super) look: Option<Look>,
+    /// The seeds, and nodes that a redirect named and the map does not know.
+    pub(super) others: Vec<Arc<Node>>,
     /// Who tells of the service, where sentinels do.
-    sentinels: Option<Sentinels>,
+    pub(super) sentinels: Option<Sentinels>,
     /// When the last look that found something ended.
-    looked: Option<Timestamp>,
+    pub(super) looked: Option<Timestamp>,
     /// Why the last look failed.
-    failure: Option<Error>,
+    pub(super) failure: Option<Error>,
+    /// Whether looks hear of another cluster.
+    pub(super) foreign: Foreign,
+    /// The look that is due is for those who waited when the last one ended, and for nobody else.
+    pub(super) follows_up: bool,
     /// No look will begin any more.
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 impl fmt::Debug for Keeper {
@@ -79,32 +84,40 @@ impl fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn start(host: Arc<Host>) -> Arc<Self> {
+    /// `known` is what an earlier client knew of the cluster: nothing is looked at before something
+    /// is wrong, or the interval has passed.
+    pub(crate) fn start(host: Arc<Host>, known: Option<ClusterMap>) -> Arc<Self> {
         let config = host.config();
-        let seed = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
+        let node = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
         let mut others = Vec::new();
         let mut sentinels = None;
-        let mut routes = Routes::new(ClusterMap::empty(), Vec::new(), &mut host.chance());
+        let mut map = ClusterMap::empty();
+        let mut refresh = Refresh::new(config.refreshes_per_second, host.now());
+        let mut begin = || {
+            refresh.want(RefreshReason::Start, false, host.now(), &mut host.chance());
+        };
         match &config.deployment {
-            Deployment::Cluster => others = config.endpoints.iter().map(seed).collect(),
+            Deployment::Cluster => {
+                others = config.endpoints.iter().map(node).collect();
+                match known {
+                    Some(known) => map = known,
+                    None => begin(),
+                }
+            }
             Deployment::Sentinel { service, .. } => {
                 sentinels = Some(Sentinels::new(service, &host));
+                begin();
             }
             Deployment::Standalone => {
-                let all = || config.endpoints.iter().take(1).chain(&config.replicas);
-                let mut views = all().map(NodeView::provisional);
+                let all = config.endpoints.iter().take(1).chain(&config.replicas);
+                let mut views = all.map(NodeView::provisional);
                 if let Some(primary) = views.next() {
-                    let map = ClusterMap::single(primary, views.collect());
-                    let nodes = all().map(|e| Some(seed(e))).collect();
-                    routes = Routes::new(map, nodes, &mut host.chance());
+                    map = ClusterMap::single(primary, views.collect());
                 }
             }
         }
-        let mut refresh = Refresh::new(config.refreshes_per_second, host.now());
-        let is_dynamic = config.deployment != Deployment::Standalone;
-        if is_dynamic {
-            refresh.want(RefreshReason::Start, host.now(), &mut host.chance());
-        }
+        let nodes = map.nodes().iter().map(|view| view.endpoint.as_ref().map(node)).collect();
+        let routes = Routes::new(map, nodes, &mut host.chance());
         let state = State {
             refresh,
             look: None,
@@ -112,6 +125,8 @@ impl Keeper {
             sentinels,
             looked: None,
             failure: None,
+            foreign: Foreign::default(),
+            follows_up: false,
             closed: false,
         };
         Arc::new(Self {
@@ -119,6 +134,8 @@ impl Keeper {
             routes: ArcSwap::from_pointee(routes),
             published: event_listener::Event::new(),
             state: Mutex::new(state),
+            waiting: AtomicUsize::new(0),
+            hopeful: AtomicUsize::new(0),
         })
     }
 
@@ -138,11 +155,62 @@ impl Keeper {
 
     /// Asks for a look. Nothing waits for it here.
     pub(crate) fn want(&self, reason: RefreshReason) {
+        self.want_as(reason, false);
+    }
+
+    /// Asks for a look because of what a node did.
+    pub(crate) fn want_about(&self, node: &Arc<Node>, reason: RefreshReason) {
+        self.want_as(reason, !self.may_be_replaced(node));
+    }
+
+    fn want_as(&self, reason: RefreshReason, patient: bool) {
         if !self.is_dynamic() {
             return;
         }
-        lock(&self.state).refresh.want(reason, self.host.now(), &mut self.host.chance());
-        self.host.alarm().nudge();
+        let (now, mut state) = (self.host.now(), lock(&self.state));
+        let sooner = state.refresh.want(reason, patient, now, &mut self.host.chance());
+        state.follows_up = false;
+        drop(state);
+        // Only who changes when the next look begins has to wake those who wait for it.
+        if sooner {
+            self.host.alarm().nudge();
+        }
+    }
+
+    /// Makes reasons to look of what links have shouted.
+    pub(super) fn hear(&self) {
+        let alarm = self.host.alarm();
+        let raised = [
+            (alarm.take_lost(), RefreshReason::NodeLost),
+            (alarm.take_silent(), RefreshReason::NodeSilent),
+            (alarm.take_news(), RefreshReason::Announced),
+            (alarm.take_role(), RefreshReason::ReadOnly),
+        ];
+        raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
+    }
+
+    /// Whether somebody could take over from a node: a look may find that somebody has. A primary
+    /// without a replica comes back by itself or not at all.
+    fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
+        let routes = self.routes.load();
+        let is_it = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
+        let mut shards = routes.map.slots().shards().iter();
+        shards.find(|shard| is_it(&shard.primary)).is_none_or(|shard| !shard.replicas.is_empty())
+    }
+
+    /// Says that a caller cannot go on before `node`, or any node, serves it again. Looks follow
+    /// looks until the result is dropped.
+    pub(super) fn need(self: &Arc<Self>, node: Option<&Arc<Node>>) -> Need {
+        let hopeful = node.is_none_or(|node| self.may_be_replaced(node));
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.hopeful.fetch_add(usize::from(hopeful), Ordering::Relaxed);
+        Need { keeper: Arc::clone(self), hopeful }
+    }
+
+    /// Whether a caller waits for a repair, and whether for one that a look may find.
+    pub(super) fn needs(&self) -> (bool, bool) {
+        let some = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
+        (some(&self.waiting), some(&self.hopeful))
     }
 
     /// Ends when routes newer than `version` are published.
@@ -176,13 +244,26 @@ impl Keeper {
         }
     }
 
-    /// Runs `future`, and the look that is wanted beside it. For hosts without a background, where
-    /// a look would otherwise wait for nobody.
+    /// Runs `future`, and beside it every look that is wanted meanwhile. For hosts without a
+    /// background, where a look would otherwise wait for nobody.
     pub(crate) async fn beside<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
-        let look = pin!(self.look(Timestamp::FAR_FUTURE));
-        match select(pin!(future), look).await {
+        if !self.is_dynamic() {
+            return future.await;
+        }
+        let looks = async {
+            loop {
+                let listener = self.host.alarm().listen();
+                self.hear();
+                match self.step() {
+                    Step::Nothing => listener.await,
+                    Step::Wait(until) => drop(self.host.by(until, listener).await),
+                    Step::Drive(look) => look.await,
+                }
+            }
+        };
+        match select(pin!(future), pin!(looks)).await {
             Either::Left((output, _)) => output,
-            Either::Right(((), future)) => future.await,
+            Either::Right((never, _)) => never,
         }
     }
 
@@ -192,39 +273,61 @@ impl Keeper {
     }
 
     /// A slot has moved to `endpoint`: the map learns it at once, and a look will tell the rest.
-    pub(crate) fn handle_moved(&self, slot: Slot, endpoint: &Endpoint) -> Arc<Node> {
+    /// `literally`: not to whom the map knows under that name, which has led nowhere.
+    pub(crate) fn handle_moved(
+        &self,
+        slot: Slot,
+        endpoint: &Endpoint,
+        literally: bool,
+    ) -> Arc<Node> {
         let mut state = lock(&self.state);
-        if let Some(map) = self.routes.load().map.patch(slot, endpoint) {
+        let patched = self.routes.load().map.patch(slot, endpoint);
+        // A map that says so already was newer than the command; the first look is under way.
+        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
+        if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
             self.host.observer().tell(|| Event::SlotMoved { slot, to: to.clone() });
             self.publish(&mut state, map);
         }
-        let node = self.node_in(&mut state, endpoint);
-        state.refresh.want(RefreshReason::Moved, self.host.now(), &mut self.host.chance());
+        let node = match self.known_at(endpoint) {
+            Some(node) if !literally => node,
+            _ => self.node_in(&mut state, endpoint),
+        };
         drop(state);
-        self.host.alarm().nudge();
+        if is_news {
+            self.want(RefreshReason::Moved);
+        }
         node
+    }
+
+    /// The node of the map that listens at `endpoint`, or is known under it besides.
+    pub(crate) fn known_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
+        let routes = self.routes.load();
+        routes.node(routes.map.node_at(endpoint)?).cloned()
     }
 
     /// The node at `endpoint`, known or new; the map does not change.
     pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Arc<Node> {
-        self.node_in(&mut lock(&self.state), endpoint)
+        let known = self.known_at(endpoint);
+        known.unwrap_or_else(|| self.node_in(&mut lock(&self.state), endpoint))
     }
 
     /// Somebody who can say more about a slot that the map does not know: any primary, else any
-    /// node.
+    /// node; who is connected before who is not, and the seeds in their order, so that the first
+    /// command travels with the first look.
     pub(crate) fn anybody(&self) -> Option<Arc<Node>> {
         let routes = self.routes.load();
-        let alive = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
-        let live: Vec<_> = routes.primaries().filter(alive).cloned().collect();
         let state = lock(&self.state);
-        let pool = if live.is_empty() {
-            routes.dialable().chain(&state.others).cloned().collect()
-        } else {
-            live
+        let all = || routes.dialable().chain(&state.others);
+        let pick = |nodes: Vec<&Arc<Node>>| {
+            let index = self.host.chance().below(nodes.len() as u64) as usize;
+            nodes.get(index).map(|node| Arc::clone(node))
         };
-        let index = self.host.chance().below(pool.len() as u64) as usize;
-        pool.get(index).cloned()
+        pick(routes.primaries().filter(|node| node.is_live()).collect())
+            .or_else(|| pick(all().filter(|node| node.is_live()).collect()))
+            .or_else(|| pick(routes.dialable().filter(|node| !node.is_failing()).collect()))
+            .or_else(|| state.others.iter().find(|node| !node.is_failing()).cloned())
+            .or_else(|| pick(all().collect()))
     }
 
     /// Closes all connections; none will follow.
@@ -248,218 +351,6 @@ impl Keeper {
         let age = lock(&self.state).looked.map(|at| self.host.now().since(at));
         Topology::of(&self.routes.load().map, age)
     }
-
-    /// What to do for the look that is wanted; begins it when its time has come.
-    pub(super) fn step(self: &Arc<Self>) -> Step {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Step::Nothing;
-        }
-        if let Some(look) = &state.look {
-            return Step::Drive(look.clone());
-        }
-        let now = self.host.now();
-        let Some(due) = state.refresh.due() else { return Step::Nothing };
-        if due > now {
-            return Step::Wait(due);
-        }
-        let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
-        count(&self.host.observer().refreshes);
-        let version = self.routes.load().map.version();
-        let began = Began { version, at: now, reason };
-        let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
-        let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
-            let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
-            Box::pin(async move {
-                let heard = sentinels::look(&host, candidates, &service).await;
-                if let Some(keeper) = weak.upgrade() {
-                    keeper.handle_opinions(&heard, began);
-                }
-            })
-        } else {
-            let candidates = self.candidates(&state);
-            Box::pin(async move {
-                let found = discover::look(&host, candidates).await;
-                if let Some(keeper) = weak.upgrade() {
-                    keeper.handle_views(found, began);
-                }
-            })
-        };
-        let look = look.shared();
-        state.look = Some(look.clone());
-        Step::Drive(look)
-    }
-
-    /// Whom to ask, in order: those with a live connection, the others of the map, the seeds.
-    fn candidates(&self, state: &State) -> Vec<Arc<Node>> {
-        let routes = self.routes.load();
-        let alive = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
-        let mut live: Vec<_> = routes.dialable().filter(alive).cloned().collect();
-        let mut known: Vec<_> = routes.dialable().filter(|node| !alive(node)).cloned().collect();
-        let mut chance = self.host.chance();
-        for list in [&mut live, &mut known] {
-            for i in (1..list.len()).rev() {
-                list.swap(i, chance.below(i as u64 + 1) as usize);
-            }
-        }
-        live.extend(known);
-        for seed in &state.others {
-            if !live.iter().any(|node| node.endpoint() == seed.endpoint()) {
-                live.push(Arc::clone(seed));
-            }
-        }
-        live
-    }
-
-    fn handle_views(&self, found: Found, began: Began) {
-        let mut state = lock(&self.state);
-        state.look = None;
-        let now = self.host.now();
-        let observer = self.host.observer();
-        let changed = if found.views.is_empty() {
-            count(&observer.refreshes_failed);
-            let error = found.failure.clone();
-            observer.tell(|| Event::RefreshFailed { reason: began.reason, error });
-            state.failure = found.failure;
-            false
-        } else {
-            state.failure = None;
-            state.looked = Some(now);
-            let held = self.routes.load_full();
-            let map = merge(Some(&held.map), &found.views, began.version, now).map;
-            let changed = map.version() != held.map.version();
-            self.tell_of(&held.map, &map, began, now);
-            if changed {
-                self.publish(&mut state, map);
-            }
-            changed
-        };
-        state.refresh.end(now, changed);
-    }
-
-    fn handle_opinions(&self, heard: &Heard, began: Began) {
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        state.look = None;
-        let now = self.host.now();
-        let observer = self.host.observer();
-        let mut changed = false;
-        if let Some(sentinels) = &mut state.sentinels {
-            if heard.opinions.is_empty() {
-                let error = heard.error(sentinels.service());
-                count(&observer.refreshes_failed);
-                let told = Some(error.clone());
-                observer.tell(|| Event::RefreshFailed { reason: began.reason, error: told });
-                state.failure = Some(error);
-            } else {
-                state.failure = None;
-                state.looked = Some(now);
-                sentinels.learn(&heard.opinions, &self.host);
-                let old = self.routes.load_full();
-                let disproved = old.primaries().all(|node| node.is_failing());
-                let next = choose(sentinels.held.as_ref(), disproved, &heard.opinions);
-                let map = next.as_ref().map_or_else(
-                    || old.map.clone(),
-                    |service| {
-                        let primary = NodeView::provisional(&service.primary);
-                        ClusterMap::single(primary, service.replicas.clone())
-                            .with_version(old.map.version() + 1)
-                    },
-                );
-                changed = next.is_some();
-                sentinels.held = next.or(sentinels.held.take());
-                self.tell_of(&old.map, &map, began, now);
-                if changed {
-                    self.publish(state, map);
-                }
-            }
-        }
-        state.refresh.end(now, changed);
-    }
-
-    fn tell_of(&self, old: &ClusterMap, new: &ClusterMap, began: Began, now: Timestamp) {
-        let observer = self.host.observer();
-        let covered = (old.coverage(), new.coverage());
-        observer.tell(|| Event::Refreshed {
-            reason: began.reason,
-            nodes: (old.nodes().len(), new.nodes().len()),
-            covered,
-            changed: new.version() != old.version(),
-            took: now.since(began.at),
-        });
-        if covered.0 != covered.1 {
-            observer.tell(|| match covered.1 {
-                SLOT_COUNT => Event::CoverageComplete,
-                covered => Event::CoverageIncomplete { covered },
-            });
-        }
-    }
-
-    /// Makes routes of a map, with the nodes that there are already where they fit.
-    fn publish(&self, state: &mut State, map: ClusterMap) {
-        let old = self.routes.load_full();
-        // A server that sentinels made the primary is dialled anew, to say so itself; one that they
-        // made a replica loses what is under way to it as a primary.
-        let primary = if state.sentinels.is_some() { Profile::Primary } else { Profile::Server };
-        let profile_of = |view: &NodeView| match view.role {
-            Role::Primary => primary,
-            Role::Replica if state.sentinels.is_some() => Profile::Server,
-            Role::Replica => Profile::Replica,
-        };
-        let find = |endpoint: &Endpoint, profile| {
-            let mut known = old.dialable().chain(&state.others);
-            known.find(|n| n.endpoint() == endpoint && n.profile() == profile).cloned()
-        };
-        let nodes: Vec<Option<Arc<Node>>> = map
-            .nodes()
-            .iter()
-            .map(|view| {
-                let endpoint = view.endpoint.as_ref()?;
-                let profile = profile_of(view);
-                let new = || Arc::new(Node::new(endpoint.clone(), profile, &self.host));
-                Some(find(endpoint, profile).unwrap_or_else(new))
-            })
-            .collect();
-        let kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
-        let seeds = &self.host.config().endpoints;
-        let gone: Vec<_> = old.dialable().filter(|node| !kept(node)).cloned().collect();
-        // A seed stays, also when it is no member now; it waits among the others.
-        state.others.retain(|node| seeds.contains(node.endpoint()) || !kept(node));
-        for node in gone {
-            if !seeds.contains(node.endpoint()) {
-                node.retire();
-            } else if !state.others.iter().any(|other| Arc::ptr_eq(other, &node)) {
-                state.others.push(node);
-            }
-        }
-        self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.host.chance())));
-        self.published.notify(usize::MAX);
-    }
-
-    fn node_in(&self, state: &mut State, endpoint: &Endpoint) -> Arc<Node> {
-        let routes = self.routes.load();
-        let at = |node: &&Arc<Node>| node.endpoint() == endpoint;
-        if let Some(node) = routes.dialable().chain(&state.others).find(at) {
-            return Arc::clone(node);
-        }
-        let node = Arc::new(Node::new(endpoint.clone(), Profile::Server, &self.host));
-        if state.closed {
-            node.close();
-        }
-        state.others.push(Arc::clone(&node));
-        node
-    }
-}
-
-/// What was so when a look began.
-#[derive(Clone, Copy)]
-struct Began {
-    /// The map's version.
-    version: u64,
-    /// The time.
-    at: Timestamp,
-    /// Why it was wanted.
-    reason: RefreshReason,
 }
 
 /// What a caller who waits for a look has to do.
@@ -485,15 +376,26 @@ impl Keeper {
         Some((sentinels.nodes().to_vec(), Arc::clone(sentinels.service())))
     }
 
-    /// Asks for a look, for the background, which needs no nudge.
-    pub(super) fn want_quietly(&self, reason: RefreshReason) {
-        lock(&self.state).refresh.want(reason, self.host.now(), &mut self.host.chance());
-    }
-
     /// What a command fails with that no node can take.
     pub(crate) fn nowhere(&self) -> Error {
         let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
         // Why nobody could be asked says more than that nobody was.
         self.failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
+    }
+}
+
+/// See [`Keeper::need`].
+#[derive(Debug)]
+pub(super) struct Need {
+    /// Whose looks go on.
+    keeper: Arc<Keeper>,
+    /// Whether it counts among those whom a look may help.
+    hopeful: bool,
+}
+
+impl Drop for Need {
+    fn drop(&mut self) {
+        self.keeper.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.keeper.hopeful.fetch_sub(usize::from(self.hopeful), Ordering::Relaxed);
     }
 }

@@ -30,9 +30,9 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
             if keeper.is_closed() {
                 return;
             }
-            pass_on(&keeper, &host);
+            keeper.hear();
             if host.now() >= periodic {
-                keeper.want_quietly(RefreshReason::Interval);
+                keeper.want(RefreshReason::Interval);
                 periodic = next_interval(&host);
             }
             match keeper.step() {
@@ -51,18 +51,6 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
         };
         host.by(wait, listener).await;
     }
-}
-
-/// Makes reasons to look of what was shouted.
-fn pass_on(keeper: &Keeper, host: &Host) {
-    let alarm = host.alarm();
-    let raised = [
-        (alarm.take_lost(), RefreshReason::NodeLost),
-        (alarm.take_silent(), RefreshReason::NodeSilent),
-        (alarm.take_news(), RefreshReason::Announced),
-        (alarm.take_role(), RefreshReason::ReadOnly),
-    ];
-    raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| keeper.want_quietly(r));
 }
 
 /// When to look without a cause: the configured interval, give or take a tenth, so that clients

@@ -2,7 +2,8 @@
 //! I/O, no clock.
 //! Levels: `slot`, `slot_range`, `slot_map`, `node_id`, `view_error`, `view`, `fields`,
 //! `endpoint_rule`, `parse_shards`, `parse_slots`, `parse_nodes`, `cluster_map`, `difference`,
-//! `accept`, `claims`, `members`, `merge`, `snapshot`, `service`, `replication`.
+//! `accept`, `claims`, `members`, `merge`, `foreign`, `snapshot`, `service`,
+//! `refresh`, `replication`.
 
 #![allow(dead_code, reason = "the levels above that call it are still to come")]
 
@@ -16,6 +17,7 @@ pub(crate) mod difference;
 mod drawn;
 pub(crate) mod endpoint_rule;
 pub(crate) mod fields;
+pub(crate) mod foreign;
 pub(crate) mod members;
 pub(crate) mod merge;
 pub(crate) mod node_id;

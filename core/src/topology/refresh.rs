@@ -21,6 +21,8 @@ pub enum RefreshReason {
     Announced,
     /// A server said that it serves no such slot, or that the cluster is down.
     ClusterDown,
+    /// The last look heard of another cluster only.
+    Foreign,
     /// The periodic look.
     Interval,
     /// A slot has moved.
@@ -39,19 +41,45 @@ pub enum RefreshReason {
     Uncovered,
 }
 
+/// How the looks for one reason follow each other.
+struct Pace {
+    /// Before the first look: any part of this.
+    first: Duration,
+    /// Never sooner than this after the look before.
+    apart: Duration,
+    /// The pause after the first look that changed nothing; it doubles with each.
+    start: Duration,
+    /// The longest pause while the cause lasts.
+    cap: Duration,
+    /// Which part of a pause is left to chance, in percent.
+    chance: u32,
+}
+
 impl RefreshReason {
-    /// The pause before the first look, and the longest one while the cause lasts.
-    const fn pauses(self) -> (Duration, Duration) {
-        let (first, cap) = match self {
+    const fn pace(self) -> Pace {
+        let ms = Duration::from_millis;
+        let waited_for =
+            Pace { first: ms(0), apart: ms(0), start: ms(45), cap: ms(450), chance: 20 };
+        match self {
             // Nobody waits for these: the slot was patched at once, the periodic look has time.
-            Self::Interval => (0, 1000),
-            Self::Moved => (50, 1000),
-            // Callers wait for these inside their deadline.
-            Self::ClusterDown | Self::Uncovered => (0, 170),
-            Self::NodeLost | Self::NodeSilent | Self::ReadOnly => (0, 450),
-            Self::Announced | Self::Requested | Self::Start => (0, 250),
-        };
-        (Duration::from_millis(first), Duration::from_millis(cap))
+            Self::Interval => Pace { start: ms(100), cap: ms(1000), ..waited_for },
+            Self::Moved => {
+                Pace { first: ms(50), apart: ms(200), start: ms(200), cap: ms(1000), chance: 20 }
+            }
+            // Nothing but a look finds out that the slot is served again.
+            Self::ClusterDown | Self::Uncovered => {
+                Pace { start: ms(190), cap: ms(190), chance: 5, ..waited_for }
+            }
+            Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => waited_for,
+            Self::Announced | Self::Requested | Self::Start => {
+                Pace { start: ms(25), cap: ms(250), ..waited_for }
+            }
+        }
+    }
+
+    /// Whether whoever asked looks at the outcome, and asks again if that does not help.
+    const fn is_followed_up(self) -> bool {
+        matches!(self, Self::ClusterDown | Self::Uncovered)
     }
 }
 
@@ -69,8 +97,10 @@ pub(crate) struct Refresh {
     counted: Timestamp,
     /// When the next look may begin, and why; none while nobody asks.
     due: Option<(Timestamp, RefreshReason)>,
-    /// A look is under way since then.
-    running: Option<Timestamp>,
+    /// A look is under way.
+    running: bool,
+    /// The most urgent reason that came up while it was.
+    next: Option<(RefreshReason, bool)>,
     /// Looks in a row that changed nothing.
     idle_looks: u32,
     /// When the last look ended.
@@ -86,60 +116,88 @@ impl Refresh {
             tokens,
             counted: now,
             due: None,
-            running: None,
+            running: false,
+            next: None,
             idle_looks: 0,
             ended: Timestamp::ZERO,
         }
     }
 
-    /// Somebody has a reason to look. The earliest moment wins.
-    pub(crate) fn want(&mut self, reason: RefreshReason, now: Timestamp, rng: &mut Rng) {
-        let (first, cap) = reason.pauses();
-        // Doubling from a tenth of the cap, so that a passing cause costs little delay and a
-        // lasting one few looks.
-        let grown = (cap / 10).saturating_mul(1 << self.idle_looks.min(8)).min(cap);
-        let pause = if self.idle_looks == 0 { rng.jitter(first) } else { spread(grown, rng) };
-        let base = if self.idle_looks == 0 { now } else { self.ended };
-        let at = base.after(pause).max(now).max(self.token_at(now));
+    /// Somebody has a reason to look. The earliest moment wins. `patient`: nothing but time mends
+    /// the cause, so that a lasting one is looked at half as often. True if the next look is due
+    /// sooner now, or for the first time.
+    pub(crate) fn want(
+        &mut self,
+        reason: RefreshReason,
+        patient: bool,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> bool {
+        if self.running {
+            let cap = |(reason, patient): (RefreshReason, bool)| {
+                reason.pace().cap * (1 + u32::from(patient))
+            };
+            if self.next.is_none_or(|next| cap((reason, patient)) < cap(next)) {
+                self.next = Some((reason, patient));
+            }
+            return false;
+        }
+        if now.since(self.ended) > QUIET {
+            self.idle_looks = 0;
+        }
+        let Pace { first, apart, start, cap, chance } = reason.pace();
+        let cap = if patient { cap * 2 } else { cap };
+        let begin = if self.idle_looks == 0 {
+            now.after(rng.jitter(first)).max(self.ended.after(apart))
+        } else {
+            let grown = start.saturating_mul(1 << (self.idle_looks - 1).min(8)).min(cap);
+            self.ended.after(shorten(grown, chance, rng))
+        };
+        let at = begin.max(now).max(self.token_at(now));
         match self.due {
-            Some((due, _)) if due <= at => {}
-            _ => self.due = Some((at, reason)),
+            Some((due, _)) if due <= at => false,
+            _ => {
+                self.due = Some((at, reason));
+                true
+            }
         }
     }
 
     /// When the next look may begin.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        if self.running.is_some() { None } else { self.due.map(|(at, _)| at) }
+        if self.running { None } else { self.due.map(|(at, _)| at) }
     }
 
     /// Whether a look is under way or will be.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.running.is_some() || self.due.is_some()
+        self.running || self.due.is_some()
+    }
+
+    /// Nobody wants the look that is due any more.
+    pub(crate) fn forget(&mut self) {
+        self.due = None;
     }
 
     /// Begins the look that is due; why it was wanted.
     pub(crate) fn begin(&mut self, now: Timestamp) -> Option<RefreshReason> {
-        let (_, reason) = self.due.filter(|(at, _)| *at <= now && self.running.is_none())?;
+        let (_, reason) = self.due.filter(|(at, _)| *at <= now && !self.running)?;
         self.due = None;
-        if now.since(self.ended) > QUIET {
-            self.idle_looks = 0;
-        }
         self.count(now);
         self.tokens = self.tokens.saturating_sub(1000);
-        self.running = Some(now);
+        self.running = true;
         Some(reason)
     }
 
-    /// The look is over.
-    pub(crate) fn end(&mut self, now: Timestamp, changed: bool) {
-        self.running = None;
+    /// The look is over. What was asked for meanwhile comes next, unless this look has answered it.
+    pub(crate) fn end(&mut self, now: Timestamp, changed: bool, rng: &mut Rng) {
+        self.running = false;
         self.ended = now;
         self.idle_looks = if changed { 0 } else { self.idle_looks.saturating_add(1) };
-    }
-
-    /// What was wrong is no more: the next cause is looked at without delay.
-    pub(crate) fn settle(&mut self) {
-        self.idle_looks = 0;
+        if let Some((reason, patient)) = self.next.take()
+            && !(changed && reason.is_followed_up())
+        {
+            self.want(reason, patient, now, rng);
+        }
     }
 
     fn count(&mut self, now: Timestamp) {
@@ -159,10 +217,9 @@ impl Refresh {
     }
 }
 
-/// Four fifths of `pause` up to all of it: clients spread out, and none waits much longer than it
-/// has to.
-fn spread(pause: Duration, rng: &mut Rng) -> Duration {
-    pause.mul_f64(0.8) + rng.jitter(pause / 5)
+/// All of `pause` but a random part of so many percent: clients spread out, and none waits longer.
+fn shorten(pause: Duration, chance: u32, rng: &mut Rng) -> Duration {
+    pause - rng.jitter(pause * chance.min(100) / 100)
 }
 
 #[cfg(test)]
@@ -175,15 +232,15 @@ mod tests {
 
     /// Asks without pause for `millis`, each look taking 5 ms and changing nothing; returns how
     /// many there were.
-    fn looks(reason: RefreshReason, millis: u64, per_second: u32) -> u32 {
+    fn looks(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
         let (mut refresh, mut rng) = (Refresh::new(per_second, at(0)), Rng::new(3));
         let (mut looks, mut now) = (0, 0);
         while now < millis {
-            refresh.want(reason, at(now), &mut rng);
+            refresh.want(reason, patient, at(now), &mut rng);
             if refresh.begin(at(now)).is_some() {
                 looks += 1;
                 now += 5;
-                refresh.end(at(now), false);
+                refresh.end(at(now), false, &mut rng);
             }
             now += 1;
         }
@@ -193,30 +250,65 @@ mod tests {
     #[test]
     fn the_first_cause_is_looked_at_at_once() {
         let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(1));
-        assert!(!refresh.is_wanted());
-        refresh.want(RefreshReason::NodeLost, at(10), &mut rng);
+        assert_eq!(refresh.due(), None);
+        assert!(refresh.want(RefreshReason::NodeLost, false, at(10), &mut rng));
+        assert!(!refresh.want(RefreshReason::NodeLost, false, at(10), &mut rng), "nothing new");
         assert_eq!(refresh.due(), Some(at(10)));
         assert_eq!(refresh.begin(at(9)), None);
         assert_eq!(refresh.begin(at(10)), Some(RefreshReason::NodeLost));
-        refresh.want(RefreshReason::Uncovered, at(11), &mut rng);
+        refresh.want(RefreshReason::NodeSilent, false, at(11), &mut rng);
         assert_eq!(refresh.due(), None, "one look at a time");
         assert_eq!(refresh.begin(at(11)), None);
-        refresh.end(at(12), true);
-        assert_eq!(refresh.begin(at(12)), Some(RefreshReason::Uncovered));
+        refresh.end(at(12), true, &mut rng);
+        assert_eq!(refresh.begin(at(12)), Some(RefreshReason::NodeSilent));
+    }
+
+    /// A hundred callers miss a slot; the look that one of them began finds it for all.
+    #[test]
+    fn a_look_that_found_something_answers_those_who_asked_meanwhile() {
+        let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(1));
+        refresh.want(RefreshReason::Uncovered, false, at(10), &mut rng);
+        refresh.begin(at(10)).unwrap();
+        refresh.want(RefreshReason::Uncovered, false, at(11), &mut rng);
+        refresh.end(at(12), true, &mut rng);
+        assert_eq!(refresh.due(), None);
+        refresh.want(RefreshReason::Uncovered, false, at(13), &mut rng);
+        refresh.begin(at(13)).unwrap();
+        refresh.want(RefreshReason::Uncovered, false, at(14), &mut rng);
+        refresh.end(at(15), false, &mut rng);
+        let due = refresh.due().expect("it found nothing, so there is another");
+        assert!((at(190)..=at(205)).contains(&due), "{due:?}");
     }
 
     #[test]
     fn a_lasting_cause_is_looked_at_with_growing_pauses() {
-        let uncovered = looks(RefreshReason::Uncovered, 2000, 1000);
-        assert!((8..=16).contains(&uncovered), "{uncovered} looks in 2 s");
-        let lost = looks(RefreshReason::NodeLost, 10_000, 1000);
+        let uncovered = looks(RefreshReason::Uncovered, false, 2000, 1000);
+        assert!((8..=12).contains(&uncovered), "{uncovered} looks in 2 s");
+        let lost = looks(RefreshReason::NodeLost, false, 10_000, 1000);
         assert!((18..=30).contains(&lost), "{lost} looks in 10 s");
+        let hopeless = looks(RefreshReason::NodeLost, true, 10_000, 1000);
+        assert!((8..=20).contains(&hopeless), "{hopeless} looks in 10 s");
+    }
+
+    /// Slots that move one after the other are not each looked at.
+    #[test]
+    fn moves_are_gathered() {
+        let (mut refresh, mut rng) = (Refresh::new(1000, at(0)), Rng::new(9));
+        let mut looks = 0;
+        for now in 1000..5000 {
+            refresh.want(RefreshReason::Moved, false, at(now), &mut rng);
+            if refresh.begin(at(now)).is_some() {
+                looks += 1;
+                refresh.end(at(now), true, &mut rng);
+            }
+        }
+        assert!((10..=20).contains(&looks), "{looks} looks in 4 s");
     }
 
     #[test]
     fn the_bucket_bounds_them_all() {
         for reason in [RefreshReason::Moved, RefreshReason::Uncovered, RefreshReason::Start] {
-            let count = looks(reason, 10_000, 2);
+            let count = looks(reason, false, 10_000, 2);
             assert!(count <= 22, "{count} looks in 10 s at 2 a second and a burst of 2");
         }
     }
@@ -224,8 +316,8 @@ mod tests {
     #[test]
     fn an_urgent_reason_comes_before_a_lazy_one() {
         let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(5));
-        refresh.want(RefreshReason::Moved, at(0), &mut rng);
-        refresh.want(RefreshReason::Uncovered, at(0), &mut rng);
+        refresh.want(RefreshReason::Moved, false, at(0), &mut rng);
+        refresh.want(RefreshReason::Uncovered, false, at(0), &mut rng);
         assert_eq!(refresh.due(), Some(at(0)));
     }
 }

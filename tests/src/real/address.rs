@@ -72,8 +72,9 @@ pub fn free_port(ip: Ipv4Addr) -> u16 {
 
 /// Listens on an address that [`free_port`] promised, or that a script was told.
 ///
-/// A process that is being started holds copies of this one's sockets for a moment, also of one that
-/// was bound only to see whether its port is free; so a taken address is tried again for a while.
+/// A process that is being started holds copies of this one's sockets for a moment, also of one
+/// that was bound only to see whether its port is free; so a taken address is tried again for a
+/// while.
 pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     let began = Instant::now();
     loop {

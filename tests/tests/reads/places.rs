@@ -1,4 +1,5 @@
 //! The same policies for replicas that sentinels tell of, and for those listed by hand.
+//! There is no READONLY here: such replicas serve whoever asks.
 
 use crate::load::{Group, Load, connect, gets, keys};
 use slotcar::config::Among;

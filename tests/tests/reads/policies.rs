@@ -1,4 +1,5 @@
 //! What the names of policies promise, counted by the servers of a cluster.
+//! Nothing is broken here but where a policy's word about an outage is at stake.
 
 use crate::load::{at, connect, gets, keys};
 use futures::future::join_all;

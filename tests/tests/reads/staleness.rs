@@ -1,4 +1,5 @@
 //! A bound on staleness is kept: no read under it sees data that is older.
+//! The truth comes from the data: a writer writes what time it is.
 
 use crate::load::{Group, connect, follow, gets, wait_until_in_sync};
 use slotcar::{Client, ErrorDetail, ReadFrom};

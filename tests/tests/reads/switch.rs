@@ -1,4 +1,5 @@
 //! The policy is changed while reads run.
+//! Readers must see no error, connections must stay, and the next read goes by the new policy.
 
 use crate::load::{Load, connect, gets, keys};
 use slotcar::config::Among;

@@ -1,0 +1,234 @@
+//! One look at the topology: begun when `topology/refresh.rs` says, asked by `driver/discover.rs`
+//! or `driver/sentinels.rs`, judged by `topology/merge.rs` or `topology/service.rs`, published.
+//!
+//! Invariants: one look at a time; what it heard replaces nothing that is newer; a cluster that is
+//! another one by all that is heard, for long enough, takes the place of the one that is held
+//! (`topology/foreign.rs`). Called by `driver/topology.rs` and `driver/watch.rs`.
+
+use super::discover::{self, Found};
+use super::node::Node;
+use super::observe::{Event, count};
+use super::sentinels::{self, Heard};
+use super::topology::{Keeper, State, Step};
+use crate::BoxFuture;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::sync::lock;
+use crate::time::Timestamp;
+use crate::topology::cluster_map::ClusterMap;
+use crate::topology::merge::merge;
+use crate::topology::refresh::RefreshReason;
+use crate::topology::service::choose;
+use crate::topology::slot::SLOT_COUNT;
+use crate::topology::view::NodeView;
+use futures::FutureExt;
+use std::sync::Arc;
+
+/// What was so when a look began.
+#[derive(Clone, Copy)]
+struct Began {
+    /// The map's version.
+    version: u64,
+    /// The time.
+    at: Timestamp,
+    /// Why it was wanted.
+    reason: RefreshReason,
+}
+
+impl Keeper {
+    /// What to do for the look that is wanted; begins it when its time has come.
+    pub(super) fn step(self: &Arc<Self>) -> Step {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Step::Nothing;
+        }
+        if let Some(look) = &state.look {
+            return Step::Drive(look.clone());
+        }
+        let now = self.host.now();
+        let Some(due) = state.refresh.due() else { return Step::Nothing };
+        if due > now {
+            return Step::Wait(due);
+        }
+        if state.follows_up && !self.needs().0 {
+            state.refresh.forget();
+            return Step::Nothing;
+        }
+        let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
+        state.follows_up = false;
+        count(&self.host.observer().refreshes);
+        let version = self.routes.load().map.version();
+        let began = Began { version, at: now, reason };
+        let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
+        let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
+            let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
+            Box::pin(async move {
+                let heard = sentinels::look(&host, candidates, &service).await;
+                if let Some(keeper) = weak.upgrade() {
+                    keeper.handle_opinions(&heard, began);
+                }
+            })
+        } else {
+            let candidates = self.candidates(&state);
+            Box::pin(async move {
+                let found = discover::look(&host, candidates).await;
+                if let Some(keeper) = weak.upgrade() {
+                    keeper.handle_views(found, began);
+                }
+            })
+        };
+        let look = look.shared();
+        state.look = Some(look.clone());
+        Step::Drive(look)
+    }
+
+    /// Whom to ask, in order: those with a live connection, others of the map, the seeds; those
+    /// that could not be reached the last time take turns with the seeds, so that a map of dead
+    /// addresses keeps nobody from asking the names.
+    fn candidates(&self, state: &State) -> Vec<Arc<Node>> {
+        let routes = self.routes.load();
+        let (live, rest): (Vec<_>, Vec<_>) = routes.dialable().partition(|node| node.is_live());
+        let (dead, known): (Vec<_>, Vec<_>) = rest.into_iter().partition(|node| node.is_failing());
+        let mut lists = [live, known, dead];
+        let mut chance = self.host.chance();
+        for list in &mut lists {
+            for i in (1..list.len()).rev() {
+                list.swap(i, chance.below(i as u64 + 1) as usize);
+            }
+        }
+        let [live, known, dead] = lists;
+        let mut seeds = state.others.iter();
+        let mut order: Vec<&Arc<Node>> = live.into_iter().chain(known).collect();
+        for node in dead {
+            order.extend(seeds.next());
+            order.push(node);
+        }
+        order.extend(seeds);
+        let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
+        for node in order {
+            if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
+                candidates.push(Arc::clone(node));
+            }
+        }
+        candidates
+    }
+
+    fn handle_views(&self, found: Found, began: Began) {
+        let mut state = lock(&self.state);
+        state.look = None;
+        let now = self.host.now();
+        if found.views.is_empty() {
+            self.note_failure(&mut state, found.failure, began);
+            return self.end_look(&mut state, false);
+        }
+        let held = self.routes.load_full();
+        let mut decision = merge(Some(&held.map), &found.views, began.version, now);
+        let foreign = decision.is_foreign();
+        let replaced = state.foreign.note(foreign, now);
+        if replaced {
+            decision = merge(None, &found.views, 0, now);
+            decision.map = decision.map.with_version(held.map.version() + 1);
+            self.host.observer().tell(|| Event::ClusterReplaced);
+        }
+        let map = decision.map;
+        if (foreign && !replaced) || map.nodes().is_empty() {
+            let message = if foreign {
+                "all nodes that answered tell of another cluster"
+            } else {
+                "all nodes that answered know of no slot"
+            };
+            let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
+            self.note_failure(&mut state, Some(error), began);
+            return self.end_look(&mut state, false);
+        }
+        state.failure = None;
+        state.looked = Some(now);
+        let changed = map.version() != held.map.version();
+        self.tell_of(&held.map, &map, began, now);
+        if changed {
+            self.publish(&mut state, map);
+        }
+        self.end_look(&mut state, changed);
+    }
+
+    /// Nothing came of a look.
+    fn note_failure(&self, state: &mut State, failure: Option<Error>, began: Began) {
+        let observer = self.host.observer();
+        count(&observer.refreshes_failed);
+        let error = failure.clone();
+        observer.tell(|| Event::RefreshFailed { reason: began.reason, error });
+        state.failure = failure;
+    }
+
+    /// A look is over; another one follows if somebody still waits for what it did not bring.
+    fn end_look(&self, state: &mut State, changed: bool) {
+        let (now, mut chance) = (self.host.now(), self.host.chance());
+        state.refresh.end(now, changed, &mut chance);
+        let (waiting, hopeful) = self.needs();
+        let reason = if state.foreign.is_suspected() {
+            RefreshReason::Foreign
+        } else {
+            RefreshReason::NodeLost
+        };
+        // A newer map wakes all who wait; those whom it does not help ask again.
+        let follows = waiting && !changed;
+        if follows || reason == RefreshReason::Foreign {
+            let nobody_asked = state.refresh.due().is_none();
+            state.refresh.want(reason, waiting && !hopeful, now, &mut chance);
+            state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
+        }
+    }
+
+    fn handle_opinions(&self, heard: &Heard, began: Began) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.look = None;
+        let now = self.host.now();
+        let mut changed = false;
+        if let Some(sentinels) = &mut state.sentinels {
+            if heard.opinions.is_empty() {
+                let error = heard.error(sentinels.service());
+                self.note_failure(state, Some(error), began);
+            } else {
+                state.failure = None;
+                state.looked = Some(now);
+                sentinels.learn(&heard.opinions, &self.host);
+                let old = self.routes.load_full();
+                let disproved = old.primaries().all(|node| node.is_failing());
+                let next = choose(sentinels.held.as_ref(), disproved, &heard.opinions);
+                let map = next.as_ref().map_or_else(
+                    || old.map.clone(),
+                    |service| {
+                        let primary = NodeView::provisional(&service.primary);
+                        ClusterMap::single(primary, service.replicas.clone())
+                            .with_version(old.map.version() + 1)
+                    },
+                );
+                changed = next.is_some();
+                sentinels.held = next.or(sentinels.held.take());
+                self.tell_of(&old.map, &map, began, now);
+                if changed {
+                    self.publish(state, map);
+                }
+            }
+        }
+        self.end_look(state, changed);
+    }
+
+    fn tell_of(&self, old: &ClusterMap, new: &ClusterMap, began: Began, now: Timestamp) {
+        let observer = self.host.observer();
+        let covered = (old.coverage(), new.coverage());
+        observer.tell(|| Event::Refreshed {
+            reason: began.reason,
+            nodes: (old.nodes().len(), new.nodes().len()),
+            covered,
+            changed: new.version() != old.version(),
+            took: now.since(began.at),
+        });
+        if covered.0 != covered.1 {
+            observer.tell(|| match covered.1 {
+                SLOT_COUNT => Event::CoverageComplete,
+                covered => Event::CoverageIncomplete { covered },
+            });
+        }
+    }
+}
