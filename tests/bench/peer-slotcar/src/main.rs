@@ -1,7 +1,8 @@
 //! slotcar: its transport for smol, in three ways of calling it, and the one for tokio, in two.
 //!
-//! Which transport a client gets follows from the mode. Reads from replicas, commands whose keys
-//! lie on several nodes, and subscriptions are not there yet, so their workloads are left out.
+//! Which transport a client gets follows from the mode. Reads from replicas go by the policy that
+//! `SLOTCAR_READ_FROM` names, or to the less loaded of two. Commands whose keys lie on several
+//! nodes and subscriptions are not there yet, so their workloads are left out.
 
 use harness::args::{Mode, format_addrs};
 use harness::workload::{Place, Shape, Workload};
@@ -92,7 +93,12 @@ impl Peer for Slotcar {
     async fn connect(target: Target) -> Handle {
         let scheme = if target.cluster { "redis-cluster" } else { "redis" };
         let seeds = if target.cluster { &target.addrs[..] } else { &target.addrs[..1] };
-        let url = format!("{scheme}://{}", format_addrs(seeds));
+        let mut url = format!("{scheme}://{}", format_addrs(seeds));
+        if target.replica_reads {
+            let policy = std::env::var("SLOTCAR_READ_FROM");
+            let policy = policy.as_deref().unwrap_or("least_loaded:replicas");
+            url.push_str(&format!("?read_from={policy}"));
+        }
         let client = match mode() {
             Mode::Ct | Mode::Mt => {
                 let config: Config = url.parse().expect("the URL is valid");
@@ -108,7 +114,7 @@ impl Peer for Slotcar {
         match workload.place {
             Place::One => workload.shape != Shape::Messages,
             Place::Cluster => !matches!(workload.shape, Shape::Messages | Shape::Mget),
-            Place::Replicas => false,
+            Place::Replicas => true,
         }
     }
 
