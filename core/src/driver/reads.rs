@@ -228,7 +228,7 @@ async fn wait(
     }
     let replicas = || members(shard).skip(1).filter_map(|index| routes.node(index));
     // Where there is none, or one says that it is none, the map may be old.
-    let doubtful = replicas().all(|node| node.vitals().is_unlinked());
+    let doubtful = replicas().all(|node| node.vitals().is_promoted());
     if doubtful && keeper.is_dynamic() && waited.looks < LOOKS_MAX {
         waited.looks += 1;
         keeper.want(RefreshReason::ReadOnly);
@@ -254,7 +254,7 @@ async fn wait(
 /// moment; others are known to be down.
 fn hope(row: &Row, node: &Node, now: Timestamp) -> Option<Timestamp> {
     match row.skip {
-        Some(Skip::LagUnknown | Skip::Stale | Skip::Unlinked) => None,
+        Some(Skip::LagUnknown | Skip::NoReplica | Skip::Stale) => None,
         Some(Skip::Quarantined) if node.vitals().is_down() => None,
         Some(Skip::Quarantined) => Some(node.vitals().quarantined_until().unwrap_or(now)),
         Some(Skip::Silent) => Some(now.after(PAUSE_MAX)),
