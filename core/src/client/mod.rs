@@ -26,7 +26,7 @@ pub use targets::{NodeReply, To};
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};
 use crate::driver::host::Host;
-use crate::driver::observe::{Counters, Events};
+use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
@@ -200,10 +200,12 @@ impl Client {
         keeper.failure().map_or(Ok(()), Err)
     }
 
-    /// What this client did by itself: retries, redirects, dials, looks at the topology.
+    /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
+    /// its nodes do.
     #[must_use]
-    pub fn metrics(&self) -> Counters {
-        self.shared.host.observer().counters()
+    pub fn metrics(&self) -> Metrics {
+        let nodes = self.shared.keeper.routes().metrics();
+        Metrics { nodes, ..self.shared.host.observer().metrics() }
     }
 
     /// Everything that the client notices or does by itself from now on.

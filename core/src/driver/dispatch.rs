@@ -10,7 +10,6 @@
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
 //! Called by `driver/spread.rs`.
 
-use super::host::Host;
 use super::lane::closed;
 use super::link::Link;
 use super::node::Node;
@@ -71,7 +70,7 @@ pub(crate) async fn dispatch(
             };
             let fail = || {
                 let error = explain(&what, command, node.endpoint(), &tries, terms);
-                Err(name_slot(error, uncovered, &host))
+                Err(name_slot(error, command, uncovered, &keeper))
             };
             match reaction {
                 Reaction::FailWith(error) => return Err(error),
@@ -95,8 +94,7 @@ pub(crate) async fn dispatch(
                 match routes.aimed(aim, command).cloned() {
                     Some(node) => (node, false),
                     None if matches!(aim, Aim::Any | Aim::Key) => {
-                        let slot = command.first_key().map(Slot::of);
-                        uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
+                        uncovered = uncovered.or_else(|| Some(host.now()));
                         need.get_or_insert_with(|| keeper.need(None));
                         (somebody(&keeper, command)?, false)
                     }
@@ -156,20 +154,21 @@ pub(crate) async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timest
     keeper.beside(wait).await;
 }
 
-/// Says of a failure which slot nobody serves.
-fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, host: &Host) -> Error {
+/// Says of a failure which slot nobody serves, by the map's word or, where it has none, since the
+/// command first found no owner.
+fn name_slot(error: Error, command: &Command, missed: Option<Timestamp>, keeper: &Keeper) -> Error {
     let down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
-    match uncovered {
-        Some((slot, since)) if down => {
-            let since = host.now().since(since);
-            let message = format!("nobody serves slot {slot}");
-            let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
-            Error::new(ErrorKind::Topology, Delivery::Refused, message)
-                .with_detail(detail)
-                .with_cause(error)
-        }
-        _ => error,
-    }
+    let Some(slot) = command.first_key().map(Slot::of).filter(|_| down) else { return error };
+    let Some(since) = keeper.routes().map.uncovered_since(slot).or(missed) else { return error };
+    let since = keeper.host().now().since(since);
+    let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
+    let message = format!("nobody serves slot {slot}");
+    let attempts = error.attempts();
+    Error::new(ErrorKind::Topology, Delivery::Refused, message)
+        .with_detail(detail)
+        .with_command(&command.name())
+        .with_attempts(attempts)
+        .with_cause(error)
 }
 
 /// One try: a link, an exchange, a look at the reply. `Ok(None)`: the map changed while there was
@@ -248,9 +247,10 @@ pub(crate) async fn connect(
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
     let host = keeper.host();
-    let mut link = pin!(host.while_open(node.connect(host, deadline)));
     let mut need = node.is_failing().then(|| keeper.need(Some(node)));
     loop {
+        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
+        let mut link = pin!(host.while_open(node.connect(host, deadline)));
         // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { host.now().after(PATIENCE) };

@@ -14,6 +14,7 @@ pub(crate) mod exchange;
 pub(crate) mod host;
 pub(crate) mod io;
 pub(crate) mod lane;
+pub(crate) mod lessons;
 pub(crate) mod link;
 mod look;
 pub(crate) mod node;

@@ -128,6 +128,11 @@ impl Node {
         self.lanes.iter().all(|lane| lane.is_failing())
     }
 
+    /// The next dial need not wait.
+    pub(crate) fn hurry(&self, host: &Host) {
+        self.lanes.iter().for_each(|lane| lane.hurry(host.now()));
+    }
+
     /// Gives up every shared connection; the next command dials anew. For an address behind which
     /// another server listens now.
     pub(crate) fn redial(&self) {

@@ -14,8 +14,9 @@ use super::react::Terms;
 use super::routes::Routes;
 use super::topology::Keeper;
 use super::work::{Way, Work, whole};
-use crate::command::Command;
+use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::{Value, from_frame};
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
@@ -49,6 +50,12 @@ pub(crate) fn run(
         return Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) });
     }
     Box::pin(async move {
+        let mut command = command;
+        if command.is_unknown() {
+            learn(&keeper, &mut command, terms).await;
+            let errand = Errand { command, aim: Aim::Key };
+            return Ok(dispatch(keeper, errand, terms, None).await?.0);
+        }
         let commands = [command];
         match way(&keeper, &commands[0], terms).await? {
             Way::Fan(aims, how) => {
@@ -65,6 +72,21 @@ pub(crate) fn run(
     })
 }
 
+/// Learns of a command that the table lacks what the servers know of it. Nothing is lost if that
+/// fails: it goes to anybody, then, and is redirected.
+async fn learn(keeper: &Arc<Keeper>, command: &mut Command, terms: Terms) {
+    if keeper.lessons.apply(command) {
+        return;
+    }
+    let name = command.args_iter().next().unwrap_or_default();
+    let question = cmd("COMMAND INFO").arg(name);
+    let errand = Errand { command: question, aim: Aim::Any };
+    let Ok((frame, _)) = dispatch(Arc::clone(keeper), errand, terms, None).await else { return };
+    let Ok(reply) = from_frame::<Value>(&frame) else { return };
+    keeper.lessons.note(command, Learned::parse(&reply));
+    keeper.lessons.apply(command);
+}
+
 /// Runs the commands of a pipeline.
 ///
 /// # Errors
@@ -78,6 +100,28 @@ pub(crate) async fn run_all(
     if commands.iter().all(plain) {
         return Ok(batch::run(keeper, commands, terms).await);
     }
+    if commands.iter().any(|command| command.is_unknown() && !plain(command)) {
+        let mut taught = commands.to_vec();
+        for command in taught.iter_mut().filter(|command| command.is_unknown()) {
+            learn(keeper, command, terms).await;
+        }
+        if let Some(command) = taught.iter().find(|command| command.is_blocking()) {
+            let message = "a blocking command cannot be part of a pipeline";
+            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+            return Err(error.with_command(&command.name()));
+        }
+        return run_planned(keeper, &taught, terms).await;
+    }
+    run_planned(keeper, commands, terms).await
+}
+
+/// Runs commands of which all is known that there is to know.
+async fn run_planned(
+    keeper: &Arc<Keeper>,
+    commands: &[Command],
+    terms: Terms,
+) -> Result<Results, Error> {
+    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     let mut ways = Vec::with_capacity(commands.len());
     for command in commands {
         ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });
