@@ -31,13 +31,18 @@ pub mod fuzz_api;
 mod resp;
 mod rng;
 mod routing;
+mod sorted;
+mod subscription;
 mod sync;
 mod time;
 mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
-pub use client::{Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, To};
+pub use client::{
+    Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan,
+    Subscribe, Subscription, To, Transaction, Watch,
+};
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use driver::observe::{Event, Events, Metrics, NodeMetrics, NodeState};
@@ -45,6 +50,10 @@ pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
 pub use routing::sweep::ScanCursor;
+pub use subscription::backlog::Backlog;
+pub use subscription::kind::{Channel, ChannelKind};
+pub use subscription::message::Message;
+pub use subscription::update::{GapCause, Update};
 pub use time::Timestamp;
 pub use topology::node_id::NodeId;
 pub use topology::refresh::RefreshReason;

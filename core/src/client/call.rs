@@ -6,13 +6,15 @@
 
 use super::Client;
 use crate::command::Command;
+use crate::connection::budget::Place;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
 use crate::driver::exchange::Exchange;
-use crate::driver::node::Node;
 use crate::driver::react::Terms;
+use crate::driver::reads::Begin;
 use crate::driver::request::{admit, error_in, turned_away};
 use crate::driver::spread;
+use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
@@ -49,10 +51,10 @@ pub struct Call<'c, T> {
 ///   └──────────┴──► Around ─┘
 /// ```
 enum State {
-    /// Not sent, or waiting for room.
-    Start,
+    /// Not sent, or waiting for room in the budget.
+    Start(Option<Place>),
     /// Enqueued on a live link.
-    Straight(Exchange, Arc<Node>),
+    Straight(Exchange, Seat),
     /// Dialling, retrying.
     Around(BoxFuture<'static, Result<Bytes, Error>>),
     /// The result was given out.
@@ -68,7 +70,7 @@ impl<T> std::fmt::Debug for Call<'_, T> {
 impl<'c, T> Call<'c, T> {
     pub(super) fn new(client: &'c Client, command: Command) -> Self {
         let deadline = Timestamp::FAR_FUTURE;
-        Self { client, command, deadline, state: State::Start, target: PhantomData }
+        Self { client, command, deadline, state: State::Start(None), target: PhantomData }
     }
 
     fn terms(&self) -> Terms {
@@ -76,32 +78,39 @@ impl<'c, T> Call<'c, T> {
     }
 
     /// Enqueues on a live link, or goes around.
-    fn start(&mut self, cx: &Context<'_>) -> Result<State, Error> {
-        let blocked = self.deadline != Timestamp::FAR_FUTURE;
+    fn start(&mut self, place: Option<Place>, cx: &Context<'_>) -> Result<State, Error> {
+        let blocked = place.is_some();
         if !blocked {
             self.deadline = self.client.deadline_for(&self.command);
         }
         let straight = self.command.goes_straight() || self.may_go_straight();
         if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(None));
+            return Ok(self.around(Begin::Fresh));
         }
         let routes = self.client.shared.keeper.routes();
-        let node = routes.node_for(&self.command);
-        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
-            return Ok(self.around(None));
+        let seat = match self.client.governing(&self.command) {
+            None => routes.node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh),
+            Some(rule) => self.client.pick_straight(&routes, &self.command, &rule),
+        };
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(begin) => return Ok(self.around(begin)),
+        };
+        let Some(link) = seat.node().ready() else {
+            return Ok(self.around(Begin::At(Arc::clone(seat.node()))));
         };
         let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let host = &self.client.shared.host;
         let room = admit(host, &link, entry, blocked);
-        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
-            Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
+        let begin = |()| Exchange::begin(Arc::clone(&link), entry, place.as_ref(), write, cx);
+        match room.and_then(begin) {
+            Ok(exchange) => Ok(State::Straight(exchange, seat)),
             Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
-                None => {
-                    link.block(self.deadline, cx);
-                    Ok(State::Start)
+                None => Ok(State::Start(Some(link.block(place, entry, cx)))),
+                Some(error) if error.kind() == ErrorKind::Connect => {
+                    Ok(self.around(Begin::At(Arc::clone(seat.node()))))
                 }
-                Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
                 Some(error) => Err(error.with_command(&self.command.name())),
             },
         }
@@ -112,9 +121,10 @@ impl<'c, T> Call<'c, T> {
         !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
     }
 
-    fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
+    fn around(&self, begin: Begin) -> State {
         let keeper = Arc::clone(&self.client.shared.keeper);
-        State::Around(spread::run(keeper, self.command.clone(), self.terms(), seen))
+        let rule = self.client.read_rule();
+        State::Around(spread::run(keeper, self.command.clone(), rule, self.terms(), begin))
     }
 }
 
@@ -135,27 +145,30 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
         let call = &mut *self;
         loop {
             match &mut call.state {
-                State::Start => match call.start(cx) {
-                    Ok(State::Start) => return Poll::Pending,
-                    Ok(state @ State::Straight(..)) => {
-                        call.state = state;
-                        return Poll::Pending;
+                State::Start(place) => {
+                    let place = place.take();
+                    match call.start(place, cx) {
+                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
+                            call.state = state;
+                            return Poll::Pending;
+                        }
+                        Ok(state) => call.state = state,
+                        Err(error) => {
+                            call.state = State::Finished;
+                            return Poll::Ready(Err(error));
+                        }
                     }
-                    Ok(state) => call.state = state,
-                    Err(error) => {
-                        call.state = State::Finished;
-                        return Poll::Ready(Err(error));
-                    }
-                },
-                State::Straight(exchange, node) => {
+                }
+                State::Straight(exchange, seat) => {
                     match judge_straight(std::task::ready!(exchange.poll(cx))) {
                         Ok(frame) => {
+                            seat.succeed(|| call.client.shared.host.now());
                             call.state = State::Finished;
                             return Poll::Ready(decode(&frame, &call.command));
                         }
                         Err(seen) => {
-                            let node = Arc::clone(node);
-                            call.state = call.around(Some((seen, node)));
+                            let node = Arc::clone(seat.node());
+                            call.state = call.around(Begin::After(seen, node));
                         }
                     }
                 }

@@ -10,33 +10,43 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod pubsub;
+mod reads;
 mod scan;
 mod scripts;
 mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod subscription;
 mod targets;
+mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
+pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
+pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::{Config, ReadFrom};
+use crate::config::Config;
 use crate::driver::host::Host;
+use crate::driver::hub::Hub;
 use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
+use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -49,6 +59,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// A deadline of this view's own.
     timeout: Option<Duration>,
+    /// Where this view reads from, if that is its own.
+    rule: Option<Arc<ReadRule>>,
 }
 
 /// What all clones of a client share.
@@ -57,6 +69,12 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Where views without a rule of their own read from.
+    reads: Reads,
+    /// Subscriptions that share connections, once there is one.
+    hub: OnceLock<Arc<Hub>>,
+    /// How many subscriptions have connections of their own.
+    own_hubs: Arc<AtomicUsize>,
 }
 
 impl Drop for Shared {
@@ -84,7 +102,7 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let Shared { host, keeper } = &*client.shared;
+        let Shared { host, keeper, .. } = &*client.shared;
         let timeout = host.config().connect_timeout;
         let deadline = host.now().after(timeout);
         if keeper.is_dynamic() {
@@ -137,10 +155,6 @@ impl Client {
     ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // A policy must do what its name says, and so far there is one.
-        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
-            return refuse("reads from replicas are not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
@@ -153,7 +167,10 @@ impl Client {
         let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
         let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
-        Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
+        let (hub, own_hubs) = (OnceLock::new(), Arc::default());
+        let reads = Reads::new(host.config());
+        let shared = Arc::new(Shared { host, keeper, reads, hub, own_hubs });
+        Ok(Self { shared, timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -176,7 +193,7 @@ impl Client {
     /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
+        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail
@@ -194,7 +211,7 @@ impl Client {
     /// # Errors
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let Shared { host, keeper } = &*self.shared;
+        let Shared { host, keeper, .. } = &*self.shared;
         keeper.want(RefreshReason::Requested);
         keeper.look(host.now().after(self.command_timeout())).await;
         keeper.failure().map_or(Ok(()), Err)
@@ -232,6 +249,11 @@ impl Client {
         self.timeout.unwrap_or(self.shared.host.config().command_timeout)
     }
 
+    /// For work that begins now.
+    fn fresh_terms(&self) -> Terms {
+        self.terms(self.shared.host.now().after(self.command_timeout()))
+    }
+
     fn terms(&self, deadline: Timestamp) -> Terms {
         Terms {
             deadline,
@@ -239,4 +261,13 @@ impl Client {
             retry_unknown: self.shared.host.config().retry_unknown,
         }
     }
+}
+
+/// What a pipeline or a transaction of so many commands fails with, if it is too long.
+fn too_many(what: &str, commands: usize, config: &Config) -> Option<Error> {
+    let max = config.pipeline_commands_max as usize;
+    let message = format!("a {what} of {commands} commands; {max} are allowed");
+    let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+    let error = || Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit);
+    (commands > max).then(error)
 }

@@ -223,7 +223,7 @@ impl<T> KeyScan<T> {
             let terms = client.terms(client.deadline_for(&command(0)));
             let run = async |cursor| {
                 let keeper = Arc::clone(&client.shared.keeper);
-                let errand = Errand { command: command(cursor), aim: Aim::Key };
+                let errand = Errand::new(command(cursor), Aim::Key);
                 let (frame, node) = dispatch(keeper, errand, terms, None).await?;
                 Ok::<_, Error>((page(&frame)?, node.endpoint().clone()))
             };

@@ -5,7 +5,9 @@
 use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::observe::Observer;
+use crate::BoxFuture;
 use crate::config::{Config, Deployment};
+use crate::connection::budget::Budget;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
@@ -30,6 +32,8 @@ pub(crate) struct Host {
     observer: Observer,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
+    /// The transport has refused a task: there is no background.
+    lonely: AtomicBool,
     /// The client was closed.
     closed: AtomicBool,
     /// Told when it is.
@@ -45,6 +49,7 @@ impl Host {
             alarm: Arc::default(),
             observer: Observer::default(),
             rng,
+            lonely: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             closing: event_listener::Event::new(),
         }
@@ -52,6 +57,21 @@ impl Host {
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// Runs a task in the background; false where there is none, or the client is closed.
+    pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
+        if self.closed.load(Ordering::Acquire) || !self.has_background() {
+            return false;
+        }
+        let spawned = self.transport.spawn(task);
+        self.lonely.store(!spawned, Ordering::Relaxed);
+        spawned
+    }
+
+    /// Whether there is a background, as far as is known.
+    pub(crate) fn has_background(&self) -> bool {
+        !self.lonely.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -129,10 +149,15 @@ impl Host {
         Duration::from_secs(1) / self.config.dials_per_second.max(1)
     }
 
+    /// The bytes that may be in flight to one node.
+    pub(crate) fn node_budget(&self) -> Arc<Budget> {
+        Budget::new(self.config.node_bytes_max)
+    }
+
     /// What links that carry ordinary commands need.
-    pub(crate) fn link_settings(&self) -> LinkSettings {
+    pub(crate) fn link_settings(&self, budget: &Arc<Budget>) -> LinkSettings {
         LinkSettings {
-            bytes_max: self.config.node_bytes_max,
+            budget: Arc::clone(budget),
             scan: ScanLimits {
                 reply_bytes_max: self.config.reply_bytes_max,
                 reply_depth_max: self.config.reply_depth_max as usize,

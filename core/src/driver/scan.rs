@@ -63,7 +63,7 @@ pub(crate) async fn next_page(
             }
             Next::Page(id, at) => {
                 let command = cmd("SCAN").arg(at).args(tail);
-                let errand = Errand { command, aim: Aim::Primary(id.clone()) };
+                let errand = Errand::new(command, Aim::Primary(id.clone()));
                 match dispatch(Arc::clone(keeper), errand, terms, None).await {
                     Ok((frame, _)) => {
                         let (at, keys) = page(&frame)?;
@@ -125,7 +125,7 @@ async fn standing(
     terms: Terms,
 ) -> Result<(Standing, NodeId), Error> {
     let ask = async |command: Command, aim: Aim| {
-        dispatch(Arc::clone(keeper), Errand { command, aim }, terms, None).await
+        dispatch(Arc::clone(keeper), Errand::new(command, aim), terms, None).await
     };
     let forbidden =
         |error: &Error| error.server_error().is_some_and(|server| server.code() == "NOPERM");

@@ -16,13 +16,13 @@
 
 use super::cluster_map::{ClusterMap, Patch};
 use super::node_id::NodeId;
-use super::slot::Slot;
+use super::slot::{SLOT_COUNT, Slot};
 use super::slot_map::Shard;
-use super::slot_range::every_slot;
-use super::view::{View, owners};
+use super::slot_range::{SlotRange, every_slot};
+use super::view::View;
+use crate::sorted::{SortedMap, SortedSet};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// A node as an index into the sorted list of all ids: comparing them is comparing ids.
 pub(crate) type Owner = u32;
@@ -59,14 +59,16 @@ struct Facts {
 pub(crate) struct Decided {
     /// All ids, sorted.
     ids: Vec<NodeId>,
-    /// Slot to owner.
-    pub(crate) table: Vec<Option<Owner>>,
+    /// Who owns which slots: every slot once, ascending.
+    pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
+    /// All that own slots.
+    pub(crate) owners: SortedSet<Owner>,
     /// Slots of which most views say that nobody owns them.
     pub(crate) denied: Vec<Slot>,
     /// Redirects that no view confirmed yet.
-    pub(crate) patches: BTreeMap<Slot, Patch>,
+    pub(crate) patches: SortedMap<Slot, Patch>,
     /// The highest epoch that is known of each primary.
-    pub(crate) epochs: BTreeMap<Owner, u64>,
+    pub(crate) epochs: SortedMap<Owner, u64>,
 }
 
 /// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
@@ -74,16 +76,16 @@ pub(crate) struct Decided {
 pub(crate) fn decide(
     held: &ClusterMap,
     views: &[&View],
-    renamed: &BTreeMap<NodeId, NodeId>,
+    renamed: &SortedMap<NodeId, NodeId>,
     began: u64,
 ) -> Decided {
     let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
-    let mut ids: BTreeSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
+    let mut ids: SortedSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
     for view in views {
         ids.extend(view.nodes().map(|node| node.id.clone()));
         ids.extend(view.told_by.clone());
     }
-    let ids: Vec<NodeId> = ids.into_iter().collect();
+    let ids: Vec<NodeId> = ids.into_values().collect();
     let rank = |id: &NodeId| {
         let rank = ids.binary_search(id).expect("every id was collected above");
         Owner::try_from(rank).expect("NODES_MAX bounds the ids")
@@ -95,25 +97,50 @@ pub(crate) fn decide(
     };
     let held_claims: Vec<Claim> = held.shards().map(claim).collect();
     let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
-    let (table, denied, patches) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut decided = Decided { table, denied, patches, epochs, ids };
-    let mut last: Option<(Facts, Option<Owner>)> = None;
-    for slot in every_slot() {
+    let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
+    let owners = SortedSet::default();
+    let mut decided = Decided { table, owners, denied, patches, epochs, ids };
+    // Between two edges every slot has the same facts, so one verdict does for all of them.
+    for run in runs_between(&edges(held, &witnesses)) {
+        let slot = run.start();
         let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
         let patch = held.patches().get(&slot).copied();
         let facts = Facts {
             made: witnesses.iter().map(|view| view.claim(slot)).collect(),
             held: owner.map(|claim| Held { claim: *claim, patch }),
         };
-        // Neighbours mostly share their fate.
-        let owner = match &last {
-            Some((same, owner)) if *same == facts => *owner,
-            _ => facts.judge(&witnesses, began),
-        };
-        decided.note(slot, &facts, owner, began, &witnesses);
-        last = Some((facts, owner));
+        let owner = facts.judge(&witnesses, began);
+        decided.note(run, &facts, owner, began, &witnesses);
     }
     decided
+}
+
+/// The slots at which something said of a slot differs from what is said of the one before,
+/// ascending, the first slot included.
+fn edges(held: &ClusterMap, witnesses: &[Witness]) -> Vec<Slot> {
+    // A mark for each slot: however a view is cut up, it costs no more than this.
+    let mut marks = vec![false; usize::from(SLOT_COUNT)];
+    let mut mark = |slot: u16| {
+        if let Some(mark) = marks.get_mut(usize::from(slot)) {
+            *mark = true;
+        }
+    };
+    let claimed = witnesses.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
+    let patched = held.patches().keys().copied().map(SlotRange::one);
+    for range in claimed.chain(patched) {
+        mark(range.start().number());
+        mark(range.end().number() + 1);
+    }
+    held.slots().edges().for_each(|slot| mark(slot.number()));
+    every_slot().zip(marks).filter_map(|(slot, marked)| marked.then_some(slot)).collect()
+}
+
+/// The runs of slots from each edge to the next.
+fn runs_between(edges: &[Slot]) -> impl Iterator<Item = SlotRange> {
+    let last =
+        |next: Slot| Slot::new(next.number() - 1).expect("a later edge is not the first slot");
+    let ends = edges.iter().skip(1).map(move |next| last(*next)).chain([Slot::LAST]);
+    edges.iter().zip(ends).filter_map(|(start, end)| SlotRange::new(*start, end))
 }
 
 impl Decided {
@@ -125,7 +152,7 @@ impl Decided {
     /// Takes a decision down.
     fn note(
         &mut self,
-        slot: Slot,
+        run: SlotRange,
         facts: &Facts,
         owner: Option<Owner>,
         began: u64,
@@ -135,38 +162,41 @@ impl Decided {
         let redirected = patch.is_some_and(|patch| patch.version > began);
         let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
         if silent * 2 > facts.made.len() && !redirected {
-            self.denied.push(slot);
+            self.denied.extend(run.slots());
         }
         if let (Some(held), Some(patch)) = (facts.held, patch)
             && owner == Some(held.claim.owner)
             && (redirected || !facts.is_settled(owner, witnesses, began))
         {
-            self.patches.insert(slot, patch);
+            for slot in run.slots() {
+                self.patches.insert(slot, patch);
+            }
         }
-        self.table.push(owner);
+        self.owners.extend(owner);
+        self.table.push((run, owner));
     }
 }
 
 /// The highest epoch of each owner.
-fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> BTreeMap<Owner, u64> {
-    let mut epochs = BTreeMap::new();
+fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64> {
+    let mut epochs = SortedMap::new();
     for claim in claims {
         if let Some(epoch) = claim.epoch {
-            let known = epochs.entry(claim.owner).or_insert(epoch);
+            let known = epochs.get_or_insert_with(claim.owner, || epoch);
             *known = epoch.max(*known);
         }
     }
     epochs
 }
 
-/// A view, made ready to be asked slot by slot.
+/// A view, made ready to be asked about slots.
 struct Witness {
-    /// Slot to index of `claims`.
-    table: Vec<Option<usize>>,
+    /// The slots that it gives away, ascending, with indexes of `claims`.
+    ranges: Vec<(SlotRange, usize)>,
     /// One for each primary.
     claims: Vec<Claim>,
     /// Everybody that stands in the view.
-    members: BTreeSet<Owner>,
+    members: SortedSet<Owner>,
     /// The node asked, and the epoch of the shard in which it sees itself.
     teller: Option<Claim>,
 }
@@ -174,27 +204,28 @@ struct Witness {
 impl Witness {
     fn new(view: &View, rank: impl Fn(&NodeId) -> Owner) -> Self {
         let primaries = view.shards().iter().filter_map(|s| s.primary.as_ref().map(|p| (s, p)));
-        let (ranges, claims): (Vec<_>, Vec<_>) = primaries
+        let (slots, claims): (Vec<&[SlotRange]>, Vec<_>) = primaries
             .map(|(shard, primary)| {
                 let claim = Claim { owner: rank(&primary.id), epoch: shard.epoch };
                 (shard.slots.as_slice(), claim)
             })
             .unzip();
+        let each = slots.into_iter().enumerate();
+        let mut ranges: Vec<(SlotRange, usize)> = each
+            .flat_map(|(index, slots)| slots.iter().map(move |range| (*range, index)))
+            .collect();
+        ranges.sort_unstable_by_key(|(range, _)| range.start());
         let teller = view.told_by.as_ref().map(|id| {
             let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
             Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
         });
-        Self {
-            table: owners(ranges.into_iter().enumerate().map(|(index, slots)| (slots, index))),
-            claims,
-            members: view.nodes().map(|node| rank(&node.id)).collect(),
-            teller,
-        }
+        Self { ranges, claims, members: view.nodes().map(|node| rank(&node.id)).collect(), teller }
     }
 
     fn claim(&self, slot: Slot) -> Option<Claim> {
-        let index = self.table.get(usize::from(slot.number())).copied().flatten()?;
-        self.claims.get(index).copied()
+        let after = self.ranges.partition_point(|(range, _)| range.start() <= slot);
+        let (range, index) = self.ranges.get(after.checked_sub(1)?)?;
+        if range.contains(slot) { self.claims.get(*index).copied() } else { None }
     }
 }
 
@@ -218,10 +249,10 @@ impl Facts {
             let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
             !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
         };
-        let mut tallies: BTreeMap<Owner, Tally> = BTreeMap::new();
+        let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
         for claim in self.made.iter().flatten() {
             if !self.is_denied(*claim, witnesses) && !outdated(claim) {
-                tallies.entry(claim.owner).or_default().add(claim.epoch);
+                tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
             }
         }
         let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
@@ -265,7 +296,7 @@ impl Tally {
 }
 
 /// Rules 4 and 5.
-fn choose(tallies: &BTreeMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+fn choose(tallies: &SortedMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
     let best = *tallies.values().max()?;
     let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
     let first = equals.next()?;

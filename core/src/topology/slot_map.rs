@@ -34,12 +34,14 @@ pub(crate) struct SlotMap {
     shards: Arc<[Shard]>,
     /// The index of each slot's shard; empty when the only shard owns all slots.
     owners: Arc<[u16]>,
+    /// How many slots have an owner.
+    owned: u16,
 }
 
 impl SlotMap {
     /// The map of a deployment without slots: one shard for every key.
     pub(crate) fn single(shard: Shard) -> Self {
-        Self { shards: Arc::new([shard]), owners: Arc::new([]) }
+        Self { shards: Arc::new([shard]), owners: Arc::new([]), owned: SLOT_COUNT }
     }
 
     /// The map of these shards; `owners` has an index, or [`UNCOVERED`], for each slot.
@@ -48,9 +50,11 @@ impl SlotMap {
         let known = |owner: &u16| *owner == UNCOVERED || usize::from(*owner) < shards.len();
         assert!(owners.iter().all(known), "every owner is a shard of this map");
         assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
-        let full = shards.len() == 1 && !owners.contains(&UNCOVERED);
+        let uncovered: u16 = owners.iter().map(|owner| u16::from(*owner == UNCOVERED)).sum();
+        let owned = SLOT_COUNT - uncovered;
+        let full = shards.len() == 1 && uncovered == 0;
         let owners = if full { Vec::new() } else { owners };
-        Self { shards: shards.into(), owners: owners.into() }
+        Self { shards: shards.into(), owners: owners.into(), owned }
     }
 
     /// The shard that owns a key's slot; `None` when nobody does. The slot is computed only when it
@@ -71,6 +75,13 @@ impl SlotMap {
         self.owners.get(usize::from(slot.number())).copied().unwrap_or(0)
     }
 
+    /// The first slot, and every slot whose owner is not that of the slot before, ascending.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = Slot> {
+        let pairs = self.owners.iter().zip(self.owners.iter().skip(1));
+        let changes = (1..).zip(pairs).filter(|(_, (before, owner))| before != owner);
+        [Slot::FIRST].into_iter().chain(changes.filter_map(|(number, _)| Slot::new(number)))
+    }
+
     /// All shards.
     pub(crate) fn shards(&self) -> &[Shard] {
         &self.shards
@@ -80,7 +91,8 @@ impl SlotMap {
     pub(crate) fn with_shards(&self, shards: Vec<Shard>) -> Self {
         assert!(shards.len() >= self.shards.len(), "indexes of the table stay valid");
         assert!(shards.len() <= usize::from(UNCOVERED), "an index fits into the table");
-        let table = Self { shards: shards.into(), owners: Arc::clone(&self.owners) };
+        let table =
+            Self { shards: shards.into(), owners: Arc::clone(&self.owners), owned: self.owned };
         if self.owners.is_empty() { table.with_table() } else { table }
     }
 
@@ -89,6 +101,7 @@ impl SlotMap {
         assert!(usize::from(owner) < self.shards.len(), "the owner is a shard of this map");
         let mut map = if self.owners.is_empty() { self.clone().with_table() } else { self.clone() };
         if let Some(entry) = Arc::make_mut(&mut map.owners).get_mut(usize::from(slot.number())) {
+            map.owned += u16::from(*entry == UNCOVERED);
             *entry = owner;
         }
         map
@@ -101,9 +114,8 @@ impl SlotMap {
     }
 
     /// How many slots have an owner.
-    pub(crate) fn owned(&self) -> u16 {
-        let uncovered = self.owners.iter().filter(|owner| **owner == UNCOVERED).count();
-        u16::try_from(usize::from(SLOT_COUNT) - uncovered).expect("no more than all slots")
+    pub(crate) const fn owned(&self) -> u16 {
+        self.owned
     }
 }
 
@@ -136,6 +148,7 @@ mod tests {
         assert_eq!(map.shard_of(b"any"), Some(&shard(0)));
         assert_eq!(map.shard_at(slot(16383)), Some(&shard(0)));
         assert_eq!((map.shards().len(), map.owned()), (1, SLOT_COUNT));
+        assert_eq!(map.edges().collect::<Vec<_>>(), [slot(0)]);
         let table = vec![0; usize::from(SLOT_COUNT)];
         assert_eq!(SlotMap::new(vec![shard(0)], table), map, "a full shard needs no table");
     }
@@ -148,6 +161,7 @@ mod tests {
         let map = SlotMap::new(vec![shard(0), shard(2)], table);
         assert_eq!(map.shard_of(b"foo"), Some(&shard(2)));
         assert_eq!(map.shard_at(slot(0)), None);
+        assert_eq!(map.edges().map(Slot::number).collect::<Vec<_>>(), [0, 12182, 12183]);
         assert_eq!(map.owned(), 1);
     }
 

@@ -12,8 +12,8 @@ use super::slot::SLOT_COUNT;
 use super::slot_range::SlotRange;
 use super::view_error::ViewError;
 use crate::endpoint::Endpoint;
+use crate::sorted::SortedMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// More nodes than any cluster has: servers recommend a thousand at most.
 pub(crate) const NODES_MAX: usize = 16_384;
@@ -115,7 +115,7 @@ impl View {
                 return Err(ViewError::TooMany { what, max: NODES_MAX });
             }
         }
-        let mut owned = vec![false; usize::from(SLOT_COUNT)];
+        let mut owned = vec![0; usize::from(SLOT_COUNT)];
         for shard in &mut shards {
             if shard.primary.is_none() {
                 // Nobody to send them to: as good as uncovered, and no reason to lose the rest.
@@ -124,7 +124,7 @@ impl View {
             mark(&mut owned, &shard.slots)?;
         }
         let view = Self { told_by, shards };
-        let mut seen = BTreeMap::new();
+        let mut seen = SortedMap::new();
         for node in view.nodes() {
             if seen.insert(&node.id, ()).is_some() {
                 return Err(ViewError::NodeTwice { id: node.id.clone() });
@@ -160,15 +160,15 @@ impl View {
     /// map. Failed nodes do not count: their address may be somebody else's by now.
     fn check_folding(&self) -> Result<(), ViewError> {
         let up = |node: &&NodeView| node.health != Health::Failed && node.endpoint.is_some();
-        let mut at: BTreeMap<&Option<Endpoint>, Vec<&NodeView>> = BTreeMap::new();
+        let mut at: SortedMap<&Option<Endpoint>, Vec<&NodeView>> = SortedMap::new();
         for node in self.nodes().filter(up) {
-            at.entry(&node.endpoint).or_default().push(node);
+            at.get_or_insert_with(&node.endpoint, Vec::new).push(node);
         }
         let owns = |node: &NodeView| {
             let owns = |s: &ShardView| !s.slots.is_empty() && s.primary.as_ref() == Some(node);
             self.shards.iter().any(owns)
         };
-        for (endpoint, nodes) in &at {
+        for (endpoint, nodes) in at.iter() {
             let [first, rest @ ..] = nodes.as_slice() else { continue };
             let mapped = |n: &&&NodeView| n.announced != first.announced && owns(n) && owns(first);
             let second = if at.len() == 1 { rest.first() } else { rest.iter().find(mapped) };
@@ -184,30 +184,18 @@ impl View {
     }
 }
 
-/// Marks the slots as owned.
-fn mark(owned: &mut [bool], ranges: &[SlotRange]) -> Result<(), ViewError> {
+/// Marks the slots as owned, with a 1.
+fn mark(owned: &mut [u8], ranges: &[SlotRange]) -> Result<(), ViewError> {
     for range in ranges {
-        for slot in range.slots() {
-            let entry = owned.get_mut(usize::from(slot.number())).expect("as many as slots");
-            if std::mem::replace(entry, true) {
-                return Err(ViewError::Overlap { slot });
-            }
+        let entries = owned.get_mut(range.as_indexes()).expect("as many as slots");
+        if entries.contains(&1) {
+            let mut slots = range.slots().zip(entries.iter());
+            let (slot, _) = slots.find(|(_, taken)| **taken == 1).expect("one of these is taken");
+            return Err(ViewError::Overlap { slot });
         }
+        entries.fill(1);
     }
     Ok(())
-}
-
-/// The owner of each slot, as `label` names shards; `None` where nobody is.
-pub(crate) fn owners<'a, L: Copy>(
-    shards: impl IntoIterator<Item = (&'a [SlotRange], L)>,
-) -> Vec<Option<L>> {
-    let mut table = vec![None; usize::from(SLOT_COUNT)];
-    for (ranges, label) in shards {
-        for slots in ranges.iter().map(|range| range.as_indexes()) {
-            table.get_mut(slots).expect("a range is within the slots").fill(Some(label));
-        }
-    }
-    table
 }
 
 #[cfg(test)]

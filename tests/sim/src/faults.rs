@@ -6,6 +6,7 @@
 //!
 //! Invariant: a mix is a pure function of its seed and of what there is to break.
 
+use crate::check::Deployment;
 use crate::network::mischief::Mischief;
 use crate::rng::Rng;
 use crate::server::refusal::Matching;
@@ -50,6 +51,10 @@ pub enum Fault {
     BeginMove,
     /// A slot has no owner for a while.
     Uncover,
+    /// A sentinel is told to fail over.
+    SentinelFailover,
+    /// A sentinel goes back to what it believed long ago.
+    Mislead,
 }
 
 impl Fault {
@@ -76,6 +81,8 @@ impl Fault {
         Self::BeginMove,
         Self::Uncover,
     ];
+    /// Those that only a service with sentinels can have.
+    const SENTINEL: [Self; 3] = [Self::SplitServers, Self::SentinelFailover, Self::Mislead];
 }
 
 /// A mix of faults.
@@ -98,11 +105,13 @@ pub struct Faults {
 impl Faults {
     /// The mix of a seed.
     #[must_use]
-    pub fn draw(seed: u64, cluster: bool) -> Self {
+    pub fn draw(seed: u64, deployment: Deployment) -> Self {
         let mut rng = Rng::new(seed ^ 0x5EED_0FFA_0175);
         let mut possible = Fault::ANYWHERE.to_vec();
-        if cluster {
-            possible.extend(Fault::CLUSTER);
+        match deployment {
+            Deployment::Standalone => {}
+            Deployment::Cluster => possible.extend(Fault::CLUSTER),
+            Deployment::Sentinel => possible.extend(Fault::SENTINEL),
         }
         // Every kind is left out by half of the mixes, so that each is also seen alone.
         let kinds: Vec<Fault> = possible.into_iter().filter(|_| rng.chance(350)).collect();
@@ -172,12 +181,15 @@ impl Sim {
         }
     }
 
-    /// The second phase: everything heals, and dead servers start again.
+    /// The second phase: everything heals, and dead servers start again. Who operates a cluster has
+    /// also ended moves that were left half-way, and introduced nodes anew that all moved before
+    /// any could tell another: they would never find each other, as real ones would not.
     pub fn recover(&self) {
         self.heal();
         for server in self.servers() {
             self.restart(&server);
         }
+        self.introduce_nodes();
         self.settle_slots();
     }
 
@@ -235,6 +247,7 @@ impl Sim {
                     }
                 }
             }
+            Fault::SentinelFailover | Fault::Mislead => self.disturb_sentinel(fault, rng),
             Fault::MoveSlot | Fault::BeginMove | Fault::Uncover => {
                 self.disturb_slot(fault, &server, rng, lasting);
             }
@@ -263,10 +276,26 @@ impl Sim {
             Fault::Uncover => {
                 if let Some(owner) = self.find_owner(slot) {
                     self.uncover_slot(slot);
-                    self.later(lasting, move |sim| sim.cover_slot(slot, &owner));
+                    self.later(lasting, move |sim| sim.cover_slot(slot, &sim.primary_of(&owner)));
                 }
             }
             _ => {}
+        }
+    }
+
+    fn disturb_sentinel(&self, fault: Fault, rng: &mut Rng) {
+        let sentinels = self.sentinels();
+        let Some(sentinel) = rng.pick(&sentinels) else { return };
+        if fault == Fault::SentinelFailover {
+            return self.sentinel_failover(sentinel);
+        }
+        let data: Vec<String> =
+            self.servers().into_iter().filter(|name| !sentinels.contains(name)).collect();
+        let epoch = self.config_epoch(sentinel);
+        if let Some(former) = rng.pick(&data)
+            && epoch > 0
+        {
+            self.mislead(sentinel, former, rng.below(epoch));
         }
     }
 

@@ -27,14 +27,32 @@ pub(crate) struct Execution {
     pub(crate) at: Timestamp,
 }
 
-/// All executions of marked writes, in order.
+/// A server became a primary.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promotion {
+    /// Which.
+    pub(crate) host: HostId,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+/// All executions of marked writes and all promotions, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     /// In order of execution.
     pub(crate) executions: Vec<Execution>,
+    /// In order.
+    pub(crate) promotions: Vec<Promotion>,
 }
 
 impl Journal {
+    /// Notes that a server that copied another is a primary from now on.
+    pub(crate) fn promoted(&mut self, host: HostId, at: Timestamp) {
+        if self.promotions.len() < ENTRIES_MAX {
+            self.promotions.push(Promotion { host, at });
+        }
+    }
+
     /// Notes a write, if it is marked.
     pub(crate) fn note(&mut self, host: HostId, at: Timestamp, arguments: &[Bytes]) {
         let marked = arguments.iter().find(|a| a.starts_with(TOKEN_PREFIX.as_bytes()));

@@ -15,6 +15,7 @@ mod network;
 mod queue;
 mod resp;
 mod rng;
+mod sentinel;
 mod server;
 mod sim;
 mod trace;

@@ -2,10 +2,11 @@
 //!
 //! Two things in one. A *hash* over everything that ever happened, for "same seed, same trace"; and
 //! the last few thousand entries, kept as data and turned into text only when someone reads them,
-//! because nearly all runs succeed and nobody does.
+//! because nearly all runs succeed and nobody does. What servers decided and what befell them is
+//! kept longer than traffic is: it is what explains the end, and there is little of it.
 //!
-//! Limits: [`CAPACITY`] entries, [`PREVIEW_BYTES`] bytes of each piece of traffic; the hash covers
-//! all bytes.
+//! Limits: [`CAPACITY`] entries, [`MILESTONES`] older decisions and faults, [`PREVIEW_BYTES`] bytes
+//! of each piece of traffic; the hash covers all bytes.
 
 use crate::ids::{ConnId, HostId};
 use crate::rng::mix;
@@ -16,6 +17,8 @@ use std::fmt::Write as _;
 
 /// Entries that are kept; older ones are counted and let go of.
 const CAPACITY: usize = 4096;
+/// Decisions and faults that are kept when they are too old for that.
+const MILESTONES: usize = 400;
 /// Bytes of one piece of traffic that a line shows.
 const PREVIEW_BYTES: usize = 96;
 
@@ -70,6 +73,8 @@ pub(crate) enum Note {
 pub(crate) struct Trace {
     /// The last entries, oldest first.
     entries: VecDeque<(Timestamp, Note)>,
+    /// Decisions and faults that are older than those, oldest first.
+    milestones: VecDeque<(Timestamp, Note)>,
     /// How many entries there ever were.
     count: u64,
     /// Over every entry since the start.
@@ -93,8 +98,14 @@ impl Trace {
     pub(crate) fn note(&mut self, now: Timestamp, note: Note) {
         self.count += 1;
         self.hash = note.hash(mix(self.hash ^ now.since_epoch().as_nanos() as u64));
-        if self.entries.len() == CAPACITY {
-            self.entries.pop_front();
+        if self.entries.len() == CAPACITY
+            && let Some(oldest) = self.entries.pop_front()
+            && oldest.1.is_milestone()
+        {
+            if self.milestones.len() == MILESTONES {
+                self.milestones.pop_front();
+            }
+            self.milestones.push_back(oldest);
         }
         self.entries.push_back((now, note.shortened()));
     }
@@ -105,15 +116,21 @@ impl Trace {
         self.hash
     }
 
-    /// The last `lines_max` entries as text, a line each.
+    /// The last `lines_max` entries as text, a line each, after the decisions and faults before
+    /// them.
     pub(crate) fn tail(&self, lines_max: usize) -> String {
         let shown = self.entries.len().min(lines_max);
+        let (before, last) = (self.count - shown as u64, self.entries.len() - shown);
         let mut text = String::new();
-        let before = self.count - shown as u64;
         if before > 0 {
-            let _ = writeln!(text, "... {before} earlier entries");
+            let _ = writeln!(
+                text,
+                "... {before} earlier entries, of which decisions and faults follow"
+            );
         }
-        for (at, note) in self.entries.iter().skip(self.entries.len() - shown) {
+        let hidden = self.entries.iter().take(last).filter(|(_, note)| note.is_milestone());
+        let milestones = self.milestones.iter().chain(hidden);
+        for (at, note) in milestones.chain(self.entries.iter().skip(last)) {
             let _ = write!(text, "{:>12.6}  ", at.since_epoch().as_secs_f64());
             self.write_note(&mut text, note);
             text.push('\n');
@@ -144,6 +161,11 @@ impl Trace {
 }
 
 impl Note {
+    /// What a server decided, or what befell it.
+    fn is_milestone(&self) -> bool {
+        matches!(self, Self::Decision { .. } | Self::Fault { .. })
+    }
+
     fn hash(&self, seed: u64) -> u64 {
         let host_conn = |h: &HostId, c: &ConnId| (u64::from(h.0) << 48) ^ c.0;
         match self {
@@ -239,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn decisions_outlive_traffic() {
+        let mut trace = Trace::default();
+        trace.note(Timestamp::ZERO, Note::Fault { text: "a dies".to_owned() });
+        for _ in 0..CAPACITY + 10 {
+            trace.note(Timestamp::ZERO, request(b"PING"));
+        }
+        let text = trace.tail(2);
+        assert!(text.contains("** a dies"), "{text}");
+        assert_eq!(text.lines().count(), 4);
+    }
+
+    #[test]
     fn text_shows_the_end_and_counts_the_rest() {
         let mut trace = Trace::default();
         trace.name_host(HostId(0), "a");
@@ -246,7 +280,7 @@ mod tests {
             trace.note(Timestamp::ZERO, request(b"*1\r\n$4\r\nPING\r\n"));
         }
         let text = trace.tail(2);
-        assert!(text.starts_with("... 4104 earlier entries\n"), "{text}");
+        assert!(text.starts_with("... 4104 earlier entries, "), "{text}");
         assert!(text.ends_with("a <- #7 *1 $4 PING\n"), "{text}");
         assert_eq!(text.lines().count(), 3);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-const USAGE: &str = "usage: slotcar-sim run [--deployment standalone|cluster|all] [--seeds N] \
+const USAGE: &str = "usage: slotcar-sim run [--deployment standalone|cluster|sentinel|all] [--seeds N] \
                      [--from S] [--threads N] [--trace]";
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ struct Plan {
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut plan = Self {
-            deployments: vec![Deployment::Standalone, Deployment::Cluster],
+            deployments: Deployment::ALL.to_vec(),
             seeds: 1000,
             from: 0,
             threads: 1,
@@ -72,12 +72,11 @@ impl Plan {
 }
 
 fn deployments(name: &str) -> Result<Vec<Deployment>, String> {
-    match name {
-        "standalone" => Ok(vec![Deployment::Standalone]),
-        "cluster" => Ok(vec![Deployment::Cluster]),
-        "all" => Ok(vec![Deployment::Standalone, Deployment::Cluster]),
-        _ => Err(format!("no such deployment: {name}")),
+    if name == "all" {
+        return Ok(Deployment::ALL.to_vec());
     }
+    let named = Deployment::ALL.into_iter().find(|deployment| deployment.name() == name);
+    named.map(|deployment| vec![deployment]).ok_or(format!("no such deployment: {name}"))
 }
 
 /// Sums over runs.

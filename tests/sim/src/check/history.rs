@@ -1,7 +1,7 @@
 //! What callers asked and were told, against what servers executed.
 //! Filled by the workload while a run lasts, judged when it is over.
 
-use super::{Report, Sim};
+use super::{Deployment, Report, Sim};
 use crate::failure::Failure;
 use slotcar::{Delivery, Error, Timestamp};
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ impl History {
     }
 
     /// Compares what was told with what was done.
-    pub(super) fn judge(&self, sim: &Sim) -> Result<Report, Failure> {
+    pub(super) fn judge(&self, sim: &Sim, deployment: Deployment) -> Result<Report, Failure> {
         let mut runs: BTreeMap<String, usize> = BTreeMap::new();
         for executed in sim.executed() {
             let token = String::from_utf8_lossy(&executed.token).into_owned();
@@ -117,6 +117,9 @@ impl History {
         for call in &shared.calls {
             let count = call.token.as_ref().map(|token| runs.get(token).copied().unwrap_or(0));
             findings.extend(judge_call(call, count));
+        }
+        if deployment == Deployment::Sentinel {
+            findings.extend(judge_order(&shared.calls, sim));
         }
         if !findings.is_empty() {
             return Err(Failure::Broken { findings });
@@ -129,6 +132,46 @@ impl History {
         let time = sim.now().since_epoch();
         Ok(Report { calls: shared.calls.len(), failed, time, hash: sim.trace_hash() })
     }
+}
+
+/// Writes that went to a primary of an earlier time than one that had answered before they were
+/// made: the client knew better.
+fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
+    let promotions = sim.promotions();
+    let reign = |server: &str, at: Timestamp| {
+        let mine = promotions.iter().rposition(|(name, since)| name == server && *since <= at);
+        mine.map_or(0, |index| index + 1)
+    };
+    let executed = sim.executed();
+    let reign_of = |call: &Call| {
+        let token = call.token.as_ref()?;
+        let execution = executed.iter().find(|e| e.token == token.as_bytes())?;
+        Some((reign(&execution.server, execution.at), execution.server.clone()))
+    };
+    // When each reign was first known from a reply.
+    let mut known: Vec<(Timestamp, usize)> = Vec::new();
+    for call in calls {
+        if let (Some((at, End::Answered)), Some((reign, _))) = (&call.end, reign_of(call)) {
+            known.push((*at, reign));
+        }
+    }
+    known.sort_unstable();
+    let mut best = 0;
+    for (_, reign) in &mut known {
+        best = best.max(*reign);
+        *reign = best;
+    }
+    let mut findings = Vec::new();
+    for call in calls {
+        let Some((reign, server)) = reign_of(call) else { continue };
+        let before = known.partition_point(|(at, _)| *at < call.start);
+        let newest = before.checked_sub(1).and_then(|index| known.get(index)).map_or(0, |k| k.1);
+        if reign < newest {
+            let (text, at) = (&call.text, call.start.since_epoch());
+            findings.push(format!("{text} (made at {at:?}) went back to {server}"));
+        }
+    }
+    findings
 }
 
 /// What is wrong with one call, whose write ran so often.

@@ -6,7 +6,9 @@
 //! - every call ends, once, and not later than its deadline allows;
 //! - a reply belongs to its request;
 //! - no write ran twice, and none ran that was said not to have run;
-//! - after everything has healed, every slot is served again;
+//! - once a promoted primary has answered, no later write goes to a primary of an earlier time;
+//! - after everything has healed, every slot is served again, by whom the sentinels agree on where
+//!   there are any;
 //! - when the last handle is dropped, no task, timer or stream is left.
 //!
 //! A run that fails says how to replay it, and shows what was sent, decided and answered last.
@@ -29,6 +31,9 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// Virtual time of a whole run.
 const RUN_LIMIT: Duration = Duration::from_secs(600);
 
+/// Lines of the trace that a failure shows, besides older decisions and faults.
+const TRACE_LINES: usize = 400;
+
 /// Which deployments are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +42,23 @@ pub enum Deployment {
     Standalone,
     /// Three shards of a primary and a replica.
     Cluster,
+    /// A primary, two replicas and three sentinels.
+    Sentinel,
+}
+
+impl Deployment {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Standalone, Self::Cluster, Self::Sentinel];
+
+    /// What the command line calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Cluster => "cluster",
+            Self::Sentinel => "sentinel",
+        }
+    }
 }
 
 /// What a run did.
@@ -69,10 +91,7 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.deployment {
-            Deployment::Standalone => "standalone",
-            Deployment::Cluster => "cluster",
-        };
+        let name = self.deployment.name();
         writeln!(f, "seed {} of {name}: {}", self.seed, self.failure)?;
         write!(f, "replay it: cargo xtask sim --deployment {name} --seeds 1 --from {}", self.seed)
     }
@@ -90,11 +109,13 @@ impl std::error::Error for Broken {}
 pub fn run(seed: u64, deployment: Deployment) -> Result<Report, Box<Broken>> {
     let mut rng = Rng::new(seed);
     let sim = build(deployment, &mut rng).seed(seed).time_limit(RUN_LIMIT).start();
-    let faults = Faults::draw(rng.next_u64(), deployment == Deployment::Cluster);
+    let faults = Faults::draw(rng.next_u64(), deployment);
     let history = History::default();
     let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone()));
-    let judged = outcome.and_then(|()| history.judge(&sim));
-    judged.map_err(|failure| Box::new(Broken { seed, deployment, failure, trace: sim.trace(400) }))
+    let judged = outcome.and_then(|()| history.judge(&sim, deployment));
+    judged.map_err(|failure| {
+        Box::new(Broken { seed, deployment, failure, trace: sim.trace(TRACE_LINES) })
+    })
 }
 
 fn build(deployment: Deployment, rng: &mut Rng) -> SimBuilder {
@@ -102,6 +123,7 @@ fn build(deployment: Deployment, rng: &mut Rng) -> SimBuilder {
     let builder = match deployment {
         Deployment::Standalone => Sim::standalone(),
         Deployment::Cluster => Sim::cluster(3, 1).full_coverage(rng.chance(500)),
+        Deployment::Sentinel => Sim::sentinel(2, 3),
     };
     let loading = Duration::from_millis(if rng.chance(300) { rng.below(300) } else { 0 });
     builder.jitter(jitter).loading(loading)

@@ -213,6 +213,14 @@ impl Caller {
     }
 }
 
+/// Where sentinels name the primary: why a value that was written is not where it belongs.
+fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
+    sim.service()?;
+    let Some(primary) = sim.agreed_primary() else { return Some("no agreement yet".to_owned()) };
+    let there = sim.peek(&primary, key).is_some_and(|there| there == value.as_bytes());
+    (!there).then(|| format!("{key} was written elsewhere than to {primary}"))
+}
+
 /// Everything has healed: every slot that was used must be served again, soon.
 async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &mut Rng) {
     let limit = sim.now().after(RECOVERY);
@@ -227,7 +235,10 @@ async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &m
                 Err(error) => Err(error),
             };
             let last = match result {
-                Ok(Some(read)) if read == value => break,
+                Ok(Some(read)) if read == value => match misplaced(sim, &key, &value) {
+                    None => break,
+                    Some(misplaced) => misplaced,
+                },
                 Ok(other) => format!("{key} is {other:?} and not {value}"),
                 Err(error) => error.to_string(),
             };

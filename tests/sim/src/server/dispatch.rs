@@ -262,8 +262,12 @@ impl Server {
     }
 
     /// Whether this kind of server has the command at all.
-    fn offers(&self, _spec: &Spec) -> bool {
-        true
+    fn offers(&self, spec: &Spec) -> bool {
+        let name = spec.name.split('|').next().unwrap_or(spec.name);
+        match self.sentinel {
+            Some(_) => crate::sentinel::commands::SHARED.contains(&name),
+            None => name != "sentinel",
+        }
     }
 
     fn spoil_transaction(&mut self, conn: ConnId, arguments: &[Bytes]) {

@@ -27,7 +27,11 @@ const SECTIONS: &[Section] = &[
     ("errorstats", error_stats),
     ("cluster", cluster),
     ("keyspace", keyspace),
+    ("sentinel", sentinel),
 ];
+
+/// Those that a sentinel has.
+const OF_SENTINEL: &[&str] = &["server", "clients", "stats", "cpu", "sentinel"];
 
 /// Sections that are shown only when they are asked for.
 const EXTRA: &[&str] = &["commandstats"];
@@ -42,7 +46,11 @@ fn info(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         let wanted = all
             || (default && !EXTRA.contains(name))
             || asked.iter().any(|section| section == name);
-        if wanted {
+        let has = match call.server.sentinel {
+            Some(_) => OF_SENTINEL.contains(name),
+            None => *name != "sentinel",
+        };
+        if wanted && has {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -72,7 +80,7 @@ fn server(server: &Server, env: &Env<'_>, text: &mut String) {
     line!(text, "os:simulated");
     line!(text, "arch_bits:64");
     line!(text, "process_id:{}", server.host.0 + 1);
-    line!(text, "run_id:{}", super::replication::new_history(server.incarnation));
+    line!(text, "run_id:{}", server.run_id());
     line!(text, "tcp_port:{}", server.address.port());
     line!(text, "uptime_in_seconds:{}", env.now().since(server.started_at).as_secs());
     line!(text, "availability_zone:{}", server.config.zone);
@@ -202,9 +210,36 @@ fn keyspace(server: &Server, _env: &Env<'_>, text: &mut String) {
     }
 }
 
+fn sentinel(server: &Server, env: &Env<'_>, text: &mut String) {
+    let Some(sentinel) = server.sentinel.as_deref() else { return };
+    line!(text, "# Sentinel");
+    line!(text, "sentinel_masters:1");
+    line!(text, "sentinel_tilt:0");
+    line!(text, "sentinel_running_scripts:0");
+    line!(text, "sentinel_scripts_queue_length:0");
+    line!(text, "sentinel_simulate_failure_flags:0");
+    let status = match (sentinel.o_down, sentinel.primary.s_down) {
+        (Some(_), _) => "odown",
+        (None, Some(_)) => "sdown",
+        (None, None) => "ok",
+    };
+    line!(
+        text,
+        "master0:name={},status={status},address={},slaves={},sentinels={}",
+        sentinel.settings.service,
+        sentinel.primary_address(),
+        sentinel.replicas.len(),
+        sentinel.usable(env.now()).max(sentinel.colleagues.len() + 1)
+    );
+}
+
 impl Server {
     /// How the server is deployed, as INFO and HELLO tell it.
     pub(crate) fn mode(&self) -> &'static str {
-        if self.cluster.is_some() { "cluster" } else { "standalone" }
+        match (&self.sentinel, &self.cluster) {
+            (Some(_), _) => "sentinel",
+            (None, Some(_)) => "cluster",
+            (None, None) => "standalone",
+        }
     }
 }

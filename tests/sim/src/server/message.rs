@@ -6,6 +6,7 @@
 use super::keyspace::{Entry, Keyspace};
 use super::replication::Record;
 use crate::cluster::bus::Packet;
+use crate::sentinel::word::Word;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(crate) enum Message {
     },
     /// Something on the cluster bus.
     Bus(Packet),
+    /// Something between sentinels and the servers that they watch.
+    Sentinel(Word),
     /// Keys for another server, which is to answer.
     Restore {
         /// Where the answer goes.

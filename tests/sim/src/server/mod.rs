@@ -38,6 +38,7 @@ use crate::cluster::migrate::Transfer;
 use crate::cluster::{self, Cluster};
 use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
+use crate::sentinel::{self, Sentinel};
 use blocking::Blocking;
 use bytes::Bytes;
 use command::Spec;
@@ -84,6 +85,7 @@ pub(crate) fn all_commands() -> &'static [&'static [Spec]] {
         pubsub_info::COMMANDS,
         replication::commands::COMMANDS,
         script::COMMANDS,
+        sentinel::commands::COMMANDS,
         transaction::COMMANDS,
     ]
 }
@@ -103,6 +105,8 @@ pub(crate) enum Timer {
     Replication,
     /// Peers are pinged, failovers brought on.
     Cluster,
+    /// Servers are watched, failovers brought on.
+    Sentinel,
 }
 
 /// What a server wants done outside itself.
@@ -149,6 +153,10 @@ pub(crate) struct Server {
     pub(crate) replication: Replication,
     /// This process's part in a cluster.
     pub(crate) cluster: Option<Box<Cluster>>,
+    /// This process's part in watching a service: it is no data server then.
+    pub(crate) sentinel: Option<Box<Sentinel>>,
+    /// Sentinels that watch this server, where they are, and when they asked last.
+    pub(crate) watched_by: BTreeMap<HostId, (SocketAddr, Timestamp)>,
     /// Keys that are on their way to another server.
     pub(crate) transfer: Option<Transfer>,
     /// Why requests are refused at the moment.
@@ -185,6 +193,8 @@ impl Server {
             scripts: Scripts::default(),
             replication: Replication::new(host, name),
             cluster: None,
+            sentinel: None,
+            watched_by: BTreeMap::new(),
             transfer: None,
             conditions: Conditions::default(),
             stats: Stats::default(),
@@ -205,6 +215,7 @@ impl Server {
         self.expire_timer = None;
         self.start_replication(env);
         self.start_cluster(env);
+        self.start_sentinel(env);
         self.settle(env);
     }
 
@@ -218,6 +229,7 @@ impl Server {
         self.scripts.forget_loaded();
         self.conditions.forget();
         self.transfer = None;
+        self.watched_by.clear();
         self.dirty.clear();
         self.effects.clear();
         self.incarnation += 1;
@@ -264,6 +276,7 @@ impl Server {
             Timer::Thaw => self.process_all(env),
             Timer::Replication => self.replication_tick(env),
             Timer::Cluster => self.cluster_tick(env),
+            Timer::Sentinel => self.sentinel_tick(env),
         }
         self.settle(env);
     }
@@ -272,6 +285,7 @@ impl Server {
     pub(crate) fn handle_message(&mut self, env: &mut Env<'_>, from: HostId, message: Message) {
         match message {
             Message::Bus(packet) => self.handle_packet(env, from, packet),
+            Message::Sentinel(word) => self.handle_word(env, from, word),
             Message::Restore { address, entries, replace } => {
                 self.restore(env, address, entries, replace);
             }

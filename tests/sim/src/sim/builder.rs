@@ -8,6 +8,7 @@ use crate::cluster::{Cluster, Peer, PreferredEndpoint, Settings};
 use crate::executor::{RunLimits, Shared};
 use crate::failure::Failure;
 use crate::ids::HostId;
+use crate::sentinel::{self, Sentinel};
 use crate::server::config::{Config, Version};
 use crate::server::replication::new_history;
 use crate::world::World;
@@ -19,6 +20,10 @@ use std::time::Duration;
 
 /// The port that every simulated server listens on, each at an address of its own.
 const PORT: u16 = 6379;
+/// The port that every simulated sentinel listens on.
+const SENTINEL_PORT: u16 = 26379;
+/// The service that sentinels watch.
+const DEFAULT_SERVICE: &str = "mymaster";
 
 /// Which servers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,13 @@ enum Deployment {
     Standalone {
         /// How many replicas.
         replicas: usize,
+    },
+    /// A primary and its replicas, with sentinels that watch them.
+    Sentinel {
+        /// How many replicas.
+        replicas: usize,
+        /// How many sentinels.
+        sentinels: usize,
     },
     /// Shards of a cluster, each with replicas.
     Cluster {
@@ -57,6 +69,8 @@ pub struct SimBuilder {
     bytes_per_second: u64,
     /// How a cluster is set up.
     cluster: Settings,
+    /// How sentinels are set up.
+    sentinel: sentinel::Settings,
     /// Nodes of a cluster have host names.
     hostnames: bool,
     /// Bounds of a run.
@@ -73,6 +87,12 @@ impl SimBuilder {
             jitter: Duration::ZERO,
             bytes_per_second: 0,
             cluster: Settings::default(),
+            sentinel: sentinel::Settings {
+                service: DEFAULT_SERVICE.into(),
+                quorum: 0,
+                down_after: Duration::from_secs(1),
+                failover_timeout: Duration::from_secs(10),
+            },
             hostnames: false,
             limits: RunLimits::default(),
         }
@@ -82,13 +102,38 @@ impl SimBuilder {
         Self::new(Deployment::Standalone { replicas })
     }
 
+    pub(super) fn sentinel(replicas: usize, sentinels: usize) -> Self {
+        Self::new(Deployment::Sentinel { replicas, sentinels: sentinels.max(1) })
+    }
+
     pub(super) fn cluster(shards: usize, replicas: usize) -> Self {
         Self::new(Deployment::Cluster { shards: shards.max(1), replicas })
     }
 
-    /// Without an answer for so long a node counts as failing; 1 s by default.
+    /// Without an answer for so long a server counts as failing, in a cluster or for a sentinel; 1
+    /// s by default.
     pub fn node_timeout(mut self, timeout: Duration) -> Self {
         self.cluster.node_timeout = timeout;
+        self.sentinel.down_after = timeout;
+        self
+    }
+
+    /// The name under which sentinels watch the service; `mymaster` by default.
+    pub fn service(mut self, name: &str) -> Self {
+        self.sentinel.service = name.into();
+        self
+    }
+
+    /// How many sentinels have to say that the primary is down; more than half of them by default.
+    pub fn quorum(mut self, sentinels: usize) -> Self {
+        self.sentinel.quorum = sentinels;
+        self
+    }
+
+    /// How long a step of a sentinels' failover may take, and half of how long passes before it is
+    /// tried again; 10 s by default.
+    pub fn failover_timeout(mut self, timeout: Duration) -> Self {
+        self.sentinel.failover_timeout = timeout;
         self
     }
 
@@ -219,6 +264,11 @@ impl SimBuilder {
         world.network.links.bytes_per_second = self.bytes_per_second;
         let hosts = match self.deployment {
             Deployment::Standalone { replicas } => self.build_shard(world, 0, replicas),
+            Deployment::Sentinel { replicas, sentinels } => {
+                let mut hosts = self.build_shard(world, 0, replicas);
+                hosts.extend(self.build_sentinels(world, replicas, sentinels));
+                hosts
+            }
             Deployment::Cluster { shards, replicas } => {
                 let shards: Vec<Vec<HostId>> =
                     (0..shards).map(|index| self.build_shard(world, index, replicas)).collect();
@@ -248,6 +298,37 @@ impl SimBuilder {
             hosts.push(replica);
         }
         hosts
+    }
+
+    /// Sentinels that know the primary, its replicas and each other, and are not started yet.
+    fn build_sentinels(&self, world: &mut World, replicas: usize, count: usize) -> Vec<HostId> {
+        let mut settings = self.sentinel.clone();
+        if settings.quorum == 0 {
+            settings.quorum = count / 2 + 1;
+        }
+        let mut members: Vec<(HostId, Arc<str>, SocketAddr)> = Vec::new();
+        for number in 1..=count {
+            let name = format!("s{number}");
+            let address = sentinel_address(number);
+            let host = world.add_host(&name, Some(address));
+            world.names.set(&format!("{name}.sim"), vec![address.ip()]);
+            let config = Config { users: BTreeMap::new(), ..self.config.clone() };
+            world.fleet.add(host, &name, address, config);
+            members.push((host, Sentinel::new_id(world.rng.next_u64()), address));
+        }
+        for (host, id, _) in &members {
+            let mut sentinel = Sentinel::new(Arc::clone(id), settings.clone(), address((0, 0)));
+            for number in 1..=replicas {
+                sentinel.know_replica(address((0, number)));
+            }
+            for (other, id, address) in members.iter().filter(|(other, ..)| other != host) {
+                sentinel.know_colleague(*other, Arc::clone(id), *address);
+            }
+            if let Some(server) = world.fleet.server_mut(*host) {
+                server.sentinel = Some(Box::new(sentinel));
+            }
+        }
+        members.into_iter().map(|(host, ..)| host).collect()
     }
 
     /// Makes shards a cluster in which everybody knows everybody and agrees.
@@ -303,6 +384,12 @@ fn shard_name(index: usize) -> String {
 fn address((shard, member): (usize, usize)) -> SocketAddr {
     let ip = Ipv4Addr::new(10, (shard / 256) as u8, (shard % 256) as u8, member as u8 + 1);
     SocketAddr::new(IpAddr::V4(ip), PORT)
+}
+
+/// Sentinels are on a network of their own, the first one at 10.255.0.1.
+fn sentinel_address(number: usize) -> SocketAddr {
+    let ip = Ipv4Addr::new(10, 255, (number / 256) as u8, (number % 256) as u8);
+    SocketAddr::new(IpAddr::V4(ip), SENTINEL_PORT)
 }
 
 #[cfg(test)]

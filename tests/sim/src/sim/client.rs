@@ -12,11 +12,20 @@ impl Sim {
     /// they move to other addresses.
     #[must_use]
     pub fn config(&self) -> Config {
-        let names = self.servers();
+        let mut names = self.servers();
+        let sentinels = self.sentinels();
+        if !sentinels.is_empty() {
+            names = sentinels;
+        }
         let endpoint = |name: &String| Endpoint::tcp(&format!("{name}.sim"), self.port(name));
         let mut endpoints: Vec<Endpoint> = names.iter().map(endpoint).collect();
         if self.is_cluster() {
             return Config::default().deployment(Deployment::Cluster).endpoints(endpoints);
+        }
+        if let Some(service) = self.service() {
+            let (username, password, tls) = (None, None, None);
+            let deployment = Deployment::Sentinel { service, username, password, tls };
+            return Config::default().deployment(deployment).endpoints(endpoints);
         }
         let replicas = endpoints.split_off(1);
         Config::default().endpoints(endpoints).replicas(replicas)

@@ -153,6 +153,11 @@ impl Sim {
         })
     }
 
+    /// Tells every node of a cluster where every other one is, as `CLUSTER MEET` does.
+    pub(crate) fn introduce_nodes(&self) {
+        self.shared.with_world(World::introduce_all);
+    }
+
     /// Ends moves of slots that were left half-way, as an operator would: keys go where the slot
     /// belongs in the end.
     pub(crate) fn settle_slots(&self) {
@@ -229,7 +234,7 @@ impl Sim {
             let [a, b, c] = network;
             self.restart_at(server, [a, b, c, index as u8 + 1].into());
         }
-        self.shared.with_world(World::introduce_all);
+        self.introduce_nodes();
     }
 }
 
@@ -308,7 +313,7 @@ impl World {
         }
     }
 
-    /// Gives slots without an owner to somebody, and ends moves that were left half-way.
+    /// Ends moves that were left half-way.
     fn settle_slots(&mut self) {
         let moves: Vec<(u16, HostId)> = self
             .fleet
@@ -327,8 +332,16 @@ impl World {
 
     /// Tells every node where every other node is now.
     fn introduce_all(&mut self) {
-        let addresses: Vec<(HostId, SocketAddr)> =
-            self.fleet.servers().map(|server| (server.host, server.address)).collect();
+        let addresses: Vec<(HostId, SocketAddr)> = self
+            .fleet
+            .servers()
+            .filter(|s| s.cluster.is_some())
+            .map(|s| (s.host, s.address))
+            .collect();
+        if addresses.is_empty() {
+            return;
+        }
+        self.note_fault("nodes are introduced to each other");
         for host in self.network.host_ids() {
             self.with_cluster(host, |cluster| {
                 for (other, address) in &addresses {

@@ -75,6 +75,16 @@ impl Sim {
         })
     }
 
+    /// Every time that a server that copied another became a primary, in order.
+    #[must_use]
+    pub fn promotions(&self) -> Vec<(String, Timestamp)> {
+        self.shared.with_world(|world| {
+            let entry =
+                |p: &crate::journal::Promotion| (world.network.host(p.host).name.clone(), p.at);
+            world.journal.promotions.iter().map(entry).collect()
+        })
+    }
+
     /// The names of all servers.
     #[must_use]
     pub fn servers(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ mod builder;
 mod client;
 mod cluster;
 mod inspect;
+mod sentinel;
 
 pub use builder::SimBuilder;
 pub use inspect::Executed;
@@ -52,6 +53,26 @@ impl Sim {
     /// A primary named `a` with replicas named `a1`, `a2` and so on, and nobody who fails over.
     pub fn replicated(replicas: usize) -> SimBuilder {
         SimBuilder::standalone(replicas)
+    }
+
+    /// A service: a primary named `a` with replicas named `a1`, `a2` and so on, and sentinels named
+    /// `s1`, `s2` and so on that watch it and fail over.
+    ///
+    /// ```
+    /// use slotcar_sim::Sim;
+    /// use std::time::Duration;
+    ///
+    /// Sim::sentinel(2, 3).seed(7).run(|sim| async move {
+    ///     let client = sim.client(sim.config()).await.unwrap();
+    ///     client.set("user:1", "Ada").await.unwrap();
+    ///     sim.advance(Duration::from_millis(10)).await;
+    ///     sim.kill("a");
+    ///     let patient = client.with_deadline(Duration::from_secs(20));
+    ///     assert_eq!(patient.get::<String>("user:1").await.unwrap(), "Ada");
+    /// });
+    /// ```
+    pub fn sentinel(replicas: usize, sentinels: usize) -> SimBuilder {
+        SimBuilder::sentinel(replicas, sentinels)
     }
 
     /// A cluster: primaries `a`, `b`, `c` and so on, each with replicas `a1`, `a2` and so on.

@@ -43,6 +43,10 @@ fn replicaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn role(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
+    if let Some(sentinel) = &call.server.sentinel {
+        let services = Reply::Array(vec![Reply::string(&*sentinel.settings.service)]);
+        return Ok(Reply::Array(vec![Reply::text("sentinel"), services]));
+    }
     let replication = &call.server.replication;
     let offset = Reply::Int(replication.offset as i64);
     Ok(match &replication.link {

@@ -26,7 +26,10 @@ impl Server {
                 self.repeat(env, history, records, want_ack);
             }
             Message::Ack { offset } => self.acknowledge(env, from, offset),
-            Message::Bus(_) | Message::Restore { .. } | Message::Restored { .. } => {}
+            Message::Bus(_)
+            | Message::Sentinel(_)
+            | Message::Restore { .. }
+            | Message::Restored { .. } => {}
         }
     }
 

@@ -1,0 +1,147 @@
+//! What a sentinel tells clients about servers and colleagues: names and values.
+//!
+//! Spec: `addReplySentinelRedisInstance` in `sentinel.c`.
+
+use super::word::{Report, Role};
+use super::{Colleague, Instance, Sentinel};
+use crate::ids::HostId;
+use crate::resp::Reply;
+use crate::server::Server;
+use slotcar::Timestamp;
+use std::net::SocketAddr;
+
+/// Names and values that are being put together.
+struct Fields(Vec<(Reply, Reply)>);
+
+impl Fields {
+    fn add(&mut self, name: &'static str, value: impl ToString) {
+        self.0.push((Reply::text(name), Reply::string(value.to_string())));
+    }
+
+    fn address(&mut self, address: SocketAddr) {
+        self.add("ip", address.ip());
+        self.add("port", address.port());
+    }
+}
+
+impl Server {
+    /// A server as announcements call it.
+    pub(super) fn instance_text(&self, address: SocketAddr) -> String {
+        let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
+        let (ip, port) = (address.ip(), address.port());
+        let (service, primary) = (&sentinel.settings.service, sentinel.primary.address);
+        if address == primary {
+            return format!("master {service} {ip} {port}");
+        }
+        let (primary_ip, primary_port) = (primary.ip(), primary.port());
+        format!("slave {ip}:{port} {ip} {port} @ {service} {primary_ip} {primary_port}")
+    }
+}
+
+impl Sentinel {
+    /// The primary.
+    pub(super) fn describe_primary(&self, now: Timestamp) -> Reply {
+        let mut fields = Fields(Vec::new());
+        fields.add("name", &self.settings.service);
+        fields.address(self.primary.address);
+        let mut flags = self.flags_of(&self.primary, "master");
+        if self.o_down.is_some() {
+            flags.push_str(",o_down");
+        }
+        if self.failover.is_some() {
+            flags.push_str(",failover_in_progress");
+        }
+        self.describe_instance(&mut fields, &self.primary, flags, now);
+        fields.add("config-epoch", self.config_epoch);
+        fields.add("num-slaves", self.replicas.len());
+        fields.add("num-other-sentinels", self.colleagues.len());
+        fields.add("quorum", self.settings.quorum);
+        fields.add("failover-timeout", self.settings.failover_timeout.as_millis());
+        fields.add("parallel-syncs", 1);
+        Reply::Map(fields.0)
+    }
+
+    /// All replicas.
+    pub(super) fn describe_replicas(&self, now: Timestamp) -> Reply {
+        let replica = |instance: &Instance| {
+            let mut fields = Fields(Vec::new());
+            fields.add("name", instance.address);
+            fields.address(instance.address);
+            let flags = self.flags_of(instance, "slave");
+            self.describe_instance(&mut fields, instance, flags, now);
+            let (up, offset) =
+                instance.report.as_ref().map_or((false, 0), |r| (r.link_up, r.offset));
+            fields.add("master-link-down-time", 0);
+            fields.add("master-link-status", if up { "ok" } else { "err" });
+            let followed = match &instance.report {
+                Some(Report { role: Role::Replica(address), .. }) => Some(*address),
+                _ => None,
+            };
+            fields.add("master-host", followed.map_or("?".to_owned(), |a| a.ip().to_string()));
+            fields.add("master-port", followed.map_or(0, |address| address.port()));
+            fields.add("slave-priority", 100);
+            fields.add("slave-repl-offset", offset);
+            fields.add("replica-announced", 1);
+            Reply::Map(fields.0)
+        };
+        Reply::Array(self.replicas.values().map(replica).collect())
+    }
+
+    /// All other sentinels.
+    pub(super) fn describe_colleagues(
+        &self,
+        now: Timestamp,
+        id_of: impl Fn(HostId) -> String,
+    ) -> Reply {
+        let colleague = |colleague: &Colleague| {
+            let mut fields = Fields(Vec::new());
+            fields.add("name", &colleague.id);
+            fields.address(colleague.address);
+            fields.add("runid", &colleague.id);
+            let silent = self.is_silent(colleague, now);
+            fields.add("flags", if silent { "s_down,sentinel" } else { "sentinel" });
+            let quiet = now.since(colleague.heard_at).as_millis();
+            for name in ["last-ok-ping-reply", "last-ping-reply"] {
+                fields.add(name, quiet);
+            }
+            fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
+            fields.add("last-hello-message", now.since(colleague.hello_at).as_millis());
+            let (epoch, leader) =
+                colleague.vote.map_or((0, "?".to_owned()), |(epoch, host)| (epoch, id_of(host)));
+            fields.add("voted-leader", leader);
+            fields.add("voted-leader-epoch", epoch);
+            Reply::Map(fields.0)
+        };
+        Reply::Array(self.colleagues.values().map(colleague).collect())
+    }
+
+    fn flags_of(&self, instance: &Instance, kind: &str) -> String {
+        let down = if instance.s_down.is_some() { "s_down," } else { "" };
+        let lost = if instance.s_down.is_some() { ",disconnected" } else { "" };
+        format!("{down}{kind}{lost}")
+    }
+
+    fn describe_instance(
+        &self,
+        fields: &mut Fields,
+        instance: &Instance,
+        flags: String,
+        now: Timestamp,
+    ) {
+        let report = instance.report.as_ref();
+        fields.add("runid", report.map_or("", |report| &report.run_id));
+        fields.add("flags", flags);
+        fields.add("link-pending-commands", 0);
+        fields.add("link-refcount", 1);
+        let asked = instance.asked_at.map_or(0, |at| now.since(at).as_millis());
+        fields.add("last-ping-sent", asked);
+        let quiet = now.since(instance.answered_at).as_millis();
+        for name in ["last-ok-ping-reply", "last-ping-reply", "info-refresh"] {
+            fields.add(name, quiet);
+        }
+        fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
+        let is_primary = report.is_some_and(|report| report.role == Role::Primary);
+        fields.add("role-reported", if is_primary { "master" } else { "slave" });
+        fields.add("role-reported-time", now.since(instance.role_since).as_millis());
+    }
+}

@@ -1,0 +1,251 @@
+//! Failover: one sentinel is elected to lead, promotes a replica, and makes the others follow it.
+//!
+//! ```text
+//!   Asking -- majority of votes --> Promoting -- it says so --> Repointing -- all follow --> done
+//!     |                                 |
+//!     +--- no majority in time          +--- it does not say so in time
+//! ```
+//!
+//! Spec: "Sentinel failover algorithm", "Configuration epochs"; `sentinelFailoverStateMachine`.
+
+use super::Instance;
+use super::word::{Report, Role, Word};
+use crate::env::Env;
+use crate::ids::HostId;
+use crate::server::Server;
+use slotcar::Timestamp;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// An election that is not won by then is given up.
+const ELECTION: Duration = Duration::from_secs(10);
+/// Up to how much later than others a sentinel tries next.
+const DESYNC: Duration = Duration::from_secs(1);
+/// A replica whose last word is older is not promoted.
+const FRESH: Duration = Duration::from_secs(5);
+/// How often what was not done is asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How far a failover is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The others are asked for their votes.
+    Asking,
+    /// This replica is told to be the primary.
+    Promoting(SocketAddr),
+    /// It is; the others are told to follow it.
+    Repointing(SocketAddr),
+}
+
+/// A failover that a sentinel leads, or wants to.
+#[derive(Debug)]
+pub(crate) struct Failover {
+    /// Its epoch.
+    epoch: u64,
+    /// How far it is.
+    stage: Stage,
+    /// Since when.
+    since: Timestamp,
+    /// When what was not done is asked for again.
+    again_at: Timestamp,
+    /// Somebody wants it by hand: nobody is asked.
+    forced: bool,
+}
+
+impl Failover {
+    /// The replica that is the primary now.
+    pub(crate) fn promoted(&self) -> Option<SocketAddr> {
+        match self.stage {
+            Stage::Repointing(address) => Some(address),
+            Stage::Asking | Stage::Promoting(_) => None,
+        }
+    }
+}
+
+impl Server {
+    /// Begins a failover when enough sentinels take the primary for down.
+    pub(super) fn begin_failover(&mut self, env: &mut Env<'_>) {
+        let now = env.now();
+        let Some(sentinel) = self.sentinel.as_ref() else { return };
+        if sentinel.o_down.is_some() && sentinel.failover.is_none() && now >= sentinel.try_at {
+            self.start_failover(env, false);
+        }
+    }
+
+    /// Starts one; `forced` when somebody wants it by hand.
+    pub(crate) fn start_failover(&mut self, env: &mut Env<'_>, forced: bool) {
+        let now = env.now();
+        let pause = env.rng.duration(DESYNC);
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let epoch = sentinel.current_epoch + 1;
+        sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
+        let (stage, since, again_at) = (Stage::Asking, now, now);
+        sentinel.failover = Some(Failover { epoch, stage, since, again_at, forced });
+        let address = sentinel.primary.address;
+        self.note_epoch(env, epoch);
+        let text = self.instance_text(address);
+        self.announce(env, "+try-failover", text);
+        if !forced {
+            self.ask_all(env, true);
+        }
+    }
+
+    /// Brings a failover on.
+    pub(super) fn go_on_with_failover(&mut self, env: &mut Env<'_>) {
+        let Some(sentinel) = self.sentinel.as_ref() else { return };
+        match sentinel.failover.as_ref().map(|failover| failover.stage) {
+            None => {}
+            Some(Stage::Asking) => self.count_votes(env),
+            Some(Stage::Promoting(address)) => self.promote(env, address),
+            Some(Stage::Repointing(address)) => self.repoint(env, address),
+        }
+    }
+
+    /// A colleague wants to lead.
+    pub(super) fn consider_candidate(&mut self, env: &mut Env<'_>, from: HostId, epoch: u64) {
+        let now = env.now();
+        let pause = env.rng.duration(DESYNC);
+        self.note_epoch(env, epoch);
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let voted = sentinel.vote.is_some_and(|(voted, _)| voted >= epoch);
+        if voted || sentinel.current_epoch > epoch {
+            return;
+        }
+        sentinel.vote = Some((epoch, from));
+        sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
+        self.announce(env, "+vote-for-leader", format!("node {} {epoch}", from.0));
+    }
+
+    fn count_votes(&mut self, env: &mut Env<'_>) {
+        let now = env.now();
+        let me = self.host;
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let Some(failover) = sentinel.failover.as_ref() else { return };
+        let (epoch, forced, since) = (failover.epoch, failover.forced, failover.since);
+        let mut votes: BTreeMap<HostId, usize> = BTreeMap::new();
+        let told = sentinel.colleagues.values().filter_map(|colleague| colleague.vote);
+        for (_, host) in told.filter(|(voted, _)| *voted == epoch) {
+            *votes.entry(host).or_default() += 1;
+        }
+        if sentinel.vote.is_none_or(|(voted, _)| voted < epoch) {
+            let leading = votes.iter().max_by_key(|(_, count)| **count).map(|(host, _)| *host);
+            sentinel.vote = Some((epoch, leading.unwrap_or(me)));
+        }
+        if let Some((voted, host)) = sentinel.vote
+            && voted == epoch
+        {
+            *votes.entry(host).or_default() += 1;
+        }
+        let wanted = sentinel.majority().max(sentinel.settings.quorum);
+        let won = votes.get(&me).copied().unwrap_or(0) >= wanted;
+        let address = sentinel.primary.address;
+        if won || forced {
+            let text = self.instance_text(address);
+            self.announce(env, "+elected-leader", text);
+            self.choose_replica(env);
+        } else if now.since(since) > ELECTION.min(sentinel.settings.failover_timeout) {
+            self.abort(env, "-failover-abort-not-elected");
+        }
+    }
+
+    /// Of the replicas that can be promoted, the one that has most.
+    fn choose_replica(&mut self, env: &mut Env<'_>) {
+        let now = env.now();
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let Some(address) = best_replica(&sentinel.replicas, now) else {
+            return self.abort(env, "-failover-abort-no-good-slave");
+        };
+        if let Some(failover) = sentinel.failover.as_mut() {
+            (failover.stage, failover.since) = (Stage::Promoting(address), now);
+            failover.again_at = now;
+        }
+        let text = self.instance_text(address);
+        self.announce(env, "+selected-slave", text);
+        self.promote(env, address);
+    }
+
+    fn promote(&mut self, env: &mut Env<'_>, address: SocketAddr) {
+        let now = env.now();
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let timeout = sentinel.settings.failover_timeout;
+        let Some(failover) = sentinel.failover.as_mut() else { return };
+        if now.since(failover.since) > timeout {
+            return self.abort(env, "-failover-abort-slave-timeout");
+        }
+        if now >= failover.again_at {
+            failover.again_at = now.after(AGAIN);
+            // Its answer brings the failover on.
+            sentinel.probe_at = now;
+            self.say(env, address, Word::Follow(None));
+        }
+    }
+
+    /// A server says what it is: perhaps that it is the primary now.
+    pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, report: &Report) {
+        let now = env.now();
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let Some(failover) = sentinel.failover.as_mut() else { return };
+        if failover.stage != Stage::Promoting(report.address) || report.role != Role::Primary {
+            return;
+        }
+        (failover.stage, failover.since) = (Stage::Repointing(report.address), now);
+        failover.again_at = now;
+        sentinel.config_epoch = failover.epoch;
+        sentinel.hello_at = now;
+        let text = self.instance_text(report.address);
+        self.announce(env, "+promoted-slave", text);
+        self.introduce_itself(env);
+    }
+
+    fn repoint(&mut self, env: &mut Env<'_>, to: SocketAddr) {
+        let now = env.now();
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        let timeout = sentinel.settings.failover_timeout;
+        let Some(failover) = sentinel.failover.as_mut() else { return };
+        let role = Role::Replica(to);
+        let late = now.since(failover.since) > timeout;
+        let others = sentinel.replicas.values().filter(|i| i.address != to && i.s_down.is_none());
+        let wrong: Vec<SocketAddr> =
+            others.filter(|instance| !instance.says(&role)).map(|i| i.address).collect();
+        if wrong.is_empty() || late {
+            let old = sentinel.primary.address;
+            let text = self.instance_text(old);
+            self.announce(env, "+failover-end", text);
+            return self.switch_primary(env, to);
+        }
+        if now >= failover.again_at {
+            failover.again_at = now.after(AGAIN);
+            sentinel.probe_at = now;
+            for address in wrong {
+                self.say(env, address, Word::Follow(Some(to)));
+            }
+        }
+    }
+
+    fn abort(&mut self, env: &mut Env<'_>, event: &'static str) {
+        let Some(sentinel) = self.sentinel.as_mut() else { return };
+        sentinel.failover = None;
+        let address = sentinel.primary.address;
+        let text = self.instance_text(address);
+        self.announce(env, event, text);
+    }
+}
+
+/// The replica to promote; nothing when none is fit.
+pub(super) fn best_replica(
+    replicas: &BTreeMap<SocketAddr, Instance>,
+    now: Timestamp,
+) -> Option<SocketAddr> {
+    let fit = |instance: &&Instance| {
+        instance.s_down.is_none()
+            && now.since(instance.answered_at) < FRESH
+            && matches!(&instance.report, Some(Report { role: Role::Replica(_), .. }))
+    };
+    let rank = |instance: &&Instance| {
+        let report = instance.report.as_ref();
+        let offset = report.map_or(0, |report| report.offset);
+        (offset, std::cmp::Reverse(report.map(|report| report.run_id.clone())))
+    };
+    replicas.values().filter(fit).max_by_key(rank).map(|instance| instance.address)
+}

@@ -1,0 +1,99 @@
+//! What a test can do to sentinels, and see of them: ask whom they believe in, mislead them, fail
+//! over by hand.
+
+use super::Sim;
+use crate::sentinel::{Instance, Sentinel};
+use std::collections::BTreeMap;
+
+impl Sim {
+    /// The names of all sentinels.
+    #[must_use]
+    pub fn sentinels(&self) -> Vec<String> {
+        self.shared.with_world(|world| {
+            let sentinels = world.fleet.servers().filter(|server| server.sentinel.is_some());
+            sentinels.map(|server| server.name.clone()).collect()
+        })
+    }
+
+    /// The name of the service that the sentinels watch; nothing where there are none.
+    #[must_use]
+    pub fn service(&self) -> Option<String> {
+        self.shared.with_world(|world| {
+            let mut sentinels = world.fleet.servers().filter_map(|s| s.sentinel.as_deref());
+            sentinels.next().map(|sentinel| sentinel.settings.service.to_string())
+        })
+    }
+
+    /// The server that a sentinel takes for the primary.
+    ///
+    /// # Panics
+    /// When the server is no sentinel.
+    #[must_use]
+    pub fn believed_by(&self, sentinel: &str) -> String {
+        let address = self.with_sentinel(sentinel, |sentinel| sentinel.primary_address());
+        self.shared.with_world(|world| {
+            let host = world.network.host_at(address);
+            host.map_or_else(|| address.to_string(), |host| world.network.host(host).name.clone())
+        })
+    }
+
+    /// The server that most running sentinels take for the primary, if more than half of all agree.
+    #[must_use]
+    pub fn agreed_primary(&self) -> Option<String> {
+        let sentinels = self.sentinels();
+        let mut votes: BTreeMap<String, usize> = BTreeMap::new();
+        for sentinel in &sentinels {
+            *votes.entry(self.believed_by(sentinel)).or_default() += 1;
+        }
+        let (primary, count) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+        (count * 2 > sentinels.len()).then_some(primary)
+    }
+
+    /// Makes a sentinel believe what it may have believed long ago, as one that was restarted with
+    /// an old file does: that this server is the primary, since the failover of that epoch.
+    pub fn mislead(&self, sentinel: &str, primary: &str, epoch: u64) {
+        let host = self.host(primary);
+        let (address, now) = self.shared.with_world(|world| {
+            world
+                .note_fault(format!("{sentinel} takes {primary} for the primary of epoch {epoch}"));
+            (world.network.host(host).address, world.now())
+        });
+        let Some(address) = address else { return };
+        self.with_sentinel(sentinel, |sentinel| {
+            let old = std::mem::replace(&mut sentinel.primary, Instance::new(address, now));
+            sentinel.replicas.remove(&address);
+            if old.address != address {
+                sentinel.replicas.insert(old.address, Instance::new(old.address, now));
+            }
+            (sentinel.config_epoch, sentinel.failover, sentinel.o_down) = (epoch, None, None);
+        });
+    }
+
+    /// `SENTINEL FAILOVER`: a sentinel replaces the primary without asking anybody.
+    pub fn sentinel_failover(&self, sentinel: &str) {
+        let host = self.host(sentinel);
+        self.shared.with_world(|world| {
+            world.note_fault(format!("{sentinel} is told to fail over"));
+            let (mut env, _, fleet) = world.split();
+            fleet.with(host, |server| {
+                if server.sentinel.as_ref().is_some_and(|sentinel| sentinel.failover.is_none()) {
+                    server.start_failover(&mut env, true);
+                }
+                server.settle(&mut env);
+            });
+        });
+    }
+
+    /// The epoch of a sentinel's opinion: how many failovers it knows of.
+    #[must_use]
+    pub fn config_epoch(&self, sentinel: &str) -> u64 {
+        self.with_sentinel(sentinel, |sentinel| sentinel.config_epoch)
+    }
+
+    fn with_sentinel<T>(&self, name: &str, work: impl FnOnce(&mut Sentinel) -> T) -> T {
+        self.with_server(name, |server| {
+            let sentinel = server.sentinel.as_deref_mut();
+            work(sentinel.unwrap_or_else(|| panic!("{name} is no sentinel")))
+        })
+    }
+}
