@@ -316,9 +316,10 @@ impl Queue {
         self.retired.get_or_insert_with(|| Arc::new(Lost::Retired));
     }
 
-    /// Whether the connection was retired and owes nothing any more.
+    /// Whether the connection was retired and owes nothing any more. A greeting that was never
+    /// written is owed nothing.
     pub(crate) fn is_spent(&self) -> bool {
-        self.retired.is_some() && self.in_flight.is_empty()
+        self.retired.is_some() && (self.in_flight.is_empty() || self.held)
     }
 
     /// Swaps what is to be written into `out`, which must be empty.

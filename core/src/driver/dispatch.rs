@@ -92,19 +92,23 @@ pub(crate) async fn dispatch(
             Target::Ask(node) => (node, true),
             Target::Map => {
                 tries.attempts += 1;
-                match routes.aimed(aim, command).cloned() {
-                    Some(node) => (node, false),
+                let node = match routes.aimed(aim, command).cloned() {
                     None if matches!(aim, Aim::Any | Aim::Key) => {
+                        // Anybody's answer teaches about a slot that the map does not know: a MOVED
+                        // names the owner, a CLUSTERDOWN says that there is none.
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
                         need.get_or_insert_with(|| keeper.need(None));
-                        (somebody(&keeper, command)?, false)
+                        keeper.want(RefreshReason::Uncovered);
+                        keeper.anybody()
                     }
-                    None => {
-                        wait_for(&keeper, &errand, terms, &tries).await?;
-                        continue;
-                    }
-                }
+                    aimed => aimed,
+                };
+                let Some(node) = node else {
+                    wait_for(&keeper, &errand, terms, &tries).await?;
+                    continue;
+                };
+                (node, false)
             }
         };
         let tried = attempt(&keeper, &routes, &node, &errand, ask, terms.deadline);
@@ -117,13 +121,6 @@ pub(crate) async fn dispatch(
     }
 }
 
-/// Anybody's answer teaches about a slot that the map does not know: a MOVED names the owner, a
-/// CLUSTERDOWN says that there is none.
-fn somebody(keeper: &Keeper, command: &Command) -> Result<Arc<Node>, Error> {
-    keeper.want(RefreshReason::Uncovered);
-    keeper.anybody().ok_or_else(|| keeper.nowhere().with_command(&command.name()))
-}
-
 /// Nobody is where the command is to go, and nobody else will do: waits for a newer map.
 async fn wait_for(
     keeper: &Arc<Keeper>,
@@ -134,9 +131,13 @@ async fn wait_for(
     let host = keeper.host();
     let spent = tries.attempts >= host.config().attempts_max || host.now() >= terms.deadline;
     if errand.aim.is_pinned() || spent {
-        let message = format!("the deployment has no {}", errand.aim);
         let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
-        let error = Error::new(ErrorKind::Topology, sent, message);
+        let error = if matches!(errand.aim, Aim::Any | Aim::Key) {
+            keeper.nowhere().with_delivery(sent)
+        } else {
+            let message = format!("the deployment has no {}", errand.aim);
+            Error::new(ErrorKind::Topology, sent, message)
+        };
         return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
     }
     keeper.want(RefreshReason::Uncovered);

@@ -3,6 +3,7 @@
 
 use super::Sim;
 use crate::cluster::slots::key_slot;
+use crate::cluster::{PreferredEndpoint, Settings};
 use crate::ids::HostId;
 use crate::world::World;
 use bytes::Bytes;
@@ -109,6 +110,29 @@ impl Sim {
         self.shared.with_world(|world| {
             world.note_fault(format!("nobody serves slot {slot}"));
             world.assign_everywhere(slot, None);
+        });
+    }
+
+    /// Makes a server forget who has these slots, and tell clients so, until it hears of it again.
+    pub fn unlearn(&self, server: &str, slots: std::ops::RangeInclusive<u16>) {
+        let host = self.host(server);
+        self.shared.with_world(|world| {
+            world.note_fault(format!("{server} does not know who has {slots:?}"));
+            world.with_cluster(host, |cluster| cluster.assign(*slots.start(), *slots.end(), None));
+        });
+    }
+
+    /// Changes what all nodes tell clients to dial.
+    pub fn set_endpoints(&self, preferred: PreferredEndpoint) {
+        self.shared.with_world(|world| {
+            world.note_fault(format!("nodes are told by {preferred:?} from now on"));
+            for host in world.network.host_ids() {
+                world.with_cluster(host, |cluster| {
+                    let endpoint = preferred;
+                    let settings = Settings { endpoint, ..(*cluster.settings).clone() };
+                    cluster.settings = settings.into();
+                });
+            }
         });
     }
 
