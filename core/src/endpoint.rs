@@ -5,13 +5,16 @@
 //! say) and every transport (what to dial).
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 
 /// An address to dial.
 ///
-/// Its text form is `host:port`, with brackets around an IPv6 address, or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Its text form is `host:port`, with brackets around an IPv6 address, or `unix:/path`. Endpoints
+/// are equal if they are written alike, paths included.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Endpoint {
     /// A host name or address literal (without brackets), and a port.
@@ -40,6 +43,41 @@ impl Endpoint {
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::Unix { path: path.into() }
+    }
+
+    /// What endpoints are compared by. A path is its text: its components would bring the parser of
+    /// paths into every component that has no file system.
+    fn key(&self) -> (bool, &[u8], u16) {
+        match self {
+            Self::Tcp { host, port } => (false, host.as_bytes(), *port),
+            Self::Unix { path } => (true, path.as_os_str().as_encoded_bytes(), 0),
+        }
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Endpoint {}
+
+impl PartialOrd for Endpoint {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Endpoint {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 

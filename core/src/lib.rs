@@ -31,13 +31,14 @@ pub mod fuzz_api;
 mod resp;
 mod rng;
 mod routing;
+mod sorted;
 mod sync;
 mod time;
 mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
-pub use client::{Call, Client, NodeReply, Pipeline, Reply, To};
+pub use client::{Call, Client, NodeReply, Pipeline, Reply, To, Transaction, Watch};
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use driver::observe::{Counters, Event, Events};

@@ -5,7 +5,9 @@
 //! - after a *short* read the socket is taken to be drained: the next read waits for readiness at
 //!   once instead of asking once more to see `EAGAIN`;
 //! - the same after a short write: the rest waits for room at once;
-//! - otherwise a read or write is tried first, and only `EAGAIN` leads to a wait.
+//! - otherwise a read or write is tried first, and only `EAGAIN` leads to a wait;
+//! - who asks to read once more, although no readiness came, wants to know for certain: the socket
+//!   is asked. Events are only seen while somebody runs the reactor, and nobody may have since.
 //!
 //! Invariants: `drained` and `full` only skip a call that would most likely fail, so a wrong guess
 //! costs a wait that ends at once (the reactor's interest is level-triggered), never a lost event.
@@ -28,6 +30,8 @@ pub(crate) struct Stream<T> {
     io: Async<T>,
     /// The last read was short and no readiness came since: a read now would most likely block.
     drained: bool,
+    /// A read was told to wait, and no readiness came since.
+    asked: bool,
     /// The last write was short and no readiness came since: a write now would most likely block.
     full: bool,
 }
@@ -53,7 +57,7 @@ impl HalfClose for std::os::unix::net::UnixStream {
 
 impl<T> Stream<T> {
     pub(crate) fn new(io: Async<T>) -> Self {
-        Self { io, drained: false, full: false }
+        Self { io, drained: false, asked: false, full: false }
     }
 }
 
@@ -98,19 +102,30 @@ where
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         loop {
+            // The interest stays registered when the socket is asked all the same.
+            let mut registered = false;
             if this.drained {
-                ready!(this.io.poll_readable(cx))?;
-                this.drained = false;
+                registered = this.io.poll_readable(cx)?.is_pending();
+                if registered && !std::mem::replace(&mut this.asked, true) {
+                    return Poll::Pending;
+                }
             }
             let mut socket = this.io.get_ref();
             match socket.read(buf) {
                 Ok(filled) => {
                     // Zero bytes are the end, which stays readable for ever: nothing to wait for.
                     this.drained = filled > 0 && filled < buf.len();
+                    this.asked = false;
                     return Poll::Ready(Ok(filled));
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => this.drained = true,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    this.drained = true;
+                    this.asked = registered;
+                    if registered {
+                        return Poll::Pending;
+                    }
+                }
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }

@@ -34,6 +34,9 @@ pub(crate) struct Stream {
     writable: Option<Interest>,
     /// A read now would most likely find nothing.
     drained: bool,
+    /// A read was told to wait, and the host has not called since. Who asks again wants to know for
+    /// certain: the reactor runs only while the program waits.
+    asked: bool,
     /// A write now would most likely find no room.
     full: bool,
     /// The receiving half.
@@ -47,8 +50,8 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
         let readable = Interest::new(input.subscribe());
-        let (drained, full) = (false, false);
-        Self { readable, writable: None, drained, full, input, output, socket }
+        let (drained, asked, full) = (false, false, false);
+        Self { readable, writable: None, drained, asked, full, input, output, socket }
     }
 }
 
@@ -63,15 +66,25 @@ impl AsyncRead for Stream {
             return Poll::Ready(Ok(0));
         }
         loop {
+            let mut waits = false;
             if self.drained {
-                ready!(self.readable.poll(cx));
-                self.drained = false;
+                waits = self.readable.poll(cx).is_pending();
+                if waits && !std::mem::replace(&mut self.asked, true) {
+                    return Poll::Pending;
+                }
             }
             match self.input.read(wanted as u64) {
                 // Not the end: nothing has come yet.
-                Ok(bytes) if bytes.is_empty() => self.drained = true,
+                Ok(bytes) if bytes.is_empty() => {
+                    self.drained = true;
+                    self.asked = waits;
+                    if waits {
+                        return Poll::Pending;
+                    }
+                }
                 Ok(bytes) => {
                     self.drained = bytes.len() < wanted;
+                    self.asked = false;
                     buf[..bytes.len()].copy_from_slice(&bytes);
                     return Poll::Ready(Ok(bytes.len()));
                 }

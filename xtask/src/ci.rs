@@ -5,8 +5,8 @@
 
 mod dependencies;
 
-use crate::Outcome;
-use std::process::Command;
+use crate::process::run_to_end;
+use crate::{Outcome, targets};
 use std::time::Instant;
 
 /// A step's name and what it does.
@@ -61,9 +61,11 @@ fn clippy() -> Outcome {
 /// The core owns no socket and no clock: a target without either keeps it so. The transport for
 /// WASI is empty on any other target, so the lints of the workspace do not see it.
 fn wasm() -> Outcome {
-    let wasi = ["--package", "slotcar-wasi", "--target", "wasm32-wasip2", "--all-targets"];
+    targets::ensure(targets::WASI)?;
+    targets::ensure(targets::BARE)?;
+    let wasi = ["--package", "slotcar-wasi", "--target", targets::WASI, "--all-targets"];
     cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
-    cargo(&["build", "--package", "slotcar", "--target", "wasm32-unknown-unknown"])
+    cargo(&["build", "--package", "slotcar", "--target", targets::BARE])
 }
 
 /// Private items too: a link in an inner comment is for the next reader of that file.
@@ -88,16 +90,4 @@ fn examples() -> Outcome {
 
 fn cargo(arguments: &[&str]) -> Outcome {
     run_to_end(crate::cargo().args(arguments))
-}
-
-/// Runs `command` with its output shown; an error is the command line that failed.
-pub(crate) fn run_to_end(command: &mut Command) -> Outcome {
-    let status = command.status().map_err(|e| format!("{}: {e}", line(command)))?;
-    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", line(command))) }
-}
-
-fn line(command: &Command) -> String {
-    let words = std::iter::once("cargo".into())
-        .chain(command.get_args().map(|word| word.to_string_lossy()));
-    words.collect::<Vec<_>>().join(" ")
 }

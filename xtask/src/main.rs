@@ -6,8 +6,10 @@
 mod bench;
 mod ci;
 mod commands;
+mod process;
 mod servers;
 mod sim;
+mod targets;
 mod test;
 mod tidy;
 mod wasi;

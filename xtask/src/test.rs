@@ -4,7 +4,8 @@
 //! version that could not be fetched fails the tests that ask for it; see `servers`. The tests that
 //! run inside of components are built before, with their host; see `wasi`.
 
-use crate::{Outcome, ci, servers, wasi};
+use crate::process::run_to_end;
+use crate::{Outcome, servers, wasi};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -15,5 +16,5 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         command.env("RUST_TEST_THREADS", "8");
     }
-    ci::run_to_end(command.envs(wasi::environment()?))
+    run_to_end(command.envs(wasi::environment()?))
 }

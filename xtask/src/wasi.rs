@@ -10,7 +10,8 @@
 //! The host is a workspace of its own, with a target folder of its own, built once: it carries a
 //! compiler. `SLOTCAR_WASI_HOST` names one that is built already.
 
-use crate::{Outcome, ci};
+use crate::process::run_to_end;
+use crate::{Outcome, targets};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,9 +29,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             crate::servers::run(&[])?;
             let mut command = crate::cargo();
             command.args(["test", "--package", "slotcar-tests", "--test", "wasi"]);
-            ci::run_to_end(command.envs(environment()?))
+            run_to_end(command.envs(environment()?))
         }
-        [word, rest @ ..] if word == "host" => ci::run_to_end(Command::new(host()?).args(rest)),
+        [word, rest @ ..] if word == "host" => run_to_end(Command::new(host()?).args(rest)),
         [word] if word == "sizes" => sizes(),
         _ => Err("usage: cargo xtask wasi [host ARGUMENTS.. | sizes]".to_owned()),
     }
@@ -80,7 +81,7 @@ fn host() -> Result<PathBuf, String> {
     let mut command = crate::cargo();
     command.args(["build", "--quiet", "--locked", "--manifest-path"]);
     command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(target);
-    ci::run_to_end(&mut command)?;
+    run_to_end(&mut command)?;
     Ok(program)
 }
 
@@ -91,7 +92,8 @@ fn guests() -> Result<Vec<PathBuf>, String> {
 
 /// What a build of the transport for WASI produces.
 fn executables(command: &mut Command) -> Result<Vec<PathBuf>, String> {
-    command.args(["--package", "slotcar-wasi", "--target", "wasm32-wasip2"]);
+    targets::ensure(targets::WASI)?;
+    command.args(["--package", "slotcar-wasi", "--target", targets::WASI]);
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = command.output().map_err(|e| format!("cargo: {e}"))?;
     if !output.status.success() {

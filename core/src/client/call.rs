@@ -6,6 +6,7 @@
 
 use super::Client;
 use crate::command::Command;
+use crate::connection::budget::Place;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
 use crate::driver::exchange::Exchange;
@@ -49,8 +50,8 @@ pub struct Call<'c, T> {
 ///   └──────────┴──► Around ─┘
 /// ```
 enum State {
-    /// Not sent, or waiting for room.
-    Start,
+    /// Not sent, or waiting for room in the budget.
+    Start(Option<Place>),
     /// Enqueued on a live link.
     Straight(Exchange, Arc<Node>),
     /// Dialling, retrying.
@@ -68,7 +69,7 @@ impl<T> std::fmt::Debug for Call<'_, T> {
 impl<'c, T> Call<'c, T> {
     pub(super) fn new(client: &'c Client, command: Command) -> Self {
         let deadline = Timestamp::FAR_FUTURE;
-        Self { client, command, deadline, state: State::Start, target: PhantomData }
+        Self { client, command, deadline, state: State::Start(None), target: PhantomData }
     }
 
     fn terms(&self) -> Terms {
@@ -76,8 +77,8 @@ impl<'c, T> Call<'c, T> {
     }
 
     /// Enqueues on a live link, or goes around.
-    fn start(&mut self, cx: &Context<'_>) -> Result<State, Error> {
-        let blocked = self.deadline != Timestamp::FAR_FUTURE;
+    fn start(&mut self, place: Option<Place>, cx: &Context<'_>) -> Result<State, Error> {
+        let blocked = place.is_some();
         if !blocked {
             self.deadline = self.client.deadline_for(&self.command);
         }
@@ -94,13 +95,11 @@ impl<'c, T> Call<'c, T> {
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let host = &self.client.shared.host;
         let room = admit(host, &link, entry, blocked);
-        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
+        let begin = |()| Exchange::begin(Arc::clone(&link), entry, place.as_ref(), write, cx);
+        match room.and_then(begin) {
             Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
             Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
-                None => {
-                    link.block(self.deadline, cx);
-                    Ok(State::Start)
-                }
+                None => Ok(State::Start(Some(link.block(place, entry, cx)))),
                 Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
                 Some(error) => Err(error.with_command(&self.command.name())),
             },
@@ -135,18 +134,20 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
         let call = &mut *self;
         loop {
             match &mut call.state {
-                State::Start => match call.start(cx) {
-                    Ok(State::Start) => return Poll::Pending,
-                    Ok(state @ State::Straight(..)) => {
-                        call.state = state;
-                        return Poll::Pending;
+                State::Start(place) => {
+                    let place = place.take();
+                    match call.start(place, cx) {
+                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
+                            call.state = state;
+                            return Poll::Pending;
+                        }
+                        Ok(state) => call.state = state,
+                        Err(error) => {
+                            call.state = State::Finished;
+                            return Poll::Ready(Err(error));
+                        }
                     }
-                    Ok(state) => call.state = state,
-                    Err(error) => {
-                        call.state = State::Finished;
-                        return Poll::Ready(Err(error));
-                    }
-                },
+                }
                 State::Straight(exchange, node) => {
                     match judge_straight(std::task::ready!(exchange.poll(cx))) {
                         Ok(frame) => {

@@ -16,10 +16,12 @@ mod sets;
 mod sorted_sets;
 mod strings;
 mod targets;
+mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
 pub use targets::{NodeReply, To};
+pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};
@@ -28,7 +30,7 @@ use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
@@ -228,6 +230,11 @@ impl Client {
         self.timeout.unwrap_or(self.shared.host.config().command_timeout)
     }
 
+    /// For work that begins now.
+    fn fresh_terms(&self) -> Terms {
+        self.terms(self.shared.host.now().after(self.command_timeout()))
+    }
+
     fn terms(&self, deadline: Timestamp) -> Terms {
         Terms {
             deadline,
@@ -235,4 +242,13 @@ impl Client {
             retry_unknown: self.shared.host.config().retry_unknown,
         }
     }
+}
+
+/// What a pipeline or a transaction of so many commands fails with, if it is too long.
+fn too_many(what: &str, commands: usize, config: &Config) -> Option<Error> {
+    let max = config.pipeline_commands_max as usize;
+    let message = format!("a {what} of {commands} commands; {max} are allowed");
+    let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+    let error = || Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit);
+    (commands > max).then(error)
 }

@@ -3,11 +3,11 @@
 //! Invariants: nothing is sent before `run` or `run_each` is polled; results are in the order of
 //! the commands. Limit: `pipeline_commands_max`. The work is `driver/batch.rs`; called by users.
 
-use super::Client;
+use super::{Client, too_many};
 use crate::command::Command;
 use crate::driver::batch::Results;
 use crate::driver::spread;
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -114,19 +114,15 @@ impl<'c> Pipeline<'c> {
 
     async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
-        let max = shared.host.config().pipeline_commands_max as usize;
-        if self.commands.len() > max {
-            let message =
-                format!("a pipeline of {} commands; {max} are allowed", self.commands.len());
-            let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
-            return Err(Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit));
+        if let Some(error) = too_many("pipeline", self.commands.len(), shared.host.config()) {
+            return Err(error);
         }
         if let Some(command) = self.commands.iter().find(|command| command.is_blocking()) {
             let message = "a blocking command cannot be part of a pipeline";
             let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
             return Err(error.with_command(&command.name()));
         }
-        let terms = self.client.terms(shared.host.now().after(self.client.command_timeout()));
+        let terms = self.client.fresh_terms();
         spread::run_all(&shared.keeper, &self.commands, terms).await
     }
 }

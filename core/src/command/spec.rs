@@ -218,6 +218,11 @@ impl Spec {
         self.name
     }
 
+    /// What the command does to data and to its connection.
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags
+    }
+
     /// Which nodes are concerned.
     pub(crate) fn request(&self) -> RequestPolicy {
         self.request

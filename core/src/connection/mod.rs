@@ -1,6 +1,7 @@
 //! One connection without its I/O: what is in flight, how bytes become frames, what is said first.
-//! Pure. Levels: `outcome`, `entry`, `slot`, then `queue`, `reader`, `handshake`.
+//! Pure. Levels: `outcome`, `entry`, `budget`, `slot`, then `queue`, `reader`, `handshake`.
 
+pub(crate) mod budget;
 pub(crate) mod entry;
 pub(crate) mod handshake;
 pub(crate) mod outcome;

@@ -10,15 +10,16 @@
 //! - `in_flight` names each entry that is owed a reply once, oldest first (asserted in `deliver`);
 //! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has
 //!   gone (`settle`);
-//! - `bytes` is the cost of all entries that are owed a reply, so it bounds memory from enqueue to
-//!   reply;
+//! - an entry gets no reply before its first byte was written;
+//! - the node's budget is charged for all entries that are owed a reply, so it bounds memory from
+//!   enqueue to reply;
 //! - after `lose`, nothing is owed and nothing can be enqueued.
 //!
-//! Limits: `bytes_max` per connection (a single entry may exceed it when it is alone); entries:
-//! 2^32.
+//! Limits: those of the budget (`connection/budget.rs`); entries: 2^32.
 
 pub(crate) use super::entry::{Entry, Flush, Rejected, Ticket, Wakers};
 
+use super::budget::{Budget, Place};
 use super::outcome::{Failure, Lost, Outcome, Reply};
 use super::slot::{NONE, Slot, State};
 use crate::time::Timestamp;
@@ -33,13 +34,18 @@ mod tests;
 /// What every entry costs besides its bytes: its place, its number, its share of the buffers.
 const ENTRY_OVERHEAD: usize = 128;
 
+/// What the budget is charged for an entry of so many bytes.
+pub(crate) fn cost_of(len: usize) -> usize {
+    len.saturating_add(ENTRY_OVERHEAD)
+}
+
 /// The queue; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    /// Whether it takes entries.
+    phase: Phase,
     /// Encoded and not yet taken by the driver.
     out: Vec<u8>,
-    /// `out` holds a greeting alone: it waits for the first command, to go out in one piece.
-    held: bool,
     /// Bytes ever encoded on this connection: the offset where the next entry starts.
     encoded: u64,
     /// Entries that are owed a reply, oldest first.
@@ -52,13 +58,9 @@ pub(crate) struct Queue {
     waiting: usize,
     /// Entries that have an outcome which their caller has not taken yet.
     ready: usize,
-    /// Cost of all entries that are owed a reply.
-    bytes: usize,
-    /// The budget for `bytes`.
-    bytes_max: usize,
-    /// Callers that wait for the budget, with their deadlines.
-    blocked: Vec<(Waker, Timestamp)>,
-    /// No deadline of any entry or blocked caller is earlier than this.
+    /// The node's, charged for all entries that are owed a reply.
+    budget: Arc<Budget>,
+    /// No deadline of any entry, or of a caller that waits for the budget here, is earlier.
     earliest: Timestamp,
     /// Whether a background task looks after this connection.
     background: bool,
@@ -66,76 +68,73 @@ pub(crate) struct Queue {
     background_waker: Option<Waker>,
     /// Something happened while the background task was awake: it looks again before it sleeps.
     background_again: bool,
+}
+
+/// ```text
+/// Fresh ──first entry──► Open ──► Retired ──► Lost
+///   └───────────────────────────────┴──────────┘
+/// ```
+#[derive(Debug)]
+enum Phase {
+    /// A greeting waits for the first entry, to go out in one piece with it.
+    Fresh {
+        /// What is said first.
+        greeting: Vec<u8>,
+        /// How many answers to it will come; nobody waits for them.
+        replies: u32,
+    },
+    /// Entries are taken.
+    Open,
     /// No more entries are taken; what is owed may still come.
-    retired: Option<Arc<Lost>>,
-    /// Set once, when the connection is gone.
-    lost: Option<Arc<Lost>>,
+    Retired(Arc<Lost>),
+    /// The connection is gone.
+    Lost(Arc<Lost>),
 }
 
 impl Queue {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
         Self {
+            phase: Phase::Open,
             out: Vec::new(),
-            held: false,
             encoded: 0,
             in_flight: VecDeque::new(),
             slots: Vec::new(),
             free: NONE,
             waiting: 0,
             ready: 0,
-            bytes: 0,
-            bytes_max,
-            blocked: Vec::new(),
+            budget,
             earliest: Timestamp::FAR_FUTURE,
             background: false,
             background_waker: None,
             background_again: false,
-            retired: None,
-            lost: None,
         }
     }
 
-    /// Takes a command in: `write` appends exactly `entry.len` bytes. Returns the ticket, who
-    /// flushes, and whom to wake.
+    /// Takes a command in: `write` appends exactly `entry.len` bytes. `waited`: its caller had a
+    /// place in the budget's row. Returns the ticket, who flushes, and whom to wake.
     pub(crate) fn enqueue(
         &mut self,
         entry: Entry,
+        waited: bool,
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
-        if let Some(lost) = self.lost.as_ref().or(self.retired.as_ref()) {
+        if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
-        let cost = entry.len + ENTRY_OVERHEAD;
-        if self.bytes + cost > self.bytes_max && self.bytes > 0 {
+        if !self.budget.take(cost_of(entry.len), waited) {
             return Err(Rejected::Full);
         }
-        let before = self.out.len();
+        self.say_greeting();
         let alone = self.waiting + self.ready == 0;
         // The background is called by the first of those that it will write, and by one for whom
         // the timer would come too late.
         let calls = self.out.is_empty() || entry.deadline < self.earliest;
-        write(&mut self.out);
-        debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
-        let start = self.encoded;
-        self.encoded += entry.len as u64;
-        self.bytes += cost;
-        self.earliest = self.earliest.min(entry.deadline);
-        let index = self.place();
+        let index = self.append(entry, write);
         let slot = &mut self.slots[index as usize];
-        slot.owed = entry.replies;
-        slot.cost = cost;
-        slot.deadline = entry.deadline;
-        slot.start = start;
-        slot.end = self.encoded;
-        if entry.replies > 1 {
-            slot.got.reserve_exact(entry.replies as usize);
-        }
         slot.state = State::Waiting(Some(waker.clone()));
         let ticket = Ticket { index, generation: slot.generation };
-        self.held = false;
         self.waiting += 1;
-        self.in_flight.push_back(index);
         Ok(if alone {
             (ticket, Flush::Now, None)
         } else if self.background {
@@ -146,21 +145,59 @@ impl Queue {
         })
     }
 
-    /// Takes an entry in for whose replies nobody waits. It goes out with the next.
-    pub(crate) fn greet(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Ok((ticket, ..)) = self.enqueue(entry, write, Waker::noop()) {
-            self.slot(ticket).state = State::Abandoned;
-            self.waiting -= 1;
-            self.held = true;
+    /// Writes an entry that is charged already, and gives it a place in the order of replies.
+    fn append(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        let before = self.out.len();
+        write(&mut self.out);
+        debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
+        let start = self.encoded;
+        self.encoded += entry.len as u64;
+        self.earliest = self.earliest.min(entry.deadline);
+        let index = self.place();
+        let slot = &mut self.slots[index as usize];
+        slot.owed = entry.replies;
+        slot.cost = cost_of(entry.len);
+        slot.deadline = entry.deadline;
+        slot.start = start;
+        slot.end = self.encoded;
+        if entry.replies > 1 {
+            slot.got.reserve_exact(entry.replies as usize);
         }
+        self.in_flight.push_back(index);
+        index
+    }
+
+    /// Keeps a greeting until the first entry comes: `replies` answers to it will come that nobody
+    /// waits for.
+    pub(crate) fn greet(&mut self, greeting: Vec<u8>, replies: u32) {
+        if let Phase::Open = self.phase {
+            self.phase = Phase::Fresh { greeting, replies };
+        }
+    }
+
+    #[inline]
+    fn say_greeting(&mut self) {
+        if let Phase::Fresh { .. } = self.phase {
+            self.say_greeting_now();
+        }
+    }
+
+    #[cold]
+    fn say_greeting_now(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Open);
+        let Phase::Fresh { greeting, replies } = phase else { return };
+        let entry = Entry { len: greeting.len(), replies, deadline: Timestamp::FAR_FUTURE };
+        self.budget.charge(cost_of(entry.len));
+        let index = self.append(entry, |out| out.extend_from_slice(&greeting));
+        self.slots[index as usize].state = State::Abandoned;
     }
 
     /// Writes what is answered by pushes alone.
     pub(crate) fn post(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.say_greeting();
         let before = self.out.len();
         write(&mut self.out);
         self.encoded += (self.out.len() - before) as u64;
-        self.held = false;
     }
 
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
@@ -207,23 +244,32 @@ impl Queue {
     }
 
     /// Waits for the budget: `waker` is woken when there may be room, or at the deadline.
-    pub(crate) fn block(&mut self, waker: &Waker, deadline: Timestamp) {
-        self.earliest = self.earliest.min(deadline);
-        if !self.blocked.iter().any(|(w, d)| *d == deadline && w.will_wake(waker)) {
-            self.blocked.push((waker.clone(), deadline));
-        }
+    pub(crate) fn block(
+        &mut self,
+        place: Option<Place>,
+        waker: &Waker,
+        entry: Entry,
+        wake: &mut Wakers,
+    ) -> Place {
+        self.earliest = self.earliest.min(entry.deadline);
+        self.budget.wait(place, (waker, entry.deadline, cost_of(entry.len)), wake)
     }
 
-    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is. The
-    /// caller of `mine`, who is looking on, is not woken.
+    /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is, also
+    /// when the oldest was not written: the stream has accepted `written` bytes, ever. The caller
+    /// of `mine`, who is looking on, is not woken.
     pub(crate) fn deliver(
         &mut self,
         frame: Bytes,
+        written: u64,
         mine: Option<Ticket>,
         wake: &mut Wakers,
     ) -> Result<(), Bytes> {
         let Some(&index) = self.in_flight.front() else { return Err(frame) };
         let slot = &mut self.slots[index as usize];
+        if slot.start >= written {
+            return Err(frame);
+        }
         assert!(slot.owed > 0, "an entry in flight is owed a reply");
         slot.owed -= 1;
         let last = slot.owed == 0;
@@ -245,12 +291,9 @@ impl Queue {
             }
         }
         if last {
-            self.bytes -= slot.cost;
+            self.budget.give(slot.cost, wake);
             self.in_flight.pop_front();
             self.settle(index);
-            if !self.blocked.is_empty() {
-                wake.extend(self.blocked.drain(..).map(|(w, _)| w));
-            }
         }
         Ok(())
     }
@@ -273,31 +316,22 @@ impl Queue {
             self.waiting -= 1;
             self.ready += 1;
         }
-        self.blocked.retain(|(waker, deadline)| {
-            let expired = *deadline <= now;
-            if expired {
-                wake.push(waker.clone());
-            } else {
-                earliest = earliest.min(*deadline);
-            }
-            !expired
-        });
-        self.earliest = earliest;
+        self.earliest = earliest.min(self.budget.handle_timeout(now, wake));
     }
 
     /// The connection is gone: what is owed fails with `cause`. Only the first call counts.
     pub(crate) fn lose(&mut self, cause: Lost, written: u64, wake: &mut Wakers) {
-        if self.lost.is_some() {
+        if self.lost().is_some() {
             return;
         }
         let cause = Arc::new(cause);
-        self.lost = Some(Arc::clone(&cause));
+        self.phase = Phase::Lost(Arc::clone(&cause));
         // What the driver has not even taken was surely not written.
         let written = written.min(self.encoded - self.out.len() as u64);
         self.out = Vec::new();
-        self.bytes = 0;
         while let Some(index) = self.in_flight.pop_front() {
             let slot = &mut self.slots[index as usize];
+            self.budget.give(slot.cost, wake);
             slot.owed = 0;
             if let State::Waiting(waker) = &mut slot.state {
                 wake.extend(waker.take());
@@ -307,27 +341,26 @@ impl Queue {
             }
             self.settle(index);
         }
-        wake.extend(self.blocked.drain(..).map(|(w, _)| w));
+        self.budget.call_all(wake);
         wake.extend(self.call_background());
     }
 
     /// Takes no more entries. The connection is to be lost once `is_spent`.
     pub(crate) fn retire(&mut self) {
-        self.retired.get_or_insert_with(|| Arc::new(Lost::Retired));
+        if !self.is_closed() {
+            self.phase = Phase::Retired(Arc::new(Lost::Retired));
+        }
     }
 
-    /// Whether the connection was retired and owes nothing any more. A greeting that was never
-    /// written is owed nothing.
+    /// Whether the connection was retired and owes nothing any more.
     pub(crate) fn is_spent(&self) -> bool {
-        self.retired.is_some() && (self.in_flight.is_empty() || self.held)
+        matches!(self.phase, Phase::Retired(_)) && self.in_flight.is_empty()
     }
 
     /// Swaps what is to be written into `out`, which must be empty.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         debug_assert!(out.is_empty(), "what was taken before has been written");
-        if !self.held {
-            std::mem::swap(&mut self.out, out);
-        }
+        std::mem::swap(&mut self.out, out);
     }
 
     /// Wakes whoever is to look at the stream: the only caller that waits, else the background
@@ -337,13 +370,13 @@ impl Queue {
     /// one may be relied on, for it may never be polled again: the background task is, and where
     /// there is none, all of them are woken.
     pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
-        if self.waiting == 1 && self.blocked.is_empty() {
+        if self.waiting == 1 && !self.budget.is_awaited() {
             self.wake_waiting(wake);
         } else if self.background {
             wake.extend(self.call_background());
         } else {
             self.wake_waiting(wake);
-            wake.extend(self.blocked.iter().map(|(w, _)| w.clone()));
+            self.budget.call_all(wake);
         }
     }
 
@@ -391,7 +424,7 @@ impl Queue {
 
     /// Whether a caller that is polled should look at the stream itself.
     pub(crate) fn drives_itself(&self) -> bool {
-        !self.background || (self.waiting <= 1 && self.blocked.is_empty())
+        !self.background || (self.waiting <= 1 && !self.budget.is_awaited())
     }
 
     /// Whether the server owes something, or is owed something.
@@ -416,12 +449,12 @@ impl Queue {
 
     /// Whether an entry would be turned away whatever its size.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lost.is_some() || self.retired.is_some()
+        matches!(self.phase, Phase::Retired(_) | Phase::Lost(_))
     }
 
     /// Why the connection is gone, once it is.
     pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
-        self.lost.as_ref()
+        if let Phase::Lost(cause) = &self.phase { Some(cause) } else { None }
     }
 
     fn slot(&mut self, ticket: Ticket) -> &mut Slot {

@@ -85,6 +85,11 @@ impl Reader {
         Ok(())
     }
 
+    /// Bytes that the next frame still lacks, at least; few unless it is large.
+    pub(crate) fn missing(&self) -> usize {
+        self.scanner.missing()
+    }
+
     /// Cuts off the frames that were found, in order. Those that are not taken are gone.
     pub(crate) fn frames(&mut self) -> impl Iterator<Item = Bytes> {
         let end = self.ends.last().copied().unwrap_or(0);

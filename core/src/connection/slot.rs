@@ -14,7 +14,7 @@ pub(super) struct Slot {
     pub(super) generation: u32,
     /// Replies still to come.
     pub(super) owed: u32,
-    /// What it adds to `Queue::bytes` while it is owed something.
+    /// What the budget is charged while it is owed something.
     pub(super) cost: usize,
     /// When its caller gives up.
     pub(super) deadline: Timestamp,

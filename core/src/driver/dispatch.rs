@@ -8,28 +8,29 @@
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs`.
+//! Called by `driver/spread.rs` and `driver/transaction.rs`.
 
 use super::host::Host;
 use super::lane::closed;
 use super::link::Link;
-use super::node::Node;
+use super::node::{Node, OwnLink};
+use super::parcel::Parcel;
 use super::react::{Reaction, Target, Terms, Tries, explain, react, reason_to_look};
-use super::request::{error_in, exchange};
+use super::request::exchange;
 use super::routes::Routes;
 use super::topology::Keeper;
-use crate::command::{Command, cmd};
-use crate::connection::queue::Entry;
+use crate::command::Command;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::aim::Aim;
 use crate::routing::retry::Seen;
+use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long a dial may take before the topology is asked whether somebody else does the work now.
@@ -38,10 +39,40 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// A command and where it is to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Errand {
-    /// What runs.
-    pub(crate) command: Command,
+    /// What runs or, of a transaction, what stands for it.
+    command: Command,
     /// Where.
-    pub(crate) aim: Aim,
+    aim: Aim,
+    /// The commands of a transaction.
+    transaction: Option<Arc<[Command]>>,
+    /// Where the connection is left, for a caller who wants to go on with it alone.
+    keep: Option<Kept>,
+}
+
+/// A connection that was kept for its caller.
+pub(crate) type Kept = Arc<Mutex<Option<OwnLink>>>;
+
+impl Errand {
+    pub(crate) fn new(command: Command, aim: Aim) -> Self {
+        Self { command, aim, transaction: None, keep: None }
+    }
+
+    /// `lead` stands for all of them.
+    pub(crate) fn transaction(lead: Command, commands: Arc<[Command]>) -> Self {
+        Self { transaction: Some(commands), ..Self::new(lead, Aim::Key) }
+    }
+
+    /// Runs on a connection of its own, which is left in `kept`.
+    pub(crate) fn keeping(command: Command, kept: Kept) -> Self {
+        Self { keep: Some(kept), ..Self::new(command, Aim::Key) }
+    }
+
+    fn parcel(&self, ask: bool) -> Parcel<'_> {
+        match &self.transaction {
+            None => Parcel::single(&self.command, ask),
+            Some(commands) => Parcel::transaction(commands, ask),
+        }
+    }
 }
 
 /// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
@@ -52,7 +83,7 @@ pub(crate) async fn dispatch(
     terms: Terms,
     mut seen: Option<(Seen, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
-    let Errand { command, aim } = &errand;
+    let Errand { command, aim, .. } = &errand;
     let host = Arc::clone(keeper.host());
     let mut tries = Tries { attempts: u32::from(seen.is_some()), ..Tries::default() };
     let mut target = Target::Map;
@@ -187,17 +218,10 @@ async fn attempt(
     if host.now() >= deadline {
         return Err(Seen::NoLink(no_connection(node)));
     }
-    let asking = ask.then(|| cmd("ASKING"));
-    let before = asking.as_ref().map_or(0, Command::encoded_len);
-    let replies = 1 + u32::from(ask);
-    let entry = Entry { len: before + command.encoded_len(), replies, deadline };
-    let write = |out: &mut Vec<u8>| {
-        if let Some(asking) = &asking {
-            asking.write_to(out);
-        }
-        command.write_to(out);
-    };
-    let outcome = if command.is_blocking() {
+    let parcel = errand.parcel(ask);
+    let entry = parcel.entry(deadline);
+    let write = |out: &mut Vec<u8>| parcel.write_to(out);
+    let outcome = if command.is_blocking() || errand.keep.is_some() {
         let dialled = host.while_open(host.by(deadline, node.own_link(host))).await;
         let own = match dialled {
             Some(Some(own)) => own.map_err(Seen::NoLink)?,
@@ -215,8 +239,10 @@ async fn attempt(
                 }
             }
         };
-        if matches!(outcome, Ok(Ok(_))) {
-            own.give_back();
+        match &errand.keep {
+            _ if !matches!(outcome, Ok(Ok(_))) => {}
+            Some(kept) => *lock(kept) = Some(own),
+            None => own.give_back(),
         }
         outcome
     } else {
@@ -229,13 +255,7 @@ async fn attempt(
     };
     match outcome.map_err(Seen::NoLink)? {
         Err(failed) => Err(Seen::Failed(failed)),
-        Ok(reply) => {
-            let frame = reply.into_last().expect("an entry that ended well has a reply");
-            match error_in(&frame) {
-                None => Ok(Some(frame)),
-                Some(error) => Err(Seen::Refused(error)),
-            }
-        }
+        Ok(reply) => parcel.judge(reply).map(Some),
     }
 }
 

@@ -5,6 +5,7 @@
 //! (handshakes).
 
 use super::link::Link;
+use crate::connection::budget::Place;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::{Entry, Rejected, Ticket};
 use std::sync::Arc;
@@ -20,14 +21,16 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Enqueues. `write` appends exactly `entry.len` bytes.
+    /// Enqueues, for a caller that has a `place` in the budget's row or none. `write` appends
+    /// exactly `entry.len` bytes.
     pub(crate) fn begin(
         link: Arc<Link>,
         entry: Entry,
+        place: Option<&Place>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {
-        let ticket = link.enqueue(entry, write, cx)?;
+        let ticket = link.enqueue(entry, place.is_some(), write, cx)?;
         Ok(Self { link, ticket: Some(ticket) })
     }
 

@@ -6,6 +6,7 @@ use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::observe::Observer;
 use crate::config::{Config, Deployment};
+use crate::connection::budget::Budget;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
@@ -129,10 +130,15 @@ impl Host {
         Duration::from_secs(1) / self.config.dials_per_second.max(1)
     }
 
+    /// The bytes that may be in flight to one node.
+    pub(crate) fn node_budget(&self) -> Arc<Budget> {
+        Budget::new(self.config.node_bytes_max)
+    }
+
     /// What links that carry ordinary commands need.
-    pub(crate) fn link_settings(&self) -> LinkSettings {
+    pub(crate) fn link_settings(&self, budget: &Arc<Budget>) -> LinkSettings {
         LinkSettings {
-            bytes_max: self.config.node_bytes_max,
+            budget: Arc::clone(budget),
             scan: ScanLimits {
                 reply_bytes_max: self.config.reply_bytes_max,
                 reply_depth_max: self.config.reply_depth_max as usize,

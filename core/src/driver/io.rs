@@ -15,6 +15,7 @@
 use super::alarm::Alarm;
 use super::signal::Signal;
 use crate::BoxFuture;
+use crate::connection::budget::Budget;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
@@ -38,10 +39,10 @@ const SILENT_PART: u32 = 4;
 const READS_PER_TURN: usize = 32;
 
 /// What a link needs to know of the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LinkSettings {
-    /// Budget from enqueue to reply.
-    pub(crate) bytes_max: usize,
+    /// The node's, from enqueue to reply.
+    pub(crate) budget: Arc<Budget>,
     /// Limits of a reply.
     pub(crate) scan: ScanLimits,
     /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
@@ -52,8 +53,12 @@ pub(crate) struct LinkSettings {
 /// What drivers and those who do not drive tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// Entries in flight, as of the last drive: to choose among lanes.
+    /// Entries in flight: to choose among lanes.
     pub(crate) load: AtomicUsize,
+    /// Bytes that the frame which is being read still lacks, at least.
+    pub(crate) coming: AtomicUsize,
+    /// The link takes no more entries.
+    pub(crate) closed: AtomicBool,
     /// A frame has come.
     pub(crate) answered: AtomicBool,
     /// What is listened for on this link, once it is.
@@ -273,6 +278,7 @@ impl Io {
             Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
         };
         let scanned = self.reader.scan(count);
+        self.notes.coming.store(self.reader.missing(), Ordering::Relaxed);
         self.progress = self.transport.now();
         self.silent = false;
         // Before its time the timer cannot have called, whoever did.
@@ -310,7 +316,7 @@ impl Io {
                     answered = true;
                     self.notes.answered.store(true, Ordering::Relaxed);
                 }
-                if let Err(frame) = queue.deliver(frame, mine, &mut self.wakers) {
+                if let Err(frame) = queue.deliver(frame, self.written, mine, &mut self.wakers) {
                     unasked = Some(frame);
                     break;
                 }
@@ -373,6 +379,7 @@ impl Io {
         if !matches!(cause, Lost::Retired) {
             self.alarm.raise_lost();
         }
+        self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);
         self.release();
         self.wakers.drain(..).for_each(Waker::wake);

@@ -20,6 +20,7 @@ use super::io::LinkSettings;
 use super::link::Link;
 use super::observe::{Event, count};
 use crate::command::Command;
+use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Entry, Rejected};
@@ -32,6 +33,7 @@ use futures::FutureExt;
 use futures::future::Shared;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -44,8 +46,12 @@ pub(crate) struct Lane {
     endpoint: Endpoint,
     /// To what kind of server.
     profile: Profile,
+    /// The node's, shared with its other lanes.
+    budget: Arc<Budget>,
     /// The live link, which may be lost already.
     link: ArcSwapOption<Link>,
+    /// Somebody sees to the next link while other lanes carry the commands.
+    tended: AtomicBool,
     /// How the next link comes.
     dial: Mutex<Dial>,
 }
@@ -83,7 +89,7 @@ enum Step {
 }
 
 impl Lane {
-    pub(crate) fn new(endpoint: Endpoint, profile: Profile) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
         let dial = Dial {
             running: None,
             failures: 0,
@@ -91,7 +97,8 @@ impl Lane {
             last: None,
             closed: false,
         };
-        Self { endpoint, profile, link: ArcSwapOption::empty(), dial: Mutex::new(dial) }
+        let (link, tended) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        Self { endpoint, profile, budget, link, tended, dial: Mutex::new(dial) }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -129,10 +136,39 @@ impl Lane {
         }
     }
 
+    /// The link, unless it takes no more entries.
+    pub(crate) fn live(&self) -> Option<Arc<Link>> {
+        self.link.load_full().filter(|link| !link.is_closed())
+    }
+
+    /// Whether there is no live link and nobody sees to one.
+    pub(crate) fn is_neglected(&self) -> bool {
+        !self.tended.load(Ordering::Acquire) && self.live().is_none()
+    }
+
+    /// Sees to a link while other lanes carry the commands: in the background, or else at the cost
+    /// of the one caller who comes first, if a dial may begin now.
+    pub(crate) async fn tend(self: &Arc<Self>, host: &Arc<Host>, deadline: Timestamp) {
+        let Some(tending) = Tending::begin(self) else { return };
+        let until = host.now().after(host.config().connect_timeout);
+        let (lane, its_host) = (Arc::clone(self), Arc::clone(host));
+        let task = async move {
+            let _ = lane.connect(&its_host, until).await;
+            drop(tending);
+        };
+        if host.transport().spawn(Box::pin(task)) {
+            return;
+        }
+        let Some(_tending) = Tending::begin(self) else { return };
+        let is_due = lock(&self.dial).not_before <= host.now();
+        if is_due {
+            let _ = self.connect(host, until.min(deadline)).await;
+        }
+    }
+
     /// Whether there is no live link, and the last dial failed.
     pub(crate) fn is_failing(&self) -> bool {
-        let live = self.link.load_full().is_some_and(|link| !link.is_closed());
-        !live && lock(&self.dial).last.is_some()
+        self.live().is_none() && lock(&self.dial).last.is_some()
     }
 
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
@@ -185,8 +221,9 @@ impl Lane {
         // A server that failed or fell silent takes connections long before it answers again: it
         // gets no command before it has.
         let proven = dial.failures == 0;
+        let settings = host.link_settings(&self.budget);
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&endpoint, profile, &host, host.link_settings(), proven).await;
+            let result = open(&endpoint, profile, &host, settings, proven).await;
             match lane.upgrade() {
                 Some(lane) => lane.handle_dialled(result, &host),
                 None => result,
@@ -238,6 +275,22 @@ impl Lane {
     }
 }
 
+/// Sees to a lane as long as it lives.
+struct Tending(Arc<Lane>);
+
+impl Tending {
+    /// `None` if somebody does already.
+    fn begin(lane: &Arc<Lane>) -> Option<Self> {
+        (!lane.tended.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(lane)))
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        self.0.tended.store(false, Ordering::Release);
+    }
+}
+
 /// What a call fails with once its client was closed.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
     Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
@@ -280,7 +333,9 @@ pub(crate) async fn open(
     if proven && handshake.is_harmless() {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);
-        link.greet(len, replies, |out| commands.iter().for_each(|c| c.write_to(out)));
+        let mut greeting = Vec::with_capacity(len);
+        commands.iter().for_each(|command| command.write_to(&mut greeting));
+        link.greet(greeting, replies);
         return Ok(link);
     }
     let unready = Unready(Some(link));
@@ -332,7 +387,7 @@ async fn shake_hands(
                 return Exchange::poll(exchange, cx).map(Ok);
             }
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            match Exchange::begin(Arc::clone(link), entry, write, cx) {
+            match Exchange::begin(Arc::clone(link), entry, None, write, cx) {
                 Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
                 Err(rejected) => Poll::Ready(Err(rejected)),
             }

@@ -19,15 +19,18 @@
 use super::alarm::Alarm;
 use super::io::{Io, LinkSettings, Notes};
 use crate::Endpoint;
+use crate::connection::budget::{Budget, Place};
 use crate::connection::outcome::{Lost, Outcome};
-use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers};
+use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers, cost_of};
 use crate::sync::lock;
-use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+
+/// So many bytes of a large reply that are still to come count as one entry in flight.
+const BYTES_PER_LOAD: usize = 16 * 1024;
 
 /// See the head of this file.
 pub(crate) struct Link {
@@ -42,6 +45,8 @@ pub(crate) struct Link {
     kicked: AtomicBool,
     /// What drivers and others tell each other.
     notes: Arc<Notes>,
+    /// The node's.
+    budget: Arc<Budget>,
     /// What the stream and the timer are polled with.
     signal: Waker,
 }
@@ -61,12 +66,13 @@ impl Link {
         alarm: Arc<Alarm>,
         settings: LinkSettings,
     ) -> Arc<Self> {
-        let queue = Arc::new(Mutex::new(Queue::new(settings.bytes_max)));
+        let budget = Arc::clone(&settings.budget);
+        let queue = Arc::new(Mutex::new(Queue::new(Arc::clone(&budget))));
         let notes = Arc::new(Notes::default());
         let io = Io::new(stream, &queue, &notes, transport, alarm, settings);
         let signal = io.waker().clone();
         let (io, kicked) = (Mutex::new(io), AtomicBool::new(false));
-        Arc::new(Self { endpoint, queue, io, kicked, notes, signal })
+        Arc::new(Self { endpoint, queue, io, kicked, notes, budget, signal })
     }
 
     /// A background task looks after this link from now on.
@@ -91,14 +97,16 @@ impl Link {
         &self.endpoint
     }
 
-    /// Entries in flight, as of the last time that bytes moved.
+    /// How long a command may have to wait here, to choose among lanes: entries in flight, and
+    /// what is still to come of a large reply.
     pub(crate) fn load(&self) -> usize {
-        self.notes.load.load(Ordering::Relaxed)
+        let coming = self.notes.coming.load(Ordering::Relaxed);
+        self.notes.load.load(Ordering::Relaxed) + coming / BYTES_PER_LOAD
     }
 
     /// Whether the link takes no more entries.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.queue).is_closed()
+        self.notes.closed.load(Ordering::Acquire)
     }
 
     /// Whether the server ever answered on it.
@@ -111,11 +119,10 @@ impl Link {
         lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
     }
 
-    /// Queues a greeting: `replies` answers will come that nobody waits for. It is written with the
-    /// first entry, in one piece.
-    pub(crate) fn greet(&self, len: usize, replies: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let entry = Entry { len, replies, deadline: Timestamp::FAR_FUTURE };
-        lock(&self.queue).greet(entry, write);
+    /// Keeps a greeting: `replies` answers to it will come that nobody waits for. It is written
+    /// with the first entry, in one piece.
+    pub(crate) fn greet(&self, greeting: Vec<u8>, replies: u32) {
+        lock(&self.queue).greet(greeting, replies);
     }
 
     /// Whether pushes that name something raise the alarm.
@@ -135,18 +142,25 @@ impl Link {
     /// Takes no more entries, and closes when all that are in flight have ended.
     pub(crate) fn retire(&self) {
         lock(&self.queue).retire();
+        self.notes.closed.store(true, Ordering::Release);
         self.drive(None);
     }
 
     /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly
-    /// `entry.len` bytes.
+    /// `entry.len` bytes; `waited` says that the caller had a place in the budget's row.
     pub(crate) fn enqueue(
         &self,
         entry: Entry,
+        waited: bool,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
-        let (ticket, flush, wake) = lock(&self.queue).enqueue(entry, write, cx.waker())?;
+        let (ticket, flush, wake) = {
+            let mut queue = lock(&self.queue);
+            let enqueued = queue.enqueue(entry, waited, write, cx.waker())?;
+            self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
+            enqueued
+        };
         match flush {
             Flush::Now => self.drive(None),
             Flush::Later => cx.waker().wake_by_ref(),
@@ -158,17 +172,29 @@ impl Link {
         Ok(ticket)
     }
 
-    /// Waits for room in the budget, for a caller whose entry was rejected as one too many.
-    pub(crate) fn block(&self, deadline: Timestamp, cx: &Context<'_>) {
-        let drives = {
+    /// Waits for room in the budget, for a caller whose entry was rejected as one too many. The
+    /// place is the caller's until its entry is taken.
+    pub(crate) fn block(&self, place: Option<Place>, entry: Entry, cx: &Context<'_>) -> Place {
+        let mut wakers = Wakers::new();
+        let (place, drives) = {
             let mut queue = lock(&self.queue);
-            queue.block(cx.waker(), deadline);
-            queue.drives_itself()
+            let place = queue.block(place, cx.waker(), entry, &mut wakers);
+            (place, queue.drives_itself())
         };
+        wakers.drain(..).for_each(Waker::wake);
         if drives {
             self.drive(None);
         } else {
             self.signal.wake_by_ref();
+        }
+        place
+    }
+
+    /// Takes what has come, if there is no room for an entry of so many bytes and nobody else looks
+    /// at the stream: callers that have gone may be charged for replies that are there.
+    pub(crate) fn make_room(&self, len: usize) {
+        if self.budget.is_full(cost_of(len)) && lock(&self.queue).drives_itself() {
+            self.drive(None);
         }
     }
 
@@ -201,6 +227,7 @@ impl Link {
     /// Ends the link: what is owed fails, the stream is dropped.
     pub(crate) fn close(&self) {
         let mut wakers = Wakers::new();
+        self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
         wakers.drain(..).for_each(Waker::wake);
         self.drive(None);

@@ -15,6 +15,7 @@ use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// See the head of this file.
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     profile: Profile,
     /// Shared by all ordinary commands.
     lanes: Vec<Arc<Lane>>,
+    /// Which of several lanes is asked first; any number.
+    turn: AtomicUsize,
     /// For blocking commands.
     own: Mutex<OwnLinks>,
 }
@@ -48,8 +51,10 @@ struct OwnLinks {
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, host: &Host) -> Self {
         let count = host.config().lanes_per_node.max(1);
-        let lanes = (0..count).map(|_| Arc::new(Lane::new(endpoint.clone(), profile))).collect();
-        Self { endpoint, profile, lanes, own: Mutex::default() }
+        let budget = host.node_budget();
+        let lane = || Arc::new(Lane::new(endpoint.clone(), profile, Arc::clone(&budget)));
+        let lanes = (0..count).map(|_| lane()).collect();
+        Self { endpoint, profile, lanes, turn: AtomicUsize::new(0), own: Mutex::default() }
     }
 
     pub(crate) fn profile(&self) -> Profile {
@@ -61,23 +66,40 @@ impl Node {
     }
 
     /// A link to send on without waiting, if there is one: of the lane with the least in flight.
+    /// None as long as a lane needs somebody who sees to it, which is for `connect` to find.
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
         match self.lanes.as_slice() {
             [lane] => lane.ready(),
-            lanes => lanes.iter().filter_map(|lane| lane.ready()).min_by_key(|link| link.load()),
+            lanes if lanes.iter().any(|lane| lane.is_neglected()) => None,
+            _ => self.least_loaded(),
         }
     }
 
-    /// A live link, dialled if need be. Lanes that have none are dialled first, so that all come to
-    /// life under load.
+    /// A live link, dialled if need be. While one lane is alive nobody waits for the others: the
+    /// first who finds one without a link sees to it, so that all come to life under load.
     pub(crate) async fn connect(
         &self,
         host: &Arc<Host>,
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
-        let idle = |lane: &&Arc<Lane>| lane.ready().is_none_or(|link| link.is_closed());
-        let lane = self.lanes.iter().find(idle).or(self.lanes.first());
-        lane.expect("a node has at least one lane").connect(host, deadline).await
+        let first = self.lanes.first().expect("a node has at least one lane");
+        if self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.live().is_some()) {
+            if let Some(lane) = self.lanes.iter().find(|lane| lane.is_neglected()) {
+                lane.tend(host, deadline).await;
+            }
+            if let Some(link) = self.least_loaded() {
+                return Ok(link);
+            }
+        }
+        first.connect(host, deadline).await
+    }
+
+    /// Of several live links the one with the least in flight; among equals, each in turn.
+    fn least_loaded(&self) -> Option<Arc<Link>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+        let (after, before) = (&self.lanes[turn..], &self.lanes[..turn]);
+        let links = after.iter().chain(before).filter_map(|lane| lane.live());
+        links.min_by_key(|link| link.load())
     }
 
     /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped
@@ -104,8 +126,9 @@ impl Node {
         let mut place =
             OwnLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {
-            let settings = LinkSettings { progress_timeout: None, ..host.link_settings() };
             let proven = !self.is_failing();
+            let budget = host.node_budget();
+            let settings = LinkSettings { progress_timeout: None, ..host.link_settings(&budget) };
             let link = open(&self.endpoint, self.profile, host, settings, proven).await?;
             let mut own = lock(&self.own);
             own.all.retain(|link| link.strong_count() > 0);

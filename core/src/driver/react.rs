@@ -173,6 +173,7 @@ pub(super) fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
             Failure::Lost(_) => Some(RefreshReason::NodeLost),
         },
         Seen::NoLink(_) => Some(RefreshReason::NodeLost),
+        Seen::Ended(_) => None,
     }
 }
 
@@ -204,7 +205,7 @@ pub(crate) fn explain(
     terms: Terms,
 ) -> Error {
     let mut error = match seen {
-        Seen::NoLink(error) => error.clone(),
+        Seen::NoLink(error) | Seen::Ended(error) => error.clone(),
         Seen::Refused(server) => Error::server(delivery_of(server), server.clone()),
         Seen::Failed(failed) => {
             let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };

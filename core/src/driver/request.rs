@@ -29,7 +29,7 @@ pub(crate) async fn exchange(
     write: impl Fn(&mut Vec<u8>),
 ) -> Result<Outcome, Error> {
     let mut begun: Option<Exchange> = None;
-    let mut blocked = false;
+    let mut place = None;
     if host.now() >= entry.deadline {
         let message = "no time was left to send it";
         let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
@@ -39,14 +39,17 @@ pub(crate) async fn exchange(
         if let Some(exchange) = &mut begun {
             return exchange.poll(cx).map(Ok);
         }
-        let room = admit(host, link, entry, blocked);
-        match room.and_then(|()| Exchange::begin(Arc::clone(link), entry, &write, cx)) {
-            Ok(exchange) => begun.insert(exchange).poll(cx).map(Ok),
+        let room = admit(host, link, entry, place.is_some());
+        let begin = |()| Exchange::begin(Arc::clone(link), entry, place.as_ref(), &write, cx);
+        match room.and_then(begin) {
+            Ok(exchange) => {
+                place = None;
+                begun.insert(exchange).poll(cx).map(Ok)
+            }
             Err(rejected) => match turned_away(host, link, rejected, entry.deadline) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => {
-                    blocked = true;
-                    link.block(entry.deadline, cx);
+                    place = Some(link.block(place.take(), entry, cx));
                     Poll::Pending
                 }
             },
@@ -61,6 +64,7 @@ pub(crate) fn admit(host: &Host, link: &Link, entry: Entry, blocked: bool) -> Re
     if entry.len > host.config().node_bytes_max {
         return Err(Rejected::Large);
     }
+    link.make_room(entry.len);
     let in_vain = blocked && host.now() >= entry.deadline && !link.is_closed();
     if in_vain { Err(Rejected::Full) } else { Ok(()) }
 }

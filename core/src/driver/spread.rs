@@ -45,7 +45,7 @@ pub(crate) fn run(
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
     let single = seen.is_some() || command.goes_straight() || is_single(&keeper, &command);
     if single {
-        let errand = Errand { command, aim: Aim::Key };
+        let errand = Errand::new(command, Aim::Key);
         return Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) });
     }
     Box::pin(async move {
@@ -125,7 +125,7 @@ pub(crate) async fn ask_each(
     terms: Terms,
 ) -> Vec<Result<(Bytes, Arc<Node>), Error>> {
     let each = aims.into_iter().map(|aim| {
-        let errand = Errand { command: command.clone(), aim };
+        let errand = Errand::new(command.clone(), aim);
         dispatch(Arc::clone(keeper), errand, terms, None)
     });
     join_all(each).await

@@ -21,6 +21,8 @@ pub(crate) enum Seen {
     Failed(Box<Failed>),
     /// There was no connection to send it on.
     NoLink(Error),
+    /// The server answered, and what that means is this; there is nothing to try.
+    Ended(Error),
 }
 
 impl Seen {
@@ -75,15 +77,16 @@ const NOT_THIS: &[&str] = &[
 pub(crate) fn judge(seen: &Seen, facts: Facts) -> Verdict {
     match seen {
         Seen::Refused(error) if NOT_NOW.contains(&error.code()) => Verdict::AgainLater,
-        Seen::Refused(_) => Verdict::Fail,
+        Seen::Refused(_) | Seen::Ended(_) => Verdict::Fail,
         Seen::NoLink(error) => match error.kind() {
             ErrorKind::Connect => Verdict::Again,
             _ => Verdict::Fail,
         },
         Seen::Failed(failed) => match &failed.failure {
             Failure::TimedOut => Verdict::Fail,
+            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => Verdict::Fail,
             // A server that breaks the protocol once will do so again.
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs | Lost::Protocol(_)) => {
+            Failure::Lost(lost) if matches!(**lost, Lost::Protocol(_)) && !failed.never_sent() => {
                 Verdict::Fail
             }
             Failure::Lost(_) => {

@@ -10,7 +10,7 @@
 use super::cluster_map::ClusterMap;
 use super::node_id::NodeId;
 use super::view::View;
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet;
 
 /// Why a view does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Refusal {
 }
 
 /// The ids in a view.
-type Ids<'a> = BTreeSet<&'a NodeId>;
+type Ids<'a> = SortedSet<&'a NodeId>;
 
 /// For each view, why it does not count, if so.
 pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
@@ -49,11 +49,11 @@ pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
 fn kin(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<usize> {
     let related = |index: &&usize| is_related(&views[**index], &ids[**index], known);
     let related: Vec<usize> = told.iter().filter(related).copied().collect();
-    let weight = |index: &usize| (ids[*index].intersection(known).count(), &ids[*index]);
+    let weight = |index: &usize| (ids[*index].shared(known).count(), &ids[*index]);
     let Some(best) = related.iter().max_by_key(|index| weight(index)) else { return related };
     let alike = |index: &usize| {
         let (ours, theirs) = (&ids[*best], &ids[*index]);
-        ours.intersection(theirs).count() * 2 >= ours.len().min(theirs.len())
+        ours.shared(theirs).count() * 2 >= ours.len().min(theirs.len())
     };
     related.iter().copied().filter(alike).collect()
 }
@@ -61,7 +61,7 @@ fn kin(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<
 /// Whether a view is of the cluster that `known` is of. That it knows the node asked proves
 /// nothing: somebody else has to be known, or most slots have to be where known nodes are.
 fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
-    if ids.intersection(known).any(|id| Some(*id) != view.told_by.as_ref()) {
+    if ids.shared(known).any(|id| Some(*id) != view.told_by.as_ref()) {
         return true;
     }
     let ours = view
@@ -78,9 +78,9 @@ fn largest_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View]) -> Vec<usize
     for index in told {
         let (mut all, mut members) = (ids[*index].clone(), vec![*index]);
         clusters.retain(|(others, more)| {
-            let apart = others.is_disjoint(&all);
+            let apart = others.shared(&all).next().is_none();
             if !apart {
-                all.extend(others);
+                all.extend(others.iter().copied());
                 members.extend(more);
             }
             apart

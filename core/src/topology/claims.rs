@@ -16,13 +16,13 @@
 
 use super::cluster_map::{ClusterMap, Patch};
 use super::node_id::NodeId;
-use super::slot::Slot;
+use super::slot::{SLOT_COUNT, Slot};
 use super::slot_map::Shard;
-use super::slot_range::SlotRange;
+use super::slot_range::{SlotRange, every_slot};
 use super::view::View;
+use crate::sorted::{SortedMap, SortedSet};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// A node as an index into the sorted list of all ids: comparing them is comparing ids.
 pub(crate) type Owner = u32;
@@ -62,13 +62,13 @@ pub(crate) struct Decided {
     /// Who owns which slots: every slot once, ascending.
     pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
     /// All that own slots.
-    pub(crate) owners: BTreeSet<Owner>,
+    pub(crate) owners: SortedSet<Owner>,
     /// Slots of which most views say that nobody owns them.
     pub(crate) denied: Vec<Slot>,
     /// Redirects that no view confirmed yet.
-    pub(crate) patches: BTreeMap<Slot, Patch>,
+    pub(crate) patches: SortedMap<Slot, Patch>,
     /// The highest epoch that is known of each primary.
-    pub(crate) epochs: BTreeMap<Owner, u64>,
+    pub(crate) epochs: SortedMap<Owner, u64>,
 }
 
 /// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
@@ -76,16 +76,16 @@ pub(crate) struct Decided {
 pub(crate) fn decide(
     held: &ClusterMap,
     views: &[&View],
-    renamed: &BTreeMap<NodeId, NodeId>,
+    renamed: &SortedMap<NodeId, NodeId>,
     began: u64,
 ) -> Decided {
     let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
-    let mut ids: BTreeSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
+    let mut ids: SortedSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
     for view in views {
         ids.extend(view.nodes().map(|node| node.id.clone()));
         ids.extend(view.told_by.clone());
     }
-    let ids: Vec<NodeId> = ids.into_iter().collect();
+    let ids: Vec<NodeId> = ids.into_values().collect();
     let rank = |id: &NodeId| {
         let rank = ids.binary_search(id).expect("every id was collected above");
         Owner::try_from(rank).expect("NODES_MAX bounds the ids")
@@ -97,8 +97,8 @@ pub(crate) fn decide(
     };
     let held_claims: Vec<Claim> = held.shards().map(claim).collect();
     let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
-    let (table, denied, patches) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let owners = BTreeSet::new();
+    let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
+    let owners = SortedSet::default();
     let mut decided = Decided { table, owners, denied, patches, epochs, ids };
     // Between two edges every slot has the same facts, so one verdict does for all of them.
     for run in runs_between(&edges(held, &witnesses)) {
@@ -117,24 +117,30 @@ pub(crate) fn decide(
 
 /// The slots at which something said of a slot differs from what is said of the one before,
 /// ascending, the first slot included.
-fn edges(held: &ClusterMap, witnesses: &[Witness]) -> BTreeSet<Slot> {
-    let after = |slot: Slot| Slot::new(slot.number() + 1);
+fn edges(held: &ClusterMap, witnesses: &[Witness]) -> Vec<Slot> {
+    // A mark for each slot: however a view is cut up, it costs no more than this.
+    let mut marks = vec![false; usize::from(SLOT_COUNT)];
+    let mut mark = |slot: u16| {
+        if let Some(mark) = marks.get_mut(usize::from(slot)) {
+            *mark = true;
+        }
+    };
     let claimed = witnesses.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
     let patched = held.patches().keys().copied().map(SlotRange::one);
-    let told = claimed.chain(patched);
-    let mut edges: BTreeSet<Slot> =
-        told.flat_map(|range| [Some(range.start()), after(range.end())]).flatten().collect();
-    edges.extend(held.slots().edges());
-    edges
+    for range in claimed.chain(patched) {
+        mark(range.start().number());
+        mark(range.end().number() + 1);
+    }
+    held.slots().edges().for_each(|slot| mark(slot.number()));
+    every_slot().zip(marks).filter_map(|(slot, marked)| marked.then_some(slot)).collect()
 }
 
-/// The ranges from each edge to the next.
-fn runs_between(edges: &BTreeSet<Slot>) -> impl Iterator<Item = SlotRange> {
-    let ends = edges.iter().skip(1).map(|next| Slot::new(next.number() - 1)).chain([None]);
-    edges
-        .iter()
-        .zip(ends)
-        .filter_map(|(start, end)| SlotRange::new(*start, end.unwrap_or(Slot::LAST)))
+/// The runs of slots from each edge to the next.
+fn runs_between(edges: &[Slot]) -> impl Iterator<Item = SlotRange> {
+    let last =
+        |next: Slot| Slot::new(next.number() - 1).expect("a later edge is not the first slot");
+    let ends = edges.iter().skip(1).map(move |next| last(*next)).chain([Slot::LAST]);
+    edges.iter().zip(ends).filter_map(|(start, end)| SlotRange::new(*start, end))
 }
 
 impl Decided {
@@ -162,7 +168,9 @@ impl Decided {
             && owner == Some(held.claim.owner)
             && (redirected || !facts.is_settled(owner, witnesses, began))
         {
-            self.patches.extend(run.slots().map(|slot| (slot, patch)));
+            for slot in run.slots() {
+                self.patches.insert(slot, patch);
+            }
         }
         self.owners.extend(owner);
         self.table.push((run, owner));
@@ -170,11 +178,11 @@ impl Decided {
 }
 
 /// The highest epoch of each owner.
-fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> BTreeMap<Owner, u64> {
-    let mut epochs = BTreeMap::new();
+fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64> {
+    let mut epochs = SortedMap::new();
     for claim in claims {
         if let Some(epoch) = claim.epoch {
-            let known = epochs.entry(claim.owner).or_insert(epoch);
+            let known = epochs.get_or_insert_with(claim.owner, || epoch);
             *known = epoch.max(*known);
         }
     }
@@ -188,7 +196,7 @@ struct Witness {
     /// One for each primary.
     claims: Vec<Claim>,
     /// Everybody that stands in the view.
-    members: BTreeSet<Owner>,
+    members: SortedSet<Owner>,
     /// The node asked, and the epoch of the shard in which it sees itself.
     teller: Option<Claim>,
 }
@@ -241,10 +249,10 @@ impl Facts {
             let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
             !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
         };
-        let mut tallies: BTreeMap<Owner, Tally> = BTreeMap::new();
+        let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
         for claim in self.made.iter().flatten() {
             if !self.is_denied(*claim, witnesses) && !outdated(claim) {
-                tallies.entry(claim.owner).or_default().add(claim.epoch);
+                tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
             }
         }
         let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
@@ -288,7 +296,7 @@ impl Tally {
 }
 
 /// Rules 4 and 5.
-fn choose(tallies: &BTreeMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+fn choose(tallies: &SortedMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
     let best = *tallies.values().max()?;
     let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
     let first = equals.next()?;

@@ -13,8 +13,8 @@ use super::slot::Slot;
 use super::slot_map::{Shard, SlotMap};
 use super::view::{Health, NodeView, Role};
 use crate::endpoint::Endpoint;
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How many nodes redirects may make known between two refreshes: more than any cluster adds, and
@@ -42,10 +42,10 @@ pub(crate) struct ClusterMap {
     /// The config epoch of each shard of `slots`, where one was told.
     epochs: Vec<Option<u64>>,
     /// Slots that a redirect gave away and no view confirmed yet.
-    patches: BTreeMap<Slot, Patch>,
+    patches: SortedMap<Slot, Patch>,
     /// Slots that the cluster itself says nobody serves, and since when this client knows. They may
     /// still have an owner here: the last one that was known.
-    uncovered: BTreeMap<Slot, Timestamp>,
+    uncovered: SortedMap<Slot, Timestamp>,
 }
 
 /// The pieces that `merge` puts together.
@@ -60,9 +60,9 @@ pub(crate) struct Parts {
     /// See `ClusterMap`.
     pub(crate) epochs: Vec<Option<u64>>,
     /// See `ClusterMap`.
-    pub(crate) patches: BTreeMap<Slot, Patch>,
+    pub(crate) patches: SortedMap<Slot, Patch>,
     /// See `ClusterMap`.
-    pub(crate) uncovered: BTreeMap<Slot, Timestamp>,
+    pub(crate) uncovered: SortedMap<Slot, Timestamp>,
 }
 
 impl ClusterMap {
@@ -141,12 +141,12 @@ impl ClusterMap {
     }
 
     /// Slots that a redirect gave away and no view confirmed yet.
-    pub(crate) fn patches(&self) -> &BTreeMap<Slot, Patch> {
+    pub(crate) fn patches(&self) -> &SortedMap<Slot, Patch> {
         &self.patches
     }
 
     /// Slots that the cluster says nobody serves, and since when this client knows.
-    pub(crate) fn uncovered(&self) -> &BTreeMap<Slot, Timestamp> {
+    pub(crate) fn uncovered(&self) -> &SortedMap<Slot, Timestamp> {
         &self.uncovered
     }
 

@@ -11,7 +11,7 @@ use super::slot_map::Shard;
 use super::slot_range::{SlotRange, every_slot, runs};
 use super::view::{NodeView, Role};
 use crate::endpoint::Endpoint;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap, SortedSet};
 use std::sync::Arc;
 
 /// See the head of this file.
@@ -66,7 +66,7 @@ impl Difference {
             coverage_after: new.coverage(),
             ..Self::default()
         };
-        let before: BTreeMap<&NodeId, &Arc<NodeView>> =
+        let before: SortedMap<&NodeId, &Arc<NodeView>> =
             old.nodes().iter().map(|node| (names.now(&node.id), node)).collect();
         for node in new.nodes() {
             let Some(was) = before.get(&node.id) else {
@@ -81,7 +81,7 @@ impl Difference {
                 difference.roles.push((node.id.clone(), node.role));
             }
         }
-        let after: BTreeSet<&NodeId> = new.nodes().iter().map(|node| &node.id).collect();
+        let after: SortedSet<&NodeId> = new.nodes().iter().map(|node| &node.id).collect();
         let gone = before.keys().filter(|id| !after.contains(*id));
         difference.removed = gone.map(|id| (*id).clone()).collect();
         difference.slots = names.reassigned(old, new);
@@ -104,7 +104,7 @@ impl Difference {
 /// The ids of the old map in the words of the new one.
 struct Names<'a> {
     /// Provisional ids of nodes that have a name now.
-    renamed: BTreeMap<&'a NodeId, &'a NodeId>,
+    renamed: SortedMap<&'a NodeId, &'a NodeId>,
 }
 
 impl<'a> Names<'a> {

@@ -13,7 +13,7 @@ use super::node_id::NodeId;
 use super::slot::SLOT_COUNT;
 use super::slot_map::{Shard, UNCOVERED};
 use super::view::{Health, NodeView, Role, View};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap, SortedSet};
 use std::sync::Arc;
 
 /// Where a view puts a node. Ordered only to break ties.
@@ -41,13 +41,13 @@ struct Mention<'a> {
 /// Everything that is known of the nodes.
 pub(crate) struct Members<'a> {
     /// By id, all mentions in the views that count.
-    mentions: BTreeMap<&'a NodeId, Vec<Mention<'a>>>,
+    mentions: SortedMap<&'a NodeId, Vec<Mention<'a>>>,
     /// What is held of a node, under its real id.
-    held: BTreeMap<&'a NodeId, &'a Arc<NodeView>>,
+    held: SortedMap<&'a NodeId, &'a Arc<NodeView>>,
     /// Where it is held to be, under real ids.
-    held_places: BTreeMap<&'a NodeId, Place>,
+    held_places: SortedMap<&'a NodeId, Place>,
     /// Who owns slots.
-    owners: BTreeSet<&'a NodeId>,
+    owners: SortedSet<&'a NodeId>,
 }
 
 impl<'a> Members<'a> {
@@ -55,14 +55,14 @@ impl<'a> Members<'a> {
     pub(crate) fn new(
         held: &'a ClusterMap,
         views: &[&'a View],
-        renamed: &'a BTreeMap<NodeId, NodeId>,
+        renamed: &'a SortedMap<NodeId, NodeId>,
         decided: &'a Decided,
     ) -> Self {
         let named = |id: &'a NodeId| renamed.get(id).unwrap_or(id);
         let mut members = Self {
-            mentions: BTreeMap::new(),
-            held: BTreeMap::new(),
-            held_places: BTreeMap::new(),
+            mentions: SortedMap::new(),
+            held: SortedMap::new(),
+            held_places: SortedMap::new(),
             owners: decided.owners.iter().map(|owner| decided.id(*owner)).collect(),
         };
         for node in held.nodes() {
@@ -71,7 +71,7 @@ impl<'a> Members<'a> {
             if *id == node.id {
                 members.held.insert(id, node);
             } else {
-                members.held.entry(id).or_insert(node);
+                members.held.get_or_insert_with(id, || node);
             }
         }
         for (shard, _) in held.shards() {
@@ -79,7 +79,8 @@ impl<'a> Members<'a> {
             members.held_places.insert(primary, Place::Primary);
             for replica in &shard.replicas {
                 let place = Place::ReplicaOf(primary.clone());
-                members.held_places.entry(named(&held.node(*replica).id)).or_insert(place);
+                let id = named(&held.node(*replica).id);
+                members.held_places.get_or_insert_with(id, || place);
             }
         }
         for shard in views.iter().flat_map(|view| view.shards()) {
@@ -94,7 +95,7 @@ impl<'a> Members<'a> {
                     (None, Role::Replica) => Place::Orphan,
                 };
                 let mention = Mention { weight, place, node };
-                members.mentions.entry(&node.id).or_default().push(mention);
+                members.mentions.get_or_insert_with(&node.id, Vec::new).push(mention);
             }
         }
         members
@@ -102,12 +103,12 @@ impl<'a> Members<'a> {
 
     /// The nodes, shards and table of the next map.
     pub(crate) fn into_parts(self, decided: &Decided) -> Parts {
-        let ids: BTreeSet<&NodeId> =
+        let ids: SortedSet<&NodeId> =
             self.mentions.keys().chain(self.held.keys()).copied().collect();
         let mut nodes = Vec::new();
-        let mut shards: BTreeMap<&NodeId, Shard> = BTreeMap::new();
+        let mut shards: SortedMap<&NodeId, Shard> = SortedMap::new();
         let mut replicas: Vec<(NodeId, usize)> = Vec::new();
-        for id in ids {
+        for id in ids.into_values() {
             let Some(home) = self.home(id) else { continue };
             let index = nodes.len();
             let role = match &home {
@@ -130,8 +131,8 @@ impl<'a> Members<'a> {
         }
         // Owners are numbered in the order of ids, and so are shards by their primaries.
         let mut indexes =
-            vec![UNCOVERED; decided.owners.last().map_or(0, |last| *last as usize + 1)];
-        for (index, owner) in (0..).zip(&decided.owners) {
+            vec![UNCOVERED; decided.owners.iter().last().map_or(0, |last| *last as usize + 1)];
+        for (index, owner) in (0..).zip(decided.owners.iter()) {
             *indexes.get_mut(*owner as usize).expect("no owner is beyond the last") = index;
         }
         let mut owners = vec![UNCOVERED; usize::from(SLOT_COUNT)];
@@ -238,13 +239,13 @@ enum Home {
 
 /// What stands most often; among equals `favourite`, then the least.
 fn most<T: Ord>(values: impl Iterator<Item = T>, favourite: Option<T>) -> Option<T> {
-    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    let mut counts: SortedMap<T, usize> = SortedMap::new();
     for value in values {
-        *counts.entry(value).or_default() += 1;
+        *counts.get_or_insert_with(value, || 0) += 1;
     }
     let top = *counts.values().max()?;
     match favourite {
         Some(value) if counts.get(&value) == Some(&top) => Some(value),
-        _ => counts.into_iter().find(|(_, count)| *count == top).map(|(value, _)| value),
+        _ => counts.into_entries().find(|(_, count)| *count == top).map(|(value, _)| value),
     }
 }

@@ -15,8 +15,8 @@ use super::difference::Difference;
 use super::members::Members;
 use super::node_id::NodeId;
 use super::view::{Health, NodeView, View};
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What came of a refresh.
@@ -70,7 +70,7 @@ pub(crate) fn merge(
 }
 
 /// The real ids of nodes that redirects made known by their endpoint only.
-fn rename(held: &ClusterMap, views: &[&View]) -> BTreeMap<NodeId, NodeId> {
+fn rename(held: &ClusterMap, views: &[&View]) -> SortedMap<NodeId, NodeId> {
     let provisional = held.nodes().iter().filter(|node| node.id.is_provisional());
     let real = |node: &Arc<NodeView>| {
         let endpoint = node.endpoint.as_ref()?;

@@ -16,7 +16,7 @@ use super::slot_range::SlotRange;
 use super::view::{Health, NODES_MAX, NodeView, Role, ShardView, View};
 use super::view_error::ViewError;
 use crate::resp::Value;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// A line of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl View {
     /// # Errors
     /// As `View::checked`.
     pub(crate) fn with_epochs(self, nodes: NodesReply) -> Result<Self, ViewError> {
-        let mut known: BTreeMap<NodeId, NodeView> = self
+        let mut known: SortedMap<NodeId, NodeView> = self
             .into_shards()
             .into_iter()
             .flat_map(|shard| shard.primary.into_iter().chain(shard.replicas))
@@ -134,7 +134,7 @@ fn bare(line: &Line) -> NodeView {
 
 /// Lines to shards. Replicas whose primary has no line stand in a shard without one.
 fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<View, ViewError> {
-    let mut shards: BTreeMap<NodeId, ShardView> = BTreeMap::new();
+    let mut shards: SortedMap<NodeId, ShardView> = SortedMap::new();
     let mut orphans = Vec::new();
     let (primaries, replicas): (Vec<_>, Vec<_>) =
         reply.lines.into_iter().partition(|line| line.role == Role::Primary);

@@ -40,11 +40,12 @@ pub(crate) fn parse_shards(reply: &Value, rule: EndpointRule<'_>) -> Result<View
 fn add_shards(shards: &mut Vec<ShardView>, slots: Vec<SlotRange>, nodes: Vec<NodeView>) {
     let (mut primaries, replicas): (Vec<_>, Vec<_>) =
         nodes.into_iter().partition(|node| node.role == Role::Primary);
-    // The sort is stable: among equals, the server's order decides.
-    primaries.sort_by_key(|node| node.health);
-    let mut primaries = primaries.into_iter();
-    shards.push(ShardView { slots, epoch: None, primary: primaries.next(), replicas });
-    shards.extend(primaries.map(|primary| ShardView {
+    let best = primaries.iter().map(|node| node.health).min();
+    // Among equals, the server's order decides.
+    let first = primaries.iter().position(|node| Some(node.health) == best);
+    let primary = first.map(|index| primaries.remove(index));
+    shards.push(ShardView { slots, epoch: None, primary, replicas });
+    shards.extend(primaries.into_iter().map(|primary| ShardView {
         slots: Vec::new(),
         epoch: None,
         primary: Some(primary),

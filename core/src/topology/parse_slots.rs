@@ -13,14 +13,14 @@ use super::slot_range::SlotRange;
 use super::view::{Health, NODES_MAX, NodeView, Role, ShardView, View};
 use super::view_error::ViewError;
 use crate::resp::Value;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// The view in a reply to CLUSTER SLOTS.
 ///
 /// # Errors
 /// The reply is an error (`Refused`), or it is malformed; the error names the part.
 pub(crate) fn parse_slots(reply: &Value, rule: EndpointRule<'_>) -> Result<View, ViewError> {
-    let mut found: BTreeMap<NodeId, Found> = BTreeMap::new();
+    let mut found: SortedMap<NodeId, Found> = SortedMap::new();
     let entries = list("slot ranges", reply)?;
     // No two ranges of a view share a slot, so there cannot be more ranges than slots.
     if entries.len() > usize::from(super::slot::SLOT_COUNT) {
@@ -36,7 +36,7 @@ pub(crate) fn parse_slots(reply: &Value, rule: EndpointRule<'_>) -> Result<View,
         }
         let slots = range(slot(start)?, slot(end)?)?;
         let primary = parse_node(primary, Role::Primary, rule)?;
-        let shard = found.entry(primary.id.clone()).or_insert_with(|| Found::new(primary));
+        let shard = found.get_or_insert_with(primary.id.clone(), || Found::new(primary));
         shard.slots.push(slots);
         for replica in replicas {
             let replica = parse_node(replica, Role::Replica, rule)?;
@@ -53,12 +53,12 @@ struct Found {
     /// Who owns them.
     primary: NodeView,
     /// Who copies them.
-    replicas: BTreeMap<NodeId, NodeView>,
+    replicas: SortedMap<NodeId, NodeView>,
 }
 
 impl Found {
     fn new(primary: NodeView) -> Self {
-        Self { slots: Vec::new(), primary, replicas: BTreeMap::new() }
+        Self { slots: Vec::new(), primary, replicas: SortedMap::new() }
     }
 
     fn into_shard(self) -> ShardView {

@@ -15,7 +15,7 @@ use super::node_id::NodeId;
 use super::view::{Health, NodeView, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// More than any service has.
 const MEMBERS_MAX: usize = 1024;
@@ -62,14 +62,14 @@ pub(crate) fn choose(
             return None;
         }
     }
-    let mut votes: BTreeMap<&Endpoint, usize> = BTreeMap::new();
+    let mut votes: SortedMap<&Endpoint, usize> = SortedMap::new();
     let newest_ones = || opinions.iter().filter(|opinion| opinion.epoch == newest);
     for opinion in newest_ones() {
-        *votes.entry(&opinion.primary).or_default() += 1;
+        *votes.get_or_insert_with(&opinion.primary, || 0) += 1;
     }
     let keeps = |endpoint: &Endpoint| held.is_some_and(|held| held.primary == *endpoint);
     let (primary, _) =
-        votes.into_iter().max_by_key(|(endpoint, votes)| (*votes, keeps(endpoint)))?;
+        votes.into_entries().max_by_key(|(endpoint, votes)| (*votes, keeps(endpoint)))?;
     // Of those who agree, the one that is not in trouble and knows most replicas tells the rest.
     let teller = newest_ones()
         .filter(|opinion| opinion.primary == *primary)
@@ -142,13 +142,13 @@ fn list(value: &Value) -> Result<&[Value], String> {
 }
 
 /// Names and values, of a map or of a flat list.
-fn fields(value: &Value) -> Result<BTreeMap<&str, &str>, String> {
+fn fields(value: &Value) -> Result<SortedMap<&str, &str>, String> {
     let pairs = value.pairs().ok_or("names and values were expected")?;
     Ok(pairs.into_iter().filter_map(|(name, v)| Some((name.as_str()?, v.as_str()?))).collect())
 }
 
 fn address(
-    fields: &BTreeMap<&str, &str>,
+    fields: &SortedMap<&str, &str>,
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
 ) -> Result<Endpoint, String> {
     let host = fields.get("ip").copied().unwrap_or_default();

@@ -12,8 +12,8 @@ use super::slot::SLOT_COUNT;
 use super::slot_range::SlotRange;
 use super::view_error::ViewError;
 use crate::endpoint::Endpoint;
+use crate::sorted::SortedMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// More nodes than any cluster has: servers recommend a thousand at most.
 pub(crate) const NODES_MAX: usize = 16_384;
@@ -124,7 +124,7 @@ impl View {
             mark(&mut owned, &shard.slots)?;
         }
         let view = Self { told_by, shards };
-        let mut seen = BTreeMap::new();
+        let mut seen = SortedMap::new();
         for node in view.nodes() {
             if seen.insert(&node.id, ()).is_some() {
                 return Err(ViewError::NodeTwice { id: node.id.clone() });
@@ -160,15 +160,15 @@ impl View {
     /// map. Failed nodes do not count: their address may be somebody else's by now.
     fn check_folding(&self) -> Result<(), ViewError> {
         let up = |node: &&NodeView| node.health != Health::Failed && node.endpoint.is_some();
-        let mut at: BTreeMap<&Option<Endpoint>, Vec<&NodeView>> = BTreeMap::new();
+        let mut at: SortedMap<&Option<Endpoint>, Vec<&NodeView>> = SortedMap::new();
         for node in self.nodes().filter(up) {
-            at.entry(&node.endpoint).or_default().push(node);
+            at.get_or_insert_with(&node.endpoint, Vec::new).push(node);
         }
         let owns = |node: &NodeView| {
             let owns = |s: &ShardView| !s.slots.is_empty() && s.primary.as_ref() == Some(node);
             self.shards.iter().any(owns)
         };
-        for (endpoint, nodes) in &at {
+        for (endpoint, nodes) in at.iter() {
             let [first, rest @ ..] = nodes.as_slice() else { continue };
             let mapped = |n: &&&NodeView| n.announced != first.announced && owns(n) && owns(first);
             let second = if at.len() == 1 { rest.first() } else { rest.iter().find(mapped) };

@@ -10,6 +10,7 @@ mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
+mod lanes;
 mod refusals;
 mod server_state;
 
@@ -20,8 +21,8 @@ use std::time::Duration;
 
 /// Long enough for everything that happens at once, short enough to wait for nothing.
 const SHORT: Duration = Duration::from_millis(200);
-/// Hosts with a background task.
-const BACKGROUNDS: [bool; 1] = [true];
+/// Hosts with a background task, and without one.
+const BACKGROUNDS: [bool; 2] = [true, false];
 /// Long enough for everything that happens at all.
 const LONG: Duration = Duration::from_secs(20);
 

@@ -1,6 +1,7 @@
 //! The queue against every order of events that a driver and its callers can bring about.
 
 use super::*;
+use crate::connection::budget::Budget;
 use crate::rng::Rng;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -32,12 +33,13 @@ fn entry(len: usize, replies: u32) -> Entry {
 fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
     let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
     let waker = Waker::noop();
-    let (ticket, flush, _) = queue.enqueue(entry(text.len(), replies), write, waker).unwrap();
+    let (ticket, flush, _) =
+        queue.enqueue(entry(text.len(), replies), false, write, waker).unwrap();
     (ticket, flush)
 }
 
 fn reply(queue: &mut Queue, text: &'static str) -> Result<(), Bytes> {
-    queue.deliver(Bytes::from_static(text.as_bytes()), None, &mut Wakers::new())
+    queue.deliver(Bytes::from_static(text.as_bytes()), u64::MAX, None, &mut Wakers::new())
 }
 
 fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
@@ -46,7 +48,7 @@ fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
 
 #[test]
 fn replies_go_to_their_entries_in_order() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let (a, first) = put(&mut queue, "a", 1);
     let (b, second) = put(&mut queue, "b", 1);
     assert_eq!((first, second), (Flush::Now, Flush::Later));
@@ -63,7 +65,7 @@ fn replies_go_to_their_entries_in_order() {
 
 #[test]
 fn a_batch_ends_with_its_last_reply() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let (batch, _) = put(&mut queue, "abc", 3);
     let (next, _) = put(&mut queue, "d", 1);
     for text in ["+1", "+2"] {
@@ -80,13 +82,13 @@ fn a_batch_ends_with_its_last_reply() {
 /// Whoever delivers its own reply is not woken for it; everybody else is.
 #[test]
 fn a_caller_that_looks_on_is_not_woken() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let [mine, other] = ["a", "b"].map(|text| put(&mut queue, text, 1).0);
     let mut wakers = Wakers::new();
     for (ticket, woken) in [(mine, 0), (other, 1)] {
         let (_, waker) = counted();
         assert!(queue.poll(ticket, &waker).is_none());
-        queue.deliver(Bytes::from_static(b"+1"), Some(mine), &mut wakers).unwrap();
+        queue.deliver(Bytes::from_static(b"+1"), u64::MAX, Some(mine), &mut wakers).unwrap();
         assert_eq!(wakers.len(), woken);
         assert_eq!(one(&mut queue, ticket).unwrap(), "+1");
     }
@@ -94,7 +96,7 @@ fn a_caller_that_looks_on_is_not_woken() {
 
 #[test]
 fn an_abandoned_entry_still_eats_its_reply() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "a", 2);
     let (b, _) = put(&mut queue, "b", 1);
     drop(queue.abandon(a));
@@ -102,15 +104,16 @@ fn an_abandoned_entry_still_eats_its_reply() {
         reply(&mut queue, text).unwrap();
     }
     assert_eq!(one(&mut queue, b).unwrap(), "+3");
-    assert_eq!((queue.bytes, queue.waiting, queue.ready), (0, 0, 0));
+    assert_eq!((queue.waiting, queue.ready), (0, 0));
+    assert!(!queue.budget.is_full(1 << 20));
 }
 
 #[test]
 fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "abc", 1);
     let late = Entry { len: 1, replies: 1, deadline: at(9000) };
-    let (b, _, _) = queue.enqueue(late, |out| out.push(b'b'), Waker::noop()).unwrap();
+    let (b, _, _) = queue.enqueue(late, false, |out| out.push(b'b'), Waker::noop()).unwrap();
     queue.handle_timeout(at(999), 4, &mut Wakers::new());
     assert!(queue.poll(a, Waker::noop()).is_none());
     queue.handle_timeout(at(1000), 2, &mut Wakers::new());
@@ -125,7 +128,7 @@ fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
 
 #[test]
 fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "aaaa", 1);
     let (b, _) = put(&mut queue, "bbbb", 1);
     let (c, _) = put(&mut queue, "cccc", 1);
@@ -139,41 +142,43 @@ fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
         let failed = queue.poll(ticket, Waker::noop()).unwrap().unwrap_err();
         assert_eq!(failed.never_sent(), never_sent, "{ticket:?}");
     }
-    let rejected = queue.enqueue(entry(1, 1), |out| out.push(0), Waker::noop()).unwrap_err();
+    let rejected = queue.enqueue(entry(1, 1), false, |out| out.push(0), Waker::noop()).unwrap_err();
     assert!(matches!(rejected, Rejected::Closed(_)));
 }
 
 #[test]
 fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
-    let mut queue = Queue::new(2 * (ENTRY_OVERHEAD + 1));
+    let mut queue = Queue::new(Budget::new(2 * (ENTRY_OVERHEAD + 1)));
     let (a, _) = put(&mut queue, "a", 1);
     let (b, _) = put(&mut queue, "b", 1);
     drop(queue.abandon(a));
-    let full = queue.enqueue(entry(1, 1), |_| unreachable!(), Waker::noop());
+    let full = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
     let (count, waker) = counted();
-    queue.block(&waker, at(50));
+    let blocked = Entry { deadline: at(50), ..entry(1, 1) };
+    let place = queue.block(None, &waker, blocked, &mut Wakers::new());
     reply(&mut queue, "+a").unwrap();
     let mut wakers = Wakers::new();
-    queue.deliver(Bytes::from_static(b"+b"), None, &mut wakers).unwrap();
+    queue.deliver(Bytes::from_static(b"+b"), u64::MAX, None, &mut wakers).unwrap();
     drop(one(&mut queue, b));
     put(&mut queue, "c", 1);
     drop(wakers);
     assert_eq!(count.0.load(Ordering::Relaxed), 0, "waking is up to the driver");
-    assert!(queue.blocked.is_empty());
+    assert!(!queue.budget.is_awaited());
+    drop(place);
 }
 
 #[test]
 fn an_entry_larger_than_the_budget_goes_alone() {
-    let mut queue = Queue::new(10);
+    let mut queue = Queue::new(Budget::new(10));
     put(&mut queue, "more than the budget", 1);
-    let full = queue.enqueue(entry(1, 1), |_| unreachable!(), Waker::noop());
+    let full = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
 }
 
 #[test]
 fn one_caller_is_woken_itself_and_several_through_the_background() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     queue.set_background();
     let (background, background_waker) = counted();
     assert!(!queue.rest_background(&background_waker), "it looks once more after it was set");
@@ -187,21 +192,22 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
     };
     let counts = || [&first, &second, &background].map(|c| c.0.load(Ordering::Relaxed));
 
-    let (a, flush, _) = queue.enqueue(entry(1, 1), |o| o.push(b'a'), &first_waker).unwrap();
+    let (a, flush, _) = queue.enqueue(entry(1, 1), false, |o| o.push(b'a'), &first_waker).unwrap();
     assert_eq!(flush, Flush::Now);
     queue.take_output(&mut Vec::new());
     wake(&mut queue);
     assert_eq!(counts(), [1, 0, 0]);
     assert!(queue.poll(a, &first_waker).is_none());
 
-    let (_, flush, woken) = queue.enqueue(entry(1, 1), |o| o.push(b'b'), &second_waker).unwrap();
+    let (_, flush, woken) =
+        queue.enqueue(entry(1, 1), false, |o| o.push(b'b'), &second_waker).unwrap();
     assert_eq!(flush, Flush::Covered);
     woken.unwrap().wake();
     assert_eq!(counts(), [1, 0, 1]);
     assert!(queue.rest_background(&background_waker), "a full stream calls when it takes more");
     let calls = |queue: &mut Queue, deadline| {
         let entry = Entry { deadline, ..entry(1, 1) };
-        let (.., woken) = queue.enqueue(entry, |o| o.push(b'c'), Waker::noop()).unwrap();
+        let (.., woken) = queue.enqueue(entry, false, |o| o.push(b'c'), Waker::noop()).unwrap();
         woken.is_some()
     };
     assert!(!calls(&mut queue, at(1000)), "it goes out with those before");
@@ -216,10 +222,10 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
 
 #[test]
 fn without_a_background_everybody_is_woken() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     let wakers: Vec<_> = (0..5).map(|_| counted()).collect();
     for (_, waker) in &wakers {
-        queue.enqueue(entry(1, 1), |o| o.push(b'x'), waker).unwrap();
+        queue.enqueue(entry(1, 1), false, |o| o.push(b'x'), waker).unwrap();
     }
     let mut woken = Wakers::new();
     queue.wake_driver(&mut woken);
@@ -233,7 +239,7 @@ fn without_a_background_everybody_is_woken() {
 fn random_events_never_misplace_a_reply() {
     for seed in 0..2_000 {
         let mut rng = Rng::new(seed);
-        let mut queue = Queue::new(4096);
+        let mut queue = Queue::new(Budget::new(4096));
         let (mut owed, mut held) = (VecDeque::new(), Vec::new());
         let mut next = 0u32;
         for _ in 0..rng.below(200) {
@@ -243,7 +249,7 @@ fn random_events_never_misplace_a_reply() {
                     let deadline = at(rng.below(3000));
                     let new = Entry { len: 1, replies, deadline };
                     let write = |o: &mut Vec<u8>| o.push(b'x');
-                    if let Ok((ticket, ..)) = queue.enqueue(new, write, Waker::noop()) {
+                    if let Ok((ticket, ..)) = queue.enqueue(new, false, write, Waker::noop()) {
                         owed.extend((0..replies).map(|part| (next, part)));
                         held.push((ticket, next, replies));
                         next += 1;
@@ -252,7 +258,7 @@ fn random_events_never_misplace_a_reply() {
                 2 | 3 => {
                     if let Some((number, part)) = owed.pop_front() {
                         let frame = Bytes::from(format!("{number}.{part}"));
-                        queue.deliver(frame, None, &mut Wakers::new()).unwrap();
+                        queue.deliver(frame, u64::MAX, None, &mut Wakers::new()).unwrap();
                     }
                 }
                 4 if !held.is_empty() => {
@@ -280,7 +286,7 @@ fn random_events_never_misplace_a_reply() {
         for (ticket, ..) in held {
             assert!(queue.poll(ticket, Waker::noop()).is_some(), "seed {seed}");
         }
-        assert_eq!((queue.bytes, queue.waiting, queue.ready, queue.in_flight()), (0, 0, 0, 0));
+        assert_eq!((queue.waiting, queue.ready, queue.in_flight()), (0, 0, 0));
         let free = queue.slots.iter().all(|slot| matches!(slot.state, State::Free(_)));
         assert!(free, "seed {seed}: a place is left behind");
     }
@@ -288,12 +294,12 @@ fn random_events_never_misplace_a_reply() {
 
 #[test]
 fn a_greeting_takes_nobodys_waker() {
-    let mut queue = Queue::new(1 << 20);
+    let mut queue = Queue::new(Budget::new(1 << 20));
     queue.set_background();
     let (background, waker) = counted();
     assert!(!queue.rest_background(&waker));
     assert!(queue.rest_background(&waker));
-    queue.greet(entry(5, 2), |out| out.extend_from_slice(b"hello"));
+    queue.greet(b"hello".to_vec(), 2);
     let (a, flush) = put(&mut queue, "a", 1);
     assert_eq!(flush, Flush::Now, "the greeting goes out with it");
     let _second = put(&mut queue, "b", 1);
@@ -305,4 +311,57 @@ fn a_greeting_takes_nobodys_waker() {
         reply(&mut queue, text).unwrap();
     }
     assert_eq!(one(&mut queue, a).unwrap(), "+a");
+}
+
+/// A reply that comes before its command's first byte was written answers something else: it is
+/// given back, whatever waits.
+#[test]
+fn nobody_gets_a_reply_to_what_was_not_written() {
+    let mut queue = Queue::new(Budget::new(1 << 20));
+    let (a, _) = put(&mut queue, "aaaa", 1);
+    let (b, _) = put(&mut queue, "bbbb", 1);
+    let mut deliver = |text: &'static str, written| {
+        queue.deliver(Bytes::from_static(text.as_bytes()), written, None, &mut Wakers::new())
+    };
+    assert_eq!(deliver("+wrong", 0).unwrap_err(), "+wrong");
+    deliver("+a", 4).unwrap();
+    assert_eq!(deliver("+wrong", 4).unwrap_err(), "+wrong");
+    // A server may answer before it has read the whole of a command.
+    deliver("+b", 5).unwrap();
+    assert_eq!(one(&mut queue, a).unwrap(), "+a");
+    assert_eq!(one(&mut queue, b).unwrap(), "+b");
+}
+
+/// A link that said nothing yet has nothing to wait for, and its greeting is never said.
+#[test]
+fn a_retired_link_that_holds_its_greeting_is_spent() {
+    let mut queue = Queue::new(Budget::new(1 << 20));
+    queue.greet(b"hello".to_vec(), 2);
+    assert!(!queue.is_closed() && !queue.is_spent());
+    queue.retire();
+    assert!(queue.is_closed() && queue.is_spent());
+    let rejected = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    let Err(Rejected::Closed(cause)) = rejected else { panic!("retired") };
+    assert!(matches!(*cause, Lost::Retired));
+}
+
+/// One budget for all lanes: what one holds another lacks, and its replies serve those who wait
+/// there.
+#[test]
+fn lanes_share_a_budget() {
+    let budget = Budget::new(2 * (ENTRY_OVERHEAD + 1));
+    let [mut one, mut other] = [(); 2].map(|()| Queue::new(Arc::clone(&budget)));
+    put(&mut one, "a", 1);
+    put(&mut one, "b", 1);
+    let full = other.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    assert!(matches!(full, Err(Rejected::Full)));
+    let place = other.block(None, Waker::noop(), entry(1, 1), &mut Wakers::new());
+    let mut wakers = Wakers::new();
+    one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
+    assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
+    other.enqueue(entry(1, 1), true, |out| out.push(b'c'), Waker::noop()).unwrap();
+    drop(place);
+    // What a lost lane held is there again.
+    one.lose(Lost::ByPeer, u64::MAX, &mut wakers);
+    put(&mut other, "d", 1);
 }

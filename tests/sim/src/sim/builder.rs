@@ -117,8 +117,8 @@ impl SimBuilder {
         Self::new(Deployment::Cluster { shards: shards.max(1), replicas })
     }
 
-    /// Without an answer for so long a server counts as failing, in a cluster or for a sentinel; 1 s
-    /// by default.
+    /// Without an answer for so long a server counts as failing, in a cluster or for a sentinel; 1
+    /// s by default.
     pub fn node_timeout(mut self, timeout: Duration) -> Self {
         self.cluster.node_timeout = timeout;
         self.sentinel.down_after = timeout;

@@ -1,0 +1,113 @@
+//! What may be in a transaction, and what stands for it on its way.
+//!
+//! A transaction runs at one node, so all its keys live in one slot. Commands that speak of the
+//! connection, or are answered by pushes, have no place in it: refused before a byte is sent.
+//!
+//! Invariant: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
+//! cluster-spec, "Implemented subset". Called by `client/transaction.rs`.
+
+use super::split::{Span, span};
+use crate::command::{Command, Flags, cmd};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+
+/// Commands that end a transaction, or change the connection that others share.
+const NEVER: &[&str] = &[
+    "DISCARD",
+    "EXEC",
+    "HELLO",
+    "MONITOR",
+    "PSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "RESET",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "UNSUBSCRIBE",
+];
+
+/// The command by which these are routed and named, as one.
+///
+/// It is never written, and never taken for one that only reads: nothing in a transaction goes to a
+/// replica, and a transaction that may have run is not run again.
+///
+/// # Errors
+/// `Config` for a command that cannot be part of a transaction and, where there are slots, for keys
+/// in two of them.
+pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Error> {
+    if let Some(command) = commands.iter().find(|command| !is_allowed(command)) {
+        let message = "cannot be part of a transaction";
+        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+        return Err(error.with_command(&command.name()));
+    }
+    one_slot(commands, has_slots).map_err(|error| error.with_command("EXEC"))?;
+    let key = commands.iter().find_map(Command::first_key);
+    Ok(key.into_iter().fold(cmd("EXEC"), Command::key))
+}
+
+/// Whether all keys are in one slot, if there are slots.
+///
+/// # Errors
+/// `Config`, with the two slots.
+pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Error> {
+    match span(commands.iter().flat_map(keys)) {
+        Span::Several { first, second } if has_slots => {
+            let (first, second) = (first.number(), second.number());
+            let message = format!("keys in two slots, {first} and {second}");
+            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+            Err(error.with_detail(ErrorDetail::CrossSlot { first, second }))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_allowed(command: &Command) -> bool {
+    let name = command.name();
+    !command.spec().flags().contains(Flags::NO_MULTI)
+        && !NEVER.contains(&name.as_str())
+        && name != "CLIENT REPLY"
+}
+
+/// All keys; of a command that the table lacks, the one that its maker marked.
+fn keys(command: &Command) -> impl Iterator<Item = &[u8]> {
+    let marked = command.is_unknown().then(|| command.first_key()).flatten();
+    command.keys().map(|(_, key)| key).chain(marked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{get, incr, mget, set};
+
+    #[test]
+    fn it_is_routed_by_its_first_key_and_is_never_a_read() {
+        let transaction = [cmd("PING"), get("{a}1"), mget(["{a}2", "{a}3"])];
+        let lead = lead(&transaction, true).unwrap();
+        assert_eq!((lead.first_key(), lead.name().as_str()), (Some(&b"{a}1"[..]), "EXEC"));
+        assert!(!lead.is_readonly());
+        assert_eq!(super::lead(&[], true).unwrap().first_key(), None);
+    }
+
+    #[test]
+    fn two_slots_are_named() {
+        let transaction = [set("foo", 1), incr("bar")];
+        let error = lead(&transaction, true).unwrap_err();
+        let crossed = ErrorDetail::CrossSlot { first: 12182, second: 5061 };
+        assert_eq!((error.delivery(), error.details()), (Delivery::NotSent, Some(&crossed)));
+        assert!(lead(&transaction, false).is_ok(), "one server has no slots");
+        // A module's command, whose keys only its caller knows.
+        let module = [cmd("JSON.SET").key("foo").arg("$").arg("1"), get("bar")];
+        assert!(lead(&module, true).is_err());
+    }
+
+    #[test]
+    fn what_would_end_it_or_change_the_connection_is_refused() {
+        let names = ["MULTI", "EXEC", "DISCARD", "WATCH k", "SUBSCRIBE c", "HELLO 3", "RESET"];
+        for name in names.iter().chain(&["CLIENT REPLY OFF", "MONITOR", "quit"]) {
+            let error = lead(&[get("k"), cmd(name)], true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{name}");
+        }
+        // It does not block in a transaction.
+        assert!(lead(&[cmd("BLPOP").arg("k").arg(0), cmd("CLIENT ID")], true).is_ok());
+    }
+}
