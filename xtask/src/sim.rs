@@ -1,7 +1,8 @@
 //! `cargo xtask sim [--deployment NAME] [--seeds N] [--from S]`: simulated runs, as many as one
 //! likes.
 //!
-//! It builds the runner with the profile `sim` and hands it the arguments; see `slotcar-sim run --help`.
+//! It builds the runner with the profile `sim` and hands it the arguments; see `slotcar-sim run
+//! --help`.
 
 use crate::Outcome;
 use std::process::Command;

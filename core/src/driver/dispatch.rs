@@ -102,7 +102,10 @@ pub(crate) async fn dispatch(
             };
             let fail = || {
                 let error = explain(&what, command, node.endpoint(), &tries, terms);
-                Err(name_slot(error, uncovered, &host))
+                let slot = command.first_key().map(Slot::of);
+                let told =
+                    slot.and_then(|slot| Some((slot, keeper.routes().map.uncovered_since(slot)?)));
+                Err(name_slot(error, told.or(uncovered), &host))
             };
             match reaction {
                 Reaction::FailWith(error) => return Err(error),

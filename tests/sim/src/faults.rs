@@ -13,6 +13,9 @@ use crate::server::refusal::Matching;
 use crate::sim::Sim;
 use std::time::Duration;
 
+/// When whoever operates a cluster looks again at what it recovered to.
+const SECOND_LOOK: Duration = Duration::from_secs(15);
+
 /// What can befall a deployment, besides what befalls single connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -192,6 +195,8 @@ impl Sim {
         self.introduce_nodes();
         self.settle_slots();
         self.settle_sentinels();
+        // What the nodes made of it meanwhile is looked at once more.
+        self.later(SECOND_LOOK, Self::settle_slots);
     }
 
     /// One fault, now. Those that can end by themselves do so after `lasting`.

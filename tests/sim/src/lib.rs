@@ -23,8 +23,8 @@
 //!
 //! - **What there is**: [`Sim::standalone`], [`Sim::replicated`], [`Sim::sentinel`],
 //!   [`Sim::cluster`]; [`SimBuilder`] says how it is set up.
-//! - **What can be done to it**: kill, hang, unplug, restart (also elsewhere), partition, slow down,
-//!   reset, refuse, fail over, move slots, mislead sentinels: the methods of [`Sim`].
+//! - **What can be done to it**: kill, hang, unplug, restart (also elsewhere), partition, slow
+//!   down, reset, refuse, fail over, move slots, mislead sentinels: the methods of [`Sim`].
 //! - **Time** is virtual: it passes while tasks wait, and jumps to whatever is next.
 //!   [`Sim::advance`] lets it pass.
 //! - **A run that cannot end** is ended with a [`Failure`], never by hanging. A panic shows the

@@ -1,10 +1,10 @@
 //! Named scenarios: what a client goes through while a cluster heals, each with its figure in
 //! virtual time.
 //!
-//! S01, S02 (slots without an owner), S05, S06 (all nodes elsewhere, all nodes gone), S14, S20 (whom
-//! to follow), S15, S16, S17, S18 (dead, hung and stale nodes), S19, S21 (slots that move, a cluster
-//! that is down), S24 (a minority). RTT is 1 ms. `cargo test -p slotcar-sim --test scenarios_healing
-//! -- --nocapture` prints what was measured.
+//! S01, S02 (slots without an owner), S05, S06 (all nodes elsewhere, all nodes gone), S14, S20
+//! (whom to follow), S15, S16, S17, S18 (dead, hung and stale nodes), S19, S21 (slots that move, a
+//! cluster that is down), S24 (a minority). RTT is 1 ms. `cargo test -p slotcar-sim --test
+//! scenarios_healing -- --nocapture` prints what was measured.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -23,7 +23,7 @@ const RTT: Duration = MS;
 fn s01_a_hole_in_the_map_alone() {
     Sim::cluster(3, 1).full_coverage(false).seed(1).run(|sim| async move {
         for server in sim.servers() {
-            sim.unlearn(&server, 4000..=5000);
+            sim.believe(&server, 4000..=5000, None);
         }
         let client = sim.client(sim.config()).await.unwrap();
         let key = keys_of(4000..=5000, 1).remove(0);
@@ -132,16 +132,16 @@ fn s14_redirects_in_a_circle() {
             client.set(key, "v").await.unwrap();
         }
         let slot = Sim::slot_of("bar");
-        let to = |ip: &str| format!("MOVED {slot} {ip}:6379");
-        sim.refuse("a", Matching::Data, &to("10.0.1.1"), u64::MAX);
-        sim.refuse("b", Matching::Data, &to("10.0.0.1"), u64::MAX);
+        assert_eq!(sim.owner_of(slot), "a");
+        sim.believe("a", slot..=slot, Some("b"));
         let (start, before) = (sim.now(), client.metrics());
-        sim.later(SECOND, Sim::heal);
-        let value: String = client.with_deadline(SECOND * 5).get("bar").await.unwrap();
+        sim.later(SECOND, move |sim| sim.cover_slot(slot, "b"));
+        let value: Option<String> = client.with_deadline(SECOND * 5).get("bar").await.unwrap();
         let late = sim.now().since(start).saturating_sub(SECOND);
         let redirects = client.metrics().redirects - before.redirects;
         println!("S14: {redirects} redirects, {late:?} after the nodes agreed");
-        assert_eq!(value, "v");
+        // The key stayed behind: what counts is that somebody answers.
+        assert_eq!(value, None);
         assert!(redirects <= 6, "{redirects}");
         assert!(late <= MS * 100, "{late:?}");
     });
@@ -214,13 +214,14 @@ fn s16_a_hung_shard_costs_the_others_nothing() {
 fn s17_the_node_that_is_asked_hangs() {
     Sim::cluster(3, 1).node_timeout(SECOND * 60).seed(17).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
-        let keys = keys_of(5461..=16383, 20);
+        let keys = keys_of(5461..=10922, 20);
         for key in &keys {
             client.set(key, 1).await.unwrap();
         }
         let mut events = client.events();
-        sim.hang("a");
-        sim.hang("a1");
+        for server in ["a", "a1", "c", "c1"] {
+            sim.hang(server);
+        }
         let refresh = client.refresh();
         let load = Load::run(&sim, &client, &keys, MS * 500);
         let (refreshed, load) = futures::join!(refresh, load);
@@ -269,6 +270,10 @@ fn s19_resharding_under_load() {
         let client = sim.client(sim.config()).await.unwrap();
         let client = client.with_deadline(SECOND * 10);
         let keys = keys_of(0..=999, 300);
+        for key in &keys {
+            client.set(key, "v").await.unwrap();
+            client.set(format!("{{{key}}}count"), 0).await.unwrap();
+        }
         let baseline = Load::run(&sim, &client, &keys, MS * 100).await;
         let before = client.metrics().refreshes;
         let start = sim.now();
@@ -285,6 +290,11 @@ fn s19_resharding_under_load() {
                 let calls = keys.iter().map(|key| client.incr(format!("{{{key}}}count")));
                 let results = join_all(calls).await;
                 assert!(results.iter().all(|r| matches!(r, Ok(n) if *n == counted)), "{results:?}");
+                // Both keys of a slot in one command: TRYAGAIN while one of them has gone.
+                let both = keys.iter().map(|key| [key.clone(), format!("{{{key}}}count")]);
+                let both = both.map(|keys| client.mget::<(String, i64)>(keys));
+                let results = join_all(both).await;
+                assert!(results.iter().all(|r| matches!(r, Ok((_, n)) if *n == counted)));
             }
             counted
         };
@@ -359,7 +369,8 @@ fn s24_with_the_minority() {
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a");
         sim.isolate("a");
         let patient = client.with_deadline(SECOND * 20);
-        patient.set("bar", "new").await.unwrap();
+        // The first may have reached the old primary and was not answered; it is not sent again.
+        while patient.set("bar", "new").await.is_err() {}
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a1");
         // Now only the old primary can be reached, and it does not know yet.
         for server in sim.servers().iter().filter(|server| *server != "a") {

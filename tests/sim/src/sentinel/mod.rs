@@ -170,8 +170,8 @@ impl Sentinel {
         (self.colleagues.len() + 1) / 2 + 1
     }
 
-    /// Whether it has reason to fail over by hand and nobody else does: nothing is wrong, nothing is
-    /// under way, and the others would hear of it.
+    /// Whether it has reason to fail over by hand and nobody else does: nothing is wrong, nothing
+    /// is under way, and the others would hear of it.
     pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
         self.failover.is_none()
             && self.primary.s_down.is_none()

@@ -23,6 +23,8 @@ use std::time::Duration;
 const PORT: u16 = 6379;
 /// The port that every simulated sentinel listens on.
 const SENTINEL_PORT: u16 = 26379;
+/// The host that clients are on where nothing else is said.
+pub(super) const CLIENT: &str = "client";
 /// The service that sentinels watch.
 const DEFAULT_SERVICE: &str = "mymaster";
 
@@ -356,6 +358,8 @@ impl SimBuilder {
                 shards.into_iter().flatten().collect()
             }
         };
+        // Tests cut it off before they make it.
+        world.add_host(CLIENT, None);
         for host in hosts {
             let (mut env, _, fleet) = world.split();
             fleet.started(&mut env, host);

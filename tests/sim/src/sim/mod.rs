@@ -89,7 +89,7 @@ impl Sim {
     /// The way into this world for a client on the host named `client`.
     #[must_use]
     pub fn transport(&self) -> SimTransport {
-        self.transport_of("client")
+        self.transport_of(builder::CLIENT)
     }
 
     /// The way into this world for a client on a host of its own, which partitions can tell from

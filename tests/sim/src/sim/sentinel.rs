@@ -86,7 +86,8 @@ impl Sim {
         });
     }
 
-    /// Makes a sentinel go back to something that it once believed, if that was ever something else.
+    /// Makes a sentinel go back to something that it once believed, if that was ever something
+    /// else.
     pub(crate) fn forget_lately(&self, sentinel: &str, rng: &mut Rng) {
         let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
         let Some((epoch, address)) = rng.pick(&past).copied() else { return };

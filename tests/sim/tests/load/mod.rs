@@ -1,4 +1,5 @@
-//! A load of callers in virtual time, and keys in given slots.
+//! A load of callers in virtual time, and keys in given slots, for the named scenarios: how long
+//! each call took is what their figures are about.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 

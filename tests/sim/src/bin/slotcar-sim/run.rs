@@ -1,4 +1,5 @@
-//! `slotcar-sim run`: tries seeds, and shows the first that broke a promise.
+//! `slotcar-sim run`: tries seeds, says which of them broke a promise and how to replay them, and
+//! shows the trace of the first.
 
 use slotcar_sim::check::{self, Deployment};
 use std::sync::atomic::{AtomicU64, Ordering};
