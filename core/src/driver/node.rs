@@ -49,6 +49,8 @@ struct OwnLinks {
     all: Vec<Weak<Link>>,
     /// None is handed out any more.
     closed: bool,
+    /// None is kept for the next any more.
+    retired: bool,
 }
 
 impl Node {
@@ -185,7 +187,11 @@ impl Node {
     /// has.
     pub(crate) fn retire(&self) {
         self.redial();
-        let idle = std::mem::take(&mut lock(&self.own).idle);
+        let idle = {
+            let mut own = lock(&self.own);
+            own.retired = true;
+            std::mem::take(&mut own.idle)
+        };
         idle.iter().for_each(|link| link.close());
     }
 
@@ -220,7 +226,7 @@ impl OwnLink {
     pub(crate) fn give_back(mut self) {
         let Some(link) = self.link.take() else { return };
         let mut own = lock(&self.node.own);
-        if own.closed {
+        if own.closed || own.retired {
             drop(own);
             link.close();
         } else {
