@@ -40,7 +40,8 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, NodeReply, Pipeline, Reply, Subscribe, Subscription, To, Transaction, Watch,
+    Call, Client, NodeReply, Pipeline, Reply, Script, StreamConsumer, StreamEntry, Subscribe,
+    Subscription, To, Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};

@@ -4,6 +4,7 @@
 //! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
+mod consumer;
 mod counters;
 mod expiry;
 mod hashes;
@@ -11,6 +12,7 @@ mod keys;
 mod lists;
 mod pipeline;
 mod pubsub;
+mod script;
 mod scripts;
 mod server;
 mod sets;
@@ -21,7 +23,9 @@ mod targets;
 mod transaction;
 
 pub use call::Call;
+pub use consumer::{StreamConsumer, StreamEntry};
 pub use pipeline::{Pipeline, Reply};
+pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};

@@ -14,6 +14,7 @@ mod args;
 mod buffer;
 mod build;
 mod head;
+pub(crate) mod sha1;
 mod spec;
 mod table;
 #[cfg(test)]
