@@ -142,7 +142,7 @@ impl PushSink for Sink {
     }
 }
 
-/// A connection that was just made; one that carries nothing else is closed if nobody takes it.
+/// A connection that was just made; closed if nobody takes it, for then the hub has gone.
 #[derive(Debug)]
 pub(super) struct Fresh {
     /// Gone once it was taken.
@@ -159,9 +159,7 @@ impl Fresh {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take()
-            && self.owned
-        {
+        if let Some(link) = self.link.take() {
             link.close();
         }
     }
@@ -278,15 +276,9 @@ impl Hub {
             state.readers.values().for_each(|inbox| inbox.finish(&mut wake));
             std::mem::take(&mut state.sessions)
         };
-        for session in sessions.values() {
-            session.link.keep(false);
-            if session.owned {
-                session.link.close();
-            } else {
-                // A retired one has waited for this.
-                session.link.push_on();
-            }
-        }
+        // Those that are shared belong to a client that has gone, and perhaps to nodes that nobody
+        // knows any more.
+        sessions.values().for_each(|session| session.link.close());
         wake.drain(..).for_each(Waker::wake);
         self.nudge.notify(usize::MAX);
     }
