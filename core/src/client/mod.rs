@@ -4,6 +4,7 @@
 //! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
+mod consumer;
 mod counters;
 mod expiry;
 mod hashes;
@@ -13,6 +14,7 @@ mod pipeline;
 mod pubsub;
 mod reads;
 mod scan;
+mod script;
 mod scripts;
 mod server;
 mod sets;
@@ -23,9 +25,11 @@ mod targets;
 mod transaction;
 
 pub use call::Call;
+pub use consumer::{StreamConsumer, StreamEntry};
 pub use pipeline::{Pipeline, Reply};
 pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
+pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
