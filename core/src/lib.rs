@@ -32,19 +32,28 @@ mod resp;
 mod rng;
 mod routing;
 mod sorted;
+mod subscription;
 mod sync;
 mod time;
 mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
-pub use client::{Call, Client, NodeReply, Pipeline, Reply, To, Transaction, Watch};
+pub use client::{
+    Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, Subscribe, Subscription, To,
+    Transaction, Watch,
+};
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
 pub use driver::observe::{Counters, Event, Events};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
+pub use routing::sweep::ScanCursor;
+pub use subscription::backlog::Backlog;
+pub use subscription::kind::{Channel, ChannelKind};
+pub use subscription::message::Message;
+pub use subscription::update::{GapCause, Update};
 pub use time::Timestamp;
 pub use topology::node_id::NodeId;
 pub use topology::refresh::RefreshReason;

@@ -10,22 +10,28 @@ mod hashes;
 mod keys;
 mod lists;
 mod pipeline;
+mod pubsub;
+mod scan;
 mod scripts;
 mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod subscription;
 mod targets;
 mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use scan::{KeyScan, Scan};
+pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::{Config, ReadFrom};
 use crate::driver::host::Host;
+use crate::driver::hub::Hub;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
 use crate::driver::topology::Keeper;
@@ -36,7 +42,8 @@ use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -57,6 +64,10 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Subscriptions that share connections, once there is one.
+    hub: OnceLock<Arc<Hub>>,
+    /// How many subscriptions have connections of their own.
+    own_hubs: Arc<AtomicUsize>,
 }
 
 impl Drop for Shared {
@@ -84,7 +95,7 @@ impl Client {
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::lazy(transport, config)?;
-        let Shared { host, keeper } = &*client.shared;
+        let Shared { host, keeper, .. } = &*client.shared;
         let timeout = host.config().connect_timeout;
         let deadline = host.now().after(timeout);
         if keeper.is_dynamic() {
@@ -153,7 +164,8 @@ impl Client {
         let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
         let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
-        Ok(Self { shared: Arc::new(Shared { host, keeper }), timeout: None })
+        let (hub, own_hubs) = (OnceLock::new(), Arc::default());
+        Ok(Self { shared: Arc::new(Shared { host, keeper, hub, own_hubs }), timeout: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -194,7 +206,7 @@ impl Client {
     /// # Errors
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let Shared { host, keeper } = &*self.shared;
+        let Shared { host, keeper, .. } = &*self.shared;
         keeper.want(RefreshReason::Requested);
         keeper.look(host.now().after(self.command_timeout())).await;
         keeper.failure().map_or(Ok(()), Err)

@@ -58,18 +58,4 @@ impl Client {
     pub fn flushdb(&self) -> Call<'_, ()> {
         self.send(command::flushdb())
     }
-
-    /// `PUBLISH channel message`: how many subscribers received it, in a cluster those of one node.
-    ///
-    /// Since 2.0.0. <https://redis.io/commands/publish/>
-    pub fn publish(&self, channel: impl ToArg, message: impl ToArg) -> Call<'_, u64> {
-        self.send(command::publish(channel, message))
-    }
-
-    /// `SPUBLISH shardchannel message`: how many subscribers received it.
-    ///
-    /// Since 7.0.0. <https://redis.io/commands/spublish/>
-    pub fn spublish(&self, channel: impl ToArg, message: impl ToArg) -> Call<'_, u64> {
-        self.send(command::spublish(channel, message))
-    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod budget;
 pub(crate) mod entry;
 pub(crate) mod handshake;
+mod listeners;
 pub(crate) mod outcome;
 pub(crate) mod queue;
 pub(crate) mod reader;

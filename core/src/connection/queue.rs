@@ -20,6 +20,7 @@
 pub(crate) use super::entry::{Entry, Flush, Rejected, Ticket, Wakers};
 
 use super::budget::{Budget, Place};
+use super::listeners::Listeners;
 use super::outcome::{Failure, Lost, Outcome, Reply};
 use super::slot::{NONE, Slot, State};
 use crate::time::Timestamp;
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+mod pushes;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +70,8 @@ pub(crate) struct Queue {
     background_waker: Option<Waker>,
     /// Something happened while the background task was awake: it looks again before it sleeps.
     background_again: bool,
+    /// Who listens for pushes.
+    listeners: Listeners,
 }
 
 /// ```text
@@ -107,6 +111,7 @@ impl Queue {
             background: false,
             background_waker: None,
             background_again: false,
+            listeners: Listeners::default(),
         }
     }
 
@@ -190,14 +195,6 @@ impl Queue {
         self.budget.charge(cost_of(entry.len));
         let index = self.append(entry, |out| out.extend_from_slice(&greeting));
         self.slots[index as usize].state = State::Abandoned;
-    }
-
-    /// Writes what is answered by pushes alone.
-    pub(crate) fn post(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.say_greeting();
-        let before = self.out.len();
-        write(&mut self.out);
-        self.encoded += (self.out.len() - before) as u64;
     }
 
     /// The entry's outcome, if it is here; else the waker is kept for when it is.
@@ -342,6 +339,7 @@ impl Queue {
             self.settle(index);
         }
         self.budget.call_all(wake);
+        self.listeners.call_all(wake);
         wake.extend(self.call_background());
     }
 
@@ -350,11 +348,6 @@ impl Queue {
         if !self.is_closed() {
             self.phase = Phase::Retired(Arc::new(Lost::Retired));
         }
-    }
-
-    /// Whether the connection was retired and owes nothing any more.
-    pub(crate) fn is_spent(&self) -> bool {
-        matches!(self.phase, Phase::Retired(_)) && self.in_flight.is_empty()
     }
 
     /// Swaps what is to be written into `out`, which must be empty.
@@ -368,15 +361,20 @@ impl Queue {
     ///
     /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single
     /// one may be relied on, for it may never be polled again: the background task is, and where
-    /// there is none, all of them are woken.
+    /// there is none, all of them are woken. Pushes are for more than the one caller, too.
     pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
-        if self.waiting == 1 && !self.budget.is_awaited() {
+        let alone = self.waiting == 1 && !self.budget.is_awaited();
+        if alone || !self.background {
             self.wake_waiting(wake);
-        } else if self.background {
+        }
+        if alone && !self.listeners.listen {
+            return;
+        }
+        if self.background {
             wake.extend(self.call_background());
         } else {
-            self.wake_waiting(wake);
             self.budget.call_all(wake);
+            self.listeners.call_all(wake);
         }
     }
 
@@ -478,6 +476,7 @@ impl Queue {
         let slot = &mut self.slots[index as usize];
         if slot.owed == 0 && matches!(slot.state, State::Abandoned) {
             slot.state = State::Free(self.free);
+            slot.posted = false;
             slot.got = Vec::new();
             slot.generation = slot.generation.wrapping_add(1);
             self.free = index;

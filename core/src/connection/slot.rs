@@ -14,6 +14,8 @@ pub(super) struct Slot {
     pub(super) generation: u32,
     /// Replies still to come.
     pub(super) owed: u32,
+    /// It is answered by pushes and errors up to one reply, and nobody waits for that.
+    pub(super) posted: bool,
     /// What the budget is charged while it is owed something.
     pub(super) cost: usize,
     /// When its caller gives up.
@@ -55,6 +57,7 @@ impl Slot {
         Self {
             generation: 0,
             owed: 0,
+            posted: false,
             cost: 0,
             deadline: Timestamp::FAR_FUTURE,
             start: 0,

@@ -13,6 +13,7 @@
 //! Limit: `READS_PER_TURN`. Called by `driver/link.rs`, which decides who drives.
 
 use super::alarm::Alarm;
+use super::push::PushSink;
 use super::signal::Signal;
 use crate::BoxFuture;
 use crate::connection::budget::Budget;
@@ -20,6 +21,7 @@ use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
 use crate::resp::{FrameKind, ScanLimits, ServerError, frame_kind};
+use crate::subscription::push::is_pong;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -61,17 +63,14 @@ pub(crate) struct Notes {
     pub(crate) closed: AtomicBool,
     /// A frame has come.
     pub(crate) answered: AtomicBool,
-    /// What is listened for on this link, once it is.
-    pub(crate) news: OnceLock<Arc<str>>,
-}
-
-impl Notes {
-    /// Whether a push names what is listened for.
-    fn is_news(&self, push: &[u8]) -> bool {
-        let names =
-            |what: &Arc<str>| push.windows(what.len().max(1)).any(|part| part == what.as_bytes());
-        self.news.get().is_some_and(names)
-    }
+    /// The server speaks RESP3: known with the first frame.
+    pub(crate) resp3: AtomicBool,
+    /// Who gets pushes; nobody until it is set.
+    pub(crate) sink: OnceLock<Arc<dyn PushSink>>,
+    /// The connection is subscribed in RESP2, where pushes look like lists.
+    pub(crate) lists_are_pushes: AtomicBool,
+    /// Nothing is read until the reader of a subscription has caught up.
+    pub(crate) paused: AtomicBool,
 }
 
 /// See the head of this file.
@@ -116,6 +115,8 @@ pub(crate) struct Io {
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Reused between deliveries.
     wakers: Wakers,
+    /// Frames for the sink; reused between deliveries.
+    pushes: Vec<Bytes>,
 }
 
 /// Polled with the signal and pending since: asking again before it calls would be in vain.
@@ -160,6 +161,7 @@ impl Io {
             progress_timeout: settings.progress_timeout,
             sleep: None,
             wakers: Wakers::new(),
+            pushes: Vec::new(),
         }
     }
 
@@ -264,7 +266,7 @@ impl Io {
     /// Reads once and delivers. False when there was nothing to read.
     fn read(&mut self, mine: Option<Ticket>) -> Result<bool, Lost> {
         let Some(stream) = &mut self.stream else { return Ok(false) };
-        if self.armed.read {
+        if self.armed.read || self.notes.paused.load(Ordering::Acquire) {
             return Ok(false);
         }
         let mut cx = Context::from_waker(&self.waker);
@@ -291,7 +293,8 @@ impl Io {
 
     fn deliver(&mut self, mine: Option<Ticket>) -> Result<(), Lost> {
         let mut unasked = None;
-        let mut news = false;
+        let listened = self.notes.sink.get().is_some();
+        let lists = listened && self.notes.lists_are_pushes.load(Ordering::Relaxed);
         {
             let mut queue = lock(&self.queue);
             if queue.lost().is_some() {
@@ -299,9 +302,20 @@ impl Io {
             }
             let mut answered = self.notes.answered.load(Ordering::Relaxed);
             for frame in self.reader.frames() {
+                let posted = listened && queue.is_posted();
                 match frame_kind(&frame) {
                     FrameKind::Push => {
-                        news = news || self.notes.is_news(&frame);
+                        if listened {
+                            self.pushes.push(frame);
+                        }
+                        continue;
+                    }
+                    FrameKind::Reply if lists && frame.starts_with(b"*") && !is_pong(&frame) => {
+                        self.pushes.push(frame);
+                        continue;
+                    }
+                    FrameKind::Error if posted || lists => {
+                        self.pushes.push(frame);
                         continue;
                     }
                     FrameKind::Error if !answered => {
@@ -314,7 +328,11 @@ impl Io {
                 }
                 if !answered {
                     answered = true;
+                    self.notes.resp3.store(frame.starts_with(b"%"), Ordering::Relaxed);
                     self.notes.answered.store(true, Ordering::Relaxed);
+                }
+                if posted {
+                    self.pushes.push(frame.clone());
                 }
                 if let Err(frame) = queue.deliver(frame, self.written, mine, &mut self.wakers) {
                     unasked = Some(frame);
@@ -325,8 +343,11 @@ impl Io {
             self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
         }
         self.wakers.drain(..).for_each(Waker::wake);
-        if news {
-            self.alarm.raise_news();
+        if !self.pushes.is_empty()
+            && let Some(sink) = self.notes.sink.get()
+        {
+            sink.handle(&mut self.pushes, self.progress);
+            self.pushes.clear();
         }
         match unasked {
             None => Ok(()),
@@ -340,7 +361,7 @@ impl Io {
     /// Fails what is too late, and arms the timer. True when the timer fired.
     fn check_time(&mut self, earliest: Timestamp) -> Result<bool, Lost> {
         let (suspect, stalled) = match self.progress_timeout {
-            Some(timeout) if self.owing => {
+            Some(timeout) if self.owing && !self.notes.paused.load(Ordering::Relaxed) => {
                 (self.progress.after(timeout / SILENT_PART), self.progress.after(timeout))
             }
             _ => (Timestamp::FAR_FUTURE, Timestamp::FAR_FUTURE),
@@ -387,7 +408,12 @@ impl Io {
 
     /// Lets go of the stream and the timer: the link is lost.
     fn release(&mut self) {
-        self.stream = None;
+        let lost = lock(&self.queue).lost().cloned();
+        if self.stream.take().is_some()
+            && let (Some(sink), Some(cause)) = (self.notes.sink.get(), lost)
+        {
+            sink.handle_lost(&cause);
+        }
         self.sleep = None;
         self.out = Vec::new();
         self.sent = 0;

@@ -18,6 +18,7 @@
 
 use super::alarm::Alarm;
 use super::io::{Io, LinkSettings, Notes};
+use super::push::PushSink;
 use crate::Endpoint;
 use crate::connection::budget::{Budget, Place};
 use crate::connection::outcome::{Lost, Outcome};
@@ -125,18 +126,63 @@ impl Link {
         lock(&self.queue).greet(greeting, replies);
     }
 
-    /// Whether pushes that name something raise the alarm.
-    pub(crate) fn is_listening(&self) -> bool {
-        self.notes.news.get().is_some()
+    /// Whether somebody gets its pushes.
+    pub(crate) fn is_listened(&self) -> bool {
+        self.notes.sink.get().is_some()
     }
 
-    /// Writes a command that is answered by pushes alone, and raises the alarm whenever a push
-    /// names `what`.
-    pub(crate) fn start_listening(&self, what: Arc<str>, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.notes.news.set(what).is_ok() {
-            lock(&self.queue).post(write);
-            self.drive(None);
-        }
+    /// Whether the server speaks RESP3, of a link on which it has answered.
+    pub(crate) fn is_resp3(&self) -> bool {
+        self.notes.resp3.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is gone, not only retired.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.queue).lost().is_some()
+    }
+
+    /// Gives all pushes to `sink` from now on. False if another has them already.
+    pub(crate) fn listen(&self, sink: Arc<dyn PushSink>) -> bool {
+        // Before the queue knows: whatever is told to be posted has somebody to go to.
+        let first = self.notes.sink.set(sink).is_ok();
+        lock(&self.queue).listen();
+        first
+    }
+
+    /// The same where the server speaks RESP2: the connection carries nothing else any more.
+    pub(crate) fn listen_to_lists(&self) {
+        self.notes.lists_are_pushes.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes in commands that are answered by pushes or errors, and one whose reply ends them.
+    /// They are written by the next `push_on`, so that it can be called under a lock.
+    pub(crate) fn post(&self, commands: &[u8]) {
+        lock(&self.queue).post(commands);
+    }
+
+    /// Writes what was posted, or looks at the stream for whoever watches.
+    pub(crate) fn push_on(&self) {
+        self.drive(None);
+    }
+
+    /// Whether something is subscribed to on it: a retired link stays until nothing is.
+    pub(crate) fn keep(&self, kept: bool) {
+        lock(&self.queue).keep(kept);
+    }
+
+    /// Reads nothing, or goes on.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.notes.paused.store(paused, Ordering::Release);
+    }
+
+    /// `waker` is woken whenever the stream is to be looked at; for hosts without a background.
+    pub(crate) fn watch(&self, name: u64, waker: &Waker) {
+        lock(&self.queue).watch(name, waker);
+    }
+
+    /// Ends a `watch`.
+    pub(crate) fn unwatch(&self, name: u64) {
+        lock(&self.queue).unwatch(name);
     }
 
     /// Takes no more entries, and closes when all that are in flight have ended.

@@ -49,7 +49,12 @@ impl Keeper {
         if due > now {
             return Step::Wait(due);
         }
+        if state.follows_up && !self.needs().0 {
+            state.refresh.forget();
+            return Step::Nothing;
+        }
         let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
+        state.follows_up = false;
         count(&self.host.observer().refreshes);
         let version = self.routes.load().map.version();
         let began = Began { version, at: now, reason };
@@ -164,8 +169,12 @@ impl Keeper {
         } else {
             RefreshReason::NodeLost
         };
-        if waiting || reason == RefreshReason::Foreign {
+        // A newer map wakes all who wait; those whom it does not help ask again.
+        let follows = waiting && !changed;
+        if follows || reason == RefreshReason::Foreign {
+            let nobody_asked = state.refresh.due().is_none();
             state.refresh.want(reason, waiting && !hopeful, now, &mut chance);
+            state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
         }
     }
 

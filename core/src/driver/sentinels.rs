@@ -8,13 +8,16 @@
 //! Limits: `OPINIONS_MAX` opinions, `SENTINELS_MAX` sentinels known, `connect_timeout` for the
 //! whole look. Called by `driver/topology.rs`.
 
+use super::alarm::Alarm;
 use super::host::Host;
 use super::node::Node;
+use super::push::PushSink;
 use super::request::{error_in, exchange};
 use crate::Endpoint;
 use crate::command::{Command, cmd};
 use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
+use crate::connection::outcome::Lost;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{ServerError, Value, from_frame};
 use crate::time::Timestamp;
@@ -259,7 +262,7 @@ fn broken(what: &str) -> Error {
 pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<str>) {
     let links = nodes.iter().filter_map(|node| node.ready()).filter(|link| !link.is_closed());
     for link in links.take(LISTENED) {
-        if link.is_listening() {
+        if link.is_listened() {
             continue;
         }
         let hello = cmd("HELLO").arg("3");
@@ -268,8 +271,36 @@ pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<
         let answer = exchange(host, &link, entry, |out: &mut Vec<u8>| hello.write_to(out)).await;
         let frame = answer.ok().and_then(Result::ok).and_then(|reply| reply.into_last());
         if frame.is_some_and(|frame| error_in(&frame).is_none()) {
-            let subscribe = cmd("SUBSCRIBE").args(NEWS);
-            link.start_listening(Arc::clone(service), |out| subscribe.write_to(out));
+            let news = News { service: Arc::clone(service), alarm: Arc::clone(host.alarm()) };
+            if link.listen(Arc::new(news)) {
+                let subscribe = cmd("SUBSCRIBE").args(NEWS);
+                let mut commands = Vec::new();
+                subscribe.write_to(&mut commands);
+                hello.write_to(&mut commands);
+                link.post(&commands);
+                link.push_on();
+            }
         }
     }
+}
+
+/// Hears what a sentinel announces.
+#[derive(Debug)]
+struct News {
+    /// The name that an announcement must have in it.
+    service: Arc<str>,
+    /// Raised then.
+    alarm: Arc<Alarm>,
+}
+
+impl PushSink for News {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
+        let name = self.service.as_bytes();
+        let names = |push: &Bytes| push.windows(name.len().max(1)).any(|part| part == name);
+        if frames.iter().any(names) {
+            self.alarm.raise_news();
+        }
+    }
+
+    fn handle_lost(&self, _: &Lost) {}
 }

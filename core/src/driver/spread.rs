@@ -109,7 +109,7 @@ async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Wa
             Ok(Way::Fan(aims_of(keeper, Goal::Many(audience), terms).await?, how))
         }
         Plan::OnNode => {
-            let message = "its cursor is one node's: a cluster is scanned by `Client::scan`";
+            let message = "its cursor is one node's: a cluster is scanned by `Client::scan_all`";
             Err(Error::new(ErrorKind::Config, Delivery::NotSent, message)
                 .with_command(&command.name()))
         }

@@ -1,5 +1,5 @@
 //! Where a command goes, how it is cut and put together, and whether it goes again. Pure.
-//! Levels: `fold`, `partial`, `split`, `transaction`, `plan`, `aim`, `retry`.
+//! Levels: `fold`, `partial`, `split`, `transaction`, `plan`, `aim`, `sweep`, `retry`.
 
 pub(crate) mod aim;
 pub(crate) mod fold;
@@ -7,4 +7,5 @@ pub(crate) mod partial;
 pub(crate) mod plan;
 pub(crate) mod retry;
 pub(crate) mod split;
+pub(crate) mod sweep;
 pub(crate) mod transaction;

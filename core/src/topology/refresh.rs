@@ -168,6 +168,16 @@ impl Refresh {
         if self.running { None } else { self.due.map(|(at, _)| at) }
     }
 
+    /// Whether a look is under way or will be.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.running || self.due.is_some()
+    }
+
+    /// Nobody wants the look that is due any more.
+    pub(crate) fn forget(&mut self) {
+        self.due = None;
+    }
+
     /// Begins the look that is due; why it was wanted.
     pub(crate) fn begin(&mut self, now: Timestamp) -> Option<RefreshReason> {
         let (_, reason) = self.due.filter(|(at, _)| *at <= now && !self.running)?;

@@ -39,13 +39,3 @@ pub fn flushall() -> Command {
 pub fn flushdb() -> Command {
     Command::start(const { Head::of("FLUSHDB") })
 }
-
-/// `PUBLISH channel message`; its reply: [`Client::publish`](crate::Client::publish).
-pub fn publish(channel: impl ToArg, message: impl ToArg) -> Command {
-    Command::start(const { Head::of("PUBLISH") }).arg(channel).arg(message)
-}
-
-/// `SPUBLISH shardchannel message`; its reply: [`Client::spublish`](crate::Client::spublish).
-pub fn spublish(channel: impl ToArg, message: impl ToArg) -> Command {
-    Command::start(const { Head::of("SPUBLISH") }).key(channel).arg(message)
-}

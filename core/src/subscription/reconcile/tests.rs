@@ -1,0 +1,191 @@
+//! The reconciler against tables, and against servers that move slots, refuse and disappear.
+
+mod model;
+
+use super::*;
+use ChannelKind::{Classic, Sharded};
+
+const A: SessionId = SessionId(1);
+const B: SessionId = SessionId(2);
+const ADA: ReaderId = ReaderId(7);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_duration(Duration::from_millis(millis))
+}
+
+fn reconciler() -> Reconciler {
+    let pauses = (Duration::from_millis(20), Duration::from_secs(2));
+    let mut reconciler = Reconciler::new(true, pauses, Rng::new(1));
+    for (id, port) in [(A, 1), (B, 2)] {
+        reconciler.open(id, Arc::new(Endpoint::tcp("h", port)));
+    }
+    reconciler
+}
+
+/// A plan in words: `1:+a,b 2:-c`.
+fn shown(plan: &Plan) -> String {
+    let mut words = Vec::new();
+    for (id, orders) in plan {
+        for order in orders {
+            let sign = if order.subscribe { '+' } else { '-' };
+            let names = order.names.iter().map(|name| String::from_utf8_lossy(name));
+            words.push(format!("{}:{sign}{}", id.0, names.collect::<Vec<_>>().join(",")));
+        }
+    }
+    words.join(" ")
+}
+
+fn plan(reconciler: &mut Reconciler, millis: u64, to: SessionId) -> String {
+    shown(&reconciler.plan(at(millis), |_| Some(to)))
+}
+
+/// What was told, in words.
+pub(super) fn told(reconciler: &mut Reconciler) -> String {
+    let words = reconciler.take_told().into_iter().map(|(_, update)| match update {
+        Update::Subscribed { channel, .. } => format!("+{channel}"),
+        Update::Unsubscribed { channel } => format!("-{channel}"),
+        Update::Moved { channel, .. } => format!("moved {channel}"),
+        Update::Gap { channel, since, .. } => format!("gap {channel} {since:?}"),
+        Update::Refused { channel, error } => format!("refused {channel} {}", error.code()),
+        other => panic!("nothing else is told: {other:?}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn error(text: &str) -> ServerError {
+    ServerError::from_text(text.as_bytes())
+}
+
+#[test]
+fn one_command_for_each_slot() {
+    let mut r = reconciler();
+    for name in ["{x}1", "{y}1", "{x}2"] {
+        r.want(Sharded, name.as_bytes(), ADA);
+    }
+    r.want(Classic, b"n", ADA);
+    r.want(Classic, b"m", ADA);
+    let orders = &r.plan(at(0), |_| Some(A))[&A];
+    let sizes: Vec<_> = orders.iter().map(|o| (o.kind, o.names.len())).collect();
+    assert_eq!(sizes.len(), 3, "{orders:?}");
+    assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 5);
+    assert_eq!(plan(&mut r, 0, A), "", "asked once");
+}
+
+/// The server drops the channel of a slot that moved; the old owner names the new one.
+#[test]
+fn a_dropped_channel_is_asked_for_again_and_its_gap_told_once() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 0, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    assert_eq!(told(&mut r), "+a");
+    r.handle_unsubscribed(A, Sharded, b"a", at(100));
+    assert_eq!(r.readers(Sharded, b"a").len(), 0);
+    assert_eq!(plan(&mut r, 100, A), "1:+a");
+    r.handle_error(A, &error("MOVED 1 h:2"), at(101));
+    r.handle_marker(A, at(101));
+    assert_eq!(plan(&mut r, 101, B), "2:+a", "at once");
+    r.handle_subscribed(B, Sharded, b"a", at(110));
+    r.handle_marker(B, at(110));
+    assert_eq!(told(&mut r), "moved a, gap a 10ms");
+    assert_eq!(plan(&mut r, 111, B), "");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+}
+
+#[test]
+fn the_new_owner_confirms_before_the_old_one_is_left() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    told(&mut r);
+    r.look_at_all();
+    assert_eq!(plan(&mut r, 2, B), "2:+a");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1, "still live at the old one");
+    r.handle_subscribed(B, Sharded, b"a", at(3));
+    assert_eq!(told(&mut r), "moved a", "and no gap");
+    assert_eq!(plan(&mut r, 3, B), "1:-a");
+    assert!(!r.uses(A));
+    r.handle_unsubscribed(A, Sharded, b"a", at(4));
+    assert_eq!(told(&mut r), "");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+}
+
+#[test]
+fn several_losses_before_the_next_confirmation_are_one_gap() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    told(&mut r);
+    r.close(A, at(10), GapCause::ConnectionLost);
+    assert_eq!(plan(&mut r, 20, B), "2:+a");
+    r.close(B, at(30), GapCause::Silent);
+    r.open(A, Arc::new(Endpoint::tcp("h", 1)));
+    r.want(Sharded, b"a", ReaderId(8));
+    assert_eq!(plan(&mut r, 40, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(50));
+    assert_eq!(told(&mut r), "gap a 40ms, +a", "the second reader missed nothing");
+}
+
+/// One of three channels is forbidden: the others do not wait for it.
+#[test]
+fn a_refusal_is_told_once_and_holds_nobody_back() {
+    let mut r = reconciler();
+    for name in ["a", "b", "c"] {
+        r.want(Classic, name.as_bytes(), ADA);
+    }
+    assert_eq!(plan(&mut r, 0, A), "1:+a,b,c");
+    r.handle_error(A, &error("NOPERM no"), at(1));
+    r.handle_marker(A, at(1));
+    assert_eq!(plan(&mut r, 1, A), "1:+a 1:+b 1:+c");
+    r.handle_subscribed(A, Classic, b"a", at(2));
+    r.handle_error(A, &error("NOPERM no"), at(2));
+    r.handle_subscribed(A, Classic, b"c", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "+a, refused b NOPERM, +c");
+    assert_eq!(plan(&mut r, 2, A), "", "not at once");
+    let again = r.next().expect("it is asked for again");
+    assert!(again > at(2));
+    assert_eq!(shown(&r.plan(again, |_| Some(A))), "1:+b");
+    r.handle_error(A, &error("NOPERM no"), again);
+    assert_eq!(told(&mut r), "");
+    assert!(r.refusal(ADA).is_some());
+}
+
+#[test]
+fn what_was_removed_is_ended_and_what_was_added_again_is_asked_for_after() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.unwant(Sharded, b"a", ADA);
+    r.want(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 1, A), "1:-a 1:+a");
+    // The confirmation of the first request is none of the second's.
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "-a");
+    r.handle_unsubscribed(A, Sharded, b"a", at(2));
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "+a");
+    r.forget(ADA);
+    assert_eq!(plan(&mut r, 3, A), "1:-a");
+    assert!(r.names.iter().all(HashMap::is_empty));
+}
+
+/// A connection that is lost takes its orders along; nothing is left to send to it.
+#[test]
+fn a_lost_connection_leaves_nothing_behind() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.close(A, at(1), GapCause::ConnectionLost);
+    r.unwant(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 1, B), "");
+    assert_eq!(told(&mut r), "-a");
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    assert_eq!(told(&mut r), "");
+}

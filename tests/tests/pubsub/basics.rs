@@ -1,0 +1,172 @@
+//! Subscribing, adding, removing and ending, on every version, in both protocols.
+//! What the server itself says of its subscribers is compared where it matters.
+
+use crate::reader::{PATIENCE, next_sorted, next_words};
+use slotcar::config::Protocol;
+use slotcar::{Client, Config, ErrorKind, Update};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::cluster::key_in;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Cluster, Server, Version};
+use smol::block_on;
+
+fn client(url: &str, protocol: Protocol) -> Client {
+    let config = Config::from_url(url).unwrap().protocol(protocol);
+    block_on(Client::connect(Tcp::new(), config)).unwrap()
+}
+
+#[test]
+fn what_is_published_comes_on_every_version_in_both_protocols() {
+    for version in Version::all() {
+        let server = Server::start(&version);
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            let client = client(&server.url(), protocol);
+            let mut names = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
+            assert_eq!(next_sorted(&mut names, 2), ["+a", "+b"], "{version} {protocol:?}");
+            let mut pattern = block_on(client.psubscribe("a*").into_future()).unwrap();
+            assert_eq!(next_words(&mut pattern, 1), ["+a*"]);
+            for number in 0..100 {
+                block_on(client.publish("a", number)).unwrap();
+                let got: String = block_on(client.echo(format!("{number}"))).unwrap();
+                assert_eq!(got, format!("{number}"), "commands go on beside messages");
+            }
+            let expected: Vec<_> = (0..100).map(|number| format!("a={number}")).collect();
+            assert_eq!(next_words(&mut names, 100), expected);
+            assert_eq!(next_words(&mut pattern, 100), expected);
+            names.unsubscribe("a");
+            names.subscribe("c");
+            assert_eq!(next_sorted(&mut names, 2), ["+c", "-a"]);
+            block_on(client.publish("a", "nobody")).unwrap();
+            block_on(client.publish("c", "here")).unwrap();
+            assert_eq!(next_words(&mut names, 1), ["c=here"]);
+            drop((names, pattern));
+            until_true("nobody to be subscribed", PATIENCE, || {
+                block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
+                    && block_on(client.pubsub_numpat()).unwrap() == 0
+            });
+        }
+    }
+}
+
+#[test]
+fn sharded_channels_work_on_one_server_too() {
+    for version in Version::all().into_iter().filter(Version::since_7) {
+        let server = Server::start(&version);
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            let client = client(&server.url(), protocol);
+            let mut all = block_on(client.ssubscribe(["a", "b"]).into_future()).unwrap();
+            assert_eq!(next_sorted(&mut all, 2), ["+a", "+b"]);
+            assert_eq!(block_on(client.spublish("b", "hi")).unwrap(), 1);
+            assert_eq!(next_words(&mut all, 1), ["b=hi"]);
+            let counts = block_on(client.pubsub_shardnumsub(["a", "c"])).unwrap();
+            assert_eq!(counts.into_values().collect::<Vec<_>>(), [1, 0]);
+        }
+    }
+}
+
+/// Two subscriptions share a channel; one that leaves takes nothing from the other.
+#[test]
+fn subscriptions_share_what_they_have_in_common() {
+    let server = Server::start(&Version::any());
+    let client = client(&server.url(), Protocol::Resp3);
+    let mut first = block_on(client.subscribe("a").into_future()).unwrap();
+    let mut second = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
+    assert_eq!(next_words(&mut first, 1), ["+a"]);
+    assert_eq!(next_sorted(&mut second, 2), ["+a", "+b"]);
+    assert_eq!(block_on(client.publish("a", 1)).unwrap(), 1, "one subscriber on the wire");
+    assert_eq!(next_words(&mut first, 1), ["a=1"]);
+    assert_eq!(next_words(&mut second, 1), ["a=1"]);
+    drop(first);
+    assert_eq!(block_on(client.publish("a", 2)).unwrap(), 1);
+    assert_eq!(next_words(&mut second, 1), ["a=2"]);
+}
+
+/// A cluster: channels of all kinds and any slots, in one subscription, from all shards.
+#[test]
+fn a_cluster_is_one_publisher() {
+    for version in Version::all() {
+        let cluster = Cluster::of(&version).replicas(0).start();
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            let client = client(&cluster.url(), protocol);
+            let mut all = block_on(client.subscribe(["x", "y", "z"]).into_future()).unwrap();
+            all.psubscribe("x*");
+            block_on(all.ready()).unwrap();
+            assert_eq!(next_sorted(&mut all, 4), ["+x", "+x*", "+y", "+z"]);
+            block_on(client.publish("x", 1)).unwrap();
+            block_on(client.publish("y", 1)).unwrap();
+            assert_eq!(next_sorted(&mut all, 3), ["x=1", "x=1", "y=1"]);
+            if !version.since_7() {
+                continue;
+            }
+            let names: Vec<String> = [100, 6000, 11000, 16000].map(key_in).into();
+            all.ssubscribe(&names);
+            block_on(all.ready()).unwrap();
+            assert_eq!(next_words(&mut all, 4).len(), 4);
+            for name in &names {
+                assert_eq!(block_on(client.spublish(name, "hi")).unwrap(), 1);
+                assert_eq!(next_words(&mut all, 1), [format!("{name}=hi")]);
+            }
+            let mut pipeline = client.pipeline();
+            names.iter().for_each(|n| pipeline.push(slotcar::command::spublish(n, "all")));
+            assert_eq!(block_on(pipeline.run::<Vec<u64>>()).unwrap(), [1; 4]);
+            assert_eq!(next_words(&mut all, 4).len(), 4);
+            assert_eq!(block_on(client.pubsub_shardchannels([""; 0])).unwrap().len(), 4);
+        }
+    }
+}
+
+/// A channel that an ACL forbids is named; the others of the same command stand.
+#[test]
+fn a_refused_channel_holds_nobody_back() {
+    let server = Server::start(&Version::any());
+    server.call(&["ACL", "SETUSER", "ada", "on", ">pw", "+@all", "~*", "resetchannels", "&ok*"]);
+    let config = Config::from_url(&server.url()).unwrap().username("ada").password("pw");
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let mut all = client.subscribe(["ok1", "secret", "ok2"]).start().unwrap();
+    assert_eq!(next_sorted(&mut all, 3), ["+ok1", "+ok2", "refused secret: NOPERM"]);
+    let error = block_on(client.subscribe("secret").into_future()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
+    server.call(&["ACL", "SETUSER", "ada", "&secret"]);
+    assert_eq!(next_words(&mut all, 1), ["+secret"], "asked for again");
+}
+
+#[test]
+fn a_closed_client_ends_its_streams() {
+    let server = Server::start(&Version::any());
+    let client = client(&server.url(), Protocol::Resp3);
+    let mut names = block_on(client.subscribe("a").into_future()).unwrap();
+    assert_eq!(next_words(&mut names, 1), ["+a"]);
+    client.close();
+    let end = block_on(names.next_within(PATIENCE)).unwrap();
+    assert!(end.is_none(), "{end:?}");
+}
+
+/// A subscription keeps the client's connections, also when the client itself is gone.
+#[test]
+fn a_subscription_outlives_its_client() {
+    let server = Server::start(&Version::any());
+    let client = client(&server.url(), Protocol::Resp3);
+    let mut names = block_on(client.subscribe("a").into_future()).unwrap();
+    drop(client);
+    server.call(&["PUBLISH", "a", "1"]);
+    assert_eq!(next_words(&mut names, 2), ["+a", "a=1"]);
+    drop(names);
+    until_true("the connection to close", PATIENCE, || {
+        server.call(&["PUBSUB", "CHANNELS"]).items().is_empty()
+    });
+}
+
+/// The text of a message, its bytes, and what it came for.
+#[test]
+fn a_message_tells_where_it_comes_from() {
+    let server = Server::start(&Version::any());
+    let client = client(&server.url(), Protocol::Resp3);
+    let mut all = block_on(client.psubscribe("a*").into_future()).unwrap();
+    block_on(client.publish("abc", b"\xff\x00")).unwrap();
+    next_words(&mut all, 1);
+    let Some(Update::Message(message)) = block_on(all.next()) else { panic!("a message") };
+    assert_eq!(message.pattern(), Some(&b"a*"[..]));
+    assert_eq!(message.channel(), b"abc");
+    assert!(message.text().is_err());
+    assert_eq!(message.into_payload(), b"\xff\x00");
+}

@@ -1,0 +1,320 @@
+//! Slots that move, nodes that die: the subscription is back soon, and says what it missed.
+//!
+//! Figures are printed; bounds are those that a busy machine keeps.
+
+use crate::reader::{PATIENCE, next, words};
+use slotcar::{Client, Config, Subscription, Update};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::cluster::key_in;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Cluster, Server, Version};
+use smol::block_on;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+fn client(cluster: &Cluster) -> Client {
+    block_on(Client::connect(Tcp::new(), Config::from_url(&cluster.url()).unwrap())).unwrap()
+}
+
+/// Reads until every channel was told a gap; the words of what came.
+fn until_gaps(subscription: &mut Subscription, gaps: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    while seen.iter().filter(|w: &&String| w.starts_with("gap")).count() < gaps {
+        seen.push(words(&next(subscription)));
+    }
+    seen
+}
+
+/// Callers that read keys of one slot on the same connection for as long as it lives; each value is
+/// its key, so that a reply to somebody else shows.
+struct Gets {
+    /// Ends it.
+    stop: Arc<AtomicBool>,
+    /// Replies to somebody else.
+    wrong: Arc<AtomicU64>,
+    /// Replies.
+    all: Arc<AtomicU64>,
+    /// The callers.
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Gets {
+    fn start(client: &Client, callers: usize, tag: &str) -> Self {
+        let keys: Vec<String> = (0..callers).map(|n| format!("{tag}:{n}")).collect();
+        for key in &keys {
+            block_on(client.set(key, key)).unwrap();
+        }
+        let (stop, wrong, all) = (Arc::default(), Arc::default(), Arc::default());
+        let shared: (Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>) =
+            (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&all));
+        let client = client.clone();
+        let thread = std::thread::spawn(move || {
+            let one = |key: String| {
+                let (client, (stop, wrong, all)) = (&client, &shared);
+                async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        let value: Option<String> = client.get(&key).await.unwrap();
+                        wrong.fetch_add(u64::from(value.as_ref() != Some(&key)), Ordering::Relaxed);
+                        all.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            };
+            block_on(futures::future::join_all(keys.into_iter().map(one)));
+        });
+        Self { stop, wrong, all, thread: Some(thread) }
+    }
+
+    fn stop(mut self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        (self.all.load(Ordering::Relaxed), self.wrong.load(Ordering::Relaxed))
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The founding story: 1000 GETs in flight on the connection of a slot with three channels, which
+/// moves from shard to shard, 20 times.
+#[test]
+fn a_moved_slot_takes_its_channels_along_and_nobody_gets_a_wrong_reply() {
+    let cluster = Cluster::of(&Version::any()).start();
+    let client = client(&cluster);
+    let slot = 100;
+    let names = ["a", "b", "c"].map(|name| format!("{}{name}", key_in(slot)));
+    let mut all = block_on(client.ssubscribe(&names).into_future()).unwrap();
+    (0..3).for_each(|_| drop(next(&mut all)));
+    // Slots 101 and 6001 are neighbours of the moving one at both of its owners.
+    let gets = [101, 6001].map(|slot| Gets::start(&client, 1000, &key_in(slot)));
+    let (zero, one) = (cluster.primary_of(101), cluster.primary_of(6001));
+    let mut times = Vec::new();
+    for round in 0..20 {
+        let (from, to) = if round % 2 == 0 { (zero, one) } else { (one, zero) };
+        cluster.begin_move(slot, to);
+        let id = cluster.id(to).to_owned();
+        let number = slot.to_string();
+        let words = ["CLUSTER", "SETSLOT", &number, "NODE", &id];
+        cluster.node(to).call(&words).ok();
+        let moved = Instant::now();
+        cluster.node(from).call(&words).ok();
+        let seen = until_gaps(&mut all, 3);
+        times.push(moved.elapsed());
+        let count = |word: &str| seen.iter().filter(|w| w.starts_with(word)).count();
+        assert_eq!((count("moved"), count("gap"), seen.len()), (3, 3, 6), "{seen:?}");
+        for name in &names {
+            assert_eq!(block_on(client.spublish(name, round)).unwrap(), 1);
+            assert_eq!(words_of(&mut all), format!("{name}={round}"));
+        }
+        // The others, too; not the two again, for an owner that is named once more drops channels.
+        for other in (0..6).filter(|node| ![from, to].contains(node)) {
+            let _ = cluster.node(other).try_call(&words);
+        }
+        cluster.wait_until_owner(slot, to);
+    }
+    for gets in gets {
+        let (replies, wrong) = gets.stop();
+        println!("{replies} replies beside, {wrong} of them wrong");
+        assert_eq!(wrong, 0);
+    }
+    println!("resubscribed after {:?} (median of 20), {times:?}", median(times.clone()));
+    assert!(median(times) < Duration::from_millis(500));
+}
+
+fn words_of(subscription: &mut Subscription) -> String {
+    words(&next(subscription))
+}
+
+/// An idle client, and nothing else to notice by.
+#[test]
+fn an_idle_client_follows_a_moved_slot() {
+    let cluster = Cluster::of(&Version::any()).replicas(0).start();
+    let client = client(&cluster);
+    let name = key_in(100);
+    let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
+    assert_eq!(words_of(&mut all), format!("+{name}"));
+    let to = cluster.primary_of(6000);
+    cluster.move_slot(100, to);
+    assert_eq!(until_gaps(&mut all, 1), [format!("moved {name}"), format!("gap {name}")]);
+    assert_eq!(block_on(client.spublish(&name, "hi")).unwrap(), 1);
+    assert_eq!(words_of(&mut all), format!("{name}=hi"));
+}
+
+/// The primary of three channels dies, with an idle client and with a busy one.
+#[test]
+fn a_dead_primary_is_followed() {
+    for busy in [false, true] {
+        let cluster =
+            Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
+        let client = client(&cluster);
+        let names = ["a", "b", "c"].map(|name| format!("{}{name}", key_in(100)));
+        let mut all = block_on(client.ssubscribe(&names).into_future()).unwrap();
+        (0..3).for_each(|_| drop(next(&mut all)));
+        let gets = busy.then(|| Gets::start(&client, 50, &key_in(6001)));
+        let old = cluster.primary_of(100);
+        cluster.node(old).kill();
+        // Asked often, for this is the clock.
+        let new = cluster.replicas_of(old)[0];
+        let promoted = loop {
+            let role = cluster.node(new).call(&["ROLE"]);
+            if role.items()[0].text() == "master" {
+                break Instant::now();
+            }
+            std::thread::yield_now();
+        };
+        let seen = until_gaps(&mut all, 3);
+        let took = promoted.elapsed();
+        assert_eq!(seen.len(), 6, "{seen:?}");
+        println!("busy: {busy}; {took:?} after the promotion");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        until_true("the message to arrive", PATIENCE, || {
+            block_on(client.spublish(&names[0], "hi")).is_ok_and(|count| count == 1)
+        });
+        assert_eq!(words_of(&mut all), format!("{}=hi", names[0]));
+        if let Some(gets) = gets {
+            assert_eq!(gets.stop().1, 0);
+        }
+    }
+}
+
+/// A planned failover: the old primary drops the channel and goes on as a replica, where it may be
+/// subscribed to again until the client knows; then it is left without another gap.
+#[test]
+fn a_planned_failover_is_one_gap() {
+    let cluster = Cluster::of(&Version::any()).start();
+    let client = client(&cluster);
+    let name = key_in(100);
+    let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
+    assert_eq!(words_of(&mut all), format!("+{name}"));
+    let old = cluster.primary_of(100);
+    let new = cluster.replicas_of(old)[0];
+    cluster.failover(new, slotcar_tests::real::Failover::Graceful);
+    cluster.wait_until_agreed();
+    block_on(client.refresh()).unwrap();
+    let mut seen = [words_of(&mut all), words_of(&mut all)];
+    seen.sort();
+    assert_eq!(seen, [format!("gap {name}"), format!("moved {name}")]);
+    block_on(client.spublish(&name, "hi")).unwrap();
+    assert_eq!(words_of(&mut all), format!("{name}=hi"));
+    until_true("the old one to be left", PATIENCE, || {
+        cluster.node(old).call(&["PUBSUB", "SHARDCHANNELS"]).items().is_empty()
+    });
+}
+
+/// The node that classic channels live at dies: they go to another one at once.
+#[test]
+fn classic_channels_leave_a_dead_node() {
+    let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
+    let client = client(&cluster);
+    let names = ["a", "b"].map(|name| format!("{}{name}", key_in(100)));
+    let mut all = block_on(client.subscribe(&names).into_future()).unwrap();
+    all.psubscribe(format!("{}*", key_in(101)));
+    block_on(all.ready()).unwrap();
+    (0..3).for_each(|_| drop(next(&mut all)));
+    let home = cluster.primary_of(100);
+    cluster.node(home).kill();
+    let killed = Instant::now();
+    let seen = until_gaps(&mut all, 3);
+    let took = killed.elapsed();
+    println!("{took:?} after the kill: {seen:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let other = cluster.primary_of(6000);
+    cluster.node(other).call(&["PUBLISH", &names[0], "hi"]).ok();
+    assert_eq!(words_of(&mut all), format!("{}=hi", names[0]));
+}
+
+/// A server that is restarted elsewhere under the same name of the cluster: new addresses.
+#[test]
+fn subscriptions_follow_new_addresses() {
+    let cluster = Cluster::of(&Version::any()).start();
+    let client = client(&cluster);
+    let name = key_in(100);
+    let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
+    assert_eq!(words_of(&mut all), format!("+{name}"));
+    let node = cluster.replicas_of(cluster.primary_of(100))[0];
+    cluster.failover(node, slotcar_tests::real::Failover::Graceful);
+    cluster.wait_until_agreed();
+    block_on(client.refresh()).unwrap();
+    until_true("the new primary to be found", PATIENCE, || {
+        cluster.node(node).call(&["PUBSUB", "SHARDCHANNELS"]).items().len() == 1
+    });
+    let moved_and_gap = [words_of(&mut all), words_of(&mut all)];
+    println!("{moved_and_gap:?}");
+    cluster.restart_elsewhere(node);
+    let seen = until_gaps(&mut all, 1);
+    println!("{seen:?}");
+    until_true("a message to arrive", PATIENCE, || {
+        block_on(client.spublish(&name, "hi")).is_ok_and(|count| count == 1)
+    });
+    let mut last = words_of(&mut all);
+    while last.starts_with("moved") || last.starts_with("gap") {
+        last = words_of(&mut all);
+    }
+    assert_eq!(last, format!("{name}=hi"));
+}
+
+/// One server: the connection is cut, again and again; each cut is one gap for each channel.
+#[test]
+fn each_interruption_is_told_once() {
+    for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
+        let server = Server::start(&Version::any());
+        let config = Config::from_url(&server.url()).unwrap().protocol(protocol);
+        let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+        let mut all = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
+        (0..2).for_each(|_| drop(next(&mut all)));
+        for round in 0..5 {
+            server.call(&["CLIENT", "KILL", "TYPE", "pubsub"]).ok();
+            let mut seen = until_gaps(&mut all, 2);
+            seen.sort();
+            assert_eq!(seen, ["gap a", "gap b"], "round {round}");
+            block_on(client.publish("a", round)).unwrap();
+            assert_eq!(words_of(&mut all), format!("a={round}"));
+        }
+    }
+}
+
+/// Removed and added while nobody is connected: the server sees the wanted set only.
+#[test]
+fn what_was_removed_while_disconnected_does_not_come_back() {
+    let server = Server::start(&Version::any());
+    let config = Config::from_url(&server.url()).unwrap();
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let mut all = block_on(client.ssubscribe(["a", "b"]).into_future()).unwrap();
+    (0..2).for_each(|_| drop(next(&mut all)));
+    server.kill();
+    until_true("the loss to be noticed", PATIENCE, || !all.is_live());
+    all.sunsubscribe(["a", "b"]);
+    all.ssubscribe(["b", "c"]);
+    server.restart();
+    block_on(all.ready()).unwrap();
+    assert_eq!(block_on(client.pubsub_shardchannels([""; 0])).unwrap(), ["b", "c"]);
+    let mut seen: Vec<_> = (0..4).map(|_| words_of(&mut all)).collect();
+    seen.sort();
+    assert_eq!(seen, ["+b", "+c", "-a", "-b"]);
+    all.sunsubscribe("b");
+    all.ssubscribe("b");
+    block_on(all.ready()).unwrap();
+    assert_eq!(block_on(client.pubsub_shardchannels([""; 0])).unwrap(), ["b", "c"]);
+    assert_eq!([words_of(&mut all), words_of(&mut all)], ["-b", "+b"]);
+}
+
+/// A server that hangs below an idle subscriber is noticed, and told as silent.
+#[test]
+fn a_silent_server_is_noticed() {
+    let server = Server::start(&Version::any());
+    let config = Config::from_url(&server.url())
+        .unwrap()
+        .probe_interval(Duration::from_millis(200))
+        .progress_timeout(Duration::from_millis(300));
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let mut all = block_on(client.subscribe("a").into_future()).unwrap();
+    assert_eq!(words_of(&mut all), "+a");
+    server.pause();
+    until_true("the silence to be noticed", PATIENCE, || !all.is_live());
+    server.resume();
+    let Update::Gap { cause, since, .. } = next(&mut all) else { panic!("a gap") };
+    assert_eq!(cause, slotcar::GapCause::Silent);
+    assert!(since >= Duration::from_millis(300), "from the last word on: {since:?}");
+}

@@ -1,0 +1,47 @@
+//! What a test asks of a subscription: the next update within a bound, in words.
+//! Words read better in an assertion than updates with all their fields.
+
+use slotcar::{Subscription, Update};
+use std::time::Duration;
+
+/// Longer than anything takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next update.
+#[track_caller]
+pub(crate) fn next(subscription: &mut Subscription) -> Update {
+    let next = smol::block_on(subscription.next_within(PATIENCE));
+    next.expect("an update in time").expect("the stream goes on")
+}
+
+/// An update in one word and its channel: `+a`, `-a`, `a=payload`, `gap a`, `moved a`, `lagged 3`.
+pub(crate) fn words(update: &Update) -> String {
+    match update {
+        Update::Message(message) => {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            format!("{}={}", text(message.channel()), text(message.payload()))
+        }
+        Update::Subscribed { channel, .. } => format!("+{channel}"),
+        Update::Unsubscribed { channel } => format!("-{channel}"),
+        Update::Moved { channel, .. } => format!("moved {channel}"),
+        Update::Gap { channel, .. } => format!("gap {channel}"),
+        Update::Lagged(count) => format!("lagged {count}"),
+        Update::Refused { channel, error } => format!("refused {channel}: {}", error.code()),
+        Update::Disconnected(error) => format!("ended: {:?}", error.kind()),
+        other => panic!("an update without a word: {other:?}"),
+    }
+}
+
+/// The next so many updates, in words.
+#[track_caller]
+pub(crate) fn next_words(subscription: &mut Subscription, count: usize) -> Vec<String> {
+    (0..count).map(|_| words(&next(subscription))).collect()
+}
+
+/// The next so many updates, in words, sorted: for those whose order is nobody's business.
+#[track_caller]
+pub(crate) fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
+    let mut words = next_words(subscription, count);
+    words.sort();
+    words
+}

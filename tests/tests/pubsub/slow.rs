@@ -1,0 +1,136 @@
+//! Readers that are slower than what comes: each policy, with exact counts.
+//! Messages are numbers in order, so that one missing in silence is found at once.
+
+use crate::reader::{PATIENCE, next, words};
+use slotcar::config::WhenLagging;
+use slotcar::{Client, Config, ErrorKind, Subscription, Update};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Server, Version};
+use smol::block_on;
+
+const COUNT: u64 = 100_000;
+
+fn connected(server: &Server) -> Client {
+    block_on(Client::connect(Tcp::new(), Config::from_url(&server.url()).unwrap())).unwrap()
+}
+
+fn publish(client: &Client, channel: &str, numbers: std::ops::Range<u64>) {
+    for part in numbers.clone().step_by(1000) {
+        let mut pipeline = client.pipeline();
+        for number in part..(part + 1000).min(numbers.end) {
+            pipeline.push(slotcar::command::publish(channel, number));
+        }
+        let _: Vec<u64> = block_on(pipeline.run()).unwrap();
+    }
+}
+
+/// Reads numbers up to the last one: delivered, lost, and that none is missing in silence.
+fn read_all(all: &mut Subscription, end: u64) -> (u64, u64) {
+    let (mut delivered, mut lost, mut expected) = (0, 0, 0);
+    while expected < end {
+        match block_on(all.next()).unwrap() {
+            Update::Message(message) => {
+                assert_eq!(message.text().unwrap().parse::<u64>().unwrap(), expected);
+                expected += 1;
+                delivered += 1;
+            }
+            Update::Lagged(count) => {
+                expected += count;
+                lost += count;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    (delivered, lost)
+}
+
+/// Another reader, and commands, go on at their own speed beside one that does not read at all.
+#[test]
+fn a_slow_reader_loses_by_its_policy_and_slows_nobody() {
+    let server = Server::start(&Version::any());
+    let client = connected(&server);
+    for policy in [WhenLagging::DropOldest, WhenLagging::DropNewest] {
+        let slow = client.subscribe("a").messages_max(1000).bytes_max(1 << 20).when_lagging(policy);
+        let mut slow = block_on(slow.into_future()).unwrap();
+        let quick = client.subscribe("a").messages_max(1 << 20).bytes_max(64 << 20);
+        let mut quick = block_on(quick.into_future()).unwrap();
+        for all in [&mut slow, &mut quick] {
+            assert_eq!(words(&next(all)), "+a");
+        }
+        publish(&client, "a", 0..COUNT);
+        assert_eq!(read_all(&mut quick, COUNT), (COUNT, 0));
+        let stand = slow.backlog();
+        assert_eq!((stand.received, stand.messages), (COUNT, 1000), "{stand:?}");
+        assert!(stand.bytes <= 1 << 20);
+        assert_eq!(read_all(&mut slow, COUNT), (1000, COUNT - 1000), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_slow_reader_may_be_disconnected() {
+    let server = Server::start(&Version::any());
+    let client = connected(&server);
+    let slow = client.subscribe("a").messages_max(1000).when_lagging(WhenLagging::Disconnect);
+    let mut slow = block_on(slow.into_future()).unwrap();
+    assert_eq!(words(&next(&mut slow)), "+a");
+    publish(&client, "a", 0..COUNT);
+    assert_eq!(read_all(&mut slow, 1001), (1000, 1));
+    let Update::Disconnected(error) = next(&mut slow) else { panic!("the end") };
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(block_on(slow.next()).is_none());
+    until_true("the server to know", PATIENCE, || {
+        block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
+    });
+}
+
+/// A paused connection loses nothing as long as the server's own buffers hold.
+#[test]
+fn a_slow_reader_may_pause_its_connection() {
+    let server = Server::start(&Version::any());
+    let client = connected(&server);
+    let slow = client.subscribe("a").messages_max(1000).when_lagging(WhenLagging::PauseReading);
+    let mut slow = block_on(slow.into_future()).unwrap();
+    assert_eq!(words(&next(&mut slow)), "+a");
+    publish(&client, "a", 0..COUNT);
+    let stand = slow.backlog();
+    println!("{stand:?}");
+    assert!(stand.messages < 10_000, "what one read brought, and no more: {stand:?}");
+    assert_eq!(read_all(&mut slow, COUNT), (COUNT, 0));
+}
+
+/// A million messages to a reader that keeps up, by default limits.
+#[test]
+fn a_million_messages_come() {
+    let server = Server::start(&Version::any());
+    let (client, publisher) = (connected(&server), connected(&server));
+    let mut all = block_on(client.subscribe("a").into_future()).unwrap();
+    assert_eq!(words(&next(&mut all)), "+a");
+    let end = 1_000_000;
+    let reader = std::thread::spawn(move || {
+        let began = std::time::Instant::now();
+        let counts = read_all(&mut all, end);
+        (counts, began.elapsed(), all.backlog())
+    });
+    publish(&publisher, "a", 0..end);
+    let ((delivered, lost), took, stand) = reader.join().unwrap();
+    println!("{delivered} delivered, {lost} lost to lag, in {took:?}; {stand:?}");
+    assert_eq!((delivered, lost), (end, 0));
+}
+
+/// A channel with a connection of its own is no shared connection's business.
+#[test]
+fn a_connection_of_its_own_is_counted_and_closed() {
+    let server = Server::start(&Version::any());
+    let config = Config::from_url(&server.url()).unwrap().exclusive_connections_max(1);
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let mut own = block_on(client.subscribe("a").own_connection().into_future()).unwrap();
+    assert_eq!(words(&next(&mut own)), "+a");
+    let subscribers = || server.call(&["CLIENT", "LIST", "TYPE", "pubsub"]).text().lines().count();
+    assert_eq!(subscribers(), 1);
+    let error = client.subscribe("b").own_connection().start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    drop(own);
+    until_true("its connection to close", PATIENCE, || subscribers() == 0);
+    assert!(client.subscribe("b").own_connection().start().is_ok());
+}
