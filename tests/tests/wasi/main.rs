@@ -75,6 +75,11 @@ fn suite_of_sentinels() {
 }
 
 #[test]
+fn suite_of_subscriptions() {
+    suite(&["subscriptions::"]);
+}
+
+#[test]
 fn faults_while_a_component_runs() {
     suite(&["failover::", "moves::", "limits::"]);
 }

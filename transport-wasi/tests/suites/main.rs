@@ -10,6 +10,8 @@
 //! What cannot run here, and why:
 //! - tests whose load runs in a thread of its own: components have none. `failover` and `moves` are
 //!   their twins, with the load beside the faults in one future;
+//! - tests that carry a subscription from one executor to the next (`pubsub`): a connection here
+//!   lives within one. `subscriptions` is their twin;
 //! - the fault suite's scripted peers, which are closures on threads of the harness: what they test
 //!   is the core, above the transport, and `limits` repeats what depends on the host's sockets;
 //! - unix sockets and TLS: WASI 0.2 has neither.
@@ -26,9 +28,13 @@ mod load;
 mod moves;
 pub mod real;
 mod remote;
+mod subscriptions;
 
 #[path = "../../../tests/tests/commands/main.rs"]
 mod commands;
+#[expect(dead_code, reason = "its words are used, its waits have an executor each")]
+#[path = "../../../tests/tests/pubsub/reader.rs"]
+mod reader;
 #[path = "../../../tests/tests/cluster/routing.rs"]
 mod routing;
 #[path = "../../../tests/tests/sentinel/main.rs"]
