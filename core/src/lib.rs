@@ -40,8 +40,8 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, Subscribe, Subscription, To,
-    Transaction, Watch,
+    Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan,
+    Subscribe, Subscription, To, Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};

@@ -11,6 +11,7 @@ mod keys;
 mod lists;
 mod pipeline;
 mod pubsub;
+mod reads;
 mod scan;
 mod scripts;
 mod server;
@@ -23,17 +24,19 @@ mod transaction;
 
 pub use call::Call;
 pub use pipeline::{Pipeline, Reply};
+pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::{Config, ReadFrom};
+use crate::config::Config;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
+use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -56,6 +59,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// A deadline of this view's own.
     timeout: Option<Duration>,
+    /// Where this view reads from, if that is its own.
+    rule: Option<Arc<ReadRule>>,
 }
 
 /// What all clones of a client share.
@@ -64,6 +69,8 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Where views without a rule of their own read from.
+    reads: Reads,
     /// Subscriptions that share connections, once there is one.
     hub: OnceLock<Arc<Hub>>,
     /// How many subscriptions have connections of their own.
@@ -148,10 +155,6 @@ impl Client {
     ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // A policy must do what its name says, and so far there is one.
-        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
-            return refuse("reads from replicas are not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
@@ -165,7 +168,9 @@ impl Client {
         let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
-        Ok(Self { shared: Arc::new(Shared { host, keeper, hub, own_hubs }), timeout: None })
+        let reads = Reads::new(host.config());
+        let shared = Arc::new(Shared { host, keeper, reads, hub, own_hubs });
+        Ok(Self { shared, timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -188,7 +193,7 @@ impl Client {
     /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
+        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail

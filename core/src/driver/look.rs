@@ -5,7 +5,7 @@
 //! another one by all that is heard, for long enough, takes the place of the one that is held
 //! (`topology/foreign.rs`). Called by `driver/topology.rs` and `driver/watch.rs`.
 
-use super::discover::{Found, ask};
+use super::discover::{self, Found};
 use super::node::Node;
 use super::observe::{Event, count};
 use super::sentinels::{self, Heard};
@@ -62,7 +62,7 @@ impl Keeper {
         let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             Box::pin(async move {
-                let heard = sentinels::ask(&host, candidates, &service).await;
+                let heard = sentinels::look(&host, candidates, &service).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_opinions(&heard, began);
                 }
@@ -70,7 +70,7 @@ impl Keeper {
         } else {
             let candidates = self.candidates(&state);
             Box::pin(async move {
-                let found = ask(&host, candidates).await;
+                let found = discover::look(&host, candidates).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_views(found, began);
                 }

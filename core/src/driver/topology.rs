@@ -184,6 +184,7 @@ impl Keeper {
             (alarm.take_lost(), RefreshReason::NodeLost),
             (alarm.take_silent(), RefreshReason::NodeSilent),
             (alarm.take_news(), RefreshReason::Announced),
+            (alarm.take_role(), RefreshReason::ReadOnly),
         ];
         raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
     }
