@@ -199,8 +199,11 @@ fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, host: &Host) ->
             let since = host.now().since(since);
             let message = format!("nobody serves slot {slot}");
             let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
+            let named = error.command().map(str::to_owned).unwrap_or_default();
             Error::new(ErrorKind::Topology, Delivery::Refused, message)
                 .with_detail(detail)
+                .with_command(&named)
+                .with_attempts(error.attempts())
                 .with_cause(error)
         }
         _ => error,
@@ -272,9 +275,10 @@ pub(crate) async fn connect(
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
     let host = keeper.host();
-    let mut link = pin!(host.while_open(node.connect(host, deadline)));
     let mut need = node.is_failing().then(|| keeper.need(Some(node)));
     loop {
+        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
+        let mut link = pin!(host.while_open(node.connect(host, deadline)));
         // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { host.now().after(PATIENCE) };
