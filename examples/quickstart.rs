@@ -5,7 +5,6 @@
 //! one. Without it, a simulated cluster runs in this very process: nothing is installed or started,
 //! and the times that it shows are simulated ones.
 
-use futures::StreamExt;
 use serde::Deserialize;
 use slotcar::command::{get, incr};
 use slotcar::{Client, Error, ReadFrom, Subscription, Update};
@@ -89,7 +88,8 @@ async fn many(client: &Client) -> Result<(), Error> {
     }
     let took = progress.finish();
     println!("many        {} commands from {CALLERS} callers in {took:.1?}", CALLERS * ROUNDS);
-    client.del((0..CALLERS).map(|caller| format!("quickstart:many:{caller}"))).await?;
+    let keys: Vec<String> = (0..CALLERS).map(|n| format!("quickstart:many:{n}")).collect();
+    client.del(keys).await?;
     Ok(())
 }
 

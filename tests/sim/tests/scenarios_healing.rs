@@ -231,9 +231,9 @@ fn s17_the_node_that_is_asked_hangs() {
         let (refreshed, load) = futures::join!(refresh, load);
         refreshed.unwrap();
         let took = loop {
-            match futures::StreamExt::next(&mut events).await.unwrap() {
-                Event::Refreshed { took, .. } => break took,
-                _ => {}
+            let event = futures::StreamExt::next(&mut events).await.unwrap();
+            if let Event::Refreshed { took, .. } = event {
+                break took;
             }
         };
         let slowest = percentile(&load.times, 100);
