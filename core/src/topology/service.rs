@@ -111,6 +111,9 @@ pub(crate) fn parse_opinion(
     let fields = fields(primary)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
+    let epoch: u64 = epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?;
+    // Until a failover is over, who leads it names the old primary with the epoch of the new one.
+    let under_way = u64::from(has_flag(flags, &["failover_in_progress"]));
     let replicas = list(replicas)?.iter().take(MEMBERS_MAX);
     let sentinels = list(sentinels)?.iter().take(MEMBERS_MAX);
     // Sentinels list replicas in no order of their own.
@@ -121,7 +124,7 @@ pub(crate) fn parse_opinion(
         })
     };
     Ok(Opinion {
-        epoch: epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?,
+        epoch: epoch.saturating_sub(under_way),
         primary: address(&fields, endpoint)?,
         troubled: has_flag(flags, &["s_down", "o_down", "disconnected"]),
         replicas: by_place(replicas.map(|r| parse_replica(r, endpoint)).collect())?,
@@ -218,6 +221,25 @@ mod tests {
         assert_eq!(choose(held.as_ref(), false, &next), None);
         let next = [with(replica(20, Health::Suspected))];
         assert!(choose(held.as_ref(), false, &next).is_some(), "one that is down is");
+    }
+
+    /// The leader of a failover has the new epoch before it has the new primary.
+    #[test]
+    fn an_opinion_in_the_middle_of_a_failover_is_an_older_one() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let fields = |flags| {
+            let pairs =
+                [("ip", "10.0.0.1"), ("port", "1"), ("config-epoch", "4"), ("flags", flags)];
+            Value::Array(pairs.into_iter().flat_map(|(n, v)| [text(n), text(v)]).collect())
+        };
+        let none = || Value::Array(Vec::new());
+        let epoch = |flags| {
+            let endpoint = &|host: &str, port| Endpoint::tcp(host, port);
+            parse_opinion(&fields(flags), &none(), &none(), endpoint).unwrap().epoch
+        };
+        assert_eq!((epoch("master"), epoch("master,failover_in_progress")), (4, 3));
+        let late = Opinion { epoch: 3, ..opinion(4, 1) };
+        assert_eq!(choose(Some(&held(4, 2)), false, &[late]), None);
     }
 
     /// Two of three with old files agree about the old primary; the third, which knows better, is

@@ -4,6 +4,8 @@
 //! What holds in every run: numbers that one publisher sends come in order, and one that a server
 //! said it had sent to us is missing only where the stream says so.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
+
 use futures::future::{Either, join, select};
 use slotcar::config::WhenLagging;
 use slotcar::{Client, Config, Subscription, Update};
