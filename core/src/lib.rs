@@ -40,8 +40,8 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, NodeReply, Pipeline, Reply, Script, StreamConsumer, StreamEntry, Subscribe,
-    Subscription, To, Transaction, Watch,
+    Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan, Script,
+    StreamConsumer, StreamEntry, Subscribe, Subscription, To, Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
@@ -49,6 +49,7 @@ pub use driver::observe::{Counters, Event, Events};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
+pub use routing::sweep::ScanCursor;
 pub use subscription::backlog::Backlog;
 pub use subscription::kind::{Channel, ChannelKind};
 pub use subscription::message::Message;

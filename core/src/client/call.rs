@@ -10,10 +10,11 @@ use crate::connection::budget::Place;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
 use crate::driver::exchange::Exchange;
-use crate::driver::node::Node;
 use crate::driver::react::Terms;
+use crate::driver::reads::Begin;
 use crate::driver::request::{admit, error_in, turned_away};
 use crate::driver::spread;
+use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::retry::Seen;
@@ -53,7 +54,7 @@ enum State {
     /// Not sent, or waiting for room in the budget.
     Start(Option<Place>),
     /// Enqueued on a live link.
-    Straight(Exchange, Arc<Node>),
+    Straight(Exchange, Seat),
     /// Dialling, retrying.
     Around(BoxFuture<'static, Result<Bytes, Error>>),
     /// The result was given out.
@@ -84,12 +85,19 @@ impl<'c, T> Call<'c, T> {
         }
         let straight = self.command.goes_straight() || self.may_go_straight();
         if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(None));
+            return Ok(self.around(Begin::Fresh));
         }
         let routes = self.client.shared.keeper.routes();
-        let node = routes.node_for(&self.command);
-        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
-            return Ok(self.around(None));
+        let seat = match self.client.governing(&self.command) {
+            None => routes.node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh),
+            Some(rule) => self.client.pick_straight(&routes, &self.command, &rule),
+        };
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(begin) => return Ok(self.around(begin)),
+        };
+        let Some(link) = seat.node().ready() else {
+            return Ok(self.around(Begin::At(Arc::clone(seat.node()))));
         };
         let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
@@ -97,10 +105,12 @@ impl<'c, T> Call<'c, T> {
         let room = admit(host, &link, entry, blocked);
         let begin = |()| Exchange::begin(Arc::clone(&link), entry, place.as_ref(), write, cx);
         match room.and_then(begin) {
-            Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
+            Ok(exchange) => Ok(State::Straight(exchange, seat)),
             Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
                 None => Ok(State::Start(Some(link.block(place, entry, cx)))),
-                Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
+                Some(error) if error.kind() == ErrorKind::Connect => {
+                    Ok(self.around(Begin::At(Arc::clone(seat.node()))))
+                }
                 Some(error) => Err(error.with_command(&self.command.name())),
             },
         }
@@ -111,9 +121,10 @@ impl<'c, T> Call<'c, T> {
         !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
     }
 
-    fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
+    fn around(&self, begin: Begin) -> State {
         let keeper = Arc::clone(&self.client.shared.keeper);
-        State::Around(spread::run(keeper, self.command.clone(), self.terms(), seen))
+        let rule = self.client.read_rule();
+        State::Around(spread::run(keeper, self.command.clone(), rule, self.terms(), begin))
     }
 }
 
@@ -148,15 +159,16 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
                         }
                     }
                 }
-                State::Straight(exchange, node) => {
+                State::Straight(exchange, seat) => {
                     match judge_straight(std::task::ready!(exchange.poll(cx))) {
                         Ok(frame) => {
+                            seat.succeed(|| call.client.shared.host.now());
                             call.state = State::Finished;
                             return Poll::Ready(decode(&frame, &call.command));
                         }
                         Err(seen) => {
-                            let node = Arc::clone(node);
-                            call.state = call.around(Some((seen, node)));
+                            let node = Arc::clone(seat.node());
+                            call.state = call.around(Begin::After(seen, node));
                         }
                     }
                 }

@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`: the next cursor, 0 at the end, and
-    /// some keys; start with 0.
+    /// some keys; start with 0. A cursor is one server's: in a cluster use [`Client::scan_all`].
     ///
     /// Since 2.8.0. <https://redis.io/commands/scan/>
     pub fn scan<T: DeserializeOwned>(

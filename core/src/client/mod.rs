@@ -12,6 +12,8 @@ mod keys;
 mod lists;
 mod pipeline;
 mod pubsub;
+mod reads;
+mod scan;
 mod script;
 mod scripts;
 mod server;
@@ -25,17 +27,20 @@ mod transaction;
 pub use call::Call;
 pub use consumer::{StreamConsumer, StreamEntry};
 pub use pipeline::{Pipeline, Reply};
+pub use reads::{Explanation, NodeExplanation};
+pub use scan::{KeyScan, Scan};
 pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::{Config, ReadFrom};
+use crate::config::Config;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
 use crate::driver::observe::{Counters, Events};
 use crate::driver::react::Terms;
+use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -45,7 +50,7 @@ use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -58,6 +63,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// A deadline of this view's own.
     timeout: Option<Duration>,
+    /// Where this view reads from, if that is its own.
+    rule: Option<Arc<ReadRule>>,
 }
 
 /// What all clones of a client share.
@@ -66,8 +73,12 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Where views without a rule of their own read from.
+    reads: Reads,
     /// Subscriptions that share connections, once there is one.
     hub: OnceLock<Arc<Hub>>,
+    /// Those that read from replicas, by their policies.
+    replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
     own_hubs: Arc<AtomicUsize>,
 }
@@ -150,10 +161,6 @@ impl Client {
     ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // A policy must do what its name says, and so far there is one.
-        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
-            return refuse("reads from replicas are not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
@@ -167,7 +174,10 @@ impl Client {
         let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
-        Ok(Self { shared: Arc::new(Shared { host, keeper, hub, own_hubs }), timeout: None })
+        let reads = Reads::new(host.config());
+        let replica_hubs = Mutex::default();
+        let shared = Arc::new(Shared { host, keeper, reads, hub, replica_hubs, own_hubs });
+        Ok(Self { shared, timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -190,7 +200,7 @@ impl Client {
     /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
+        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail

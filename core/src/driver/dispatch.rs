@@ -288,6 +288,9 @@ pub(crate) async fn connect(
                     return Ok(None);
                 }
                 version = now.map.version();
+                if need.is_some() {
+                    keeper.want_about(node, RefreshReason::NodeLost);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 //! another one by all that is heard, for long enough, takes the place of the one that is held
 //! (`topology/foreign.rs`). Called by `driver/topology.rs` and `driver/watch.rs`.
 
-use super::discover::{Found, ask};
+use super::discover::{self, Found};
 use super::node::Node;
 use super::observe::{Event, count};
 use super::sentinels::{self, Heard};
@@ -49,7 +49,12 @@ impl Keeper {
         if due > now {
             return Step::Wait(due);
         }
+        if state.follows_up && !self.needs().0 {
+            state.refresh.forget();
+            return Step::Nothing;
+        }
         let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
+        state.follows_up = false;
         count(&self.host.observer().refreshes);
         let version = self.routes.load().map.version();
         let began = Began { version, at: now, reason };
@@ -57,7 +62,7 @@ impl Keeper {
         let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             Box::pin(async move {
-                let heard = sentinels::ask(&host, candidates, &service).await;
+                let heard = sentinels::look(&host, candidates, &service).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_opinions(&heard, began);
                 }
@@ -65,7 +70,7 @@ impl Keeper {
         } else {
             let candidates = self.candidates(&state);
             Box::pin(async move {
-                let found = ask(&host, candidates).await;
+                let found = discover::look(&host, candidates).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_views(found, began);
                 }
@@ -164,8 +169,12 @@ impl Keeper {
         } else {
             RefreshReason::NodeLost
         };
-        if waiting || reason == RefreshReason::Foreign {
+        // A newer map wakes all who wait; those whom it does not help ask again.
+        let follows = waiting && !changed;
+        if follows || reason == RefreshReason::Foreign {
+            let nobody_asked = state.refresh.due().is_none();
             state.refresh.want(reason, waiting && !hopeful, now, &mut chance);
+            state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
         }
     }
 

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
 use super::link::Link;
+use super::vitals::Vitals;
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -25,6 +26,10 @@ pub(crate) struct Node {
     endpoint: Endpoint,
     /// What kind of server it is.
     profile: Profile,
+    /// Its zone by the configuration's table.
+    zone: Option<Arc<str>>,
+    /// How it does in this client's own eyes.
+    vitals: Vitals,
     /// Shared by all ordinary commands.
     lanes: Vec<Arc<Lane>>,
     /// Which of several lanes is asked first; any number.
@@ -49,10 +54,24 @@ struct OwnLinks {
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, host: &Host) -> Self {
         let count = host.config().lanes_per_node.max(1);
+        let zone = host.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
+        let vitals = Vitals::new(host.chance().next_u64());
         let budget = host.node_budget();
         let lane = || Arc::new(Lane::new(endpoint.clone(), profile, Arc::clone(&budget)));
         let lanes = (0..count).map(|_| lane()).collect();
-        Self { endpoint, profile, lanes, turn: AtomicUsize::new(0), own: Mutex::default() }
+        let (turn, own) = (AtomicUsize::new(0), Mutex::default());
+        Self { endpoint, profile, zone, vitals, lanes, turn, own }
+    }
+
+    /// How it does in this client's own eyes.
+    #[inline]
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Its zone by the configuration's table.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
     }
 
     pub(crate) fn profile(&self) -> Profile {

@@ -23,10 +23,15 @@ impl Keeper {
         let old = self.routes.load_full();
         // A server that sentinels made the primary is dialled anew, to say so itself; one that they
         // made a replica loses what is under way to it as a primary.
-        let primary = if state.sentinels.is_some() { Profile::Primary } else { Profile::Server };
+        // A cluster's replica is told that old data will do, and a primary must never be: made a
+        // replica, it would answer who wants the primary.
+        let (primary, replica) = match state.sentinels {
+            Some(_) => (Profile::Primary, Profile::Server),
+            None => (Profile::Server, Profile::Replica),
+        };
         let profile_of = |view: &NodeView| match view.role {
             Role::Primary => primary,
-            Role::Replica => Profile::Server,
+            Role::Replica => replica,
         };
         let find = |endpoint: &Endpoint, profile| {
             let mut known = old.dialable().chain(&state.others);

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) failure: Option<Error>,
     /// Whether looks hear of another cluster.
     pub(super) foreign: Foreign,
+    /// The look that is due is for those who waited when the last one ended, and for nobody else.
+    pub(super) follows_up: bool,
     /// No look will begin any more.
     pub(super) closed: bool,
 }
@@ -124,6 +126,7 @@ impl Keeper {
             looked: None,
             failure: None,
             foreign: Foreign::default(),
+            follows_up: false,
             closed: false,
         };
         Arc::new(Self {
@@ -166,6 +169,7 @@ impl Keeper {
         }
         let (now, mut state) = (self.host.now(), lock(&self.state));
         let sooner = state.refresh.want(reason, patient, now, &mut self.host.chance());
+        state.follows_up = false;
         drop(state);
         // Only who changes when the next look begins has to wake those who wait for it.
         if sooner {
@@ -180,6 +184,7 @@ impl Keeper {
             (alarm.take_lost(), RefreshReason::NodeLost),
             (alarm.take_silent(), RefreshReason::NodeSilent),
             (alarm.take_news(), RefreshReason::Announced),
+            (alarm.take_role(), RefreshReason::ReadOnly),
         ];
         raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
     }
@@ -262,6 +267,11 @@ impl Keeper {
         }
     }
 
+    /// When the last look that found something ended.
+    pub(crate) fn looked(&self) -> Option<Timestamp> {
+        lock(&self.state).looked
+    }
+
     /// Why the last look found nothing, if it did.
     pub(crate) fn failure(&self) -> Option<Error> {
         lock(&self.state).failure.clone()
@@ -276,7 +286,10 @@ impl Keeper {
         literally: bool,
     ) -> Arc<Node> {
         let mut state = lock(&self.state);
-        if let Some(map) = self.routes.load().map.patch(slot, endpoint) {
+        let patched = self.routes.load().map.patch(slot, endpoint);
+        // A map that says so already was newer than the command; the first look is under way.
+        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
+        if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
             self.host.observer().tell(|| Event::SlotMoved { slot, to: to.clone() });
             self.publish(&mut state, map);
@@ -286,7 +299,9 @@ impl Keeper {
             _ => self.node_in(&mut state, endpoint),
         };
         drop(state);
-        self.want(RefreshReason::Moved);
+        if is_news {
+            self.want(RefreshReason::Moved);
+        }
         node
     }
 

@@ -31,7 +31,7 @@ pub enum RefreshReason {
     NodeLost,
     /// A node owes replies and is silent.
     NodeSilent,
-    /// A primary says that it is a replica.
+    /// A primary says that it is a replica, or a replica that it is none.
     ReadOnly,
     /// The application asked.
     Requested,
@@ -166,6 +166,16 @@ impl Refresh {
     /// When the next look may begin.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.running { None } else { self.due.map(|(at, _)| at) }
+    }
+
+    /// Whether a look is under way or will be.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.running || self.due.is_some()
+    }
+
+    /// Nobody wants the look that is due any more.
+    pub(crate) fn forget(&mut self) {
+        self.due = None;
     }
 
     /// Begins the look that is due; why it was wanted.
