@@ -45,7 +45,7 @@ pub use client::{
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
-pub use driver::observe::{Counters, Event, Events};
+pub use driver::observe::{Event, Events, Metrics, NodeMetrics, NodeState};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
@@ -61,4 +61,4 @@ pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
 pub use topology::view::Health;
-pub use transport::{ByteStream, Transport};
+pub use transport::{ByteStream, DialNotes, Transport};

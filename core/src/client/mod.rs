@@ -38,7 +38,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
-use crate::driver::observe::{Counters, Events};
+use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
 use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
@@ -224,10 +224,12 @@ impl Client {
         keeper.failure().map_or(Ok(()), Err)
     }
 
-    /// What this client did by itself: retries, redirects, dials, looks at the topology.
+    /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
+    /// its nodes do.
     #[must_use]
-    pub fn metrics(&self) -> Counters {
-        self.shared.host.observer().counters()
+    pub fn metrics(&self) -> Metrics {
+        let nodes = self.shared.keeper.routes().metrics();
+        Metrics { nodes, ..self.shared.host.observer().metrics() }
     }
 
     /// Everything that the client notices or does by itself from now on.

@@ -4,10 +4,10 @@
 //! it (a new primary, one that was restarted) is told. Called by users.
 
 use super::Client;
-use crate::command::sha1::sha1_hex;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
 use serde::de::DeserializeOwned;
+use sha1_smol::Sha1;
 use std::sync::Arc;
 
 /// A script, with the digest by which servers know it.
@@ -32,7 +32,7 @@ impl Script {
     /// A script of this source.
     #[must_use]
     pub fn new(source: &str) -> Self {
-        Self { source: source.into(), digest: sha1_hex(source.as_bytes()).into() }
+        Self { source: source.into(), digest: Sha1::from(source).hexdigest().into() }
     }
 
     /// What runs.

@@ -14,7 +14,7 @@ mod args;
 mod buffer;
 mod build;
 mod head;
-pub(crate) mod sha1;
+mod learned;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -27,6 +27,7 @@ pub(crate) use spec::{Flags, Spec};
 pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
+pub(crate) use learned::Learned;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;

@@ -4,6 +4,7 @@
 //! and what only the outside sees. `cargo xtask test` and `cargo xtask wasi` build the components
 //! and their host and say where they are; without them, every test here is skipped, loudly.
 
+mod control;
 mod guest;
 mod outside;
 mod serving;
@@ -37,6 +38,50 @@ fn commands_on_every_server() {
     let listed: Vec<String> =
         servers.iter().map(|s| format!("{}={}", s.version().name(), s.address().port())).collect();
     guest.env("SLOTCAR_SERVERS_AT", &listed.join(",")).run();
+}
+
+/// Tests of the native suites that no component can run: their load has a thread of its own. Their
+/// twins are in `failover` and `moves`; `transport-wasi/tests/suites/main.rs` says more.
+const NEED_THREADS: [&str; 6] = [
+    "sentinel::a_killed_primary_is_followed",
+    "sentinel::writes_leave_a_demoted_primary_that_is_alive",
+    "sentinel::a_hung_primary_is_left_when_another_is_promoted",
+    "sentinel::hung_and_dead_sentinels_cost_little",
+    "sentinel::without_any_sentinel_the_known_primary_is_dialled_again",
+    "sentinel::sentinels_with_an_old_view_move_nobody_back",
+];
+
+/// Runs those tests of the native suites whose names begin so.
+fn suite(prefixes: &[&str]) {
+    let Some(guest) = Guest::named("suites") else { return };
+    let skipped = NEED_THREADS.iter().flat_map(|name| ["--skip", name]);
+    let arguments: Vec<&str> = prefixes.iter().copied().chain(skipped).collect();
+    guest.env("SLOTCAR_CONTROL", &control::start().to_string()).run_with(&arguments);
+}
+
+#[test]
+fn suite_of_commands() {
+    suite(&["commands::"]);
+}
+
+#[test]
+fn suite_of_clusters() {
+    suite(&["routing::", "spread::"]);
+}
+
+#[test]
+fn suite_of_sentinels() {
+    suite(&["sentinel::"]);
+}
+
+#[test]
+fn suite_of_subscriptions() {
+    suite(&["subscriptions::"]);
+}
+
+#[test]
+fn faults_while_a_component_runs() {
+    suite(&["failover::", "moves::", "limits::"]);
 }
 
 #[test]
