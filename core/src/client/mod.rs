@@ -50,7 +50,7 @@ use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -77,6 +77,8 @@ struct Shared {
     reads: Reads,
     /// Subscriptions that share connections, once there is one.
     hub: OnceLock<Arc<Hub>>,
+    /// Those that read from replicas, by their policies.
+    replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
     own_hubs: Arc<AtomicUsize>,
 }
@@ -173,7 +175,8 @@ impl Client {
         watch::start(&keeper);
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
         let reads = Reads::new(host.config());
-        let shared = Arc::new(Shared { host, keeper, reads, hub, own_hubs });
+        let replica_hubs = Mutex::default();
+        let shared = Arc::new(Shared { host, keeper, reads, hub, replica_hubs, own_hubs });
         Ok(Self { shared, timeout: None, rule: None })
     }
 

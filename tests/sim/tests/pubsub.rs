@@ -312,7 +312,7 @@ impl Sent {
         let mut told = false;
         for word in stream {
             let Some(number) = number(word) else {
-                told |= word.starts_with("gap") || word.starts_with("moved");
+                told |= word.starts_with("gap");
                 continue;
             };
             // What nobody acknowledged may have lain on the way, and may have come late.
