@@ -4,6 +4,7 @@
 //! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
+mod consumer;
 mod counters;
 mod expiry;
 mod hashes;
@@ -13,6 +14,7 @@ mod pipeline;
 mod pubsub;
 mod reads;
 mod scan;
+mod script;
 mod scripts;
 mod server;
 mod sets;
@@ -23,9 +25,11 @@ mod targets;
 mod transaction;
 
 pub use call::Call;
+pub use consumer::{StreamConsumer, StreamEntry};
 pub use pipeline::{Pipeline, Reply};
 pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
+pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
@@ -34,7 +38,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
-use crate::driver::observe::{Counters, Events};
+use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
 use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
@@ -217,10 +221,12 @@ impl Client {
         keeper.failure().map_or(Ok(()), Err)
     }
 
-    /// What this client did by itself: retries, redirects, dials, looks at the topology.
+    /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
+    /// its nodes do.
     #[must_use]
-    pub fn metrics(&self) -> Counters {
-        self.shared.host.observer().counters()
+    pub fn metrics(&self) -> Metrics {
+        let nodes = self.shared.keeper.routes().metrics();
+        Metrics { nodes, ..self.shared.host.observer().metrics() }
     }
 
     /// Everything that the client notices or does by itself from now on.

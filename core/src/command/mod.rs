@@ -14,6 +14,7 @@ mod args;
 mod buffer;
 mod build;
 mod head;
+mod learned;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use spec::{Flags, Spec};
 pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
+pub(crate) use learned::Learned;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;

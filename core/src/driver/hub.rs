@@ -142,6 +142,35 @@ impl PushSink for Sink {
     }
 }
 
+/// A connection that was just made; closed if nobody takes it, for then the hub has gone.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    /// Gone once it was taken.
+    link: Option<Arc<Link>>,
+    /// It carries nothing else.
+    owned: bool,
+}
+
+impl Fresh {
+    pub(super) fn new(link: Arc<Link>, owned: bool) -> Self {
+        Self { link: Some(link), owned }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
 impl Hub {
     /// `own`: whether it makes connections that carry nothing else.
     pub(crate) fn new(keeper: Arc<Keeper>, own: bool) -> Arc<Self> {
@@ -241,39 +270,38 @@ impl Hub {
     /// Ends everything: readers get what waits, and nothing more.
     pub(crate) fn shut(&self) {
         let mut wake = Wakers::new();
-        let owned: Vec<Session> = {
+        let sessions = {
             let mut state = lock(&self.state);
             state.closed = true;
             state.readers.values().for_each(|inbox| inbox.finish(&mut wake));
-            let sessions = std::mem::take(&mut state.sessions);
-            sessions.into_values().filter(|session| session.owned).collect()
+            std::mem::take(&mut state.sessions)
         };
-        owned.iter().for_each(|session| session.link.close());
+        // Those that are shared belong to a client that has gone, and perhaps to nodes that nobody
+        // knows any more.
+        sessions.values().for_each(|session| session.link.close());
         wake.drain(..).for_each(Waker::wake);
         self.nudge.notify(usize::MAX);
     }
 
     /// A connection was made; its pushes come here from now on.
-    pub(super) fn attached(self: &Arc<Self>, node: &Arc<Node>, link: Arc<Link>, owned: bool) {
+    pub(super) fn attached(self: &Arc<Self>, node: &Arc<Node>, mut fresh: Fresh) {
         let now = self.keeper.host().now();
-        let resp3 = link.is_resp3();
-        let id = {
+        let owned = fresh.owned;
+        let (id, link) = {
             let mut state = lock(&self.state);
             if state.closed {
-                drop(state);
-                if owned {
-                    link.close();
-                }
                 return;
             }
+            let Some(link) = fresh.link.take() else { return };
+            let resp3 = link.is_resp3();
             state.names += 1;
             let id = SessionId(state.names);
             state.reconciler.open(id, Arc::new(node.endpoint().clone()));
-            let (node, link) = (Arc::clone(node), Arc::clone(&link));
             link.keep(true);
-            let session = Session { node, link, owned, resp3, heard: now, probed: false };
+            let (node, kept) = (Arc::clone(node), Arc::clone(&link));
+            let session = Session { node, link: kept, owned, resp3, heard: now, probed: false };
             state.sessions.insert(id, session);
-            id
+            (id, link)
         };
         let sink = Sink { hub: Arc::downgrade(self), id };
         if !link.listen(Arc::new(sink)) || link.is_lost() {

@@ -96,7 +96,19 @@ impl Keeper {
             }
         }
         let [live, known, dead] = lists;
-        let mut seeds = state.others.iter();
+        let mut seeds: Vec<&Arc<Node>> = state.others.iter().collect();
+        let all_fail = live.is_empty()
+            && known.is_empty()
+            && !dead.is_empty()
+            && seeds.iter().all(|seed| seed.is_failing());
+        if all_fail && !seeds.is_empty() {
+            // Nobody is left: one name, another each time, is asked whatever its pause. Looks are
+            // paced themselves.
+            let turn = chance.below(seeds.len() as u64) as usize;
+            seeds.rotate_left(turn);
+            seeds[0].hurry(&self.host);
+        }
+        let mut seeds = seeds.into_iter();
         let mut order: Vec<&Arc<Node>> = live.into_iter().chain(known).collect();
         for node in dead {
             order.extend(seeds.next());
@@ -140,22 +152,25 @@ impl Keeper {
             self.note_failure(&mut state, Some(error), began);
             return self.end_look(&mut state, false);
         }
-        state.failure = None;
+        let recovered = state.failure.take().is_some();
         state.looked = Some(now);
-        let changed = map.version() != held.map.version();
+        let map = if recovered {
+            // Somebody answers again: those who wait for others need not wait any longer.
+            held.dialable().for_each(|node| node.hurry(&self.host));
+            map.with_version(held.map.version() + 1)
+        } else {
+            map
+        };
         self.tell_of(&held.map, &map, began, now);
-        if changed {
+        if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
-        self.end_look(&mut state, changed);
+        self.end_look(&mut state, replaced || !decision.difference.is_empty());
     }
 
     /// Nothing came of a look.
     fn note_failure(&self, state: &mut State, failure: Option<Error>, began: Began) {
-        let observer = self.host.observer();
-        count(&observer.refreshes_failed);
-        let error = failure.clone();
-        observer.tell(|| Event::RefreshFailed { reason: began.reason, error });
+        self.host.observer().note_failure(began.reason, failure.as_ref());
         state.failure = failure;
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod hub;
 pub(crate) mod inbox;
 pub(crate) mod io;
 pub(crate) mod lane;
+pub(crate) mod lessons;
 pub(crate) mod link;
 mod look;
 pub(crate) mod node;

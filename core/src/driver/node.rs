@@ -49,6 +49,8 @@ struct OwnLinks {
     all: Vec<Weak<Link>>,
     /// None is handed out any more.
     closed: bool,
+    /// None is kept for the next any more.
+    retired: bool,
 }
 
 impl Node {
@@ -170,6 +172,11 @@ impl Node {
         self.lanes.iter().all(|lane| lane.is_failing())
     }
 
+    /// The next dial need not wait.
+    pub(crate) fn hurry(&self, host: &Host) {
+        self.lanes.iter().for_each(|lane| lane.hurry(host.now()));
+    }
+
     /// Gives up every shared connection; the next command dials anew. For an address behind which
     /// another server listens now.
     pub(crate) fn redial(&self) {
@@ -180,7 +187,11 @@ impl Node {
     /// has.
     pub(crate) fn retire(&self) {
         self.redial();
-        let idle = std::mem::take(&mut lock(&self.own).idle);
+        let idle = {
+            let mut own = lock(&self.own);
+            own.retired = true;
+            std::mem::take(&mut own.idle)
+        };
         idle.iter().for_each(|link| link.close());
     }
 
@@ -215,7 +226,7 @@ impl OwnLink {
     pub(crate) fn give_back(mut self) {
         let Some(link) = self.link.take() else { return };
         let mut own = lock(&self.node.own);
-        if own.closed {
+        if own.closed || own.retired {
             drop(own);
             link.close();
         } else {

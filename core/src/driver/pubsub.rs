@@ -10,7 +10,7 @@
 //! between those for connections of a hub's own. Called by `client/subscription.rs`.
 
 use super::host::Host;
-use super::hub::{Failing, Hub, Session, State, Waits};
+use super::hub::{Failing, Fresh, Hub, Session, State, Waits};
 use super::lane::open;
 use super::link::Link;
 use super::node::Node;
@@ -45,8 +45,8 @@ const UNSETTLED: Duration = Duration::from_millis(100);
 
 /// An attempt to get a connection.
 type Attaching = FuturesUnordered<BoxFuture<'static, (Arc<Node>, Attached)>>;
-/// What it came to: the connection, and whether it carries nothing else.
-type Attached = Result<(Arc<Link>, bool), Error>;
+/// What it came to.
+type Attached = Result<Fresh, Error>;
 
 impl Hub {
     /// Begins to wait, with the first reader.
@@ -150,7 +150,7 @@ impl Hub {
             }
         }
         match attached {
-            Ok((link, owned)) => self.attached(node, link, owned),
+            Ok(fresh) => self.attached(node, fresh),
             Err(_) => self.keeper.want(RefreshReason::NodeLost),
         }
     }
@@ -233,7 +233,7 @@ async fn attach(host: Arc<Host>, node: Arc<Node>, own: bool, not_before: Timesta
         let link = node.connect(&host, deadline).await?;
         greet(&host, &link, deadline).await?;
         if link.is_resp3() {
-            return Ok((link, false));
+            return Ok(Fresh::new(link, false));
         }
     }
     let settings = host.link_settings(&host.node_budget());
@@ -242,7 +242,7 @@ async fn attach(host: Arc<Host>, node: Arc<Node>, own: bool, not_before: Timesta
     if !link.is_resp3() {
         link.listen_to_lists();
     }
-    Ok((link, true))
+    Ok(Fresh::new(link, true))
 }
 
 /// Makes sure that the server has spoken: its first word tells which protocol it speaks.

@@ -16,8 +16,9 @@ use super::routes::Routes;
 use super::rule::ReadRule;
 use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
-use crate::command::Command;
+use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::{Value, from_frame};
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
@@ -64,6 +65,15 @@ pub(crate) fn run(
         return alone(keeper, command, terms, begin);
     }
     Box::pin(async move {
+        let mut command = command;
+        if command.is_unknown() {
+            learn(&keeper, &mut command, terms).await;
+            return if command.is_unknown() {
+                alone(keeper, command, terms, Begin::Fresh).await
+            } else {
+                run(keeper, command, rule, terms, Begin::Fresh).await
+            };
+        }
         let commands = [command];
         match way(&keeper, &commands[0], terms).await? {
             Way::Fan(aims, how) => {
@@ -79,6 +89,21 @@ pub(crate) fn run(
             }
         }
     })
+}
+
+/// Learns of a command that the table lacks what the servers know of it. Nothing is lost if that
+/// fails: it goes to anybody, then, and is redirected.
+async fn learn(keeper: &Arc<Keeper>, command: &mut Command, terms: Terms) {
+    if keeper.lessons.apply(command) {
+        return;
+    }
+    let name = command.args_iter().next().unwrap_or_default();
+    let question = cmd("COMMAND INFO").arg(name);
+    let errand = Errand::new(question, Aim::Any);
+    let Ok((frame, _)) = dispatch(Arc::clone(keeper), errand, terms, None).await else { return };
+    let Ok(reply) = from_frame::<Value>(&frame) else { return };
+    keeper.lessons.note(command, Learned::parse(&reply));
+    keeper.lessons.apply(command);
 }
 
 /// Runs a command at one node, the one that the map names.
@@ -110,6 +135,29 @@ pub(crate) async fn run_all(
     if commands.iter().all(plain) {
         return Ok(batch::run(keeper, commands, rule, terms).await);
     }
+    if commands.iter().any(|command| command.is_unknown() && !plain(command)) {
+        let mut taught = commands.to_vec();
+        for command in taught.iter_mut().filter(|command| command.is_unknown()) {
+            learn(keeper, command, terms).await;
+        }
+        if let Some(command) = taught.iter().find(|command| command.is_blocking()) {
+            let message = "a blocking command cannot be part of a pipeline";
+            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+            return Err(error.with_command(&command.name()));
+        }
+        return run_planned(keeper, &taught, rule, terms).await;
+    }
+    run_planned(keeper, commands, rule, terms).await
+}
+
+/// Runs commands of which all is known that there is to know.
+async fn run_planned(
+    keeper: &Arc<Keeper>,
+    commands: &[Command],
+    rule: Option<&Arc<ReadRule>>,
+    terms: Terms,
+) -> Result<Results, Error> {
+    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     let mut ways = Vec::with_capacity(commands.len());
     for command in commands {
         ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });

@@ -3,7 +3,7 @@
 //! Sentinels count elections: the one with the higher config epoch has seen the later failover. So
 //! a sentinel that slept, or was restarted with an old file, cannot move the client back. Only when
 //! the primary that is held has proved to be none (its connection fails, or its ROLE says so) may a
-//! lower epoch win, and then only if all sentinels that answered agree: sentinels that were set up
+//! lower epoch win, and then only if all sentinels answer and agree: sentinels that were set up
 //! anew count from zero again.
 //!
 //! Invariants: pure; the order of the opinions does not matter. Limits: `MEMBERS_MAX` replicas or
@@ -17,6 +17,8 @@ use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 
+/// So many opinions are enough where there are more sentinels.
+const ENOUGH: usize = 3;
 /// More than any service has.
 const MEMBERS_MAX: usize = 1024;
 
@@ -58,7 +60,10 @@ pub(crate) fn choose(
     if newest < floor {
         let first = opinions.first()?;
         let agreed = opinions.iter().all(|opinion| opinion.primary == first.primary);
-        if !(disproved && agreed) {
+        // A sentinel that is silent now may be the one that remembers.
+        let complete = |opinion: &Opinion| opinions.len() > opinion.sentinels.len();
+        let complete = opinions.len() >= ENOUGH || opinions.iter().all(complete);
+        if !(disproved && agreed && complete) {
             return None;
         }
     }
@@ -177,6 +182,17 @@ mod tests {
             Endpoint::Tcp { port, .. } => Some(port),
             Endpoint::Unix { .. } => None,
         }
+    }
+
+    /// Two of three with old files agree about the old primary; the third, which knows better, is
+    /// silent.
+    #[test]
+    fn old_opinions_do_not_win_while_a_sentinel_is_silent() {
+        let others = vec![Endpoint::tcp("s2", 26379), Endpoint::tcp("s3", 26379)];
+        let old = || Opinion { sentinels: others.clone(), ..opinion(0, 1) };
+        let held = held(1, 2);
+        assert_eq!(choose(Some(&held), true, &[old(), old()]), None);
+        assert_eq!(port(choose(Some(&held), true, &[old(), old(), old()])), Some(1));
     }
 
     // spec: sentinel, "Configuration epochs": the higher one is the later failover.

@@ -71,6 +71,29 @@ fn reads_go_where_the_policy_says_on_every_version() {
     }
 }
 
+/// A client that begins with what an earlier one knew knows the replicas for what they are: not one
+/// read is sent on to a primary.
+#[test]
+fn a_cold_start_reads_from_replicas_at_once() {
+    let cluster = Cluster::of(&Version::any()).start();
+    let nodes: Vec<&Server> = cluster.nodes().iter().collect();
+    let (primaries, replicas) = nodes.split_at(3);
+    block_on(async {
+        let client = connect(&cluster.url()).await;
+        let keys = fill(&client, &cluster).await;
+        let known = client.topology();
+        let config = Config::from_url(&cluster.url()).expect("a good URL");
+        let before = (gets(primaries), gets(replicas));
+        for key in &keys {
+            let cold = Client::with_topology(crate::Tcp::new(), config.clone(), &known);
+            let reader = cold.expect("a good snapshot").reading_from(ReadFrom::Replica);
+            assert_eq!(reader.get::<String>(key).await.expect("get"), *key);
+        }
+        let took = (gets(primaries) - before.0, gets(replicas) - before.1);
+        assert_eq!(took, (0, 3), "of primaries, of replicas");
+    });
+}
+
 /// Readers that go on while a replica dies see nothing of it.
 #[test]
 fn a_dead_replica_costs_no_read() {

@@ -1,13 +1,14 @@
 //! slotcar: its transport for smol, in three ways of calling it, and the one for tokio, in two.
 //!
-//! Which transport a client gets follows from the mode. Reads from replicas, commands whose keys
-//! lie on several nodes, and subscriptions are not there yet, so their workloads are left out.
+//! Which transport a client gets follows from the mode. Reads from replicas and commands whose keys
+//! lie on several nodes are not there yet, so their workloads are left out.
 
 use harness::args::{Mode, format_addrs};
+use harness::data::MESSAGE;
 use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
-use slotcar::{Blob, Client, Config};
+use slotcar::{Blob, Client, Config, Update};
 use slotcar_tcp::Tokio;
 use smol::Executor;
 use std::collections::HashMap;
@@ -106,18 +107,38 @@ impl Peer for Slotcar {
 
     fn supports(workload: &Workload, _mode: Mode) -> bool {
         match workload.place {
-            Place::One => workload.shape != Shape::Messages,
-            Place::Cluster => !matches!(workload.shape, Shape::Messages | Shape::Mget),
+            Place::One => true,
+            Place::Cluster => workload.shape != Shape::Mget,
             Place::Replicas => false,
         }
     }
 
     async fn subscribe(
-        _target: Target,
-        _channel: &str,
-        _count: u64,
-        _ready: impl FnOnce() + Send,
+        target: Target,
+        channel: &str,
+        count: u64,
+        ready: impl FnOnce() + Send,
     ) -> Counted {
-        unreachable!("`supports` leaves subscriptions out")
+        let cluster = target.cluster;
+        let Handle(client) = Self::connect(target).await;
+        let begin =
+            if cluster { client.ssubscribe(channel) } else { client.subscribe(channel) };
+        // A publisher without mercy is not what is measured here: nothing is dropped.
+        let begin = begin.bytes_max(1 << 30).messages_max(1 << 30);
+        let mut messages = begin.await.expect("the subscription is confirmed");
+        ready();
+        let (mut received, mut lost) = (0, 0);
+        while received + lost < count {
+            match messages.next().await.expect("the client lives") {
+                Update::Message(message) => {
+                    assert_eq!(message.payload().len(), MESSAGE.len());
+                    received += 1;
+                }
+                Update::Lagged(dropped) => lost += dropped,
+                Update::Gap { .. } => panic!("the connection lives"),
+                _ => {}
+            }
+        }
+        Counted { received, lost }
     }
 }
