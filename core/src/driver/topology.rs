@@ -28,7 +28,7 @@ use crate::topology::foreign::Foreign;
 use crate::topology::refresh::{Refresh, RefreshReason};
 use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
-use crate::topology::view::{Health, NodeView};
+use crate::topology::view::{Health, NodeView, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::future::{Either, Shared, select};
@@ -91,7 +91,8 @@ impl Keeper {
     /// is wrong, or the interval has passed.
     pub(crate) fn start(host: Arc<Host>, known: Option<ClusterMap>) -> Arc<Self> {
         let config = host.config();
-        let node = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
+        let new = |e: &Endpoint, profile| Arc::new(Node::new(e.clone(), profile, &host));
+        let node = |e: &Endpoint| new(e, Profile::Server);
         let mut others = Vec::new();
         let mut sentinels = None;
         let mut map = ClusterMap::empty();
@@ -119,7 +120,14 @@ impl Keeper {
                 }
             }
         }
-        let nodes = map.nodes().iter().map(|view| view.endpoint.as_ref().map(node)).collect();
+        // Without being told that old data will do, a cluster's replica sends reads to its primary.
+        let is_cluster = config.deployment == Deployment::Cluster;
+        let member = |view: &Arc<NodeView>| {
+            let is_replica = is_cluster && view.role == Role::Replica;
+            let profile = if is_replica { Profile::Replica } else { Profile::Server };
+            Some(new(view.endpoint.as_ref()?, profile))
+        };
+        let nodes = map.nodes().iter().map(member).collect();
         let routes = Routes::new(map, nodes, &mut host.chance());
         let state = State {
             refresh,

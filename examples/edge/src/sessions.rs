@@ -1,9 +1,11 @@
 //! A session store: bytes under an id, gone half an hour after they were written.
 //!
-//! Writes go to the primary of the id's slot.
+//! Writes go to the primary of the id's slot. Reads go to its replicas, so that they stay off the
+//! primary, and to the primary where the slot has none that can answer. A replica may be behind: a
+//! session that was written a moment ago may be read as it was before.
 
 use crate::routes::text;
-use slotcar_wasi::slotcar::{Blob, Client, Error};
+use slotcar_wasi::slotcar::{Blob, Client, Error, ReadFrom};
 use std::time::Duration;
 use wstd::http::{Body, Response, StatusCode};
 
@@ -26,7 +28,8 @@ pub(crate) async fn put(
 
 /// Reads a session, or 404.
 pub(crate) async fn get(client: &Client, id: &str) -> Result<Response<Body>, Error> {
-    Ok(match client.get::<Option<Blob>>(key(id)).await? {
+    let reader = client.reading_from(ReadFrom::PreferReplica);
+    Ok(match reader.get::<Option<Blob>>(key(id)).await? {
         Some(content) => Response::new(Body::from(content.to_vec())),
         None => text(StatusCode::NOT_FOUND, "no such session\n"),
     })

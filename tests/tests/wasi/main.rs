@@ -5,7 +5,9 @@
 //! and their host and say where they are; without them, every test here is skipped, loudly.
 
 mod control;
+mod edge;
 mod guest;
+mod http;
 mod outside;
 mod serving;
 
@@ -75,6 +77,11 @@ fn suite_of_sentinels() {
 }
 
 #[test]
+fn suite_of_replicas() {
+    suite(&["replicas::"]);
+}
+
+#[test]
 fn suite_of_subscriptions() {
     suite(&["subscriptions::"]);
 }
@@ -92,13 +99,24 @@ fn a_denial_names_the_permission() {
     }
 }
 
-/// A component asks its host for WASI's interfaces alone, so that every host can run it.
+/// What a component may ask its host for: packages of WASI 0.2, which every host of components has.
+/// The standard library brings `filesystem` along; of `http`, only a server needs anything.
+const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
+
 #[test]
 fn components_import_nothing_but_wasi() {
-    let Some(guest) = Guest::named("commands") else { return };
-    let imports = guest.imports();
-    assert!(imports.lines().any(|line| line.starts_with("wasi:sockets/tcp@0.2.")), "{imports}");
-    for line in imports.lines() {
-        assert!(line.starts_with("wasi:"), "{line} is none of WASI's interfaces");
+    for name in ["commands", "get", "slotcar-edge"] {
+        let Some(guest) = Guest::named(name) else { return };
+        let imports = guest.imports();
+        println!("{name}:\n{imports}");
+        assert!(imports.lines().any(|line| line.starts_with("wasi:sockets/tcp@0.2.")), "{imports}");
+        for line in imports.lines() {
+            let package = line.strip_prefix("wasi:").and_then(|line| line.split_once('/'));
+            let known = package.is_some_and(|(package, interface)| {
+                let serves = package != "http" || name == "slotcar-edge";
+                serves && PACKAGES.contains(&package) && interface.contains("@0.2.")
+            });
+            assert!(known, "{name}: {line} is not what it may import");
+        }
     }
 }

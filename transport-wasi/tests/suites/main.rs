@@ -8,8 +8,8 @@
 //! is run.
 //!
 //! What cannot run here, and why:
-//! - tests whose load runs in a thread of its own: components have none. `failover` and `moves` are
-//!   their twins, with the load beside the faults in one future;
+//! - tests whose load runs in a thread of its own: components have none. `failover`, `moves` and
+//!   `replicas` are their twins, with the load beside the faults in one future;
 //! - tests that carry a subscription from one executor to the next (`pubsub`): a connection here
 //!   lives within one. `subscriptions` is their twin;
 //! - the fault suite's scripted peers, which are closures on threads of the harness: what they test
@@ -28,6 +28,7 @@ mod load;
 mod moves;
 pub mod real;
 mod remote;
+mod replicas;
 mod subscriptions;
 
 #[path = "../../../tests/tests/commands/main.rs"]
