@@ -7,15 +7,16 @@
 use super::Client;
 use crate::command::Command;
 use crate::connection::budget::Place;
-use crate::connection::outcome::Outcome;
-use crate::connection::queue::Entry;
+use crate::connection::outcome::{Outcome, Reply};
+use crate::connection::queue::{Due, Entry, Rejected, Wanted};
 use crate::driver::exchange::Exchange;
+use crate::driver::link::Link;
 use crate::driver::node::Node;
 use crate::driver::react::Terms;
 use crate::driver::request::{admit, error_in, turned_away};
 use crate::driver::spread;
 use crate::error::{Error, ErrorKind};
-use crate::resp::from_frame;
+use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub struct Call<'c, T> {
     client: &'c Client,
     /// What runs.
     command: Command,
-    /// Set at the first poll.
+    /// Set when it matters: on the straight way the connection keeps it.
     deadline: Timestamp,
     /// Where it stands.
     state: State,
@@ -78,31 +80,59 @@ impl<'c, T> Call<'c, T> {
 
     /// Enqueues on a live link, or goes around.
     fn start(&mut self, place: Option<Place>, cx: &Context<'_>) -> Result<State, Error> {
-        let blocked = place.is_some();
-        if !blocked {
-            self.deadline = self.client.deadline_for(&self.command);
-        }
-        let straight = self.command.goes_straight() || self.may_go_straight();
-        if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(None));
-        }
-        let routes = self.client.shared.keeper.routes();
-        let node = routes.node_for(&self.command);
-        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
-            return Ok(self.around(None));
+        let goes_straight = self.command.goes_straight();
+        let due = match place {
+            Some(_) => Due::At(self.deadline),
+            None if goes_straight => Due::After(self.client.command_timeout()),
+            None => self.client.due_for(&self.command),
         };
-        let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
+        let straight = goes_straight || self.may_go_straight();
+        if !straight || self.client.timeout == Some(Duration::ZERO) {
+            return Ok(self.around(due, None));
+        }
+        let routes;
+        let node = match self.client.shared.only_node() {
+            Some(node) => Some(node),
+            None => {
+                routes = self.client.shared.keeper.routes();
+                routes.node_for(&self.command)
+            }
+        };
+        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
+            return Ok(self.around(due, None));
+        };
+        let (len, waited) = (self.command.encoded_len(), place.is_some());
+        let entry = Wanted { len, replies: 1, due, waited };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let host = &self.client.shared.host;
-        let room = admit(host, &link, entry, blocked);
-        let begin = |()| Exchange::begin(Arc::clone(&link), entry, place.as_ref(), write, cx);
-        match room.and_then(begin) {
+        let room = admit(host, &link, len, waited.then_some(self.deadline));
+        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
             Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
-            Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
-                None => Ok(State::Start(Some(link.block(place, entry, cx)))),
-                Some(error) if error.kind() == ErrorKind::Connect => Ok(self.around(None)),
-                Some(error) => Err(error.with_command(&self.command.name())),
-            },
+            Err(rejected) => self.wait_or_go_around(&link, rejected, (entry, place), cx),
+        }
+    }
+
+    /// The link did not take the command: waits for room, goes around, or fails.
+    #[cold]
+    fn wait_or_go_around(
+        &mut self,
+        link: &Link,
+        rejected: Rejected,
+        (entry, place): (Wanted, Option<Place>),
+        cx: &Context<'_>,
+    ) -> Result<State, Error> {
+        let host = &self.client.shared.host;
+        let deadline = entry.due.from(host.now());
+        match turned_away(host, link, rejected, deadline) {
+            None => {
+                self.deadline = deadline;
+                let entry = Entry { len: entry.len, replies: 1, deadline };
+                Ok(State::Start(Some(link.block(place, entry, cx))))
+            }
+            Some(error) if error.kind() == ErrorKind::Connect => {
+                Ok(self.around(Due::At(deadline), None))
+            }
+            Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
@@ -111,14 +141,24 @@ impl<'c, T> Call<'c, T> {
         !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
     }
 
-    fn around(&self, seen: Option<(Seen, Arc<Node>)>) -> State {
+    fn around(&mut self, due: Due, seen: Option<(Seen, Arc<Node>)>) -> State {
+        self.deadline = due.from(self.client.shared.host.now());
         let keeper = Arc::clone(&self.client.shared.keeper);
         State::Around(spread::run(keeper, self.command.clone(), self.terms(), seen))
     }
 }
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
+#[inline]
 fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+    match outcome {
+        Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
+        outcome => judge_other(outcome),
+    }
+}
+
+#[cold]
+fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
     let reply = outcome.map_err(Seen::Failed)?;
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
@@ -149,14 +189,18 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
                     }
                 }
                 State::Straight(exchange, node) => {
-                    match judge_straight(std::task::ready!(exchange.poll(cx))) {
+                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                    match judge_straight(outcome) {
                         Ok(frame) => {
                             call.state = State::Finished;
                             return Poll::Ready(decode(&frame, &call.command));
                         }
                         Err(seen) => {
                             let node = Arc::clone(node);
-                            call.state = call.around(Some((seen, node)));
+                            if seen.is_redirect() {
+                                call.client.shared.redirects.store(true, Ordering::Relaxed);
+                            }
+                            call.state = call.around(due, Some((seen, node)));
                         }
                     }
                 }

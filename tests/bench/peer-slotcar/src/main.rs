@@ -8,7 +8,7 @@ use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
 use slotcar::{Blob, Client, Config};
-use slotcar_tcp::Tokio;
+use slotcar_tcp::{Tcp, Tokio};
 use smol::Executor;
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -93,13 +93,17 @@ impl Peer for Slotcar {
         let scheme = if target.cluster { "redis-cluster" } else { "redis" };
         let seeds = if target.cluster { &target.addrs[..] } else { &target.addrs[..1] };
         let url = format!("{scheme}://{}", format_addrs(seeds));
+        let config: Config = url.parse().expect("the URL is valid");
         let client = match mode() {
             Mode::Ct | Mode::Mt => {
-                let config: Config = url.parse().expect("the URL is valid");
                 let transport = Tokio::current().expect("the mode's runtime is tokio");
                 Client::connect(transport, config).await
             }
-            _ => slotcar_tcp::connect(&url).await,
+            Mode::Smol | Mode::Smolt => {
+                let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+                Client::connect(transport, config).await
+            }
+            _ => Client::connect(Tcp::new(), config).await,
         };
         Handle(client.expect("the server answers"))
     }
