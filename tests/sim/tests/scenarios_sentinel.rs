@@ -120,7 +120,8 @@ fn a_killed_primary_is_replaced() {
             sim.kill("a");
             let before = sim.calls("a", "set");
             let patient = client.with_deadline(SECOND * 30);
-            // The first may have reached the old primary and was not answered; it is not sent again.
+            // The first may have reached the old primary and was not answered; it is not sent
+            // again.
             while patient.set("k", "w").await.is_err() {}
             let (_, promoted, _) = sim.promotions().pop().unwrap();
             let late = sim.now().since(promoted);

@@ -10,7 +10,7 @@ use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
 use slotcar::{Blob, Client, Config, Update};
-use slotcar_tcp::Tokio;
+use slotcar_tcp::{Tcp, Tokio};
 use smol::Executor;
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -100,13 +100,17 @@ impl Peer for Slotcar {
             let policy = policy.as_deref().unwrap_or("least_loaded:replicas");
             url.push_str(&format!("?read_from={policy}"));
         }
+        let config: Config = url.parse().expect("the URL is valid");
         let client = match mode() {
             Mode::Ct | Mode::Mt => {
-                let config: Config = url.parse().expect("the URL is valid");
                 let transport = Tokio::current().expect("the mode's runtime is tokio");
                 Client::connect(transport, config).await
             }
-            _ => slotcar_tcp::connect(&url).await,
+            Mode::Smol | Mode::Smolt => {
+                let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+                Client::connect(transport, config).await
+            }
+            _ => Client::connect(Tcp::new(), config).await,
         };
         Handle(client.expect("the server answers"))
     }
