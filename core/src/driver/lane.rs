@@ -183,9 +183,11 @@ impl Lane {
 
     /// Whether there is no live link, and none will be dialled for before a pause is over.
     pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
-        let live = self.link.load_full().is_some_and(|link| !link.is_closed());
+        if self.live().is_some() {
+            return false;
+        }
         let dial = lock(&self.dial);
-        !live && dial.running.is_none() && dial.not_before > now
+        dial.running.is_none() && dial.not_before > now
     }
 
     /// The next dial need not wait: there is reason to hope.
