@@ -122,7 +122,9 @@ impl Lane {
             match self.step(host) {
                 Step::Have(link) => return Ok(link),
                 Step::Fail(error) => return Err(error),
-                Step::Dial(_) if host.now() >= deadline => return Err(self.too_late(None)),
+                Step::Dial(_) if host.now() >= deadline => {
+                    return Err(self.too_late(lock(&self.dial).last.clone()));
+                }
                 Step::Dial(dialling) => match host.by(deadline, dialling).await {
                     Some(result) => return result,
                     None => return Err(self.too_late(lock(&self.dial).last.clone())),
