@@ -13,7 +13,6 @@ use slotcar_tests::real::{Cluster, Proxy, Script, Version};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A transport whose names are in a table.
