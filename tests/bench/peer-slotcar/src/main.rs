@@ -131,8 +131,7 @@ impl Peer for Slotcar {
     ) -> Counted {
         let cluster = target.cluster;
         let Handle(client) = Self::connect(target).await;
-        let begin =
-            if cluster { client.ssubscribe(channel) } else { client.subscribe(channel) };
+        let begin = if cluster { client.ssubscribe(channel) } else { client.subscribe(channel) };
         // A publisher without mercy is not what is measured here: nothing is dropped.
         let begin = begin.bytes_max(1 << 30).messages_max(1 << 30);
         let mut messages = begin.await.expect("the subscription is confirmed");
