@@ -144,11 +144,7 @@ fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {
     };
     let half = |from: u16, to: u16, id| format!("*3\r\n:{from}\r\n:{to}\r\n{}", node(id));
     let slots = format!("*2\r\n{}{}", half(0, 8191, 'a'), half(8192, 16383, 'b'));
-<<<<<<< HEAD
     let script = Script::answering(move |command| {
-=======
-    let answer = move |command: &[Vec<u8>]| {
->>>>>>> cluster
         let words: Vec<String> =
             command.iter().map(|w| String::from_utf8_lossy(w).to_uppercase()).collect();
         Some(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -156,12 +152,7 @@ fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {
             ["PING"] => b"+PONG\r\n".to_vec(),
             _ => b"-ERR unknown command\r\n".to_vec(),
         })
-<<<<<<< HEAD
     });
-=======
-    };
-    let script = Script::answering(answer);
->>>>>>> cluster
     smol::block_on(async {
         let config = Config::from_url(&format!("redis-cluster://{}", script.address())).unwrap();
         let began = Instant::now();
