@@ -1,15 +1,17 @@
-//! The first minutes with slotcar: connect, run commands, read typed replies, send many at once.
+//! The first minutes with slotcar: commands over shards, typed replies, reads from replicas, a
+//! primary that dies, a slot that moves, messages that move with it.
 //!
-//! Talks to the server that `SLOTCAR_URL` names, or starts one for as long as it runs.
+//! With `SLOTCAR_URL` set it talks to that server, and leaves out what only a simulation can do to
+//! one. Without it, a simulated cluster runs in this very process: nothing is installed or started,
+//! and the times that it shows are simulated ones.
 
 use serde::Deserialize;
-use slotcar::Client;
 use slotcar::command::{get, incr};
-use slotcar_examples::{Progress, Server};
-use std::collections::HashMap;
-use std::error::Error;
+use slotcar::{Client, Error, ReadFrom, Subscription, Update};
+use slotcar_examples::Progress;
+use slotcar_sim::Sim;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 /// A hash on the server reads into a struct of one's own.
 #[derive(Debug, Deserialize)]
@@ -19,10 +21,21 @@ struct User {
 }
 
 fn main() -> ExitCode {
-    let ran = Server::find_or_start().map_err(Into::into).and_then(|server| {
-        println!("server      {} ({})", server.url(), server.origin());
-        smol::block_on(run(server.url()))
-    });
+    let ran = match std::env::var("SLOTCAR_URL") {
+        Ok(url) => {
+            println!("server      {url}, named by SLOTCAR_URL");
+            smol::block_on(async { tour(&slotcar_tcp::connect(&url).await?).await })
+        }
+        Err(_) => {
+            println!("server      a simulated cluster in this process: 3 primaries, 3 replicas");
+            println!("            (set SLOTCAR_URL to use a server of yours)");
+            Sim::cluster(3, 1).seed(7).run(|sim| async move {
+                let client = sim.client(sim.config()).await?;
+                tour(&client).await?;
+                trouble(&sim, &client).await
+            })
+        }
+    };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,11 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(url: &str) -> Result<(), Box<dyn Error>> {
-    let began = Instant::now();
-    let client = slotcar_tcp::connect(url).await?;
-    println!("connected   in {:.1?}", began.elapsed());
-
+/// What any deployment does.
+async fn tour(client: &Client) -> Result<(), Error> {
     client.set("quickstart:greeting", "hello from slotcar").await?;
     let greeting: Option<String> = client.get("quickstart:greeting").await?;
     let missing: Option<String> = client.get("quickstart:nothing").await?;
@@ -45,38 +55,107 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     client.hset("quickstart:user", [("name", "Ada"), ("visits", "41")]).await?;
     client.hincrby("quickstart:user", "visits", 1).await?;
     let user: User = client.hgetall("quickstart:user").await?;
-    let fields: HashMap<String, String> = client.hgetall("quickstart:user").await?;
-    println!("a hash      {} came {} times; as a map {fields:?}", user.name, user.visits);
+    println!("a hash      {} came {} times", user.name, user.visits);
 
     let pipeline = client.pipeline().add(incr("quickstart:count")).add(get("quickstart:greeting"));
     let (count, greeting): (u64, String) = pipeline.run().await?;
-    println!("a pipeline  count = {count}, greeting = {greeting:?}, in one round trip");
+    println!(
+        "a pipeline  count = {count}, greeting = {greeting:?}, over as many nodes as it takes"
+    );
 
     let wrong = client.incr("quickstart:greeting").await.expect_err("it is a text");
     println!("an error    {wrong}");
 
-    many(&client).await?;
-    client
-        .del(["quickstart:greeting", "quickstart:user", "quickstart:count", "quickstart:many"])
-        .await?;
+    let keys: Vec<String> = (0..9).map(|number| format!("quickstart:{number}")).collect();
+    client.mset(keys.iter().map(|key| (key, "x"))).await?;
+    let found: u64 = client.exists(&keys).await?;
+    println!("over shards {found} keys were set in one call, and are there");
+    many(client).await?;
+    client.del(keys).await?;
+    client.del(["quickstart:greeting", "quickstart:user", "quickstart:count"]).await?;
     Ok(())
 }
 
-/// All callers share one connection: what they ask for at the same time goes out in one write.
-async fn many(client: &Client) -> Result<(), Box<dyn Error>> {
+/// All callers share one connection per node: what they ask at the same time goes out in one write.
+async fn many(client: &Client) -> Result<(), Error> {
     const CALLERS: usize = 64;
-    const ROUNDS: usize = 2_000;
+    const ROUNDS: usize = 500;
     let mut progress = Progress::new("many", ROUNDS);
     for round in 1..=ROUNDS {
-        let calls = (0..CALLERS).map(|_| client.incr("quickstart:many"));
+        let calls = (0..CALLERS).map(|caller| client.incr(format!("quickstart:many:{caller}")));
         futures::future::try_join_all(calls).await?;
         progress.show(round);
     }
     let took = progress.finish();
-    let total: usize = client.get("quickstart:many").await?;
-    let rate = (total as f64 / took.as_secs_f64()) as u64;
-    println!(
-        "many        {total} commands from {CALLERS} callers in {took:.1?}, {rate} each second"
-    );
+    println!("many        {} commands from {CALLERS} callers in {took:.1?}", CALLERS * ROUNDS);
+    let keys: Vec<String> = (0..CALLERS).map(|n| format!("quickstart:many:{n}")).collect();
+    client.del(keys).await?;
     Ok(())
+}
+
+/// What one would rather not do to a cluster that is not simulated.
+async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
+    let key = "quickstart:greeting";
+    client.set(key, "still here").await?;
+    sim.advance(Duration::from_millis(10)).await;
+
+    let reads = |sim: &Sim| ["a1", "b1", "c1"].iter().map(|s| sim.calls(s, "get")).sum::<u64>();
+    let before = reads(sim);
+    let relaxed = client.reading_from(ReadFrom::Replica);
+    for _ in 0..10 {
+        relaxed.get::<String>(key).await?;
+    }
+    println!("replicas    answered {} of 10 reads", reads(sim) - before);
+
+    let owner = sim.owner_of(Sim::slot_of(key));
+    sim.kill(&owner);
+    let start = sim.now();
+    let greeting: String = client.with_deadline(Duration::from_secs(10)).get(key).await?;
+    let (took, next) = (sim.now().since(start), sim.owner_of(Sim::slot_of(key)));
+    println!("a failover  {owner} was killed; {next} answered {greeting:?} {took:.1?} later");
+
+    let other = ["a", "b", "c"].into_iter().find(|name| *name != owner && *name != next);
+    let other = other.expect("there are three shards");
+    sim.move_slot(Sim::slot_of(key), other);
+    let start = sim.now();
+    let greeting: String = client.get(key).await?;
+    let took = sim.now().since(start);
+    println!("a move      the slot went to {other}, which answered {greeting:?} in {took:.1?}");
+    client.del(key).await?;
+    messages(sim, client).await
+}
+
+/// Sharded messages live where the channel's slot lives, and subscriptions follow it.
+async fn messages(sim: &Sim, client: &Client) -> Result<(), Error> {
+    let channel = "quickstart:news";
+    let mut news = client.ssubscribe(channel).await?;
+    client.spublish(channel, "first").await?;
+    let first = next_text(&mut news).await;
+
+    let slot = Sim::slot_of(channel);
+    let owner = sim.owner_of(slot);
+    let primaries = sim.servers().into_iter().filter(|name| sim.is_primary(name));
+    let next = primaries.filter(|name| sim.is_up(name)).find(|name| *name != owner);
+    let next = next.expect("there are three shards");
+    sim.move_slot(slot, &next);
+    // In order among the messages it is told what happened to the subscription.
+    while let Some(update) = news.next().await {
+        if matches!(update, Update::Moved { .. } | Update::Gap { .. }) {
+            break;
+        }
+    }
+    client.spublish(channel, "second").await?;
+    let second = next_text(&mut news).await;
+    println!("messages    {first:?} came from {owner}, {second:?} from {next}");
+    Ok(())
+}
+
+/// The next message of a subscription.
+async fn next_text(news: &mut Subscription) -> Option<String> {
+    while let Some(update) = news.next().await {
+        if let Update::Message(message) = update {
+            return message.text().ok().map(str::to_owned);
+        }
+    }
+    None
 }

@@ -40,12 +40,12 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, KeyScan, NodeReply, Pipeline, Reply, Scan, Subscribe, Subscription, To,
-    Transaction, Watch,
+    Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan, Script,
+    StreamConsumer, StreamEntry, Subscribe, Subscription, To, Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
-pub use driver::observe::{Counters, Event, Events};
+pub use driver::observe::{Event, Events, Metrics, NodeMetrics, NodeState};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
@@ -61,4 +61,4 @@ pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
 pub use topology::view::Health;
-pub use transport::{ByteStream, Transport};
+pub use transport::{ByteStream, DialNotes, Transport};

@@ -36,6 +36,16 @@ impl Timestamp {
         Duration::from_nanos(self.nanos)
     }
 
+    /// The moment so many nanoseconds after the epoch.
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self { nanos }
+    }
+
+    /// Nanoseconds after the epoch.
+    pub(crate) const fn nanos(self) -> u64 {
+        self.nanos
+    }
+
     /// The moment `by` later; stays at [`Timestamp::FAR_FUTURE`] when it would overflow.
     #[must_use]
     pub const fn after(self, by: Duration) -> Self {

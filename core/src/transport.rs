@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What the core asks of its host: four effects in five methods.
 ///
@@ -37,6 +39,19 @@ pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>>;
 
+    /// The same, and notes what only the host can tell. The default notes nothing.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    fn connect_noting<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        notes: &'a DialNotes,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        let _ = notes;
+        self.connect(endpoint)
+    }
+
     /// Runs `task` in the background and returns true, or drops it and returns false where the host
     /// has no background.
     ///
@@ -55,6 +70,27 @@ pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
 
     /// A number that differs from client to client; read once per client.
     fn seed(&self) -> u64;
+}
+
+/// What a host tells of a dial besides its result.
+#[derive(Debug, Default)]
+pub struct DialNotes {
+    /// How long the name took, in nanoseconds, and 1; 0 if nobody told.
+    name: AtomicU64,
+}
+
+impl DialNotes {
+    /// The name was looked up in this time.
+    pub fn set_name_time(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.name.store(nanos.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How long the name took, if that was told.
+    #[must_use]
+    pub fn name_time(&self) -> Option<Duration> {
+        self.name.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_nanos)
+    }
 }
 
 /// A connected stream of bytes.

@@ -8,7 +8,7 @@
 use crate::options::TcpOptions;
 use crate::stream::Stream;
 use crate::{clock, dial, resolve};
-use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use smol::{Async, Timer};
 use socket2::SockRef;
 use std::fmt;
@@ -77,12 +77,20 @@ impl Tcp {
         Ok(Box::new(Stream::new(socket)))
     }
 
-    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
+    async fn connect_tcp(
+        &self,
+        host: &str,
+        port: u16,
+        notes: &DialNotes,
+    ) -> io::Result<Box<dyn ByteStream>> {
         if let Some(address) = resolve::literal(host, port) {
             // The caller knows this address: it needs no name in the error.
             return self.dial(address).await;
         }
-        let addresses = resolve::judge(host, smol::net::resolve((host, port)).await)?;
+        let began = clock::now();
+        let found = smol::net::resolve((host, port)).await;
+        notes.set_name_time(clock::now().since(began));
+        let addresses = resolve::judge(host, found)?;
         let delay = || async {
             Timer::after(self.options.attempt_delay).await;
         };
@@ -95,9 +103,17 @@ impl Transport for Tcp {
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move { self.connect_noting(endpoint, &DialNotes::default()).await })
+    }
+
+    fn connect_noting<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        notes: &'a DialNotes,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
             match endpoint {
-                Endpoint::Tcp { host, port } => self.connect_tcp(host, *port).await,
+                Endpoint::Tcp { host, port } => self.connect_tcp(host, *port, notes).await,
                 Endpoint::Unix { path } => connect_unix(path).await,
             }
         })

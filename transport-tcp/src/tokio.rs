@@ -13,7 +13,7 @@ use ::tokio::io::ReadBuf;
 use ::tokio::net::TcpStream;
 use ::tokio::runtime::{Handle, TryCurrentError};
 use futures::io::{AsyncRead, AsyncWrite};
-use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -61,12 +61,20 @@ impl Tokio {
         Ok(Box::new(Stream { socket }))
     }
 
-    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn ByteStream>> {
+    async fn connect_tcp(
+        &self,
+        host: &str,
+        port: u16,
+        notes: &DialNotes,
+    ) -> io::Result<Box<dyn ByteStream>> {
         if let Some(address) = resolve::literal(host, port) {
             // The caller knows this address: it needs no name in the error.
             return self.dial(address).await;
         }
-        let addresses = resolve::judge(host, ::tokio::net::lookup_host((host, port)).await)?;
+        let began = clock::now();
+        let found = ::tokio::net::lookup_host((host, port)).await;
+        notes.set_name_time(clock::now().since(began));
+        let addresses = resolve::judge(host, found)?;
         let delay = || tokio::time::sleep(self.options.attempt_delay);
         dial::race(addresses, |address| self.dial(address), delay).await
     }
@@ -77,10 +85,18 @@ impl Transport for Tokio {
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move { self.connect_noting(endpoint, &DialNotes::default()).await })
+    }
+
+    fn connect_noting<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        notes: &'a DialNotes,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
             let mut connected = pin!(async {
                 match endpoint {
-                    Endpoint::Tcp { host, port } => self.connect_tcp(host, *port).await,
+                    Endpoint::Tcp { host, port } => self.connect_tcp(host, *port, notes).await,
                     Endpoint::Unix { path } => connect_unix(path).await,
                 }
             });

@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     ("dependencies", dependencies::check),
     ("clippy", clippy),
     ("wasm", wasm),
+    ("sizes", crate::wasi::sizes),
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
@@ -59,12 +60,15 @@ fn clippy() -> Outcome {
 }
 
 /// The core owns no socket and no clock: a target without either keeps it so. The transport for
-/// WASI is empty on any other target, so the lints of the workspace do not see it.
+/// WASI and the edge function are empty on any other target, so the lints of the workspace do not
+/// see them.
 fn wasm() -> Outcome {
     targets::ensure(targets::WASI)?;
     targets::ensure(targets::BARE)?;
-    let wasi = ["--package", "slotcar-wasi", "--target", targets::WASI, "--all-targets"];
-    cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
+    for package in ["slotcar-wasi", "slotcar-edge"] {
+        let wasi = ["--package", package, "--target", targets::WASI, "--all-targets"];
+        cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
+    }
     cargo(&["build", "--package", "slotcar", "--target", targets::BARE])
 }
 

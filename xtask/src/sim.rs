@@ -1,7 +1,8 @@
 //! `cargo xtask sim [--deployment NAME] [--seeds N] [--from S]`: simulated runs, as many as one
 //! likes.
 //!
-//! It builds the runner in release mode and hands it the arguments; see `slotcar-sim run --help`.
+//! It builds the runner with the profile `sim` and hands it the arguments; see `slotcar-sim run
+//! --help`.
 
 use crate::Outcome;
 use std::process::Command;
@@ -9,7 +10,16 @@ use std::process::Command;
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let status = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--release", "--package", "slotcar-sim", "--bin", "slotcar-sim"])
+        .args([
+            "run",
+            "--quiet",
+            "--profile",
+            "sim",
+            "--package",
+            "slotcar-sim",
+            "--bin",
+            "slotcar-sim",
+        ])
         .args(["--", "run"])
         .args(arguments)
         .status()

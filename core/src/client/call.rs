@@ -11,10 +11,11 @@ use crate::connection::outcome::{Outcome, Reply};
 use crate::connection::queue::{Due, Entry, Rejected, Wanted};
 use crate::driver::exchange::Exchange;
 use crate::driver::link::Link;
-use crate::driver::node::Node;
 use crate::driver::react::Terms;
+use crate::driver::reads::Begin;
 use crate::driver::request::{admit, error_in, turned_away};
 use crate::driver::spread;
+use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
@@ -55,7 +56,7 @@ enum State {
     /// Not sent, or waiting for room in the budget.
     Start(Option<Place>),
     /// Enqueued on a live link.
-    Straight(Exchange, Arc<Node>),
+    Straight(Exchange, Seat),
     /// Dialling, retrying.
     Around(BoxFuture<'static, Result<Bytes, Error>>),
     /// The result was given out.
@@ -88,18 +89,14 @@ impl<'c, T> Call<'c, T> {
         };
         let straight = goes_straight || self.may_go_straight();
         if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(due, None));
+            return Ok(self.around(due, Begin::Fresh));
         }
-        let routes;
-        let node = match self.client.shared.only_node() {
-            Some(node) => Some(node),
-            None => {
-                routes = self.client.shared.keeper.routes();
-                routes.node_for(&self.command)
-            }
+        let seat = match self.seat() {
+            Ok(seat) => seat,
+            Err(begin) => return Ok(self.around(due, begin)),
         };
-        let Some((node, link)) = node.and_then(|node| Some((node, node.ready()?))) else {
-            return Ok(self.around(due, None));
+        let Some(link) = seat.node().ready() else {
+            return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
         };
         let (len, waited) = (self.command.encoded_len(), place.is_some());
         let entry = Wanted { len, replies: 1, due, waited };
@@ -107,9 +104,22 @@ impl<'c, T> Call<'c, T> {
         let host = &self.client.shared.host;
         let room = admit(host, &link, len, waited.then_some(self.deadline));
         match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
-            Ok(exchange) => Ok(State::Straight(exchange, Arc::clone(node))),
-            Err(rejected) => self.wait_or_go_around(&link, rejected, (entry, place), cx),
+            Ok(exchange) => Ok(State::Straight(exchange, seat)),
+            Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
         }
+    }
+
+    /// The node that the command goes to, by the read policy if one governs it.
+    #[inline]
+    fn seat(&self) -> Result<Seat, Begin> {
+        let shared = &self.client.shared;
+        if let Some(rule) = self.client.governing(&self.command) {
+            return self.client.pick_straight(&shared.keeper.routes(), &self.command, &rule);
+        }
+        if let Some(node) = shared.only_node() {
+            return Ok(Seat::plain(node));
+        }
+        shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
     }
 
     /// The link did not take the command: waits for room, goes around, or fails.
@@ -117,6 +127,7 @@ impl<'c, T> Call<'c, T> {
     fn wait_or_go_around(
         &mut self,
         link: &Link,
+        seat: &Seat,
         rejected: Rejected,
         (entry, place): (Wanted, Option<Place>),
         cx: &Context<'_>,
@@ -130,7 +141,7 @@ impl<'c, T> Call<'c, T> {
                 Ok(State::Start(Some(link.block(place, entry, cx))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
-                Ok(self.around(Due::At(deadline), None))
+                Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
@@ -141,10 +152,11 @@ impl<'c, T> Call<'c, T> {
         !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
     }
 
-    fn around(&mut self, due: Due, seen: Option<(Seen, Arc<Node>)>) -> State {
+    fn around(&mut self, due: Due, begin: Begin) -> State {
         self.deadline = due.from(self.client.shared.host.now());
         let keeper = Arc::clone(&self.client.shared.keeper);
-        State::Around(spread::run(keeper, self.command.clone(), self.terms(), seen))
+        let rule = self.client.read_rule();
+        State::Around(spread::run(keeper, self.command.clone(), rule, self.terms(), begin))
     }
 }
 
@@ -188,19 +200,20 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
                         }
                     }
                 }
-                State::Straight(exchange, node) => {
+                State::Straight(exchange, seat) => {
                     let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
                     match judge_straight(outcome) {
                         Ok(frame) => {
+                            seat.succeed(|| call.client.shared.host.now());
                             call.state = State::Finished;
                             return Poll::Ready(decode(&frame, &call.command));
                         }
                         Err(seen) => {
-                            let node = Arc::clone(node);
+                            let node = Arc::clone(seat.node());
                             if seen.is_redirect() {
                                 call.client.shared.redirects.store(true, Ordering::Relaxed);
                             }
-                            call.state = call.around(due, Some((seen, node)));
+                            call.state = call.around(due, Begin::After(seen, node));
                         }
                     }
                 }

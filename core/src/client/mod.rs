@@ -4,6 +4,7 @@
 //! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
+mod consumer;
 mod counters;
 mod expiry;
 mod hashes;
@@ -11,7 +12,9 @@ mod keys;
 mod lists;
 mod pipeline;
 mod pubsub;
+mod reads;
 mod scan;
+mod script;
 mod scripts;
 mod server;
 mod sets;
@@ -22,20 +25,24 @@ mod targets;
 mod transaction;
 
 pub use call::Call;
+pub use consumer::{StreamConsumer, StreamEntry};
 pub use pipeline::{Pipeline, Reply};
+pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
+pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::{Config, ReadFrom};
+use crate::config::Config;
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
 use crate::driver::node::Node;
-use crate::driver::observe::{Counters, Events};
+use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
+use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -45,7 +52,7 @@ use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -58,6 +65,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// A deadline of this view's own.
     timeout: Option<Duration>,
+    /// Where this view reads from, if that is its own.
+    rule: Option<Arc<ReadRule>>,
 }
 
 /// What all clones of a client share.
@@ -66,8 +75,12 @@ struct Shared {
     host: Arc<Host>,
     /// Knows where commands go.
     keeper: Arc<Keeper>,
+    /// Where views without a rule of their own read from.
+    reads: Reads,
     /// Subscriptions that share connections, once there is one.
     hub: OnceLock<Arc<Hub>>,
+    /// Those that read from replicas, by their policies.
+    replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
     own_hubs: Arc<AtomicUsize>,
     /// The only node that there is, of a deployment that nobody looks at: the routes need not be
@@ -164,10 +177,6 @@ impl Client {
     ) -> Result<Self, Error> {
         config.validate()?;
         let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // A policy must do what its name says, and so far there is one.
-        if config.read_from != ReadFrom::Primary || config.max_staleness.is_some() {
-            return refuse("reads from replicas are not supported by this version");
-        }
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
@@ -185,9 +194,10 @@ impl Client {
             _ => None,
         };
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
-        let redirects = AtomicBool::new(false);
-        let shared = Shared { host, keeper, hub, own_hubs, only, redirects };
-        Ok(Self { shared: Arc::new(shared), timeout: None })
+        let reads = Reads::new(host.config());
+        let (replica_hubs, redirects) = (Mutex::default(), AtomicBool::new(false));
+        let shared = Shared { host, keeper, reads, hub, replica_hubs, own_hubs, only, redirects };
+        Ok(Self { shared: Arc::new(shared), timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -210,7 +220,7 @@ impl Client {
     /// time too.
     #[must_use]
     pub fn with_deadline(&self, timeout: Duration) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeout: Some(timeout) }
+        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail
@@ -234,10 +244,12 @@ impl Client {
         keeper.failure().map_or(Ok(()), Err)
     }
 
-    /// What this client did by itself: retries, redirects, dials, looks at the topology.
+    /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
+    /// its nodes do.
     #[must_use]
-    pub fn metrics(&self) -> Counters {
-        self.shared.host.observer().counters()
+    pub fn metrics(&self) -> Metrics {
+        let nodes = self.shared.keeper.routes().metrics();
+        Metrics { nodes, ..self.shared.host.observer().metrics() }
     }
 
     /// Everything that the client notices or does by itself from now on.

@@ -124,7 +124,7 @@ impl<'c> Pipeline<'c> {
             let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
             return Err(error.with_command(&command.name()));
         }
-        let terms = self.client.fresh_terms();
-        spread::run_all(&shared.keeper, &self.commands, terms).await
+        let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
+        spread::run_all(&shared.keeper, &self.commands, rule.as_ref(), terms).await
     }
 }

@@ -133,7 +133,7 @@ impl Client {
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
         let terms = self.terms(self.deadline_for(&command));
         let keeper = Arc::clone(&self.shared.keeper);
-        let results = spread::by_key(&keeper, command, terms).await?;
+        let results = spread::by_key(&keeper, command, self.read_rule().as_ref(), terms).await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Keys<'a> {
     /// How many there are.
     count: usize,
     /// Key specs that are still to come.
-    specs: std::slice::Iter<'static, KeySpec>,
+    specs: std::slice::Iter<'a, KeySpec>,
     /// The range being walked.
     range: Option<Range<'a>>,
 }
@@ -75,7 +75,7 @@ struct Range<'a> {
 
 impl<'a> Keys<'a> {
     /// Finds keys by the given specs.
-    pub(super) fn new(all: Args<'a>, count: usize, specs: &'static [KeySpec]) -> Self {
+    pub(super) fn new(all: Args<'a>, count: usize, specs: &'a [KeySpec]) -> Self {
         Self { all, count, specs: specs.iter(), range: None }
     }
 

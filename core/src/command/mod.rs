@@ -15,6 +15,7 @@ mod buffer;
 mod build;
 mod head;
 mod inline;
+mod learned;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) use spec::{Flags, Spec};
 pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
+pub(crate) use learned::Learned;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;

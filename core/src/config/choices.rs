@@ -4,9 +4,11 @@
 //! what it says, and where a read policy falls back, its doc says to what.
 //! Called by `config`, `routing` (read policies), `connection` (protocol) and `driver` (the rest).
 
+use super::policy::{Custom, ReadPolicy};
 use super::secret::Secret;
 use super::text::Setting;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// How the nodes are found.
@@ -82,11 +84,18 @@ pub enum Among {
     All,
 }
 
-/// Where reads go. Writes, and reads inside a transaction, go to the primary under every policy.
+/// Where reads go: commands of which the servers' own command table says that they only read.
+/// Writes, and reads inside a transaction, go to the primary under every policy.
+///
+/// A node that has failed of late, is loading its data set or owes a reply for too long is passed
+/// by for a while that grows with each failure, up to a second; then it is tried again. A replica
+/// that has lost its primary serves when no other node does that the policy allows: its data may
+/// be of any age, unless there is a `max_staleness`. No policy leaves the shard that owns the key.
 ///
 /// Its text form is `primary`, `prefer_replica`, `replica`, `round_robin:replicas`,
 /// `round_robin:all`, `random:replicas`, `random:all`, `nearest:replicas`, `nearest:all`,
-/// `least_loaded:replicas`, `least_loaded:all`, or `zone:NAME`.
+/// `least_loaded:replicas`, `least_loaded:all`, or `zone:NAME`. A custom policy is code and has a
+/// name only: it is written `custom:NAME` and cannot be read back.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -95,25 +104,45 @@ pub enum ReadFrom {
     #[default]
     Primary,
     /// A replica that can answer, the less loaded of two; the primary when the shard has none,
-    /// within `Config::primary_fallback_percent_max`.
+    /// within `Config::primary_fallback_percent_max`, and a `NoReplica` error beyond that.
     PreferReplica,
     /// A replica that can answer, the less loaded of two; never the primary. None that can answer
     /// is a `NoReplica` error.
     Replica,
-    /// Each in turn.
+    /// Each that can answer in turn, shard by shard.
     RoundRobin(Among),
-    /// Each with the same chance.
+    /// Each that can answer with the same chance.
     Random(Among),
-    /// The one whose real replies came fastest of late.
+    /// The one whose real replies came fastest of late; any of those that take at most a quarter
+    /// more. One from which nothing was heard for a second gets a read to find out.
     Nearest(Among),
-    /// The less loaded of two drawn at random, by commands in flight and latency.
+    /// The less loaded of two drawn at random: by commands in flight times latency, where a quarter
+    /// makes no difference. One from which nothing was heard for a second gets a read to find out.
     LeastLoaded(Among),
-    /// A replica in this availability zone; if none, the primary if it is in the zone; if not, any
-    /// replica; if none, the primary.
+    /// A replica in this availability zone; if none can answer, the primary if it is in the zone;
+    /// if not, any replica; if none, the primary, as for `PreferReplica`. Of several, the less
+    /// loaded of two. Zones are what the servers tell, or else `Config::zones`.
     Zone(Arc<str>),
+    /// The application's own choice; see [`ReadFrom::custom`].
+    Custom(Custom),
 }
 
-/// Policies and their text, except for the zone, which has an argument of its own.
+impl ReadFrom {
+    /// A policy of the application's own.
+    #[must_use]
+    pub fn custom(policy: impl ReadPolicy) -> Self {
+        Self::Custom(Custom::new(policy))
+    }
+}
+
+/// As in a URL.
+impl fmt::Display for ReadFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
+    }
+}
+
+/// Policies and their text, except for those that have an argument of their own.
 const READ_FROM: [(&str, ReadFrom); 11] = [
     ("primary", ReadFrom::Primary),
     ("prefer_replica", ReadFrom::PreferReplica),
@@ -145,6 +174,7 @@ impl Setting for ReadFrom {
             Some((name, _)) => (*name).to_owned(),
             None => match self {
                 Self::Zone(zone) => format!("zone:{zone}"),
+                Self::Custom(custom) => format!("custom:{}", custom.policy().name()),
                 _ => unreachable!("the table holds every policy without an argument"),
             },
         }

@@ -10,6 +10,7 @@
 mod choices;
 mod error;
 mod keys;
+mod policy;
 mod secret;
 mod setters;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod validate;
 
 pub use choices::{Among, Deployment, Protocol, ReadFrom, WhenFull, WhenLagging};
 pub use error::ConfigError;
+pub use policy::{Candidate, Custom, ReadPolicy};
 pub use secret::Secret;
 
 use crate::endpoint::Endpoint;
@@ -75,12 +77,21 @@ pub struct Config {
 
     /// Where reads go. Default: the primary, the one choice that never reads old data.
     pub read_from: ReadFrom,
-    /// Only replicas whose known lag is at most this serve reads. Default: off, any lag.
+    /// Only replicas that are known to have everything that was written this long ago serve reads;
+    /// one of which nothing is known does not. Default: off, any lag.
+    ///
+    /// A replica has everything that was written before a moment at which the primary stood at some
+    /// place of its replication stream, once it stands there itself. Both are asked where they
+    /// stand, in the connections that they have, while reads want to know: four times within this
+    /// time, but at most once in 25ms. So a bound below 100ms leaves out replicas that keep it, and
+    /// while the primary does not answer no replica is known to keep any. Never more than this plus
+    /// the read's own way to the server, whatever the servers' clocks say.
     #[serde(with = "text::setting")]
     pub max_staleness: Option<Duration>,
-    /// Of a shard's reads, the percentage that `PreferReplica` may send to the primary when no
-    /// replica can answer. Default: 100, since an answer is worth more than a spared primary; lower
-    /// it where the primary could not carry the reads.
+    /// Of a shard's reads, the percentage that `PreferReplica` and `Zone` may send to the primary
+    /// when no replica can answer; beyond it they fail with `NoReplica`. Default: 100, since an
+    /// answer is worth more than a spared primary; lower it where the primary could not carry the
+    /// reads.
     pub primary_fallback_percent_max: u32,
     /// Availability zones of nodes whose servers do not tell theirs, for `ReadFrom::Zone`. Default:
     /// empty, the servers tell.

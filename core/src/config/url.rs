@@ -7,14 +7,15 @@
 //!
 //! SCHEME is `redis`, `rediss` (TLS), `valkey` or `valkeys`, alone or with `-cluster` or
 //! `-sentinel`. Hosts without a port get 6379, sentinels 26379. User, password, path and values are
-//! percent-encoded. Invariants: `from_url(to_url(c)) == c` for every valid `c`; no text of an error
-//! holds a part of the credentials, so a URL is split so strictly that none can end up in another
-//! part. Spec: RFC 3986, with several hosts. Called by callers and by every transport's `connect`.
+//! percent-encoded. Invariants: `from_url(to_url(c)) == c` for every `c` that has a URL; no text of
+//! an error holds a part of the credentials, so a URL is split so strictly that none can end up in
+//! another part. Spec: RFC 3986, with several hosts. Called by callers and by every transport's
+//! `connect`.
 
 use super::error::ConfigError;
 use super::keys::{KEYS, SHAPED};
 use super::text::{Setting, TableValue, endpoint_from_text, tcp_from_text};
-use super::{Config, Deployment, Secret};
+use super::{Config, Deployment, ReadFrom, Secret};
 use crate::endpoint::Endpoint;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
@@ -65,9 +66,14 @@ impl Config {
     /// The URL that gives this configuration, password included, with every default left out.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]: what cannot be used has no URL.
+    /// Those of [`Config::validate`]: what cannot be used has no URL. A custom read policy is code,
+    /// and has none either.
     pub fn to_url(&self) -> Result<String, ConfigError> {
         self.validate()?;
+        if let ReadFrom::Custom(custom) = &self.read_from {
+            let name = format!("custom:{}", custom.policy().name());
+            return Err(ConfigError::value("read_from", name, "a policy that a URL can name"));
+        }
         let mut url = String::from(match (&self.deployment, self.endpoints.first(), self.tls) {
             (_, Some(Endpoint::Unix { .. }), _) => "unix://",
             (Deployment::Standalone, _, false) => "redis://",

@@ -1,6 +1,7 @@
 //! What a connection says before it carries commands, and how the answers are judged.
 //!
-//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT.
+//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT,
+//! READONLY or ROLE.
 //! A server that does not know HELLO, or not version 3, or does not allow it, gets a second flight
 //! in RESP2. A connection whose handshake is not whole carries nothing: a command must never run in
 //! the wrong database or as the wrong user.
@@ -20,6 +21,8 @@ pub(crate) enum Profile {
     Server,
     /// A server that sentinels call the primary: it has to say so itself.
     Primary,
+    /// A cluster's replica: it serves reads only to those who say that old data will do.
+    Replica,
     /// A sentinel, with credentials of its own.
     Sentinel,
 }
@@ -35,6 +38,8 @@ pub(crate) struct Handshake {
     database: u32,
     /// Whether the server must say that it is a primary.
     primary: bool,
+    /// Whether reads of a replica are wanted.
+    readonly: bool,
     /// The flight that is out.
     stage: Stage,
     /// What each command of that flight was for.
@@ -101,6 +106,7 @@ impl Handshake {
             client_name: config.client_name.clone(),
             database: if profile == Profile::Sentinel { 0 } else { config.database },
             primary: profile == Profile::Primary,
+            readonly: profile == Profile::Replica,
             stage,
             steps: Vec::new(),
         }
@@ -158,6 +164,11 @@ impl Handshake {
         }
         if self.database != 0 {
             push(Step::Required("SELECT"), cmd("SELECT").arg(self.database));
+        }
+        // Refused, reads end in redirects, which tell as much: nothing waits for the answer.
+        // spec: cluster-spec, "Scaling reads using replica nodes"
+        if self.readonly {
+            push(Step::Ignored, cmd("READONLY"));
         }
         if self.primary {
             push(Step::Primary, cmd("ROLE"));

@@ -67,6 +67,15 @@ pub(crate) enum Failure {
     Lost(Arc<Lost>),
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("not in time"),
+            Self::Lost(lost) => lost.fmt(f),
+        }
+    }
+}
+
 /// Why a connection is gone.
 #[derive(Debug)]
 pub(crate) enum Lost {

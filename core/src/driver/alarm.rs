@@ -1,8 +1,9 @@
 //! What links shout and the topology hears: a connection was lost, or a server owes replies and is
-//! silent.
+//! silent, or tells another role.
 //!
 //! A shout is remembered until it is taken, so that it is never missed by a listener that was busy.
-//! Raised by `driver/io.rs`, taken by `driver/topology.rs`.
+//! Raised by `driver/io.rs` and `driver/checkup.rs`, taken by `driver/watch.rs` and
+//! `driver/reads.rs`.
 
 use event_listener::{Event, EventListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,8 @@ pub(crate) struct Alarm {
     silent: AtomicBool,
     /// A sentinel announced something about the service.
     news: AtomicBool,
+    /// A node says that it has another role than it is held to have.
+    role: AtomicBool,
     /// Whoever waits for any of them, or for another reason to look up.
     event: Event,
 }
@@ -39,6 +42,12 @@ impl Alarm {
         self.event.notify(usize::MAX);
     }
 
+    /// A node has another role than it is held to have.
+    pub(crate) fn raise_role(&self) {
+        self.role.store(true, Ordering::Release);
+        self.event.notify(usize::MAX);
+    }
+
     /// Wakes the listeners for a reason of their own.
     pub(crate) fn nudge(&self) {
         self.event.notify(usize::MAX);
@@ -57,6 +66,11 @@ impl Alarm {
     /// Whether a sentinel announced something since the last time.
     pub(crate) fn take_news(&self) -> bool {
         self.news.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a node told another role since the last time.
+    pub(crate) fn take_role(&self) -> bool {
+        self.role.swap(false, Ordering::AcqRel)
     }
 
     /// Ends at the next shout or nudge after this call.

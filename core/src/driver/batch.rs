@@ -2,7 +2,9 @@
 //!
 //! A round sends what is left to every node that it concerns, in parallel and in order, and judges
 //! each command by its own reply. Those that `routing/retry.rs` sends again make the next round, so
-//! a refused command never makes its neighbours run twice.
+//! a refused command never makes its neighbours run twice. Reads under a policy travel in groups of
+//! their own; those that do not go well, or have no link yet, go on by themselves
+//! (`driver/reads.rs`).
 //!
 //! Invariants: results are in the order of the commands; commands for one node keep their order
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
@@ -10,10 +12,14 @@
 
 use super::dispatch::{connect, rest};
 use super::node::Node;
+use super::pick::{Call, pick};
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
+use super::reads::{self, Begin, shard_for};
 use super::request::{error_in, exchange};
 use super::routes::Routes;
+use super::rule::ReadRule;
 use super::topology::Keeper;
+use super::vitals::Seat;
 use super::work::{Item, Items};
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
@@ -23,6 +29,7 @@ use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
+use futures::future::{join, join_all};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +42,8 @@ struct Group {
     node: Arc<Node>,
     /// Each behind an ASKING of its own.
     ask: bool,
+    /// Reads, whose node a policy chose.
+    spread: bool,
     /// Their numbers in the batch, ascending.
     members: Vec<usize>,
 }
@@ -42,7 +51,7 @@ struct Group {
 impl Group {
     /// All items, for one node.
     fn all(node: &Arc<Node>, count: usize) -> Self {
-        Self { node: Arc::clone(node), ask: false, members: (0..count).collect() }
+        Self { node: Arc::clone(node), ask: false, spread: false, members: (0..count).collect() }
     }
 }
 
@@ -56,15 +65,16 @@ struct Pending {
     tries: Tries,
 }
 
-/// Runs all of them.
+/// Runs all of them. `rule` says where reads go; none stands for the primary.
 pub(crate) async fn run<I: Items + ?Sized>(
     keeper: &Arc<Keeper>,
     items: &I,
+    rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Results {
     let mut begun = None;
     let routes = Arc::clone(&keeper.routes());
-    if let Some(node) = routes.only().filter(|_| items.count() > 0) {
+    if let Some(node) = routes.only().filter(|_| rule.is_none() && items.count() > 0) {
         let all = Group::all(node, items.count());
         let sent = send(keeper, &routes, &all, items, terms);
         match all_good(keeper.beside(sent).await) {
@@ -72,7 +82,7 @@ pub(crate) async fn run<I: Items + ?Sized>(
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    run_rounds(keeper, items, terms, begun).await
+    run_rounds(keeper, items, rule, terms, begun).await
 }
 
 /// The frames of an outcome without any error.
@@ -86,6 +96,7 @@ fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcom
 async fn run_rounds<I: Items + ?Sized>(
     keeper: &Arc<Keeper>,
     items: &I,
+    rule: Option<&Arc<ReadRule>>,
     terms: Terms,
     mut begun: Option<(Group, Result<Outcome, Error>)>,
 ) -> Results {
@@ -93,7 +104,9 @@ async fn run_rounds<I: Items + ?Sized>(
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
     let fresh = |member| Pending { member, target: Target::Map, tries: Tries::default() };
     let mut pending: Vec<Pending> = (0..items.count()).map(fresh).collect();
-    while !pending.is_empty() {
+    // Reads under a policy that go on by themselves.
+    let mut alone = take_reads(items, rule, &mut pending, &mut results);
+    while !pending.is_empty() || !alone.is_empty() {
         let (groups, outcomes) = match begun.take() {
             Some((all, outcome)) => {
                 pending.iter_mut().for_each(|one| one.tries.attempts += 1);
@@ -101,9 +114,18 @@ async fn run_rounds<I: Items + ?Sized>(
             }
             None => {
                 let routes = Arc::clone(&keeper.routes());
-                let groups = group(keeper, &routes, items, &mut pending, &mut results);
+                let mut groups = group(keeper, &routes, items, &mut pending, &mut results);
+                alone = join_groups(keeper, &routes, items, rule, alone, &mut groups);
                 let sent = groups.iter().map(|group| send(keeper, &routes, group, items, terms));
-                let outcomes = keeper.beside(futures::future::join_all(sent)).await;
+                let reads = alone.drain(..).map(|(member, begin)| async move {
+                    let rule = rule.expect("only a rule makes reads go alone");
+                    (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
+                });
+                let both = join(join_all(sent), join_all(reads));
+                let (outcomes, read) = keeper.beside(both).await;
+                for (member, result) in read {
+                    results[member] = Some(result.map(|(frame, _)| frame));
+                }
                 (groups, outcomes)
             }
         };
@@ -111,6 +133,10 @@ async fn run_rounds<I: Items + ?Sized>(
         let mut left = Vec::new();
         for (group, outcome) in groups.iter().zip(outcomes) {
             for (member, seen) in judge_each(group, items, outcome, &mut results) {
+                if group.spread {
+                    alone.push((member, Begin::After(seen, Arc::clone(&group.node))));
+                    continue;
+                }
                 let index = pending.binary_search_by_key(&member, |p| p.member);
                 let index = index.expect("groups are made of what is pending");
                 let mut tries = std::mem::take(&mut pending[index].tries);
@@ -138,6 +164,73 @@ async fn run_rounds<I: Items + ?Sized>(
         }
     }
     results.into_iter().map(|r| r.expect("a round settles a command or leaves it")).collect()
+}
+
+/// A read under a policy: its number, and where it stands.
+type Alone = (usize, Begin);
+
+/// Takes out what a read policy governs.
+fn take_reads<I: Items + ?Sized>(
+    items: &I,
+    rule: Option<&Arc<ReadRule>>,
+    pending: &mut Vec<Pending>,
+    results: &mut [Option<Result<Bytes, Error>>],
+) -> Vec<Alone> {
+    let Some(rule) = rule else { return Vec::new() };
+    let mut alone = Vec::new();
+    pending.retain(|one| match reads::governs(rule, items.item(one.member)) {
+        Ok(false) => true,
+        Ok(true) => {
+            alone.push((one.member, Begin::Fresh));
+            false
+        }
+        Err(error) => {
+            results[one.member] = Some(Err(error));
+            false
+        }
+    });
+    alone
+}
+
+/// Puts reads that have not been tried into groups of their nodes; returns those that go alone.
+fn join_groups<I: Items + ?Sized>(
+    keeper: &Keeper,
+    routes: &Arc<Routes>,
+    items: &I,
+    rule: Option<&Arc<ReadRule>>,
+    alone: Vec<Alone>,
+    groups: &mut Vec<Group>,
+) -> Vec<Alone> {
+    let Some(rule) = rule else { return alone };
+    let call = Call { rule, tried: &[], capped: false, now: keeper.host().now() };
+    let pick_for = |member| {
+        let shard = shard_for(routes, items.item(member), call.now).ok_or(Begin::Fresh)?;
+        pick(keeper.host(), routes, shard, &call).map_err(Begin::from)
+    };
+    let mut left = Vec::new();
+    for (member, begin) in alone {
+        let picked = if matches!(begin, Begin::Fresh) { pick_for(member) } else { Err(begin) };
+        let node = match picked {
+            Ok(node) => node,
+            Err(begin) => {
+                left.push((member, begin));
+                continue;
+            }
+        };
+        if node.ready().is_none_or(|link| link.is_closed()) {
+            left.push((member, Begin::At(Arc::clone(node))));
+            continue;
+        }
+        let fits = |group: &&mut Group| group.spread && Arc::ptr_eq(&group.node, node);
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.members.push(member),
+            None => {
+                let node = Arc::clone(node);
+                groups.push(Group { node, ask: false, spread: true, members: vec![member] });
+            }
+        }
+    }
+    left
 }
 
 /// Fails what was tried before and has no time left, with what it failed with then.
@@ -185,7 +278,7 @@ fn group<I: Items + ?Sized>(
                 // Most pipelines go to one node, and the others to few.
                 let mut members = Vec::with_capacity(all / (groups.len() + 1));
                 members.push(one.member);
-                groups.push(Group { node: Arc::clone(node), ask, members });
+                groups.push(Group { node: Arc::clone(node), ask, spread: false, members });
             }
         }
     }
@@ -247,7 +340,12 @@ async fn send<I: Items + ?Sized>(
             item.write_to(out);
         }
     };
-    exchange(host, &link, entry, write).await
+    let mut seat = if group.spread { Some(Seat::take_many(node, count)) } else { None };
+    let outcome = exchange(host, &link, entry, write).await;
+    if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
+        seat.succeed(|| host.now());
+    }
+    outcome
 }
 
 /// Keeps the good replies and returns what was seen instead of one, by command.

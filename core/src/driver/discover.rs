@@ -7,11 +7,11 @@
 //!
 //! Limits: `VIEWS_MAX` views, `connect_timeout` for the whole look. Called by `driver/topology.rs`.
 
+use super::ask::{Manner, ask, replies};
 use super::host::Host;
 use super::node::Node;
-use super::request::{error_in, exchange};
+use super::request::error_in;
 use crate::command::{Command, cmd};
-use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Value, from_frame};
 use crate::time::Timestamp;
@@ -21,8 +21,6 @@ use crate::topology::parse_shards::parse_shards;
 use crate::topology::parse_slots::parse_slots;
 use crate::topology::view::View;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +28,6 @@ use std::time::Duration;
 const VIEWS_MAX: usize = 3;
 /// How long a node may keep the next one waiting.
 const STAGGER: Duration = Duration::from_millis(150);
-/// How long others may still join after the first good view.
-const GRACE: Duration = Duration::from_millis(50);
 
 /// What a look brought.
 #[derive(Debug)]
@@ -43,69 +39,39 @@ pub(crate) struct Found {
 }
 
 /// Asks, in the order given.
-pub(crate) async fn ask(host: &Arc<Host>, candidates: Vec<Arc<Node>>) -> Found {
+pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>) -> Found {
     let deadline = host.now().after(host.config().connect_timeout);
     let mut found = Found { views: Vec::new(), failure: None };
-    let mut asked = FuturesUnordered::new();
     let live = |node: &Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
     let wave = candidates.iter().take(VIEWS_MAX).filter(|node| live(node)).count().max(1);
-    let mut left = candidates.into_iter();
-    let mut add = |asked: &mut FuturesUnordered<_>, count| {
-        asked.extend(left.by_ref().take(count).map(|node| view_of(host, node, deadline)));
-    };
-    add(&mut asked, wave);
-    let mut until = host.now().after(STAGGER);
-    while !asked.is_empty() {
-        match host.by(until.min(deadline), asked.next()).await {
-            Some(Some(Ok(view))) => {
-                found.views.push(view);
-                if found.views.len() == VIEWS_MAX {
-                    break;
-                }
-                if found.views.len() == 1 {
-                    until = host.now().after(GRACE);
-                }
-            }
-            Some(Some(Err(error))) => {
-                found.failure = Some(error);
-                if found.views.is_empty() {
-                    add(&mut asked, 1);
-                }
-            }
-            Some(None) => break,
-            None if !found.views.is_empty() || host.now() >= deadline => break,
-            None => {
-                add(&mut asked, 1);
-                until = host.now().after(STAGGER);
-            }
+    let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: false };
+    let questions = candidates.into_iter().map(|node| view_of(host, node, deadline));
+    ask(host, manner, deadline, questions, |answer| {
+        let is_good = answer.is_ok();
+        match answer {
+            Ok(view) => found.views.push(view),
+            Err(error) => found.failure = Some(error),
         }
-    }
+        is_good
+    })
+    .await;
     found
 }
 
 /// One node's view.
 async fn view_of(host: &Arc<Host>, node: Arc<Node>, deadline: Timestamp) -> Result<View, Error> {
     let name = |error: Error| error.with_endpoint(node.endpoint());
-    let link = node.connect(host, deadline).await.map_err(name)?;
     let about = |what| cmd("CLUSTER").arg(what);
-    let ask = async |commands: [Command; 2]| -> Result<[Bytes; 2], Error> {
-        let len = commands.iter().map(Command::encoded_len).sum();
-        let entry = Entry { len, replies: 2, deadline };
-        let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-        let outcome = exchange(host, &link, entry, write).await?;
-        let replies = outcome.map_err(|failed| {
-            let message = format!("no view of the cluster: {:?}", failed.failure);
-            Error::new(ErrorKind::Topology, Delivery::NotSent, message)
-        })?;
-        let frames = replies.into_all();
-        Ok(frames.try_into().expect("an entry of two that ended well has two replies"))
+    let both = async |commands: [Command; 2]| -> Result<[Bytes; 2], Error> {
+        let frames = replies(host, &node, &commands, deadline).await?;
+        Ok(frames.try_into().expect("a question of two that ended well has two replies"))
     };
-    let [mut shape, nodes] = ask([about("SHARDS"), about("NODES")]).await.map_err(name)?;
+    let [mut shape, nodes] = both([about("SHARDS"), about("NODES")]).await.map_err(name)?;
     let mut shards = true;
     // Before 7.0: "Unknown subcommand" or "unknown command".
     if error_in(&shape).is_some_and(|e| e.message().to_ascii_lowercase().contains("unknown")) {
         shards = false;
-        [shape, _] = ask([about("SLOTS"), cmd("PING")]).await.map_err(name)?;
+        [shape, _] = both([about("SLOTS"), cmd("PING")]).await.map_err(name)?;
     }
     if let Some(error) = error_in(&shape) {
         return Err(name(Error::server(Delivery::Refused, error)));

@@ -102,7 +102,10 @@ pub(crate) async fn dispatch(
             };
             let fail = || {
                 let error = explain(&what, command, node.endpoint(), &tries, terms);
-                Err(name_slot(error, uncovered, &host))
+                let slot = command.first_key().map(Slot::of);
+                let told =
+                    slot.and_then(|slot| Some((slot, keeper.routes().map.uncovered_since(slot)?)));
+                Err(name_slot(error, told.or(uncovered), &host))
             };
             match reaction {
                 Reaction::FailWith(error) => return Err(error),
@@ -123,19 +126,23 @@ pub(crate) async fn dispatch(
             Target::Ask(node) => (node, true),
             Target::Map => {
                 tries.attempts += 1;
-                match routes.aimed(aim, command).cloned() {
-                    Some(node) => (node, false),
+                let node = match routes.aimed(aim, command).cloned() {
                     None if matches!(aim, Aim::Any | Aim::Key) => {
+                        // Anybody's answer teaches about a slot that the map does not know: a MOVED
+                        // names the owner, a CLUSTERDOWN says that there is none.
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, host.now())));
                         need.get_or_insert_with(|| keeper.need(None));
-                        (somebody(&keeper, command)?, false)
+                        keeper.want(RefreshReason::Uncovered);
+                        keeper.anybody()
                     }
-                    None => {
-                        wait_for(&keeper, &errand, terms, &tries).await?;
-                        continue;
-                    }
-                }
+                    aimed => aimed,
+                };
+                let Some(node) = node else {
+                    wait_for(&keeper, &errand, terms, &tries).await?;
+                    continue;
+                };
+                (node, false)
             }
         };
         let tried = attempt(&keeper, &routes, &node, &errand, ask, terms.deadline);
@@ -148,13 +155,6 @@ pub(crate) async fn dispatch(
     }
 }
 
-/// Anybody's answer teaches about a slot that the map does not know: a MOVED names the owner, a
-/// CLUSTERDOWN says that there is none.
-fn somebody(keeper: &Keeper, command: &Command) -> Result<Arc<Node>, Error> {
-    keeper.want(RefreshReason::Uncovered);
-    keeper.anybody().ok_or_else(|| keeper.nowhere().with_command(&command.name()))
-}
-
 /// Nobody is where the command is to go, and nobody else will do: waits for a newer map.
 async fn wait_for(
     keeper: &Arc<Keeper>,
@@ -165,9 +165,13 @@ async fn wait_for(
     let host = keeper.host();
     let spent = tries.attempts >= host.config().attempts_max || host.now() >= terms.deadline;
     if errand.aim.is_pinned() || spent {
-        let message = format!("the deployment has no {}", errand.aim);
         let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
-        let error = Error::new(ErrorKind::Topology, sent, message);
+        let error = if matches!(errand.aim, Aim::Any | Aim::Key) {
+            keeper.nowhere().with_delivery(sent)
+        } else {
+            let message = format!("the deployment has no {}", errand.aim);
+            Error::new(ErrorKind::Topology, sent, message)
+        };
         return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
     }
     keeper.want(RefreshReason::Uncovered);
@@ -195,8 +199,11 @@ fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, host: &Host) ->
             let since = host.now().since(since);
             let message = format!("nobody serves slot {slot}");
             let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
+            let named = error.command().map(str::to_owned).unwrap_or_default();
             Error::new(ErrorKind::Topology, Delivery::Refused, message)
                 .with_detail(detail)
+                .with_command(&named)
+                .with_attempts(error.attempts())
                 .with_cause(error)
         }
         _ => error,
@@ -268,9 +275,10 @@ pub(crate) async fn connect(
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
     let host = keeper.host();
-    let mut link = pin!(host.while_open(node.connect(host, deadline)));
     let mut need = node.is_failing().then(|| keeper.need(Some(node)));
     loop {
+        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
+        let mut link = pin!(host.while_open(node.connect(host, deadline)));
         // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { host.now().after(PATIENCE) };

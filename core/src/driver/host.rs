@@ -5,6 +5,7 @@
 use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::observe::Observer;
+use crate::BoxFuture;
 use crate::config::{Config, Deployment};
 use crate::connection::budget::Budget;
 use crate::resp::ScanLimits;
@@ -31,6 +32,8 @@ pub(crate) struct Host {
     observer: Observer,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
+    /// The transport has refused a task: there is no background.
+    lonely: AtomicBool,
     /// The client was closed.
     closed: AtomicBool,
     /// Told when it is.
@@ -46,6 +49,7 @@ impl Host {
             alarm: Arc::default(),
             observer: Observer::default(),
             rng,
+            lonely: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             closing: event_listener::Event::new(),
         }
@@ -53,6 +57,21 @@ impl Host {
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// Runs a task in the background; false where there is none, or the client is closed.
+    pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
+        if self.closed.load(Ordering::Acquire) || !self.has_background() {
+            return false;
+        }
+        let spawned = self.transport.spawn(task);
+        self.lonely.store(!spawned, Ordering::Relaxed);
+        spawned
+    }
+
+    /// Whether there is a background, as far as is known.
+    pub(crate) fn has_background(&self) -> bool {
+        !self.lonely.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -333,6 +333,9 @@ impl Io {
                         continue;
                     }
                     FrameKind::Error if posted || lists => {
+                        if let Some(text) = unready(&frame) {
+                            return Err(Lost::TurnedAway(text));
+                        }
                         self.pushes.push(frame);
                         continue;
                     }
@@ -437,6 +440,14 @@ impl Io {
         self.out = Vec::new();
         self.sent = 0;
     }
+}
+
+/// What a server says that takes no command at all for now. To commands that were posted nobody
+/// knows which of them it answers, so the connection cannot go on.
+fn unready(frame: &Bytes) -> Option<String> {
+    let error = ServerError::from_frame(frame)?;
+    let unready = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
+    unready.then(|| error.to_string())
 }
 
 /// What a server says that takes no more connections: it has run nothing, and closes.

@@ -18,7 +18,7 @@ use super::exchange::Exchange;
 use super::host::Host;
 use super::io::LinkSettings;
 use super::link::Link;
-use super::observe::{Event, count};
+use super::observe::{Event, add_time, count};
 use crate::command::Command;
 use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
@@ -27,6 +27,7 @@ use crate::connection::queue::{Entry, Rejected};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
+use crate::transport::DialNotes;
 use crate::{BoxFuture, Endpoint};
 use futures::FutureExt;
 use futures::future::Shared;
@@ -182,6 +183,22 @@ impl Lane {
         }
     }
 
+    /// Whether there is no live link, and none will be dialled for before a pause is over.
+    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+        if self.live().is_some() {
+            return false;
+        }
+        let dial = lock(&self.dial);
+        dial.running.is_none() && dial.not_before > now
+    }
+
+    /// The next dial need not wait: there is reason to hope.
+    pub(crate) fn hurry(&self, now: Timestamp) {
+        let mut dial = lock(&self.dial);
+        dial.not_before = dial.not_before.min(now);
+        dial.failures = dial.failures.min(1);
+    }
+
     /// Ends the lane: its link is closed and none will follow.
     pub(crate) fn close(&self) {
         let running = {
@@ -317,7 +334,8 @@ pub(crate) async fn open(
     let refused = |message: String| {
         Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
     };
-    let stream = match host.by(deadline, host.transport().connect(endpoint)).await {
+    let notes = DialNotes::default();
+    let stream = match host.by(deadline, host.transport().connect_noting(endpoint, &notes)).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {
             return Err(refused(format!("cannot connect: {error}")).with_cause(error));
@@ -325,7 +343,10 @@ pub(crate) async fn open(
         None => return Err(refused(format!("no connection within {timeout:?}"))),
     };
     let took = host.now().since(began);
-    host.observer().tell(|| Event::Connected { endpoint: endpoint.clone(), took });
+    let name_took = notes.name_time();
+    add_time(&host.observer().dial_time, took);
+    add_time(&host.observer().name_time, name_took.unwrap_or_default());
+    host.observer().tell(|| Event::Connected { endpoint: endpoint.clone(), took, name_took });
     let link = Link::start(
         endpoint.clone(),
         stream,

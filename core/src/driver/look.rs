@@ -5,7 +5,7 @@
 //! another one by all that is heard, for long enough, takes the place of the one that is held
 //! (`topology/foreign.rs`). Called by `driver/topology.rs` and `driver/watch.rs`.
 
-use super::discover::{Found, ask};
+use super::discover::{self, Found};
 use super::node::Node;
 use super::observe::{Event, count};
 use super::sentinels::{self, Heard};
@@ -62,7 +62,7 @@ impl Keeper {
         let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             Box::pin(async move {
-                let heard = sentinels::ask(&host, candidates, &service).await;
+                let heard = sentinels::look(&host, candidates, &service).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_opinions(&heard, began);
                 }
@@ -70,7 +70,7 @@ impl Keeper {
         } else {
             let candidates = self.candidates(&state);
             Box::pin(async move {
-                let found = ask(&host, candidates).await;
+                let found = discover::look(&host, candidates).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_views(found, began);
                 }
@@ -96,15 +96,33 @@ impl Keeper {
             }
         }
         let [live, known, dead] = lists;
-        let mut seeds = state.others.iter();
+        let mut seeds: Vec<&Arc<Node>> = state.others.iter().collect();
+        let all_fail = live.is_empty()
+            && known.is_empty()
+            && !dead.is_empty()
+            && seeds.iter().all(|seed| seed.is_failing());
+        if all_fail && !seeds.is_empty() {
+            // Nobody is left: one name, another each time, is asked whatever its pause. Looks are
+            // paced themselves.
+            let turn = chance.below(seeds.len() as u64) as usize;
+            seeds.rotate_left(turn);
+            seeds[0].hurry(&self.host);
+        }
+        let mut seeds = seeds.into_iter();
         let mut order: Vec<&Arc<Node>> = live.into_iter().chain(known).collect();
         for node in dead {
             order.extend(seeds.next());
             order.push(node);
         }
         order.extend(seeds);
+        let now = self.host.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
         for node in order {
+            // Who has just failed would only keep the look waiting, and the next one from
+            // beginning.
+            if !candidates.is_empty() && node.is_paused(now) {
+                continue;
+            }
             if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
                 candidates.push(Arc::clone(node));
             }
@@ -140,22 +158,25 @@ impl Keeper {
             self.note_failure(&mut state, Some(error), began);
             return self.end_look(&mut state, false);
         }
-        state.failure = None;
+        let recovered = state.failure.take().is_some();
         state.looked = Some(now);
-        let changed = map.version() != held.map.version();
+        let map = if recovered {
+            // Somebody answers again: those who wait for others need not wait any longer.
+            held.dialable().for_each(|node| node.hurry(&self.host));
+            map.with_version(held.map.version() + 1)
+        } else {
+            map
+        };
         self.tell_of(&held.map, &map, began, now);
-        if changed {
+        if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
-        self.end_look(&mut state, changed);
+        self.end_look(&mut state, replaced || !decision.difference.is_empty());
     }
 
     /// Nothing came of a look.
     fn note_failure(&self, state: &mut State, failure: Option<Error>, began: Began) {
-        let observer = self.host.observer();
-        count(&observer.refreshes_failed);
-        let error = failure.clone();
-        observer.tell(|| Event::RefreshFailed { reason: began.reason, error });
+        self.host.observer().note_failure(began.reason, failure.as_ref());
         state.failure = failure;
     }
 

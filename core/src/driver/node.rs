@@ -10,6 +10,7 @@ use super::host::Host;
 use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
 use super::link::Link;
+use super::vitals::Vitals;
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -25,6 +26,10 @@ pub(crate) struct Node {
     endpoint: Endpoint,
     /// What kind of server it is.
     profile: Profile,
+    /// Its zone by the configuration's table.
+    zone: Option<Arc<str>>,
+    /// How it does in this client's own eyes.
+    vitals: Vitals,
     /// Shared by all ordinary commands.
     lanes: Vec<Arc<Lane>>,
     /// Which of several lanes is asked first; any number.
@@ -44,15 +49,31 @@ struct OwnLinks {
     all: Vec<Weak<Link>>,
     /// None is handed out any more.
     closed: bool,
+    /// None is kept for the next any more.
+    retired: bool,
 }
 
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, host: &Host) -> Self {
         let count = host.config().lanes_per_node.max(1);
+        let zone = host.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
+        let vitals = Vitals::new(host.chance().next_u64());
         let budget = host.node_budget();
         let lane = || Arc::new(Lane::new(endpoint.clone(), profile, Arc::clone(&budget)));
         let lanes = (0..count).map(|_| lane()).collect();
-        Self { endpoint, profile, lanes, turn: AtomicUsize::new(0), own: Mutex::default() }
+        let (turn, own) = (AtomicUsize::new(0), Mutex::default());
+        Self { endpoint, profile, zone, vitals, lanes, turn, own }
+    }
+
+    /// How it does in this client's own eyes.
+    #[inline]
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Its zone by the configuration's table.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
     }
 
     pub(crate) fn profile(&self) -> Profile {
@@ -151,6 +172,16 @@ impl Node {
         self.lanes.iter().all(|lane| lane.is_failing())
     }
 
+    /// Whether a connection is out of reach before a pause is over.
+    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+        self.lanes.iter().all(|lane| lane.is_paused(now))
+    }
+
+    /// The next dial need not wait.
+    pub(crate) fn hurry(&self, host: &Host) {
+        self.lanes.iter().for_each(|lane| lane.hurry(host.now()));
+    }
+
     /// Gives up every shared connection; the next command dials anew. For an address behind which
     /// another server listens now.
     pub(crate) fn redial(&self) {
@@ -161,7 +192,11 @@ impl Node {
     /// has.
     pub(crate) fn retire(&self) {
         self.redial();
-        let idle = std::mem::take(&mut lock(&self.own).idle);
+        let idle = {
+            let mut own = lock(&self.own);
+            own.retired = true;
+            std::mem::take(&mut own.idle)
+        };
         idle.iter().for_each(|link| link.close());
     }
 
@@ -196,7 +231,7 @@ impl OwnLink {
     pub(crate) fn give_back(mut self) {
         let Some(link) = self.link.take() else { return };
         let mut own = lock(&self.node.own);
-        if own.closed {
+        if own.closed || own.retired {
             drop(own);
             link.close();
         } else {

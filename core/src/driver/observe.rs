@@ -10,6 +10,7 @@
 use crate::Endpoint;
 use crate::error::Error;
 use crate::sync::lock;
+use crate::topology::node_id::NodeId;
 use crate::topology::refresh::RefreshReason;
 use futures::Stream;
 use std::collections::VecDeque;
@@ -35,6 +36,8 @@ pub enum Event {
         endpoint: Endpoint,
         /// Name, stream and TLS.
         took: Duration,
+        /// How much of that the name took, where the transport tells.
+        name_took: Option<Duration>,
     },
     /// Every slot that had no owner has one.
     CoverageComplete,
@@ -87,14 +90,18 @@ pub enum Event {
     },
 }
 
-/// What a client has done by itself since it was made.
+/// What a client has done by itself since it was made, and how its nodes do.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
     /// Dials begun.
     pub dials: u64,
     /// Dials, handshakes included, that failed.
     pub dials_failed: u64,
+    /// How long the streams took that were opened, all together: name, connection and TLS.
+    pub dial_time: Duration,
+    /// How much of that was spent on looking names up, where the transport tells.
+    pub name_time: Duration,
     /// Commands sent again, redirects not counted.
     pub retries: u64,
     /// Redirects followed.
@@ -103,23 +110,61 @@ pub struct Counters {
     pub refreshes: u64,
     /// Looks that found nobody to ask.
     pub refreshes_failed: u64,
+    /// Why the last of those was made, and what it failed with.
+    pub refresh_failure: Option<(RefreshReason, Option<Error>)>,
+    /// The nodes of the topology.
+    pub nodes: Vec<NodeMetrics>,
+}
+
+/// How one node does, as this client sees it.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    /// Which.
+    pub id: NodeId,
+    /// Where it is dialled.
+    pub endpoint: Endpoint,
+    /// Whether it takes writes.
+    pub primary: bool,
+    /// Whether commands reach it.
+    pub state: NodeState,
+    /// Commands that were written to it and not answered, as of the last time that bytes moved.
+    pub in_flight: usize,
+}
+
+/// Whether commands reach a node.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeState {
+    /// It is connected.
+    Connected,
+    /// It is not, and the last attempt to connect failed.
+    Failing,
+    /// It is not, because nobody needed it.
+    Idle,
 }
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) dials: AtomicU64,
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) dials_failed: AtomicU64,
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) retries: AtomicU64,
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) redirects: AtomicU64,
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) refreshes: AtomicU64,
-    /// See `Counters`.
+    /// See `Metrics`.
     pub(crate) refreshes_failed: AtomicU64,
+    /// See `Metrics`, in nanoseconds.
+    pub(crate) dial_time: AtomicU64,
+    /// See `Metrics`, in nanoseconds.
+    pub(crate) name_time: AtomicU64,
+    /// See `Metrics`.
+    refresh_failure: Mutex<Option<(RefreshReason, Option<Error>)>>,
     /// Everybody who listens.
     listeners: Mutex<Vec<Weak<Mutex<Inbox>>>>,
 }
@@ -137,22 +182,40 @@ struct Inbox {
     waker: Option<Waker>,
 }
 
+/// Adds a time.
+pub(crate) fn add_time(total: &AtomicU64, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    total.fetch_add(nanos, Ordering::Relaxed);
+}
+
 /// Adds one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Observer {
-    pub(crate) fn counters(&self) -> Counters {
+    /// All but the nodes.
+    pub(crate) fn metrics(&self) -> Metrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counters {
+        Metrics {
             dials: read(&self.dials),
             dials_failed: read(&self.dials_failed),
+            dial_time: Duration::from_nanos(read(&self.dial_time)),
+            name_time: Duration::from_nanos(read(&self.name_time)),
             retries: read(&self.retries),
             redirects: read(&self.redirects),
             refreshes: read(&self.refreshes),
             refreshes_failed: read(&self.refreshes_failed),
+            refresh_failure: lock(&self.refresh_failure).clone(),
+            nodes: Vec::new(),
         }
+    }
+
+    /// A look came to nothing.
+    pub(crate) fn note_failure(&self, reason: RefreshReason, error: Option<&Error>) {
+        count(&self.refreshes_failed);
+        *lock(&self.refresh_failure) = Some((reason, error.cloned()));
+        self.tell(|| Event::RefreshFailed { reason, error: error.cloned() });
     }
 
     pub(crate) fn listen(&self) -> Events {

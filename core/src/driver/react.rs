@@ -177,7 +177,7 @@ pub(super) fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
     }
 }
 
-fn too_many_redirects(
+pub(super) fn too_many_redirects(
     keeper: &Keeper,
     command: &Command,
     last: &ServerError,

@@ -6,12 +6,14 @@
 //! Called by `driver/topology.rs`, which publishes, and by everything that sends.
 
 use super::node::Node;
+use super::observe::{NodeMetrics, NodeState};
 use crate::command::Command;
 use crate::rng::Rng;
 use crate::routing::aim::Aim;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::Slot;
+use crate::topology::view::{NodeView, Role};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,6 +43,28 @@ impl Routes {
     /// All nodes that can be dialled.
     pub(crate) fn dialable(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter().flatten()
+    }
+
+    /// How the nodes do that can be dialled.
+    pub(crate) fn metrics(&self) -> Vec<NodeMetrics> {
+        let views = self.map.nodes().iter().zip(&self.nodes);
+        let one = |(view, node): (&Arc<NodeView>, &Option<Arc<Node>>)| {
+            let node = node.as_ref()?;
+            let live = node.ready().filter(|link| !link.is_closed());
+            let state = match &live {
+                Some(_) => NodeState::Connected,
+                None if node.is_failing() => NodeState::Failing,
+                None => NodeState::Idle,
+            };
+            Some(NodeMetrics {
+                id: view.id.clone(),
+                endpoint: node.endpoint().clone(),
+                primary: view.role == Role::Primary,
+                state,
+                in_flight: live.map_or(0, |link| link.load()),
+            })
+        };
+        views.filter_map(one).collect()
     }
 
     /// All primaries that can be dialled.

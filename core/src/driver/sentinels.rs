@@ -9,12 +9,13 @@
 //! whole look. Called by `driver/topology.rs`.
 
 use super::alarm::Alarm;
+use super::ask::{Manner, ask, replies};
 use super::host::Host;
 use super::node::Node;
 use super::push::PushSink;
 use super::request::{error_in, exchange};
 use crate::Endpoint;
-use crate::command::{Command, cmd};
+use crate::command::cmd;
 use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
@@ -23,8 +24,6 @@ use crate::resp::{ServerError, Value, from_frame};
 use crate::time::Timestamp;
 use crate::topology::service::{Opinion, Service, parse_opinion};
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,12 +33,21 @@ const OPINIONS_MAX: usize = 3;
 const SENTINELS_MAX: usize = 64;
 /// How long a sentinel may keep the next one waiting.
 const STAGGER: Duration = Duration::from_millis(100);
-/// How long others may still join after the first opinion.
-const GRACE: Duration = Duration::from_millis(50);
 /// Sentinels that are listened to.
 const LISTENED: usize = 2;
 /// What they announce that matters.
-const NEWS: [&str; 4] = ["+switch-master", "+odown", "-odown", "+reboot"];
+const NEWS: [&str; 9] = [
+    "+switch-master",
+    "+odown",
+    "-odown",
+    "+reboot",
+    // Of replicas: who is down, back, new, or follows another primary now.
+    "+sdown",
+    "-sdown",
+    "+slave",
+    "+slave-reconf-done",
+    "+convert-to-slave",
+];
 
 /// The sentinels of one service, and what is held of it.
 #[derive(Debug)]
@@ -139,48 +147,29 @@ impl Heard {
 }
 
 /// Asks, in the order given.
-pub(crate) async fn ask(host: &Arc<Host>, candidates: Vec<Arc<Node>>, service: &str) -> Heard {
+pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, service: &str) -> Heard {
     let deadline = host.now().after(host.config().connect_timeout);
     let mut heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
-    let mut asked = FuturesUnordered::new();
-    let mut left = candidates.into_iter();
-    let mut add = |asked: &mut FuturesUnordered<_>, count| {
-        let one = |node: Arc<Node>| async move {
-            let answer = opinion_of(host, &node, service, deadline).await;
-            (node.endpoint().clone(), answer)
-        };
-        asked.extend(left.by_ref().take(count).map(one));
-    };
-    add(&mut asked, LISTENED);
-    let mut until = host.now().after(STAGGER);
-    while !asked.is_empty() {
-        match host.by(until.min(deadline), asked.next()).await {
-            Some(Some((_, Ok(Answer::Opinion(opinion))))) => {
-                heard.opinions.push(opinion);
-                if heard.opinions.len() == OPINIONS_MAX {
-                    break;
-                }
-                if heard.opinions.len() == 1 {
-                    until = host.now().after(GRACE);
-                    add(&mut asked, 1);
-                }
-            }
-            Some(Some((_, Ok(Answer::Unknown(known))))) => {
-                heard.unknown = Some(known);
-                add(&mut asked, 1);
-            }
-            Some(Some((endpoint, Err(error)))) => {
-                heard.failures.push((endpoint, error));
-                add(&mut asked, 1);
-            }
-            Some(None) => break,
-            None if !heard.opinions.is_empty() || host.now() >= deadline => break,
-            None => {
-                add(&mut asked, 1);
-                until = host.now().after(STAGGER);
-            }
+    let manner = Manner { wave: LISTENED, stagger: STAGGER, enough: OPINIONS_MAX, goes_on: true };
+    let questions = candidates.into_iter().map(|node| async move {
+        let answer = opinion_of(host, &node, service, deadline).await;
+        (node.endpoint().clone(), answer)
+    });
+    ask(host, manner, deadline, questions, |(endpoint, answer)| match answer {
+        Ok(Answer::Opinion(opinion)) => {
+            heard.opinions.push(opinion);
+            true
         }
-    }
+        Ok(Answer::Unknown(known)) => {
+            heard.unknown = Some(known);
+            false
+        }
+        Err(error) => {
+            heard.failures.push((endpoint, error));
+            false
+        }
+    })
+    .await;
     heard
 }
 
@@ -193,12 +182,12 @@ async fn opinion_of(
     let about = |what| cmd("SENTINEL").arg(what).arg(service);
     // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
     let commands = [about("MASTER"), about("SLAVES"), about("SENTINELS")];
-    let frames = request(host, node, &commands, deadline).await?;
+    let frames = replies(host, node, &commands, deadline).await?;
     if let Some(error) = error_in(&frames[0]) {
         if !error.message().starts_with("No such master") {
             return Err(refused(error));
         }
-        let known = request(host, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
+        let known = replies(host, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
         let known: Value = from_frame(&known[0]).map_err(|e| broken(&e.to_string()))?;
         let names = known.as_slice().unwrap_or_default().iter();
         let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());
@@ -218,30 +207,6 @@ async fn opinion_of(
     parse_opinion(&primary, &replicas, &sentinels, &endpoint)
         .map(Answer::Opinion)
         .map_err(|what| broken(&what))
-}
-
-/// The replies to commands that are sent together.
-async fn request(
-    host: &Arc<Host>,
-    node: &Arc<Node>,
-    commands: &[Command],
-    deadline: Timestamp,
-) -> Result<Vec<Bytes>, Error> {
-    let link = node.connect(host, deadline).await?;
-    let entry = Entry {
-        len: commands.iter().map(Command::encoded_len).sum(),
-        replies: u32::try_from(commands.len()).expect("a look sends a few commands"),
-        deadline,
-    };
-    let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-    match exchange(host, &link, entry, write).await? {
-        Ok(reply) => Ok(reply.into_all()),
-        Err(failed) => Err(Error::new(
-            ErrorKind::Connect,
-            Delivery::NotSent,
-            format!("the sentinel gave no answer: {:?}", failed.failure),
-        )),
-    }
 }
 
 fn refused(error: ServerError) -> Error {

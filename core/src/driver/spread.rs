@@ -11,15 +11,17 @@ use super::batch::{self, Results};
 use super::dispatch::{Errand, dispatch};
 use super::node::Node;
 use super::react::Terms;
+use super::reads::{self, Begin};
 use super::routes::Routes;
+use super::rule::ReadRule;
 use super::topology::Keeper;
-use super::work::{Way, Work, whole};
-use crate::command::Command;
+use super::work::{Item, Way, Work, whole};
+use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::{Value, from_frame};
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
-use crate::routing::retry::Seen;
 use crate::routing::split::{Grain, Span, Split, span};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
@@ -36,33 +38,87 @@ pub(crate) fn is_single(keeper: &Keeper, command: &Command) -> bool {
     !keeper.host().has_slots() || plan(command) == Plan::One
 }
 
-/// Runs a command that cannot go straight, or could not: `seen` is what came of it.
+/// Runs a command that cannot go straight, or could not: `begin` is what came of it.
 pub(crate) fn run(
     keeper: Arc<Keeper>,
     command: Command,
+    rule: Option<Arc<ReadRule>>,
     terms: Terms,
-    seen: Option<(Seen, Arc<Node>)>,
+    begin: Begin,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
-    let single = seen.is_some() || command.goes_straight() || is_single(&keeper, &command);
+    let single =
+        !matches!(begin, Begin::Fresh) || command.goes_straight() || is_single(&keeper, &command);
+    if single && let Some(rule) = rule {
+        match reads::governs(&rule, Item::whole(&command)) {
+            Ok(false) => {}
+            Ok(true) => {
+                return Box::pin(async move {
+                    let item = Item::whole(&command);
+                    Ok(reads::read(&keeper, &rule, item, terms, begin).await?.0)
+                });
+            }
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        }
+        return alone(keeper, command, terms, begin);
+    }
     if single {
-        let errand = Errand::new(command, Aim::Key);
-        return Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) });
+        return alone(keeper, command, terms, begin);
     }
     Box::pin(async move {
+        let mut command = command;
+        if command.is_unknown() {
+            learn(&keeper, &mut command, terms).await;
+            return if command.is_unknown() {
+                alone(keeper, command, terms, Begin::Fresh).await
+            } else {
+                run(keeper, command, rule, terms, Begin::Fresh).await
+            };
+        }
         let commands = [command];
         match way(&keeper, &commands[0], terms).await? {
             Way::Fan(aims, how) => {
-                let replies = ask_each(&keeper, aims, &commands[0], terms).await;
+                let replies = ask_each(&keeper, aims, &commands[0], rule.as_ref(), terms).await;
                 let frames = replies.into_iter().map(|reply| Ok(reply?.0));
                 whole(frames, &commands[0], how.needs_all(), |frames| fold(how, frames))
             }
             way => {
                 let work = Work::new(&commands, vec![way]);
-                let mut results = work.gather(batch::run(&keeper, &work, terms).await);
+                let mut results =
+                    work.gather(batch::run(&keeper, &work, rule.as_ref(), terms).await);
                 results.pop().expect("a work of one command has one result")
             }
         }
     })
+}
+
+/// Learns of a command that the table lacks what the servers know of it. Nothing is lost if that
+/// fails: it goes to anybody, then, and is redirected.
+async fn learn(keeper: &Arc<Keeper>, command: &mut Command, terms: Terms) {
+    if keeper.lessons.apply(command) {
+        return;
+    }
+    let name = command.args_iter().next().unwrap_or_default();
+    let question = cmd("COMMAND INFO").arg(name);
+    let errand = Errand::new(question, Aim::Any);
+    let Ok((frame, _)) = dispatch(Arc::clone(keeper), errand, terms, None).await else { return };
+    let Ok(reply) = from_frame::<Value>(&frame) else { return };
+    keeper.lessons.note(command, Learned::parse(&reply));
+    keeper.lessons.apply(command);
+}
+
+/// Runs a command at one node, the one that the map names.
+fn alone(
+    keeper: Arc<Keeper>,
+    command: Command,
+    terms: Terms,
+    begin: Begin,
+) -> BoxFuture<'static, Result<Bytes, Error>> {
+    let seen = match begin {
+        Begin::After(seen, node) => Some((seen, node)),
+        Begin::At(_) | Begin::Capped | Begin::Fresh => None,
+    };
+    let errand = Errand::new(command, Aim::Key);
+    Box::pin(async move { Ok(dispatch(keeper, errand, terms, seen).await?.0) })
 }
 
 /// Runs the commands of a pipeline.
@@ -72,18 +128,42 @@ pub(crate) fn run(
 pub(crate) async fn run_all(
     keeper: &Arc<Keeper>,
     commands: &[Command],
+    rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Result<Results, Error> {
     let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     if commands.iter().all(plain) {
-        return Ok(batch::run(keeper, commands, terms).await);
+        return Ok(batch::run(keeper, commands, rule, terms).await);
     }
+    if commands.iter().any(|command| command.is_unknown() && !plain(command)) {
+        let mut taught = commands.to_vec();
+        for command in taught.iter_mut().filter(|command| command.is_unknown()) {
+            learn(keeper, command, terms).await;
+        }
+        if let Some(command) = taught.iter().find(|command| command.is_blocking()) {
+            let message = "a blocking command cannot be part of a pipeline";
+            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+            return Err(error.with_command(&command.name()));
+        }
+        return run_planned(keeper, &taught, rule, terms).await;
+    }
+    run_planned(keeper, commands, rule, terms).await
+}
+
+/// Runs commands of which all is known that there is to know.
+async fn run_planned(
+    keeper: &Arc<Keeper>,
+    commands: &[Command],
+    rule: Option<&Arc<ReadRule>>,
+    terms: Terms,
+) -> Result<Results, Error> {
+    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     let mut ways = Vec::with_capacity(commands.len());
     for command in commands {
         ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });
     }
     let work = Work::new(commands, ways);
-    Ok(work.gather(batch::run(keeper, &work, terms).await))
+    Ok(work.gather(batch::run(keeper, &work, rule, terms).await))
 }
 
 /// How a command that is marked as wide is sent over a cluster.
@@ -117,16 +197,26 @@ async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Wa
     }
 }
 
-/// Sends a command to each aim at once; each is tried again by itself.
+/// Sends a command to each aim at once; each is tried again by itself. `rule` says which node of an
+/// aim's shard a read goes to; without one it is the primary.
 pub(crate) async fn ask_each(
     keeper: &Arc<Keeper>,
     aims: Vec<Aim>,
     command: &Command,
+    rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Vec<Result<(Bytes, Arc<Node>), Error>> {
-    let each = aims.into_iter().map(|aim| {
-        let errand = Errand::new(command.clone(), aim);
-        dispatch(Arc::clone(keeper), errand, terms, None)
+    let each = aims.into_iter().map(|aim| async move {
+        let item = Item::aimed(command, &aim);
+        match rule {
+            Some(rule) if reads::governs(rule, item)? => {
+                reads::read(keeper, rule, item, terms, Begin::Fresh).await
+            }
+            _ => {
+                let errand = Errand::new(command.clone(), aim);
+                dispatch(Arc::clone(keeper), errand, terms, None).await
+            }
+        }
     });
     join_all(each).await
 }
@@ -161,7 +251,7 @@ pub(crate) async fn run_at(
     let aims = aims_of(keeper, goal, terms).await?;
     let how = Fold::By(command.spec().response());
     let one = aims.len() == 1;
-    let mut replies = ask_each(keeper, aims, &command, terms).await.into_iter();
+    let mut replies = ask_each(keeper, aims, &command, None, terms).await.into_iter();
     match replies.next() {
         Some(reply) if one => Ok(reply?.0),
         first => {
@@ -179,7 +269,7 @@ pub(crate) async fn each_at(
     terms: Terms,
 ) -> Result<Vec<Answer>, Error> {
     let aims = aims_of(keeper, goal, terms).await?;
-    let replies = ask_each(keeper, aims.clone(), &command, terms).await;
+    let replies = ask_each(keeper, aims.clone(), &command, None, terms).await;
     let routes = keeper.routes();
     let answer = |(reply, aim): (Result<(Bytes, Arc<Node>), Error>, &Aim)| {
         let (result, at) = match reply {
@@ -208,6 +298,7 @@ pub(crate) async fn each_at(
 pub(crate) async fn by_key(
     keeper: &Arc<Keeper>,
     command: Command,
+    rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Result<Results, Error> {
     let Some(split) = Split::of(&command, Grain::Key) else {
@@ -217,7 +308,7 @@ pub(crate) async fn by_key(
     };
     let commands = [command];
     let work = Work::new(&commands, vec![Way::Parts(split)]);
-    Ok(work.by_key(batch::run(keeper, &work, terms).await))
+    Ok(work.by_key(batch::run(keeper, &work, rule, terms).await))
 }
 
 /// Where a command goes: to the owner of a slot of each shard, which is somebody else after a

@@ -13,6 +13,7 @@
 //! Called by `client` (reads `routes`) and `driver/dispatch.rs` (wants looks, follows redirects).
 
 use super::host::Host;
+use super::lessons::Lessons;
 use super::node::Node;
 use super::observe::Event;
 use super::routes::Routes;
@@ -27,7 +28,7 @@ use crate::topology::foreign::Foreign;
 use crate::topology::refresh::{Refresh, RefreshReason};
 use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
-use crate::topology::view::NodeView;
+use crate::topology::view::{Health, NodeView, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::future::{Either, Shared, select};
@@ -49,6 +50,8 @@ pub(crate) struct Keeper {
     pub(super) published: event_listener::Event,
     /// Everything that only looks and redirects touch.
     pub(super) state: Mutex<State>,
+    /// What servers said of commands that the table lacks.
+    pub(super) lessons: Lessons,
     /// Callers that wait for a repair.
     waiting: AtomicUsize,
     /// Those of them whom a look may help: somebody could take over what they need.
@@ -88,7 +91,8 @@ impl Keeper {
     /// is wrong, or the interval has passed.
     pub(crate) fn start(host: Arc<Host>, known: Option<ClusterMap>) -> Arc<Self> {
         let config = host.config();
-        let node = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &host));
+        let new = |e: &Endpoint, profile| Arc::new(Node::new(e.clone(), profile, &host));
+        let node = |e: &Endpoint| new(e, Profile::Server);
         let mut others = Vec::new();
         let mut sentinels = None;
         let mut map = ClusterMap::empty();
@@ -116,7 +120,14 @@ impl Keeper {
                 }
             }
         }
-        let nodes = map.nodes().iter().map(|view| view.endpoint.as_ref().map(node)).collect();
+        // Without being told that old data will do, a cluster's replica sends reads to its primary.
+        let is_cluster = config.deployment == Deployment::Cluster;
+        let member = |view: &Arc<NodeView>| {
+            let is_replica = is_cluster && view.role == Role::Replica;
+            let profile = if is_replica { Profile::Replica } else { Profile::Server };
+            Some(new(view.endpoint.as_ref()?, profile))
+        };
+        let nodes = map.nodes().iter().map(member).collect();
         let routes = Routes::new(map, nodes, &mut host.chance());
         let state = State {
             refresh,
@@ -134,6 +145,7 @@ impl Keeper {
             routes: ArcSwap::from_pointee(routes),
             published: event_listener::Event::new(),
             state: Mutex::new(state),
+            lessons: Lessons::default(),
             waiting: AtomicUsize::new(0),
             hopeful: AtomicUsize::new(0),
         })
@@ -184,17 +196,22 @@ impl Keeper {
             (alarm.take_lost(), RefreshReason::NodeLost),
             (alarm.take_silent(), RefreshReason::NodeSilent),
             (alarm.take_news(), RefreshReason::Announced),
+            (alarm.take_role(), RefreshReason::ReadOnly),
         ];
         raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
     }
 
     /// Whether somebody could take over from a node: a look may find that somebody has. A primary
-    /// without a replica comes back by itself or not at all.
+    /// without a living replica comes back by itself or not at all; but where nobody is connected,
+    /// all may have moved.
     fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
         let routes = self.routes.load();
         let is_it = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
         let mut shards = routes.map.slots().shards().iter();
-        shards.find(|shard| is_it(&shard.primary)).is_none_or(|shard| !shard.replicas.is_empty())
+        let lives = |index: &usize| routes.map.node(*index).health != Health::Failed;
+        let shard = shards.find(|shard| is_it(&shard.primary));
+        shard.is_none_or(|shard| shard.replicas.iter().any(lives))
+            || !routes.dialable().any(|node| node.is_live())
     }
 
     /// Says that a caller cannot go on before `node`, or any node, serves it again. Looks follow
@@ -264,6 +281,11 @@ impl Keeper {
             Either::Left((output, _)) => output,
             Either::Right((never, _)) => never,
         }
+    }
+
+    /// When the last look that found something ended.
+    pub(crate) fn looked(&self) -> Option<Timestamp> {
+        lock(&self.state).looked
     }
 
     /// Why the last look found nothing, if it did.

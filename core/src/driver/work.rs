@@ -17,6 +17,7 @@ use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::partial::partial;
 use crate::routing::split::{Part, Split};
+use crate::topology::slot::Slot;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -36,6 +37,11 @@ impl<'a> Item<'a> {
     #[inline]
     pub(crate) fn whole(command: &'a Command) -> Self {
         Self { command, part: None, aim: None }
+    }
+
+    /// A command for the shard of an aim.
+    pub(crate) fn aimed(command: &'a Command, aim: &'a Aim) -> Self {
+        Self { command, part: None, aim: Some(aim) }
     }
 
     /// How many bytes `write_to` appends.
@@ -71,6 +77,20 @@ impl<'a> Item<'a> {
         match (self.part, self.aim) {
             (Some((_, part)), _) => routes.leads_away(&Aim::Slot(part.slot), self.command, node),
             (None, aim) => routes.leads_away(aim.unwrap_or(&Aim::Key), self.command, node),
+        }
+    }
+
+    /// Whether a read policy may choose its node: the caller named none.
+    pub(crate) fn may_be_spread(&self) -> bool {
+        matches!(self.aim, None | Some(Aim::Shard(_)))
+    }
+
+    /// The slot that it is for, if that is not the one of its command's key.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        match (self.part, self.aim) {
+            (Some((_, part)), _) => Some(part.slot),
+            (None, Some(Aim::Shard(slot))) => Some(*slot),
+            _ => None,
         }
     }
 

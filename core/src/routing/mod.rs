@@ -1,10 +1,11 @@
 //! Where a command goes, how it is cut and put together, and whether it goes again. Pure.
-//! Levels: `fold`, `partial`, `split`, `transaction`, `plan`, `aim`, `sweep`, `retry`.
+//! Levels: `fold`, `partial`, `split`, `transaction`, `plan`, `aim`, `sweep`, `retry`, `read_from`.
 
 pub(crate) mod aim;
 pub(crate) mod fold;
 pub(crate) mod partial;
 pub(crate) mod plan;
+pub(crate) mod read_from;
 pub(crate) mod retry;
 pub(crate) mod split;
 pub(crate) mod sweep;

@@ -3,7 +3,7 @@
 //! Levels: `slot`, `slot_range`, `slot_map`, `node_id`, `view_error`, `view`, `fields`,
 //! `endpoint_rule`, `parse_shards`, `parse_slots`, `parse_nodes`, `cluster_map`, `difference`,
 //! `accept`, `claims`, `members`, `merge`, `foreign`, `snapshot`, `service`,
-//! `refresh`.
+//! `refresh`, `replication`.
 
 #![allow(dead_code, reason = "the levels above that call it are still to come")]
 
@@ -25,6 +25,7 @@ pub(crate) mod parse_nodes;
 pub(crate) mod parse_shards;
 pub(crate) mod parse_slots;
 pub(crate) mod refresh;
+pub(crate) mod replication;
 pub(crate) mod service;
 pub(crate) mod slot;
 pub(crate) mod slot_map;

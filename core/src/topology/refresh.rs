@@ -31,7 +31,7 @@ pub enum RefreshReason {
     NodeLost,
     /// A node owes replies and is silent.
     NodeSilent,
-    /// A primary says that it is a replica.
+    /// A primary says that it is a replica, or a replica that it is none.
     ReadOnly,
     /// The application asked.
     Requested,

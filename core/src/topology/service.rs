@@ -3,7 +3,7 @@
 //! Sentinels count elections: the one with the higher config epoch has seen the later failover. So
 //! a sentinel that slept, or was restarted with an old file, cannot move the client back. Only when
 //! the primary that is held has proved to be none (its connection fails, or its ROLE says so) may a
-//! lower epoch win, and then only if all sentinels that answered agree: sentinels that were set up
+//! lower epoch win, and then only if all sentinels answer and agree: sentinels that were set up
 //! anew count from zero again.
 //!
 //! Invariants: pure; the order of the opinions does not matter. Limits: `MEMBERS_MAX` replicas or
@@ -17,6 +17,8 @@ use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 
+/// So many opinions are enough where there are more sentinels.
+const ENOUGH: usize = 3;
 /// More than any service has.
 const MEMBERS_MAX: usize = 1024;
 
@@ -58,7 +60,10 @@ pub(crate) fn choose(
     if newest < floor {
         let first = opinions.first()?;
         let agreed = opinions.iter().all(|opinion| opinion.primary == first.primary);
-        if !(disproved && agreed) {
+        // A sentinel that is silent now may be the one that remembers.
+        let complete = |opinion: &Opinion| opinions.len() > opinion.sentinels.len();
+        let complete = opinions.len() >= ENOUGH || opinions.iter().all(complete);
+        if !(disproved && agreed && complete) {
             return None;
         }
     }
@@ -76,7 +81,20 @@ pub(crate) fn choose(
         .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()))?;
     let service =
         Service { epoch: newest, primary: primary.clone(), replicas: teller.replicas.clone() };
-    (held != Some(&service)).then_some(service)
+    let same = held.is_some_and(|held| held.is_alike(&service));
+    (!same).then_some(service)
+}
+
+impl Service {
+    /// Whether commands go where they went: how far replicas are in the stream changes nothing.
+    fn is_alike(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&NodeView, &NodeView)| {
+            (&a.endpoint, a.health, a.link_up) == (&b.endpoint, b.health, b.link_up)
+        };
+        (self.epoch, &self.primary) == (other.epoch, &other.primary)
+            && self.replicas.len() == other.replicas.len()
+            && self.replicas.iter().zip(&other.replicas).all(alike)
+    }
 }
 
 /// Reads the replies to SENTINEL MASTER, REPLICAS and SENTINELS. `endpoint` makes one of a host and
@@ -93,13 +111,23 @@ pub(crate) fn parse_opinion(
     let fields = fields(primary)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
+    let epoch: u64 = epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?;
+    // Until a failover is over, who leads it names the old primary with the epoch of the new one.
+    let under_way = u64::from(has_flag(flags, &["failover_in_progress"]));
     let replicas = list(replicas)?.iter().take(MEMBERS_MAX);
     let sentinels = list(sentinels)?.iter().take(MEMBERS_MAX);
+    // Sentinels list replicas in no order of their own.
+    let by_place = |list: Result<Vec<NodeView>, String>| {
+        list.map(|mut list| {
+            list.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+            list
+        })
+    };
     Ok(Opinion {
-        epoch: epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?,
+        epoch: epoch.saturating_sub(under_way),
         primary: address(&fields, endpoint)?,
         troubled: has_flag(flags, &["s_down", "o_down", "disconnected"]),
-        replicas: replicas.map(|r| parse_replica(r, endpoint)).collect::<Result<_, _>>()?,
+        replicas: by_place(replicas.map(|r| parse_replica(r, endpoint)).collect())?,
         sentinels: sentinels
             .map(|s| self::fields(s).and_then(|f| address(&f, endpoint)))
             .collect::<Result<_, _>>()?,
@@ -177,6 +205,52 @@ mod tests {
             Endpoint::Tcp { port, .. } => Some(port),
             Endpoint::Unix { .. } => None,
         }
+    }
+
+    #[test]
+    fn a_replica_that_moves_on_in_the_stream_is_no_news() {
+        let replica = |offset, health| NodeView {
+            role: Role::Replica,
+            offset: Some(offset),
+            health,
+            ..NodeView::provisional(&Endpoint::tcp("10.0.0.2", 1))
+        };
+        let with = |view: NodeView| Opinion { replicas: vec![view], ..opinion(3, 1) };
+        let held = choose(None, false, &[with(replica(10, Health::Online))]);
+        let next = [with(replica(20, Health::Online))];
+        assert_eq!(choose(held.as_ref(), false, &next), None);
+        let next = [with(replica(20, Health::Suspected))];
+        assert!(choose(held.as_ref(), false, &next).is_some(), "one that is down is");
+    }
+
+    /// The leader of a failover has the new epoch before it has the new primary.
+    #[test]
+    fn an_opinion_in_the_middle_of_a_failover_is_an_older_one() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let fields = |flags| {
+            let pairs =
+                [("ip", "10.0.0.1"), ("port", "1"), ("config-epoch", "4"), ("flags", flags)];
+            Value::Array(pairs.into_iter().flat_map(|(n, v)| [text(n), text(v)]).collect())
+        };
+        let none = || Value::Array(Vec::new());
+        let epoch = |flags| {
+            let endpoint = &|host: &str, port| Endpoint::tcp(host, port);
+            parse_opinion(&fields(flags), &none(), &none(), endpoint).unwrap().epoch
+        };
+        assert_eq!((epoch("master"), epoch("master,failover_in_progress")), (4, 3));
+        let late = Opinion { epoch: 3, ..opinion(4, 1) };
+        assert_eq!(choose(Some(&held(4, 2)), false, &[late]), None);
+    }
+
+    /// Two of three with old files agree about the old primary; the third, which knows better, is
+    /// silent.
+    #[test]
+    fn old_opinions_do_not_win_while_a_sentinel_is_silent() {
+        let others = vec![Endpoint::tcp("s2", 26379), Endpoint::tcp("s3", 26379)];
+        let old = || Opinion { sentinels: others.clone(), ..opinion(0, 1) };
+        let held = held(1, 2);
+        assert_eq!(choose(Some(&held), true, &[old(), old()]), None);
+        assert_eq!(port(choose(Some(&held), true, &[old(), old(), old()])), Some(1));
     }
 
     // spec: sentinel, "Configuration epochs": the higher one is the later failover.

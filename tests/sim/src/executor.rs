@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Tasks {
 
 /// Ids of tasks that were woken, in the order of waking.
 #[derive(Debug, Default)]
-struct ReadyList(Mutex<Vec<u64>>);
+struct ReadyList(Mutex<Vec<u64>>, Condvar);
 
 /// Wakes one task.
 #[derive(Debug)]
@@ -100,6 +100,7 @@ impl Wake for TaskWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::Relaxed) {
             lock(&self.ready.0).push(self.id);
+            self.ready.1.notify_one();
         }
     }
 }
@@ -211,6 +212,32 @@ impl Shared {
         }
         for waker in wakers {
             waker.wake();
+        }
+    }
+
+    /// Lets everything happen that is due by `now`, a real time since the start, and then waits for
+    /// what is next or for a task that somebody wakes, at most `nap`.
+    pub(crate) fn catch_up(&self, now: Duration, nap: Duration) {
+        let now = Timestamp::from_duration(now);
+        loop {
+            while let Some(id) = self.next_ready() {
+                self.poll_task(id);
+            }
+            let mut world = lock(&self.world);
+            if world.queue.next_at().is_some_and(|at| at <= now) {
+                world.step();
+                self.release(world);
+                continue;
+            }
+            world.queue.advance_to(now);
+            let next = world.queue.next_at().map_or(nap, |at| at.since(now));
+            self.release(world);
+            let ready = lock(&self.ready.0);
+            if ready.is_empty() {
+                // Woken or not: the caller looks again.
+                drop(self.ready.1.wait_timeout(ready, next.min(nap)));
+            }
+            return;
         }
     }
 

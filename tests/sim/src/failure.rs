@@ -34,8 +34,8 @@ pub enum Failure {
         tasks: usize,
         /// Timers that nobody will wait for again.
         timers: usize,
-        /// Streams that are still open.
-        streams: usize,
+        /// Streams that are still open, with the servers that they lead to.
+        streams: Vec<String>,
     },
     /// The checker found a promise broken.
     Broken {
@@ -59,7 +59,9 @@ impl fmt::Display for Failure {
             }
             Self::Leak { tasks, timers, streams } => write!(
                 f,
-                "leak: {tasks} tasks, {timers} timers and {streams} streams are left after the end"
+                "leak: {tasks} tasks, {timers} timers and {} streams are left after the end: {}",
+                streams.len(),
+                streams.join(", ")
             ),
             Self::Broken { findings } => write!(f, "promises broken: {}", findings.join("; ")),
         }

@@ -13,6 +13,9 @@ use crate::server::refusal::Matching;
 use crate::sim::Sim;
 use std::time::Duration;
 
+/// When whoever operates a cluster looks again at what it recovered to.
+const SECOND_LOOK: Duration = Duration::from_secs(15);
+
 /// What can befall a deployment, besides what befalls single connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -191,6 +194,9 @@ impl Sim {
         }
         self.introduce_nodes();
         self.settle_slots();
+        self.settle_sentinels();
+        // What the nodes made of it meanwhile is looked at once more.
+        self.later(SECOND_LOOK, Self::settle_slots);
     }
 
     /// One fault, now. Those that can end by themselves do so after `lasting`.
@@ -286,16 +292,13 @@ impl Sim {
     fn disturb_sentinel(&self, fault: Fault, rng: &mut Rng) {
         let sentinels = self.sentinels();
         let Some(sentinel) = rng.pick(&sentinels) else { return };
-        if fault == Fault::SentinelFailover {
-            return self.sentinel_failover(sentinel);
-        }
-        let data: Vec<String> =
-            self.servers().into_iter().filter(|name| !sentinels.contains(name)).collect();
-        let epoch = self.config_epoch(sentinel);
-        if let Some(former) = rng.pick(&data)
-            && epoch > 0
-        {
-            self.mislead(sentinel, former, rng.below(epoch));
+        match fault {
+            // Where nothing is wrong: two failovers of one epoch would be the operator's fault.
+            Fault::SentinelFailover if self.sentinels_are_calm() => {
+                self.sentinel_failover(sentinel);
+            }
+            Fault::Mislead => self.forget_lately(sentinel, rng),
+            _ => {}
         }
     }
 

@@ -27,13 +27,15 @@ pub(crate) struct Execution {
     pub(crate) at: Timestamp,
 }
 
-/// A server became a primary.
+/// Sentinels made a server a primary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promotion {
     /// Which.
     pub(crate) host: HostId,
     /// When.
     pub(crate) at: Timestamp,
+    /// The epoch of the failover.
+    pub(crate) epoch: u64,
 }
 
 /// All executions of marked writes and all promotions, in order.
@@ -47,9 +49,9 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Notes that a server that copied another is a primary from now on.
-    pub(crate) fn promoted(&mut self, host: HostId, at: Timestamp) {
+    pub(crate) fn promoted(&mut self, host: HostId, at: Timestamp, epoch: u64) {
         if self.promotions.len() < ENTRIES_MAX {
-            self.promotions.push(Promotion { host, at });
+            self.promotions.push(Promotion { host, at, epoch });
         }
     }
 

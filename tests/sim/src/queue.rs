@@ -65,7 +65,6 @@ impl<E> Queue<E> {
         Some(event)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "servers on real sockets use it"))]
     /// Moves the clock to `to` where no entry is due before, as a host with a real clock does.
     pub(crate) fn advance_to(&mut self, to: Timestamp) {
         let limit = self.next_at().unwrap_or(Timestamp::FAR_FUTURE);

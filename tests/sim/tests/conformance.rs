@@ -107,8 +107,10 @@ fn comparable(line: &str, reply: &str) -> String {
 fn the_simulator_answers_as_real_servers_do() {
     let versions = [
         ("redis-5.0", Version::redis(5, 0, 14)),
+        ("redis-6.0", Version::redis(6, 0, 16)),
         ("redis-7.0", Version::redis(7, 0, 15)),
         ("redis-8.0", Version::redis(8, 0, 2)),
+        ("valkey-8.0", Version::valkey(8, 0, 2)),
         ("valkey-8.1", Version::valkey(8, 1, 1)),
         ("valkey-9.1", Version::valkey(9, 1, 2)),
     ];

@@ -129,7 +129,7 @@ fn disturb(sim: &Sim, state: &mut u64, keys: &[String]) {
     let keys: Vec<_> = keys.iter().filter(|key| !dies(&sim.owner_of(Sim::slot_of(key)))).collect();
     for _ in 0..12 {
         time += MS * (1 + draw(state, 12)) as u32;
-        let slot = Sim::slot_of(&keys[draw(state, keys.len() as u64) as usize]);
+        let slot = Sim::slot_of(keys[draw(state, keys.len() as u64) as usize]);
         let to = ["a", "b", "c"][draw(state, 3) as usize];
         let (some, rest) = (draw(state, 3) as usize, MS * draw(state, 60) as u32);
         if dies(to) {

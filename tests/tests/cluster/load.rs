@@ -30,6 +30,8 @@ pub(crate) struct Ended {
 
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
+    /// Whose load it is.
+    pub(crate) client: Client,
     /// Set to end it.
     stop: Arc<AtomicBool>,
     /// What has ended so far.
@@ -54,14 +56,21 @@ pub(crate) const SLOTS: [u16; 9] = [100, 2000, 5000, 6000, 8000, 10000, 11000, 1
 impl Load {
     /// Starts the loop with a client of this configuration.
     pub(crate) fn start(config: Config) -> Load {
+        let client = smol::block_on(Client::connect(Tcp::new(), config));
+        Load::of(client.expect("the cluster is up"))
+    }
+
+    /// Starts the loop with this client.
+    pub(crate) fn of(client: Client) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let counts = Arc::new(Mutex::new(Vec::new()));
         let thread = {
             let (stop, ended, counts) = (stop.clone(), ended.clone(), counts.clone());
-            std::thread::spawn(move || smol::block_on(run(config, stop, ended, counts)))
+            let client = client.clone();
+            std::thread::spawn(move || smol::block_on(run(client, stop, ended, counts)))
         };
-        let load = Load { stop, ended, counts, thread: Some(thread) };
+        let load = Load { client, stop, ended, counts, thread: Some(thread) };
         slotcar_tests::real::wait::until_true("the load to run", Duration::from_secs(10), || {
             let ended = load.ended.lock().unwrap();
             SLOTS.iter().all(|slot| ended.iter().any(|e| e.slot == *slot && e.error.is_none()))
@@ -89,6 +98,29 @@ impl Load {
 }
 
 impl Record {
+    /// Says that every increment ran once: none that was acknowledged was lost, and none ran twice.
+    pub(crate) fn assert_counted_once(&self, client: &Client) {
+        for (slot, acknowledged, unknown) in &self.counts {
+            let value: i64 = smol::block_on(client.get(key_in(*slot))).unwrap();
+            let most = acknowledged + unknown;
+            assert!(
+                (*acknowledged..=most).contains(&value),
+                "slot {slot}: {value} is not within {acknowledged} and {most}"
+            );
+        }
+    }
+
+    /// Says that no command failed, but for increments of which nobody can know.
+    pub(crate) fn assert_no_error(&self) {
+        let wrong = |e: &&&slotcar::Error| {
+            !(e.delivery() == Delivery::Unknown && e.command() == Some("INCR"))
+        };
+        let errors = self.errors(|_| true);
+        if let Some(error) = errors.iter().find(wrong) {
+            panic!("{} errors; one of them: {error:?}", errors.len());
+        }
+    }
+
     /// From `since` to the first success for `slot` that ended after it.
     pub(crate) fn first_success(&self, slot: u16, since: Instant) -> Duration {
         let good = |e: &&Ended| e.slot == slot && e.error.is_none() && e.at >= since;
@@ -109,12 +141,11 @@ impl Record {
 }
 
 async fn run(
-    config: Config,
+    client: Client,
     stop: Arc<AtomicBool>,
     ended: Arc<Mutex<Vec<Ended>>>,
     counts: Arc<Mutex<Vec<(u16, i64, i64)>>>,
 ) {
-    let client = Client::connect(Tcp::new(), config).await.expect("the cluster is up");
     let worker = |slot: u16| {
         let (client, stop, ended) = (client.clone(), stop.clone(), ended.clone());
         async move {

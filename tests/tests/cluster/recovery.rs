@@ -2,8 +2,12 @@
 //! What callers see is recorded by a load that runs through every fault.
 
 use crate::load::Load;
-use slotcar::Config;
-use slotcar_tests::real::{Cluster, Version};
+use slotcar::{Client, Config};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::cluster::key_in;
+use slotcar_tests::real::proxy::Unreachable;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Cluster, Failover, Proxy, Version};
 use std::time::{Duration, Instant};
 
 /// Every call has one second, as an impatient application would have it.
@@ -42,4 +46,169 @@ fn a_killed_primary_is_replaced() {
     for (slot, acknowledged, unknown) in &record.counts {
         println!("slot {slot}: {acknowledged} acknowledged, {unknown} unknown");
     }
+}
+
+/// From the moment that somebody serves a slot again to the first success there.
+#[track_caller]
+fn assert_recovered(load: Load, slots: &[u16], serving: Instant, bound: Duration, what: &str) {
+    load.wait_until_well(serving, Duration::from_secs(20));
+    let record = load.stop();
+    let took = slots.iter().map(|slot| record.first_success(*slot, serving)).max();
+    let took = took.expect("some slots are asked about");
+    println!("{what}: {took:?}");
+    assert!(took < bound, "{what}: {took:?}");
+}
+
+#[test]
+fn the_only_seed_dies_and_nobody_needs_it() {
+    let cluster = cluster();
+    let url = cluster.url_of(0);
+    let config = Config::from_url(&url).unwrap().command_timeout(Duration::from_secs(1));
+    let load = Load::start(config);
+    cluster.node(0).kill();
+    cluster.wait_for_new_primary(100, 0);
+    let what = "only seed killed, first success after the promotion";
+    assert_recovered(load, &[100, 2000, 5000], Instant::now(), SOON, what);
+}
+
+#[test]
+fn a_hung_primary_is_replaced_before_it_wakes() {
+    let cluster = cluster();
+    let load = Load::start(config(&cluster));
+    cluster.node(0).pause();
+    cluster.wait_for_new_primary(100, 0);
+    let what = "primary hung, first success after the promotion";
+    assert_recovered(load, &[100, 2000, 5000], Instant::now(), SOON, what);
+    cluster.node(0).resume();
+}
+
+#[test]
+fn all_nodes_move_behind_one_stable_name() {
+    let cluster = cluster();
+    let name = Proxy::to(cluster.node(0).address());
+    let seed = name.address();
+    let config = Config::from_url(&format!("redis-cluster://{seed}")).unwrap();
+    let load = Load::start(config.command_timeout(Duration::from_secs(1)));
+    cluster.restart_all_elsewhere();
+    let serving = Instant::now();
+    name.retarget(cluster.node(0).address());
+    name.cut_now();
+    let slots = crate::load::SLOTS;
+    assert_recovered(load, &slots, serving, SOON, "all addresses new, first success everywhere");
+}
+
+#[test]
+fn all_nodes_restart_where_they_were() {
+    let cluster = cluster();
+    let load = Load::start(config(&cluster));
+    cluster.restart_all();
+    let slots = crate::load::SLOTS;
+    assert_recovered(load, &slots, Instant::now(), SOON, "all restarted, first success everywhere");
+}
+
+#[test]
+fn dead_seeds_that_are_listed_first_cost_little() {
+    let cluster = cluster();
+    let dead: Vec<_> = (0..6).map(|_| Unreachable::open()).collect();
+    let dead: Vec<String> = dead.iter().map(|host| host.address().to_string()).collect();
+    let url = format!("redis-cluster://{},{}", dead.join(","), cluster.node(1).address());
+    let began = Instant::now();
+    smol::block_on(async {
+        let client = Client::connect(Tcp::new(), Config::from_url(&url).unwrap()).await.unwrap();
+        client.set(key_in(100), 1).await.unwrap();
+    });
+    let took = began.elapsed();
+    println!("six dead seeds first: {took:?} to the first reply");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn a_rolling_restart_on_new_addresses_costs_no_error() {
+    // Patient nodes, so that a busy machine makes no failover of its own.
+    let cluster = Cluster::of(&Version::any()).node_timeout_ms(5000).start();
+    let load = Load::start(config(&cluster));
+    for index in 0..6 {
+        if cluster.primaries().contains(&index) {
+            let replica = cluster.replicas_of(index)[0];
+            cluster.failover(replica, Failover::Graceful);
+            cluster.wait_until_agreed();
+        }
+        cluster.restart_elsewhere(index);
+    }
+    load.wait_until_well(Instant::now(), Duration::from_secs(10));
+    let client = load.client.clone();
+    let record = load.stop();
+    println!(
+        "rolling restart: {} commands, worst {:?}",
+        record.ended.len(),
+        record.worst(|_| true)
+    );
+    let errors = record.errors(|_| true);
+    assert!(errors.is_empty(), "{} errors; one of them: {:?}", errors.len(), errors[0]);
+    record.assert_counted_once(&client);
+}
+
+#[test]
+fn a_shard_that_is_down_is_its_own_trouble() {
+    let cluster = cluster();
+    let load = Load::start(config(&cluster));
+    cluster.node(3).kill();
+    cluster.node(0).kill();
+    let since = Instant::now();
+    let before = load.client.metrics();
+    until_true("three seconds of trouble", Duration::from_secs(30), || {
+        since.elapsed() > Duration::from_secs(3)
+    });
+    let after = load.client.metrics();
+    let record = load.stop();
+    let others = |slot| slot > 5460;
+    let errors = record.errors(others);
+    assert!(errors.is_empty(), "{}", errors[0]);
+    println!("a shard down for 3 s: worst call of the others {:?}", record.worst(others));
+    let (looks, dials) = (after.refreshes - before.refreshes, after.dials - before.dials);
+    println!("and {looks} looks, {dials} dials");
+    assert!(looks <= 15 && dials <= 60, "{looks} looks, {dials} dials");
+}
+
+#[test]
+fn a_wrong_password_is_no_storm_of_connections() {
+    let cluster = Cluster::of(&Version::any()).password("right").start();
+    let load = Load::start(config(&cluster));
+    let set = |password: &str| {
+        for node in cluster.nodes() {
+            node.set_password(Some(password));
+            node.kill_clients("normal");
+        }
+    };
+    let before = load.client.metrics().dials;
+    set("wrong");
+    let since = Instant::now();
+    until_true("three seconds of a wrong password", Duration::from_secs(30), || {
+        since.elapsed() > Duration::from_secs(3)
+    });
+    set("right");
+    let serving = Instant::now();
+    let dials = load.client.metrics().dials - before;
+    println!("wrong password for {:?}: {dials} connection attempts", serving - since);
+    assert!(dials <= 150, "{dials}");
+    let slots = crate::load::SLOTS;
+    assert_recovered(load, &slots, serving, Duration::from_secs(5), "right password again");
+}
+
+#[test]
+fn connections_that_are_killed_ten_times_cost_no_idempotent_command() {
+    let cluster = cluster();
+    let load = Load::start(config(&cluster));
+    for _ in 0..10 {
+        for node in cluster.nodes() {
+            let _ = node.kill_clients("normal");
+        }
+        load.wait_until_well(Instant::now(), Duration::from_secs(10));
+    }
+    let client = load.client.clone();
+    let record = load.stop();
+    let unknown: i64 = record.counts.iter().map(|(_, _, unknown)| unknown).sum();
+    println!("killed ten times: {unknown} increments unknown, worst {:?}", record.worst(|_| true));
+    record.assert_no_error();
+    record.assert_counted_once(&client);
 }

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
 mod basics;
+mod durable;
 mod follow;
+mod many;
 mod reader;
 mod slow;

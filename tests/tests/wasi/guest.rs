@@ -49,7 +49,13 @@ impl Guest {
     /// Runs it to its end, which must be a good one.
     #[track_caller]
     pub(crate) fn run(self) {
-        println!("{}", self.output("run"));
+        self.run_with(&[]);
+    }
+
+    /// The same with arguments: for tests, names to run and `--skip NAME`.
+    #[track_caller]
+    pub(crate) fn run_with(self, arguments: &[&str]) {
+        println!("{}", self.output("run", arguments));
     }
 
     /// Serves HTTP with it, until the result is dropped.
@@ -71,13 +77,13 @@ impl Guest {
     /// What it imports, one name a line.
     #[track_caller]
     pub(crate) fn imports(self) -> String {
-        self.output("imports")
+        self.output("imports", &[])
     }
 
     #[track_caller]
-    fn output(self, verb: &str) -> String {
+    fn output(self, verb: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(&self.host);
-        command.arg(verb).arg(&self.component).envs(self.variables);
+        command.arg(verb).arg(&self.component).args(arguments).envs(self.variables);
         let output = command.output().expect("the host starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complained = String::from_utf8_lossy(&output.stderr);

@@ -4,7 +4,10 @@
 //! and what only the outside sees. `cargo xtask test` and `cargo xtask wasi` build the components
 //! and their host and say where they are; without them, every test here is skipped, loudly.
 
+mod control;
+mod edge;
 mod guest;
+mod http;
 mod outside;
 mod serving;
 
@@ -39,6 +42,55 @@ fn commands_on_every_server() {
     guest.env("SLOTCAR_SERVERS_AT", &listed.join(",")).run();
 }
 
+/// Tests of the native suites that no component can run: their load has a thread of its own. Their
+/// twins are in `failover` and `moves`; `transport-wasi/tests/suites/main.rs` says more.
+const NEED_THREADS: [&str; 6] = [
+    "sentinel::a_killed_primary_is_followed",
+    "sentinel::writes_leave_a_demoted_primary_that_is_alive",
+    "sentinel::a_hung_primary_is_left_when_another_is_promoted",
+    "sentinel::hung_and_dead_sentinels_cost_little",
+    "sentinel::without_any_sentinel_the_known_primary_is_dialled_again",
+    "sentinel::sentinels_with_an_old_view_move_nobody_back",
+];
+
+/// Runs those tests of the native suites whose names begin so.
+fn suite(prefixes: &[&str]) {
+    let Some(guest) = Guest::named("suites") else { return };
+    let skipped = NEED_THREADS.iter().flat_map(|name| ["--skip", name]);
+    let arguments: Vec<&str> = prefixes.iter().copied().chain(skipped).collect();
+    guest.env("SLOTCAR_CONTROL", &control::start().to_string()).run_with(&arguments);
+}
+
+#[test]
+fn suite_of_commands() {
+    suite(&["commands::"]);
+}
+
+#[test]
+fn suite_of_clusters() {
+    suite(&["routing::", "spread::"]);
+}
+
+#[test]
+fn suite_of_sentinels() {
+    suite(&["sentinel::"]);
+}
+
+#[test]
+fn suite_of_replicas() {
+    suite(&["replicas::"]);
+}
+
+#[test]
+fn suite_of_subscriptions() {
+    suite(&["subscriptions::"]);
+}
+
+#[test]
+fn faults_while_a_component_runs() {
+    suite(&["failover::", "moves::", "limits::"]);
+}
+
 #[test]
 fn a_denial_names_the_permission() {
     for denied in ["names", "tcp"] {
@@ -47,13 +99,24 @@ fn a_denial_names_the_permission() {
     }
 }
 
-/// A component asks its host for WASI's interfaces alone, so that every host can run it.
+/// What a component may ask its host for: packages of WASI 0.2, which every host of components has.
+/// The standard library brings `filesystem` along; of `http`, only a server needs anything.
+const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
+
 #[test]
 fn components_import_nothing_but_wasi() {
-    let Some(guest) = Guest::named("commands") else { return };
-    let imports = guest.imports();
-    assert!(imports.lines().any(|line| line.starts_with("wasi:sockets/tcp@0.2.")), "{imports}");
-    for line in imports.lines() {
-        assert!(line.starts_with("wasi:"), "{line} is none of WASI's interfaces");
+    for name in ["commands", "get", "slotcar-edge"] {
+        let Some(guest) = Guest::named(name) else { return };
+        let imports = guest.imports();
+        println!("{name}:\n{imports}");
+        assert!(imports.lines().any(|line| line.starts_with("wasi:sockets/tcp@0.2.")), "{imports}");
+        for line in imports.lines() {
+            let package = line.strip_prefix("wasi:").and_then(|line| line.split_once('/'));
+            let known = package.is_some_and(|(package, interface)| {
+                let serves = package != "http" || name == "slotcar-edge";
+                serves && PACKAGES.contains(&package) && interface.contains("@0.2.")
+            });
+            assert!(known, "{name}: {line} is not what it may import");
+        }
     }
 }

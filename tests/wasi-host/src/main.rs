@@ -1,9 +1,10 @@
 //! A host for WASI 0.2 components, for the tests of slotcar: a thin layer over wasmtime.
 //!
 //! ```text
-//! wasi-host run COMPONENT [ARGUMENT..]     as a command; its exit code is passed on
-//! wasi-host serve PORT COMPONENT           as an HTTP server on 127.0.0.1; port 0 picks one
-//! wasi-host imports COMPONENT              lists its imports; fails if one is not WASI's
+//! wasi-host run COMPONENT [ARGUMENT..]       as a command; its exit code is passed on
+//! wasi-host repeat N COMPONENT [ARGUMENT..]  the same N times, and how long each took
+//! wasi-host serve PORT COMPONENT             as an HTTP server on 127.0.0.1; port 0 picks one
+//! wasi-host imports COMPONENT                lists its imports; fails if one is not WASI's
 //! ```
 //!
 //! What a component may do is in `permissions`. `run` is also what `cargo test` runs the tests of
@@ -18,14 +19,18 @@ use std::process::ExitCode;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Result, bail};
 
-const USAGE: &str =
-    "usage: wasi-host run COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
+const USAGE: &str = "usage: wasi-host run COMPONENT [ARGUMENT..] | \
+    repeat N COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["run", path, ..] => block_on(run::run(path, &arguments[1..])),
+        ["repeat", times, path, ..] => {
+            let outcome = block_on(run::repeat(times, path, &arguments[2..]));
+            outcome.map(|()| ExitCode::SUCCESS)
+        }
         ["serve", port, path] => block_on(serve::serve(port, path)).map(|()| ExitCode::SUCCESS),
         ["imports", path] => imports(path).map(|()| ExitCode::SUCCESS),
         _ => {

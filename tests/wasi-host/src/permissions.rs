@@ -1,13 +1,16 @@
 //! What a component may do here: TCP on loopback, the lookup of names, standard streams, and a few
 //! variables of the environment. No file, no other address, no UDP.
 //!
+//! `WASI_HOST_STATE` names a folder that it sees as `/state`, and may write to.
+//!
 //! `WASI_HOST_DENY=tcp`, `names` or both takes those two away, for the tests of what a denial looks
 //! like from inside.
 
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
+
 use wasmtime_wasi::sockets::SocketAddrUse;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -26,7 +29,7 @@ pub(crate) struct State {
 
 impl State {
     /// For a command with these arguments, the program's name first.
-    pub(crate) fn new(arguments: &[String]) -> Self {
+    pub(crate) fn new(arguments: &[String]) -> wasmtime::Result<Self> {
         let deny = std::env::var("WASI_HOST_DENY").unwrap_or_default();
         let denied = |what: &str| deny.split(',').any(|word| word == what);
         let mut builder = WasiCtx::builder();
@@ -45,14 +48,17 @@ impl State {
         for (name, value) in std::env::vars().filter(|(name, _)| inherited(name)) {
             builder.env(name, value);
         }
+        if let Some(folder) = std::env::var_os("WASI_HOST_STATE") {
+            builder.preopened_dir(folder, "/state", FsPerms::ReadWrite)?;
+        }
         // A test that fails aborts its component, and what was captured is lost with it.
         builder.env("RUST_TEST_NOCAPTURE", "1");
-        Self {
+        Ok(Self {
             wasi: builder.build(),
             http: WasiHttpCtx::new(),
             hooks: NoRequests,
             table: ResourceTable::new(),
-        }
+        })
     }
 }
 

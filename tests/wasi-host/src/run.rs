@@ -5,9 +5,9 @@
 
 use crate::permissions::{State, limit};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Result, Store};
+use wasmtime::{Result, Store, bail};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -19,7 +19,7 @@ pub(crate) async fn run(path: &str, arguments: &[String]) -> Result<ExitCode> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     let command = CommandPre::new(linker.instantiate_pre(&component)?)?;
-    let mut store = Store::new(&engine, State::new(arguments));
+    let mut store = Store::new(&engine, State::new(arguments)?);
     end_after(limit());
     let command = command.instantiate_async(&mut store).await?;
     match command.wasi_cli_run().call_run(&mut store).await {
@@ -33,6 +33,30 @@ pub(crate) async fn run(path: &str, arguments: &[String]) -> Result<ExitCode> {
             }
         },
     }
+}
+
+/// Runs the component so many times, compiled once and started anew each time, and prints how long
+/// it took from a new instance to its end: the least and the median, in microseconds.
+pub(crate) async fn repeat(times: &str, path: &str, arguments: &[String]) -> Result<()> {
+    let engine = crate::engine()?;
+    let component = Component::from_file(&engine, path)?;
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let command = CommandPre::new(linker.instantiate_pre(&component)?)?;
+    let mut took = Vec::new();
+    for _ in 0..times.parse::<usize>()?.max(1) {
+        let began = Instant::now();
+        let mut store = Store::new(&engine, State::new(arguments)?);
+        let command = command.instantiate_async(&mut store).await?;
+        let outcome = command.wasi_cli_run().call_run(&mut store).await?;
+        took.push(began.elapsed().as_micros());
+        if outcome.is_err() {
+            bail!("the component failed");
+        }
+    }
+    took.sort_unstable();
+    println!("least {} us, median {} us, of {}", took[0], took[took.len() / 2], took.len());
+    Ok(())
 }
 
 /// From a thread of its own, as a component that computes for ever never gives the host its turn.

@@ -81,7 +81,7 @@ async fn answer(
         return Ok(Response::new(body));
     }
     let counted = Counted::new(&server);
-    let mut store = Store::new(server.component.engine(), State::new(&[]));
+    let mut store = Store::new(server.component.engine(), State::new(&[])?);
     let (sender, receiver) = oneshot::channel();
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
     let out = store.data_mut().http().new_response_outparam(sender)?;

@@ -3,22 +3,27 @@
 
 use crate::{BOUND, look, servers};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Transport, cmd};
+use slotcar_wasi::slotcar::{Transport, Update, cmd};
 use std::pin::pin;
 use std::time::Duration;
 
-/// A client, a call that never ends and a timer, alive until the root future drops them.
+/// A client, a subscription, a call that never ends and a timer, alive until the root future drops
+/// them.
 #[test]
-fn with_a_client_a_call_and_a_timer_alive() {
+fn with_a_client_a_subscription_a_call_and_a_timer_alive() {
     let Some((_, port)) = servers().pop() else { return };
     let before = Wasi::new().now();
     wstd::runtime::block_on(async {
         let client = slotcar_wasi::connect(&format!("redis://127.0.0.1:{port}")).await;
         let client = client.expect("connect").with_deadline(Duration::from_secs(3600));
+        let mut subscription = client.subscribe("ending").await.expect("subscribe");
+        let subscribed = subscription.next().await;
+        assert!(matches!(subscribed, Some(Update::Subscribed { .. })), "{subscribed:?}");
         let mut call = pin!(client.send::<()>(cmd("BLPOP").arg("ending:none").arg(0)));
         let mut timer = Wasi::new().sleep_until(before.after(Duration::from_secs(3600)));
         assert!(look(call.as_mut()).await.is_pending());
         assert!(look(timer.as_mut()).await.is_pending());
+        assert!(look(pin!(subscription.next())).await.is_pending());
         client.ping().await.expect("ping");
         assert!(look(call.as_mut()).await.is_pending());
     });

@@ -1,13 +1,15 @@
 //! slotcar: its transport for smol, in three ways of calling it, and the one for tokio, in two.
 //!
-//! Which transport a client gets follows from the mode. Reads from replicas, commands whose keys
-//! lie on several nodes, and subscriptions are not there yet, so their workloads are left out.
+//! Which transport a client gets follows from the mode. Reads from replicas go by the policy that
+//! `SLOTCAR_READ_FROM` names, or to the less loaded of two. Commands whose keys lie on several
+//! nodes are not there yet, so their workload is left out.
 
 use harness::args::{Mode, format_addrs};
+use harness::data::MESSAGE;
 use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
-use slotcar::{Blob, Client, Config};
+use slotcar::{Blob, Client, Config, Update};
 use slotcar_tcp::{Tcp, Tokio};
 use smol::Executor;
 use std::collections::HashMap;
@@ -92,7 +94,12 @@ impl Peer for Slotcar {
     async fn connect(target: Target) -> Handle {
         let scheme = if target.cluster { "redis-cluster" } else { "redis" };
         let seeds = if target.cluster { &target.addrs[..] } else { &target.addrs[..1] };
-        let url = format!("{scheme}://{}", format_addrs(seeds));
+        let mut url = format!("{scheme}://{}", format_addrs(seeds));
+        if target.replica_reads {
+            let policy = std::env::var("SLOTCAR_READ_FROM");
+            let policy = policy.as_deref().unwrap_or("least_loaded:replicas");
+            url.push_str(&format!("?read_from={policy}"));
+        }
         let config: Config = url.parse().expect("the URL is valid");
         let client = match mode() {
             Mode::Ct | Mode::Mt => {
@@ -110,18 +117,38 @@ impl Peer for Slotcar {
 
     fn supports(workload: &Workload, _mode: Mode) -> bool {
         match workload.place {
-            Place::One => workload.shape != Shape::Messages,
-            Place::Cluster => !matches!(workload.shape, Shape::Messages | Shape::Mget),
-            Place::Replicas => false,
+            Place::One => true,
+            Place::Cluster => workload.shape != Shape::Mget,
+            Place::Replicas => true,
         }
     }
 
     async fn subscribe(
-        _target: Target,
-        _channel: &str,
-        _count: u64,
-        _ready: impl FnOnce() + Send,
+        target: Target,
+        channel: &str,
+        count: u64,
+        ready: impl FnOnce() + Send,
     ) -> Counted {
-        unreachable!("`supports` leaves subscriptions out")
+        let cluster = target.cluster;
+        let Handle(client) = Self::connect(target).await;
+        let begin =
+            if cluster { client.ssubscribe(channel) } else { client.subscribe(channel) };
+        // A publisher without mercy is not what is measured here: nothing is dropped.
+        let begin = begin.bytes_max(1 << 30).messages_max(1 << 30);
+        let mut messages = begin.await.expect("the subscription is confirmed");
+        ready();
+        let (mut received, mut lost) = (0, 0);
+        while received + lost < count {
+            match messages.next().await.expect("the client lives") {
+                Update::Message(message) => {
+                    assert_eq!(message.payload().len(), MESSAGE.len());
+                    received += 1;
+                }
+                Update::Lagged(dropped) => lost += dropped,
+                Update::Gap { .. } => panic!("the connection lives"),
+                _ => {}
+            }
+        }
+        Counted { received, lost }
     }
 }

@@ -4,7 +4,7 @@
 use super::{Deployment, Report, Sim};
 use crate::failure::Failure;
 use slotcar::{Delivery, Error, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -134,14 +134,19 @@ impl History {
     }
 }
 
-/// Writes that went to a primary of an earlier time than one that had answered before they were
+/// Writes that went to a primary of an earlier epoch than one that had answered before they were
 /// made: the client knew better.
 fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
     let promotions = sim.promotions();
     let reign = |server: &str, at: Timestamp| {
-        let mine = promotions.iter().rposition(|(name, since)| name == server && *since <= at);
-        mine.map_or(0, |index| index + 1)
+        let before = |(name, since, _): &&(String, Timestamp, u64)| name == server && *since <= at;
+        promotions.iter().rfind(before).map_or(0, |(.., epoch)| *epoch)
     };
+    // Two failovers of one epoch, on both sides of a partition, stand in no order.
+    let epochs: BTreeSet<u64> = promotions.iter().map(|(.., epoch)| *epoch).collect();
+    if epochs.len() < promotions.len() {
+        return Vec::new();
+    }
     let executed = sim.executed();
     let reign_of = |call: &Call| {
         let token = call.token.as_ref()?;
@@ -149,7 +154,7 @@ fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
         Some((reign(&execution.server, execution.at), execution.server.clone()))
     };
     // When each reign was first known from a reply.
-    let mut known: Vec<(Timestamp, usize)> = Vec::new();
+    let mut known: Vec<(Timestamp, u64)> = Vec::new();
     for call in calls {
         if let (Some((at, End::Answered)), Some((reign, _))) = (&call.end, reign_of(call)) {
             known.push((*at, reign));

@@ -6,7 +6,7 @@
 //! - every call ends, once, and not later than its deadline allows;
 //! - a reply belongs to its request;
 //! - no write ran twice, and none ran that was said not to have run;
-//! - once a promoted primary has answered, no later write goes to a primary of an earlier time;
+//! - once a promoted primary has answered, no later write goes to one of an earlier epoch;
 //! - after everything has healed, every slot is served again, by whom the sentinels agree on where
 //!   there are any;
 //! - when the last handle is dropped, no task, timer or stream is left.
@@ -32,7 +32,7 @@ const RECOVERY: Duration = Duration::from_secs(60);
 const RUN_LIMIT: Duration = Duration::from_secs(600);
 
 /// Lines of the trace that a failure shows, besides older decisions and faults.
-const TRACE_LINES: usize = 400;
+const TRACE_LINES: usize = 1000;
 
 /// Which deployments are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -189,9 +189,10 @@ impl Network {
         self.conns.iter().filter(|(_, c)| wanted(c)).map(|(id, _)| *id).collect()
     }
 
-    /// How many streams clients hold.
-    pub(crate) fn streams(&self) -> usize {
-        self.conns.values().filter(|c| c.client_holds).count()
+    /// The streams that clients hold, and where they lead.
+    pub(crate) fn open_streams(&self) -> Vec<String> {
+        let held = self.conns.iter().filter(|(_, c)| c.client_holds);
+        held.map(|(id, c)| format!("{id} to {}", self.host(c.server).name)).collect()
     }
 
     /// The client hands over bytes. Returns how many were taken; nothing when it has to wait for

@@ -51,6 +51,8 @@ pub(crate) struct Failover {
     again_at: Timestamp,
     /// Somebody wants it by hand: nobody is asked.
     forced: bool,
+    /// The config epoch before it.
+    before: u64,
 }
 
 impl Failover {
@@ -81,7 +83,7 @@ impl Server {
         let epoch = sentinel.current_epoch + 1;
         sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
         let (stage, since, again_at) = (Stage::Asking, now, now);
-        sentinel.failover = Some(Failover { epoch, stage, since, again_at, forced });
+        sentinel.failover = Some(Failover { epoch, stage, since, again_at, forced, before: 0 });
         let address = sentinel.primary.address;
         self.note_epoch(env, epoch);
         let text = self.instance_text(address);
@@ -175,9 +177,10 @@ impl Server {
         }
         if now >= failover.again_at {
             failover.again_at = now.after(AGAIN);
+            let epoch = failover.epoch;
             // Its answer brings the failover on.
             sentinel.probe_at = now;
-            self.say(env, address, Word::Follow(None));
+            self.say(env, address, Word::Follow { primary: None, epoch });
         }
     }
 
@@ -191,7 +194,7 @@ impl Server {
         }
         (failover.stage, failover.since) = (Stage::Repointing(report.address), now);
         failover.again_at = now;
-        sentinel.config_epoch = failover.epoch;
+        failover.before = std::mem::replace(&mut sentinel.config_epoch, failover.epoch);
         sentinel.hello_at = now;
         let text = self.instance_text(report.address);
         self.announce(env, "+promoted-slave", text);
@@ -209,16 +212,17 @@ impl Server {
         let wrong: Vec<SocketAddr> =
             others.filter(|instance| !instance.says(&role)).map(|i| i.address).collect();
         if wrong.is_empty() || late {
-            let old = sentinel.primary.address;
+            let (old, before) = (sentinel.primary.address, failover.before);
             let text = self.instance_text(old);
             self.announce(env, "+failover-end", text);
-            return self.switch_primary(env, to);
+            return self.switch_primary(env, to, before);
         }
         if now >= failover.again_at {
             failover.again_at = now.after(AGAIN);
+            let epoch = failover.epoch;
             sentinel.probe_at = now;
             for address in wrong {
-                self.say(env, address, Word::Follow(Some(to)));
+                self.say(env, address, Word::Follow { primary: Some(to), epoch });
             }
         }
     }
@@ -240,7 +244,7 @@ pub(super) fn best_replica(
     let fit = |instance: &&Instance| {
         instance.s_down.is_none()
             && now.since(instance.answered_at) < FRESH
-            && matches!(&instance.report, Some(Report { role: Role::Replica(_), .. }))
+            && instance.report.is_some()
     };
     let rank = |instance: &&Instance| {
         let report = instance.report.as_ref();

@@ -30,6 +30,9 @@ use word::{Report, Role, Word};
 /// How often a sentinel looks at what it knows.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Former opinions that are kept.
+const PAST_MAX: usize = 64;
+
 /// What all sentinels of a service are set up as.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -107,6 +110,8 @@ pub(crate) struct Sentinel {
     pub(crate) config_epoch: u64,
     /// The greatest epoch that it has heard of.
     pub(crate) current_epoch: u64,
+    /// What it believed before: primaries and their epochs, oldest first.
+    pub(crate) past: Vec<(u64, SocketAddr)>,
     /// For whom it voted last, and in which epoch.
     pub(crate) vote: Option<(u64, HostId)>,
     /// A failover that it tries to lead, or leads.
@@ -132,6 +137,7 @@ impl Sentinel {
             colleagues: BTreeMap::new(),
             config_epoch: 0,
             current_epoch: 0,
+            past: Vec::new(),
             vote: None,
             failover: None,
             try_at: Timestamp::ZERO,
@@ -161,7 +167,15 @@ impl Sentinel {
 
     /// How many sentinels make a majority.
     pub(crate) fn majority(&self) -> usize {
-        (self.colleagues.len() + 1) / 2 + 1
+        self.colleagues.len().div_ceil(2) + 1
+    }
+
+    /// Whether it has reason to fail over by hand and nobody else does: nothing is wrong, nothing
+    /// is under way, and the others would hear of it.
+    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
+        self.failover.is_none()
+            && self.primary.s_down.is_none()
+            && self.usable(now) == 1 + self.colleagues.len()
     }
 
     /// How many sentinels answer, itself included.
@@ -189,6 +203,13 @@ impl Server {
     pub(crate) fn start_sentinel(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
+        // The file names the promoted replica already.
+        let written = sentinel.primary_address();
+        if written != sentinel.primary.address {
+            sentinel.replicas.remove(&written);
+            let old = std::mem::replace(&mut sentinel.primary, Instance::new(written, now));
+            sentinel.replicas.insert(old.address, old);
+        }
         sentinel.failover = None;
         sentinel.o_down = None;
         let primary = &mut sentinel.primary;
@@ -226,7 +247,7 @@ impl Server {
                 self.answer_question(env, from, (address, primary), epoch, candidate);
             }
             Word::Opinion { down, vote } => self.note_opinion(env, from, down, vote),
-            Word::Follow(primary) => self.obey(env, primary),
+            Word::Follow { primary, epoch } => self.obey(env, primary, epoch),
         }
     }
 
@@ -236,11 +257,14 @@ impl Server {
         self.deliver(&Bytes::from_static(event.as_bytes()), &Bytes::from(text));
     }
 
-    /// Another server is the primary from now on.
-    fn switch_primary(&mut self, env: &mut Env<'_>, to: SocketAddr) {
+    /// Another server is the primary from now on; up to `epoch` the one before was.
+    fn switch_primary(&mut self, env: &mut Env<'_>, to: SocketAddr, epoch: u64) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let old = std::mem::replace(&mut sentinel.primary, Instance::new(to, now));
+        if sentinel.past.len() < PAST_MAX {
+            sentinel.past.push((epoch, old.address));
+        }
         sentinel.replicas.remove(&to);
         sentinel.replicas.insert(old.address, Instance::new(old.address, now));
         for instance in sentinel.replicas.values_mut() {

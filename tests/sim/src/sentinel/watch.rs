@@ -128,11 +128,11 @@ impl Server {
         if hello.config_epoch <= sentinel.config_epoch {
             return;
         }
-        sentinel.config_epoch = hello.config_epoch;
+        let before = std::mem::replace(&mut sentinel.config_epoch, hello.config_epoch);
         if hello.primary != sentinel.primary_address() {
             let text = format!("sentinel {} {}", hello.id, hello.address);
             self.announce(env, "+config-update-from", text);
-            self.switch_primary(env, hello.primary);
+            self.switch_primary(env, hello.primary, before);
         }
     }
 
@@ -269,7 +269,7 @@ impl Server {
                 && instance.s_down.is_none()
                 && now.since(instance.role_since) > PATIENCE
         };
-        let to = primary.address;
+        let (to, epoch) = (primary.address, sentinel.config_epoch);
         let wrong: Vec<(SocketAddr, bool)> = sentinel
             .replicas
             .values()
@@ -283,7 +283,7 @@ impl Server {
             let event = if is_primary { "+convert-to-slave" } else { "+fix-slave-config" };
             let text = self.instance_text(address);
             self.announce(env, event, text);
-            self.say(env, address, Word::Follow(Some(to)));
+            self.say(env, address, Word::Follow { primary: Some(to), epoch });
         }
     }
 }

@@ -45,7 +45,12 @@ pub(crate) enum Word {
         vote: Option<(u64, HostId)>,
     },
     /// Be a replica of that server, or a primary. (REPLICAOF)
-    Follow(Option<SocketAddr>),
+    Follow {
+        /// Of which; of none to be a primary.
+        primary: Option<SocketAddr>,
+        /// The epoch of the failover that this is a part of.
+        epoch: u64,
+    },
 }
 
 /// What a server is.
@@ -127,10 +132,13 @@ impl Server {
 
     /// A sentinel makes this server a replica, or a primary. Clients have to find out anew whom
     /// they talk to, so their connections end.
-    pub(crate) fn obey(&mut self, env: &mut Env<'_>, primary: Option<SocketAddr>) {
+    pub(crate) fn obey(&mut self, env: &mut Env<'_>, primary: Option<SocketAddr>, epoch: u64) {
         let current = self.replication.link.as_ref().map(|link| link.primary);
         if current == primary || primary == Some(self.address) || self.sentinel.is_some() {
             return;
+        }
+        if primary.is_none() {
+            env.journal.promoted(self.host, env.queue.now(), epoch);
         }
         self.follow(env, primary);
         let conns: Vec<_> = self.sessions.keys().copied().collect();

@@ -176,14 +176,47 @@ pub(crate) fn tracking(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome 
         word if is(word, "OFF") => false,
         _ => return Err(SYNTAX),
     };
-    let wishes = parse(call, &arguments[3..])?;
+    let mut wishes = parse(call, &arguments[3..])?;
     let conn = call.conn;
+    if on && let Some(before) = call.session().tracking.as_ref() {
+        check_change(before, &wishes)?;
+        if wishes.broadcast {
+            wishes.prefixes.extend(before.prefixes.iter().cloned());
+        }
+    }
     call.server.tracking.forget(conn);
     if on && wishes.broadcast {
         call.server.tracking.broadcast.insert(conn);
     }
     call.session().tracking = on.then_some(wishes);
     Ok(Reply::OK)
+}
+
+/// Refuses what a session that tracks already may not change.
+fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), Stop> {
+    if before.broadcast != wishes.broadcast {
+        return Err(fail(
+            "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and \
+             then re-enabling it with a different mode.",
+        ));
+    }
+    if before.opt_out && wishes.opt_in || before.opt_in && wishes.opt_out {
+        return Err(fail(
+            "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and \
+             then re-enabling it with a different mode.",
+        ));
+    }
+    for prefix in &wishes.prefixes {
+        let overlaps = |other: &&Bytes| other.starts_with(prefix) || prefix.starts_with(other);
+        if let Some(other) = before.prefixes.iter().find(overlaps) {
+            let (a, b) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
+            return Err(fail_with(format!(
+                "ERR Prefix '{a}' overlaps with an existing prefix '{b}'. Prefixes for a single \
+                 client must not overlap."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking, Stop> {

@@ -25,8 +25,12 @@ impl Sim {
     }
 
     /// Stops a server's process as SIGSTOP does: it accepts connections and never answers.
+    ///
+    /// Nothing happens to one that is dead already.
     pub fn hang(&self, name: &str) {
-        self.set_power(name, Power::Hung);
+        if self.is_up(name) {
+            self.set_power(name, Power::Hung);
+        }
     }
 
     /// Starts a dead server again with the data it had, or lets a stopped one go on.

@@ -9,6 +9,7 @@ use crate::executor::{RunLimits, Shared};
 use crate::failure::Failure;
 use crate::ids::HostId;
 use crate::sentinel::{self, Sentinel};
+use crate::serve::{self, Served};
 use crate::server::config::{Config, Version};
 use crate::server::replication::new_history;
 use crate::world::World;
@@ -22,8 +23,13 @@ use std::time::Duration;
 const PORT: u16 = 6379;
 /// The port that every simulated sentinel listens on.
 const SENTINEL_PORT: u16 = 26379;
+/// The host that clients are on where nothing else is said.
+pub(super) const CLIENT: &str = "client";
 /// The service that sentinels watch.
 const DEFAULT_SERVICE: &str = "mymaster";
+
+/// How long a message takes in one direction where nothing else is said.
+const LATENCY: Duration = Duration::from_micros(500);
 
 /// Which servers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +81,8 @@ pub struct SimBuilder {
     hostnames: bool,
     /// Bounds of a run.
     limits: RunLimits,
+    /// Where servers listen that do not listen where others do, by name.
+    addresses: BTreeMap<String, SocketAddr>,
 }
 
 impl SimBuilder {
@@ -83,7 +91,7 @@ impl SimBuilder {
             deployment,
             seed: 0,
             config: Config::default(),
-            latency: Duration::from_micros(500),
+            latency: LATENCY,
             jitter: Duration::ZERO,
             bytes_per_second: 0,
             cluster: Settings::default(),
@@ -95,6 +103,7 @@ impl SimBuilder {
             },
             hostnames: false,
             limits: RunLimits::default(),
+            addresses: BTreeMap::new(),
         }
     }
 
@@ -213,6 +222,12 @@ impl SimBuilder {
         self
     }
 
+    /// Where a server listens, instead of at an address of its own and port 6379.
+    pub fn listening(mut self, server: &str, address: SocketAddr) -> Self {
+        self.addresses.insert(server.to_owned(), address);
+        self
+    }
+
     /// How many connections each server accepts; 10,000 by default.
     pub fn clients_max(mut self, clients: usize) -> Self {
         self.config.clients_max = clients;
@@ -258,6 +273,73 @@ impl SimBuilder {
         sim.try_run(test)
     }
 
+    /// Puts the servers on real sockets of 127.0.0.1, in real time, until what is returned is
+    /// dropped. Messages between servers take no time unless `latency` was set to something else
+    /// than its default.
+    ///
+    /// ```
+    /// use slotcar_sim::Sim;
+    /// use std::io::{Read, Write};
+    /// use std::net::TcpStream;
+    ///
+    /// let served = Sim::standalone().serve().unwrap();
+    /// let mut stream = TcpStream::connect(served.addresses()["a"]).unwrap();
+    /// stream.write_all(b"PING\r\n").unwrap();
+    /// let mut reply = [0; 7];
+    /// stream.read_exact(&mut reply).unwrap();
+    /// assert_eq!(&reply, b"+PONG\r\n");
+    /// ```
+    ///
+    /// # Errors
+    /// A port could not be had.
+    pub fn serve(self) -> std::io::Result<Served> {
+        self.serve_at(None)
+    }
+
+    /// The same on the ports from `first` on, in the order of the servers' names.
+    ///
+    /// # Errors
+    /// A port could not be had.
+    pub fn serve_from(self, first: u16) -> std::io::Result<Served> {
+        self.serve_at(Some(first))
+    }
+
+    fn serve_at(mut self, first: Option<u16>) -> std::io::Result<Served> {
+        let listeners = serve::listen(self.names(), first)?;
+        for (name, listener) in &listeners {
+            self.addresses.insert(name.clone(), listener.local_addr()?);
+        }
+        if self.latency == LATENCY {
+            self.latency = Duration::ZERO;
+        }
+        let sim = self.start();
+        let shared = Arc::clone(&sim.shared);
+        serve::serve(sim, shared, listeners)
+    }
+
+    /// The names that the servers will have.
+    fn names(&self) -> Vec<String> {
+        let shard = |index: usize, replicas: usize| {
+            (0..=replicas).map(move |member| server_name(index, member))
+        };
+        match self.deployment {
+            Deployment::Standalone { replicas } => shard(0, replicas).collect(),
+            Deployment::Cluster { shards, replicas } => {
+                (0..shards).flat_map(|index| shard(index, replicas)).collect()
+            }
+            Deployment::Sentinel { replicas, sentinels } => {
+                let sentinels = (1..=sentinels).map(|number| format!("s{number}"));
+                shard(0, replicas).chain(sentinels).collect()
+            }
+        }
+    }
+
+    /// Where a server listens.
+    fn address(&self, shard: usize, member: usize) -> SocketAddr {
+        let placed = self.addresses.get(&server_name(shard, member)).copied();
+        placed.unwrap_or_else(|| address((shard, member)))
+    }
+
     fn build(&self, world: &mut World) {
         world.network.links.latency = self.latency;
         world.network.links.jitter = self.jitter;
@@ -276,6 +358,8 @@ impl SimBuilder {
                 shards.into_iter().flatten().collect()
             }
         };
+        // Tests cut it off before they make it.
+        world.add_host(CLIENT, None);
         for host in hosts {
             let (mut env, _, fleet) = world.split();
             fleet.started(&mut env, host);
@@ -284,16 +368,15 @@ impl SimBuilder {
 
     /// A primary and its replicas, in step with each other and not started yet.
     fn build_shard(&self, world: &mut World, index: usize, replicas: usize) -> Vec<HostId> {
-        let name = shard_name(index);
-        let primary = self.add_server(world, &name, (index, 0));
+        let primary = self.add_server(world, &server_name(index, 0), (index, 0));
         let mut hosts = vec![primary];
         for number in 1..=replicas {
-            let replica = self.add_server(world, &format!("{name}{number}"), (index, number));
+            let replica = self.add_server(world, &server_name(index, number), (index, number));
             let Some(server) = world.fleet.server_mut(primary) else { continue };
-            server.replication.start_with(replica, address((index, number)));
+            server.replication.start_with(replica, self.address(index, number));
             let history = server.replication.history.clone();
             if let Some(server) = world.fleet.server_mut(replica) {
-                server.replication.start_following(address((index, 0)), &history);
+                server.replication.start_following(self.address(index, 0), &history);
             }
             hosts.push(replica);
         }
@@ -309,7 +392,8 @@ impl SimBuilder {
         let mut members: Vec<(HostId, Arc<str>, SocketAddr)> = Vec::new();
         for number in 1..=count {
             let name = format!("s{number}");
-            let address = sentinel_address(number);
+            let placed = self.addresses.get(&name).copied();
+            let address = placed.unwrap_or_else(|| sentinel_address(number));
             let host = world.add_host(&name, Some(address));
             world.names.set(&format!("{name}.sim"), vec![address.ip()]);
             let config = Config { users: BTreeMap::new(), ..self.config.clone() };
@@ -317,9 +401,9 @@ impl SimBuilder {
             members.push((host, Sentinel::new_id(world.rng.next_u64()), address));
         }
         for (host, id, _) in &members {
-            let mut sentinel = Sentinel::new(Arc::clone(id), settings.clone(), address((0, 0)));
+            let mut sentinel = Sentinel::new(Arc::clone(id), settings.clone(), self.address(0, 0));
             for number in 1..=replicas {
-                sentinel.know_replica(address((0, number)));
+                sentinel.know_replica(self.address(0, number));
             }
             for (other, id, address) in members.iter().filter(|(other, ..)| other != host) {
                 sentinel.know_colleague(*other, Arc::clone(id), *address);
@@ -343,7 +427,7 @@ impl SimBuilder {
             owners.assign(start, end, Some(hosts[0]));
             for (member, host) in hosts.iter().enumerate() {
                 let id = new_history(world.rng.next_u64()).into();
-                let mut peer = Peer::new(id, Arc::clone(&shard), address((index, member)));
+                let mut peer = Peer::new(id, Arc::clone(&shard), self.address(index, member));
                 peer.replica_of = (member > 0).then_some(hosts[0]);
                 peer.config_epoch = if member == 0 { index as u64 + 1 } else { 0 };
                 if self.hostnames {
@@ -363,12 +447,18 @@ impl SimBuilder {
     }
 
     fn add_server(&self, world: &mut World, name: &str, place: (usize, usize)) -> HostId {
-        let address = address(place);
+        let address = self.address(place.0, place.1);
         let host = world.add_host(name, Some(address));
         world.names.set(&format!("{name}.sim"), vec![address.ip()]);
         world.fleet.add(host, name, address, self.config.clone());
         host
     }
+}
+
+/// A shard's primary, or one of its replicas.
+fn server_name(shard: usize, member: usize) -> String {
+    let name = shard_name(shard);
+    if member == 0 { name } else { format!("{name}{member}") }
 }
 
 /// `a` to `z`, then `aa` and so on.

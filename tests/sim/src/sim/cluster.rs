@@ -2,12 +2,14 @@
 //! announce other addresses.
 
 use super::Sim;
-use crate::cluster::slots::key_slot;
+use crate::cluster::slots::{Owners, SLOTS, key_slot};
+use crate::cluster::{PreferredEndpoint, Settings};
 use crate::ids::HostId;
 use crate::world::World;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 impl Sim {
@@ -108,7 +110,32 @@ impl Sim {
     pub fn uncover_slot(&self, slot: u16) {
         self.shared.with_world(|world| {
             world.note_fault(format!("nobody serves slot {slot}"));
-            world.assign_everywhere(slot, None);
+            world.assign_everywhere(slot, slot, None);
+        });
+    }
+
+    /// Makes a server believe that these slots are another one's, or nobody's, and tell clients so,
+    /// until it hears better.
+    pub fn believe(&self, server: &str, slots: RangeInclusive<u16>, owner: Option<&str>) {
+        let (host, owner_host) = (self.host(server), owner.map(|name| self.host(name)));
+        self.shared.with_world(|world| {
+            world.note_fault(format!("{server} believes that {slots:?} belong to {owner:?}"));
+            let (start, end) = (*slots.start(), *slots.end());
+            world.with_cluster(host, |cluster| cluster.assign(start, end, owner_host));
+        });
+    }
+
+    /// Changes what all nodes tell clients to dial.
+    pub fn set_endpoints(&self, preferred: PreferredEndpoint) {
+        self.shared.with_world(|world| {
+            world.note_fault(format!("nodes are told by {preferred:?} from now on"));
+            for host in world.network.host_ids() {
+                world.with_cluster(host, |cluster| {
+                    let endpoint = preferred;
+                    let settings = Settings { endpoint, ..(*cluster.settings).clone() };
+                    cluster.settings = settings.into();
+                });
+            }
         });
     }
 
@@ -117,7 +144,7 @@ impl Sim {
         let host = self.host(server);
         self.shared.with_world(|world| {
             world.note_fault(format!("{server} serves slot {slot}"));
-            world.assign_everywhere(slot, Some(host));
+            world.assign_everywhere(slot, slot, Some(host));
         });
     }
 
@@ -298,13 +325,13 @@ impl World {
         }
     }
 
-    fn assign_everywhere(&mut self, slot: u16, owner: Option<HostId>) {
+    fn assign_everywhere(&mut self, start: u16, end: u16, owner: Option<HostId>) {
         for host in self.network.host_ids() {
             let (mut env, _, fleet) = self.split();
             fleet.with(host, |server| {
                 if let Some(cluster) = server.cluster.as_deref_mut() {
-                    cluster.assign(slot, slot, owner);
-                    server.slots_left(&[(slot, slot)]);
+                    cluster.assign(start, end, owner);
+                    server.slots_left(&[(start, end)]);
                     server.redirect_blocked(&mut env);
                     server.update_cluster_state(&mut env);
                     server.settle(&mut env);
@@ -313,7 +340,8 @@ impl World {
         }
     }
 
-    /// Ends moves that were left half-way.
+    /// Ends moves that were left half-way, and gives slots that no running primary takes for its
+    /// own to one: what `redis-cli --cluster fix` does.
     fn settle_slots(&mut self) {
         let moves: Vec<(u16, HostId)> = self
             .fleet
@@ -327,6 +355,27 @@ impl World {
         }
         for host in self.network.host_ids() {
             self.with_cluster(host, |cluster| cluster.migrating.clear());
+        }
+        let mut served = Owners::default();
+        let mut heir = None;
+        for server in self.fleet.servers().filter(|server| self.network.is_up(server.host)) {
+            let Some(cluster) = server.cluster.as_ref().filter(|c| c.is_primary()) else {
+                continue;
+            };
+            let claim = cluster.owners.of(server.host);
+            heir = heir.max(Some((claim.len(), server.host)));
+            for (start, end) in claim {
+                served.assign(start, end, Some(server.host));
+            }
+        }
+        let Some((_, heir)) = heir else { return };
+        for (start, end, owner) in served.within(0, SLOTS - 1) {
+            if owner.is_none() {
+                self.note_fault(format!(
+                    "slots {start}-{end}, which nobody serves, are given away"
+                ));
+                self.assign_everywhere(start, end, Some(heir));
+            }
         }
     }
 

@@ -56,6 +56,13 @@ impl Sim {
         self.with_server(server, |server| !server.replication.is_replica())
     }
 
+    /// Whether a server's process runs and answers.
+    #[must_use]
+    pub fn is_up(&self, server: &str) -> bool {
+        let host = self.host(server);
+        self.shared.with_world(|world| world.network.is_up(host))
+    }
+
     /// The sharded channels that somebody is subscribed to on a server.
     #[must_use]
     pub fn shard_channels(&self, server: &str) -> Vec<Bytes> {
@@ -75,12 +82,14 @@ impl Sim {
         })
     }
 
-    /// Every time that a server that copied another became a primary, in order.
+    /// Every time that sentinels made a server the primary, in order: which, when, and the epoch of
+    /// that failover.
     #[must_use]
-    pub fn promotions(&self) -> Vec<(String, Timestamp)> {
+    pub fn promotions(&self) -> Vec<(String, Timestamp, u64)> {
         self.shared.with_world(|world| {
-            let entry =
-                |p: &crate::journal::Promotion| (world.network.host(p.host).name.clone(), p.at);
+            let entry = |p: &crate::journal::Promotion| {
+                (world.network.host(p.host).name.clone(), p.at, p.epoch)
+            };
             world.journal.promotions.iter().map(entry).collect()
         })
     }

@@ -33,7 +33,7 @@ const TAIL_LINES: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Sim {
     /// World, tasks, clock.
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// What replays it.
     seed: u64,
     /// Bounds of a run.
@@ -89,7 +89,7 @@ impl Sim {
     /// The way into this world for a client on the host named `client`.
     #[must_use]
     pub fn transport(&self) -> SimTransport {
-        self.transport_of("client")
+        self.transport_of(builder::CLIENT)
     }
 
     /// The way into this world for a client on a host of its own, which partitions can tell from
@@ -163,9 +163,9 @@ impl Sim {
     pub fn check_leaks(&self) -> Result<(), Failure> {
         self.shared.block_on(self.advance(SETTLE), &self.limits)?;
         let (timers, streams) =
-            self.shared.with_world(|world| (world.sleepers(), world.network.streams()));
+            self.shared.with_world(|world| (world.sleepers(), world.network.open_streams()));
         let tasks = self.shared.tasks();
-        if tasks + timers + streams == 0 {
+        if tasks + timers + streams.len() == 0 {
             Ok(())
         } else {
             Err(Failure::Leak { tasks, timers, streams })

@@ -2,6 +2,7 @@
 //! over by hand.
 
 use super::Sim;
+use crate::rng::Rng;
 use crate::sentinel::{Instance, Sentinel};
 use std::collections::BTreeMap;
 
@@ -65,6 +66,7 @@ impl Sim {
             if old.address != address {
                 sentinel.replicas.insert(old.address, Instance::new(old.address, now));
             }
+            sentinel.past.retain(|(past, _)| *past < epoch);
             (sentinel.config_epoch, sentinel.failover, sentinel.o_down) = (epoch, None, None);
         });
     }
@@ -82,6 +84,44 @@ impl Sim {
                 server.settle(&mut env);
             });
         });
+    }
+
+    /// Makes a sentinel go back to something that it once believed, if that was ever something
+    /// else.
+    pub(crate) fn forget_lately(&self, sentinel: &str, rng: &mut Rng) {
+        let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
+        let Some((epoch, address)) = rng.pick(&past).copied() else { return };
+        let name = self.shared.with_world(|world| {
+            let host = world.network.host_at(address);
+            host.map(|host| world.network.host(host).name.clone())
+        });
+        if let Some(name) = name {
+            self.mislead(sentinel, &name, epoch);
+        }
+    }
+
+    /// Whether all sentinels are content, so that an operator may fail over.
+    pub(crate) fn sentinels_are_calm(&self) -> bool {
+        let now = self.now();
+        let up = |name: &String| self.is_up(name);
+        let calm = |name: &String| self.with_sentinel(name, |sentinel| sentinel.is_calm(now));
+        self.sentinels().iter().all(|name| up(name) && calm(name))
+    }
+
+    /// Two failovers of one epoch, by hand on both sides of a partition, leave sentinels that never
+    /// agree by themselves; who operates them makes them.
+    pub(crate) fn settle_sentinels(&self) {
+        let opinions: Vec<(u64, String, String)> = self
+            .sentinels()
+            .into_iter()
+            .map(|name| (self.config_epoch(&name), self.believed_by(&name), name))
+            .collect();
+        let Some((newest, primary, _)) = opinions.iter().max().cloned() else { return };
+        for (epoch, other, sentinel) in opinions {
+            if epoch == newest && other != primary {
+                self.mislead(&sentinel, &primary, newest);
+            }
+        }
     }
 
     /// The epoch of a sentinel's opinion: how many failovers it knows of.

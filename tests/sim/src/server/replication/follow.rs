@@ -31,7 +31,6 @@ impl Server {
                 replication.former = Some((former, replication.offset));
                 replication.history = new_history(env.rng.next_u64());
                 replication.link = None;
-                env.journal.promoted(self.host, env.queue.now());
                 env.decide(self.host, "is a primary now");
             }
             Some(address) => {

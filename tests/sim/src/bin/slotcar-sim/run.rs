@@ -1,32 +1,14 @@
-//! The simulator as a program: `slotcar-sim run` tries seeds, `slotcar-sim serve` puts simulated
-//! servers on real loopback sockets.
-//!
-//! Exit code 0 when everything went well, 1 when a promise was broken, 2 for wrong arguments.
+//! `slotcar-sim run`: tries seeds, says which of them broke a promise and how to replay them, and
+//! shows the trace of the first.
 
 use slotcar_sim::check::{self, Deployment};
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-const USAGE: &str = "usage: slotcar-sim run [--deployment standalone|cluster|sentinel|all] [--seeds N] \
-                     [--from S] [--threads N] [--trace]";
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match arguments.split_first() {
-        Some((command, rest)) if command == "run" => run(rest),
-        _ => Err(USAGE.to_owned()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(text) => {
-            eprintln!("{text}");
-            ExitCode::from(2)
-        }
-    }
-}
+/// How it is called.
+pub(crate) const USAGE: &str = "slotcar-sim run [--deployment standalone|cluster|sentinel|all] \
+                                [--seeds N] [--from S] [--threads N] [--trace]";
 
 /// What `run` is asked for.
 struct Plan {
@@ -57,18 +39,22 @@ impl Plan {
                 plan.trace = true;
                 continue;
             }
-            let value = rest.next().ok_or(USAGE)?;
+            let value = rest.next().ok_or_else(usage)?;
             let number = || value.parse().map_err(|_| format!("{name} wants a number: {value}"));
             match name.as_str() {
                 "--deployment" => plan.deployments = deployments(value)?,
                 "--seeds" => plan.seeds = number()?,
                 "--from" => plan.from = number()?,
                 "--threads" => plan.threads = number()?.max(1),
-                _ => return Err(USAGE.to_owned()),
+                _ => return Err(usage()),
             }
         }
         Ok(plan)
     }
+}
+
+fn usage() -> String {
+    format!("usage: {USAGE}")
 }
 
 fn deployments(name: &str) -> Result<Vec<Deployment>, String> {
@@ -95,7 +81,7 @@ struct Sums {
 }
 
 /// Tries the seeds; false when one of them broke a promise.
-fn run(arguments: &[String]) -> Result<bool, String> {
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let plan = Plan::parse(arguments)?;
     let mut good = true;
     for deployment in &plan.deployments {

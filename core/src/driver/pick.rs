@@ -1,0 +1,237 @@
+//! From a read policy to a node: makes the table of a shard's nodes that `routing/read_from.rs`
+//! chooses from, and does what the choice asks for.
+//!
+//! No lock, no wait, no allocation for a shard of up to eight nodes: this runs for every read under
+//! a policy other than `Primary`. Two things it may set going besides: a check-up of the shard
+//! (`driver/checkup.rs`) when one is due, and, where the host has a background, a check-up of a
+//! node whose quarantine is over, so that no caller's read has to try it.
+//!
+//! Invariants: the primary is given only to policies that name it; beyond its cap it is given to
+//! none; `explain` looks with the same code and changes nothing.
+//! Called by `client/call.rs` (the straight way), `driver/reads.rs`, `driver/batch.rs` and
+//! `Client::explain`.
+
+use super::checkup;
+use super::host::Host;
+use super::node::Node;
+use super::routes::Routes;
+use super::rule::ReadRule;
+use crate::command::Command;
+use crate::config::{Candidate, ReadFrom};
+use crate::routing::read_from::{
+    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom,
+};
+use crate::time::Timestamp;
+use crate::topology::slot::Slot;
+use crate::topology::slot_map::Shard;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a pick needs to know of the call.
+pub(crate) struct Call<'a> {
+    /// Where reads go.
+    pub(crate) rule: &'a Arc<ReadRule>,
+    /// Nodes at which this call has failed.
+    pub(crate) tried: &'a [Arc<Node>],
+    /// The primary refused to stand in for a replica: it is asked once for each call.
+    pub(crate) capped: bool,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// Why a read goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// The primary would have to take more than its share.
+    Capped,
+    /// No node can answer.
+    NoReplica,
+}
+
+/// The shard that a read may be spread over: that of its key or, without one, the only one.
+#[inline]
+pub(crate) fn shard_of<'r>(routes: &'r Routes, command: &Command) -> Option<&'r Shard> {
+    let slots = routes.map.slots();
+    match command.first_key() {
+        Some(key) => slots.shard_of(key),
+        None => match slots.shards() {
+            [only] => Some(only),
+            _ => None,
+        },
+    }
+}
+
+/// A shard's nodes in the order of the table: the primary, then the replicas.
+pub(crate) fn members(shard: &Shard) -> impl Iterator<Item = usize> {
+    std::iter::once(shard.primary).chain(shard.replicas.iter().copied()).take(ROWS_MAX)
+}
+
+/// The node that a read goes to.
+pub(crate) fn pick<'r>(
+    host: &Arc<Host>,
+    routes: &'r Arc<Routes>,
+    shard: &Shard,
+    call: &Call<'_>,
+) -> Result<&'r Arc<Node>, Nobody> {
+    let Some(primary) = routes.node(shard.primary) else { return Err(Nobody::NoReplica) };
+    let (rule, now) = (call.rule, call.now);
+    let (interval, lags) = (rule.check_interval(), rule.max_staleness.is_some());
+    if primary.vitals().is_check_due(now, interval, lags) {
+        checkup::begin(host, routes, shard, rule, now);
+    }
+    let (mut rows, nodes) = table(routes, shard, call);
+    let turn = primary.vitals().next_turn();
+    let mut capped = call.capped;
+    loop {
+        let Some(choice) = choice(routes, shard, call, &rows, turn) else {
+            return Err(if capped { Nobody::Capped } else { Nobody::NoReplica });
+        };
+        let node = nodes[choice.index];
+        match choice.how {
+            How::Policy => return Ok(node),
+            How::Probe if node.vitals().claim_probe(now) => return Ok(node),
+            How::Probe => rows[choice.index].due = Due::Not,
+            How::Trial if !node.vitals().claim_trial(now) => {
+                rows[choice.index].skip = Some(Skip::Quarantined);
+            }
+            How::Trial if checkup::try_out(host, node, now) => {
+                rows[choice.index].skip = Some(Skip::Quarantined);
+            }
+            How::Trial => return Ok(node),
+            How::Fallback if !capped && primary.vitals().may_fall_back(rule.fallback_percent) => {
+                return Ok(node);
+            }
+            How::Fallback => {
+                capped = true;
+                rows[choice.index].skip = Some(Skip::Tried);
+            }
+        }
+    }
+}
+
+/// Whether a check-up is due that this host has no background for.
+#[inline]
+pub(crate) fn must_ask_first(host: &Host, routes: &Routes, shard: &Shard, call: &Call<'_>) -> bool {
+    !host.has_background()
+        && routes.node(shard.primary).is_some_and(|primary| {
+            let (interval, lags) = (call.rule.check_interval(), call.rule.max_staleness.is_some());
+            primary.vitals().is_check_due(call.now, interval, lags)
+        })
+}
+
+/// The policy's choice for a table.
+pub(crate) fn choice(
+    routes: &Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+    rows: &[Row],
+    turn: u64,
+) -> Option<Choice> {
+    match &call.rule.policy {
+        policy @ ReadFrom::Custom(_) => {
+            let candidates: SmallVec<[Candidate<'_>; 8]> = members(shard)
+                .zip(0..)
+                .filter_map(|(index, at)| candidate(routes, index, at == 0, call.now))
+                .collect();
+            choose_custom(policy, rows, &candidates, turn)
+        }
+        policy => choose(policy, rows, turn, mix(turn)),
+    }
+}
+
+/// The rows of a shard's nodes that can be dialled, and these nodes.
+pub(crate) fn table<'r>(
+    routes: &'r Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+) -> (Rows, SmallVec<[&'r Arc<Node>; 8]>) {
+    let mut rows = Rows::new();
+    let mut nodes = SmallVec::new();
+    for index in members(shard) {
+        let Some(node) = routes.node(index) else { continue };
+        let is_primary = index == shard.primary;
+        rows.push(row(routes, index, node, is_primary, call));
+        nodes.push(node);
+    }
+    (rows, nodes)
+}
+
+#[inline]
+fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: &Call<'_>) -> Row {
+    let (rule, now, vitals) = (call.rule, call.now, node.vitals());
+    let quarantine = vitals.quarantine(now);
+    let skip = if !call.tried.is_empty() && call.tried.iter().any(|it| Arc::ptr_eq(it, node)) {
+        Some(Skip::Tried)
+    } else if quarantine == Some(false) {
+        Some(Skip::Quarantined)
+    } else if vitals.is_promoted() {
+        Some(Skip::NoReplica)
+    } else if vitals.silence(now) > rule.silent {
+        Some(Skip::Silent)
+    } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
+        match vitals.lag(now) {
+            None => Some(Skip::LagUnknown),
+            Some(lag) if lag > bound => Some(Skip::Stale),
+            Some(_) => None,
+        }
+    } else {
+        None
+    };
+    let due = match quarantine {
+        Some(_) => Due::Trial,
+        None if rule.reckons() && vitals.is_unheard(now) => Due::Probe,
+        None => Due::Not,
+    };
+    let in_zone = match &rule.policy {
+        ReadFrom::Zone(zone) => zone_of(routes, index, node) == Some(&**zone),
+        _ => false,
+    };
+    let (in_flight, latency) = (vitals.in_flight(), vitals.latency(now));
+    let is_spare = vitals.is_unlinked();
+    Row { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
+}
+
+/// The zone of a node: what the servers tell, or else the configuration's table.
+pub(crate) fn zone_of<'r>(routes: &'r Routes, index: usize, node: &'r Node) -> Option<&'r str> {
+    let of_map = routes.map.nodes().get(index).and_then(|view| view.zone.as_deref());
+    let told = || node.vitals().zone()?.as_deref();
+    of_map.or_else(told).or_else(|| node.zone())
+}
+
+/// What a policy of the application's own sees of a node.
+pub(crate) fn candidate<'r>(
+    routes: &'r Routes,
+    index: usize,
+    is_primary: bool,
+    now: Timestamp,
+) -> Option<Candidate<'r>> {
+    let node = routes.node(index)?;
+    let vitals = node.vitals();
+    let mut candidate = if is_primary {
+        Candidate::primary(node.endpoint())
+    } else {
+        Candidate { lag: vitals.lag(now), ..Candidate::replica(node.endpoint()) }
+    };
+    candidate.zone = zone_of(routes, index, node);
+    candidate.in_flight = vitals.in_flight();
+    let latency = vitals.latency(now);
+    candidate.latency = (latency != 0).then(|| Duration::from_nanos(latency));
+    candidate.is_quarantined =
+        vitals.quarantine(now).is_some() || vitals.is_unlinked() || vitals.is_promoted();
+    Some(candidate)
+}
+
+/// The slot of a command's key, for errors; the first one without a key.
+pub(crate) fn slot_of(command: &Command) -> Slot {
+    command.first_key().map_or(Slot::FIRST, Slot::of)
+}
+
+/// A number that looks drawn, from one that counts (the finish of SplitMix64).
+#[inline]
+fn mix(turn: u64) -> u64 {
+    let mut z = turn.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,279 @@
+//! Which node of a shard a read goes to: the choice itself, over a table of candidates.
+//!
+//! A row of the table says what is known of one node and, if it is to be passed by, why. Every
+//! policy is a list of sets, the first of which that is not empty serves; within a set it takes the
+//! next in turn, any, the nearest, or the less loaded of two. A node of the set of which something
+//! has to be found out goes before that: one whose quarantine is over (`Due::Trial`), or one from
+//! which a policy that reckons with latency has not heard lately (`Due::Probe`).
+//!
+//! Invariants: pure; the same table, turn and chance give the same choice; a row that is passed by
+//! is never chosen; the primary is chosen only by policies that say so, and `How::Fallback` marks
+//! the choices that are to be capped. Limit: `ROWS_MAX` nodes of a shard are looked at.
+//! Spec of the drawing: Mitzenmacher 2001, "The power of two choices in randomized load balancing".
+//! Called by `driver/pick.rs`, for reads and for `Client::explain` alike.
+
+use crate::config::{Among, Candidate, ReadFrom};
+use smallvec::SmallVec;
+use std::fmt;
+
+/// More nodes than any shard has.
+pub(crate) const ROWS_MAX: usize = 64;
+
+/// Latencies and weights that differ by less than this part of the better one are alike: which is
+/// the least of them says nothing.
+const ALIKE: u64 = 4;
+
+/// A table; most shards have a few nodes.
+pub(crate) type Rows = SmallVec<[Row; 8]>;
+
+/// What is known of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The shard's primary.
+    pub(crate) is_primary: bool,
+    /// In the zone that the policy names.
+    pub(crate) in_zone: bool,
+    /// Something has to be found out of it.
+    pub(crate) due: Due,
+    /// Why it is passed by.
+    pub(crate) skip: Option<Skip>,
+    /// It has lost its primary: it serves when nobody else does.
+    pub(crate) is_spare: bool,
+    /// Commands in flight.
+    pub(crate) in_flight: u32,
+    /// Latency in nanoseconds; 0 if it is not known.
+    pub(crate) latency: u64,
+}
+
+/// What has to be found out of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing.
+    Not,
+    /// How fast it is.
+    Probe,
+    /// Whether it is well again.
+    Trial,
+}
+
+/// Why a node is passed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// Nothing is known of its lag, and the policy wants to know.
+    LagUnknown,
+    /// It says that it is no replica.
+    NoReplica,
+    /// It failed of late.
+    Quarantined,
+    /// It owes a reply for too long.
+    Silent,
+    /// Its lag is beyond the bound.
+    Stale,
+    /// This very call has failed there.
+    Tried,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LagUnknown => "its lag is not known",
+            Self::NoReplica => "it is no replica, by its own word",
+            Self::Quarantined => "it failed of late",
+            Self::Silent => "it owes a reply for too long",
+            Self::Stale => "its lag is beyond max_staleness",
+            Self::Tried => "the call has failed there",
+        })
+    }
+}
+
+/// A choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The row.
+    pub(crate) index: usize,
+    /// What for.
+    pub(crate) how: How,
+}
+
+/// What a node was chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The policy wants it.
+    Policy,
+    /// It is the primary, for want of a replica that can answer.
+    Fallback,
+    /// To find out how fast it is.
+    Probe,
+    /// To find out whether it is well again.
+    Trial,
+}
+
+/// How to take one of several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    /// Each in turn.
+    Turn,
+    /// Any.
+    Any,
+    /// The one with the least latency.
+    Nearest,
+    /// The less loaded of two.
+    Lighter,
+}
+
+/// The node that a read goes to, or `None` when the policy has nobody who can answer. `turn` grows
+/// by one with each choice for the shard; `chance` is any number. A custom policy has a function of
+/// its own (`choose_custom`).
+pub(crate) fn choose(policy: &ReadFrom, rows: &[Row], turn: u64, chance: u64) -> Option<Choice> {
+    let with = |spares| choose_with(policy, rows, spares, turn, chance);
+    with(false).or_else(|| if rows.iter().any(|row| row.is_spare) { with(true) } else { None })
+}
+
+/// The same, with those that serve when nobody else does or without.
+#[inline]
+fn choose_with(
+    policy: &ReadFrom,
+    rows: &[Row],
+    spares: bool,
+    turn: u64,
+    chance: u64,
+) -> Option<Choice> {
+    let set =
+        |wanted: &dyn Fn(&Row) -> bool| set(rows, |row| wanted(row) && (spares || !row.is_spare));
+    let among = |among: &Among, take| {
+        let wanted = |row: &Row| *among == Among::All || !row.is_primary;
+        pick(rows, set(&wanted), take, turn, chance)
+    };
+    let replicas = |take| pick(rows, set(&|row| !row.is_primary), take, turn, chance);
+    let fallback = || {
+        let primary = set(&|row| row.is_primary);
+        let choice = pick(rows, primary, Take::Any, turn, chance)?;
+        Some(Choice { how: How::Fallback, ..choice })
+    };
+    match policy {
+        ReadFrom::Primary => {
+            let index = rows.iter().position(|row| row.is_primary)?;
+            Some(Choice { index, how: How::Policy })
+        }
+        ReadFrom::Replica => replicas(Take::Lighter),
+        ReadFrom::PreferReplica => replicas(Take::Lighter).or_else(fallback),
+        ReadFrom::RoundRobin(nodes) => among(nodes, Take::Turn),
+        ReadFrom::Random(nodes) => among(nodes, Take::Any),
+        ReadFrom::Nearest(nodes) => among(nodes, Take::Nearest),
+        ReadFrom::LeastLoaded(nodes) => among(nodes, Take::Lighter),
+        ReadFrom::Zone(_) => {
+            let here = |is_primary| {
+                let wanted = |row: &Row| row.in_zone && row.is_primary == is_primary;
+                pick(rows, set(&wanted), Take::Lighter, turn, chance)
+            };
+            let near = || here(false).or_else(|| here(true));
+            near().or_else(|| replicas(Take::Lighter)).or_else(fallback)
+        }
+        ReadFrom::Custom(_) => None,
+    }
+}
+
+/// The choice of a custom policy, which sees quarantined nodes too. `rows` and `candidates` are the
+/// same nodes in the same order.
+pub(crate) fn choose_custom(
+    policy: &ReadFrom,
+    rows: &[Row],
+    candidates: &[Candidate<'_>],
+    turn: u64,
+) -> Option<Choice> {
+    let ReadFrom::Custom(custom) = policy else { return None };
+    let barred = |row: &Row| matches!(row.skip, Some(Skip::Tried | Skip::Stale | Skip::LagUnknown));
+    let open: SmallVec<[usize; 8]> =
+        rows.iter().enumerate().filter(|(_, row)| !barred(row)).map(|(index, _)| index).collect();
+    let shown: SmallVec<[Candidate<'_>; 8]> =
+        open.iter().filter_map(|index| candidates.get(*index)).copied().collect();
+    let index = *open.get(custom.policy().choose(&shown, turn)?)?;
+    Some(Choice { index, how: How::Policy })
+}
+
+/// What a node weighs for the less loaded of two: lower is better. Without a latency it weighs by
+/// its commands in flight alone.
+pub(crate) fn weight(row: &Row) -> u64 {
+    u64::from(row.in_flight + 1).saturating_mul(row.latency.max(1))
+}
+
+/// The rows that are not passed by and that `wanted` accepts, one bit each.
+#[inline]
+fn set(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> u64 {
+    debug_assert!(rows.len() <= ROWS_MAX, "a table has a bit for each row");
+    let bit = |(index, row): (usize, &Row)| {
+        u64::from(row.skip.is_none() && wanted(row)) << (index % ROWS_MAX)
+    };
+    rows.iter().enumerate().map(bit).fold(0, |all, bit| all | bit)
+}
+
+/// One of a set.
+#[inline]
+fn pick(rows: &[Row], set: u64, take: Take, turn: u64, chance: u64) -> Option<Choice> {
+    let count = u64::from(set.count_ones());
+    if count == 0 {
+        return None;
+    }
+    let first = |due| indexes(set).find(|index| rows[*index].due == due);
+    if let Some(index) = first(Due::Trial) {
+        return Some(Choice { index, how: How::Trial });
+    }
+    let by_latency = matches!(take, Take::Nearest | Take::Lighter);
+    if by_latency && let Some(index) = first(Due::Probe) {
+        return Some(Choice { index, how: How::Probe });
+    }
+    let draw = chance & u64::from(u32::MAX);
+    let index = match take {
+        _ if count == 1 => nth(set, 0),
+        Take::Turn => nth(set, turn % count),
+        Take::Any => nth(set, draw % count),
+        Take::Nearest => {
+            let known = indexes(set).map(|index| rows[index].latency).filter(|known| *known != 0);
+            let limit = known.min().map_or(u64::MAX, |best| best.saturating_add(best / ALIKE));
+            // What is not known yet is far, unless nothing is known of anybody.
+            let is_near = |index: &usize| match rows[*index].latency {
+                0 => limit == u64::MAX,
+                known => known <= limit,
+            };
+            let near = indexes(set).filter(is_near).fold(0_u64, |all, index| all | 1 << index);
+            nth(near, draw % u64::from(near.count_ones()).max(1))
+        }
+        Take::Lighter => {
+            let one = draw % count;
+            let other = (one + 1 + (chance >> 32) % (count - 1)) % count;
+            let (one, other) = (nth(set, one), nth(set, other));
+            lighter(rows, one, other)
+        }
+    };
+    Some(Choice { index, how: How::Policy })
+}
+
+fn lighter(rows: &[Row], one: usize, other: usize) -> usize {
+    let (a, b) = (&rows[one], &rows[other]);
+    let other_is = if a.latency == 0 || b.latency == 0 {
+        b.in_flight < a.in_flight
+    } else {
+        weight(b) < weight(a) - weight(a) / ALIKE
+    };
+    if other_is { other } else { one }
+}
+
+/// The indexes of a set.
+fn indexes(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let index = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (index < ROWS_MAX).then_some(index)
+    })
+}
+
+/// The index number `n` of a set that has more than that many.
+fn nth(mut set: u64, n: u64) -> usize {
+    for _ in 0..n {
+        set &= set.wrapping_sub(1);
+    }
+    set.trailing_zeros() as usize
+}
+
+#[cfg(test)]
+mod tests;

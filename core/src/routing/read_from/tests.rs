@@ -1,0 +1,280 @@
+//! Every policy as a table, and what holds for all of them as properties.
+
+use super::*;
+use crate::config::ReadPolicy;
+use crate::endpoint::Endpoint;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+fn replica() -> Row {
+    Row {
+        is_primary: false,
+        in_zone: false,
+        due: Due::Not,
+        skip: None,
+        is_spare: false,
+        in_flight: 0,
+        latency: MS,
+    }
+}
+
+fn primary() -> Row {
+    Row { is_primary: true, ..replica() }
+}
+
+fn down() -> Row {
+    Row { skip: Some(Skip::Quarantined), ..replica() }
+}
+
+fn here(row: Row) -> Row {
+    Row { in_zone: true, ..row }
+}
+
+fn chosen(policy: &ReadFrom, rows: &[Row], turn: u64) -> Option<(usize, How)> {
+    // Numbers that look drawn, one for each turn.
+    let chance = (turn + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+    choose(policy, rows, turn, chance).map(|choice| (choice.index, choice.how))
+}
+
+/// How often each row is chosen in 3000 turns.
+fn counts(policy: &ReadFrom, rows: &[Row]) -> Vec<usize> {
+    let mut counts = vec![0; rows.len()];
+    for turn in 0..3000 {
+        if let Some((index, _)) = chosen(policy, rows, turn) {
+            counts[index] += 1;
+        }
+    }
+    counts
+}
+
+fn zone() -> ReadFrom {
+    ReadFrom::Zone("a".into())
+}
+
+fn policies() -> Vec<ReadFrom> {
+    let mut all = vec![ReadFrom::Primary, ReadFrom::PreferReplica, ReadFrom::Replica, zone()];
+    for among in [Among::Replicas, Among::All] {
+        all.push(ReadFrom::RoundRobin(among));
+        all.push(ReadFrom::Random(among));
+        all.push(ReadFrom::Nearest(among));
+        all.push(ReadFrom::LeastLoaded(among));
+    }
+    all
+}
+
+/// Those that never read from the primary.
+fn is_strict(policy: &ReadFrom) -> bool {
+    let text = policy.to_string();
+    text == "replica" || text.ends_with(":replicas")
+}
+
+#[test]
+fn one_node_that_can_answer_is_taken_and_none_is_nobody() {
+    for policy in policies() {
+        let rows = [primary(), down(), replica()];
+        let picked = chosen(&policy, &rows, 0).map(|(index, _)| index);
+        match policy.to_string().as_str() {
+            "primary" => assert_eq!(picked, Some(0)),
+            text if text.ends_with(":all") => assert!(matches!(picked, Some(0 | 2)), "{text}"),
+            text => assert_eq!(picked, Some(2), "{text}"),
+        }
+        let rows = [primary(), down(), down()];
+        let expected = match &policy {
+            strict if is_strict(strict) => None,
+            ReadFrom::PreferReplica | ReadFrom::Zone(_) => Some((0, How::Fallback)),
+            _ => Some((0, How::Policy)),
+        };
+        assert_eq!(chosen(&policy, &rows, 7), expected, "{policy}");
+        assert_eq!(chosen(&policy, &[], 0), None, "{policy}: no node at all");
+    }
+}
+
+#[test]
+fn a_primary_that_cannot_answer_is_no_fallback() {
+    let rows = [Row { skip: Some(Skip::Tried), ..primary() }, down()];
+    for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
+        assert_eq!(chosen(&policy, &rows, 0), None, "{policy}");
+    }
+}
+
+#[test]
+fn a_replica_without_its_primary_serves_when_nobody_else_does() {
+    let spare = Row { is_spare: true, ..replica() };
+    for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
+        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, replica()];
+        assert_eq!(chosen(&policy, &rows, 5), Some((2, How::Policy)), "{policy}: others first");
+        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, down()];
+        assert_eq!(chosen(&policy, &rows, 5), Some((1, How::Policy)), "{policy}: for want of any");
+        let strict = is_strict(&policy);
+        let picked = chosen(&policy, &[primary(), spare], 5).map(|(index, _)| index);
+        assert_eq!(picked, Some(usize::from(strict)), "{policy}: the primary has all data");
+    }
+}
+
+#[test]
+fn round_robin_takes_each_in_turn_and_passes_over_who_cannot() {
+    let rows = [primary(), replica(), replica(), replica()];
+    assert_eq!(counts(&ReadFrom::RoundRobin(Among::Replicas), &rows), [0, 1000, 1000, 1000]);
+    assert_eq!(counts(&ReadFrom::RoundRobin(Among::All), &rows), [750, 750, 750, 750]);
+    let rows = [primary(), replica(), down(), replica()];
+    assert_eq!(counts(&ReadFrom::RoundRobin(Among::Replicas), &rows), [0, 1500, 0, 1500]);
+}
+
+#[test]
+fn random_gives_each_about_the_same() {
+    let rows = [primary(), replica(), replica()];
+    for (among, range) in [(Among::Replicas, 1350..1650), (Among::All, 850..1150)] {
+        let counts = counts(&ReadFrom::Random(among), &rows);
+        assert!(counts[1..].iter().all(|count| range.contains(count)), "{counts:?}");
+        assert_eq!(counts[0] == 0, among == Among::Replicas);
+    }
+}
+
+#[test]
+fn nearest_takes_the_fastest_and_equals_share() {
+    let slow = Row { latency: 50 * MS, ..replica() };
+    let fast = Row { latency: MS / 2, ..primary() };
+    let alike = Row { latency: MS * 6 / 5, ..replica() };
+    let rows = [fast, slow, replica()];
+    assert_eq!(counts(&ReadFrom::Nearest(Among::Replicas), &rows), [0, 0, 3000]);
+    assert_eq!(counts(&ReadFrom::Nearest(Among::All), &rows), [3000, 0, 0]);
+    let unknown = Row { latency: 0, ..replica() };
+    assert_eq!(counts(&ReadFrom::Nearest(Among::Replicas), &[fast, unknown, slow]), [0, 0, 3000]);
+    let equal = counts(&ReadFrom::Nearest(Among::Replicas), &[primary(), replica(), replica()]);
+    assert!(equal[1].min(equal[2]) > 1200, "{equal:?}");
+    let equal = counts(&ReadFrom::Nearest(Among::Replicas), &[primary(), replica(), alike]);
+    assert!(equal[1].min(equal[2]) > 1200, "a fifth is no difference: {equal:?}");
+}
+
+#[test]
+fn least_loaded_weighs_what_is_in_flight_by_latency() {
+    let policy = ReadFrom::LeastLoaded(Among::Replicas);
+    let busy = Row { in_flight: 9, ..replica() };
+    assert_eq!(counts(&policy, &[primary(), busy, replica()]), [0, 0, 3000]);
+    let slow = Row { latency: 50 * MS, ..replica() };
+    assert_eq!(counts(&policy, &[primary(), busy, slow]), [0, 3000, 0], "10 ms against 50 ms");
+    let unknown = Row { latency: 0, in_flight: 1, ..replica() };
+    assert_eq!(counts(&policy, &[primary(), slow, unknown]), [0, 3000, 0], "by number alone");
+    let three = counts(&policy, &[primary(), replica(), replica(), slow]);
+    assert_eq!(three[3], 0, "the slowest of three loses every draw");
+    assert!(three[1].min(three[2]) > 1000, "{three:?}");
+}
+
+#[test]
+fn a_zone_falls_back_as_written() {
+    let table = [
+        (vec![primary(), here(replica()), replica()], Some((1, How::Policy))),
+        (vec![here(primary()), here(down()), replica()], Some((0, How::Policy))),
+        (vec![primary(), here(down()), replica()], Some((2, How::Policy))),
+        (vec![primary(), here(down()), down()], Some((0, How::Fallback))),
+    ];
+    for (rows, expected) in table {
+        assert_eq!(chosen(&zone(), &rows, 3), expected, "{rows:?}");
+    }
+}
+
+#[test]
+fn what_has_to_be_found_out_goes_first_within_the_set() {
+    let trial = Row { due: Due::Trial, ..replica() };
+    let probe = Row { due: Due::Probe, ..replica() };
+    for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
+        let rows = [primary(), replica(), here(trial)];
+        assert_eq!(chosen(&policy, &rows, 1), Some((2, How::Trial)), "{policy}");
+        let rows = [primary(), replica(), probe];
+        let reckons = !matches!(policy, ReadFrom::RoundRobin(_) | ReadFrom::Random(_));
+        let found = chosen(&policy, &rows, 1).is_some_and(|(_, how)| how == How::Probe);
+        assert_eq!(found, reckons, "{policy}");
+    }
+    let rows = [primary(), here(replica()), trial];
+    assert_eq!(chosen(&zone(), &rows, 0), Some((1, How::Policy)), "another zone can wait");
+}
+
+/// Takes the last candidate that is well.
+struct Last;
+
+impl ReadPolicy for Last {
+    fn name(&self) -> &'static str {
+        "last"
+    }
+
+    fn choose(&self, candidates: &[Candidate<'_>], turn: u64) -> Option<usize> {
+        if turn == 99 {
+            return Some(candidates.len());
+        }
+        candidates.iter().rposition(|candidate| !candidate.is_quarantined)
+    }
+}
+
+#[test]
+fn a_custom_policy_sees_all_but_the_barred() {
+    let policy = ReadFrom::custom(Last);
+    let at = Endpoint::tcp("h", 1);
+    let quarantined = Candidate { is_quarantined: true, ..Candidate::replica(&at) };
+    let candidates =
+        [Candidate::primary(&at), Candidate::replica(&at), Candidate::replica(&at), quarantined];
+    let stale = Row { skip: Some(Skip::Stale), ..replica() };
+    let rows = [primary(), replica(), stale, down()];
+    let choice = choose_custom(&policy, &rows, &candidates, 0).unwrap();
+    assert_eq!(choice.index, 1, "the last of those that keep the bound");
+    assert_eq!(choose_custom(&policy, &rows, &candidates, 99), None, "an index out of range");
+    assert_eq!(policy.to_string(), "custom:last");
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let due = prop_oneof![3 => Just(Due::Not), 1 => Just(Due::Probe), 1 => Just(Due::Trial)];
+    let skip = option::of(prop_oneof![
+        Just(Skip::Quarantined),
+        Just(Skip::Silent),
+        Just(Skip::Stale),
+        Just(Skip::Tried),
+    ]);
+    (any::<bool>(), due, skip, 0..100u32, 0..100 * MS).prop_map(
+        |(in_zone, due, skip, in_flight, latency)| Row {
+            is_primary: false,
+            in_zone,
+            due,
+            skip,
+            is_spare: latency % 5 == 0,
+            in_flight,
+            latency,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn only_who_can_answer_is_chosen_and_the_primary_only_by_name(
+        mut rows in vec(row(), 1..=ROWS_MAX),
+        turn in any::<u64>(),
+        chance in any::<u64>(),
+    ) {
+        rows[0].is_primary = true;
+        for policy in policies() {
+            let choice = choose(&policy, &rows, turn, chance);
+            prop_assert_eq!(choice, choose(&policy, &rows, turn, chance), "the same again");
+            if policy == ReadFrom::Primary {
+                prop_assert_eq!(choice.map(|choice| choice.index), Some(0));
+                continue;
+            }
+            let replica = rows[1..].iter().any(|row| row.skip.is_none());
+            match choice {
+                None => {
+                    let primary = !is_strict(&policy) && rows[0].skip.is_none();
+                    prop_assert!(!replica && !primary, "{} had a choice", policy);
+                }
+                Some(choice) => {
+                    let row = &rows[choice.index];
+                    prop_assert_eq!(row.skip, None, "{}", &policy);
+                    prop_assert!(!(row.is_primary && is_strict(&policy)), "{}", &policy);
+                    let whole = rows[1..].iter().any(|row| row.skip.is_none() && !row.is_spare);
+                    if choice.how == How::Fallback {
+                        prop_assert!(row.is_primary && !whole, "{}", &policy);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A session store: bytes under an id, gone half an hour after they were written.
+//!
+//! Writes go to the primary of the id's slot. Reads go to its replicas, so that they stay off the
+//! primary, and to the primary where the slot has none that can answer. A replica may be behind: a
+//! session that was written a moment ago may be read as it was before.
+
+use crate::routes::text;
+use slotcar_wasi::slotcar::{Blob, Client, Error, ReadFrom};
+use std::time::Duration;
+use wstd::http::{Body, Response, StatusCode};
+
+/// How long a session lives after it was written.
+const LIFE: Duration = Duration::from_secs(30 * 60);
+
+fn key(id: &str) -> String {
+    format!("session:{id}")
+}
+
+/// Writes a session.
+pub(crate) async fn put(
+    client: &Client,
+    id: &str,
+    content: &[u8],
+) -> Result<Response<Body>, Error> {
+    client.setex(key(id), LIFE, content).await?;
+    Ok(text(StatusCode::NO_CONTENT, ""))
+}
+
+/// Reads a session, or 404.
+pub(crate) async fn get(client: &Client, id: &str) -> Result<Response<Body>, Error> {
+    let reader = client.reading_from(ReadFrom::PreferReplica);
+    Ok(match reader.get::<Option<Blob>>(key(id)).await? {
+        Some(content) => Response::new(Body::from(content.to_vec())),
+        None => text(StatusCode::NOT_FOUND, "no such session\n"),
+    })
+}
+
+/// Ends a session.
+pub(crate) async fn delete(client: &Client, id: &str) -> Result<Response<Body>, Error> {
+    client.del(key(id)).await?;
+    Ok(text(StatusCode::NO_CONTENT, ""))
+}

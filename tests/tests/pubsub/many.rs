@@ -1,0 +1,117 @@
+//! Many channels, and a service behind sentinels.
+//! Figures are printed; bounds are those that a busy machine keeps.
+
+use crate::reader::{PATIENCE, next, words};
+use slotcar::{Client, Config, Subscription, Update};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Cluster, Sentinels, Version};
+use smol::block_on;
+use std::time::Instant;
+
+const COUNT: usize = 10_000;
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// How often a node was sent a command.
+fn calls(cluster: &Cluster, node: usize, command: &str) -> usize {
+    let stats = cluster.node(node).call(&["INFO", "commandstats"]).text();
+    let prefix = format!("cmdstat_{command}:calls=");
+    let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+fn read(all: &mut Subscription, count: usize, what: impl Fn(&Update) -> bool) {
+    let mut seen = 0;
+    while seen < count {
+        seen += usize::from(what(&next(all)));
+    }
+}
+
+#[test]
+fn ten_thousand_channels_follow_a_failover() {
+    let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
+    let config = Config::from_url(&cluster.url()).unwrap();
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let names: Vec<String> = (0..COUNT).map(|n| format!("channel:{n}")).collect();
+    let slots = |of: &dyn Fn(u16) -> bool| {
+        let slots = names.iter().map(|n| slotcar_tests::real::cluster::slot_of(n));
+        slots.filter(|slot| of(*slot)).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let before = resident();
+    let began = Instant::now();
+    let mut all = client.ssubscribe(&names).start().unwrap();
+    read(&mut all, COUNT, |update| matches!(update, Update::Subscribed { .. }));
+    println!("{COUNT} channels after {:?}", began.elapsed());
+    let grown = resident().saturating_sub(before);
+    println!("{grown} KiB more, {} bytes for each", grown * 1024 / COUNT as u64);
+    let old = cluster.primary_of(100);
+    let primaries = cluster.primaries();
+    let sent: usize = primaries.iter().map(|node| calls(&cluster, *node, "ssubscribe")).sum();
+    assert_eq!(sent, slots(&|_| true), "one command for each slot");
+    let own = |slot: u16| slot <= 5460;
+    let moved = names.iter().filter(|n| own(slotcar_tests::real::cluster::slot_of(n)));
+    let moved = moved.count();
+    cluster.node(old).kill();
+    let new = cluster.replicas_of(old)[0];
+    until_true("a promotion", PATIENCE, || {
+        cluster.node(new).call(&["ROLE"]).items()[0].text() == "master"
+    });
+    let promoted = Instant::now();
+    read(&mut all, moved, |update| matches!(update, Update::Gap { .. }));
+    println!("{moved} channels are back {:?} after the promotion", promoted.elapsed());
+    let sent = calls(&cluster, new, "ssubscribe");
+    println!("{sent} commands for {} slots", slots(&own));
+    assert_eq!(sent, slots(&own), "one command for each slot");
+    assert!(all.is_live());
+}
+
+#[test]
+fn a_subscription_follows_a_service() {
+    // From the old primary, which lives, to the new one: what was published there first is missing.
+    for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
+        let sentinels = Sentinels::of(&Version::any()).start();
+        let config = Config::from_url(&sentinels.url()).unwrap().protocol(protocol);
+        let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+        let mut all = block_on(client.subscribe("a").into_future()).unwrap();
+        assert_eq!(words(&next(&mut all)), "+a");
+        let began = Instant::now();
+        let new = sentinels.failover();
+        let named = began.elapsed();
+        let mut seen = vec![words(&next(&mut all))];
+        while seen.last().is_none_or(|last| last != "gap a") {
+            seen.push(words(&next(&mut all)));
+        }
+        println!("named after {named:?}, subscribed again after {:?}: {seen:?}", began.elapsed());
+        until_true("the new primary to have the subscriber", PATIENCE, || {
+            sentinels.server(new).call(&["PUBLISH", "a", "hi"]).integer() == Some(1)
+        });
+        let mut last = words(&next(&mut all));
+        while last != "a=hi" {
+            assert!(last == "gap a" || last == "moved a", "{last}");
+            last = words(&next(&mut all));
+        }
+    }
+}
+
+/// The password is another: whoever is connected stays; who was cut off waits until it is right.
+#[test]
+fn a_password_that_was_changed_back_is_all_it_takes() {
+    let cluster = Cluster::of(&Version::any()).replicas(0).password("old").start();
+    let config = Config::from_url(&cluster.url()).unwrap();
+    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let mut all = block_on(client.ssubscribe("a").into_future()).unwrap();
+    assert_eq!(words(&next(&mut all)), "+a");
+    cluster.set_password(Some("new"));
+    for node in cluster.nodes() {
+        node.call(&["CLIENT", "KILL", "TYPE", "pubsub"]).ok();
+    }
+    until_true("the cut to be noticed", PATIENCE, || !all.is_live());
+    cluster.set_password(Some("old"));
+    assert_eq!(words(&next(&mut all)), "gap a");
+}

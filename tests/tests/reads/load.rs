@@ -1,0 +1,167 @@
+//! Readers that run in a thread of their own until they are stopped, and the servers' counts of
+//! what reached them.
+
+use futures::future::join_all;
+use slotcar::{Client, Config, Endpoint, Transport};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::{Server, Version};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Errors that are kept of a load.
+const ERRORS_MAX: usize = 20;
+
+/// Readers of one client.
+pub(crate) struct Load {
+    /// Set to end them.
+    stop: Arc<AtomicBool>,
+    /// Reads that succeeded.
+    done: Arc<AtomicU64>,
+    /// The longest of them, in microseconds.
+    worst: Arc<AtomicU64>,
+    /// What failed.
+    errors: Arc<Mutex<Vec<slotcar::Error>>>,
+    /// The loop.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts so many readers of these keys, each with a pause between its reads.
+    pub(crate) fn start(client: Client, readers: usize, keys: Vec<String>) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (done, worst) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let errors = Arc::<Mutex<Vec<slotcar::Error>>>::default();
+        let shared = (stop.clone(), done.clone(), worst.clone(), errors.clone());
+        let thread = std::thread::spawn(move || {
+            let (stop, done, worst, errors) = &shared;
+            let (client, keys) = (&client, &keys);
+            let reader = |from: usize| async move {
+                for key in keys.iter().cycle().skip(from) {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let began = Instant::now();
+                    match client.get::<Option<String>>(key).await {
+                        Ok(_) => {
+                            let took = u64::try_from(began.elapsed().as_micros()).unwrap();
+                            worst.fetch_max(took, Ordering::Relaxed);
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(error) => {
+                            let mut errors = errors.lock().unwrap();
+                            if errors.len() < ERRORS_MAX {
+                                errors.push(error);
+                            }
+                        }
+                    }
+                    smol::Timer::after(Duration::from_micros(500)).await;
+                }
+            };
+            smol::block_on(join_all((0..readers).map(reader)));
+        });
+        let load = Load { stop, done, worst, errors, thread: Some(thread) };
+        load.wait_for(100);
+        load
+    }
+
+    /// Waits for so many more reads.
+    pub(crate) fn wait_for(&self, count: u64) {
+        let until = self.done.load(Ordering::Relaxed) + count;
+        until_true("reads to succeed", Duration::from_secs(20), || {
+            self.done.load(Ordering::Relaxed) >= until
+        });
+    }
+
+    /// Waits until this long has passed, or panics at the first error.
+    pub(crate) fn errors(&self) -> Vec<slotcar::Error> {
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// Ends it. How many succeeded, the longest, and what failed.
+    pub(crate) fn stop(mut self) -> (u64, Duration, Vec<slotcar::Error>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        let worst = Duration::from_micros(self.worst.load(Ordering::Relaxed));
+        (self.done.load(Ordering::Relaxed), worst, self.errors())
+    }
+}
+
+/// A primary and replicas that no cluster and no sentinel knows.
+pub(crate) struct Group {
+    /// Takes writes.
+    pub(crate) primary: Server,
+    /// In sync when this is made.
+    pub(crate) replicas: Vec<Server>,
+}
+
+impl Group {
+    pub(crate) fn start(version: &Version, replicas: usize, lines: &str) -> Group {
+        let primary = Server::start(version);
+        let start = |_| {
+            let server = Server::of(version).config(lines).start();
+            follow(&server, primary.address());
+            server
+        };
+        let replicas: Vec<Server> = (0..replicas).map(start).collect();
+        replicas.iter().for_each(wait_until_in_sync);
+        Group { primary, replicas }
+    }
+
+    /// A configuration that lists the replicas by hand.
+    pub(crate) fn config(&self) -> Config {
+        let at: Vec<String> = self.replicas.iter().map(|r| r.address().to_string()).collect();
+        let url = format!("{}?replicas={}", self.primary.url(), at.join(","));
+        Config::from_url(&url).unwrap()
+    }
+}
+
+/// Makes a server the replica of another.
+pub(crate) fn follow(server: &Server, primary: SocketAddr) {
+    let (ip, port) = (primary.ip().to_string(), primary.port().to_string());
+    server.call(&["REPLICAOF", &ip, &port]).ok();
+}
+
+/// Waits until a replica's link to its primary is up.
+pub(crate) fn wait_until_in_sync(server: &Server) {
+    until_true("a replica to be in sync", Duration::from_secs(20), || {
+        server.info("replication").get("master_link_status").is_some_and(|link| link == "up")
+    });
+}
+
+/// GETs that a server has run.
+pub(crate) fn gets(server: &Server) -> u64 {
+    server.command_calls().get("get").copied().unwrap_or_default()
+}
+
+/// The part that each server has of the GETs that run within a moment.
+pub(crate) fn shares(servers: &[&Server], load: &Load, count: u64) -> Vec<f64> {
+    let before: Vec<u64> = servers.iter().map(|server| gets(server)).collect();
+    load.wait_for(count);
+    let after = servers.iter().map(|server| gets(server));
+    let grown: Vec<u64> = after.zip(before).map(|(after, before)| after - before).collect();
+    let all = grown.iter().sum::<u64>().max(1) as f64;
+    grown.into_iter().map(|count| count as f64 / all).collect()
+}
+
+/// A client over sockets.
+pub(crate) fn connect(config: Config) -> Client {
+    connect_over(Tcp::new(), config)
+}
+
+pub(crate) fn connect_over(transport: impl Transport, config: Config) -> Client {
+    smol::block_on(Client::connect(transport, config)).unwrap()
+}
+
+/// Where a server listens.
+pub(crate) fn at(address: SocketAddr) -> Endpoint {
+    Endpoint::tcp(&address.ip().to_string(), address.port())
+}
+
+/// Keys over all slots, without values.
+pub(crate) fn keys() -> Vec<String> {
+    (0..1000).map(|n| format!("key:{n}")).collect()
+}

@@ -1,0 +1,79 @@
+//! The native suites, compiled for WASI: the very same files, with the client inside of a component
+//! and the servers outside of it.
+//!
+//! The suites name three crates that no component can have: the harness, the native transport and
+//! its executor. Here this crate goes by those names, too. Of the harness, what only talks to
+//! servers is the same source again; what starts and kills processes asks the suite `wasi` of
+//! `slotcar-tests`, which runs this component and listens at `SLOTCAR_CONTROL`. Without it, nothing
+//! is run.
+//!
+//! What cannot run here, and why:
+//! - tests whose load runs in a thread of its own: components have none. `failover`, `moves` and
+//!   `replicas` are their twins, with the load beside the faults in one future;
+//! - tests that carry a subscription from one executor to the next (`pubsub`): a connection here
+//!   lives within one. `subscriptions` is their twin;
+//! - the fault suite's scripted peers, which are closures on threads of the harness: what they test
+//!   is the core, above the transport, and `limits` repeats what depends on the host's sockets;
+//! - unix sockets and TLS: WASI 0.2 has neither.
+
+#![cfg(all(target_os = "wasi", target_env = "p2"))]
+
+extern crate self as slotcar_tcp;
+extern crate self as slotcar_tests;
+extern crate self as smol;
+
+mod failover;
+mod limits;
+mod load;
+mod moves;
+pub mod real;
+mod remote;
+mod replicas;
+mod subscriptions;
+
+#[path = "../../../tests/tests/commands/main.rs"]
+mod commands;
+#[expect(dead_code, reason = "its words are used, its waits have an executor each")]
+#[path = "../../../tests/tests/pubsub/reader.rs"]
+mod reader;
+#[path = "../../../tests/tests/cluster/routing.rs"]
+mod routing;
+#[path = "../../../tests/tests/sentinel/main.rs"]
+mod sentinel;
+#[path = "../../../tests/tests/cluster/spread.rs"]
+mod spread;
+
+pub use slotcar_wasi::{Wasi as Tcp, connect_with};
+
+use futures::future::{Either, select};
+use slotcar::Transport;
+use std::pin::pin;
+use std::time::Duration;
+
+/// No future of a suite takes longer, unless it hangs.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// What the suites take for their executor's: runs a future to its end, which must come.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    wstd::runtime::block_on(async {
+        match select(pin!(future), pin!(pause(BOUND))).await {
+            Either::Left((output, _)) => output,
+            Either::Right(_) => panic!("no end after {BOUND:?}"),
+        }
+    })
+}
+
+/// What the suites take for their executor's timer.
+pub struct Timer;
+
+impl Timer {
+    /// Ends after so long.
+    pub fn after(duration: Duration) -> impl Future<Output = ()> {
+        pause(duration)
+    }
+}
+
+async fn pause(duration: Duration) {
+    let transport = Tcp::new();
+    transport.sleep_until(transport.now().after(duration)).await;
+}
