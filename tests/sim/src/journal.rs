@@ -48,9 +48,10 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Notes that a server that copied another is a primary from now on.
+    /// Notes that sentinels made a server the primary, which they may say more than once.
     pub(crate) fn promoted(&mut self, host: HostId, at: Timestamp, epoch: u64) {
-        if self.promotions.len() < ENTRIES_MAX {
+        let known = self.promotions.iter().any(|p| p.host == host && p.epoch == epoch);
+        if !known && self.promotions.len() < ENTRIES_MAX {
             self.promotions.push(Promotion { host, at, epoch });
         }
     }

@@ -133,12 +133,12 @@ impl Server {
     /// A sentinel makes this server a replica, or a primary. Clients have to find out anew whom
     /// they talk to, so their connections end.
     pub(crate) fn obey(&mut self, env: &mut Env<'_>, primary: Option<SocketAddr>, epoch: u64) {
+        if primary.is_none() && self.sentinel.is_none() {
+            env.journal.promoted(self.host, env.queue.now(), epoch);
+        }
         let current = self.replication.link.as_ref().map(|link| link.primary);
         if current == primary || primary == Some(self.address) || self.sentinel.is_some() {
             return;
-        }
-        if primary.is_none() {
-            env.journal.promoted(self.host, env.queue.now(), epoch);
         }
         self.follow(env, primary);
         let conns: Vec<_> = self.sessions.keys().copied().collect();
