@@ -4,8 +4,9 @@
 //! channel of the same slot. A subscriber looks the order up again wherever the stream says that it
 //! may have missed something. For those who cannot miss anything there is a stream besides.
 
-use slotcar::{Client, Error, Script, Update};
+use slotcar::{Client, Script, Update};
 use slotcar_examples::Server;
+use std::error::Error;
 use std::process::ExitCode;
 
 /// Sets a state, remembers it in a stream, and counts the changes.
@@ -15,9 +16,9 @@ const CHANGE: &str = "
     return redis.call('HINCRBY', KEYS[1], 'changes', 1)";
 
 fn main() -> ExitCode {
-    let ran = Server::find_or_start().and_then(|server| {
+    let ran = Server::find_or_start().map_err(Into::into).and_then(|server| {
         println!("server      {} ({})", server.url(), server.origin());
-        smol::block_on(run(server.url())).map_err(Into::into)
+        smol::block_on(run(server.url()))
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(url: &str) -> Result<(), Error> {
+async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let client = slotcar_tcp::connect(url).await?;
     // The part in braces decides the slot: key, stream and channel live together.
     client.del(["{order:1}", "{order:1}:log"]).await?;
@@ -63,7 +64,7 @@ async fn run(url: &str) -> Result<(), Error> {
 }
 
 /// What a subscriber does that may have missed something.
-async fn look_up(client: &Client) -> Result<(), Error> {
+async fn look_up(client: &Client) -> Result<(), slotcar::Error> {
     let state: Option<String> = client.hget("{order:1}", "state").await?;
     println!("looked up   {state:?}");
     Ok(())

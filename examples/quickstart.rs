@@ -1,5 +1,5 @@
-//! The first minutes with slotcar: commands over shards, typed replies, a primary that dies, a slot
-//! that moves.
+//! The first minutes with slotcar: commands over shards, typed replies, reads from replicas, a
+//! primary that dies, a slot that moves, messages that move with it.
 //!
 //! With `SLOTCAR_URL` set it talks to that server, and leaves out what only a simulation can do to
 //! one. Without it, a simulated cluster runs in this very process: nothing is installed or started,
@@ -7,7 +7,7 @@
 
 use serde::Deserialize;
 use slotcar::command::{get, incr};
-use slotcar::{Client, Error};
+use slotcar::{Client, Error, ReadFrom, Subscription, Update};
 use slotcar_examples::Progress;
 use slotcar_sim::Sim;
 use std::process::ExitCode;
@@ -88,7 +88,8 @@ async fn many(client: &Client) -> Result<(), Error> {
     }
     let took = progress.finish();
     println!("many        {} commands from {CALLERS} callers in {took:.1?}", CALLERS * ROUNDS);
-    client.del((0..CALLERS).map(|caller| format!("quickstart:many:{caller}"))).await?;
+    let keys: Vec<String> = (0..CALLERS).map(|n| format!("quickstart:many:{n}")).collect();
+    client.del(keys).await?;
     Ok(())
 }
 
@@ -97,6 +98,14 @@ async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
     let key = "quickstart:greeting";
     client.set(key, "still here").await?;
     sim.advance(Duration::from_millis(10)).await;
+
+    let reads = |sim: &Sim| ["a1", "b1", "c1"].iter().map(|s| sim.calls(s, "get")).sum::<u64>();
+    let before = reads(sim);
+    let relaxed = client.reading_from(ReadFrom::Replica);
+    for _ in 0..10 {
+        relaxed.get::<String>(key).await?;
+    }
+    println!("replicas    answered {} of 10 reads", reads(sim) - before);
 
     let owner = sim.owner_of(Sim::slot_of(key));
     sim.kill(&owner);
@@ -113,5 +122,40 @@ async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
     let took = sim.now().since(start);
     println!("a move      the slot went to {other}, which answered {greeting:?} in {took:.1?}");
     client.del(key).await?;
+    messages(sim, client).await
+}
+
+/// Sharded messages live where the channel's slot lives, and subscriptions follow it.
+async fn messages(sim: &Sim, client: &Client) -> Result<(), Error> {
+    let channel = "quickstart:news";
+    let mut news = client.ssubscribe(channel).await?;
+    client.spublish(channel, "first").await?;
+    let first = next_text(&mut news).await;
+
+    let slot = Sim::slot_of(channel);
+    let owner = sim.owner_of(slot);
+    let primaries = sim.servers().into_iter().filter(|name| sim.is_primary(name));
+    let next = primaries.filter(|name| sim.is_up(name)).find(|name| *name != owner);
+    let next = next.expect("there are three shards");
+    sim.move_slot(slot, &next);
+    // In order among the messages it is told what happened to the subscription.
+    while let Some(update) = news.next().await {
+        if matches!(update, Update::Moved { .. } | Update::Gap { .. }) {
+            break;
+        }
+    }
+    client.spublish(channel, "second").await?;
+    let second = next_text(&mut news).await;
+    println!("messages    {first:?} came from {owner}, {second:?} from {next}");
     Ok(())
+}
+
+/// The next message of a subscription.
+async fn next_text(news: &mut Subscription) -> Option<String> {
+    while let Some(update) = news.next().await {
+        if let Update::Message(message) = update {
+            return message.text().ok().map(str::to_owned);
+        }
+    }
+    None
 }

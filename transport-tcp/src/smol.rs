@@ -1,5 +1,5 @@
 //! The transport on smol: its reactor for sockets and timers, its blocking pool for names, its
-//! global executor for background work.
+//! global executor for background work, or one that the user names.
 //!
 //! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
 //! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
@@ -11,14 +11,28 @@ use crate::{clock, dial, resolve};
 use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use smol::{Async, Timer};
 use socket2::SockRef;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 /// TCP and unix sockets on smol's reactor; works in any executor.
 #[derive(Clone, Debug, Default)]
 pub struct Tcp {
     /// What each TCP socket is told.
     options: TcpOptions,
+    /// Takes background tasks; smol's global executor if there is none.
+    spawner: Option<Spawner>,
+}
+
+/// Takes a task and sees to it that it runs.
+#[derive(Clone)]
+struct Spawner(Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>);
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spawner")
+    }
 }
 
 impl Tcp {
@@ -31,7 +45,29 @@ impl Tcp {
     /// A transport with options of one's own.
     #[must_use]
     pub fn with_options(options: TcpOptions) -> Self {
-        Self { options }
+        Self { options, spawner: None }
+    }
+
+    /// The same transport with an executor of one's own for background tasks: `spawn` is called
+    /// with each.
+    ///
+    /// By default they run on smol's global executor, which has a thread of its own. Where callers
+    /// are tasks of another executor, a task beside them saves the way between threads whenever
+    /// several callers wait. There are one task for each connection and a few for each client, and
+    /// each ends with what it looks after. `spawn` must run what it is given: callers rely on it.
+    ///
+    /// ```no_run
+    /// # use slotcar_tcp::Tcp;
+    /// static EXECUTOR: smol::Executor<'static> = smol::Executor::new();
+    /// let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+    /// ```
+    #[must_use]
+    pub fn spawning(
+        mut self,
+        spawn: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static,
+    ) -> Self {
+        self.spawner = Some(Spawner(Arc::new(spawn)));
+        self
     }
 
     /// One address: connected, and told the options.
@@ -84,7 +120,10 @@ impl Transport for Tcp {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        smol::spawn(task).detach();
+        match &self.spawner {
+            Some(Spawner(spawn)) => spawn(task),
+            None => smol::spawn(task).detach(),
+        }
         true
     }
 

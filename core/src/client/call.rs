@@ -7,16 +7,17 @@
 use super::Client;
 use crate::command::Command;
 use crate::connection::budget::Place;
-use crate::connection::outcome::Outcome;
-use crate::connection::queue::Entry;
+use crate::connection::outcome::{Outcome, Reply};
+use crate::connection::queue::{Due, Entry, Rejected, Wanted};
 use crate::driver::exchange::Exchange;
+use crate::driver::link::Link;
 use crate::driver::react::Terms;
 use crate::driver::reads::Begin;
 use crate::driver::request::{admit, error_in, turned_away};
 use crate::driver::spread;
 use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
-use crate::resp::from_frame;
+use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ pub struct Call<'c, T> {
     client: &'c Client,
     /// What runs.
     command: Command,
-    /// Set at the first poll.
+    /// Set when it matters: on the straight way the connection keeps it.
     deadline: Timestamp,
     /// Where it stands.
     state: State,
@@ -79,40 +81,69 @@ impl<'c, T> Call<'c, T> {
 
     /// Enqueues on a live link, or goes around.
     fn start(&mut self, place: Option<Place>, cx: &Context<'_>) -> Result<State, Error> {
-        let blocked = place.is_some();
-        if !blocked {
-            self.deadline = self.client.deadline_for(&self.command);
-        }
-        let straight = self.command.goes_straight() || self.may_go_straight();
-        if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(Begin::Fresh));
-        }
-        let routes = self.client.shared.keeper.routes();
-        let seat = match self.client.governing(&self.command) {
-            None => routes.node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh),
-            Some(rule) => self.client.pick_straight(&routes, &self.command, &rule),
+        let goes_straight = self.command.goes_straight();
+        let due = match place {
+            Some(_) => Due::At(self.deadline),
+            None if goes_straight => Due::After(self.client.command_timeout()),
+            None => self.client.due_for(&self.command),
         };
-        let seat = match seat {
+        let straight = goes_straight || self.may_go_straight();
+        if !straight || self.client.timeout == Some(Duration::ZERO) {
+            return Ok(self.around(due, Begin::Fresh));
+        }
+        let seat = match self.seat() {
             Ok(seat) => seat,
-            Err(begin) => return Ok(self.around(begin)),
+            Err(begin) => return Ok(self.around(due, begin)),
         };
         let Some(link) = seat.node().ready() else {
-            return Ok(self.around(Begin::At(Arc::clone(seat.node()))));
+            return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
         };
-        let entry = Entry { len: self.command.encoded_len(), replies: 1, deadline: self.deadline };
+        let (len, waited) = (self.command.encoded_len(), place.is_some());
+        let entry = Wanted { len, replies: 1, due, waited };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let host = &self.client.shared.host;
-        let room = admit(host, &link, entry, blocked);
-        let begin = |()| Exchange::begin(Arc::clone(&link), entry, place.as_ref(), write, cx);
-        match room.and_then(begin) {
+        let room = admit(host, &link, len, waited.then_some(self.deadline));
+        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
             Ok(exchange) => Ok(State::Straight(exchange, seat)),
-            Err(rejected) => match turned_away(host, &link, rejected, self.deadline) {
-                None => Ok(State::Start(Some(link.block(place, entry, cx)))),
-                Some(error) if error.kind() == ErrorKind::Connect => {
-                    Ok(self.around(Begin::At(Arc::clone(seat.node()))))
-                }
-                Some(error) => Err(error.with_command(&self.command.name())),
-            },
+            Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
+        }
+    }
+
+    /// The node that the command goes to, by the read policy if one governs it.
+    #[inline]
+    fn seat(&self) -> Result<Seat, Begin> {
+        let shared = &self.client.shared;
+        if let Some(rule) = self.client.governing(&self.command) {
+            return self.client.pick_straight(&shared.keeper.routes(), &self.command, &rule);
+        }
+        if let Some(node) = shared.only_node() {
+            return Ok(Seat::plain(node));
+        }
+        shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
+    }
+
+    /// The link did not take the command: waits for room, goes around, or fails.
+    #[cold]
+    fn wait_or_go_around(
+        &mut self,
+        link: &Link,
+        seat: &Seat,
+        rejected: Rejected,
+        (entry, place): (Wanted, Option<Place>),
+        cx: &Context<'_>,
+    ) -> Result<State, Error> {
+        let host = &self.client.shared.host;
+        let deadline = entry.due.from(host.now());
+        match turned_away(host, link, rejected, deadline) {
+            None => {
+                self.deadline = deadline;
+                let entry = Entry { len: entry.len, replies: 1, deadline };
+                Ok(State::Start(Some(link.block(place, entry, cx))))
+            }
+            Some(error) if error.kind() == ErrorKind::Connect => {
+                Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
+            }
+            Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
@@ -121,7 +152,8 @@ impl<'c, T> Call<'c, T> {
         !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
     }
 
-    fn around(&self, begin: Begin) -> State {
+    fn around(&mut self, due: Due, begin: Begin) -> State {
+        self.deadline = due.from(self.client.shared.host.now());
         let keeper = Arc::clone(&self.client.shared.keeper);
         let rule = self.client.read_rule();
         State::Around(spread::run(keeper, self.command.clone(), rule, self.terms(), begin))
@@ -129,7 +161,16 @@ impl<'c, T> Call<'c, T> {
 }
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
+#[inline]
 fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+    match outcome {
+        Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
+        outcome => judge_other(outcome),
+    }
+}
+
+#[cold]
+fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
     let reply = outcome.map_err(Seen::Failed)?;
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
@@ -160,7 +201,8 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
                     }
                 }
                 State::Straight(exchange, seat) => {
-                    match judge_straight(std::task::ready!(exchange.poll(cx))) {
+                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                    match judge_straight(outcome) {
                         Ok(frame) => {
                             seat.succeed(|| call.client.shared.host.now());
                             call.state = State::Finished;
@@ -168,7 +210,10 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
                         }
                         Err(seen) => {
                             let node = Arc::clone(seat.node());
-                            call.state = call.around(Begin::After(seen, node));
+                            if seen.is_redirect() {
+                                call.client.shared.redirects.store(true, Ordering::Relaxed);
+                            }
+                            call.state = call.around(due, Begin::After(seen, node));
                         }
                     }
                 }

@@ -36,8 +36,10 @@ pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::Config;
+use crate::connection::queue::Due;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
+use crate::driver::node::Node;
 use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
 use crate::driver::rule::{ReadRule, Reads};
@@ -49,8 +51,8 @@ use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use serde::de::DeserializeOwned;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// A connection to a deployment: one server, or a cluster.
@@ -77,8 +79,23 @@ struct Shared {
     reads: Reads,
     /// Subscriptions that share connections, once there is one.
     hub: OnceLock<Arc<Hub>>,
+    /// Those that read from replicas, by their policies.
+    replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
     own_hubs: Arc<AtomicUsize>,
+    /// The only node that there is, of a deployment that nobody looks at: the routes need not be
+    /// asked.
+    only: Option<Arc<Node>>,
+    /// It has sent a command elsewhere, though: the routes know better from then on.
+    redirects: AtomicBool,
+}
+
+impl Shared {
+    /// The node that every command goes to, where there is but one.
+    #[inline]
+    fn only_node(&self) -> Option<&Arc<Node>> {
+        self.only.as_ref().filter(|_| !self.redirects.load(Ordering::Relaxed))
+    }
 }
 
 impl Drop for Shared {
@@ -119,7 +136,8 @@ impl Client {
         }
         let node = keeper.routes().dialable().next().cloned();
         if let Some(node) = node {
-            node.connect(host, deadline).await?;
+            // The dial has the same time-out, and tells more when it ends by that.
+            node.connect(host, deadline.after(timeout)).await?;
         }
         // In one write with the handshake, where that has not been sent yet.
         client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await?;
@@ -171,10 +189,15 @@ impl Client {
         let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
         let keeper = Keeper::start(Arc::clone(&host), known);
         watch::start(&keeper);
+        let only = match keeper.routes().nodes.as_slice() {
+            [node] if !keeper.is_dynamic() => node.clone(),
+            _ => None,
+        };
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
         let reads = Reads::new(host.config());
-        let shared = Arc::new(Shared { host, keeper, reads, hub, own_hubs });
-        Ok(Self { shared, timeout: None, rule: None })
+        let (replica_hubs, redirects) = (Mutex::default(), AtomicBool::new(false));
+        let shared = Shared { host, keeper, reads, hub, replica_hubs, own_hubs, only, redirects };
+        Ok(Self { shared: Arc::new(shared), timeout: None, rule: None })
     }
 
     /// Runs any command and decodes its reply into `T`.
@@ -242,11 +265,16 @@ impl Client {
         self.shared.keeper.snapshot()
     }
 
-    fn deadline_for(&self, command: &Command) -> Timestamp {
+    #[inline]
+    fn due_for(&self, command: &Command) -> Due {
         match self.timeout {
-            None if command.is_blocking() => Timestamp::FAR_FUTURE,
-            _ => self.shared.host.now().after(self.command_timeout()),
+            None if command.is_blocking() => Due::At(Timestamp::FAR_FUTURE),
+            _ => Due::After(self.command_timeout()),
         }
+    }
+
+    fn deadline_for(&self, command: &Command) -> Timestamp {
+        self.due_for(command).from(self.shared.host.now())
     }
 
     fn command_timeout(&self) -> Duration {

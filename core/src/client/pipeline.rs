@@ -62,12 +62,14 @@ impl<'c> Pipeline<'c> {
 
     /// Adds a command at the end.
     #[expect(clippy::should_implement_trait, reason = "a pipeline and a command have no sum")]
+    #[inline]
     pub fn add(mut self, command: Command) -> Self {
         self.commands.push(command);
         self
     }
 
     /// Adds a command at the end, in a loop.
+    #[inline]
     pub fn push(&mut self, command: Command) {
         self.commands.push(command);
     }

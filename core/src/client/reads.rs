@@ -178,6 +178,8 @@ fn told(
         }
         _ => skip.to_string(),
     });
+    let spare = || row.is_spare.then(|| "it has lost its primary: others first".to_owned());
+    let skipped = skipped.or_else(spare);
     NodeExplanation {
         node: routes.map.node(index).id.clone(),
         endpoint: node.endpoint().clone(),

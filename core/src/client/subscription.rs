@@ -11,16 +11,19 @@ use crate::command::ToArgs;
 use crate::config::WhenLagging;
 use crate::driver::hub::{Hub, Standing, Waits};
 use crate::driver::inbox::Inbox;
+use crate::driver::rule::ReadRule;
+use crate::driver::topology::Keeper;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::subscription::backlog::{Backlog, BacklogLimits};
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::reconcile::ReaderId;
 use crate::subscription::update::Update;
+use crate::sync::lock;
 use futures::Stream;
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -82,18 +85,25 @@ impl<'c> Subscribe<'c> {
     /// confirmed.
     ///
     /// # Errors
-    /// `Limit` when too many subscriptions have connections of their own.
+    /// `Limit` when too many subscriptions have connections of their own; `Closed`.
     pub fn start(self) -> Result<Subscription, Error> {
         let shared = &self.client.shared;
+        let keeper = || Arc::clone(&shared.keeper);
         let own = self.own || self.limits.when_lagging == WhenLagging::PauseReading;
-        let (hub, place) = if own {
-            let max = shared.host.config().exclusive_connections_max as usize;
-            (Hub::new(Arc::clone(&shared.keeper), true), Some(Place::take(&shared.own_hubs, max)?))
-        } else {
-            let hub = shared.hub.get_or_init(|| Hub::new(Arc::clone(&shared.keeper), false));
-            (Arc::clone(hub), None)
+        let rule = self.client.read_rule();
+        let mut place = None;
+        let hub = match rule {
+            rule if own => {
+                let max = shared.host.config().exclusive_connections_max as usize;
+                place = Some(Place::take(&shared.own_hubs, max)?);
+                Hub::new(keeper(), true, rule)
+            }
+            Some(rule) => hub_for(&shared.replica_hubs, rule, keeper()),
+            None => Arc::clone(shared.hub.get_or_init(|| Hub::new(keeper(), false, None))),
         };
-        let (id, inbox) = hub.join(self.limits);
+        let Some((id, inbox)) = hub.join(self.limits) else {
+            return Err(Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed"));
+        };
         let waits = hub.start();
         let background = hub.has_background();
         let client = self.client.clone();
@@ -326,6 +336,19 @@ impl Stream for Subscription {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Update>> {
         self.poll_update(cx)
     }
+}
+
+/// The hub of all subscriptions that read by a rule, which ends with the last of them.
+fn hub_for(hubs: &Mutex<Vec<Weak<Hub>>>, rule: Arc<ReadRule>, keeper: Arc<Keeper>) -> Arc<Hub> {
+    let mut hubs = lock(hubs);
+    hubs.retain(|hub| hub.upgrade().is_some_and(|hub| hub.is_open()));
+    let same = hubs.iter().filter_map(Weak::upgrade).find(|hub| hub.follows(&rule));
+    same.unwrap_or_else(|| {
+        // Connections of its own: a link has one hub, and a primary's may be the other's.
+        let hub = Hub::new(keeper, true, Some(rule));
+        hubs.push(Arc::downgrade(&hub));
+        hub
+    })
 }
 
 fn names_of(channels: &impl ToArgs) -> Vec<Vec<u8>> {

@@ -4,15 +4,16 @@
 //! instructions: one bounds check and three copies per argument, lengths from a table. A general
 //! small vector (smallvec was tried) checks its capacity at each of those copies and costs about
 //! four times as much.
-//! Invariant: the first `len` bytes in place, or all bytes on the heap, are whole bulk strings.
-//! Limits: `INLINE_BYTES` in place, less 4 because a head is written as 8 bytes.
+//! Before them stands the head of an array of a single digit, which whoever writes the command
+//! fills in: so nearly every command is written by one copy.
+//! Invariant: the first `len` bytes in place, or all bytes on the heap, are `HEAD` and whole bulk
+//! strings.
+//! Limits: `INLINE_BYTES` in place.
 //! Called by `Command`.
 
 use super::head::Head;
+use super::inline::{HEAD, Inline};
 use crate::resp::{bulk_bytes, put_bulk};
-
-/// Bytes in place: SET with a 16-byte key, a 100-byte value and an expiry.
-const INLINE_BYTES: usize = 167;
 
 /// Room left after an argument for what may follow, such as an expiry.
 const SLACK_BYTES: usize = 64;
@@ -26,30 +27,18 @@ pub(super) enum Buffer {
     Heap(Vec<u8>),
 }
 
-/// Bytes in place.
-#[derive(Clone)]
-pub(super) struct Inline {
-    /// How many of `bytes` are used.
-    len: u8,
-    /// The first `len` count; what follows is left over from heads.
-    bytes: [u8; INLINE_BYTES],
-}
-
 impl Buffer {
     /// Empty.
     #[inline]
     pub(super) fn new() -> Self {
-        Self::Inline(Inline { len: 0, bytes: [0; INLINE_BYTES] })
+        const EMPTY: Inline = Inline::empty();
+        Self::Inline(EMPTY)
     }
 
     /// A known command's name.
     #[inline]
     pub(super) fn starting(head: &Head) -> Self {
-        let mut inline = Inline { len: 0, bytes: [0; INLINE_BYTES] };
-        let name = head.encoded();
-        inline.bytes[..name.len()].copy_from_slice(name);
-        inline.len = name.len() as u8;
-        Self::Inline(inline)
+        Self::Inline(*head.inline())
     }
 
     /// Appends one bulk string.
@@ -68,8 +57,8 @@ impl Buffer {
     fn push_bulk_on_heap(&mut self, bytes: &[u8]) {
         let room = bulk_bytes(bytes.len());
         if let Self::Inline(inline) = self {
-            let mut heap = Vec::with_capacity(usize::from(inline.len) + room + SLACK_BYTES);
-            heap.extend_from_slice(inline.as_slice());
+            let mut heap = Vec::with_capacity(inline.whole().len() + room + SLACK_BYTES);
+            heap.extend_from_slice(inline.whole());
             *self = Self::Heap(heap);
         }
         if let Self::Heap(heap) = self {
@@ -84,59 +73,21 @@ impl Buffer {
         }
     }
 
-    /// All bytes.
+    /// All bulks.
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
+        &self.whole()[HEAD.len()..]
+    }
+
+    /// `HEAD` and all bulks.
+    #[inline]
+    pub(super) fn whole(&self) -> &[u8] {
         match self {
-            Self::Inline(inline) => inline.as_slice(),
+            Self::Inline(inline) => inline.whole(),
             Self::Heap(heap) => heap,
         }
     }
 }
-
-impl Inline {
-    /// Appends one bulk string if it fits for certain.
-    #[inline]
-    fn push_bulk(&mut self, bytes: &[u8]) -> bool {
-        let start = usize::from(self.len);
-        let Some(head) = HEADS.get(bytes.len()) else { return false };
-        let Some(free) = self.bytes.get_mut(start..) else { return false };
-        if free.len() < head.len() + bytes.len() + 2 {
-            return false;
-        }
-        // All 8 bytes, since a fixed number is one store; the argument then covers what was too
-        // much.
-        free[..8].copy_from_slice(head);
-        let width = usize::from(head[7]);
-        let end = width + bytes.len();
-        free[width..end].copy_from_slice(bytes);
-        free[end..end + 2].copy_from_slice(b"\r\n");
-        self.len = (start + end + 2) as u8;
-        true
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-/// `$0\r\n` to `$166\r\n`; the last byte of each says how long it is.
-static HEADS: [[u8; 8]; INLINE_BYTES] = {
-    let mut heads = [[0; 8]; INLINE_BYTES];
-    let mut len = 0;
-    while len < INLINE_BYTES {
-        let (hundreds, tens, ones) =
-            (b'0' + (len / 100) as u8, b'0' + (len / 10 % 10) as u8, b'0' + (len % 10) as u8);
-        heads[len] = match len {
-            0..10 => [b'$', ones, b'\r', b'\n', 0, 0, 0, 4],
-            10..100 => [b'$', tens, ones, b'\r', b'\n', 0, 0, 5],
-            _ => [b'$', hundreds, tens, ones, b'\r', b'\n', 0, 6],
-        };
-        len += 1;
-    }
-    heads
-};
 
 #[cfg(test)]
 mod tests {

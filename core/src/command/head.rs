@@ -1,17 +1,17 @@
 //! The name of a known command, encoded at compile time.
 //!
 //! A name that the table lacks does not compile, so a typed function cannot misspell its command.
-//! Limits: 48 bytes encoded. Called by `build`, and by `Command` and `Buffer` to start from.
+//! Limits: those of a command in place. Called by `build`, and by `Command` and `Buffer` to start
+//! from.
 
+use super::inline::Inline;
 use super::spec::Spec;
 
 /// The encoded name of a known command, with its subcommand's where there is one.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
-    /// The first `len` are `$3\r\nGET\r\n` and the like.
-    bytes: [u8; 48],
-    /// At most 48.
-    len: usize,
+    /// A command that has its name and no argument: it is copied to begin one.
+    inline: Inline,
     /// How many arguments the name makes: 1 or 2.
     pub(super) count: usize,
     /// The facts.
@@ -21,21 +21,21 @@ pub(super) struct Head {
 impl Head {
     /// At compile time: the head of `name`, which the table must have.
     pub(super) const fn of(name: &str) -> Self {
-        let head = Self { bytes: [0; 48], len: 0, count: 0, spec: Spec::known(name, "") };
+        let head = Self { inline: Inline::empty(), count: 0, spec: Spec::known(name, "") };
         head.and(name)
     }
 
     /// At compile time: the head of a container's subcommand.
     pub(super) const fn sub(name: &str, subcommand: &str) -> Self {
         let spec = Spec::known(name, subcommand);
-        let head = Self { bytes: [0; 48], len: 0, count: 0, spec };
+        let head = Self { inline: Inline::empty(), count: 0, spec };
         head.and(name).and(subcommand)
     }
 
-    /// The first bytes of the command, after the array's header.
+    /// The command's beginning.
     #[inline]
-    pub(super) fn encoded(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    pub(super) fn inline(&self) -> &Inline {
+        &self.inline
     }
 
     /// Appends a word of less than 100 bytes.
@@ -58,8 +58,7 @@ impl Head {
 
     /// Appends one byte.
     const fn byte(mut self, byte: u8) -> Self {
-        self.bytes[self.len] = byte;
-        self.len += 1;
+        self.inline = self.inline.byte(byte);
         self
     }
 }

@@ -14,6 +14,7 @@ mod args;
 mod buffer;
 mod build;
 mod head;
+mod inline;
 mod learned;
 mod spec;
 mod table;
@@ -119,9 +120,18 @@ impl Command {
         Self { bytes, count: head.count, key_start: 0, key_len: 0, spec: head.spec }
     }
 
-    /// Appends an argument, and learns from it: the subcommand of a container, or a key at a fixed
-    /// position.
+    /// Appends an argument, and learns from it as long as there is something to learn: the
+    /// subcommand of a container, or a key at a fixed position.
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
+        if self.key_start > 0 && self.count > 1 {
+            return self.push_bytes(bytes);
+        }
+        self.push_and_learn(bytes);
+    }
+
+    /// Appends one of the first arguments.
+    fn push_and_learn(&mut self, bytes: &[u8]) {
         if self.count == 1 {
             self.spec = self.spec.subcommand(bytes).unwrap_or(self.spec);
         }
@@ -151,7 +161,11 @@ impl Command {
     }
 
     /// The number of bytes that `write_to` appends.
+    #[inline]
     pub(crate) fn encoded_len(&self) -> usize {
+        if self.count < 10 {
+            return self.bytes.whole().len();
+        }
         // An array's head is as long as the head of a bulk: `*12\r\n` and `$12\r\n`.
         bulk_bytes(self.count) - self.count - 2 + self.bytes.as_slice().len()
     }
@@ -159,13 +173,14 @@ impl Command {
     /// Appends the command as the server wants it.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.bytes.as_slice().len() + 24);
         if self.count < 10 {
-            out.extend_from_slice(&[b'*', b'0' + self.count as u8, b'\r', b'\n']);
+            let digit = out.len() + 1;
+            out.extend_from_slice(self.bytes.whole());
+            out[digit] = b'0' + self.count as u8;
         } else {
             put_array_head(out, self.count);
+            out.extend_from_slice(self.bytes.as_slice());
         }
-        out.extend_from_slice(self.bytes.as_slice());
     }
 
     /// The name in upper case, with the subcommand's if the table has it; for errors and metrics.

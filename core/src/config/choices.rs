@@ -87,9 +87,10 @@ pub enum Among {
 /// Where reads go: commands of which the servers' own command table says that they only read.
 /// Writes, and reads inside a transaction, go to the primary under every policy.
 ///
-/// A node that has failed of late, is loading its data set, has lost its primary or owes a reply
-/// for too long is passed by for a while that grows with each failure, up to a second; then it is
-/// tried again. No policy leaves the shard that owns the key.
+/// A node that has failed of late, is loading its data set or owes a reply for too long is passed
+/// by for a while that grows with each failure, up to a second; then it is tried again. A replica
+/// that has lost its primary serves when no other node does that the policy allows: its data may
+/// be of any age, unless there is a `max_staleness`. No policy leaves the shard that owns the key.
 ///
 /// Its text form is `primary`, `prefer_replica`, `replica`, `round_robin:replicas`,
 /// `round_robin:all`, `random:replicas`, `random:all`, `nearest:replicas`, `nearest:all`,

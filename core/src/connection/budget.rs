@@ -79,6 +79,7 @@ impl Budget {
     }
 
     /// Charges an entry if there is room for it. One that has not `waited` lets those pass who do.
+    #[inline]
     pub(crate) fn take(&self, cost: usize, waited: bool) -> bool {
         if !waited && self.is_awaited() {
             return false;
@@ -96,6 +97,7 @@ impl Budget {
     }
 
     /// Gives back what an entry was charged.
+    #[inline]
     pub(crate) fn give(&self, cost: usize, wake: &mut Wakers) {
         self.used.fetch_sub(cost, Ordering::SeqCst);
         if self.is_awaited() {
@@ -104,12 +106,14 @@ impl Budget {
     }
 
     /// Whether an entry that has not waited would be turned away.
+    #[inline]
     pub(crate) fn is_full(&self, cost: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         self.is_awaited() || (used > 0 && used + cost > self.max)
     }
 
     /// Whether anybody waits.
+    #[inline]
     pub(crate) fn is_awaited(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
     }
@@ -162,6 +166,7 @@ impl Budget {
     }
 
     /// Wakes those at the front for whom there is room.
+    #[cold]
     fn call(&self, wake: &mut Wakers) {
         let mut row = lock(&self.row);
         let mut used = self.used.load(Ordering::SeqCst);

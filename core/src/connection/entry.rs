@@ -6,6 +6,7 @@ use super::outcome::Lost;
 use crate::time::Timestamp;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Wakers to wake once the lock is released.
 pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
@@ -50,4 +51,46 @@ pub(crate) struct Entry {
     pub(crate) replies: u32,
     /// When its caller gives up.
     pub(crate) deadline: Timestamp,
+}
+
+/// When a caller gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// At this moment.
+    At(Timestamp),
+    /// So long after the driver first sees the entry, which is at once: a clock is then read for
+    /// all entries together.
+    After(Duration),
+}
+
+impl Due {
+    /// The moment, if the entry is seen `now` for the first time.
+    #[inline]
+    pub(crate) fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(deadline) => deadline,
+            Self::After(timeout) => now.after(timeout),
+        }
+    }
+}
+
+/// An entry as the queue takes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Bytes that it will write.
+    pub(crate) len: usize,
+    /// Replies that it will get; at least 1.
+    pub(crate) replies: u32,
+    /// When its caller gives up.
+    pub(crate) due: Due,
+    /// Its caller had a place in the budget's row.
+    pub(crate) waited: bool,
+}
+
+impl From<Entry> for Wanted {
+    #[inline]
+    fn from(entry: Entry) -> Self {
+        let Entry { len, replies, deadline } = entry;
+        Self { len, replies, due: Due::At(deadline), waited: false }
+    }
 }

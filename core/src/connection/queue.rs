@@ -9,7 +9,7 @@
 //! Invariants:
 //! - `in_flight` names each entry that is owed a reply once, oldest first (asserted in `deliver`);
 //! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has
-//!   gone (`settle`);
+//!   gone (`free`);
 //! - an entry gets no reply before its first byte was written;
 //! - the node's budget is charged for all entries that are owed a reply, so it bounds memory from
 //!   enqueue to reply;
@@ -17,7 +17,7 @@
 //!
 //! Limits: those of the budget (`connection/budget.rs`); entries: 2^32.
 
-pub(crate) use super::entry::{Entry, Flush, Rejected, Ticket, Wakers};
+pub(crate) use super::entry::{Due, Entry, Flush, Rejected, Ticket, Wakers, Wanted};
 
 use super::budget::{Budget, Place};
 use super::listeners::Listeners;
@@ -32,6 +32,7 @@ use std::task::Waker;
 mod pushes;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 /// What every entry costs besides its bytes: its place, its number, its share of the buffers.
 const ENTRY_OVERHEAD: usize = 128;
@@ -52,10 +53,14 @@ pub(crate) struct Queue {
     encoded: u64,
     /// Entries that are owed a reply, oldest first.
     in_flight: VecDeque<u32>,
+    /// How many of the youngest of them the driver has not seen.
+    unseen: usize,
+    /// The driver cannot take `out`: the stream is full.
+    stalled: bool,
     /// The slab of entries.
     slots: Vec<Slot>,
     /// First free place, or `NONE`.
-    free: u32,
+    vacant: u32,
     /// Entries whose caller waits for an outcome.
     waiting: usize,
     /// Entries that have an outcome which their caller has not taken yet.
@@ -102,8 +107,10 @@ impl Queue {
             out: Vec::new(),
             encoded: 0,
             in_flight: VecDeque::new(),
+            unseen: 0,
+            stalled: false,
             slots: Vec::new(),
-            free: NONE,
+            vacant: NONE,
             waiting: 0,
             ready: 0,
             budget,
@@ -115,30 +122,29 @@ impl Queue {
         }
     }
 
-    /// Takes a command in: `write` appends exactly `entry.len` bytes. `waited`: its caller had a
-    /// place in the budget's row. Returns the ticket, who flushes, and whom to wake.
+    /// Takes a command in: `write` appends exactly `entry.len` bytes. Returns the ticket, who
+    /// flushes, and whom to wake.
+    #[inline]
     pub(crate) fn enqueue(
         &mut self,
-        entry: Entry,
-        waited: bool,
+        entry: Wanted,
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
         if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
-        if !self.budget.take(cost_of(entry.len), waited) {
+        if !self.budget.take(cost_of(entry.len), entry.waited) {
             return Err(Rejected::Full);
         }
         self.say_greeting();
         let alone = self.waiting + self.ready == 0;
         // The background is called by the first of those that it will write, and by one for whom
         // the timer would come too late.
-        let calls = self.out.is_empty() || entry.deadline < self.earliest;
-        let index = self.append(entry, write);
-        let slot = &mut self.slots[index as usize];
-        slot.state = State::Waiting(Some(waker.clone()));
-        let ticket = Ticket { index, generation: slot.generation };
+        let calls = self.out.is_empty()
+            || self.stalled
+            || matches!(entry.due, Due::At(deadline) if deadline < self.earliest);
+        let ticket = self.append(entry, State::Waiting(Some(waker.clone())), write);
         self.waiting += 1;
         Ok(if alone {
             (ticket, Flush::Now, None)
@@ -151,25 +157,39 @@ impl Queue {
     }
 
     /// Writes an entry that is charged already, and gives it a place in the order of replies.
-    fn append(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
+    #[inline]
+    fn append(&mut self, entry: Wanted, state: State, write: impl FnOnce(&mut Vec<u8>)) -> Ticket {
         let before = self.out.len();
         write(&mut self.out);
         debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
         let start = self.encoded;
         self.encoded += entry.len as u64;
-        self.earliest = self.earliest.min(entry.deadline);
-        let index = self.place();
+        if self.vacant == NONE {
+            self.add_place();
+        }
+        let index = self.vacant;
         let slot = &mut self.slots[index as usize];
+        self.vacant = match std::mem::replace(&mut slot.state, state) {
+            free @ State::Free(next) => {
+                // It has nothing to drop, which the compiler does not see.
+                std::mem::forget(free);
+                next
+            }
+            _ => unreachable!("the list of free places holds nothing else"),
+        };
         slot.owed = entry.replies;
+        slot.posted = false;
         slot.cost = cost_of(entry.len);
-        slot.deadline = entry.deadline;
+        slot.due = entry.due;
         slot.start = start;
         slot.end = self.encoded;
         if entry.replies > 1 {
             slot.got.reserve_exact(entry.replies as usize);
         }
+        let ticket = Ticket { index, generation: slot.generation };
         self.in_flight.push_back(index);
-        index
+        self.unseen += 1;
+        ticket
     }
 
     /// Keeps a greeting until the first entry comes: `replies` answers to it will come that nobody
@@ -191,16 +211,17 @@ impl Queue {
     fn say_greeting_now(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Open);
         let Phase::Fresh { greeting, replies } = phase else { return };
-        let entry = Entry { len: greeting.len(), replies, deadline: Timestamp::FAR_FUTURE };
-        self.budget.charge(cost_of(entry.len));
-        let index = self.append(entry, |out| out.extend_from_slice(&greeting));
-        self.slots[index as usize].state = State::Abandoned;
+        let (len, due) = (greeting.len(), Due::At(Timestamp::FAR_FUTURE));
+        self.budget.charge(cost_of(len));
+        let entry = Wanted { len, replies, due, waited: false };
+        self.append(entry, State::Abandoned, |out| out.extend_from_slice(&greeting));
     }
 
-    /// The entry's outcome, if it is here; else the waker is kept for when it is.
-    pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
-        let slot = self.slot(ticket);
-        match &mut slot.state {
+    /// The entry's outcome, if it is here, and when it was due; else the waker is kept for when it
+    /// is.
+    #[inline]
+    pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Outcome, Due)> {
+        match &mut self.slot(ticket).state {
             State::Done(_) => Some(self.take(ticket)),
             State::Waiting(kept) => {
                 match kept {
@@ -228,7 +249,6 @@ impl Queue {
                 slot.state = State::Abandoned;
                 slot.got = Vec::new();
                 self.waiting -= 1;
-                self.settle(ticket.index);
                 if self.waiting <= 1 {
                     return self.call_background();
                 }
@@ -255,6 +275,7 @@ impl Queue {
     /// Hands a frame that is no push to the entry that is owed it. Gives it back when none is, also
     /// when the oldest was not written: the stream has accepted `written` bytes, ever. The caller
     /// of `mine`, who is looking on, is not woken.
+    #[inline]
     pub(crate) fn deliver(
         &mut self,
         frame: Bytes,
@@ -269,30 +290,53 @@ impl Queue {
         }
         assert!(slot.owed > 0, "an entry in flight is owed a reply");
         slot.owed -= 1;
-        let last = slot.owed == 0;
-        if let State::Waiting(waker) = &mut slot.state {
-            let reply = if slot.got.capacity() == 0 {
-                Reply::One(frame)
-            } else {
+        if slot.owed > 0 {
+            if slot.got.capacity() > 0 {
                 slot.got.push(frame);
-                Reply::Many(if last { std::mem::take(&mut slot.got) } else { Vec::new() })
-            };
-            if last {
-                let waker = waker.take();
-                if mine.is_none_or(|mine| mine.index != index) {
-                    wake.extend(waker);
-                }
-                slot.state = State::Done(Ok(reply));
+            }
+            return Ok(());
+        }
+        let reply = if slot.got.capacity() == 0 {
+            Reply::One(frame)
+        } else {
+            slot.got.push(frame);
+            Reply::Many(std::mem::take(&mut slot.got))
+        };
+        self.in_flight.pop_front();
+        let cost = slot.cost;
+        match std::mem::replace(&mut slot.state, State::Done(Ok(reply))) {
+            State::Waiting(waker) => {
                 self.waiting -= 1;
                 self.ready += 1;
+                if let Some(waker) = waker
+                    && mine.is_none_or(|mine| mine.index != index)
+                {
+                    wake.push(waker);
+                }
             }
+            // What it came to before: its caller has not come for it yet.
+            State::Done(failed) => slot.state = State::Done(failed),
+            State::Abandoned => self.free(index),
+            State::Free(_) => unreachable!("an entry in flight has its place"),
         }
-        if last {
-            self.budget.give(slot.cost, wake);
-            self.in_flight.pop_front();
-            self.settle(index);
-        }
+        self.budget.give(cost, wake);
         Ok(())
+    }
+
+    /// The driver sees all entries; those that came since it last did begin to be due `now`.
+    pub(crate) fn see(&mut self, now: Timestamp) {
+        let seen = self.in_flight.len() - std::mem::take(&mut self.unseen);
+        for &index in self.in_flight.range(seen..) {
+            let slot = &mut self.slots[index as usize];
+            let deadline = slot.due.from(now);
+            slot.due = Due::At(deadline);
+            self.earliest = self.earliest.min(deadline);
+        }
+    }
+
+    /// Whether there are entries that the driver has not seen.
+    pub(crate) fn has_unseen(&self) -> bool {
+        self.unseen > 0
     }
 
     /// Fails what is past its deadline. `written`: bytes that the stream has accepted.
@@ -304,11 +348,14 @@ impl Queue {
         for &index in &self.in_flight {
             let slot = &mut self.slots[index as usize];
             let State::Waiting(waker) = &mut slot.state else { continue };
-            if slot.deadline > now {
-                earliest = earliest.min(slot.deadline);
+            let deadline = slot.due.from(now);
+            if deadline > now {
+                earliest = earliest.min(deadline);
                 continue;
             }
-            wake.extend(waker.take());
+            if let Some(waker) = waker.take() {
+                wake.push(waker);
+            }
             slot.fail(Failure::TimedOut, written);
             self.waiting -= 1;
             self.ready += 1;
@@ -326,6 +373,7 @@ impl Queue {
         // What the driver has not even taken was surely not written.
         let written = written.min(self.encoded - self.out.len() as u64);
         self.out = Vec::new();
+        self.unseen = 0;
         while let Some(index) = self.in_flight.pop_front() {
             let slot = &mut self.slots[index as usize];
             self.budget.give(slot.cost, wake);
@@ -335,8 +383,9 @@ impl Queue {
                 slot.fail(Failure::Lost(Arc::clone(&cause)), written);
                 self.waiting -= 1;
                 self.ready += 1;
+            } else if let State::Abandoned = slot.state {
+                self.free(index);
             }
-            self.settle(index);
         }
         self.budget.call_all(wake);
         self.listeners.call_all(wake);
@@ -350,79 +399,17 @@ impl Queue {
         }
     }
 
+    /// The driver has no use for more output yet: the stream is full. Who comes calls it all the
+    /// same, to be seen.
+    pub(crate) fn stall(&mut self) {
+        self.stalled = true;
+    }
+
     /// Swaps what is to be written into `out`, which must be empty.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         debug_assert!(out.is_empty(), "what was taken before has been written");
+        self.stalled = false;
         std::mem::swap(&mut self.out, out);
-    }
-
-    /// Wakes whoever is to look at the stream: the only caller that waits, else the background
-    /// task, else everybody.
-    ///
-    /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single
-    /// one may be relied on, for it may never be polled again: the background task is, and where
-    /// there is none, all of them are woken. Pushes are for more than the one caller, too.
-    pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
-        let alone = self.waiting == 1 && !self.budget.is_awaited();
-        if alone || !self.background {
-            self.wake_waiting(wake);
-        }
-        if alone && !self.listeners.listen {
-            return;
-        }
-        if self.background {
-            wake.extend(self.call_background());
-        } else {
-            self.budget.call_all(wake);
-            self.listeners.call_all(wake);
-        }
-    }
-
-    /// The wakers of all callers that wait, oldest first.
-    fn wake_waiting(&mut self, wake: &mut Wakers) {
-        let mut left = self.waiting;
-        for &index in &self.in_flight {
-            if left == 0 {
-                break;
-            }
-            if let State::Waiting(waker) = &mut self.slots[index as usize].state {
-                wake.extend(waker.take());
-                left -= 1;
-            }
-        }
-    }
-
-    /// A background task looks after this connection from now on.
-    pub(crate) fn set_background(&mut self) {
-        self.background = true;
-        self.background_again = true;
-    }
-
-    /// Whether a background task looks after this connection.
-    pub(crate) fn has_background(&self) -> bool {
-        self.background
-    }
-
-    /// The background task wants to sleep. False when it has to look again first.
-    pub(crate) fn rest_background(&mut self, waker: &Waker) -> bool {
-        if std::mem::take(&mut self.background_again) {
-            return false;
-        }
-        self.background_waker = Some(waker.clone());
-        true
-    }
-
-    /// The background task's waker, or a note for it when it is awake.
-    #[must_use = "a waker that is dropped is a task that never wakes"]
-    fn call_background(&mut self) -> Option<Waker> {
-        let waker = self.background_waker.take();
-        self.background_again |= waker.is_none();
-        waker
-    }
-
-    /// Whether a caller that is polled should look at the stream itself.
-    pub(crate) fn drives_itself(&self) -> bool {
-        !self.background || (self.waiting <= 1 && !self.budget.is_awaited())
     }
 
     /// Whether the server owes something, or is owed something.
@@ -455,44 +442,42 @@ impl Queue {
         if let Phase::Lost(cause) = &self.phase { Some(cause) } else { None }
     }
 
+    #[inline]
     fn slot(&mut self, ticket: Ticket) -> &mut Slot {
         let slot = &mut self.slots[ticket.index as usize];
         assert_eq!(slot.generation, ticket.generation, "a ticket belongs to its entry alone");
         slot
     }
 
-    fn take(&mut self, ticket: Ticket) -> Outcome {
-        let slot = self.slot(ticket);
-        let State::Done(outcome) = std::mem::replace(&mut slot.state, State::Abandoned) else {
+    /// The outcome of an entry that has one; its place is free if nothing is owed any more.
+    #[inline]
+    fn take(&mut self, ticket: Ticket) -> (Outcome, Due) {
+        let slot = &mut self.slots[ticket.index as usize];
+        let due = slot.due;
+        let next = if slot.owed == 0 {
+            slot.generation = slot.generation.wrapping_add(1);
+            State::Free(std::mem::replace(&mut self.vacant, ticket.index))
+        } else {
+            State::Abandoned
+        };
+        let State::Done(outcome) = std::mem::replace(&mut slot.state, next) else {
             unreachable!("only called for an entry that is done")
         };
         self.ready -= 1;
-        self.settle(ticket.index);
-        outcome
+        (outcome, due)
     }
 
-    /// Frees the place if its caller has gone and nothing is owed.
-    fn settle(&mut self, index: u32) {
+    /// Frees the place of an entry whose caller has gone and that nothing is owed.
+    fn free(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        if slot.owed == 0 && matches!(slot.state, State::Abandoned) {
-            slot.state = State::Free(self.free);
-            slot.posted = false;
-            slot.got = Vec::new();
-            slot.generation = slot.generation.wrapping_add(1);
-            self.free = index;
-        }
+        slot.state = State::Free(std::mem::replace(&mut self.vacant, index));
+        slot.generation = slot.generation.wrapping_add(1);
     }
 
-    fn place(&mut self) -> u32 {
-        if self.free == NONE {
-            self.slots.push(Slot::free());
-            return u32::try_from(self.slots.len() - 1).expect("the byte budget ends far earlier");
-        }
-        let index = self.free;
-        let State::Free(next) = self.slots[index as usize].state else {
-            unreachable!("the free list holds free places only")
-        };
-        self.free = next;
-        index
+    #[cold]
+    fn add_place(&mut self) {
+        let index = u32::try_from(self.slots.len()).expect("the byte budget ends far earlier");
+        self.slots.push(Slot::free());
+        self.vacant = index;
     }
 }

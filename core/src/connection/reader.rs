@@ -18,6 +18,20 @@ use bytes::{Bytes, BytesMut};
 #[cfg(test)]
 mod tests;
 
+/// Memory for a chunk. An ordinary one comes from the heap's stock and is filled by wide stores; a
+/// large one comes from the system, which has zeroed it.
+fn zeroed(size: usize) -> BytesMut {
+    const PIECE: [u8; 1024] = [0; 1024];
+    if size != CHUNK {
+        return BytesMut::zeroed(size);
+    }
+    let mut chunk = BytesMut::with_capacity(CHUNK);
+    while chunk.len() < CHUNK {
+        chunk.extend_from_slice(&PIECE);
+    }
+    chunk
+}
+
 /// Size of an ordinary chunk. WASI hosts read at most this much at once.
 const CHUNK: usize = 64 * 1024;
 /// An ordinary chunk with less room than this is replaced.
@@ -129,7 +143,7 @@ impl Reader {
             Some(kept) if kept.len() >= size.max(self.filled + ROOM_MIN) => kept,
             kept => {
                 self.kept = kept;
-                self.take_spare(size).unwrap_or_else(|| BytesMut::zeroed(size))
+                self.take_spare(size).unwrap_or_else(|| zeroed(size))
             }
         };
         chunk[..self.filled].copy_from_slice(&self.chunk[..self.filled]);

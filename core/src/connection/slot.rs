@@ -2,6 +2,7 @@
 //!
 //! Only `connection/queue.rs` uses it; its invariants are there.
 
+use super::entry::Due;
 use super::outcome::{Failed, Failure, Outcome};
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -19,12 +20,12 @@ pub(super) struct Slot {
     /// What the budget is charged while it is owed something.
     pub(super) cost: usize,
     /// When its caller gives up.
-    pub(super) deadline: Timestamp,
+    pub(super) due: Due,
     /// Offset of its first byte in the connection's stream.
     pub(super) start: u64,
     /// Offset after its last byte.
     pub(super) end: u64,
-    /// Replies that came already, for an entry that expects more than one.
+    /// Replies that came already; without capacity where one is expected, or nobody waits.
     pub(super) got: Vec<Bytes>,
     /// Where it stands.
     pub(super) state: State,
@@ -59,7 +60,7 @@ impl Slot {
             owed: 0,
             posted: false,
             cost: 0,
-            deadline: Timestamp::FAR_FUTURE,
+            due: Due::At(Timestamp::FAR_FUTURE),
             start: 0,
             end: 0,
             got: Vec::new(),

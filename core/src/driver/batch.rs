@@ -22,9 +22,10 @@ use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::{Item, Items};
 use crate::command::{Command, cmd};
-use crate::connection::outcome::{Failed, Outcome};
+use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
@@ -47,6 +48,13 @@ struct Group {
     members: Vec<usize>,
 }
 
+impl Group {
+    /// All items, for one node.
+    fn all(node: &Arc<Node>, count: usize) -> Self {
+        Self { node: Arc::clone(node), ask: false, spread: false, members: (0..count).collect() }
+    }
+}
+
 /// A command that has no result yet.
 struct Pending {
     /// Its number in the batch.
@@ -64,6 +72,34 @@ pub(crate) async fn run<I: Items + ?Sized>(
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Results {
+    let mut begun = None;
+    let routes = Arc::clone(&keeper.routes());
+    if let Some(node) = routes.only().filter(|_| rule.is_none() && items.count() > 0) {
+        let all = Group::all(node, items.count());
+        let sent = send(keeper, &routes, &all, items, terms);
+        match all_good(keeper.beside(sent).await) {
+            Ok(frames) => return frames.into_iter().map(Ok).collect(),
+            Err(outcome) => begun = Some((all, outcome)),
+        }
+    }
+    run_rounds(keeper, items, rule, terms, begun).await
+}
+
+/// The frames of an outcome without any error.
+fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcome, Error>> {
+    let frames = outcome.map_err(Err)?.map_err(|failed| Ok(Err(failed)))?.into_all();
+    let is_good = |frame: &Bytes| frame_kind(frame) != FrameKind::Error;
+    if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Reply::Many(frames)))) }
+}
+
+/// Round after round, the first of which may have `begun` with all items at one node.
+async fn run_rounds<I: Items + ?Sized>(
+    keeper: &Arc<Keeper>,
+    items: &I,
+    rule: Option<&Arc<ReadRule>>,
+    terms: Terms,
+    mut begun: Option<(Group, Result<Outcome, Error>)>,
+) -> Results {
     let host = keeper.host();
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
     let fresh = |member| Pending { member, target: Target::Map, tries: Tries::default() };
@@ -71,19 +107,28 @@ pub(crate) async fn run<I: Items + ?Sized>(
     // Reads under a policy that go on by themselves.
     let mut alone = take_reads(items, rule, &mut pending, &mut results);
     while !pending.is_empty() || !alone.is_empty() {
-        let routes = Arc::clone(&keeper.routes());
-        let mut groups = group(keeper, &routes, items, &mut pending, &mut results);
-        alone = join_groups(keeper, &routes, items, rule, alone, &mut groups);
-        let sent = groups.iter().map(|group| send(keeper, &routes, group, items, terms));
-        let reads = alone.drain(..).map(|(member, begin)| async move {
-            let rule = rule.expect("only a rule makes reads go alone");
-            (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
-        });
-        let both = join(join_all(sent), join_all(reads));
-        let (outcomes, read) = keeper.beside(both).await;
-        for (member, result) in read {
-            results[member] = Some(result.map(|(frame, _)| frame));
-        }
+        let (groups, outcomes) = match begun.take() {
+            Some((all, outcome)) => {
+                pending.iter_mut().for_each(|one| one.tries.attempts += 1);
+                (vec![all], vec![outcome])
+            }
+            None => {
+                let routes = Arc::clone(&keeper.routes());
+                let mut groups = group(keeper, &routes, items, &mut pending, &mut results);
+                alone = join_groups(keeper, &routes, items, rule, alone, &mut groups);
+                let sent = groups.iter().map(|group| send(keeper, &routes, group, items, terms));
+                let reads = alone.drain(..).map(|(member, begin)| async move {
+                    let rule = rule.expect("only a rule makes reads go alone");
+                    (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
+                });
+                let both = join(join_all(sent), join_all(reads));
+                let (outcomes, read) = keeper.beside(both).await;
+                for (member, result) in read {
+                    results[member] = Some(result.map(|(frame, _)| frame));
+                }
+                (groups, outcomes)
+            }
+        };
         let mut pause = Duration::ZERO;
         let mut left = Vec::new();
         for (group, outcome) in groups.iter().zip(outcomes) {
@@ -208,25 +253,33 @@ fn group<I: Items + ?Sized>(
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let all = pending.len();
     for one in pending {
         one.tries.attempts += u32::from(matches!(one.target, Target::Map));
+        let asked;
         let (node, ask) = match &one.target {
-            Target::Node(node) => (Some(Arc::clone(node)), false),
-            Target::Ask(node) => (Some(Arc::clone(node)), true),
+            Target::Node(node) => (Some(node), false),
+            Target::Ask(node) => (Some(node), true),
             Target::Map => {
                 let item = items.item(one.member);
-                let node = item.node(routes).cloned();
-                (node.or_else(|| somebody(keeper, item)), false)
+                let known = item.node(routes);
+                asked = if known.is_none() { somebody(keeper, item) } else { None };
+                (known.or(asked.as_ref()), false)
             }
         };
         let Some(node) = node else {
             results[one.member] = Some(Err(nobody(keeper, items.item(one.member))));
             continue;
         };
-        let fits = |group: &&mut Group| group.ask == ask && Arc::ptr_eq(&group.node, &node);
+        let fits = |group: &&mut Group| group.ask == ask && Arc::ptr_eq(&group.node, node);
         match groups.iter_mut().find(fits) {
             Some(group) => group.members.push(one.member),
-            None => groups.push(Group { node, ask, spread: false, members: vec![one.member] }),
+            None => {
+                // Most pipelines go to one node, and the others to few.
+                let mut members = Vec::with_capacity(all / (groups.len() + 1));
+                members.push(one.member);
+                groups.push(Group { node: Arc::clone(node), ask, spread: false, members });
+            }
         }
     }
     groups

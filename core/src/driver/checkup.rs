@@ -92,7 +92,7 @@ pub(crate) fn try_out(host: &Arc<Host>, node: &Arc<Node>, now: Timestamp) -> boo
     let trial: BoxFuture<'static, ()> = Box::pin(async move {
         if let Ok(standing) = examine(&host, &node, false, deadline).await {
             if !standing.is_primary {
-                node.vitals().set_unlinked(!standing.link_up);
+                node.vitals().set_standing(false, !standing.link_up);
             }
             node.vitals().forgive();
         }
@@ -131,7 +131,8 @@ impl Checkup {
         // One that is quarantined is tried out in its own time.
         // One that was found without a primary is asked until it has one, though no read goes
         // there.
-        let wanted = live || node.vitals().is_unlinked() || self.wants_lag || self.wants_zones;
+        let ails = node.vitals().is_unlinked() || node.vitals().is_promoted();
+        let wanted = live || ails || self.wants_lag || self.wants_zones;
         if quarantined || !wanted {
             return;
         }
@@ -141,7 +142,8 @@ impl Checkup {
         if standing.is_primary {
             self.host.alarm().raise_role();
         }
-        node.vitals().set_unlinked(standing.is_primary || !standing.link_up);
+        let unlinked = !standing.is_primary && !standing.link_up;
+        node.vitals().set_standing(standing.is_primary, unlinked);
         node.vitals().set_fresh(lock(self.primary.vitals().places()).reached_by(&standing));
     }
 }

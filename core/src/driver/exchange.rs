@@ -5,9 +5,8 @@
 //! (handshakes).
 
 use super::link::Link;
-use crate::connection::budget::Place;
 use crate::connection::outcome::Outcome;
-use crate::connection::queue::{Entry, Rejected, Ticket};
+use crate::connection::queue::{Due, Rejected, Ticket, Wanted};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -21,21 +20,26 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Enqueues, for a caller that has a `place` in the budget's row or none. `write` appends
-    /// exactly `entry.len` bytes.
+    /// Enqueues. `write` appends exactly `entry.len` bytes.
+    #[inline]
     pub(crate) fn begin(
         link: Arc<Link>,
-        entry: Entry,
-        place: Option<&Place>,
+        entry: Wanted,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {
-        let ticket = link.enqueue(entry, place.is_some(), write, cx)?;
+        let ticket = link.enqueue(entry, write, cx)?;
         Ok(Self { link, ticket: Some(ticket) })
     }
 
     /// The outcome, once.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
+        self.poll_due(cx).map(|(outcome, _)| outcome)
+    }
+
+    /// The outcome, once, and when it was due.
+    #[inline]
+    pub(crate) fn poll_due(&mut self, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
         let ticket = self.ticket.expect("an exchange is not polled again after its outcome");
         let outcome = std::task::ready!(self.link.poll(ticket, cx));
         self.ticket = None;

@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::link::Link;
 use super::node::Node;
 use super::push::PushSink;
+use super::rule::ReadRule;
 use super::topology::Keeper;
 use crate::BoxFuture;
 use crate::connection::entry::Wakers;
@@ -46,6 +47,8 @@ pub(crate) struct Hub {
     pub(super) keeper: Arc<Keeper>,
     /// Its connections carry nothing else.
     pub(super) own: bool,
+    /// By which nodes are chosen, where not the owners' alone.
+    pub(super) rule: Option<Arc<ReadRule>>,
     /// Everything that changes.
     pub(super) state: Mutex<State>,
     /// Told when there is something to do that waits.
@@ -85,6 +88,8 @@ pub(super) struct State {
     names: u64,
     /// Counts reads.
     batch: u64,
+    /// When the owners were last known to be those of the last plan.
+    pub(super) owners_at: Timestamp,
     /// The map's version that the last plan was made with.
     pub(super) version: Option<u64>,
     /// Nothing is sent any more.
@@ -98,8 +103,6 @@ pub(super) struct Session {
     pub(super) node: Arc<Node>,
     /// The connection.
     pub(super) link: Arc<Link>,
-    /// It carries nothing else.
-    pub(super) owned: bool,
     /// In RESP2, PING ends a write; else HELLO, which no ACL forbids.
     pub(super) resp3: bool,
     /// When it last brought anything for us.
@@ -147,13 +150,11 @@ impl PushSink for Sink {
 pub(super) struct Fresh {
     /// Gone once it was taken.
     link: Option<Arc<Link>>,
-    /// It carries nothing else.
-    owned: bool,
 }
 
 impl Fresh {
-    pub(super) fn new(link: Arc<Link>, owned: bool) -> Self {
-        Self { link: Some(link), owned }
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link: Some(link) }
     }
 }
 
@@ -172,8 +173,9 @@ impl Drop for Hub {
 }
 
 impl Hub {
-    /// `own`: whether it makes connections that carry nothing else.
-    pub(crate) fn new(keeper: Arc<Keeper>, own: bool) -> Arc<Self> {
+    /// `own`: whether it makes connections that carry nothing else. It ends with its last reader
+    /// then.
+    pub(crate) fn new(keeper: Arc<Keeper>, own: bool, rule: Option<Arc<ReadRule>>) -> Arc<Self> {
         let host = keeper.host();
         let pauses = (host.config().backoff_base, host.config().backoff_cap);
         let rng = Rng::new(host.chance().next_u64());
@@ -186,21 +188,38 @@ impl Hub {
             learnt: Vec::new(),
             names: 0,
             batch: 0,
+            owners_at: Timestamp::ZERO,
             version: None,
             closed: false,
         };
         let (state, nudge) = (Mutex::new(state), event_listener::Event::new());
-        Arc::new(Self { keeper, own, state, nudge, work: Mutex::default() })
+        Arc::new(Self { keeper, own, rule, state, nudge, work: Mutex::default() })
     }
 
-    /// A new reader, of no channel yet.
-    pub(crate) fn join(&self, limits: BacklogLimits) -> (ReaderId, Arc<Inbox>) {
+    /// A new reader, of no channel yet; none once the hub has ended.
+    pub(crate) fn join(&self, limits: BacklogLimits) -> Option<(ReaderId, Arc<Inbox>)> {
         let inbox = Arc::new(Inbox::new(limits));
         let mut state = lock(&self.state);
+        if state.closed {
+            return None;
+        }
         state.names += 1;
         let id = ReaderId(state.names);
         state.readers.insert(id, Arc::clone(&inbox));
-        (id, inbox)
+        Some((id, inbox))
+    }
+
+    /// Whether readers may join it.
+    pub(crate) fn is_open(&self) -> bool {
+        !lock(&self.state).closed
+    }
+
+    /// Whether its nodes are chosen by this rule.
+    pub(crate) fn follows(&self, rule: &ReadRule) -> bool {
+        let same = |own: &Arc<ReadRule>| {
+            own.policy == rule.policy && own.max_staleness == rule.max_staleness
+        };
+        self.rule.as_ref().is_some_and(same)
     }
 
     /// Changes what a reader wants, and sends what follows from that.
@@ -218,13 +237,15 @@ impl Hub {
 
     /// A reader has gone: its channels are unsubscribed from.
     pub(crate) fn leave(&self, reader: ReaderId) {
-        let links: Vec<Arc<Link>> = {
+        let (links, ends): (Vec<Arc<Link>>, bool) = {
             let mut state = lock(&self.state);
             state.readers.remove(&reader);
-            state.sessions.values().map(|session| Arc::clone(&session.link)).collect()
+            let ends = self.own && state.readers.is_empty();
+            state.closed |= ends;
+            (state.sessions.values().map(|session| Arc::clone(&session.link)).collect(), ends)
         };
         links.iter().for_each(|link| link.unwatch(reader.0));
-        if self.own {
+        if ends {
             self.shut();
         } else {
             self.change(|reconciler| reconciler.forget(reader));
@@ -286,7 +307,6 @@ impl Hub {
     /// A connection was made; its pushes come here from now on.
     pub(super) fn attached(self: &Arc<Self>, node: &Arc<Node>, mut fresh: Fresh) {
         let now = self.keeper.host().now();
-        let owned = fresh.owned;
         let (id, link) = {
             let mut state = lock(&self.state);
             if state.closed {
@@ -299,7 +319,7 @@ impl Hub {
             state.reconciler.open(id, Arc::new(node.endpoint().clone()));
             link.keep(true);
             let (node, kept) = (Arc::clone(node), Arc::clone(&link));
-            let session = Session { node, link: kept, owned, resp3, heard: now, probed: false };
+            let session = Session { node, link: kept, resp3, heard: now, probed: false };
             state.sessions.insert(id, session);
             (id, link)
         };

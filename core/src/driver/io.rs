@@ -107,6 +107,8 @@ pub(crate) struct Io {
     owing: bool,
     /// When it began to, or last sent something.
     progress: Timestamp,
+    /// What the clock said in this turn, if it was asked.
+    clock: Option<Timestamp>,
     /// The alarm was raised since the last progress.
     silent: bool,
     /// See `LinkSettings`.
@@ -157,6 +159,7 @@ impl Io {
             reader: Reader::new(settings.scan),
             owing: false,
             progress: Timestamp::ZERO,
+            clock: None,
             silent: false,
             progress_timeout: settings.progress_timeout,
             sleep: None,
@@ -176,6 +179,7 @@ impl Io {
         if self.signal.take() {
             self.armed = Armed::default();
         }
+        self.clock = None;
         for _ in 0..READS_PER_TURN {
             match self.step(mine) {
                 Ok(true) => {}
@@ -216,23 +220,37 @@ impl Io {
             self.out.clear();
             self.sent = 0;
             queue.take_output(&mut self.out);
+        } else {
+            queue.stall();
         }
         // Where nobody looks after an idle stream, its call may have been heard by nobody.
         self.armed.read &= self.owing || queue.has_background();
+        if queue.has_unseen() {
+            // A clock is foreign code; those who come while it is read have as much time.
+            drop(queue);
+            let now = self.now();
+            queue = lock(&self.queue);
+            queue.see(now);
+        }
         Ok(Some(queue.earliest()))
+    }
+
+    /// The time of this turn: the clock is read once.
+    fn now(&mut self) -> Timestamp {
+        *self.clock.get_or_insert_with(|| self.transport.now())
     }
 
     /// Writes what was taken until there is nothing left or the stream is full.
     fn write(&mut self) -> Result<(), Lost> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
         if self.armed.write {
             return Ok(());
         }
-        let mut cx = Context::from_waker(&self.waker);
         if !self.owing && self.sent < self.out.len() {
             self.owing = true;
-            self.progress = self.transport.now();
+            self.progress = self.now();
         }
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let mut cx = Context::from_waker(&self.waker);
         while self.sent < self.out.len() {
             match Pin::new(&mut *stream).poll_write(&mut cx, &self.out[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Err(Lost::Io(io::ErrorKind::WriteZero.into())),
@@ -242,7 +260,7 @@ impl Io {
                     self.flush_due = true;
                     // Room after none means that the other side takes what it is sent.
                     if std::mem::take(&mut self.write_blocked) {
-                        self.progress = self.transport.now();
+                        self.progress = *self.clock.get_or_insert_with(|| self.transport.now());
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
@@ -281,7 +299,7 @@ impl Io {
         };
         let scanned = self.reader.scan(count);
         self.notes.coming.store(self.reader.missing(), Ordering::Relaxed);
-        self.progress = self.transport.now();
+        self.progress = self.now();
         self.silent = false;
         // Before its time the timer cannot have called, whoever did.
         self.armed.timer |= self.sleep.as_ref().is_some_and(|(at, _)| self.progress < *at);
@@ -315,6 +333,9 @@ impl Io {
                         continue;
                     }
                     FrameKind::Error if posted || lists => {
+                        if let Some(text) = unready(&frame) {
+                            return Err(Lost::TurnedAway(text));
+                        }
                         self.pushes.push(frame);
                         continue;
                     }
@@ -384,6 +405,7 @@ impl Io {
         self.sleep = None;
         self.armed.timer = false;
         let now = self.transport.now();
+        self.clock = Some(now);
         if now >= stalled {
             return Err(Lost::NoProgress(self.progress_timeout.unwrap_or_default()));
         }
@@ -418,6 +440,14 @@ impl Io {
         self.out = Vec::new();
         self.sent = 0;
     }
+}
+
+/// What a server says that takes no command at all for now. To commands that were posted nobody
+/// knows which of them it answers, so the connection cannot go on.
+fn unready(frame: &Bytes) -> Option<String> {
+    let error = ServerError::from_frame(frame)?;
+    let unready = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
+    unready.then(|| error.to_string())
 }
 
 /// What a server says that takes no more connections: it has run nothing, and closes.

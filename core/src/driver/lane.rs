@@ -29,7 +29,6 @@ use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
 use crate::{BoxFuture, Endpoint};
-use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use futures::future::Shared;
 use std::fmt;
@@ -49,8 +48,9 @@ pub(crate) struct Lane {
     profile: Profile,
     /// The node's, shared with its other lanes.
     budget: Arc<Budget>,
-    /// The live link, which may be lost already.
-    link: ArcSwapOption<Link>,
+    /// The live link, which may be lost already. Locked for as long as it takes to count one more
+    /// reference: a third of what a swap without a lock costs.
+    link: Mutex<Option<Arc<Link>>>,
     /// Somebody sees to the next link while other lanes carry the commands.
     tended: AtomicBool,
     /// How the next link comes.
@@ -98,13 +98,14 @@ impl Lane {
             last: None,
             closed: false,
         };
-        let (link, tended) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        let (link, tended) = (Mutex::new(None), AtomicBool::new(false));
         Self { endpoint, profile, budget, link, tended, dial: Mutex::new(dial) }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
+    #[inline]
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
-        self.link.load_full()
+        lock(&self.link).clone()
     }
 
     /// A live link, dialled if need be, by `deadline` at the latest.
@@ -121,7 +122,9 @@ impl Lane {
             match self.step(host) {
                 Step::Have(link) => return Ok(link),
                 Step::Fail(error) => return Err(error),
-                Step::Dial(_) if host.now() >= deadline => return Err(self.too_late(None)),
+                Step::Dial(_) if host.now() >= deadline => {
+                    return Err(self.too_late(lock(&self.dial).last.clone()));
+                }
                 Step::Dial(dialling) => match host.by(deadline, dialling).await {
                     Some(result) => return result,
                     None => return Err(self.too_late(lock(&self.dial).last.clone())),
@@ -139,7 +142,7 @@ impl Lane {
 
     /// The link, unless it takes no more entries.
     pub(crate) fn live(&self) -> Option<Arc<Link>> {
-        self.link.load_full().filter(|link| !link.is_closed())
+        self.ready().filter(|link| !link.is_closed())
     }
 
     /// Whether there is no live link and nobody sees to one.
@@ -174,9 +177,19 @@ impl Lane {
 
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
     pub(crate) fn redial(&self) {
-        if let Some(link) = self.link.swap(None) {
+        let link = lock(&self.link).take();
+        if let Some(link) = link {
             link.retire();
         }
+    }
+
+    /// Whether there is no live link, and none will be dialled for before a pause is over.
+    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+        if self.live().is_some() {
+            return false;
+        }
+        let dial = lock(&self.dial);
+        dial.running.is_none() && dial.not_before > now
     }
 
     /// The next dial need not wait: there is reason to hope.
@@ -194,7 +207,8 @@ impl Lane {
             dial.running.take()
         };
         drop(running);
-        if let Some(link) = self.link.swap(None) {
+        let link = lock(&self.link).take();
+        if let Some(link) = link {
             link.close();
         }
     }
@@ -204,12 +218,12 @@ impl Lane {
         if dial.closed {
             return Step::Fail(closed(&self.endpoint));
         }
-        if let Some(link) = self.link.load_full() {
+        if let Some(link) = self.ready() {
             if !link.is_closed() {
                 return Step::Have(link);
             }
             // A server that takes connections and answers nothing is as bad as one that takes none.
-            self.link.store(None);
+            *lock(&self.link) = None;
             if link.has_answered() && !link.fell_silent() {
                 dial.failures = 0;
             } else {
@@ -256,7 +270,7 @@ impl Lane {
                 if dial.last.take().is_some() {
                     host.observer().tell(|| Event::NodeBack { endpoint: self.endpoint.clone() });
                 }
-                self.link.store(Some(Arc::clone(link)));
+                *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {
                 count(&host.observer().dials_failed);
@@ -399,7 +413,7 @@ async fn shake_hands(
                 return Exchange::poll(exchange, cx).map(Ok);
             }
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            match Exchange::begin(Arc::clone(link), entry, None, write, cx) {
+            match Exchange::begin(Arc::clone(link), entry.into(), write, cx) {
                 Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
                 Err(rejected) => Poll::Ready(Err(rejected)),
             }

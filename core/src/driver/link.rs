@@ -22,7 +22,9 @@ use super::push::PushSink;
 use crate::Endpoint;
 use crate::connection::budget::{Budget, Place};
 use crate::connection::outcome::{Lost, Outcome};
-use crate::connection::queue::{Entry, Flush, Queue, Rejected, Ticket, Wakers, cost_of};
+use crate::connection::queue::{
+    Due, Entry, Flush, Queue, Rejected, Ticket, Wakers, Wanted, cost_of,
+};
 use crate::sync::lock;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
@@ -193,17 +195,17 @@ impl Link {
     }
 
     /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly
-    /// `entry.len` bytes; `waited` says that the caller had a place in the budget's row.
+    /// `entry.len` bytes.
+    #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: Entry,
-        waited: bool,
+        entry: Wanted,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
         let (ticket, flush, wake) = {
             let mut queue = lock(&self.queue);
-            let enqueued = queue.enqueue(entry, waited, write, cx.waker())?;
+            let enqueued = queue.enqueue(entry, write, cx.waker())?;
             self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
             enqueued
         };
@@ -238,23 +240,34 @@ impl Link {
 
     /// Takes what has come, if there is no room for an entry of so many bytes and nobody else looks
     /// at the stream: callers that have gone may be charged for replies that are there.
+    #[inline]
     pub(crate) fn make_room(&self, len: usize) {
-        if self.budget.is_full(cost_of(len)) && lock(&self.queue).drives_itself() {
+        if self.budget.is_full(cost_of(len)) {
+            self.take_what_has_come();
+        }
+    }
+
+    #[cold]
+    fn take_what_has_come(&self) {
+        if lock(&self.queue).drives_itself() {
             self.drive(None);
         }
     }
 
-    /// The outcome of an entry, once it has one.
-    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Outcome> {
-        {
+    /// The outcome of an entry, once it has one, and when it was due.
+    #[inline]
+    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+        let drives = {
             let mut queue = lock(&self.queue);
             if let Some(outcome) = queue.poll(ticket, cx.waker()) {
                 return Poll::Ready(outcome);
             }
-            if !queue.drives_itself() {
-                return Poll::Pending;
-            }
-        }
+            queue.drives_itself()
+        };
+        if drives { self.drive_for(ticket, cx) } else { Poll::Pending }
+    }
+
+    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
         self.drive(Some(ticket));
         match lock(&self.queue).poll(ticket, cx.waker()) {
             Some(outcome) => Poll::Ready(outcome),

@@ -115,8 +115,14 @@ impl Keeper {
             order.push(node);
         }
         order.extend(seeds);
+        let now = self.host.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
         for node in order {
+            // Who has just failed would only keep the look waiting, and the next one from
+            // beginning.
+            if !candidates.is_empty() && node.is_paused(now) {
+                continue;
+            }
             if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
                 candidates.push(Arc::clone(node));
             }

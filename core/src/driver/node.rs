@@ -172,6 +172,11 @@ impl Node {
         self.lanes.iter().all(|lane| lane.is_failing())
     }
 
+    /// Whether a connection is out of reach before a pause is over.
+    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+        self.lanes.iter().all(|lane| lane.is_paused(now))
+    }
+
     /// The next dial need not wait.
     pub(crate) fn hurry(&self, host: &Host) {
         self.lanes.iter().for_each(|lane| lane.hurry(host.now()));

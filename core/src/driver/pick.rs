@@ -82,9 +82,10 @@ pub(crate) fn pick<'r>(
     }
     let (mut rows, nodes) = table(routes, shard, call);
     let turn = primary.vitals().next_turn();
+    let mut capped = call.capped;
     loop {
         let Some(choice) = choice(routes, shard, call, &rows, turn) else {
-            return Err(Nobody::NoReplica);
+            return Err(if capped { Nobody::Capped } else { Nobody::NoReplica });
         };
         let node = nodes[choice.index];
         match choice.how {
@@ -98,12 +99,13 @@ pub(crate) fn pick<'r>(
                 rows[choice.index].skip = Some(Skip::Quarantined);
             }
             How::Trial => return Ok(node),
-            How::Fallback
-                if !call.capped && primary.vitals().may_fall_back(rule.fallback_percent) =>
-            {
+            How::Fallback if !capped && primary.vitals().may_fall_back(rule.fallback_percent) => {
                 return Ok(node);
             }
-            How::Fallback => return Err(Nobody::Capped),
+            How::Fallback => {
+                capped = true;
+                rows[choice.index].skip = Some(Skip::Tried);
+            }
         }
     }
 }
@@ -163,8 +165,8 @@ fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: 
         Some(Skip::Tried)
     } else if quarantine == Some(false) {
         Some(Skip::Quarantined)
-    } else if vitals.is_unlinked() {
-        Some(Skip::Unlinked)
+    } else if vitals.is_promoted() {
+        Some(Skip::NoReplica)
     } else if vitals.silence(now) > rule.silent {
         Some(Skip::Silent)
     } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
@@ -186,7 +188,8 @@ fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: 
         _ => false,
     };
     let (in_flight, latency) = (vitals.in_flight(), vitals.latency(now));
-    Row { is_primary, in_zone, due, skip, in_flight, latency }
+    let is_spare = vitals.is_unlinked();
+    Row { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
 /// The zone of a node: what the servers tell, or else the configuration's table.
@@ -214,7 +217,8 @@ pub(crate) fn candidate<'r>(
     candidate.in_flight = vitals.in_flight();
     let latency = vitals.latency(now);
     candidate.latency = (latency != 0).then(|| Duration::from_nanos(latency));
-    candidate.is_quarantined = vitals.quarantine(now).is_some() || vitals.is_unlinked();
+    candidate.is_quarantined =
+        vitals.quarantine(now).is_some() || vitals.is_unlinked() || vitals.is_promoted();
     Some(candidate)
 }
 

@@ -10,7 +10,7 @@ use super::topology::{Keeper, State};
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::view::{NodeView, Role};
+use crate::topology::view::{Health, NodeView, Role};
 use std::sync::Arc;
 
 /// Nodes that redirects named and no view has confirmed: more than slots move to at a time, and few
@@ -48,6 +48,13 @@ impl Keeper {
                 Some(same.cloned().or_else(|| find(endpoint, profile)).unwrap_or_else(new))
             })
             .collect();
+        // A replica of which the servers say that it is down, others go before.
+        let views = map.nodes().iter().zip(&nodes);
+        for (view, node) in views.filter_map(|(view, node)| Some((view, node.as_ref()?))) {
+            if view.role == Role::Replica && view.health >= Health::Suspected && !node.is_live() {
+                node.vitals().strike(self.host.now(), "the servers say that it is down");
+            }
+        }
         let kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
         let seeds = &self.host.config().endpoints;
         let gone: Vec<_> = old.dialable().filter(|node| !kept(node)).cloned().collect();

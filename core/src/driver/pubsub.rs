@@ -14,8 +14,10 @@ use super::hub::{Failing, Fresh, Hub, Session, State, Waits};
 use super::lane::open;
 use super::link::Link;
 use super::node::Node;
+use super::pick::{Call, choice, members, table};
 use super::request::exchange;
 use super::routes::Routes;
+use super::rule::ReadRule;
 use super::topology::Keeper;
 use crate::BoxFuture;
 use crate::command::{Command, cmd};
@@ -33,7 +35,6 @@ use crate::topology::slot::Slot;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -81,22 +82,28 @@ impl Hub {
     /// Queues and writes what can be sent now. Says what is wanted besides.
     pub(crate) fn pump(&self) -> Wanted {
         let now = self.keeper.host().now();
+        // In this order: what was looked at later may be of a later map.
+        let looked = self.keeper.looked();
         let routes = Arc::clone(&self.keeper.routes());
         let mut wake = Wakers::new();
-        let (mut write, mut close) = (Vec::new(), Vec::new());
+        let (mut write, mut leave) = (Vec::new(), Vec::new());
         let wanted = {
             let mut state = lock(&self.state);
             if state.closed {
                 return Wanted::default();
             }
-            let wanted = state.send(&routes, now, &mut write);
-            state.let_go(&routes, &mut write, &mut close);
+            if state.version == Some(routes.map.version()) {
+                state.owners_at = looked.unwrap_or(now);
+            }
+            let rule = self.rule.as_ref();
+            let wanted = state.send(&routes, rule, now, &mut write);
+            state.let_go(&routes, &mut leave);
             state.tell(&mut wake);
             wanted
         };
         wake.drain(..).for_each(Waker::wake);
         write.iter().for_each(|link| link.push_on());
-        close.iter().for_each(|link| link.close());
+        leave.iter().for_each(|link| link.retire());
         wanted
     }
 
@@ -233,7 +240,7 @@ async fn attach(host: Arc<Host>, node: Arc<Node>, own: bool, not_before: Timesta
         let link = node.connect(&host, deadline).await?;
         greet(&host, &link, deadline).await?;
         if link.is_resp3() {
-            return Ok(Fresh::new(link, false));
+            return Ok(Fresh::new(link));
         }
     }
     let settings = host.link_settings(&host.node_budget());
@@ -242,7 +249,7 @@ async fn attach(host: Arc<Host>, node: Arc<Node>, own: bool, not_before: Timesta
     if !link.is_resp3() {
         link.listen_to_lists();
     }
-    Ok(Fresh::new(link, true))
+    Ok(Fresh::new(link))
 }
 
 /// Makes sure that the server has spoken: its first word tells which protocol it speaks.
@@ -296,10 +303,16 @@ pub(crate) struct Wanted {
 
 impl State {
     /// Queues a plan. Says what it lacks.
-    fn send(&mut self, routes: &Routes, now: Timestamp, write: &mut Vec<Arc<Link>>) -> Wanted {
+    fn send(
+        &mut self,
+        routes: &Routes,
+        rule: Option<&Arc<ReadRule>>,
+        now: Timestamp,
+        write: &mut Vec<Arc<Link>>,
+    ) -> Wanted {
         let version = routes.map.version();
         if self.version.replace(version) != Some(version) {
-            self.reconciler.hurry(now);
+            self.reconciler.hurry(now, self.owners_at);
             let member = |one: &Arc<Node>| routes.dialable().any(|node| Arc::ptr_eq(node, one));
             self.failed.retain(|failing| member(&failing.node));
         }
@@ -312,7 +325,12 @@ impl State {
         let mut wanted = Wanted::default();
         let (sessions, failed) = (&self.sessions, &self.failed);
         let plan = self.reconciler.plan(now, |wish| {
-            let Some(node) = target(sessions, failed, routes, wish) else {
+            let held = wish.held.and_then(|id| sessions.get(&id)).map(|session| &session.node);
+            let node = match rule {
+                Some(rule) => by_rule(held, failed, routes, rule, wish.slot, now),
+                None => by_slot(held, failed, routes, wish),
+            };
+            let Some(node) = node else {
                 wanted.owner = true;
                 return None;
             };
@@ -333,24 +351,22 @@ impl State {
     }
 
     /// Lets go of connections that are not used any more and that nobody will want again.
-    fn let_go(&mut self, routes: &Routes, write: &mut Vec<Arc<Link>>, close: &mut Vec<Arc<Link>>) {
+    fn let_go(&self, routes: &Routes, leave: &mut Vec<Arc<Link>>) {
         for (id, session) in &self.sessions {
             let member = routes.dialable().any(|node| Arc::ptr_eq(node, &session.node));
-            let leaves = session.link.is_closed() || (session.owned && !member);
-            if leaves && !self.reconciler.uses(*id) {
+            if (session.link.is_closed() || !member) && !self.reconciler.uses(*id) {
                 session.link.keep(false);
-                let list = if session.owned { &mut *close } else { &mut *write };
-                list.push(Arc::clone(&session.link));
+                leave.push(Arc::clone(&session.link));
             }
         }
     }
 }
 
 /// The node that a channel is to be subscribed to at. A sharded one belongs to its slot's owner;
-/// all others may be anywhere: they are spread as if they had slots, and stay where they are for as
-/// long as they can.
-fn target<'r>(
-    sessions: &'r BTreeMap<SessionId, Session>,
+/// all others may be anywhere: they are spread as if they had slots, and stay where they are held
+/// for as long as they can.
+fn by_slot<'r>(
+    held: Option<&'r Arc<Node>>,
     failed: &[Failing],
     routes: &'r Routes,
     wish: Wish,
@@ -362,12 +378,38 @@ fn target<'r>(
     }
     let member = |node: &&Arc<Node>| routes.dialable().any(|other| Arc::ptr_eq(other, node));
     let well = |node: &&Arc<Node>| !has_failed(failed, node) && !node.is_failing();
-    let live = wish.live.and_then(|id| sessions.get(&id)).map(|session| &session.node);
-    live.filter(member)
+    held.filter(member)
         .or(owner.filter(well))
         .or_else(|| routes.primaries().find(well))
         .or_else(|| routes.dialable().find(well))
         .or(owner)
+}
+
+/// The same where reads may go to replicas: a node of the shard by the policy, and then that one
+/// for as long as the policy has nothing against it. A replica sends what its primary does.
+// spec: SSUBSCRIBE, "in a Redis cluster, shard channels": a primary or any replica of the shard
+fn by_rule<'r>(
+    held: Option<&'r Arc<Node>>,
+    failed: &[Failing],
+    routes: &'r Routes,
+    rule: &Arc<ReadRule>,
+    slot: Slot,
+    now: Timestamp,
+) -> Option<&'r Arc<Node>> {
+    let shard = routes.map.slots().shard_at(slot)?;
+    let mut allowed = members(shard)
+        .skip(usize::from(!rule.may_use_primary()))
+        .filter_map(|index| routes.node(index))
+        .filter(|node| !has_failed(failed, node));
+    if let Some(held) = held.filter(|held| allowed.any(|node| Arc::ptr_eq(node, held))) {
+        return Some(held);
+    }
+    let tried: Vec<Arc<Node>> = failed.iter().map(|failing| Arc::clone(&failing.node)).collect();
+    let call = Call { rule, tried: &tried, capped: false, now };
+    let (rows, nodes) = table(routes, shard, &call);
+    let turn = routes.node(shard.primary)?.vitals().next_turn();
+    let choice = choice(routes, shard, &call, &rows, turn)?;
+    nodes.get(choice.index).copied()
 }
 
 /// Whether no connection to a node could be made, the last time.

@@ -29,6 +29,7 @@ use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::Redirect;
+use crate::routing::read_from::{Row, Skip};
 use crate::routing::retry::{Facts, Seen, Verdict, judge};
 use crate::time::Timestamp;
 use crate::topology::endpoint_rule::EndpointRule;
@@ -43,6 +44,10 @@ use std::time::Duration;
 const CURSORS: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
 /// A dial may keep a read waiting for this part of the progress time-out; then another node goes.
 const DIAL_PART: u32 = 4;
+/// Between two looks at the table, when somebody may be able to answer.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// As long at most.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Looks at the topology that a read without a replica waits for.
 const LOOKS_MAX: u32 = 4;
 /// How long a read waits for a check-up that somebody else makes.
@@ -152,14 +157,14 @@ pub(crate) async fn read(
                 }
             }
         }
-        tries.attempts += 1;
         let routes = Arc::clone(&keeper.routes());
         let now = host.now();
-        let spent = tries.attempts > host.config().attempts_max || now >= terms.deadline;
+        let spent = tries.attempts >= host.config().attempts_max || now >= terms.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
             if spent {
                 return Err(keeper.nowhere().with_command(&item.command.name()));
             }
+            tries.attempts += 1;
             keeper.want(RefreshReason::Uncovered);
             rest(keeper, host.backoff(tries.attempts), terms.deadline).await;
             continue;
@@ -177,10 +182,13 @@ pub(crate) async fn read(
             None => pick(host, &routes, shard, &call).cloned(),
         };
         match picked {
-            Ok(node) => match attempt(keeper, item, &node, terms.deadline).await {
-                Ok(frame) => return Ok((frame, node)),
-                Err(what) => seen = Some((what, node)),
-            },
+            Ok(node) => {
+                tries.attempts += 1;
+                match attempt(keeper, item, &node, terms.deadline).await {
+                    Ok(frame) => return Ok((frame, node)),
+                    Err(what) => seen = Some((what, node)),
+                }
+            }
             Err(nobody) => {
                 let more = !spent && wait(keeper, &routes, shard, &call, terms, &mut waited).await;
                 if !more {
@@ -220,7 +228,7 @@ async fn wait(
     }
     let replicas = || members(shard).skip(1).filter_map(|index| routes.node(index));
     // Where there is none, or one says that it is none, the map may be old.
-    let doubtful = replicas().all(|node| node.vitals().is_unlinked());
+    let doubtful = replicas().all(|node| node.vitals().is_promoted());
     if doubtful && keeper.is_dynamic() && waited.looks < LOOKS_MAX {
         waited.looks += 1;
         keeper.want(RefreshReason::ReadOnly);
@@ -228,22 +236,30 @@ async fn wait(
         rest(keeper, host.backoff(waited.looks), terms.deadline).await;
         return host.now() < terms.deadline;
     }
-    // Those that failed a few times at most may come back any moment; others are known to be down.
-    let hope = |node: &Arc<Node>| {
-        let vitals = node.vitals();
-        if vitals.is_down() || vitals.is_unlinked() {
-            return None;
-        }
-        vitals.quarantined_until()
+    let (rows, nodes) = table(routes, shard, call);
+    let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary);
+    let Some(until) = each.filter_map(|(row, node)| hope(row, node, call.now)).min() else {
+        return false;
     };
-    let Some(until) = replicas().filter_map(hope).min() else { return false };
     if until >= terms.deadline {
         return false;
     }
-    // One nanosecond would do; a trial that somebody else makes has time to end.
-    let pause = until.since(call.now).max(Duration::from_millis(1));
+    // A trial that somebody else makes may end sooner.
+    let pause = until.since(call.now).clamp(PAUSE_MIN, PAUSE_MAX);
     rest(keeper, pause, terms.deadline).await;
     true
+}
+
+/// When a node may be able to answer. Those that failed a few times at most may come back any
+/// moment; others are known to be down.
+fn hope(row: &Row, node: &Node, now: Timestamp) -> Option<Timestamp> {
+    match row.skip {
+        Some(Skip::LagUnknown | Skip::NoReplica | Skip::Stale) => None,
+        Some(Skip::Quarantined) if node.vitals().is_down() => None,
+        Some(Skip::Quarantined) => Some(node.vitals().quarantined_until().unwrap_or(now)),
+        Some(Skip::Silent) => Some(now.after(PAUSE_MAX)),
+        Some(Skip::Tried) | None => Some(now),
+    }
 }
 
 /// Waits until the lags of a shard's replicas are known, or a moment has passed.

@@ -8,7 +8,7 @@ use super::host::Host;
 use super::link::Link;
 use crate::config::WhenFull;
 use crate::connection::outcome::Outcome;
-use crate::connection::queue::{Entry, Rejected};
+use crate::connection::queue::{Entry, Rejected, Wanted};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{FrameKind, ServerError, frame_kind};
 use crate::time::Timestamp;
@@ -39,8 +39,9 @@ pub(crate) async fn exchange(
         if let Some(exchange) = &mut begun {
             return exchange.poll(cx).map(Ok);
         }
-        let room = admit(host, link, entry, place.is_some());
-        let begin = |()| Exchange::begin(Arc::clone(link), entry, place.as_ref(), &write, cx);
+        let room = admit(host, link, entry.len, place.as_ref().map(|_| entry.deadline));
+        let wanted = Wanted { waited: place.is_some(), ..entry.into() };
+        let begin = |()| Exchange::begin(Arc::clone(link), wanted, &write, cx);
         match room.and_then(begin) {
             Ok(exchange) => {
                 place = None;
@@ -58,14 +59,21 @@ pub(crate) async fn exchange(
     .await
 }
 
-/// Whether an entry may be enqueued at all: it fits into the budget, and its caller, if `blocked`
-/// until now, has not waited in vain.
-pub(crate) fn admit(host: &Host, link: &Link, entry: Entry, blocked: bool) -> Result<(), Rejected> {
-    if entry.len > host.config().node_bytes_max {
+/// Whether an entry may be enqueued at all: it fits into the budget, and its caller, if he was
+/// `blocked` until now and has a deadline, has not waited in vain.
+#[inline]
+pub(crate) fn admit(
+    host: &Host,
+    link: &Link,
+    len: usize,
+    blocked: Option<Timestamp>,
+) -> Result<(), Rejected> {
+    if len > host.config().node_bytes_max {
         return Err(Rejected::Large);
     }
-    link.make_room(entry.len);
-    let in_vain = blocked && host.now() >= entry.deadline && !link.is_closed();
+    link.make_room(len);
+    let is_late = |deadline| host.now() >= deadline && !link.is_closed();
+    let in_vain = blocked.is_some_and(is_late);
     if in_vain { Err(Rejected::Full) } else { Ok(()) }
 }
 
@@ -108,6 +116,7 @@ fn over_budget(kind: ErrorKind, message: String, host: &Host, link: &Link) -> Er
 }
 
 /// The error in an error reply.
+#[inline]
 pub(crate) fn error_in(frame: &Bytes) -> Option<ServerError> {
     if frame_kind(frame) == FrameKind::Error { ServerError::from_frame(frame) } else { None }
 }

@@ -72,11 +72,23 @@ impl Routes {
         self.map.shards().filter_map(|(shard, _)| self.node(shard.primary))
     }
 
+    /// The node that every command goes to, whatever it is, if there is but one.
+    pub(crate) fn only(&self) -> Option<&Arc<Node>> {
+        match self.nodes.as_slice() {
+            [node] if self.map.slots().only().is_some() => node.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The node that a command goes to by itself.
     #[inline]
     pub(crate) fn node_for(&self, command: &Command) -> Option<&Arc<Node>> {
+        let slots = self.map.slots();
+        if let Some(shard) = slots.only() {
+            return self.node(shard.primary);
+        }
         match command.first_key() {
-            Some(key) => self.node(self.map.slots().shard_of(key)?.primary),
+            Some(key) => self.node(slots.shard_of(key)?.primary),
             None => self.anybody(),
         }
     }

@@ -36,7 +36,18 @@ const STAGGER: Duration = Duration::from_millis(100);
 /// Sentinels that are listened to.
 const LISTENED: usize = 2;
 /// What they announce that matters.
-const NEWS: [&str; 4] = ["+switch-master", "+odown", "-odown", "+reboot"];
+const NEWS: [&str; 9] = [
+    "+switch-master",
+    "+odown",
+    "-odown",
+    "+reboot",
+    // Of replicas: who is down, back, new, or follows another primary now.
+    "+sdown",
+    "-sdown",
+    "+slave",
+    "+slave-reconf-done",
+    "+convert-to-slave",
+];
 
 /// The sentinels of one service, and what is held of it.
 #[derive(Debug)]

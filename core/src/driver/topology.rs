@@ -283,6 +283,11 @@ impl Keeper {
         }
     }
 
+    /// When the last look that found something ended.
+    pub(crate) fn looked(&self) -> Option<Timestamp> {
+        lock(&self.state).looked
+    }
+
     /// Why the last look found nothing, if it did.
     pub(crate) fn failure(&self) -> Option<Error> {
         lock(&self.state).failure.clone()

@@ -56,8 +56,10 @@ pub(crate) struct Vitals {
     strikes: AtomicU32,
     /// What the last failure was.
     why: Mutex<String>,
-    /// By its own word it has no link to its primary, or is no replica.
+    /// By its own word it has no link to its primary.
     unlinked: AtomicBool,
+    /// A replica by the map, it says that it is none.
+    promoted: AtomicBool,
     /// When its shard was last checked up on; of a primary.
     checked: AtomicU64,
     /// When lags were last asked for in its shard; of a primary.
@@ -200,15 +202,22 @@ impl Vitals {
         lock(&self.why).clone()
     }
 
-    /// What it says of its link to its primary.
-    pub(crate) fn set_unlinked(&self, unlinked: bool) {
+    /// What a replica says of itself: whether it is one, and whether its link is down.
+    pub(crate) fn set_standing(&self, promoted: bool, unlinked: bool) {
+        self.promoted.store(promoted, Ordering::Relaxed);
         self.unlinked.store(unlinked, Ordering::Relaxed);
     }
 
-    /// By its own word it has no link to its primary, or is no replica.
+    /// By its own word it has no link to its primary.
     #[inline]
     pub(crate) fn is_unlinked(&self) -> bool {
         self.unlinked.load(Ordering::Relaxed)
+    }
+
+    /// A replica by the map, it says that it is none.
+    #[inline]
+    pub(crate) fn is_promoted(&self) -> bool {
+        self.promoted.load(Ordering::Relaxed)
     }
 
     /// Whether the shard of this primary is to be checked up on, for `lags` or without.

@@ -27,23 +27,29 @@ pub(super) enum Length {
 
 /// Reads the length whose first digit is at `at`.
 ///
-/// Nearly all lengths have one digit or two: those are told at a glance.
+/// Nearly all lengths have one to three digits: those are told at a glance.
 #[inline(always)]
 pub(super) fn parse_length(buf: &[u8], at: usize) -> Length {
-    if let Some(line) = buf.get(at..).and_then(<[u8]>::first_chunk::<4>) {
-        match line {
-            [ones @ b'0'..=b'9', b'\r', b'\n', _] => {
-                return Length::Is(u64::from(ones - b'0'), at + 3);
-            }
-            [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
-                return Length::Is(u64::from(tens - b'0') * 10 + u64::from(ones - b'0'), at + 4);
-            }
-            _ => {}
+    let Some(line) = buf.get(at..).and_then(<[u8]>::first_chunk::<6>) else {
+        return parse_any_length(buf, at);
+    };
+    let (length, digits) = match line {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(a), 1),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (10 * digit(a) + digit(b), 2),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', _] => {
+            (100 * digit(a) + 10 * digit(b) + digit(c), 3)
         }
-    }
-    parse_any_length(buf, at)
+        _ => return parse_any_length(buf, at),
+    };
+    Length::Is(length, at + digits + 2)
 }
 
+#[inline(always)]
+fn digit(byte: &u8) -> u64 {
+    u64::from(byte - b'0')
+}
+
+#[inline(never)]
 fn parse_any_length(buf: &[u8], at: usize) -> Length {
     const DIGITS_MAX: usize = 19; // 10^19 - 1 fits into u64
     let mut length = 0_u64;
@@ -163,8 +169,38 @@ impl<'a> Cursor<'a> {
     }
 
     /// The bytes that were not consumed.
+    #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.pos..).unwrap_or_default()
+    }
+
+    /// The text of a bulk, if that is what stands here; nothing is consumed if it is not.
+    #[inline]
+    pub(super) fn plain_bulk(&mut self) -> Option<&'a [u8]> {
+        if *self.bytes.get(self.pos)? != b'$' {
+            return None;
+        }
+        let Length::Is(length, start) = parse_length(self.bytes, self.pos + 1) else {
+            return None;
+        };
+        let end = usize::try_from(length).ok()?.checked_add(start + 2)?;
+        let line = self.bytes.get(start..end)?;
+        let (text, end_of_line) = line.split_last_chunk::<2>()?;
+        if end_of_line != b"\r\n" {
+            return None;
+        }
+        self.pos = end;
+        Some(text)
+    }
+
+    /// Whether the rest is `+OK`, which is then consumed.
+    #[inline]
+    pub(super) fn take_ok(&mut self) -> bool {
+        let is_ok = self.rest() == b"+OK\r\n";
+        if is_ok {
+            self.pos = self.bytes.len();
+        }
+        is_ok
     }
 
     /// The next header that is not an attribute's.

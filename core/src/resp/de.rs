@@ -74,6 +74,9 @@ impl<'de> Decoder<'de> {
     /// The text of the next scalar, for a type that is made of text.
     #[inline]
     fn text(&mut self, wanted: &dyn Expected) -> Result<&'de [u8], DecodeError> {
+        if let Some(text) = self.cursor.plain_bulk() {
+            return Ok(text);
+        }
         match self.token()? {
             Token::Text(Scalar::Bulk, text) => Ok(text),
             token => plain_text(&token).ok_or_else(|| DecodeError::mismatch(&wanted, &token)),
@@ -269,7 +272,9 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.skip(1)?;
+        if !self.cursor.take_ok() {
+            self.skip(1)?;
+        }
         visitor.visit_unit()
     }
 
@@ -287,12 +292,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        if name == BLOB_NAME {
+        if std::ptr::eq(name, BLOB_NAME) {
             let text = self.text(&visitor)?;
             blob::hand_over(self.frame.slice_ref(text));
             return visitor.visit_unit();
         }
-        if name == VALUE_NAME {
+        if std::ptr::eq(name, VALUE_NAME) {
             value::hand_over(self.value()?);
             return visitor.visit_unit();
         }

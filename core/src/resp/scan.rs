@@ -148,7 +148,35 @@ impl Scanner {
     }
 
     /// The length of the frame that `buf` starts with, or `None` while it is incomplete.
+    #[inline]
     pub(crate) fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ScanError> {
+        match self.whole(buf) {
+            Some(length) => Ok(Some(length)),
+            None => self.scan_any(buf),
+        }
+    }
+
+    /// The length of a frame that is a single bulk or an OK, if all of it is here and nothing of it
+    /// was looked at before: nearly all replies to single commands are.
+    #[inline]
+    fn whole(&mut self, buf: &[u8]) -> Option<usize> {
+        if self.pos > 0 {
+            return None;
+        }
+        let length = match buf {
+            [b'$', ..] => {
+                let Length::Is(length, start) = parse_length(buf, 1) else { return None };
+                let end = usize::try_from(length).ok()?.checked_add(start + 2)?;
+                (buf.get(end - 2..end)? == b"\r\n").then_some(end)?
+            }
+            [b'+', b'O', b'K', b'\r', b'\n', ..] => 5,
+            _ => return None,
+        };
+        (self.line_searched, self.missing) = (0, 1);
+        (length <= self.limits.reply_bytes_max).then_some(length)
+    }
+
+    fn scan_any(&mut self, buf: &[u8]) -> Result<Option<usize>, ScanError> {
         if let Some(kind) = self.bulk {
             if buf.len() < self.pos {
                 return self.wait(buf, self.pos - buf.len());

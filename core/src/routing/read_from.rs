@@ -37,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) due: Due,
     /// Why it is passed by.
     pub(crate) skip: Option<Skip>,
+    /// It has lost its primary: it serves when nobody else does.
+    pub(crate) is_spare: bool,
     /// Commands in flight.
     pub(crate) in_flight: u32,
     /// Latency in nanoseconds; 0 if it is not known.
@@ -59,6 +61,8 @@ pub(crate) enum Due {
 pub(crate) enum Skip {
     /// Nothing is known of its lag, and the policy wants to know.
     LagUnknown,
+    /// It says that it is no replica.
+    NoReplica,
     /// It failed of late.
     Quarantined,
     /// It owes a reply for too long.
@@ -67,19 +71,17 @@ pub(crate) enum Skip {
     Stale,
     /// This very call has failed there.
     Tried,
-    /// It says that it has no link to its primary, or that it is no replica.
-    Unlinked,
 }
 
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LagUnknown => "its lag is not known",
+            Self::NoReplica => "it is no replica, by its own word",
             Self::Quarantined => "it failed of late",
             Self::Silent => "it owes a reply for too long",
             Self::Stale => "its lag is beyond max_staleness",
             Self::Tried => "the call has failed there",
-            Self::Unlinked => "it has lost its primary, or is no replica",
         })
     }
 }
@@ -123,13 +125,28 @@ enum Take {
 /// by one with each choice for the shard; `chance` is any number. A custom policy has a function of
 /// its own (`choose_custom`).
 pub(crate) fn choose(policy: &ReadFrom, rows: &[Row], turn: u64, chance: u64) -> Option<Choice> {
+    let with = |spares| choose_with(policy, rows, spares, turn, chance);
+    with(false).or_else(|| if rows.iter().any(|row| row.is_spare) { with(true) } else { None })
+}
+
+/// The same, with those that serve when nobody else does or without.
+#[inline]
+fn choose_with(
+    policy: &ReadFrom,
+    rows: &[Row],
+    spares: bool,
+    turn: u64,
+    chance: u64,
+) -> Option<Choice> {
+    let set =
+        |wanted: &dyn Fn(&Row) -> bool| set(rows, |row| wanted(row) && (spares || !row.is_spare));
     let among = |among: &Among, take| {
         let wanted = |row: &Row| *among == Among::All || !row.is_primary;
-        pick(rows, set(rows, wanted), take, turn, chance)
+        pick(rows, set(&wanted), take, turn, chance)
     };
-    let replicas = |take| pick(rows, set(rows, |row| !row.is_primary), take, turn, chance);
+    let replicas = |take| pick(rows, set(&|row| !row.is_primary), take, turn, chance);
     let fallback = || {
-        let primary = set(rows, |row| row.is_primary);
+        let primary = set(&|row| row.is_primary);
         let choice = pick(rows, primary, Take::Any, turn, chance)?;
         Some(Choice { how: How::Fallback, ..choice })
     };
@@ -147,7 +164,7 @@ pub(crate) fn choose(policy: &ReadFrom, rows: &[Row], turn: u64, chance: u64) ->
         ReadFrom::Zone(_) => {
             let here = |is_primary| {
                 let wanted = |row: &Row| row.in_zone && row.is_primary == is_primary;
-                pick(rows, set(rows, wanted), Take::Lighter, turn, chance)
+                pick(rows, set(&wanted), Take::Lighter, turn, chance)
             };
             let near = || here(false).or_else(|| here(true));
             near().or_else(|| replicas(Take::Lighter)).or_else(fallback)

@@ -79,8 +79,8 @@ pub(crate) struct Wish {
     pub(crate) kind: ChannelKind,
     /// The slot of its name, of whatever kind.
     pub(crate) slot: Slot,
-    /// Where it is live.
-    pub(crate) live: Option<SessionId>,
+    /// Where it was asked for last, or is live.
+    pub(crate) held: Option<SessionId>,
 }
 
 /// A reader of a channel.
@@ -120,6 +120,10 @@ struct Entry {
     live: Option<SessionId>,
     /// Who was asked and has not answered.
     pending: Option<SessionId>,
+    /// When the server last dropped it.
+    dropped: Timestamp,
+    /// Its owner has changed at some time after this one, and it is not live at the new one.
+    doubt: Option<Timestamp>,
     /// The interruption that is to be told with the next confirmation.
     gap: Option<Gap>,
     /// Failures since the last confirmation.
@@ -148,6 +152,8 @@ pub(crate) struct Reconciler {
     has_slots: bool,
     /// The shortest and the longest pause between attempts.
     pauses: (Duration, Duration),
+    /// When the owners were last known to be those of before.
+    owners_at: Timestamp,
     /// For jitter.
     rng: Rng,
     /// Channels by name, for each kind.
@@ -175,6 +181,7 @@ impl Reconciler {
         Self {
             has_slots,
             pauses,
+            owners_at: Timestamp::ZERO,
             rng,
             names: Default::default(),
             entries: Vec::new(),
@@ -223,6 +230,8 @@ impl Reconciler {
             readers: SmallVec::new(),
             live: None,
             pending: None,
+            dropped: Timestamp::ZERO,
+            doubt: None,
             gap: None,
             failures: 0,
             not_before: Timestamp::ZERO,
@@ -312,8 +321,10 @@ impl Reconciler {
         self.dirty.extend((0..self.entries.len()).filter(waits));
     }
 
-    /// The same, for channels that wait for another attempt as well.
-    pub(crate) fn hurry(&mut self, now: Timestamp) {
+    /// The same, for channels that wait for another attempt as well. `owners_at`: when the owners
+    /// were last known to be those of before.
+    pub(crate) fn hurry(&mut self, now: Timestamp, owners_at: Timestamp) {
+        self.owners_at = owners_at;
         for (at, index) in std::mem::take(&mut self.later) {
             if let Some(entry) = &mut self.entries[index] {
                 // Nodes that point at each other would otherwise be asked again and again.
@@ -346,7 +357,8 @@ impl Reconciler {
                 continue;
             }
             let live = entry.live;
-            let wish = Wish { kind: entry.channel.kind, slot: entry.slot, live };
+            let held = entry.pending.or(live);
+            let wish = Wish { kind: entry.channel.kind, slot: entry.slot, held };
             let Some(id) = target(wish).filter(|id| self.sessions.contains_key(id)) else {
                 self.dirty.insert(index);
                 continue;
@@ -359,6 +371,11 @@ impl Reconciler {
                 self.leaving.push((other, kind, entry.slot, name));
             }
             if live != Some(id) {
+                let owned = entry.channel.kind == ChannelKind::Sharded || !self.has_slots;
+                // Unless the old owner has said so itself, when it stopped to send.
+                if live.is_some() && owned && entry.dropped <= self.owners_at {
+                    entry.doubt.get_or_insert(self.owners_at);
+                }
                 entry.pending = Some(id);
                 asked.entry(id).or_default().push(index);
             }

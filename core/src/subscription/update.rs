@@ -31,7 +31,8 @@ pub enum Update {
         channel: Channel,
     },
     /// Another node sends the channel's messages now. Where no `Gap` follows, it was subscribed to
-    /// before the old one was left, and messages of that moment may have come twice.
+    /// before the old one was left, which had the same messages: those of that moment may have come
+    /// twice.
     Moved {
         /// Which channel.
         channel: Channel,
@@ -73,6 +74,9 @@ pub enum GapCause {
     /// The client gave the connection up, because the deployment has no such node any more or
     /// another server listens there.
     NodeLeft,
+    /// Another node has become the owner of the channel, and messages that were published there
+    /// before this client knew may be missing.
+    OwnerChanged,
     /// The server dropped the subscription: the channel's slot has moved away from it.
     SlotMoved,
     /// The server was silent for longer than `Config::progress_timeout` although it was asked.

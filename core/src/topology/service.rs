@@ -81,7 +81,20 @@ pub(crate) fn choose(
         .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()))?;
     let service =
         Service { epoch: newest, primary: primary.clone(), replicas: teller.replicas.clone() };
-    (held != Some(&service)).then_some(service)
+    let same = held.is_some_and(|held| held.is_alike(&service));
+    (!same).then_some(service)
+}
+
+impl Service {
+    /// Whether commands go where they went: how far replicas are in the stream changes nothing.
+    fn is_alike(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&NodeView, &NodeView)| {
+            (&a.endpoint, a.health, a.link_up) == (&b.endpoint, b.health, b.link_up)
+        };
+        (self.epoch, &self.primary) == (other.epoch, &other.primary)
+            && self.replicas.len() == other.replicas.len()
+            && self.replicas.iter().zip(&other.replicas).all(alike)
+    }
 }
 
 /// Reads the replies to SENTINEL MASTER, REPLICAS and SENTINELS. `endpoint` makes one of a host and
@@ -98,13 +111,23 @@ pub(crate) fn parse_opinion(
     let fields = fields(primary)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
+    let epoch: u64 = epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?;
+    // Until a failover is over, who leads it names the old primary with the epoch of the new one.
+    let under_way = u64::from(has_flag(flags, &["failover_in_progress"]));
     let replicas = list(replicas)?.iter().take(MEMBERS_MAX);
     let sentinels = list(sentinels)?.iter().take(MEMBERS_MAX);
+    // Sentinels list replicas in no order of their own.
+    let by_place = |list: Result<Vec<NodeView>, String>| {
+        list.map(|mut list| {
+            list.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+            list
+        })
+    };
     Ok(Opinion {
-        epoch: epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?,
+        epoch: epoch.saturating_sub(under_way),
         primary: address(&fields, endpoint)?,
         troubled: has_flag(flags, &["s_down", "o_down", "disconnected"]),
-        replicas: replicas.map(|r| parse_replica(r, endpoint)).collect::<Result<_, _>>()?,
+        replicas: by_place(replicas.map(|r| parse_replica(r, endpoint)).collect())?,
         sentinels: sentinels
             .map(|s| self::fields(s).and_then(|f| address(&f, endpoint)))
             .collect::<Result<_, _>>()?,
@@ -182,6 +205,41 @@ mod tests {
             Endpoint::Tcp { port, .. } => Some(port),
             Endpoint::Unix { .. } => None,
         }
+    }
+
+    #[test]
+    fn a_replica_that_moves_on_in_the_stream_is_no_news() {
+        let replica = |offset, health| NodeView {
+            role: Role::Replica,
+            offset: Some(offset),
+            health,
+            ..NodeView::provisional(&Endpoint::tcp("10.0.0.2", 1))
+        };
+        let with = |view: NodeView| Opinion { replicas: vec![view], ..opinion(3, 1) };
+        let held = choose(None, false, &[with(replica(10, Health::Online))]);
+        let next = [with(replica(20, Health::Online))];
+        assert_eq!(choose(held.as_ref(), false, &next), None);
+        let next = [with(replica(20, Health::Suspected))];
+        assert!(choose(held.as_ref(), false, &next).is_some(), "one that is down is");
+    }
+
+    /// The leader of a failover has the new epoch before it has the new primary.
+    #[test]
+    fn an_opinion_in_the_middle_of_a_failover_is_an_older_one() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let fields = |flags| {
+            let pairs =
+                [("ip", "10.0.0.1"), ("port", "1"), ("config-epoch", "4"), ("flags", flags)];
+            Value::Array(pairs.into_iter().flat_map(|(n, v)| [text(n), text(v)]).collect())
+        };
+        let none = || Value::Array(Vec::new());
+        let epoch = |flags| {
+            let endpoint = &|host: &str, port| Endpoint::tcp(host, port);
+            parse_opinion(&fields(flags), &none(), &none(), endpoint).unwrap().epoch
+        };
+        assert_eq!((epoch("master"), epoch("master,failover_in_progress")), (4, 3));
+        let late = Opinion { epoch: 3, ..opinion(4, 1) };
+        assert_eq!(choose(Some(&held(4, 2)), false, &[late]), None);
     }
 
     /// Two of three with old files agree about the old primary; the third, which knows better, is

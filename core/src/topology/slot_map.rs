@@ -65,6 +65,12 @@ impl SlotMap {
         if self.owners.is_empty() { self.shards.first() } else { self.shard_at(Slot::of(key)) }
     }
 
+    /// The shard that owns all slots for certain, so that no key has to be looked at.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&Shard> {
+        if self.owners.is_empty() { self.shards.first() } else { None }
+    }
+
     /// The shard that owns `slot`.
     pub(crate) fn shard_at(&self, slot: Slot) -> Option<&Shard> {
         // `UNCOVERED` is beyond the last shard: the bounds check finds it.

@@ -28,7 +28,7 @@ struct Trouble {
 /// Writes for a while after a failover that most of the sentinels have forgotten.
 async fn write_on(sim: &Sim, client: &Client, span: Duration) -> Trouble {
     let (_, promoted, _) = sim.promotions().pop().unwrap();
-    let new = sim.believed_by("s3");
+    let new = sim.believed_by("s1");
     let hasty = client.with_deadline(MS * 200);
     let mut trouble = Trouble { until_new: Duration::MAX, back: 0, failed: 0 };
     let end = sim.now().after(span);
@@ -49,22 +49,21 @@ async fn write_on(sim: &Sim, client: &Client, span: Duration) -> Trouble {
     trouble
 }
 
-/// Fails over by s3, and makes the two others forget it, as if restarted with old files. `pushed`:
-/// whether one of the announcements reaches the client.
+/// Fails over by s1, and makes the two others forget it, as if restarted with old files. `pushed`:
+/// whether its announcement reaches the client.
 async fn fail_over_and_forget(sim: &Sim, pushed: bool) -> String {
-    for sentinel in ["s1", "s2", "s3"] {
-        if sentinel != "s3" || !pushed {
-            // Half-open: what the sentinel sends on its present connections is lost.
-            sim.partition_one_way(sentinel, "client");
-        }
+    let silent: &[&str] = if pushed { &["s2", "s3"] } else { &["s1", "s2", "s3"] };
+    for sentinel in silent {
+        // Half-open: what the sentinel sends on its present connections is lost.
+        sim.partition_one_way(sentinel, "client");
     }
-    sim.sentinel_failover("s3");
-    while sim.promotions().is_empty() || sim.believed_by("s3") == "a" {
+    sim.sentinel_failover("s1");
+    while sim.promotions().is_empty() || sim.believed_by("s1") == "a" {
         sim.advance(MS).await;
     }
-    let new = sim.believed_by("s3");
-    for sentinel in ["s1", "s2"] {
-        // They hear of the truth again by and by; not from s3 for now.
+    let new = sim.believed_by("s1");
+    for sentinel in ["s2", "s3"] {
+        // They hear nothing any more.
         for server in sim.servers() {
             if server != *sentinel {
                 sim.partition_one_way(&server, sentinel);
@@ -72,7 +71,7 @@ async fn fail_over_and_forget(sim: &Sim, pushed: bool) -> String {
         }
         sim.mislead(sentinel, "a", 0);
     }
-    for sentinel in ["s1", "s2", "s3"] {
+    for sentinel in silent {
         sim.mend(sentinel, "client");
         sim.reset_connections(sentinel);
     }
@@ -119,8 +118,11 @@ fn a_killed_primary_is_replaced() {
             client.set("k", "v").await.unwrap();
             sim.advance(MS * 10).await;
             sim.kill("a");
+            let before = sim.calls("a", "set");
             let patient = client.with_deadline(SECOND * 30);
-            patient.set("k", "w").await.unwrap();
+            // The first may have reached the old primary and was not answered; it is not sent
+            // again.
+            while patient.set("k", "w").await.is_err() {}
             let (_, promoted, _) = sim.promotions().pop().unwrap();
             let late = sim.now().since(promoted);
             println!("seed {seed}: served {late:?} after the promotion");
@@ -132,7 +134,7 @@ fn a_killed_primary_is_replaced() {
             }
             // The old primary is a replica now, and nothing was written there meanwhile.
             assert!(!sim.is_primary("a"));
-            assert_eq!(sim.calls("a", "set"), 0);
+            assert_eq!(sim.calls("a", "set"), before);
         });
     }
 }
@@ -174,7 +176,7 @@ fn sentinels_answer_as_real_ones_do() {
         assert!(sim.promotions().is_empty());
         assert!(s1.ask("INFO sentinel").await.contains("status=sdown"));
         sim.restart("s2");
-        while sim.promotions().is_empty() {
+        while sim.believed_by("s1") != "a1" {
             sim.advance(MS * 100).await;
         }
         s1.expect(&[("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", r#"["10.0.0.2" "6379"]"#)]).await;
@@ -183,6 +185,7 @@ fn sentinels_answer_as_real_ones_do() {
         while sim.is_primary("a") {
             sim.advance(MS * 100).await;
         }
+        sim.advance(SECOND * 3).await;
         assert_eq!(sim.agreed_primary().as_deref(), Some("a1"));
         s1.expect(&[("SENTINEL FAILOVER mymaster", "OK")]).await;
         while sim.agreed_primary().as_deref() != Some("a") {

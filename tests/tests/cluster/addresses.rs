@@ -13,7 +13,6 @@ use slotcar_tests::real::{Cluster, Proxy, Script, Version};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A transport whose names are in a table.
@@ -145,17 +144,15 @@ fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {
     };
     let half = |from: u16, to: u16, id| format!("*3\r\n:{from}\r\n:{to}\r\n{}", node(id));
     let slots = format!("*2\r\n{}{}", half(0, 8191, 'a'), half(8192, 16383, 'b'));
-    let answer: Arc<dyn Fn(&[Vec<u8>]) -> Option<Vec<u8>> + Send + Sync> =
-        Arc::new(move |command: &[Vec<u8>]| {
-            let words: Vec<String> =
-                command.iter().map(|w| String::from_utf8_lossy(w).to_uppercase()).collect();
-            Some(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                ["CLUSTER", "SLOTS"] => slots.clone().into_bytes(),
-                ["PING"] => b"+PONG\r\n".to_vec(),
-                _ => b"-ERR unknown command\r\n".to_vec(),
-            })
-        });
-    let script = Script::answering(move |command| answer(command));
+    let script = Script::answering(move |command| {
+        let words: Vec<String> =
+            command.iter().map(|w| String::from_utf8_lossy(w).to_uppercase()).collect();
+        Some(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["CLUSTER", "SLOTS"] => slots.clone().into_bytes(),
+            ["PING"] => b"+PONG\r\n".to_vec(),
+            _ => b"-ERR unknown command\r\n".to_vec(),
+        })
+    });
     smol::block_on(async {
         let config = Config::from_url(&format!("redis-cluster://{}", script.address())).unwrap();
         let began = Instant::now();

@@ -269,3 +269,30 @@ fn one_dead_shard_leaves_the_others_values() {
         });
     }
 }
+
+/// Commands of modules and of newer servers are in no table. A renamed one stands for them: its
+/// name is new, and what the server says of it is true.
+#[test]
+fn a_command_that_no_table_has_is_asked_about_once() {
+    for version in Version::all() {
+        let lines = "rename-command GET MYGET\nrename-command INCRBY MYINCR";
+        let cluster = Cluster::of(&version).config(lines).replicas(0).start();
+        smol::block_on(async {
+            let client = connect(&cluster).await;
+            for key in (0..30).map(|n| format!("key:{n}")) {
+                client.set(&key, 7).await.unwrap();
+                let sum: i64 = client.send(cmd("MYINCR").arg(&key).arg(3)).await.unwrap();
+                let value: i64 = client.send(cmd("myget").arg(&key)).await.unwrap();
+                assert_eq!((sum, value), (10, 10), "{version}");
+            }
+            let mut pipeline = client.pipeline();
+            (0..30).for_each(|n| pipeline.push(cmd("MYGET").arg(format!("key:{n}"))));
+            assert_eq!(pipeline.run::<Vec<i64>>().await.unwrap(), [10; 30], "{version}");
+            assert_eq!(client.metrics().redirects, 0, "{version}: each went to its owner");
+            let asked = calls(&cluster, "command|info") + calls(&cluster, "command");
+            assert_eq!(asked, 2, "{version}: each name is asked about once");
+            let error = client.send::<()>(cmd("NOSUCH").arg("x")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+        });
+    }
+}

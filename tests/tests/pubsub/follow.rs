@@ -318,3 +318,22 @@ fn a_silent_server_is_noticed() {
     assert_eq!(cause, slotcar::GapCause::Silent);
     assert!(since >= Duration::from_millis(300), "from the last word on: {since:?}");
 }
+
+/// By a policy that reads from replicas, a channel is subscribed to at one, and nowhere else.
+#[test]
+fn a_replica_serves_channels_where_the_policy_says_so() {
+    let cluster = Cluster::of(&Version::any()).start();
+    let client = client(&cluster).reading_from(slotcar::ReadFrom::Replica);
+    let name = key_in(100);
+    let primary = cluster.primary_of(100);
+    let replica = cluster.replicas_of(primary)[0];
+    let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
+    assert_eq!(words_of(&mut all), format!("+{name}"));
+    let channels =
+        |node: usize| cluster.node(node).call(&["PUBSUB", "SHARDCHANNELS"]).items().len();
+    assert_eq!((channels(primary), channels(replica)), (0, 1));
+    block_on(client.spublish(&name, "hi")).unwrap();
+    assert_eq!(words_of(&mut all), format!("{name}=hi"));
+    drop(all);
+    until_true("the replica to be left", PATIENCE, || channels(replica) == 0);
+}

@@ -73,6 +73,7 @@ fn ten_thousand_channels_follow_a_failover() {
 
 #[test]
 fn a_subscription_follows_a_service() {
+    // From the old primary, which lives, to the new one: what was published there first is missing.
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let sentinels = Sentinels::of(&Version::any()).start();
         let config = Config::from_url(&sentinels.url()).unwrap().protocol(protocol);

@@ -8,10 +8,10 @@
 mod load;
 
 use load::{Ended, Load, config, first_success};
-use slotcar::{Client, Config, Delivery, ErrorKind};
+use slotcar::{Client, Config, Delivery, Endpoint, ErrorKind};
 use slotcar_tcp::Tcp;
 use slotcar_tests::real::wait::until_true;
-use slotcar_tests::real::{Sentinels, Version};
+use slotcar_tests::real::{Fault, Proxy, Sentinels, Version};
 use std::time::{Duration, Instant};
 
 /// Within half a second, or one, on a machine with nothing else to do; a busy one gets more, for a
@@ -162,6 +162,65 @@ fn sentinels_that_want_a_password_say_so_and_take_it() {
         let client = Client::connect(Tcp::new(), config).await.unwrap();
         client.set("name", "Ada").await.unwrap();
     });
+}
+
+#[test]
+fn without_any_sentinel_each_is_named_with_its_cause() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    (0..3).for_each(|index| sentinels.sentinel(index).kill());
+    let error = smol::block_on(Client::connect(Tcp::new(), config(&sentinels))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Topology);
+    for index in 0..3 {
+        let address = sentinels.sentinel(index).address().to_string();
+        assert!(error.to_string().contains(&address), "names {address}: {error}");
+    }
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
+fn a_primary_that_is_none_gets_no_command() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    // Nobody shall put right what is about to go wrong, or tell of it.
+    let primary = sentinels.server(sentinels.primary().unwrap());
+    let address = primary.address();
+    let elsewhere = sentinels.servers().iter().find(|s| s.address() != address).unwrap();
+    let (ip, port) = (elsewhere.address().ip().to_string(), elsewhere.address().port().to_string());
+    primary.call(&["REPLICAOF", &ip, &port]).ok();
+    let error = smol::block_on(async {
+        let client = Client::connect(Tcp::new(), config(&sentinels)).await.unwrap();
+        client.with_deadline(Duration::from_millis(500)).set("name", "Ada").await.unwrap_err()
+    });
+    let told = format!("{error:?}");
+    assert!(told.contains("not a primary"), "{told}");
+    assert_ne!(error.delivery(), Delivery::Unknown, "{told}");
+    assert_eq!(primary.command_calls().get("set"), None, "{told}");
+}
+
+/// Two sentinels behind links that fall silent and stay open: what they announce is lost, and what
+/// they are asked. The third one is asked in their stead.
+#[test]
+fn a_half_open_link_to_a_sentinel_is_noticed() {
+    let sentinels = Sentinels::of(&Version::any()).start();
+    let proxies: Vec<Proxy> =
+        sentinels.sentinels().iter().map(|s| Proxy::to(s.address())).collect();
+    let at =
+        |address: std::net::SocketAddr| Endpoint::tcp(&address.ip().to_string(), address.port());
+    let map = sentinels.sentinels().iter().zip(&proxies);
+    let config = config(&sentinels)
+        .endpoints(proxies.iter().map(|proxy| at(proxy.address())))
+        .address_map(map.map(|(server, proxy)| (at(server.address()), at(proxy.address()))))
+        .sentinel_interval(Duration::from_secs(1));
+    let client = smol::block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let known = || client.topology().shards[0].primary.endpoint.clone();
+    let old = known();
+    proxies[..2].iter().for_each(|proxy| proxy.set(Fault::BlackHole));
+    sentinels.failover();
+    let new = sentinels.wait_until_settled();
+    let began = Instant::now();
+    // Nobody sends a command: the poll alone finds out.
+    until_true("the new primary to be known", Duration::from_secs(20), || known() != old);
+    println!("an idle client knows the new primary {:?} later", began.elapsed());
+    assert_eq!(known(), Some(at(sentinels.server(new).address())));
 }
 
 #[test]

@@ -20,10 +20,9 @@ impl Queue {
         self.say_greeting();
         let entry = Entry { len: commands.len(), replies: 1, deadline: Timestamp::FAR_FUTURE };
         self.budget.charge(cost_of(entry.len));
-        let index = self.append(entry, |out| out.extend_from_slice(commands));
-        let slot = &mut self.slots[index as usize];
-        slot.posted = true;
-        slot.state = State::Abandoned;
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(commands);
+        let ticket = self.append(entry.into(), State::Abandoned, write);
+        self.slot(ticket).posted = true;
     }
 
     /// Whether the next reply belongs to commands that were posted, so that an error before it is

@@ -34,7 +34,8 @@ fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
     let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
     let waker = Waker::noop();
     let (ticket, flush, _) =
-        queue.enqueue(entry(text.len(), replies), false, write, waker).unwrap();
+        queue.enqueue(entry(text.len(), replies).into(), write, waker).unwrap();
+    queue.see(at(0));
     (ticket, flush)
 }
 
@@ -43,7 +44,7 @@ fn reply(queue: &mut Queue, text: &'static str) -> Result<(), Bytes> {
 }
 
 fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
-    queue.poll(ticket, Waker::noop()).map(|outcome| outcome.unwrap().into_last().unwrap())
+    queue.poll(ticket, Waker::noop()).map(|(outcome, _)| outcome.unwrap().into_last().unwrap())
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn a_batch_ends_with_its_last_reply() {
         assert!(queue.poll(batch, Waker::noop()).is_none());
     }
     reply(&mut queue, "+3").unwrap();
-    let all = queue.poll(batch, Waker::noop()).unwrap().unwrap().into_all();
+    let all = queue.poll(batch, Waker::noop()).unwrap().0.unwrap().into_all();
     assert_eq!(all, ["+1", "+2", "+3"]);
     reply(&mut queue, "+4").unwrap();
     assert_eq!(one(&mut queue, next).unwrap(), "+4");
@@ -113,11 +114,11 @@ fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
     let mut queue = Queue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "abc", 1);
     let late = Entry { len: 1, replies: 1, deadline: at(9000) };
-    let (b, _, _) = queue.enqueue(late, false, |out| out.push(b'b'), Waker::noop()).unwrap();
+    let (b, _, _) = queue.enqueue(late.into(), |out| out.push(b'b'), Waker::noop()).unwrap();
     queue.handle_timeout(at(999), 4, &mut Wakers::new());
     assert!(queue.poll(a, Waker::noop()).is_none());
     queue.handle_timeout(at(1000), 2, &mut Wakers::new());
-    let failed = queue.poll(a, Waker::noop()).unwrap().unwrap_err();
+    let failed = queue.poll(a, Waker::noop()).unwrap().0.unwrap_err();
     assert!(matches!(failed.failure, Failure::TimedOut));
     assert!(failed.never_sent(), "2 of 3 bytes: the server cannot have run it");
     assert_eq!(queue.earliest(), at(9000));
@@ -139,10 +140,10 @@ fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
     queue.lose(Lost::ByPeer, 8, &mut Wakers::new());
     assert_eq!(one(&mut queue, a).unwrap(), "+a", "a reply that came is not lost");
     for (ticket, never_sent) in [(b, false), (c, true), (d, true)] {
-        let failed = queue.poll(ticket, Waker::noop()).unwrap().unwrap_err();
+        let failed = queue.poll(ticket, Waker::noop()).unwrap().0.unwrap_err();
         assert_eq!(failed.never_sent(), never_sent, "{ticket:?}");
     }
-    let rejected = queue.enqueue(entry(1, 1), false, |out| out.push(0), Waker::noop()).unwrap_err();
+    let rejected = queue.enqueue(entry(1, 1).into(), |out| out.push(0), Waker::noop()).unwrap_err();
     assert!(matches!(rejected, Rejected::Closed(_)));
 }
 
@@ -152,7 +153,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
     let (a, _) = put(&mut queue, "a", 1);
     let (b, _) = put(&mut queue, "b", 1);
     drop(queue.abandon(a));
-    let full = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    let full = queue.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
     let (count, waker) = counted();
     let blocked = Entry { deadline: at(50), ..entry(1, 1) };
@@ -172,7 +173,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
 fn an_entry_larger_than_the_budget_goes_alone() {
     let mut queue = Queue::new(Budget::new(10));
     put(&mut queue, "more than the budget", 1);
-    let full = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    let full = queue.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
 }
 
@@ -192,22 +193,23 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
     };
     let counts = || [&first, &second, &background].map(|c| c.0.load(Ordering::Relaxed));
 
-    let (a, flush, _) = queue.enqueue(entry(1, 1), false, |o| o.push(b'a'), &first_waker).unwrap();
+    let (a, flush, _) = queue.enqueue(entry(1, 1).into(), |o| o.push(b'a'), &first_waker).unwrap();
     assert_eq!(flush, Flush::Now);
     queue.take_output(&mut Vec::new());
+    queue.see(at(0));
     wake(&mut queue);
     assert_eq!(counts(), [1, 0, 0]);
     assert!(queue.poll(a, &first_waker).is_none());
 
     let (_, flush, woken) =
-        queue.enqueue(entry(1, 1), false, |o| o.push(b'b'), &second_waker).unwrap();
+        queue.enqueue(entry(1, 1).into(), |o| o.push(b'b'), &second_waker).unwrap();
     assert_eq!(flush, Flush::Covered);
     woken.unwrap().wake();
     assert_eq!(counts(), [1, 0, 1]);
     assert!(queue.rest_background(&background_waker), "a full stream calls when it takes more");
     let calls = |queue: &mut Queue, deadline| {
         let entry = Entry { deadline, ..entry(1, 1) };
-        let (.., woken) = queue.enqueue(entry, false, |o| o.push(b'c'), Waker::noop()).unwrap();
+        let (.., woken) = queue.enqueue(entry.into(), |o| o.push(b'c'), Waker::noop()).unwrap();
         woken.is_some()
     };
     assert!(!calls(&mut queue, at(1000)), "it goes out with those before");
@@ -225,7 +227,7 @@ fn without_a_background_everybody_is_woken() {
     let mut queue = Queue::new(Budget::new(1 << 20));
     let wakers: Vec<_> = (0..5).map(|_| counted()).collect();
     for (_, waker) in &wakers {
-        queue.enqueue(entry(1, 1), false, |o| o.push(b'x'), waker).unwrap();
+        queue.enqueue(entry(1, 1).into(), |o| o.push(b'x'), waker).unwrap();
     }
     let mut woken = Wakers::new();
     queue.wake_driver(&mut woken);
@@ -249,7 +251,7 @@ fn random_events_never_misplace_a_reply() {
                     let deadline = at(rng.below(3000));
                     let new = Entry { len: 1, replies, deadline };
                     let write = |o: &mut Vec<u8>| o.push(b'x');
-                    if let Ok((ticket, ..)) = queue.enqueue(new, false, write, Waker::noop()) {
+                    if let Ok((ticket, ..)) = queue.enqueue(new.into(), write, Waker::noop()) {
                         owed.extend((0..replies).map(|part| (next, part)));
                         held.push((ticket, next, replies));
                         next += 1;
@@ -258,6 +260,7 @@ fn random_events_never_misplace_a_reply() {
                 2 | 3 => {
                     if let Some((number, part)) = owed.pop_front() {
                         let frame = Bytes::from(format!("{number}.{part}"));
+                        queue.see(at(0));
                         queue.deliver(frame, u64::MAX, None, &mut Wakers::new()).unwrap();
                     }
                 }
@@ -266,13 +269,13 @@ fn random_events_never_misplace_a_reply() {
                     let (ticket, number, replies) = held[index];
                     match queue.poll(ticket, Waker::noop()) {
                         None => {}
-                        Some(Ok(reply)) => {
+                        Some((Ok(reply), _)) => {
                             let expected: Vec<_> =
                                 (0..replies).map(|part| format!("{number}.{part}")).collect();
                             assert_eq!(reply.into_all(), expected, "seed {seed}");
                             held.swap_remove(index);
                         }
-                        Some(Err(_)) => drop(held.swap_remove(index)),
+                        Some((Err(_), _)) => drop(held.swap_remove(index)),
                     }
                 }
                 _ if !held.is_empty() => {
@@ -340,7 +343,7 @@ fn a_retired_link_that_holds_its_greeting_is_spent() {
     assert!(!queue.is_closed() && !queue.is_spent());
     queue.retire();
     assert!(queue.is_closed() && queue.is_spent());
-    let rejected = queue.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    let rejected = queue.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     let Err(Rejected::Closed(cause)) = rejected else { panic!("retired") };
     assert!(matches!(*cause, Lost::Retired));
 }
@@ -353,15 +356,48 @@ fn lanes_share_a_budget() {
     let [mut one, mut other] = [(); 2].map(|()| Queue::new(Arc::clone(&budget)));
     put(&mut one, "a", 1);
     put(&mut one, "b", 1);
-    let full = other.enqueue(entry(1, 1), false, |_| unreachable!(), Waker::noop());
+    let full = other.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
     let place = other.block(None, Waker::noop(), entry(1, 1), &mut Wakers::new());
     let mut wakers = Wakers::new();
     one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
     assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
-    other.enqueue(entry(1, 1), true, |out| out.push(b'c'), Waker::noop()).unwrap();
+    let waited = Wanted { waited: true, ..entry(1, 1).into() };
+    other.enqueue(waited, |out| out.push(b'c'), Waker::noop()).unwrap();
     drop(place);
     // What a lost lane held is there again.
     one.lose(Lost::ByPeer, u64::MAX, &mut wakers);
     put(&mut other, "d", 1);
+}
+
+/// Time begins for an entry when the driver first looks, and is the same for all that it finds.
+/// While the driver cannot write, everybody calls it, to be seen.
+#[test]
+fn an_entry_is_due_from_the_first_look_on() {
+    let mut queue = Queue::new(Budget::new(1 << 20));
+    queue.set_background();
+    let due = Due::After(Duration::from_millis(50));
+    let entry = Wanted { len: 1, replies: 1, due, waited: false };
+    let enqueue = |queue: &mut Queue| {
+        assert!(queue.rest_background(Waker::noop()) || queue.rest_background(Waker::noop()));
+        let (ticket, _, woken) = queue.enqueue(entry, |o| o.push(b'x'), Waker::noop()).unwrap();
+        (ticket, woken.is_some())
+    };
+    let [(first, _), (second, woken)] = [(); 2].map(|()| enqueue(&mut queue));
+    assert!(!woken && queue.has_unseen());
+    queue.see(at(100));
+    assert!(!queue.has_unseen());
+    assert_eq!(queue.earliest(), at(150));
+    queue.stall();
+    let (third, woken) = enqueue(&mut queue);
+    assert!(woken, "nobody else would see it");
+    queue.see(at(120));
+    queue.handle_timeout(at(150), 0, &mut Wakers::new());
+    for ticket in [first, second] {
+        let (outcome, due) = queue.poll(ticket, Waker::noop()).unwrap();
+        assert!(matches!(outcome.unwrap_err().failure, Failure::TimedOut));
+        assert_eq!(due, Due::At(at(150)));
+    }
+    assert!(queue.poll(third, Waker::noop()).is_none());
+    assert_eq!(queue.earliest(), at(170));
 }

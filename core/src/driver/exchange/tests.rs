@@ -9,6 +9,7 @@ mod wire;
 use super::*;
 use crate::Endpoint;
 use crate::connection::budget::Budget;
+use crate::connection::queue::Entry;
 use crate::driver::background::look_after;
 use crate::driver::io::LinkSettings;
 use crate::resp::ScanLimits;
@@ -154,7 +155,7 @@ fn call(link: &Arc<Link>, token: u64, deadline: Timestamp, eager: bool) -> CallF
     Box::pin(poll_fn(move |cx| {
         if exchange.is_none() {
             let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-            let begun = Exchange::begin(Arc::clone(&link), entry, None, write, cx);
+            let begun = Exchange::begin(Arc::clone(&link), entry.into(), write, cx);
             exchange = Some(begun.expect("a link with room takes it"));
             if !eager {
                 return Poll::Pending;
@@ -328,7 +329,7 @@ fn a_driver_that_steps_back_comes_again() {
         let mut tasks = [Task::new(Box::pin(poll_fn(move |cx| {
             let exchange = exchange.get_or_insert_with(|| {
                 let write = |out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 200 * COMMAND_BYTES]);
-                Exchange::begin(Arc::clone(&link), entry, None, write, cx).expect("there is room")
+                Exchange::begin(Arc::clone(&link), entry.into(), write, cx).expect("there is room")
             });
             let replies = |outcome: Outcome| outcome.expect("answered").into_all().len();
             exchange.poll(cx).map(|outcome| assert_eq!(replies(outcome), 200))
@@ -362,7 +363,7 @@ fn nothing_is_written_to_a_server_that_has_left() {
         run_all(&transport, &mut tasks);
         let cx = Context::from_waker(Waker::noop());
         let entry = Entry { len: 1, replies: 1, deadline: Timestamp::FAR_FUTURE };
-        match Exchange::begin(link, entry, None, |out| out.push(b'x'), &cx) {
+        match Exchange::begin(link, entry.into(), |out| out.push(b'x'), &cx) {
             Err(rejected) => assert!(background && matches!(rejected, Rejected::Closed(_))),
             Ok(mut exchange) => {
                 let Poll::Ready(Err(failed)) = exchange.poll(&cx) else { panic!("not lost") };

@@ -10,7 +10,15 @@ use proptest::prelude::*;
 const MS: u64 = 1_000_000;
 
 fn replica() -> Row {
-    Row { is_primary: false, in_zone: false, due: Due::Not, skip: None, in_flight: 0, latency: MS }
+    Row {
+        is_primary: false,
+        in_zone: false,
+        due: Due::Not,
+        skip: None,
+        is_spare: false,
+        in_flight: 0,
+        latency: MS,
+    }
 }
 
 fn primary() -> Row {
@@ -89,6 +97,20 @@ fn a_primary_that_cannot_answer_is_no_fallback() {
     let rows = [Row { skip: Some(Skip::Tried), ..primary() }, down()];
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
         assert_eq!(chosen(&policy, &rows, 0), None, "{policy}");
+    }
+}
+
+#[test]
+fn a_replica_without_its_primary_serves_when_nobody_else_does() {
+    let spare = Row { is_spare: true, ..replica() };
+    for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
+        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, replica()];
+        assert_eq!(chosen(&policy, &rows, 5), Some((2, How::Policy)), "{policy}: others first");
+        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, down()];
+        assert_eq!(chosen(&policy, &rows, 5), Some((1, How::Policy)), "{policy}: for want of any");
+        let strict = is_strict(&policy);
+        let picked = chosen(&policy, &[primary(), spare], 5).map(|(index, _)| index);
+        assert_eq!(picked, Some(usize::from(strict)), "{policy}: the primary has all data");
     }
 }
 
@@ -215,6 +237,7 @@ fn row() -> impl Strategy<Value = Row> {
             in_zone,
             due,
             skip,
+            is_spare: latency % 5 == 0,
             in_flight,
             latency,
         },
@@ -246,8 +269,9 @@ proptest! {
                     let row = &rows[choice.index];
                     prop_assert_eq!(row.skip, None, "{}", &policy);
                     prop_assert!(!(row.is_primary && is_strict(&policy)), "{}", &policy);
+                    let whole = rows[1..].iter().any(|row| row.skip.is_none() && !row.is_spare);
                     if choice.how == How::Fallback {
-                        prop_assert!(row.is_primary && !replica, "{}", &policy);
+                        prop_assert!(row.is_primary && !whole, "{}", &policy);
                     }
                 }
             }

@@ -33,8 +33,13 @@ impl Reconciler {
         entry.pending = None;
         (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
         let old = entry.live.replace(id);
-        let gap = entry.gap.take();
         let old_endpoint = old.and_then(|id| self.sessions.get(&id)).map(|s| &s.endpoint);
+        let doubt = entry.doubt.take().zip(old_endpoint).map(|(since, from)| Gap {
+            since,
+            cause: GapCause::OwnerChanged,
+            from: Arc::clone(from),
+        });
+        let gap = entry.gap.take().or(doubt);
         let from = gap.as_ref().map(|gap| &gap.from).or(old_endpoint).filter(|from| **from != at);
         for reader in &mut entry.readers {
             reader.refused = false;
@@ -76,6 +81,7 @@ impl Reconciler {
         let Some(entry) = &mut self.entries[index] else { return };
         if entry.live == Some(id) {
             entry.interrupt(now, GapCause::SlotMoved, &session.endpoint);
+            entry.dropped = now;
             self.dirty.insert(index);
         }
     }
@@ -139,6 +145,7 @@ impl Entry {
     /// It is not live any more.
     pub(super) fn interrupt(&mut self, since: Timestamp, cause: GapCause, from: &Arc<Endpoint>) {
         self.live = None;
+        let since = self.doubt.take().map_or(since, |doubt| doubt.min(since));
         let gap = || Gap { since, cause, from: Arc::clone(from) };
         self.gap.get_or_insert_with(gap);
     }

@@ -101,16 +101,36 @@ fn the_new_owner_confirms_before_the_old_one_is_left() {
     r.handle_subscribed(A, Sharded, b"a", at(1));
     r.handle_marker(A, at(1));
     told(&mut r);
-    r.look_at_all();
+    r.hurry(at(2), at(1));
     assert_eq!(plan(&mut r, 2, B), "2:+a");
     assert_eq!(r.readers(Sharded, b"a").len(), 1, "still live at the old one");
     r.handle_subscribed(B, Sharded, b"a", at(3));
-    assert_eq!(told(&mut r), "moved a", "and no gap");
+    assert_eq!(told(&mut r), "moved a, gap a 2ms", "what the new owner sent before is missing");
     assert_eq!(plan(&mut r, 3, B), "1:-a");
     assert!(!r.uses(A));
     r.handle_unsubscribed(A, Sharded, b"a", at(4));
     assert_eq!(told(&mut r), "");
     assert_eq!(r.readers(Sharded, b"a").len(), 1);
+}
+
+/// The old owner dropped the channel when it ceased to be, and took it again as a replica of the
+/// new one: that was told, and nothing is missing since.
+#[test]
+fn a_change_of_owners_that_the_old_one_told_is_told_once() {
+    let mut r = reconciler();
+    r.want(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    r.handle_unsubscribed(A, Sharded, b"a", at(5));
+    assert_eq!(plan(&mut r, 5, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(6));
+    r.handle_marker(A, at(6));
+    assert_eq!(told(&mut r), "+a, gap a 1ms");
+    r.hurry(at(7), at(2));
+    assert_eq!(plan(&mut r, 7, B), "2:+a");
+    r.handle_subscribed(B, Sharded, b"a", at(8));
+    assert_eq!(told(&mut r), "moved a");
 }
 
 #[test]

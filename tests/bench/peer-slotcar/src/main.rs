@@ -1,7 +1,8 @@
 //! slotcar: its transport for smol, in three ways of calling it, and the one for tokio, in two.
 //!
-//! Which transport a client gets follows from the mode. Reads from replicas and commands whose keys
-//! lie on several nodes are not there yet, so their workloads are left out.
+//! Which transport a client gets follows from the mode. Reads from replicas go by the policy that
+//! `SLOTCAR_READ_FROM` names, or to the less loaded of two. Commands whose keys lie on several
+//! nodes are not there yet, so their workload is left out.
 
 use harness::args::{Mode, format_addrs};
 use harness::data::MESSAGE;
@@ -9,7 +10,7 @@ use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
 use slotcar::{Blob, Client, Config, Update};
-use slotcar_tcp::Tokio;
+use slotcar_tcp::{Tcp, Tokio};
 use smol::Executor;
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -93,14 +94,23 @@ impl Peer for Slotcar {
     async fn connect(target: Target) -> Handle {
         let scheme = if target.cluster { "redis-cluster" } else { "redis" };
         let seeds = if target.cluster { &target.addrs[..] } else { &target.addrs[..1] };
-        let url = format!("{scheme}://{}", format_addrs(seeds));
+        let mut url = format!("{scheme}://{}", format_addrs(seeds));
+        if target.replica_reads {
+            let policy = std::env::var("SLOTCAR_READ_FROM");
+            let policy = policy.as_deref().unwrap_or("least_loaded:replicas");
+            url.push_str(&format!("?read_from={policy}"));
+        }
+        let config: Config = url.parse().expect("the URL is valid");
         let client = match mode() {
             Mode::Ct | Mode::Mt => {
-                let config: Config = url.parse().expect("the URL is valid");
                 let transport = Tokio::current().expect("the mode's runtime is tokio");
                 Client::connect(transport, config).await
             }
-            _ => slotcar_tcp::connect(&url).await,
+            Mode::Smol | Mode::Smolt => {
+                let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+                Client::connect(transport, config).await
+            }
+            _ => Client::connect(Tcp::new(), config).await,
         };
         Handle(client.expect("the server answers"))
     }
@@ -109,7 +119,7 @@ impl Peer for Slotcar {
         match workload.place {
             Place::One => true,
             Place::Cluster => workload.shape != Shape::Mget,
-            Place::Replicas => false,
+            Place::Replicas => true,
         }
     }
 

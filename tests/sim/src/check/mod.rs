@@ -32,7 +32,7 @@ const RECOVERY: Duration = Duration::from_secs(60);
 const RUN_LIMIT: Duration = Duration::from_secs(600);
 
 /// Lines of the trace that a failure shows, besides older decisions and faults.
-const TRACE_LINES: usize = 400;
+const TRACE_LINES: usize = 1000;
 
 /// Which deployments are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -244,7 +244,7 @@ pub(super) fn best_replica(
     let fit = |instance: &&Instance| {
         instance.s_down.is_none()
             && now.since(instance.answered_at) < FRESH
-            && matches!(&instance.report, Some(Report { role: Role::Replica(_), .. }))
+            && instance.report.is_some()
     };
     let rank = |instance: &&Instance| {
         let report = instance.report.as_ref();

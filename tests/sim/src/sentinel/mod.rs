@@ -167,7 +167,7 @@ impl Sentinel {
 
     /// How many sentinels make a majority.
     pub(crate) fn majority(&self) -> usize {
-        (self.colleagues.len() + 1) / 2 + 1
+        self.colleagues.len().div_ceil(2) + 1
     }
 
     /// Whether it has reason to fail over by hand and nobody else does: nothing is wrong, nothing

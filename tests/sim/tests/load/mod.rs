@@ -10,22 +10,22 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A millisecond.
-pub const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 /// A second.
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// What became of a load.
 #[derive(Debug, Default)]
-pub struct Load {
+pub(crate) struct Load {
     /// How long each call took that was answered.
-    pub times: Vec<Duration>,
+    pub(crate) times: Vec<Duration>,
     /// Calls that failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
 }
 
 impl Load {
     /// One caller per key, each asking again as soon as it is answered, for `span`.
-    pub async fn run(sim: &Sim, client: &Client, keys: &[String], span: Duration) -> Self {
+    pub(crate) async fn run(sim: &Sim, client: &Client, keys: &[String], span: Duration) -> Self {
         let end = sim.now().after(span);
         let callers = keys.iter().map(|key| async move {
             let mut load = Self::default();
@@ -47,19 +47,19 @@ impl Load {
     }
 
     /// Calls that were answered.
-    pub fn done(&self) -> usize {
+    pub(crate) fn done(&self) -> usize {
         self.times.len()
     }
 }
 
 /// So many keys whose slots are in a range, each in another one as far as there are enough.
-pub fn keys_of(slots: RangeInclusive<u16>, count: usize) -> Vec<String> {
+pub(crate) fn keys_of(slots: RangeInclusive<u16>, count: usize) -> Vec<String> {
     let keys = (0..).map(|number| format!("key:{number}"));
     keys.filter(|key| slots.contains(&Sim::slot_of(key))).take(count).collect()
 }
 
 /// The time that so many of a hundred calls did not exceed.
-pub fn percentile(times: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     let last = times.len().saturating_sub(1);

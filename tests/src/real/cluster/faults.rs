@@ -4,6 +4,7 @@
 use super::{Cluster, PATIENCE};
 use crate::real::address;
 use crate::real::wait::until_true;
+use crate::real::wire::Reply;
 
 /// The three forms of CLUSTER FAILOVER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,10 @@ impl Cluster {
             Failover::Graceful => &["CLUSTER", "FAILOVER"],
             Failover::Takeover => &["CLUSTER", "FAILOVER", "TAKEOVER"],
         };
-        self.nodes[replica].call(words).ok();
+        // For a moment after its primary has moved, a replica holds it for down.
+        until_true("the replica to agree to the failover", PATIENCE, || {
+            self.nodes[replica].call(words) == Reply::Status("OK".to_owned())
+        });
         until_true("the replica to become primary", PATIENCE, || {
             let promoted = self.myself(replica).is_some_and(|me| me.is("master"));
             let demoted = self.myself(old).is_none_or(|me| me.is("slave"));

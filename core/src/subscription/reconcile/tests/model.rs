@@ -185,6 +185,7 @@ impl World {
 
     /// What the reader is told fits what it was told before, and what happened.
     fn hear(&mut self) {
+        let mut moved = BTreeSet::new();
         for (_, update) in self.reconciler.take_told() {
             match update {
                 Update::Subscribed { channel, .. } => {
@@ -194,11 +195,18 @@ impl World {
                     self.live.remove(&channel.name);
                     self.interrupted.remove(&channel.name);
                 }
+                Update::Gap { channel, cause: GapCause::OwnerChanged, .. } => {
+                    assert!(moved.contains(&channel.name), "another owner is another node");
+                    self.interrupted.remove(&channel.name);
+                }
                 Update::Gap { channel, .. } => {
                     assert!(self.live.contains(&channel.name));
                     assert!(self.interrupted.remove(&channel.name), "one gap, one interruption");
                 }
-                Update::Moved { channel, .. } => assert!(self.live.contains(&channel.name)),
+                Update::Moved { channel, .. } => {
+                    assert!(self.live.contains(&channel.name));
+                    moved.insert(channel.name);
+                }
                 other => panic!("nothing else can be: {other:?}"),
             }
         }

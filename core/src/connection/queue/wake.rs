@@ -1,0 +1,79 @@
+//! Whom a queue wakes to look at the stream: callers, the background task, or all.
+//!
+//! Invariant: whoever is woken may be polled late or never, so none is relied on alone unless it is
+//! the only one that waits.
+//! Called by the link's waker (`driver/signal.rs`) and by the background task.
+
+use super::{Queue, State, Wakers};
+use std::task::Waker;
+
+impl Queue {
+    /// Wakes whoever is to look at the stream: the only caller that waits, else the background
+    /// task, else everybody.
+    ///
+    /// One caller alone drives its own I/O with no hand-over. As soon as there are more, no single
+    /// one may be relied on, for it may never be polled again: the background task is, and where
+    /// there is none, all of them are woken. Pushes are for more than the one caller, too.
+    pub(crate) fn wake_driver(&mut self, wake: &mut Wakers) {
+        let alone = self.waiting == 1 && !self.budget.is_awaited();
+        if alone || !self.background {
+            self.wake_waiting(wake);
+        }
+        if alone && !self.listeners.listen {
+            return;
+        }
+        if self.background {
+            wake.extend(self.call_background());
+        } else {
+            self.budget.call_all(wake);
+            self.listeners.call_all(wake);
+        }
+    }
+
+    /// The wakers of all callers that wait, oldest first.
+    fn wake_waiting(&mut self, wake: &mut Wakers) {
+        let mut left = self.waiting;
+        for &index in &self.in_flight {
+            if left == 0 {
+                break;
+            }
+            if let State::Waiting(waker) = &mut self.slots[index as usize].state {
+                wake.extend(waker.take());
+                left -= 1;
+            }
+        }
+    }
+
+    /// A background task looks after this connection from now on.
+    pub(crate) fn set_background(&mut self) {
+        self.background = true;
+        self.background_again = true;
+    }
+
+    /// Whether a background task looks after this connection.
+    pub(crate) fn has_background(&self) -> bool {
+        self.background
+    }
+
+    /// The background task wants to sleep. False when it has to look again first.
+    pub(crate) fn rest_background(&mut self, waker: &Waker) -> bool {
+        if std::mem::take(&mut self.background_again) {
+            return false;
+        }
+        self.background_waker = Some(waker.clone());
+        true
+    }
+
+    /// The background task's waker, or a note for it when it is awake.
+    #[must_use = "a waker that is dropped is a task that never wakes"]
+    pub(super) fn call_background(&mut self) -> Option<Waker> {
+        let waker = self.background_waker.take();
+        self.background_again |= waker.is_none();
+        waker
+    }
+
+    /// Whether a caller that is polled should look at the stream itself.
+    pub(crate) fn drives_itself(&self) -> bool {
+        !self.background || (self.waiting <= 1 && !self.budget.is_awaited())
+    }
+}

@@ -1,0 +1,45 @@
+//! Who awaits: from every executor, over every kind of socket, in crowds, one of them parked, many
+//! of them dropped at any moment.
+//!
+//! Whoever awaits drives, and nobody else's reply depends on it; each test is about one side of
+//! that. Real servers where the host matters, a scripted one in memory where every order of events
+//! does.
+
+mod cancel;
+mod executors;
+#[allow(dead_code, reason = "a fuzz target includes this file and uses more of it")]
+mod memory;
+mod parked;
+mod sockets;
+mod writes;
+
+use slotcar::{Client, Config};
+use slotcar_tcp::Tcp;
+use slotcar_tests::Watched;
+use slotcar_tests::real::{Server, Version};
+use slotcar_tests::turns::run;
+use std::time::Duration;
+
+/// Hosts with a background task, and without one.
+const BACKGROUNDS: [bool; 2] = [true, false];
+
+/// A server of the newest version that is there.
+fn server() -> Server {
+    let version = ["valkey-9.1", "redis-8.0", "redis-7.0"].into_iter().find_map(Version::named);
+    Server::start(&version.expect("`cargo xtask servers` fetches them"))
+}
+
+/// What `url` says, with more time than a busy machine needs.
+fn config(url: &str) -> Config {
+    let config = Config::from_url(url).expect("the test writes a good URL");
+    let long = Duration::from_secs(20);
+    config.command_timeout(long).connect_timeout(long).progress_timeout(long)
+}
+
+/// A connected client on a host with or without a background.
+fn client(server: &Server, background: bool) -> (Client, Watched) {
+    let watched = Watched::new(Tcp::new());
+    let watched = if background { watched } else { watched.without_background() };
+    let client = run(Client::connect(watched.clone(), config(&server.url())));
+    (client.expect("the server is there"), watched)
+}

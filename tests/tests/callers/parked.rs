@@ -1,0 +1,69 @@
+//! A call that was polled once and is never polled again holds nobody up: neither the calls
+//! beside it nor those that come after, with a background task and without one.
+
+use super::{BACKGROUNDS, client, server};
+use futures::future::join_all;
+use slotcar::{Client, cmd};
+use slotcar_tests::turns::{poll_once, run};
+
+/// Calls that go on beside those that are parked.
+const OTHERS: usize = 100;
+
+/// A hundred calls, all at once and then one after the other: each gets its own reply.
+async fn go_on(client: &Client, round: usize) {
+    let token = |i: usize| format!("{round}.{i}");
+    let echo = |i| client.send::<String>(cmd("ECHO").arg(token(i)));
+    let all = join_all((0..OTHERS).map(echo)).await;
+    for (i, reply) in all.into_iter().enumerate() {
+        assert_eq!(reply.expect("nobody holds it up"), token(i));
+    }
+    for i in 0..OTHERS {
+        assert_eq!(echo(i).await.expect("nobody holds it up"), token(i));
+    }
+}
+
+/// The first call on an idle connection is the one that wrote and would read: it is parked.
+#[test]
+fn a_call_parked_for_ever_holds_nobody_up() {
+    let server = server();
+    for background in BACKGROUNDS {
+        let (client, _) = client(&server, background);
+        let mut parked = Vec::new();
+        for round in 0..20 {
+            let mut call = client.send::<String>(cmd("ECHO").arg(format!("parked {round}")));
+            assert!(poll_once(&mut call).is_none(), "a reply takes longer than a poll");
+            parked.push(call);
+            run(go_on(&client, round));
+        }
+        // Whoever comes back finds its reply, however many others came after it.
+        for (round, call) in parked.into_iter().enumerate() {
+            assert_eq!(run(call).expect("it waits here"), format!("parked {round}"));
+        }
+    }
+}
+
+/// Parked in the middle of a crowd, and a pipeline as well; then dropped.
+#[test]
+fn parked_among_others_and_dropped() {
+    let server = server();
+    for background in BACKGROUNDS {
+        let (client, _) = client(&server, background);
+        for round in 0..20 {
+            let mut calls: Vec<_> =
+                (0..30).map(|i| client.send::<String>(cmd("ECHO").arg(i))).collect();
+            let mut pipeline = Box::pin(
+                (0..10).fold(client.pipeline(), |p, i| p.add(cmd("ECHO").arg(i))).run::<Vec<u8>>(),
+            );
+            calls.iter_mut().for_each(|call| assert!(poll_once(call).is_none()));
+            // It may find its replies at once, since it looks for all that has come.
+            let _ = poll_once(&mut pipeline);
+            run(go_on(&client, round));
+            let kept = calls.split_off(15);
+            drop(calls);
+            run(go_on(&client, round));
+            for (i, call) in kept.into_iter().enumerate() {
+                assert_eq!(run(call).expect("it waits here"), (15 + i).to_string());
+            }
+        }
+    }
+}
