@@ -77,6 +77,16 @@ impl fmt::Debug for Lane {
     }
 }
 
+/// Whoever dialled on behalf of a node that has left the map meanwhile got a link that nobody
+/// knows: it ends with the lane.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.swap(None) {
+            link.retire();
+        }
+    }
+}
+
 /// What a caller who needs a link has to do.
 enum Step {
     /// Take it.
