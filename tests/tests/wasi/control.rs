@@ -4,7 +4,7 @@
 //! its answer another one. What fails here, fails there: an answer says so. Whatever a component
 //! started ends with its control, at the latest.
 
-use slotcar_tests::real::{Server, Version, address};
+use slotcar_tests::real::{Fault, Proxy, Server, Version, address};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -31,6 +31,8 @@ pub(crate) fn start() -> SocketAddr {
 struct Control {
     /// By id.
     servers: BTreeMap<String, Server>,
+    /// By id.
+    proxies: BTreeMap<String, Proxy>,
     /// The last id given.
     last: usize,
 }
@@ -79,8 +81,26 @@ impl Control {
                 self.servers.insert(id.clone(), server);
                 vec![id, at]
             }
+            ["proxy", target] => {
+                let proxy = Proxy::to(target.parse().expect("an address"));
+                self.last += 1;
+                let (id, at) = (self.last.to_string(), proxy.address().to_string());
+                self.proxies.insert(id.clone(), proxy);
+                vec![id, at]
+            }
+            ["fault", id, fault] => {
+                let proxy = self.proxies.get(id).expect("a proxy that was started");
+                proxy.set(match fault {
+                    "black_hole" => Fault::BlackHole,
+                    "pass" => Fault::Pass,
+                    "refuse" => Fault::Refuse,
+                    _ => panic!("no such fault: {fault}"),
+                });
+                Vec::new()
+            }
             ["drop", id] => {
                 self.servers.remove(id);
+                self.proxies.remove(id);
                 Vec::new()
             }
             [what, id, ref rest @ ..] => {

@@ -42,9 +42,11 @@ fn commands_on_every_server() {
     guest.env("SLOTCAR_SERVERS_AT", &listed.join(",")).run();
 }
 
-/// Tests of the native suites that no component can run: their load has a thread of its own. Their
-/// twins are in `failover` and `moves`; `transport-wasi/tests/suites/main.rs` says more.
-const NEED_THREADS: [&str; 6] = [
+/// Tests of the native suites that no component can run: their load has a thread of its own, or
+/// they want a background. Their twins are in `failover` and `moves`;
+/// `transport-wasi/tests/suites/main.rs` says more.
+const NEED_THREADS: [&str; 7] = [
+    "sentinel::a_half_open_link_to_a_sentinel_is_noticed",
     "sentinel::a_killed_primary_is_followed",
     "sentinel::writes_leave_a_demoted_primary_that_is_alive",
     "sentinel::a_hung_primary_is_left_when_another_is_promoted",

@@ -10,6 +10,7 @@
 //! What cannot run here, and why:
 //! - tests whose load runs in a thread of its own: components have none. `failover`, `moves` and
 //!   `replicas` are their twins, with the load beside the faults in one future;
+//! - tests of what an idle client notices: without a background it notices when it is used;
 //! - tests that carry a subscription from one executor to the next (`pubsub`): a connection here
 //!   lives within one. `subscriptions` is their twin;
 //! - the fault suite's scripted peers, which are closures on threads of the harness: what they test

@@ -7,6 +7,7 @@ pub mod address;
 #[path = "../../../../tests/src/real/cluster/mod.rs"]
 pub mod cluster;
 pub mod process;
+pub mod proxy;
 #[path = "../../../../tests/src/real/sentinel.rs"]
 pub mod sentinel;
 pub mod version;
@@ -17,6 +18,7 @@ pub mod wire;
 
 pub use cluster::{Cluster, Failover};
 pub use process::Server;
+pub use proxy::{Fault, Proxy};
 pub use sentinel::Sentinels;
 pub use version::Version;
 pub use wait::until;
