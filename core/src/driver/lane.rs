@@ -81,9 +81,7 @@ impl fmt::Debug for Lane {
 /// knows: it ends with the lane.
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some(link) = self.link.swap(None) {
-            link.retire();
-        }
+        self.redial();
     }
 }
 
@@ -258,7 +256,8 @@ impl Lane {
             let result = open(&endpoint, profile, &host, settings, proven).await;
             match lane.upgrade() {
                 Some(lane) => lane.handle_dialled(result, &host),
-                None => result,
+                // Nobody would ever end it: who waits asks the map again.
+                None => result.inspect(|link| link.retire()),
             }
         });
         let attempt = attempt.shared();
