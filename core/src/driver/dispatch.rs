@@ -112,7 +112,11 @@ pub(crate) async fn dispatch(
                 Reaction::Fail => return fail(),
                 Reaction::Again { target: next, pause } => {
                     target = next;
-                    rest(&keeper, pause, terms.deadline).await;
+                    match target {
+                        Target::Map => rest(&keeper, pause, terms.deadline).await,
+                        // Nodes that send callers to each other: no map settles it before they do.
+                        _ => wait_out(&keeper, pause, terms.deadline).await,
+                    }
                 }
             }
             let gone = aim.is_pinned() && keeper.routes().aimed(aim, command).is_none();
@@ -177,6 +181,15 @@ async fn wait_for(
     keeper.want(RefreshReason::Uncovered);
     rest(keeper, host.backoff(tries.attempts), terms.deadline).await;
     Ok(())
+}
+
+/// A pause that nothing ends early but the deadline.
+async fn wait_out(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
+    if !pause.is_zero() {
+        let host = keeper.host();
+        let until = host.now().after(pause).min(deadline);
+        keeper.beside(host.while_open(host.sleep_until(until))).await;
+    }
 }
 
 /// A pause that ends early when the map changes.

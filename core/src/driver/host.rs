@@ -144,6 +144,15 @@ impl Host {
         lock(&self.rng).jitter(doubled.min(self.config.backoff_cap))
     }
 
+    /// The wait before a command follows one more redirect of nodes that send it to and fro: it
+    /// grows slowly, so that the redirects allowed outlast a failover's settling and none comes
+    /// late.
+    pub(crate) fn settling(&self, bounces: u32) -> Duration {
+        let whole = self.config.backoff_base.saturating_mul(4 * bounces.min(1000));
+        let half = whole.min(self.config.backoff_cap) / 2;
+        half + lock(&self.rng).jitter(half)
+    }
+
     /// The least time between two dials of a lane.
     pub(crate) fn dial_spacing(&self) -> Duration {
         Duration::from_secs(1) / self.config.dials_per_second.max(1)

@@ -131,7 +131,7 @@ fn follow(keeper: &Keeper, redirect: Redirect, redirects: u32, node: &Arc<Node>)
     let host = keeper.host();
     // Two nodes that point at each other are settling a failover: give them time, and look
     // elsewhere.
-    let pause = if redirects > 2 { host.backoff(redirects) } else { Duration::ZERO };
+    let pause = if redirects > 2 { host.settling(redirects - 2) } else { Duration::ZERO };
     let (ask, slot, target) = match &redirect {
         Redirect::Ask { slot, host, port } => (true, *slot, (host, *port)),
         Redirect::Moved { slot, host, port } => (false, *slot, (host, *port)),
