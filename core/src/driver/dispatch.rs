@@ -112,11 +112,7 @@ pub(crate) async fn dispatch(
                 Reaction::Fail => return fail(),
                 Reaction::Again { target: next, pause } => {
                     target = next;
-                    match target {
-                        Target::Map => rest(&keeper, pause, terms.deadline).await,
-                        // Nodes that send callers to each other: no map settles it before they do.
-                        _ => wait_out(&keeper, pause, terms.deadline).await,
-                    }
+                    before(&target, &keeper, pause, terms.deadline).await;
                 }
             }
             let gone = aim.is_pinned() && keeper.routes().aimed(aim, command).is_none();
@@ -183,8 +179,12 @@ async fn wait_for(
     Ok(())
 }
 
-/// A pause that nothing ends early but the deadline.
-async fn wait_out(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
+/// The pause before the next attempt. Where nodes send callers to each other, no map settles it
+/// before they do, so that none ends the pause early.
+async fn before(target: &Target, keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
+    if matches!(target, Target::Map) {
+        return rest(keeper, pause, deadline).await;
+    }
     if !pause.is_zero() {
         let host = keeper.host();
         let until = host.now().after(pause).min(deadline);

