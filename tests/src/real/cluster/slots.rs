@@ -4,14 +4,17 @@
 //! Spec: cluster-spec, "Live resharding"; command pages CLUSTER SETSLOT, MIGRATE.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
-use super::{Cluster, PATIENCE};
+use super::{Cluster, NodeLine, PATIENCE};
 use crate::real::wait::until_true;
 use crate::real::wire::Reply;
 
 /// The number of slots of every cluster.
 pub const SLOT_COUNT: u16 = 16384;
 
+/// Nodes that are told of a new owner agree within this, or are told again.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Keys per MIGRATE.
 const MIGRATE_KEYS: &str = "200";
 
@@ -97,7 +100,31 @@ impl Cluster {
                 self.set_owner(at, slot, to);
             }
         }
-        self.wait_until_owner(slot, to);
+        self.settle_owner(slot, to);
+    }
+
+    /// Waits until all nodes agree, and tells those again that do not.
+    ///
+    /// A target that has not heard of the latest epoch does not raise its own above it; then a word
+    /// of the old owner that was under way can win at a third node, for good.
+    #[track_caller]
+    fn settle_owner(&self, slot: u16, owner: usize) {
+        let mut told = Instant::now();
+        until_true(&format!("all nodes to know the owner of {slot}"), PATIENCE, || {
+            let knows = |view: Vec<NodeLine>| {
+                view.iter().any(|line| line.owns(slot) && line.id == self.ids[owner])
+            };
+            let is_astray = |at: &usize| self.view(*at).is_some_and(|view| !knows(view));
+            let astray: Vec<usize> = (0..self.nodes.len()).filter(is_astray).collect();
+            if told.elapsed() > SETTLING {
+                told = Instant::now();
+                for at in &astray {
+                    let words = ["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &self.ids[owner]];
+                    let _ = self.nodes[*at].try_call(&words);
+                }
+            }
+            astray.is_empty()
+        });
     }
 
     /// Ends a half-way move without moving: both nodes forget it. Keys stay where they are.
