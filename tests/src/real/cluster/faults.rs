@@ -1,10 +1,15 @@
 //! What happens to whole clusters: failovers, new addresses, new names, new passwords.
 //! Each helper returns when the nodes that are alive agree on the outcome.
 
+use std::time::{Duration, Instant};
+
 use super::{Cluster, PATIENCE};
 use crate::real::address;
 use crate::real::wait::until_true;
 use crate::real::wire::Reply;
+
+/// A failover that has not come about by then is asked for again: servers give one up after 5 s.
+const GIVEN_UP: Duration = Duration::from_secs(6);
 
 /// The three forms of CLUSTER FAILOVER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +37,12 @@ impl Cluster {
         until_true("the replica to agree to the failover", PATIENCE, || {
             self.nodes[replica].call(words) == Reply::Status("OK".to_owned())
         });
+        let mut asked = Instant::now();
         until_true("the replica to become primary", PATIENCE, || {
+            if asked.elapsed() > GIVEN_UP && self.myself(replica).is_some_and(|me| me.is("slave")) {
+                asked = Instant::now();
+                self.nodes[replica].call(words);
+            }
             let promoted = self.myself(replica).is_some_and(|me| me.is("master"));
             let demoted = self.myself(old).is_none_or(|me| me.is("slave"));
             promoted && demoted
