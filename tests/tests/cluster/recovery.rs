@@ -21,6 +21,9 @@ fn config(cluster: &Cluster) -> Config {
 /// no measurement. The figure is printed.
 const SOON: Duration = Duration::from_secs(3);
 
+/// Longer than servers try to hand a shard over.
+const HANDOVER: Duration = Duration::from_secs(10);
+
 /// One shard's trouble is its own.
 fn cluster() -> Cluster {
     Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start()
@@ -124,9 +127,11 @@ fn dead_seeds_that_are_listed_first_cost_little() {
 
 #[test]
 fn a_rolling_restart_on_new_addresses_costs_no_error() {
-    // Patient nodes, so that a busy machine makes no failover of its own.
+    // Patient nodes, so that a busy machine makes no failover of its own. A primary that hands over
+    // holds its replies back until its replica has caught up, which may take it 5 s there.
     let cluster = Cluster::of(&Version::any()).node_timeout_ms(5000).start();
-    let load = Load::start(config(&cluster));
+    let patient = config(&cluster).command_timeout(HANDOVER).progress_timeout(HANDOVER);
+    let load = Load::start(patient);
     for index in 0..6 {
         if cluster.primaries().contains(&index) {
             let replica = cluster.replicas_of(index)[0];
