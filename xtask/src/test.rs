@@ -7,8 +7,8 @@
 //! Dozens of real servers, killed, paused and moved at the same time, can keep a small machine
 //! busier than a test's bounds allow for. What failed beside others is run once more by itself, and
 //! named: it is to be looked into, but it is the second run that counts. **Invariants**: a test
-//! that fails alone fails the command, and so does whatever is no failed test; a summary of tests is
-//! what ends the output.
+//! that fails alone fails the command, and so does whatever is no failed test; a summary of tests
+//! is what ends the output.
 
 use crate::process::run_to_end;
 use crate::{Outcome, servers, wasi};
