@@ -6,7 +6,6 @@
 
 use harness::args::{Mode, format_addrs};
 use harness::data::MESSAGE;
-use harness::workload::{Place, Shape, Workload};
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
 use slotcar::{Blob, Client, Config, Update};
@@ -113,14 +112,6 @@ impl Peer for Slotcar {
             _ => Client::connect(Tcp::new(), config).await,
         };
         Handle(client.expect("the server answers"))
-    }
-
-    fn supports(workload: &Workload, _mode: Mode) -> bool {
-        match workload.place {
-            Place::One => true,
-            Place::Cluster => workload.shape != Shape::Mget,
-            Place::Replicas => true,
-        }
     }
 
     async fn subscribe(
