@@ -13,7 +13,7 @@ use crate::driver::exchange::Exchange;
 use crate::driver::link::Link;
 use crate::driver::react::Terms;
 use crate::driver::reads::Begin;
-use crate::driver::request::{admit, error_in, turned_away};
+use crate::driver::request::{admit, sole_reply, turned_away};
 use crate::driver::spread;
 use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
@@ -171,12 +171,7 @@ fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
 
 #[cold]
 fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
-    let reply = outcome.map_err(Seen::Failed)?;
-    let frame = reply.into_last().expect("an entry that ended well has a reply");
-    match error_in(&frame) {
-        None => Ok(frame),
-        Some(error) => Err(Seen::Refused(error)),
-    }
+    sole_reply(outcome.map_err(Seen::Failed)?)
 }
 
 impl<T: DeserializeOwned> Future for Call<'_, T> {

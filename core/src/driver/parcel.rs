@@ -7,7 +7,7 @@
 //! Spec: cluster-spec, "ASK redirection"; <https://redis.io/docs/latest/develop/interact/transactions/>,
 //! "Errors inside a transaction". Called by `driver/dispatch.rs` and `driver/transaction.rs`.
 
-use super::request::error_in;
+use super::request::{error_in, sole_reply};
 use crate::command::{Command, cmd};
 use crate::connection::outcome::Reply;
 use crate::connection::queue::Entry;
@@ -76,13 +76,7 @@ impl<'a> Parcel<'a> {
     /// The reply that answers it all, or what came instead.
     pub(crate) fn judge(&self, reply: Reply) -> Result<Bytes, Seen> {
         match self.contents {
-            Contents::Single(_) => {
-                let frame = reply.into_last().expect("an entry that ended well has a reply");
-                match error_in(&frame) {
-                    None => Ok(frame),
-                    Some(error) => Err(Seen::Refused(error)),
-                }
-            }
+            Contents::Single(_) => sole_reply(reply),
             Contents::Transaction(_) => {
                 let frames = reply.into_all();
                 judge_transaction(frames.get(usize::from(self.asking.is_some())..).unwrap_or(&[]))

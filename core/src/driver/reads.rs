@@ -18,7 +18,7 @@ use super::node::Node;
 use super::observe::count;
 use super::pick::{Call, Nobody, members, pick, shard_of, slot_of, table};
 use super::react::{Terms, Tries, explain, too_many_redirects};
-use super::request::{error_in, exchange};
+use super::request::{exchange, sole_reply};
 use super::routes::Routes;
 use super::rule::ReadRule;
 use super::topology::Keeper;
@@ -310,14 +310,9 @@ async fn attempt(
     let write = |out: &mut Vec<u8>| item.write_to(out);
     let outcome = keeper.beside(exchange(host, &link, entry, write)).await;
     let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
-    let frame = reply.into_last().expect("an entry that ended well has a reply");
-    match error_in(&frame) {
-        None => {
-            seat.succeed(|| host.now());
-            Ok(frame)
-        }
-        Some(error) => Err(Seen::Refused(error)),
-    }
+    let frame = sole_reply(reply)?;
+    seat.succeed(|| host.now());
+    Ok(frame)
 }
 
 /// Decides, and notes what was learnt of the node.

@@ -7,10 +7,11 @@ use super::exchange::Exchange;
 use super::host::Host;
 use super::link::Link;
 use crate::config::WhenFull;
-use crate::connection::outcome::Outcome;
+use crate::connection::outcome::{Outcome, Reply};
 use crate::connection::queue::{Entry, Rejected, Wanted};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::routing::retry::Seen;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -113,6 +114,15 @@ fn over_budget(kind: ErrorKind, message: String, host: &Host, link: &Link) -> Er
     Error::new(kind, Delivery::NotSent, message)
         .with_endpoint(link.endpoint())
         .with_detail(ErrorDetail::Limit { name: "node_bytes_max", max })
+}
+
+/// The reply to a single command, if it is no error. Earlier replies of its entry only prepare.
+pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, Seen> {
+    let frame = reply.into_last().expect("an entry that ended well has a reply");
+    match error_in(&frame) {
+        None => Ok(frame),
+        Some(error) => Err(Seen::Refused(error)),
+    }
 }
 
 /// The error in an error reply.

@@ -17,12 +17,12 @@ use super::rule::ReadRule;
 use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
 use crate::command::{Command, Learned, cmd};
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Value, from_frame};
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
-use crate::routing::split::{Grain, Span, Split, span};
+use crate::routing::split::{Grain, Span, Split, cross_slot, span};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
 use crate::topology::slot_map::Shard;
@@ -168,13 +168,7 @@ async fn run_planned(
 
 /// How a command that is marked as wide is sent over a cluster.
 async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Way, Error> {
-    let cross = |first: Slot, second: Slot| {
-        let (first, second) = (first.number(), second.number());
-        let message = format!("keys in two slots, {first} and {second}");
-        Error::new(ErrorKind::Config, Delivery::NotSent, message)
-            .with_detail(ErrorDetail::CrossSlot { first, second })
-            .with_command(&command.name())
-    };
+    let cross = |first, second| cross_slot(first, second).with_command(&command.name());
     match plan(command) {
         Plan::One => Ok(Way::Whole),
         Plan::CrossSlot { first, second } => Err(cross(first, second)),

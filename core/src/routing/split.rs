@@ -13,7 +13,7 @@
 
 use super::fold::{Fold, fold};
 use crate::command::{Command, ResponsePolicy};
-use crate::error::Error;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Elements, bulk_bytes, put_array_head};
 use crate::topology::slot::Slot;
 use bytes::Bytes;
@@ -45,6 +45,14 @@ pub(crate) fn span<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> Span {
         Some(second) => Span::Several { first, second },
         None => Span::One,
     }
+}
+
+/// What keys in these two slots fail with, where one slot is wanted.
+pub(crate) fn cross_slot(first: Slot, second: Slot) -> Error {
+    let (first, second) = (first.number(), second.number());
+    let message = format!("keys in two slots, {first} and {second}");
+    Error::new(ErrorKind::Config, Delivery::NotSent, message)
+        .with_detail(ErrorDetail::CrossSlot { first, second })
 }
 
 /// How finely to cut.
@@ -226,6 +234,6 @@ fn elements(reply: &[u8], count: usize) -> Result<Elements<'_>, Error> {
     let elements = Elements::of(reply).filter(|elements| elements.len() == count);
     elements.ok_or_else(|| {
         let message = format!("a reply to {count} keys that is no list of as many values");
-        Error::new(crate::error::ErrorKind::Protocol, crate::error::Delivery::Answered, message)
+        Error::new(ErrorKind::Protocol, Delivery::Answered, message)
     })
 }

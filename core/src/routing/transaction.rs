@@ -6,9 +6,9 @@
 //! Invariant: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
 //! cluster-spec, "Implemented subset". Called by `client/transaction.rs`.
 
-use super::split::{Span, span};
+use super::split::{Span, cross_slot, span};
 use crate::command::{Command, Flags, cmd};
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind};
 
 /// Commands that end a transaction, or change the connection that others share.
 const NEVER: &[&str] = &[
@@ -51,12 +51,7 @@ pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Err
 /// `Config`, with the two slots.
 pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Error> {
     match span(commands.iter().flat_map(keys)) {
-        Span::Several { first, second } if has_slots => {
-            let (first, second) = (first.number(), second.number());
-            let message = format!("keys in two slots, {first} and {second}");
-            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-            Err(error.with_detail(ErrorDetail::CrossSlot { first, second }))
-        }
+        Span::Several { first, second } if has_slots => Err(cross_slot(first, second)),
         _ => Ok(()),
     }
 }
@@ -78,6 +73,7 @@ fn keys(command: &Command) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
     use crate::command::{get, incr, mget, set};
+    use crate::error::ErrorDetail;
 
     #[test]
     fn it_is_routed_by_its_first_key_and_is_never_a_read() {
