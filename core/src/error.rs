@@ -240,6 +240,13 @@ impl Error {
         }
     }
 
+    /// Adds to what happened what that may mean.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        let inner = self.edit();
+        inner.message = format!("{}{hint}", inner.message).into();
+        self
+    }
+
     /// Names the command.
     pub(crate) fn with_command(mut self, name: &str) -> Self {
         self.edit().command = Some(Arc::from(name));

@@ -39,6 +39,7 @@ use crate::config::{Config, ConfigError};
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
+use crate::driver::lane::WANTS_TLS;
 use crate::driver::node::Node;
 use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
@@ -140,8 +141,14 @@ impl Client {
             node.connect(host, deadline.after(timeout)).await?;
         }
         // In one write with the handshake, where that has not been sent yet.
-        client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await?;
-        Ok(client)
+        let pinged = client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await;
+        match pinged {
+            Ok(()) => Ok(client),
+            Err(lost) if lost.kind() == ErrorKind::Connect && !host.config().tls => {
+                Err(lost.with_hint(WANTS_TLS))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A client that dials when its first command needs it.

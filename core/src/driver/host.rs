@@ -62,6 +62,14 @@ impl Host {
         &self.transport
     }
 
+    /// Whether connections to a server of this kind are encrypted.
+    pub(crate) fn is_encrypted(&self, profile: Profile) -> bool {
+        match profile {
+            Profile::Sentinel => self.config.sentinels_tls(),
+            _ => self.config.tls,
+        }
+    }
+
     /// Opens a stream to a server of this kind: one through TLS where the configuration says so.
     ///
     /// # Errors
@@ -74,12 +82,8 @@ impl Host {
         deadline: Timestamp,
         notes: &DialNotes,
     ) -> Result<Box<dyn ByteStream>, Error> {
-        let encrypted = match profile {
-            Profile::Sentinel => self.config.sentinels_tls(),
-            _ => self.config.tls,
-        };
         let dial = match self.transport.tls() {
-            _ if !encrypted => self.transport.connect_noting(endpoint, notes),
+            _ if !self.is_encrypted(profile) => self.transport.connect_noting(endpoint, notes),
             Some(tls) => tls.connect_tls(endpoint, notes),
             None => return Err(ConfigError::no_tls().into()),
         };

@@ -322,6 +322,9 @@ impl Drop for Tending {
     }
 }
 
+/// What it may mean that a server hangs up on a client without TLS before it has said anything.
+pub(crate) const WANTS_TLS: &str = "; a port that wants TLS ends so";
+
 /// What a call fails with once its client was closed.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
     Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
@@ -365,7 +368,7 @@ pub(crate) async fn open(
     }
     let unready = Unready(Some(link));
     if let Some(link) = &unready.0 {
-        shake_hands(link, handshake, deadline).await?;
+        shake_hands(link, handshake, deadline, host.is_encrypted(profile)).await?;
     }
     Ok(unready.ready())
 }
@@ -398,6 +401,7 @@ async fn shake_hands(
     link: &Arc<Link>,
     mut handshake: Handshake,
     deadline: Timestamp,
+    encrypted: bool,
 ) -> Result<(), Error> {
     loop {
         let commands = handshake.flight();
@@ -431,9 +435,11 @@ async fn shake_hands(
             Err(refusal) => return Err(refused(link.endpoint(), &refusal)),
             Ok(Next::Again) if failure.is_none() => {}
             Ok(_) => match failure {
-                None if replies.is_empty() => return Err(unanswered(link.endpoint(), None)),
+                None if replies.is_empty() => {
+                    return Err(unanswered(link.endpoint(), None, encrypted));
+                }
                 None => return Ok(()),
-                failure => return Err(unanswered(link.endpoint(), failure.as_ref())),
+                failure => return Err(unanswered(link.endpoint(), failure.as_ref(), encrypted)),
             },
         }
     }
@@ -462,7 +468,7 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
 }
 
 /// The server said nothing, or nothing that makes sense.
-fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
+fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>, encrypted: bool) -> Error {
     use crate::connection::outcome::Lost;
     match failure {
         Some(Failure::Lost(lost)) => {
@@ -472,7 +478,9 @@ fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
                 _ if lost.never_accepted() => ErrorKind::Handshake,
                 _ => ErrorKind::Connect,
             };
-            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))
+            let hung_up = !encrypted && matches!(**lost, Lost::ByPeer | Lost::Io(_));
+            let hint = if hung_up { WANTS_TLS } else { "" };
+            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}{hint}"))
                 .with_endpoint(endpoint)
                 .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>)
         }
