@@ -13,6 +13,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+/// How many names of a certificate an error shows.
+const NAMES_SHOWN_MAX: usize = 4;
+
 /// Why there is no encrypted connection, or none could ever be.
 #[derive(Clone, Debug)]
 pub struct TlsError {
@@ -40,7 +43,8 @@ pub enum TlsErrorKind {
     Incompatible,
     /// The server does not speak TLS on this port.
     NotTls,
-    /// The server refused for another reason, or one side broke the protocol.
+    /// The server refused for another reason, or for one that it did not tell: TLS 1.2 says no more
+    /// to a client that lacks a certificate. Or one side broke the protocol.
     Refused,
     /// What this client was given cannot be used: a certificate, a key, a name.
     Setup,
@@ -116,8 +120,14 @@ fn judge(cause: &Cause) -> (TlsErrorKind, String) {
             };
             (Kind::ClientCertificate, why)
         }
+        // All that TLS 1.2 has for either.
+        Cause::AlertReceived(AlertDescription::HandshakeFailure) => (
+            Kind::Refused,
+            "the server refused the handshake: it wants a certificate of this client, or has no \
+             cipher in common with it"
+                .to_owned(),
+        ),
         Cause::AlertReceived(AlertDescription::ProtocolVersion)
-        | Cause::AlertReceived(AlertDescription::HandshakeFailure)
         | Cause::AlertReceived(AlertDescription::InsufficientSecurity)
         | Cause::PeerIncompatible(_) => {
             (Kind::Incompatible, format!("nothing in common with the server: {cause}"))
@@ -142,7 +152,7 @@ fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
             (Kind::WrongName, "names no host at all (subjectAltName)".to_owned())
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            (Kind::WrongName, format!("is valid for {} only", presented.join(", ")))
+            (Kind::WrongName, format!("is valid for {} only", list(presented)))
         }
         CertificateError::NotValidForName => {
             (Kind::WrongName, "is valid for other names only".to_owned())
@@ -150,6 +160,19 @@ fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
         other => (Kind::BadCertificate, format!("is bad: {other}")),
     };
     (kind, format!("the server's certificate {why}"))
+}
+
+/// The first few names of a certificate, which come as `DnsName("redis.test")`.
+fn list(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inside.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    let shown: Vec<String> = presented.iter().take(NAMES_SHOWN_MAX).map(bare).collect();
+    match presented.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Alerts by which a server says that it does not like the client's certificate or the lack of one.

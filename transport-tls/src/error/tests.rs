@@ -32,6 +32,7 @@ fn causes_become_kinds_that_one_can_act_on() {
             Kind::Incompatible,
             "nothing in common",
         ),
+        (alert(AlertDescription::HandshakeFailure), Kind::Refused, "wants a certificate of this"),
         (alert(AlertDescription::InternalError), Kind::Refused, "InternalError"),
     ];
     for (cause, kind, word) in table {
@@ -76,4 +77,13 @@ fn a_setup_error_becomes_a_configuration_error() {
     let error = slotcar::Error::from(TlsError::setup("no authority"));
     assert_eq!(error.kind(), slotcar::ErrorKind::Config);
     assert_eq!(error.to_string(), "tls: no authority");
+}
+
+#[test]
+fn the_names_of_a_certificate_are_shown_bare_and_not_all_of_them() {
+    let dns = |name: &str| format!("DnsName({name:?})");
+    assert_eq!(list(&[dns("a"), "IpAddress(10.0.0.1)".to_owned()]), "a, 10.0.0.1");
+    assert_eq!(list(&["odd".to_owned()]), "odd");
+    let many: Vec<String> = (0..250).map(|n| dns(&n.to_string())).collect();
+    assert_eq!(list(&many), "0, 1, 2, 3 and 246 more");
 }
