@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::certificates::TLS_PORT;
 use super::version::Version;
 use super::wait::{until, until_true};
 use super::wire::{Conn, Reply};
@@ -59,7 +60,8 @@ impl Options {
         self
     }
 
-    /// Adds one configuration line, or several separated by line ends.
+    /// Adds one configuration line, or several separated by line ends; `{ip}` and `{port}` in them
+    /// become the server's own.
     pub fn config(mut self, lines: &str) -> Options {
         self.lines.extend(lines.lines().map(|l| l.trim().to_owned()));
         self
@@ -161,6 +163,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.state().address
+    }
+
+    /// Where it listens for TLS, if its configuration says so as `Pem::listening` does.
+    pub fn tls_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address().ip(), TLS_PORT)
     }
 
     /// Where it listens, as a URL, with the password if there is one.
@@ -393,7 +400,8 @@ impl Server {
         }
         for line in &state.lines {
             // A line may name the server's address, which a restart can change.
-            text.push_str(&line.replace("{ip}", &ip.to_string()));
+            let line = line.replace("{ip}", &ip.to_string()).replace("{port}", &port.to_string());
+            text.push_str(&line);
             text.push('\n');
         }
         let path = self.config_path();
