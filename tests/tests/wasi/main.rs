@@ -10,6 +10,7 @@ mod guest;
 mod http;
 mod outside;
 mod serving;
+mod tls;
 
 use guest::Guest;
 use slotcar_tests::real::{Server, Version};

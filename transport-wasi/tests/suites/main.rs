@@ -15,7 +15,7 @@
 //!   lives within one. `subscriptions` is their twin;
 //! - the fault suite's scripted peers, which are closures on threads of the harness: what they test
 //!   is the core, above the transport, and `limits` repeats what depends on the host's sockets;
-//! - unix sockets and TLS: WASI 0.2 has neither.
+//! - unix sockets: WASI 0.2 has none; TLS: its tests are `tls`, since they are built with clang.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
