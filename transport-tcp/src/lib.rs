@@ -73,6 +73,6 @@ pub async fn connect_with(config: Config) -> Result<Client, Error> {
 }
 
 /// The README's code compiles, or the tests fail.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "tls", feature = "tokio"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
