@@ -22,6 +22,7 @@ use crate::resp::{Value, from_frame};
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
+use crate::routing::session::refusal;
 use crate::routing::split::{Grain, Span, Split, cross_slot, span};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
@@ -46,6 +47,9 @@ pub(crate) fn run(
     terms: Terms,
     begin: Begin,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
+    if let Some(error) = refusal(&command) {
+        return Box::pin(std::future::ready(Err(error)));
+    }
     let single =
         !matches!(begin, Begin::Fresh) || command.goes_straight() || is_single(&keeper, &command);
     if single && let Some(rule) = rule {
@@ -242,6 +246,7 @@ pub(crate) async fn run_at(
     command: Command,
     terms: Terms,
 ) -> Result<Bytes, Error> {
+    refusal(&command).map_or(Ok(()), Err)?;
     let aims = aims_of(keeper, goal, terms).await?;
     let how = Fold::By(command.spec().response());
     let one = aims.len() == 1;
@@ -262,6 +267,7 @@ pub(crate) async fn each_at(
     command: Command,
     terms: Terms,
 ) -> Result<Vec<Answer>, Error> {
+    refusal(&command).map_or(Ok(()), Err)?;
     let aims = aims_of(keeper, goal, terms).await?;
     let replies = ask_each(keeper, aims.clone(), &command, None, terms).await;
     let routes = keeper.routes();
