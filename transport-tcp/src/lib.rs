@@ -24,6 +24,7 @@ mod options;
 mod resolve;
 mod smol;
 mod stream;
+mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
 

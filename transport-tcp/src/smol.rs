@@ -1,5 +1,5 @@
-//! The transport on smol: its reactor for sockets and timers, its blocking pool for names, its
-//! global executor for background work, or one that the user names.
+//! The transport on smol: its reactor for sockets, its blocking pool for names, its global executor
+//! for background work, or one that the user names. Timers have a thread of their own (`timer`).
 //!
 //! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
 //! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
@@ -7,7 +7,7 @@
 
 use crate::options::TcpOptions;
 use crate::stream::Stream;
-use crate::{clock, dial, resolve};
+use crate::{clock, dial, resolve, timer};
 use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use smol::{Async, Timer};
 use socket2::SockRef;
@@ -128,12 +128,15 @@ impl Transport for Tcp {
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            match clock::instant(deadline) {
-                Some(instant) => drop(Timer::at(instant).await),
-                None => std::future::pending().await,
-            }
-        })
+        let Some(instant) = clock::instant(deadline) else {
+            return Box::pin(std::future::pending());
+        };
+        match timer::sleep_until(instant) {
+            Some(sleep) => Box::pin(sleep),
+            None => Box::pin(async move {
+                Timer::at(instant).await;
+            }),
+        }
     }
 
     fn now(&self) -> Timestamp {

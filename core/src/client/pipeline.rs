@@ -13,6 +13,9 @@ use crate::routing::session::refusal;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+/// Room for so many commands is made at once: growing to it one step after the other costs more.
+const USUAL: usize = 16;
+
 /// Commands that are collected and then sent together.
 ///
 /// They are not a transaction: others' commands may run between them. In a cluster they may have
@@ -58,7 +61,7 @@ impl Reply {
 
 impl<'c> Pipeline<'c> {
     pub(super) fn new(client: &'c Client) -> Self {
-        Self { client, commands: Vec::new() }
+        Self { client, commands: Vec::with_capacity(USUAL) }
     }
 
     /// Adds a command at the end.

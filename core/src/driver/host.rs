@@ -4,6 +4,7 @@
 
 use super::alarm::Alarm;
 use super::io::LinkSettings;
+use super::moment::Moment;
 use super::observe::Observer;
 use crate::BoxFuture;
 use crate::config::{Config, Deployment};
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     alarm: Arc<Alarm>,
     /// What the client did by itself.
     observer: Observer,
+    /// The time, for choices.
+    moment: Arc<Moment>,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
     /// The transport has refused a task: there is no background.
@@ -48,6 +51,7 @@ impl Host {
             config,
             alarm: Arc::default(),
             observer: Observer::default(),
+            moment: Arc::default(),
             rng,
             lonely: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -98,6 +102,12 @@ impl Host {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.transport.now()
+    }
+
+    /// The time as of a moment ago, for a choice that leads to a command: see `driver/moment.rs`.
+    #[inline]
+    pub(crate) fn moment(&self) -> Timestamp {
+        self.moment.get(|| self.now())
     }
 
     pub(crate) async fn sleep_until(&self, deadline: Timestamp) {
@@ -172,6 +182,7 @@ impl Host {
                 reply_depth_max: self.config.reply_depth_max as usize,
             },
             progress_timeout: Some(self.config.progress_timeout),
+            moment: Arc::clone(&self.moment),
         }
     }
 }

@@ -103,6 +103,12 @@ pub(crate) fn governs(rule: &ReadRule, item: Item<'_>) -> Result<bool, Error> {
     Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
 }
 
+/// Whether a command is an ordinary read: of one key or none, answered at once, without a cursor.
+#[inline]
+pub(crate) fn is_plain(command: &Command) -> bool {
+    command.goes_straight() && command.is_readonly() && !is_cursor(command)
+}
+
 /// Whether a command goes on from where it went before, on the same node.
 pub(crate) fn is_cursor(command: &Command) -> bool {
     let name = command.spec().name();
