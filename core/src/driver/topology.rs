@@ -32,6 +32,7 @@ use crate::topology::view::{Health, NodeView, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::future::{Either, Shared, select};
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -266,20 +267,22 @@ impl Keeper {
         if !self.is_dynamic() {
             return future.await;
         }
-        let looks = async {
-            loop {
-                let listener = self.host.alarm().listen();
-                self.hear();
-                match self.step() {
-                    Step::Nothing => listener.await,
-                    Step::Wait(until) => drop(self.host.by(until, listener).await),
-                    Step::Drive(look) => look.await,
-                }
-            }
-        };
-        match select(pin!(future), pin!(looks)).await {
+        match select(pin!(future), pin!(self.looks())).await {
             Either::Left((output, _)) => output,
-            Either::Right((never, _)) => never,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// Every look that is wanted, for ever. Apart from `beside`, which is compiled for each future.
+    async fn looks(self: &Arc<Self>) -> Infallible {
+        loop {
+            let listener = self.host.alarm().listen();
+            self.hear();
+            match self.step() {
+                Step::Nothing => listener.await,
+                Step::Wait(until) => drop(self.host.by(until, listener).await),
+                Step::Drive(look) => look.await,
+            }
         }
     }
 
