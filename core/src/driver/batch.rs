@@ -28,6 +28,7 @@ use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
+use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use futures::future::{join, join_all};
@@ -178,7 +179,7 @@ async fn run_rounds(
                 }
             }
         }
-        left.sort_unstable_by_key(|pending| pending.member);
+        sort_by_key(&mut left, |pending: &Pending| pending.member);
         pending = left;
         if !pending.is_empty() {
             rest(keeper, pause, terms.deadline).await;

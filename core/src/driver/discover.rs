@@ -13,7 +13,7 @@ use super::node::Node;
 use super::request::error_in;
 use crate::command::{Command, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{Value, from_frame};
+use crate::resp::plain_value;
 use crate::time::Timestamp;
 use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::parse_nodes::parse_nodes;
@@ -81,7 +81,7 @@ async fn view_of(host: &Arc<Host>, node: Arc<Node>, deadline: Timestamp) -> Resu
         let message = format!("a view of the cluster that makes no sense: {what}");
         name(Error::new(ErrorKind::Topology, Delivery::Answered, message))
     };
-    let value = |frame: &Bytes| from_frame::<Value>(frame).map_err(|e| broken(e.to_string()));
+    let value = |frame: &Bytes| plain_value(frame).map_err(|e| broken(e.to_string()));
     let config = host.config();
     let (asked, address_map) = (node.endpoint(), &config.address_map);
     let rule = EndpointRule { asked, tls: config.tls, address_map };

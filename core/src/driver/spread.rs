@@ -18,7 +18,7 @@ use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
 use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{Value, from_frame};
+use crate::resp::plain_value;
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
@@ -105,7 +105,7 @@ async fn learn(keeper: &Arc<Keeper>, command: &mut Command, terms: Terms) {
     let question = cmd("COMMAND INFO").arg(name);
     let errand = Errand::new(question, Aim::Any);
     let Ok((frame, _)) = dispatch(Arc::clone(keeper), errand, terms, None).await else { return };
-    let Ok(reply) = from_frame::<Value>(&frame) else { return };
+    let Ok(reply) = plain_value(&frame) else { return };
     keeper.lessons.note(command, Learned::parse(&reply));
     keeper.lessons.apply(command);
 }
