@@ -114,10 +114,17 @@ impl<'c, T> Call<'c, T> {
     fn seat(&self) -> Result<Seat, Begin> {
         let shared = &self.client.shared;
         if let Some(rule) = self.client.governing(&self.command) {
+            if shared.keeper.is_poll_due() {
+                return Err(Begin::Fresh);
+            }
             return self.client.pick_straight(&shared.keeper.routes(), &self.command, &rule);
         }
         if let Some(node) = shared.only_node() {
             return Ok(Seat::plain(node));
+        }
+        // Whoever goes around drives the look that is due.
+        if shared.keeper.is_poll_due() {
+            return Err(Begin::Fresh);
         }
         shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
     }
