@@ -10,7 +10,7 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `driver/spread.rs`.
 
-use super::dispatch::{connect, rest};
+use super::dispatch::{await_anybody, connect, rest};
 use super::node::Node;
 use super::pick::{Call, pick};
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
@@ -75,6 +75,7 @@ pub(crate) async fn run(
     terms: Terms,
 ) -> Results {
     let mut begun = None;
+    await_anybody(keeper, terms.deadline).await;
     let routes = Arc::clone(&keeper.routes());
     if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
         let all = Group::all(node, commands.len());

@@ -8,7 +8,7 @@
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs` and `driver/transaction.rs`.
+//! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
 
 use super::host::Host;
 use super::lane::closed;
@@ -187,6 +187,24 @@ async fn wait_for(
     keeper.want(RefreshReason::Uncovered);
     rest(keeper, host.backoff(tries.attempts), terms.deadline).await;
     Ok(())
+}
+
+/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
+/// the primary: waits for it as often as a single command would.
+pub(crate) async fn await_anybody(keeper: &Arc<Keeper>, deadline: Timestamp) {
+    if !keeper.routes().nodes.is_empty() {
+        return;
+    }
+    let host = keeper.host();
+    let need = keeper.need(None);
+    for attempt in 1..host.config().attempts_max {
+        if keeper.anybody().is_some() || host.now() >= deadline {
+            break;
+        }
+        keeper.want(RefreshReason::Uncovered);
+        rest(keeper, host.backoff(attempt), deadline).await;
+    }
+    drop(need);
 }
 
 /// The pause before the next attempt. Where nodes send callers to each other, no map settles it

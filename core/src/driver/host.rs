@@ -148,6 +148,30 @@ impl Host {
         }
     }
 
+    /// When to look at the topology without a cause for the first time: clients that started
+    /// together do not stay together.
+    pub(crate) fn first_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+    }
+
+    /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
+    /// tenth.
+    pub(crate) fn next_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => self.now().after(interval),
+            _ => self.now().after(interval.mul_f64(0.9) + self.chance().jitter(interval / 5)),
+        }
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => Some(self.config.sentinel_interval),
+            _ => self.config.refresh_interval,
+        }
+    }
+
     /// A pause before attempt number `failures + 1`: full jitter under a cap that doubles.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
         let doubled = self.config.backoff_base.saturating_mul(1 << failures.min(20));
