@@ -35,7 +35,7 @@ pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
@@ -176,10 +176,8 @@ impl Client {
         topology: Option<&Topology>,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // Better no connection than one in clear that was asked to be secret.
-        if config.tls {
-            return refuse("TLS is not supported by this version");
+        if config.needs_tls() && transport.tls().is_none() {
+            return Err(ConfigError::no_tls().into());
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let unusable = |error| {

@@ -72,7 +72,8 @@ pub struct Config {
     pub client_name: Option<String>,
     /// The protocol. Default: RESP3, for its pushes; RESP2 where the server knows no other.
     pub protocol: Protocol,
-    /// Whether to speak TLS to the servers. Default: false.
+    /// Whether to speak TLS to the servers, which needs a transport that can (`slotcar-tls`). Whom
+    /// to trust is the transport's business. Default: false, as servers are set up by default.
     pub tls: bool,
 
     /// Where reads go. Default: the primary, the one choice that never reads old data.
@@ -232,6 +233,22 @@ impl Default for Config {
             subscription_bytes_max: 8 << 20,
             subscription_messages_max: 100_000,
             when_lagging: WhenLagging::DropOldest,
+        }
+    }
+}
+
+impl Config {
+    /// Whether any connection is to be encrypted: to the servers, or to the sentinels.
+    #[must_use]
+    pub fn needs_tls(&self) -> bool {
+        self.tls || self.sentinels_tls()
+    }
+
+    /// Whether connections to sentinels, if there are any, are to be encrypted.
+    pub(crate) fn sentinels_tls(&self) -> bool {
+        match &self.deployment {
+            Deployment::Sentinel { tls, .. } => tls.unwrap_or(self.tls),
+            _ => self.tls,
         }
     }
 }

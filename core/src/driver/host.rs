@@ -6,15 +6,18 @@ use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::moment::Moment;
 use super::observe::Observer;
-use crate::BoxFuture;
-use crate::config::{Config, Deployment};
+use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
+use crate::connection::handshake::Profile;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
 use crate::time::Timestamp;
-use crate::transport::Transport;
+use crate::transport::{ByteStream, DialNotes, Transport};
+use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -61,6 +64,47 @@ impl Host {
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// Opens a stream to a server of this kind: one through TLS where the configuration says so.
+    ///
+    /// # Errors
+    /// `Connect`; `Handshake` where the two sides do not trust each other, since dialling again
+    /// would not help.
+    pub(crate) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        profile: Profile,
+        deadline: Timestamp,
+        notes: &DialNotes,
+    ) -> Result<Box<dyn ByteStream>, Error> {
+        let encrypted = match profile {
+            Profile::Sentinel => self.config.sentinels_tls(),
+            _ => self.config.tls,
+        };
+        let dial = match self.transport.tls() {
+            _ if !encrypted => self.transport.connect_noting(endpoint, notes),
+            Some(tls) => tls.connect_tls(endpoint, notes),
+            None => return Err(ConfigError::no_tls().into()),
+        };
+        let failed =
+            |kind, message| Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
+        match self.by(deadline, dial).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(cause)) => {
+                let hopeless = cause.kind() == io::ErrorKind::InvalidData;
+                let kind = if hopeless { ErrorKind::Handshake } else { ErrorKind::Connect };
+                Err(failed(kind, format!("cannot connect: {cause}")).with_cause(cause))
+            }
+            None => {
+                let timeout = self.config.connect_timeout;
+                let message = match notes.tls_began() {
+                    true => format!("no TLS handshake within {timeout:?}: the server is silent"),
+                    false => format!("no connection within {timeout:?}"),
+                };
+                Err(failed(ErrorKind::Connect, message))
+            }
+        }
     }
 
     /// Runs a task in the background; false where there is none, or the client is closed.
@@ -210,3 +254,6 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

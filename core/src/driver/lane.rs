@@ -342,21 +342,11 @@ pub(crate) async fn open(
     settings: LinkSettings,
     proven: bool,
 ) -> Result<Arc<Link>, Error> {
-    let timeout = host.config().connect_timeout;
     let began = host.now();
-    let deadline = began.after(timeout);
+    let deadline = began.after(host.config().connect_timeout);
     count(&host.observer().dials);
-    let refused = |message: String| {
-        Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
-    };
     let notes = DialNotes::default();
-    let stream = match host.by(deadline, host.transport().connect_noting(endpoint, &notes)).await {
-        Some(Ok(stream)) => stream,
-        Some(Err(error)) => {
-            return Err(refused(format!("cannot connect: {error}")).with_cause(error));
-        }
-        None => return Err(refused(format!("no connection within {timeout:?}"))),
-    };
+    let stream = host.open(endpoint, profile, deadline, &notes).await?;
     let took = host.now().since(began);
     let name_took = notes.name_time();
     add_time(&host.observer().dial_time, took);
@@ -486,6 +476,7 @@ fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
             let kind = match **lost {
                 Lost::Protocol(_) => ErrorKind::Protocol,
                 Lost::ByUs => ErrorKind::Closed,
+                _ if lost.never_accepted() => ErrorKind::Handshake,
                 _ => ErrorKind::Connect,
             };
             Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))
