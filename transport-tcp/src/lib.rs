@@ -28,7 +28,6 @@ mod options;
 mod resolve;
 mod smol;
 mod stream;
-mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
 
