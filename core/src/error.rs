@@ -103,6 +103,8 @@ pub enum ErrorDetail {
         /// A slot of that shard.
         slot: u16,
     },
+    /// The server that sentinels name as the primary says itself that it is none.
+    NotPrimary,
     /// Some of the nodes or slots that a command was for failed, or all of them did.
     Partial {
         /// How many parts of the command went well: nodes, or slots of one that was split.

@@ -4,6 +4,7 @@
 
 use super::alarm::Alarm;
 use super::io::LinkSettings;
+use super::moment::Moment;
 use super::observe::Observer;
 use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
@@ -33,6 +34,8 @@ pub(crate) struct Host {
     alarm: Arc<Alarm>,
     /// What the client did by itself.
     observer: Observer,
+    /// The time, for choices.
+    moment: Arc<Moment>,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
     /// The transport has refused a task: there is no background.
@@ -51,6 +54,7 @@ impl Host {
             config,
             alarm: Arc::default(),
             observer: Observer::default(),
+            moment: Arc::default(),
             rng,
             lonely: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -148,6 +152,12 @@ impl Host {
         self.transport.now()
     }
 
+    /// The time as of a moment ago, for a choice that leads to a command: see `driver/moment.rs`.
+    #[inline]
+    pub(crate) fn moment(&self) -> Timestamp {
+        self.moment.get(|| self.now())
+    }
+
     pub(crate) async fn sleep_until(&self, deadline: Timestamp) {
         if deadline > self.now() {
             self.transport.sleep_until(deadline).await;
@@ -186,6 +196,30 @@ impl Host {
         }
     }
 
+    /// When to look at the topology without a cause for the first time: clients that started
+    /// together do not stay together.
+    pub(crate) fn first_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+    }
+
+    /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
+    /// tenth.
+    pub(crate) fn next_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => self.now().after(interval),
+            _ => self.now().after(interval.mul_f64(0.9) + self.chance().jitter(interval / 5)),
+        }
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => Some(self.config.sentinel_interval),
+            _ => self.config.refresh_interval,
+        }
+    }
+
     /// A pause before attempt number `failures + 1`: full jitter under a cap that doubles.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
         let doubled = self.config.backoff_base.saturating_mul(1 << failures.min(20));
@@ -220,6 +254,7 @@ impl Host {
                 reply_depth_max: self.config.reply_depth_max as usize,
             },
             progress_timeout: Some(self.config.progress_timeout),
+            moment: Arc::clone(&self.moment),
         }
     }
 }

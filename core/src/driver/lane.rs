@@ -24,7 +24,7 @@ use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Entry, Rejected};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
@@ -181,6 +181,12 @@ impl Lane {
     /// Whether there is no live link, and the last dial failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.live().is_none() && lock(&self.dial).last.is_some()
+    }
+
+    /// Whether the last dial found a replica where a primary should be.
+    pub(crate) fn is_demoted(&self) -> bool {
+        let demoted = |e: &Error| matches!(e.details(), Some(ErrorDetail::NotPrimary));
+        self.live().is_none() && lock(&self.dial).last.as_ref().is_some_and(demoted)
     }
 
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
@@ -456,7 +462,8 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {
         let message = "found, but it is not a primary by its own word";
-        return Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint);
+        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
+        return error.with_endpoint(endpoint).with_detail(ErrorDetail::NotPrimary);
     }
     let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
     let message = format!("{} was refused", refusal.step);
