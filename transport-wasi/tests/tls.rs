@@ -9,7 +9,7 @@
 
 use futures::future::join_all;
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Client, Config, ErrorKind};
+use slotcar_wasi::slotcar::{Blob, Client, Config, ErrorKind};
 use slotcar_wasi::slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
 use std::time::{Duration, Instant};
 
@@ -43,12 +43,12 @@ fn a_server_is_spoken_to() {
         println!("connected in {:?}", began.elapsed());
         client.set("name", "Ada").await.expect("SET");
         assert_eq!(client.get::<String>("name").await.expect("GET"), "Ada");
-        let tasks = (0..16_u8).map(|number| {
+        let tasks = (0..16_u16).map(|number| {
             let client = client.clone();
             async move {
-                let value = vec![number; 300_000];
+                let value = [number as u8, 7].repeat(150_000);
                 client.set(number, &value).await.expect("SET");
-                let read: slotcar_wasi::slotcar::Blob = client.get(number).await.expect("GET");
+                let read: Blob = client.get(number).await.expect("GET");
                 assert!(read.as_ref() == value.as_slice(), "{number}");
             }
         });
