@@ -9,6 +9,14 @@ use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
 use slotcar_tests::turns::run;
 
+/// A cluster of three primaries.
+fn cluster(version: &Version, replicas: usize) -> Cluster {
+    // Nodes that meet give each other this long, and their own handshakes take some of it.
+    let timeout = 3000;
+    let options = Cluster::of(version).replicas(replicas).node_timeout_ms(timeout);
+    options.config(&SHARED.addresses.clustered()).start()
+}
+
 fn url(cluster: &Cluster) -> String {
     format!("rediss-cluster://{}", cluster.node(0).tls_address())
 }
@@ -30,8 +38,7 @@ fn check_ports(client: &Client, nodes: usize) {
 #[test]
 fn three_shards_are_reached_on_their_tls_ports() {
     for version in Version::all().iter().filter(|version| version.since_7()) {
-        let cluster =
-            Cluster::of(version).replicas(0).config(&SHARED.addresses.clustered()).start();
+        let cluster = cluster(version, 0);
         for carrier in carriers() {
             let client = run(Client::connect(tls(carrier), config(&url(&cluster)))).expect("up");
             check_ports(&client, 3);
@@ -51,8 +58,7 @@ fn three_shards_are_reached_on_their_tls_ports() {
 #[test]
 fn redirects_lead_to_tls_ports() {
     for version in versions() {
-        let cluster =
-            Cluster::of(&version).replicas(0).config(&SHARED.addresses.clustered()).start();
+        let cluster = cluster(&version, 0);
         for carrier in carriers() {
             let client = run(Client::connect(tls(carrier), config(&url(&cluster)))).expect("up");
             let key = key_in(100);
@@ -79,7 +85,7 @@ fn redirects_lead_to_tls_ports() {
 #[test]
 fn sharded_channels_follow_their_slots() {
     let Some(version) = Version::named("valkey-9.1") else { return };
-    let cluster = Cluster::of(&version).replicas(0).config(&SHARED.addresses.clustered()).start();
+    let cluster = cluster(&version, 0);
     for carrier in carriers() {
         let client = run(Client::connect(tls(carrier), config(&url(&cluster)))).expect("up");
         let channel = key_in(300);
@@ -105,7 +111,7 @@ fn sharded_channels_follow_their_slots() {
 #[test]
 fn a_failover_is_followed() {
     let Some(version) = Version::named("redis-7.0") else { return };
-    let cluster = Cluster::of(&version).config(&SHARED.addresses.clustered()).start();
+    let cluster = cluster(&version, 1);
     for carrier in carriers() {
         // The kill may fall between a write and its reply.
         let config = config(&url(&cluster)).retry_unknown(true);
