@@ -18,6 +18,7 @@ use super::reads::{self, Begin, shard_for};
 use super::request::{error_in, exchange};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::{Item, Items};
@@ -30,7 +31,7 @@ use crate::routing::retry::Seen;
 use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
-use futures::future::{join, join_all};
+use futures::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ async fn run_rounds<I: Items + ?Sized>(
                     let rule = rule.expect("only a rule makes reads go alone");
                     (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
                 });
-                let both = join(join_all(sent), join_all(reads));
+                let both = join(together(sent), together(reads));
                 let (outcomes, read) = keeper.beside(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));

@@ -18,6 +18,7 @@ use super::pick::members;
 use super::request::error_in;
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use crate::BoxFuture;
 use crate::command::cmd;
 use crate::resp::from_frame;
@@ -25,7 +26,6 @@ use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::replication::{Standing, info_field, parse_standing};
 use crate::topology::slot_map::Shard;
-use futures::future::join_all;
 use std::sync::Arc;
 
 /// A check-up of a shard, ready to run.
@@ -121,7 +121,7 @@ impl Checkup {
                 lock(self.primary.vitals().places()).note(asked, &standing);
             }
         }
-        join_all(self.replicas.iter().map(|node| self.check(node, deadline))).await;
+        together(self.replicas.iter().map(|node| self.check(node, deadline))).await;
     }
 
     /// Asks a replica.

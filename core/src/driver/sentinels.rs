@@ -9,7 +9,7 @@
 //! whole look. Called by `driver/topology.rs`.
 
 use super::alarm::Alarm;
-use super::ask::{Manner, ask, replies};
+use super::ask::{Manner, Question, ask, replies};
 use super::host::Host;
 use super::node::Node;
 use super::push::PushSink;
@@ -21,10 +21,11 @@ use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{ServerError, Value, plain_value};
+use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::service::{Opinion, Service, parse_opinion};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Opinions that are enough.
@@ -149,28 +150,24 @@ impl Heard {
 /// Asks, in the order given.
 pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, service: &str) -> Heard {
     let deadline = host.now().after(host.config().connect_timeout);
-    let mut heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Mutex::new(heard);
     let manner = Manner { wave: LISTENED, stagger: STAGGER, enough: OPINIONS_MAX, goes_on: true };
-    let questions = candidates.into_iter().map(|node| async move {
-        let answer = opinion_of(host, &node, service, deadline).await;
-        (node.endpoint().clone(), answer)
-    });
-    ask(host, manner, deadline, questions, |(endpoint, answer)| match answer {
-        Ok(Answer::Opinion(opinion)) => {
-            heard.opinions.push(opinion);
-            true
-        }
-        Ok(Answer::Unknown(known)) => {
-            heard.unknown = Some(known);
-            false
-        }
-        Err(error) => {
-            heard.failures.push((endpoint, error));
-            false
-        }
-    })
-    .await;
-    heard
+    let question = |node: Arc<Node>| -> Question<'_> {
+        Box::pin(async {
+            let node = node;
+            let answer = opinion_of(host, &node, service, deadline).await;
+            let (is_good, mut heard) = (matches!(answer, Ok(Answer::Opinion(_))), lock(&heard));
+            match answer {
+                Ok(Answer::Opinion(opinion)) => heard.opinions.push(opinion),
+                Ok(Answer::Unknown(known)) => heard.unknown = Some(known),
+                Err(error) => heard.failures.push((node.endpoint().clone(), error)),
+            }
+            is_good
+        })
+    };
+    ask(host, manner, deadline, candidates.into_iter().map(question).collect()).await;
+    heard.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn opinion_of(

@@ -14,6 +14,7 @@ use super::react::Terms;
 use super::reads::{self, Begin};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
 use crate::command::{Command, Learned, cmd};
@@ -30,7 +31,6 @@ use crate::topology::slot_range::every_slot;
 use crate::topology::view::Health;
 use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
-use futures::future::join_all;
 use std::sync::Arc;
 
 /// Whether a command takes the straight way after all: it was marked as one to look at.
@@ -212,7 +212,7 @@ pub(crate) async fn ask_each(
             }
         }
     });
-    join_all(each).await
+    together(each).await
 }
 
 /// Whom a caller named.

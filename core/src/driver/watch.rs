@@ -61,7 +61,7 @@ fn next_interval(host: &Host) -> Timestamp {
         _ => host.config().refresh_interval,
     };
     match interval {
-        Some(time) => host.now().after(time.mul_f64(0.9) + host.chance().jitter(time / 5)),
+        Some(time) => host.now().after(time / 10 * 9 + host.chance().jitter(time / 5)),
         None => Timestamp::FAR_FUTURE,
     }
 }
