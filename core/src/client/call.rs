@@ -17,6 +17,7 @@ use crate::driver::request::{admit, sole_reply, turned_away};
 use crate::driver::spread;
 use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
+use crate::parts::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
 use crate::{BoxFuture, Timestamp};
@@ -114,6 +115,9 @@ impl<'c, T> Call<'c, T> {
     fn seat(&self) -> Result<Seat, Begin> {
         let shared = &self.client.shared;
         if let Some(rule) = self.client.governing(&self.command) {
+            if !READ_POLICIES {
+                return Err(Begin::Fresh);
+            }
             return self.client.pick_straight(&shared.keeper.routes(), &self.command, &rule);
         }
         if let Some(node) = shared.only_node() {

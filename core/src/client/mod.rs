@@ -35,7 +35,7 @@ pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, Deployment, ReadFrom};
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
 use crate::driver::hub::Hub;
@@ -46,6 +46,7 @@ use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::parts::{READ_POLICIES, SENTINEL, left_out};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
@@ -180,6 +181,12 @@ impl Client {
         // Better no connection than one in clear that was asked to be secret.
         if config.tls {
             return refuse("TLS is not supported by this version");
+        }
+        if !SENTINEL && matches!(config.deployment, Deployment::Sentinel { .. }) {
+            return Err(left_out("sentinels", "sentinel"));
+        }
+        if !READ_POLICIES && config.read_from != ReadFrom::Primary {
+            return Err(left_out("a read policy", "read-policies"));
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let unusable = |error| {

@@ -26,6 +26,7 @@ use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::sorted::sort_by_key;
@@ -182,6 +183,11 @@ fn take_reads<I: Items + ?Sized>(
     let mut alone = Vec::new();
     pending.retain(|one| match reads::governs(rule, items.item(one.member)) {
         Ok(false) => true,
+        Ok(true) if !READ_POLICIES => {
+            let error = left_out("a read policy", "read-policies");
+            results[one.member] = Some(Err(error));
+            false
+        }
         Ok(true) => {
             alone.push((one.member, Begin::Fresh));
             false

@@ -8,6 +8,7 @@ use super::observe::Observer;
 use crate::BoxFuture;
 use crate::config::{Config, Deployment};
 use crate::connection::budget::Budget;
+use crate::parts::BACKGROUND;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
@@ -71,7 +72,7 @@ impl Host {
 
     /// Whether there is a background, as far as is known.
     pub(crate) fn has_background(&self) -> bool {
-        !self.lonely.load(Ordering::Relaxed)
+        BACKGROUND && !self.lonely.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -24,6 +24,7 @@ use crate::command::{Command, cmd};
 use crate::config::Protocol;
 use crate::connection::entry::{Entry, Wakers};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::resp::{Redirect, ServerError};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::reconcile::{Order, ReaderId, SessionId, Wish};
@@ -59,7 +60,8 @@ impl Hub {
         let waits: BoxFuture<'static, ()> =
             Box::pin(run(Arc::downgrade(self), Arc::clone(&self.keeper)));
         let waits = waits.shared();
-        work.background = self.keeper.host().transport().spawn(Box::pin(waits.clone()));
+        work.background =
+            BACKGROUND && self.keeper.host().transport().spawn(Box::pin(waits.clone()));
         work.waits.insert(waits).clone()
     }
 

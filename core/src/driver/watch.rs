@@ -9,13 +9,14 @@ use super::host::Host;
 use super::sentinels;
 use super::topology::{Keeper, Step};
 use crate::config::Deployment;
+use crate::parts::{BACKGROUND, SENTINEL};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use std::sync::{Arc, Weak};
 
 /// Starts the watch, if there is something to watch and the host has a background.
 pub(crate) fn start(keeper: &Arc<Keeper>) {
-    if keeper.is_dynamic() {
+    if BACKGROUND && keeper.is_dynamic() {
         let watch = watch(Arc::downgrade(keeper), Arc::clone(keeper.host()));
         let _ = keeper.host().transport().spawn(Box::pin(watch));
     }
@@ -42,7 +43,7 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
                     let sentinels = keeper.sentinels();
                     drop(keeper);
                     look.await;
-                    if let Some((nodes, service)) = sentinels {
+                    if let Some((nodes, service)) = sentinels.filter(|_| SENTINEL) {
                         sentinels::listen(&host, &nodes, &service).await;
                     }
                     continue;
