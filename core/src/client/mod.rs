@@ -35,10 +35,10 @@ pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::{Config, Deployment, ReadFrom};
+use crate::config::{Config, ConfigError, Deployment, ReadFrom};
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
-use crate::driver::hub::Hub;
+use crate::driver::hub::{AsHub, Hub};
 use crate::driver::node::Node;
 use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
@@ -78,8 +78,9 @@ struct Shared {
     keeper: Arc<Keeper>,
     /// Where views without a rule of their own read from.
     reads: Reads,
-    /// Subscriptions that share connections, once there is one.
-    hub: OnceLock<Arc<Hub>>,
+    /// Subscriptions that share connections, once there is one. By a trait, so that a program
+    /// without subscriptions does not carry what ends them.
+    hub: OnceLock<Arc<dyn AsHub>>,
     /// Those that read from replicas, by their policies.
     replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
@@ -177,10 +178,8 @@ impl Client {
         topology: Option<&Topology>,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // Better no connection than one in clear that was asked to be secret.
-        if config.tls {
-            return refuse("TLS is not supported by this version");
+        if config.needs_tls() && transport.tls().is_none() {
+            return Err(ConfigError::no_tls().into());
         }
         if !SENTINEL && matches!(config.deployment, Deployment::Sentinel { .. }) {
             return Err(left_out("sentinels", "sentinel"));
@@ -211,6 +210,8 @@ impl Client {
     ///
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
+    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
+    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and their kin); the error names what to use instead.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }

@@ -429,7 +429,8 @@ impl Queue {
 
     /// No deadline is earlier than this.
     pub(crate) fn earliest(&self) -> Timestamp {
-        self.earliest
+        let nobody_waits = self.in_flight.is_empty() && !self.budget.is_awaited();
+        if nobody_waits { Timestamp::FAR_FUTURE } else { self.earliest }
     }
 
     /// Whether an entry would be turned away whatever its size.

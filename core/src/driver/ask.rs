@@ -98,7 +98,7 @@ pub(crate) async fn replies(
         deadline,
     };
     let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-    match exchange(host, &link, entry, write).await? {
+    match exchange(host, &link, entry, &write).await? {
         Ok(reply) => Ok(reply.into_all()),
         Err(failed) => {
             let message = format!("no answer: {}", failed.failure);

@@ -10,7 +10,7 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `driver/spread.rs`.
 
-use super::dispatch::{connect, rest};
+use super::dispatch::{await_anybody, connect, rest};
 use super::node::Node;
 use super::pick::{Call, pick};
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
@@ -21,7 +21,8 @@ use super::rule::ReadRule;
 use super::together::together;
 use super::topology::Keeper;
 use super::vitals::Seat;
-use super::work::{Item, Items};
+use super::work::{Item, Items, Work};
+use crate::BoxFuture;
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
@@ -69,23 +70,48 @@ struct Pending {
 }
 
 /// Runs all of them. `rule` says where reads go; none stands for the primary.
-pub(crate) async fn run<I: Items + ?Sized>(
+pub(crate) async fn run(
     keeper: &Arc<Keeper>,
-    items: &I,
+    commands: &[Command],
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Results {
     let mut begun = None;
+    await_anybody(keeper, terms.deadline).await;
     let routes = Arc::clone(&keeper.routes());
-    if let Some(node) = routes.only().filter(|_| rule.is_none() && items.count() > 0) {
-        let all = Group::all(node, items.count());
-        let sent = send(keeper, &routes, &all, items, terms);
+    if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
+        let all = Group::all(node, commands.len());
+        let sent = send(keeper, &routes, &all, &commands, terms);
         match all_good(keeper.beside(sent).await) {
             Ok(frames) => return frames.into_iter().map(Ok).collect(),
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    run_rounds(keeper, items, rule, terms, begun).await
+    rounds(keeper, &commands, rule, terms, begun).await
+}
+
+/// Runs a work, which may have parts for many nodes.
+pub(crate) fn run_work<'a>(
+    keeper: &'a Arc<Keeper>,
+    work: &'a Work<'_>,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+) -> BoxFuture<'a, Results> {
+    rounds(keeper, work, rule, terms, None)
+}
+
+/// What came of sending all items to one node.
+type Begun = (Group, Result<Outcome, Error>);
+
+/// Round after round, the first of which may have `begun`.
+fn rounds<'a>(
+    keeper: &'a Arc<Keeper>,
+    items: &'a dyn Items,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+    begun: Option<Begun>,
+) -> BoxFuture<'a, Results> {
+    Box::pin(run_rounds(keeper, items, rule, terms, begun))
 }
 
 /// The frames of an outcome without any error.
@@ -95,13 +121,12 @@ fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcom
     if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Reply::Many(frames)))) }
 }
 
-/// Round after round, the first of which may have `begun` with all items at one node.
-async fn run_rounds<I: Items + ?Sized>(
+async fn run_rounds(
     keeper: &Arc<Keeper>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
-    mut begun: Option<(Group, Result<Outcome, Error>)>,
+    mut begun: Option<Begun>,
 ) -> Results {
     let host = keeper.host();
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
@@ -173,8 +198,8 @@ async fn run_rounds<I: Items + ?Sized>(
 type Alone = (usize, Begin);
 
 /// Takes out what a read policy governs.
-fn take_reads<I: Items + ?Sized>(
-    items: &I,
+fn take_reads(
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     pending: &mut Vec<Pending>,
     results: &mut [Option<Result<Bytes, Error>>],
@@ -201,10 +226,10 @@ fn take_reads<I: Items + ?Sized>(
 }
 
 /// Puts reads that have not been tried into groups of their nodes; returns those that go alone.
-fn join_groups<I: Items + ?Sized>(
+fn join_groups(
     keeper: &Keeper,
     routes: &Arc<Routes>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     alone: Vec<Alone>,
     groups: &mut Vec<Group>,
@@ -253,10 +278,10 @@ fn give_up(pending: &mut Vec<Pending>, results: &mut [Option<Result<Bytes, Error
 }
 
 /// Sorts what is left by node; what has no node at all fails here.
-fn group<I: Items + ?Sized>(
+fn group(
     keeper: &Keeper,
     routes: &Routes,
-    items: &I,
+    items: &dyn Items,
     pending: &mut [Pending],
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
@@ -323,7 +348,7 @@ async fn send<I: Items + ?Sized>(
         Some(link) if !link.is_closed() => link,
         _ => {
             let away = |now: &Routes| members().any(|item| item.leads_away(now, node));
-            let link = connect(keeper, routes, node, away, terms.deadline).await?;
+            let link = connect(keeper, routes, node, &away, terms.deadline).await?;
             link.ok_or_else(|| {
                 let message = "another node serves the slot now";
                 Error::new(ErrorKind::Connect, Delivery::NotSent, message)
@@ -349,7 +374,7 @@ async fn send<I: Items + ?Sized>(
         }
     };
     let mut seat = if group.spread { Some(Seat::take_many(node, count)) } else { None };
-    let outcome = exchange(host, &link, entry, write).await;
+    let outcome = exchange(host, &link, entry, &write).await;
     if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
         seat.succeed(|| host.now());
     }
@@ -357,9 +382,9 @@ async fn send<I: Items + ?Sized>(
 }
 
 /// Keeps the good replies and returns what was seen instead of one, by command.
-fn judge_each<I: Items + ?Sized>(
+fn judge_each(
     group: &Group,
-    items: &I,
+    items: &dyn Items,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<(usize, Seen)> {

@@ -39,13 +39,14 @@ pub(crate) struct Found {
     pub(crate) failure: Option<Error>,
 }
 
-/// Asks, in the order given.
-pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>) -> Found {
+/// Asks, in the order given. `doubtful`: what is held is to be confirmed or disproved, which takes
+/// more than one view, since one alone might just be old.
+pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, doubtful: bool) -> Found {
     let deadline = host.now().after(host.config().connect_timeout);
     let found = Mutex::new(Found { views: Vec::new(), failure: None });
     let live = |node: &Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
     let wave = candidates.iter().take(VIEWS_MAX).filter(|node| live(node)).count().max(1);
-    let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: false };
+    let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: doubtful };
     let question = |node: Arc<Node>| -> Question<'_> {
         Box::pin(async {
             let answer = view_of(host, node, deadline).await;

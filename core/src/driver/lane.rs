@@ -24,7 +24,7 @@ use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Entry, Rejected};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::parts::BACKGROUND;
 use crate::sync::lock;
 use crate::time::Timestamp;
@@ -184,6 +184,12 @@ impl Lane {
         self.live().is_none() && lock(&self.dial).last.is_some()
     }
 
+    /// Whether the last dial found a replica where a primary should be.
+    pub(crate) fn is_demoted(&self) -> bool {
+        let demoted = |e: &Error| matches!(e.details(), Some(ErrorDetail::NotPrimary));
+        self.live().is_none() && lock(&self.dial).last.as_ref().is_some_and(demoted)
+    }
+
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
     pub(crate) fn redial(&self) {
         let link = lock(&self.link).take();
@@ -337,21 +343,11 @@ pub(crate) async fn open(
     settings: LinkSettings,
     proven: bool,
 ) -> Result<Arc<Link>, Error> {
-    let timeout = host.config().connect_timeout;
     let began = host.now();
-    let deadline = began.after(timeout);
+    let deadline = began.after(host.config().connect_timeout);
     count(&host.observer().dials);
-    let refused = |message: String| {
-        Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
-    };
     let notes = DialNotes::default();
-    let stream = match host.by(deadline, host.transport().connect_noting(endpoint, &notes)).await {
-        Some(Ok(stream)) => stream,
-        Some(Err(error)) => {
-            return Err(refused(format!("cannot connect: {error}")).with_cause(error));
-        }
-        None => return Err(refused(format!("no connection within {timeout:?}"))),
-    };
+    let stream = host.open(endpoint, profile, deadline, &notes).await?;
     let took = host.now().since(began);
     let name_took = notes.name_time();
     add_time(&host.observer().dial_time, took);
@@ -461,7 +457,8 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {
         let message = "found, but it is not a primary by its own word";
-        return Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint);
+        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
+        return error.with_endpoint(endpoint).with_detail(ErrorDetail::NotPrimary);
     }
     let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
     let message = format!("{} was refused", refusal.step);
@@ -480,6 +477,7 @@ fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
             let kind = match **lost {
                 Lost::Protocol(_) => ErrorKind::Protocol,
                 Lost::ByUs => ErrorKind::Closed,
+                _ if lost.never_accepted() => ErrorKind::Handshake,
                 _ => ErrorKind::Connect,
             };
             Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))

@@ -21,6 +21,7 @@ pub(crate) mod lane;
 pub(crate) mod lessons;
 pub(crate) mod link;
 mod look;
+mod moment;
 pub(crate) mod node;
 pub(crate) mod observe;
 pub(crate) mod parcel;

@@ -261,7 +261,7 @@ async fn greet(host: &Host, link: &Arc<Link>, deadline: Timestamp) -> Result<(),
     }
     let ping = cmd("PING");
     let entry = Entry { len: ping.encoded_len(), replies: 1, deadline };
-    match exchange(host, link, entry, |out: &mut Vec<u8>| ping.write_to(out)).await? {
+    match exchange(host, link, entry, &|out: &mut Vec<u8>| ping.write_to(out)).await? {
         Ok(_) => Ok(()),
         Err(failed) => {
             let message = format!("the server gave no answer: {:?}", failed.failure);

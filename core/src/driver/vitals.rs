@@ -220,6 +220,16 @@ impl Vitals {
         self.promoted.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing at all speaks against a read here, and nothing has to be found out.
+    #[inline]
+    pub(crate) fn is_well(&self, now: Timestamp, silent: u64) -> bool {
+        let is_well = self.until.load(Ordering::Relaxed) == 0
+            && !self.is_promoted()
+            && !self.is_unlinked()
+            && self.silence(now) <= silent;
+        is_well && !self.is_unheard(now)
+    }
+
     /// Whether the shard of this primary is to be checked up on, for `lags` or without.
     #[inline]
     pub(crate) fn is_check_due(&self, now: Timestamp, interval: Duration, lags: bool) -> bool {

@@ -3,27 +3,31 @@
 //!
 //! It holds the client weakly and ends with it. On a host without a background nothing of this
 //! runs: commands drive the looks that they need, and ask for them when they see that something is
-//! wrong. Called by `client/mod.rs`, once per client.
+//! wrong. Behind sentinels they also keep the interval, for a primary that was replaced and lives
+//! on says nothing. Called by `client/mod.rs`, once per client.
 
 use super::host::Host;
 use super::sentinels;
 use super::topology::{Keeper, Step};
 use crate::config::Deployment;
 use crate::parts::{BACKGROUND, SENTINEL};
-use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use std::sync::{Arc, Weak};
 
 /// Starts the watch, if there is something to watch and the host has a background.
 pub(crate) fn start(keeper: &Arc<Keeper>) {
-    if BACKGROUND && keeper.is_dynamic() {
-        let watch = watch(Arc::downgrade(keeper), Arc::clone(keeper.host()));
-        let _ = keeper.host().transport().spawn(Box::pin(watch));
+    if keeper.is_dynamic() {
+        let host = keeper.host();
+        let watch = || watch(Arc::downgrade(keeper), Arc::clone(host));
+        let is_watched = BACKGROUND && host.spawn(Box::pin(watch()));
+        if !is_watched && matches!(host.config().deployment, Deployment::Sentinel { .. }) {
+            keeper.poll_from(host.first_poll());
+        }
     }
 }
 
 async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
-    let mut periodic = next_interval(&host);
+    let mut periodic = host.first_poll();
     loop {
         let listener = host.alarm().listen();
         let wait = {
@@ -34,7 +38,7 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
             keeper.hear();
             if host.now() >= periodic {
                 keeper.want(RefreshReason::Interval);
-                periodic = next_interval(&host);
+                periodic = host.next_poll();
             }
             match keeper.step() {
                 Step::Nothing => periodic,
@@ -51,18 +55,5 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
             }
         };
         host.by(wait, listener).await;
-    }
-}
-
-/// When to look without a cause: the configured interval, give or take a tenth, so that clients
-/// that started together do not stay together.
-fn next_interval(host: &Host) -> Timestamp {
-    let interval = match host.config().deployment {
-        Deployment::Sentinel { .. } => Some(host.config().sentinel_interval),
-        _ => host.config().refresh_interval,
-    };
-    match interval {
-        Some(time) => host.now().after(time / 10 * 9 + host.chance().jitter(time / 5)),
-        None => Timestamp::FAR_FUTURE,
     }
 }

@@ -38,7 +38,9 @@ impl Queue {
                 break;
             }
             if let State::Waiting(waker) = &mut self.slots[index as usize].state {
-                wake.extend(waker.take());
+                if let Some(waker) = waker.take() {
+                    wake.push(waker);
+                }
                 left -= 1;
             }
         }

@@ -185,7 +185,7 @@ impl Server {
     }
 
     /// A server says what it is: perhaps that it is the primary now.
-    pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, report: &Report) {
+    pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, from: HostId, report: &Report) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let Some(failover) = sentinel.failover.as_mut() else { return };
@@ -196,6 +196,8 @@ impl Server {
         failover.again_at = now;
         failover.before = std::mem::replace(&mut sentinel.config_epoch, failover.epoch);
         sentinel.hello_at = now;
+        // It may have been a primary already, and never have heard that it is to be one.
+        env.journal.promoted(from, now, sentinel.config_epoch);
         let text = self.instance_text(report.address);
         self.announce(env, "+promoted-slave", text);
         self.introduce_itself(env);

@@ -78,7 +78,7 @@ impl Server {
             let text = self.instance_text(report.address);
             self.announce(env, "+reboot", text);
         }
-        self.note_promotion(env, &report);
+        self.note_promotion(env, from, &report);
     }
 
     /// Tells the others of itself, through every server, every two seconds.
