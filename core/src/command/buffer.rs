@@ -11,7 +11,7 @@
 //! Limits: `INLINE_BYTES` in place.
 //! Called by `Command`.
 
-use super::head::Head;
+use super::head::{HEAD_BYTES_MAX, Head};
 use super::inline::{HEAD, Inline};
 use crate::resp::{bulk_bytes, put_bulk};
 
@@ -31,25 +31,28 @@ impl Buffer {
     /// Empty.
     #[inline]
     pub(super) fn new() -> Self {
-        const EMPTY: Inline = Inline::empty();
-        Self::Inline(EMPTY)
+        let mut bytes = [0; HEAD_BYTES_MAX];
+        bytes[..HEAD.len()].copy_from_slice(HEAD);
+        Self::Inline(Inline::starting(&bytes, HEAD.len() as u8))
     }
 
     /// A known command's name.
     #[inline]
     pub(super) fn starting(head: &Head) -> Self {
-        Self::Inline(*head.inline())
+        let (bytes, len) = head.bytes();
+        Self::Inline(Inline::starting(bytes, len))
     }
 
-    /// Appends one bulk string.
+    /// Appends one bulk string. Returns how many bytes there are now, `HEAD` included.
     #[inline]
-    pub(super) fn push_bulk(&mut self, bytes: &[u8]) {
+    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> usize {
         if let Self::Inline(inline) = self
-            && inline.push_bulk(bytes)
+            && let Some(len) = inline.push_bulk(bytes)
         {
-            return;
+            return len;
         }
         self.push_bulk_on_heap(bytes);
+        self.whole().len()
     }
 
     /// The general case: on the heap, after a move there.

@@ -3,8 +3,7 @@
 //! Written for few instructions: one bounds check and three copies per argument, lengths from a
 //! table.
 //! Invariant: the first `len` bytes are `HEAD` and whole bulk strings.
-//! Limits: `INLINE_BYTES`, less 4 because a head is written as 8 bytes. Called by `buffer`, and by
-//! `head` at compile time.
+//! Limits: `INLINE_BYTES`, less 4 because a head is written as 8 bytes. Called by `buffer`.
 
 /// Bytes in place: SET with a 16-byte key, a 100-byte value and an expiry.
 const INLINE_BYTES: usize = 167 + HEAD.len();
@@ -22,32 +21,22 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    /// Nothing but `HEAD`.
-    pub(super) const fn empty() -> Self {
-        let mut bytes = [0; INLINE_BYTES];
-        let mut len = 0;
-        while len < HEAD.len() {
-            bytes[len] = HEAD[len];
-            len += 1;
-        }
-        Self { len: len as u8, bytes }
-    }
-
-    /// Appends one byte.
-    pub(super) const fn byte(mut self, byte: u8) -> Self {
-        self.bytes[self.len as usize] = byte;
-        self.len += 1;
-        self
-    }
-
-    /// Appends one bulk string if it fits for certain.
+    /// The first `len` of these bytes, which are `HEAD` and whole bulk strings.
     #[inline]
-    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn starting<const N: usize>(head: &[u8; N], len: u8) -> Self {
+        let mut bytes = [0; INLINE_BYTES];
+        bytes[..N].copy_from_slice(head);
+        Self { len, bytes }
+    }
+
+    /// Appends one bulk string if it fits for certain. Returns how many bytes there are now.
+    #[inline]
+    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> Option<usize> {
         let start = usize::from(self.len);
-        let Some(head) = HEADS.get(bytes.len()) else { return false };
-        let Some(free) = self.bytes.get_mut(start..) else { return false };
+        let head = HEADS.get(bytes.len())?;
+        let free = self.bytes.get_mut(start..)?;
         if free.len() < head.len() + bytes.len() + 2 {
-            return false;
+            return None;
         }
         // All 8 bytes, since a fixed number is one store; the argument then covers what was too
         // much.
@@ -56,8 +45,9 @@ impl Inline {
         let end = width + bytes.len();
         free[width..end].copy_from_slice(bytes);
         free[end..end + 2].copy_from_slice(b"\r\n");
-        self.len = (start + end + 2) as u8;
-        true
+        let len = start + end + 2;
+        self.len = len as u8;
+        Some(len)
     }
 
     #[inline]
