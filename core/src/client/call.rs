@@ -18,6 +18,7 @@ use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
+use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -158,7 +159,10 @@ impl Way<'_> {
 
     /// Whether a command that had to be looked at goes to one node on a shared connection.
     fn may_go_straight(&self) -> bool {
-        !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
+        let command = &self.command;
+        !command.is_blocking()
+            && refusal(command).is_none()
+            && spread::is_single(&self.client.shared.keeper, command)
     }
 
     fn around(&self, due: Due, begin: Begin) -> State {

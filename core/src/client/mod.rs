@@ -204,6 +204,8 @@ impl Client {
     ///
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
+    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
+    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and their kin); the error names what to use instead.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }

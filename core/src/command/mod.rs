@@ -219,7 +219,7 @@ impl Command {
     /// without another look.
     #[inline]
     pub(crate) fn goes_straight(&self) -> bool {
-        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE);
+        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
         self.spec.flags.lacks(LOOK)
     }
 

@@ -20,13 +20,15 @@ use super::routes::Routes;
 use super::rule::ReadRule;
 use super::topology::Keeper;
 use super::vitals::Seat;
-use super::work::{Item, Items};
+use super::work::{Item, Items, Work};
+use crate::BoxFuture;
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
+use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use futures::future::{join, join_all};
@@ -66,23 +68,47 @@ struct Pending {
 }
 
 /// Runs all of them. `rule` says where reads go; none stands for the primary.
-pub(crate) async fn run<I: Items + ?Sized>(
+pub(crate) async fn run(
     keeper: &Arc<Keeper>,
-    items: &I,
+    commands: &[Command],
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Results {
     let mut begun = None;
     let routes = Arc::clone(&keeper.routes());
-    if let Some(node) = routes.only().filter(|_| rule.is_none() && items.count() > 0) {
-        let all = Group::all(node, items.count());
-        let sent = send(keeper, &routes, &all, items, terms);
+    if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
+        let all = Group::all(node, commands.len());
+        let sent = send(keeper, &routes, &all, &commands, terms);
         match all_good(keeper.beside(sent).await) {
             Ok(frames) => return frames.into_iter().map(Ok).collect(),
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    run_rounds(keeper, items, rule, terms, begun).await
+    rounds(keeper, &commands, rule, terms, begun).await
+}
+
+/// Runs a work, which may have parts for many nodes.
+pub(crate) fn run_work<'a>(
+    keeper: &'a Arc<Keeper>,
+    work: &'a Work<'_>,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+) -> BoxFuture<'a, Results> {
+    rounds(keeper, work, rule, terms, None)
+}
+
+/// What came of sending all items to one node.
+type Begun = (Group, Result<Outcome, Error>);
+
+/// Round after round, the first of which may have `begun`.
+fn rounds<'a>(
+    keeper: &'a Arc<Keeper>,
+    items: &'a dyn Items,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+    begun: Option<Begun>,
+) -> BoxFuture<'a, Results> {
+    Box::pin(run_rounds(keeper, items, rule, terms, begun))
 }
 
 /// The frames of an outcome without any error.
@@ -92,13 +118,12 @@ fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcom
     if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Reply::Many(frames)))) }
 }
 
-/// Round after round, the first of which may have `begun` with all items at one node.
-async fn run_rounds<I: Items + ?Sized>(
+async fn run_rounds(
     keeper: &Arc<Keeper>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
-    mut begun: Option<(Group, Result<Outcome, Error>)>,
+    mut begun: Option<Begun>,
 ) -> Results {
     let host = keeper.host();
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
@@ -154,7 +179,7 @@ async fn run_rounds<I: Items + ?Sized>(
                 }
             }
         }
-        left.sort_unstable_by_key(|pending| pending.member);
+        sort_by_key(&mut left, |pending: &Pending| pending.member);
         pending = left;
         if !pending.is_empty() {
             rest(keeper, pause, terms.deadline).await;
@@ -170,8 +195,8 @@ async fn run_rounds<I: Items + ?Sized>(
 type Alone = (usize, Begin);
 
 /// Takes out what a read policy governs.
-fn take_reads<I: Items + ?Sized>(
-    items: &I,
+fn take_reads(
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     pending: &mut Vec<Pending>,
     results: &mut [Option<Result<Bytes, Error>>],
@@ -193,10 +218,10 @@ fn take_reads<I: Items + ?Sized>(
 }
 
 /// Puts reads that have not been tried into groups of their nodes; returns those that go alone.
-fn join_groups<I: Items + ?Sized>(
+fn join_groups(
     keeper: &Keeper,
     routes: &Arc<Routes>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     alone: Vec<Alone>,
     groups: &mut Vec<Group>,
@@ -245,10 +270,10 @@ fn give_up(pending: &mut Vec<Pending>, results: &mut [Option<Result<Bytes, Error
 }
 
 /// Sorts what is left by node; what has no node at all fails here.
-fn group<I: Items + ?Sized>(
+fn group(
     keeper: &Keeper,
     routes: &Routes,
-    items: &I,
+    items: &dyn Items,
     pending: &mut [Pending],
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
@@ -315,7 +340,7 @@ async fn send<I: Items + ?Sized>(
         Some(link) if !link.is_closed() => link,
         _ => {
             let away = |now: &Routes| members().any(|item| item.leads_away(now, node));
-            let link = connect(keeper, routes, node, away, terms.deadline).await?;
+            let link = connect(keeper, routes, node, &away, terms.deadline).await?;
             link.ok_or_else(|| {
                 let message = "another node serves the slot now";
                 Error::new(ErrorKind::Connect, Delivery::NotSent, message)
@@ -349,9 +374,9 @@ async fn send<I: Items + ?Sized>(
 }
 
 /// Keeps the good replies and returns what was seen instead of one, by command.
-fn judge_each<I: Items + ?Sized>(
+fn judge_each(
     group: &Group,
-    items: &I,
+    items: &dyn Items,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<(usize, Seen)> {

@@ -78,7 +78,7 @@ pub(crate) fn begin(
         && let Some(checkup) = claim(host, routes, shard, rule, now)
     {
         let primary = Arc::clone(&checkup.primary);
-        if !host.spawn(Box::pin(checkup.run())) {
+        if !host.spawn(checkup.run()) {
             primary.vitals().give_check_back();
         }
     }
@@ -109,7 +109,11 @@ impl Drop for Checkup {
 
 impl Checkup {
     /// Asks all, and notes what they say.
-    pub(crate) async fn run(self) {
+    pub(crate) fn run(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.ask_all())
+    }
+
+    async fn ask_all(self) {
         let deadline = self.host.now().after(self.host.config().connect_timeout);
         if self.wants_lag || self.wants_zones {
             let asked = self.host.now();
@@ -149,7 +153,16 @@ impl Checkup {
 }
 
 /// One node's word about itself. A failure is a strike.
-async fn examine(
+fn examine<'a>(
+    host: &'a Arc<Host>,
+    node: &'a Arc<Node>,
+    zone: bool,
+    deadline: Timestamp,
+) -> BoxFuture<'a, Result<Standing, ()>> {
+    Box::pin(ask_one(host, node, zone, deadline))
+}
+
+async fn ask_one(
     host: &Arc<Host>,
     node: &Arc<Node>,
     zone: bool,

@@ -13,7 +13,7 @@ use super::node::Node;
 use super::request::error_in;
 use crate::command::{Command, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{Value, from_frame};
+use crate::resp::plain_value;
 use crate::time::Timestamp;
 use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::parse_nodes::parse_nodes;
@@ -38,13 +38,14 @@ pub(crate) struct Found {
     pub(crate) failure: Option<Error>,
 }
 
-/// Asks, in the order given.
-pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>) -> Found {
+/// Asks, in the order given. `doubtful`: what is held is to be confirmed or disproved, which takes
+/// more than one view, since one alone might just be old.
+pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, doubtful: bool) -> Found {
     let deadline = host.now().after(host.config().connect_timeout);
     let mut found = Found { views: Vec::new(), failure: None };
     let live = |node: &Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
     let wave = candidates.iter().take(VIEWS_MAX).filter(|node| live(node)).count().max(1);
-    let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: false };
+    let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: doubtful };
     let questions = candidates.into_iter().map(|node| view_of(host, node, deadline));
     ask(host, manner, deadline, questions, |answer| {
         let is_good = answer.is_ok();
@@ -80,7 +81,7 @@ async fn view_of(host: &Arc<Host>, node: Arc<Node>, deadline: Timestamp) -> Resu
         let message = format!("a view of the cluster that makes no sense: {what}");
         name(Error::new(ErrorKind::Topology, Delivery::Answered, message))
     };
-    let value = |frame: &Bytes| from_frame::<Value>(frame).map_err(|e| broken(e.to_string()));
+    let value = |frame: &Bytes| plain_value(frame).map_err(|e| broken(e.to_string()));
     let config = host.config();
     let (asked, address_map) = (node.endpoint(), &config.address_map);
     let rule = EndpointRule { asked, tls: config.tls, address_map };

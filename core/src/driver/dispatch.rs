@@ -19,6 +19,7 @@ use super::react::{Reaction, Target, Terms, Tries, explain, react, reason_to_loo
 use super::request::exchange;
 use super::routes::Routes;
 use super::topology::Keeper;
+use crate::bounds::{BoxFuture, MaybeSync};
 use crate::command::Command;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::aim::Aim;
@@ -77,7 +78,16 @@ impl Errand {
 
 /// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
 /// replied.
-pub(crate) async fn dispatch(
+pub(crate) fn dispatch(
+    keeper: Arc<Keeper>,
+    errand: Errand,
+    terms: Terms,
+    seen: Option<(Seen, Arc<Node>)>,
+) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(keeper, errand, terms, seen))
+}
+
+async fn run(
     keeper: Arc<Keeper>,
     errand: Errand,
     terms: Terms,
@@ -193,15 +203,21 @@ async fn before(target: &Target, keeper: &Arc<Keeper>, pause: Duration, deadline
 }
 
 /// A pause that ends early when the map changes.
-pub(crate) async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
-    if pause.is_zero() {
-        return;
-    }
-    let version = keeper.routes().map.version();
-    let host = keeper.host();
-    let until = host.now().after(pause).min(deadline);
-    let wait = host.while_open(host.by(until, keeper.newer_than(version)));
-    keeper.beside(wait).await;
+pub(crate) fn rest(
+    keeper: &Arc<Keeper>,
+    pause: Duration,
+    deadline: Timestamp,
+) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        if pause.is_zero() {
+            return;
+        }
+        let version = keeper.routes().map.version();
+        let host = keeper.host();
+        let until = host.now().after(pause).min(deadline);
+        let wait = host.while_open(host.by(until, keeper.newer_than(version)));
+        keeper.beside(wait).await;
+    })
 }
 
 /// Says of a failure which slot nobody serves.
@@ -266,7 +282,7 @@ async fn attempt(
         outcome
     } else {
         let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
-        match connect(keeper, routes, node, away, deadline).await {
+        match connect(keeper, routes, node, &away, deadline).await {
             Ok(Some(link)) => exchange(host, &link, entry, write).await,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Seen::NoLink(error)),
@@ -278,12 +294,26 @@ async fn attempt(
     }
 }
 
+/// Whether a map leads a command away from the node that it was to go to.
+pub(crate) trait LeadsAway: Fn(&Routes) -> bool + MaybeSync {}
+impl<F: Fn(&Routes) -> bool + MaybeSync> LeadsAway for F {}
+
 /// A link to the node; `None` as soon as a newer map leads away from it.
-pub(crate) async fn connect(
+pub(crate) fn connect<'a>(
+    keeper: &'a Arc<Keeper>,
+    routes: &'a Routes,
+    node: &'a Arc<Node>,
+    leads_away: &'a dyn LeadsAway,
+    deadline: Timestamp,
+) -> BoxFuture<'a, Result<Option<Arc<Link>>, Error>> {
+    Box::pin(connect_unless(keeper, routes, node, leads_away, deadline))
+}
+
+async fn connect_unless(
     keeper: &Arc<Keeper>,
     routes: &Routes,
     node: &Arc<Node>,
-    leads_away: impl Fn(&Routes) -> bool,
+    leads_away: &dyn LeadsAway,
     deadline: Timestamp,
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();

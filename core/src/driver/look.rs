@@ -56,7 +56,10 @@ impl Keeper {
         let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
         state.follows_up = false;
         count(&self.host.observer().refreshes);
-        let version = self.routes.load().map.version();
+        let (version, doubtful) = {
+            let map = &self.routes.load().map;
+            (map.version(), map.rests_on_hearsay())
+        };
         let began = Began { version, at: now, reason };
         let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
         let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
@@ -70,7 +73,7 @@ impl Keeper {
         } else {
             let candidates = self.candidates(&state);
             Box::pin(async move {
-                let found = discover::look(&host, candidates).await;
+                let found = discover::look(&host, candidates, doubtful).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_views(found, began);
                 }

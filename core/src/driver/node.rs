@@ -11,11 +11,11 @@ use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
 use super::link::Link;
 use super::vitals::Vitals;
-use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
+use crate::{BoxFuture, Endpoint};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -96,11 +96,15 @@ impl Node {
 
     /// A live link, dialled if need be. While one lane is alive nobody waits for the others: the
     /// first who finds one without a link sees to it, so that all come to life under load.
-    pub(crate) async fn connect(
-        &self,
-        host: &Arc<Host>,
+    pub(crate) fn connect<'a>(
+        &'a self,
+        host: &'a Arc<Host>,
         deadline: Timestamp,
-    ) -> Result<Arc<Link>, Error> {
+    ) -> BoxFuture<'a, Result<Arc<Link>, Error>> {
+        Box::pin(self.connect_any(host, deadline))
+    }
+
+    async fn connect_any(&self, host: &Arc<Host>, deadline: Timestamp) -> Result<Arc<Link>, Error> {
         let first = self.lanes.first().expect("a node has at least one lane");
         if self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.live().is_some()) {
             if let Some(lane) = self.lanes.iter().find(|lane| lane.is_neglected()) {
@@ -123,7 +127,14 @@ impl Node {
 
     /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped
     /// instead, it is closed, for the server may be blocked on it for ever.
-    pub(crate) async fn own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
+    pub(crate) fn own_link<'a>(
+        self: &'a Arc<Self>,
+        host: &'a Arc<Host>,
+    ) -> BoxFuture<'a, Result<OwnLink, Error>> {
+        Box::pin(self.take_own_link(host))
+    }
+
+    async fn take_own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
         let max = host.config().exclusive_connections_max as usize;
         let idle = {
             let mut own = lock(&self.own);

@@ -24,6 +24,7 @@ use super::rule::ReadRule;
 use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::Item;
+use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
@@ -134,7 +135,17 @@ pub(crate) fn shard_for<'r>(
 
 /// Runs a read until it has a reply that is no error, or there is nothing left to try. Says who
 /// replied.
-pub(crate) async fn read(
+pub(crate) fn read<'a>(
+    keeper: &'a Arc<Keeper>,
+    rule: &'a Arc<ReadRule>,
+    item: Item<'a>,
+    terms: Terms,
+    begin: Begin,
+) -> BoxFuture<'a, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(keeper, rule, item, terms, begin))
+}
+
+async fn run(
     keeper: &Arc<Keeper>,
     rule: &Arc<ReadRule>,
     item: Item<'_>,

@@ -20,7 +20,7 @@ use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{ServerError, Value, from_frame};
+use crate::resp::{ServerError, Value, plain_value};
 use crate::time::Timestamp;
 use crate::topology::service::{Opinion, Service, parse_opinion};
 use bytes::Bytes;
@@ -188,14 +188,14 @@ async fn opinion_of(
             return Err(refused(error));
         }
         let known = replies(host, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
-        let known: Value = from_frame(&known[0]).map_err(|e| broken(&e.to_string()))?;
+        let known = plain_value(&known[0]).map_err(|e| broken(&e.to_string()))?;
         let names = known.as_slice().unwrap_or_default().iter();
         let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());
         return Ok(Answer::Unknown(names.filter_map(name).collect()));
     }
     let value = |frame: &Bytes| match error_in(frame) {
         Some(error) => Err(refused(error)),
-        None => from_frame::<Value>(frame).map_err(|error| broken(&error.to_string())),
+        None => plain_value(frame).map_err(|error| broken(&error.to_string())),
     };
     let map = &host.config().address_map;
     let endpoint = |name: &str, port| {

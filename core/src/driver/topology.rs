@@ -32,6 +32,7 @@ use crate::topology::view::{Health, NodeView, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::future::{Either, Shared, select};
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -242,7 +243,11 @@ impl Keeper {
 
     /// Waits until the look that is wanted has ended, or `deadline` passes; drives it. Returns at
     /// once when none is wanted.
-    pub(crate) async fn look(self: &Arc<Self>, deadline: Timestamp) {
+    pub(crate) fn look(self: &Arc<Self>, deadline: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.see_to_look(deadline))
+    }
+
+    async fn see_to_look(self: &Arc<Self>, deadline: Timestamp) {
         loop {
             match self.step() {
                 Step::Nothing => return,
@@ -266,7 +271,15 @@ impl Keeper {
         if !self.is_dynamic() {
             return future.await;
         }
-        let looks = async {
+        match select(pin!(future), self.looks()).await {
+            Either::Left((output, _)) => output,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// Drives every look that is wanted, for ever.
+    fn looks(self: &Arc<Self>) -> BoxFuture<'_, Infallible> {
+        Box::pin(async {
             loop {
                 let listener = self.host.alarm().listen();
                 self.hear();
@@ -276,11 +289,7 @@ impl Keeper {
                     Step::Drive(look) => look.await,
                 }
             }
-        };
-        match select(pin!(future), pin!(looks)).await {
-            Either::Left((output, _)) => output,
-            Either::Right((never, _)) => never,
-        }
+        })
     }
 
     /// When the last look that found something ended.

@@ -110,7 +110,7 @@ pub(crate) trait Items: MaybeSync {
     fn item(&self, member: usize) -> Item<'_>;
 }
 
-impl Items for [Command] {
+impl Items for &[Command] {
     fn count(&self) -> usize {
         self.len()
     }

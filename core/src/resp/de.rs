@@ -26,6 +26,7 @@ mod access;
 mod any;
 mod frames;
 
+pub(crate) use any::plain_value;
 pub(crate) use frames::from_frames;
 
 /// Decodes one whole frame.
@@ -298,7 +299,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
             return visitor.visit_unit();
         }
         if std::ptr::eq(name, VALUE_NAME) {
-            value::hand_over(self.value()?);
+            value::hand_over(self.value::<false>()?);
             return visitor.visit_unit();
         }
         visitor.visit_newtype_struct(self)
