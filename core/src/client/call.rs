@@ -78,9 +78,9 @@ impl<T> std::fmt::Debug for Call<'_, T> {
 }
 
 impl<'c, T> Call<'c, T> {
+    #[inline]
     pub(super) fn new(client: &'c Client, command: Command) -> Self {
-        let way = Way { client, command, state: State::Start(None) };
-        Self { way, target: PhantomData }
+        Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
     }
 }
 
@@ -180,7 +180,9 @@ impl Way<'_> {
                     let place = place.take();
                     match self.start(place, cx) {
                         Ok(state @ (State::Start(_) | State::Straight(..))) => {
-                            self.state = state;
+                            // What was there is `Start(None)`: it has nothing to drop, which the
+                            // compiler does not see.
+                            std::mem::forget(std::mem::replace(&mut self.state, state));
                             return Poll::Pending;
                         }
                         Ok(state) => self.state = state,

@@ -11,7 +11,7 @@
 //! Limits: `INLINE_BYTES` in place.
 //! Called by `Command`.
 
-use super::head::{HEAD_BYTES_MAX, Head};
+use super::head::Head;
 use super::inline::{HEAD, Inline};
 use crate::resp::{bulk_bytes, put_bulk};
 
@@ -31,16 +31,14 @@ impl Buffer {
     /// Empty.
     #[inline]
     pub(super) fn new() -> Self {
-        let mut bytes = [0; HEAD_BYTES_MAX];
-        bytes[..HEAD.len()].copy_from_slice(HEAD);
-        Self::Inline(Inline::starting(&bytes, HEAD.len() as u8))
+        const EMPTY: Inline = Inline::empty();
+        Self::Inline(EMPTY)
     }
 
     /// A known command's name.
     #[inline]
     pub(super) fn starting(head: &Head) -> Self {
-        let (bytes, len) = head.bytes();
-        Self::Inline(Inline::starting(bytes, len))
+        Self::Inline(*head.inline())
     }
 
     /// Appends one bulk string. Returns how many bytes there are now, `HEAD` included.

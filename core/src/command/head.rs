@@ -1,22 +1,17 @@
 //! The name of a known command, encoded at compile time.
 //!
 //! A name that the table lacks does not compile, so a typed function cannot misspell its command.
-//! Limit: `HEAD_BYTES_MAX`, beyond which a name does not compile. Called by `build`, and by `Command` and `Buffer` to start
+//! Limits: those of a command in place. Called by `build`, and by `Command` and `Buffer` to start
 //! from.
 
-use super::inline::HEAD;
+use super::inline::Inline;
 use super::spec::Spec;
-
-/// Room for the longest of the names; a power of two, since it is copied whole.
-pub(super) const HEAD_BYTES_MAX: usize = 64;
 
 /// The encoded name of a known command, with its subcommand's where there is one.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
-    /// A command that has its name and no argument, and zeros: it is copied to begin one.
-    bytes: [u8; HEAD_BYTES_MAX],
-    /// How many of `bytes` are used.
-    len: u8,
+    /// A command that has its name and no argument: it is copied to begin one.
+    inline: Inline,
     /// How many arguments the name makes: 1 or 2.
     pub(super) count: usize,
     /// The facts.
@@ -26,28 +21,21 @@ pub(super) struct Head {
 impl Head {
     /// At compile time: the head of `name`, which the table must have.
     pub(super) const fn of(name: &str) -> Self {
-        Self::empty(Spec::known(name, "")).and(name)
+        let head = Self { inline: Inline::empty(), count: 0, spec: Spec::known(name, "") };
+        head.and(name)
     }
 
     /// At compile time: the head of a container's subcommand.
     pub(super) const fn sub(name: &str, subcommand: &str) -> Self {
-        Self::empty(Spec::known(name, subcommand)).and(name).and(subcommand)
+        let spec = Spec::known(name, subcommand);
+        let head = Self { inline: Inline::empty(), count: 0, spec };
+        head.and(name).and(subcommand)
     }
 
-    const fn empty(spec: &'static Spec) -> Self {
-        let mut head = Self { bytes: [0; HEAD_BYTES_MAX], len: 0, count: 0, spec };
-        let mut at = 0;
-        while at < HEAD.len() {
-            head = head.byte(HEAD[at]);
-            at += 1;
-        }
-        head
-    }
-
-    /// The command's beginning, and how many of its bytes count.
+    /// The command's beginning.
     #[inline]
-    pub(super) fn bytes(&self) -> (&[u8; HEAD_BYTES_MAX], u8) {
-        (&self.bytes, self.len)
+    pub(super) fn inline(&self) -> &Inline {
+        &self.inline
     }
 
     /// Appends a word of less than 100 bytes.
@@ -70,8 +58,7 @@ impl Head {
 
     /// Appends one byte.
     const fn byte(mut self, byte: u8) -> Self {
-        self.bytes[self.len as usize] = byte;
-        self.len += 1;
+        self.inline = self.inline.byte(byte);
         self
     }
 }

@@ -3,7 +3,8 @@
 //! Written for few instructions: one bounds check and three copies per argument, lengths from a
 //! table.
 //! Invariant: the first `len` bytes are `HEAD` and whole bulk strings.
-//! Limits: `INLINE_BYTES`, less 4 because a head is written as 8 bytes. Called by `buffer`.
+//! Limits: `INLINE_BYTES`, less 4 because a head is written as 8 bytes. Called by `buffer`, and by
+//! `head` at compile time.
 
 /// Bytes in place: SET with a 16-byte key, a 100-byte value and an expiry.
 const INLINE_BYTES: usize = 167 + HEAD.len();
@@ -21,12 +22,22 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    /// The first `len` of these bytes, which are `HEAD` and whole bulk strings.
-    #[inline]
-    pub(super) fn starting<const N: usize>(head: &[u8; N], len: u8) -> Self {
+    /// Nothing but `HEAD`.
+    pub(super) const fn empty() -> Self {
         let mut bytes = [0; INLINE_BYTES];
-        bytes[..N].copy_from_slice(head);
-        Self { len, bytes }
+        let mut len = 0;
+        while len < HEAD.len() {
+            bytes[len] = HEAD[len];
+            len += 1;
+        }
+        Self { len: len as u8, bytes }
+    }
+
+    /// Appends one byte.
+    pub(super) const fn byte(mut self, byte: u8) -> Self {
+        self.bytes[self.len as usize] = byte;
+        self.len += 1;
+        self
     }
 
     /// Appends one bulk string if it fits for certain. Returns how many bytes there are now.
