@@ -96,7 +96,14 @@ impl Sentinels {
     pub(crate) fn new(service: &str, host: &Host) -> Self {
         let new = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Sentinel, host));
         let nodes: Vec<_> = host.config().endpoints.iter().map(new).collect();
-        Self { service: service.into(), seeds: nodes.len(), nodes, held: None, known: 0, doubted: None }
+        Self {
+            service: service.into(),
+            seeds: nodes.len(),
+            nodes,
+            held: None,
+            known: 0,
+            doubted: None,
+        }
     }
 
     pub(crate) fn service(&self) -> &Arc<str> {
