@@ -150,14 +150,14 @@ pub struct Config {
     /// never more often. Default: 10s, as often as sentinels themselves ask the servers who they
     /// are.
     ///
-    /// Most failovers are noticed without it: by a connection that is lost, hangs, or says READONLY,
-    /// and where the host has a background by what two sentinels announce. It is left for a primary
-    /// that was replaced and lives on: until sentinels make it a replica, which they do some 10 to
-    /// 20 seconds later, it acknowledges writes that will be lost. Hosts without a background hear
-    /// no announcement. There the interval is how long that can last, counted in use: the first
-    /// command after it, which still goes to the primary that is known, begins the look, and those
-    /// that follow go where it says. 1s to 2s suit such hosts: a look costs a round trip to two or
-    /// three sentinels, beside the commands.
+    /// Most failovers are noticed without it: by a connection that is lost, hangs, or says
+    /// READONLY, and where the host has a background by what two sentinels announce. It is left for
+    /// a primary that was replaced and lives on: until sentinels make it a replica, which they do
+    /// some 10 to 20 seconds later, it acknowledges writes that will be lost. Hosts without a
+    /// background hear no announcement. There the interval is how long that can last, counted in
+    /// use: the first command after it, which still goes to the primary that is known, begins the
+    /// look, and those that follow go where it says. 1s to 2s suit such hosts: a look costs a round
+    /// trip to two or three sentinels, beside the commands.
     #[serde(with = "text::setting")]
     pub sentinel_interval: Duration,
 

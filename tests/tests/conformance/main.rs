@@ -1,7 +1,7 @@
 //! Simulated sentinels against real ones: the same questions, and answers of the same shape.
 //!
-//! A shape is an answer without what differs from run to run: addresses, ports, ids and times. Kinds
-//! of replies, names and order of fields, flags, counts, epochs and the texts of errors and
+//! A shape is an answer without what differs from run to run: addresses, ports, ids and times.
+//! Kinds of replies, names and order of fields, flags, counts, epochs and the texts of errors and
 //! announcements stay. Servers and sentinels have different names for the same version, so both are
 //! asked in two versions, over both protocols.
 
