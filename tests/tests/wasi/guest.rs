@@ -58,6 +58,15 @@ impl Guest {
         println!("{}", self.output("run", arguments));
     }
 
+    /// Runs its tests, so many at a time, each in an instance of its own.
+    #[track_caller]
+    pub(crate) fn run_tests(self, at_once: &str, arguments: &[&str]) {
+        let mut command = Command::new(&self.host);
+        command.args(["tests", at_once]).arg(&self.component).args(arguments);
+        let status = command.envs(self.variables).status().expect("the host starts");
+        assert!(status.success(), "{status}");
+    }
+
     /// Serves HTTP with it, until the result is dropped.
     pub(crate) fn serve(self) -> Serving {
         let mut command = Command::new(&self.host);

@@ -8,6 +8,7 @@ mod control;
 mod edge;
 mod guest;
 mod http;
+mod native;
 mod outside;
 mod serving;
 

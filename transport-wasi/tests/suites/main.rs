@@ -23,12 +23,16 @@ extern crate self as slotcar_tcp;
 extern crate self as slotcar_tests;
 extern crate self as smol;
 
+pub mod beside {
+    //! How a wait waits here: the whole component does.
+    pub use std::thread::sleep as nap;
+}
 mod failover;
 mod limits;
 mod load;
 mod moves;
+#[path = "../real/mod.rs"]
 pub mod real;
-mod remote;
 mod replicas;
 mod subscriptions;
 
@@ -39,8 +43,6 @@ mod commands;
 mod reader;
 #[path = "../../../tests/tests/cluster/routing.rs"]
 mod routing;
-#[path = "../../../tests/tests/sentinel/main.rs"]
-mod sentinel;
 #[path = "../../../tests/tests/cluster/spread.rs"]
 mod spread;
 

@@ -2,7 +2,7 @@
 //!
 //! The twin of the native harness's file of that name, as far as it is used here.
 
-use crate::remote::ask;
+use super::remote::ask;
 use std::fmt;
 
 /// One version of a server.
