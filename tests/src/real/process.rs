@@ -4,8 +4,8 @@
 //! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a
 //! restart keeps the folder, and with it the node id and what was saved (nothing, by default).
 //! **Limits**: a start and a graceful stop may take 10 s each.
-//! Clusters and sentinel groups are made of it; `process/asked.rs` is what a server is asked through
-//! its socket, `process/faults.rs` what is changed inside of it.
+//! Clusters and sentinel groups are made of it; `process/asked.rs` is what a server is asked
+//! through its socket, `process/faults.rs` what is changed inside of it.
 
 mod asked;
 mod faults;

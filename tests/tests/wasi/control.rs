@@ -13,6 +13,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+/// The versions that suites cover inside of components: what is different between versions is the
+/// core's business, and the native suites cover all.
+const USUAL: [&str; 2] = ["redis-7.0", "valkey-8.1"];
+
 /// Between words.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -65,7 +69,10 @@ impl Control {
 
     fn answer(&mut self, words: &[&str]) -> Vec<String> {
         match *words {
-            ["versions"] => Version::all().iter().flat_map(named).collect(),
+            ["versions"] => {
+                USUAL.iter().filter_map(|n| Version::named(n)).flat_map(|v| named(&v)).collect()
+            }
+            ["version", name] => Version::named(name).iter().flat_map(named).collect(),
             ["fresh"] => vec![address::fresh().to_string()],
             ["free_port", ip] => {
                 vec![address::free_port(ip.parse().expect("an address")).to_string()]
@@ -208,6 +215,13 @@ fn tell_simulated(served: &Served, what: &str, rest: &[&str]) -> Vec<String> {
         _ => panic!("no such question: {what} {rest:?}"),
     }
     Vec::new()
+}
+
+fn usual() -> Vec<Version> {
+    let all = Version::all();
+    let (usual, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|version| USUAL.contains(&version.name()));
+    if usual.is_empty() { others } else { usual }
 }
 
 fn named(version: &Version) -> [String; 2] {

@@ -22,7 +22,8 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Result, bail};
 
 const USAGE: &str = "usage: wasi-host run COMPONENT [ARGUMENT..] | \
-    repeat N COMPONENT [ARGUMENT..] | tests N COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
+    repeat N COMPONENT [ARGUMENT..] | \
+    tests N COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -2,8 +2,8 @@
 //!
 //! The names are those of `slotcar-sim`, as far as they are used here.
 
-use super::remote::{ask, ask_one};
 use super::cluster;
+use super::remote::{ask, ask_one};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;

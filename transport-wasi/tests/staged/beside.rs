@@ -1,4 +1,5 @@
 //! Work that goes on beside a test: the twin of the native harness's file of that name.
+//! There it is a thread; here it goes on whenever the test waits.
 
 use crate::stage;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! What the suites take for their executor, `smol`: as far as they use it.
+//! Everything of it runs on the stage, in the one thread that there is.
 
 use crate::stage;
 use crate::transport::Tcp;
