@@ -69,9 +69,7 @@ impl Control {
 
     fn answer(&mut self, words: &[&str]) -> Vec<String> {
         match *words {
-            ["versions"] => {
-                USUAL.iter().filter_map(|n| Version::named(n)).flat_map(|v| named(&v)).collect()
-            }
+            ["versions"] => usual().iter().flat_map(named).collect(),
             ["version", name] => Version::named(name).iter().flat_map(named).collect(),
             ["fresh"] => vec![address::fresh().to_string()],
             ["free_port", ip] => {

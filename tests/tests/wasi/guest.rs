@@ -49,16 +49,17 @@ impl Guest {
     /// Runs it to its end, which must be a good one.
     #[track_caller]
     pub(crate) fn run(self) {
-        self.run_with(&[]);
+        println!("{}", self.output("run", &[]));
     }
 
-    /// The same with arguments: for tests, names to run and `--skip NAME`.
+    /// The names of its tests, one a line, with more behind them.
     #[track_caller]
-    pub(crate) fn run_with(self, arguments: &[&str]) {
-        println!("{}", self.output("run", arguments));
+    pub(crate) fn list(self) -> String {
+        self.output("run", &["--list", "--format", "terse"])
     }
 
-    /// Runs its tests, so many at a time, each in an instance of its own.
+    /// Runs its tests, so many at a time, each in an instance of its own. `arguments` are names to
+    /// run, and `--skip NAME`.
     #[track_caller]
     pub(crate) fn run_tests(self, at_once: &str, arguments: &[&str]) {
         let mut command = Command::new(&self.host);

@@ -3,7 +3,8 @@
 //!
 //! It says where it listens on its first line of output. `GET /wasi-host/instances` is answered by
 //! the host itself, with the number of instances that live: a test sees there what a component left
-//! behind. `GET /wasi-host/failures` is answered with the number of those that trapped. An instance lives until its handler has returned, which may be after its response.
+//! behind. `GET /wasi-host/failures` is answered with the number of those that trapped. An instance
+//! lives until its handler has returned, which may be after its response.
 
 use crate::permissions::State;
 use http_body_util::{BodyExt, Full};

@@ -45,7 +45,7 @@ mod simulated;
 #[path = "../../../tests/tests/transactions/main.rs"]
 mod transactions;
 
-pub use executor::{Timer, future, spawn, unblock};
+pub use executor::{Task, Timer, future, spawn, unblock};
 pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
 pub use told::Told;
