@@ -45,9 +45,7 @@ fn commands_on_every_server() {
 
 /// Runs those tests whose names begin so, on the reactor alone; see `native` for the others.
 fn suite(prefixes: &[&str]) {
-    let Some(guest) = Guest::named("suites") else { return };
-    let control = control::start().to_string();
-    guest.env("SLOTCAR_CONTROL", &control).run_tests("2", prefixes);
+    native::run("suites", prefixes);
 }
 
 #[test]
@@ -72,7 +70,7 @@ fn suite_of_subscriptions() {
 
 #[test]
 fn faults_while_a_component_runs() {
-    suite(&["failover::", "moves::", "limits::"]);
+    suite(&["cold::", "failover::", "moves::", "limits::"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod beside {
     //! How a wait waits here: the whole component does.
     pub use std::thread::sleep as nap;
 }
+mod cold;
 mod failover;
 mod limits;
 mod load;
