@@ -76,26 +76,7 @@ impl Control {
                 vec![address::free_port(ip.parse().expect("an address")).to_string()]
             }
             ["refused"] => vec![address::refused().to_string()],
-            ["launch", version, kind, ip, port, password, lines] => {
-                let version = Version::named(version).expect("a version that was told");
-                let mut options = Server::of(&version).config(lines);
-                if kind == "sentinel" {
-                    options = options.sentinel();
-                }
-                if !ip.is_empty() {
-                    options = options.ip(ip.parse().expect("an address"));
-                }
-                if !port.is_empty() {
-                    options = options.port(port.parse().expect("a port"));
-                }
-                if !password.is_empty() {
-                    options = options.password(password);
-                }
-                let server = options.launch();
-                let (id, at) = (self.id(), server.address().to_string());
-                self.servers.insert(id.clone(), server);
-                vec![id, at]
-            }
+            ["launch", ref rest @ ..] => self.launch(rest),
             ["proxy", target] => {
                 let proxy = Proxy::to(target.parse().expect("an address"));
                 let (id, at) = (self.id(), proxy.address().to_string());
@@ -141,6 +122,30 @@ impl Control {
             }
             _ => panic!("no such question: {words:?}"),
         }
+    }
+
+    fn launch(&mut self, words: &[&str]) -> Vec<String> {
+        let [version, kind, ip, port, password, lines] = *words else {
+            panic!("a launch wants six words: {words:?}")
+        };
+        let version = Version::named(version).expect("a version that was told");
+        let mut options = Server::of(&version).config(lines);
+        if kind == "sentinel" {
+            options = options.sentinel();
+        }
+        if !ip.is_empty() {
+            options = options.ip(ip.parse().expect("an address"));
+        }
+        if !port.is_empty() {
+            options = options.port(port.parse().expect("a port"));
+        }
+        if !password.is_empty() {
+            options = options.password(password);
+        }
+        let server = options.launch();
+        let (id, at) = (self.id(), server.address().to_string());
+        self.servers.insert(id.clone(), server);
+        vec![id, at]
     }
 
     fn id(&mut self) -> String {
