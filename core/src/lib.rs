@@ -28,6 +28,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz_api;
+mod parts;
 mod resp;
 mod rng;
 mod routing;

@@ -18,7 +18,7 @@ use crate::interest::Interest;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use wasip2::sockets::tcp::{ShutdownType, TcpSocket};
 
@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     asked: bool,
     /// A write now would most likely find no room.
     full: bool,
+    /// A write was told to wait, as `asked` is for reads.
+    pressed: bool,
     /// The receiving half.
     input: InputStream,
     /// The sending half.
@@ -50,8 +52,8 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
         let readable = Interest::new(input.subscribe());
-        let (drained, asked, full) = (false, false, false);
-        Self { readable, writable: None, drained, asked, full, input, output, socket }
+        let (drained, asked, full, pressed) = (false, false, false, false);
+        Self { readable, writable: None, drained, asked, full, pressed, input, output, socket }
     }
 }
 
@@ -112,12 +114,15 @@ impl AsyncWrite for Stream {
         }
         let this = &mut *self;
         loop {
+            let mut waits = false;
             if this.full {
                 let output = &this.output;
                 let writable =
                     this.writable.get_or_insert_with(|| Interest::new(output.subscribe()));
-                ready!(writable.poll(cx));
-                this.full = false;
+                waits = writable.poll(cx).is_pending();
+                if waits && !std::mem::replace(&mut this.pressed, true) {
+                    return Poll::Pending;
+                }
             }
             let permit = match this.output.check_write() {
                 Ok(permit) => usize::try_from(permit).unwrap_or(usize::MAX),
@@ -125,8 +130,13 @@ impl AsyncWrite for Stream {
             };
             if permit == 0 {
                 this.full = true;
+                this.pressed = waits;
+                if waits {
+                    return Poll::Pending;
+                }
                 continue;
             }
+            (this.full, this.pressed) = (false, false);
             if let Some(writable) = &this.writable {
                 writable.release();
             }

@@ -1,5 +1,5 @@
-//! `cargo xtask wasi [host ARGUMENTS.. | sizes | edge [PORT] | tls]`: components, their tests and
-//! host.
+//! `cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]`:
+//! components, their tests and host.
 //!
 //! Alone, it builds the host (tests/wasi-host) and the tests that run inside of components, and
 //! runs the latter against real servers, as `cargo xtask test` does among all others. With `host`,
@@ -10,8 +10,12 @@
 //! it, on port 8080 if none is given; `SLOTCAR_URL` says where the cluster is. With `tls`, it tests
 //! a component with the feature `tls`, which needs clang and so is no part of the other tests.
 //!
+//! `throughput` and `cold` measure, and want an optimised host; see `wasi/figures.rs`.
+//!
 //! The host is a workspace of its own, with a target folder of its own, built once: it carries a
 //! compiler. `SLOTCAR_WASI_HOST` names one that is built already.
+
+mod figures;
 
 use crate::process::run_to_end;
 use crate::{Outcome, targets};
@@ -36,12 +40,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         }
         [word, rest @ ..] if word == "host" => run_to_end(Command::new(host()?).args(rest)),
         [word] if word == "sizes" => sizes(),
+        [word] if word == "throughput" => figures::throughput(),
+        [word] if word == "cold" => figures::cold(),
         [word] if word == "tls" => tls(),
         [word] if word == "edge" => edge("8080"),
         [word, port] if word == "edge" => edge(port),
-        _ => {
-            Err("usage: cargo xtask wasi [host ARGUMENTS.. | sizes | edge [PORT] | tls]".to_owned())
-        }
+        _ => Err("usage: cargo xtask wasi \
+                  [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]"
+            .to_owned()),
     }
 }
 
@@ -119,14 +125,20 @@ fn host() -> Result<PathBuf, String> {
     if let Some(ready) = std::env::var_os(HOST) {
         return Ok(ready.into());
     }
+    host_of("dev")
+}
+
+/// The host's program, built with this profile.
+fn host_of(profile: &str) -> Result<PathBuf, String> {
     let folder = crate::root().join("tests/wasi-host");
     let target = folder.join("target");
-    let program = target.join("debug/wasi-host");
+    let place = if profile == "dev" { "debug" } else { profile };
+    let program = target.join(place).join("wasi-host");
     if !program.is_file() {
         println!("building the host of components, once: some minutes");
     }
     let mut command = crate::cargo();
-    command.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    command.args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"]);
     command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(target);
     run_to_end(&mut command)?;
     Ok(program)

@@ -35,14 +35,20 @@ use std::time::Duration;
 /// on the server; its reply is discarded and nobody else gets it.
 #[must_use = "a command is sent when it is awaited"]
 pub struct Call<'c, T> {
+    /// The way there and back, which is the same for all types.
+    way: Way<'c>,
+    /// What the reply becomes.
+    target: PhantomData<fn() -> T>,
+}
+
+/// A command on its way to a frame.
+struct Way<'c> {
     /// Who runs it.
     client: &'c Client,
     /// What runs.
     command: Command,
     /// Where it stands.
     state: State,
-    /// What the reply becomes.
-    target: PhantomData<fn() -> T>,
 }
 
 // It is moved to where it is awaited: up to this size in one piece, beyond it in a loop.
@@ -67,15 +73,18 @@ enum State {
 
 impl<T> std::fmt::Debug for Call<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("command", &self.command.name()).finish_non_exhaustive()
+        f.debug_struct("Call").field("command", &self.way.command.name()).finish_non_exhaustive()
     }
 }
 
 impl<'c, T> Call<'c, T> {
+    #[inline]
     pub(super) fn new(client: &'c Client, command: Command) -> Self {
-        Self { client, command, state: State::Start(None), target: PhantomData }
+        Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
     }
+}
 
+impl Way<'_> {
     /// Enqueues on a live link, or goes around.
     fn start(
         &mut self,
@@ -166,6 +175,53 @@ impl<'c, T> Call<'c, T> {
         let rule = self.client.read_rule();
         State::Around(spread::run(keeper, self.command.clone(), rule, terms, begin))
     }
+
+    /// The frame, which is no error. Not generic, so that there is one of it in a program.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+        loop {
+            match &mut self.state {
+                State::Start(place) => {
+                    let place = place.take();
+                    match self.start(place, cx) {
+                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
+                            // What was there is `Start(None)`: it has nothing to drop, which the
+                            // compiler does not see.
+                            std::mem::forget(std::mem::replace(&mut self.state, state));
+                            return Poll::Pending;
+                        }
+                        Ok(state) => self.state = state,
+                        Err(error) => {
+                            self.state = State::Finished;
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                }
+                State::Straight(exchange, seat) => {
+                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                    match judge_straight(outcome) {
+                        Ok(frame) => {
+                            seat.succeed(|| self.client.shared.host.now());
+                            self.state = State::Finished;
+                            return Poll::Ready(Ok(frame));
+                        }
+                        Err(seen) => {
+                            let node = Arc::clone(seat.node());
+                            if seen.is_redirect() {
+                                self.client.shared.redirects.store(true, Ordering::Relaxed);
+                            }
+                            self.state = self.around(due, Begin::After(seen, node));
+                        }
+                    }
+                }
+                State::Around(future) => {
+                    let result = std::task::ready!(future.as_mut().poll(cx));
+                    self.state = State::Finished;
+                    return Poll::Ready(result);
+                }
+                State::Finished => panic!("a call is not polled again after its result"),
+            }
+        }
+    }
 }
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
@@ -185,49 +241,10 @@ fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
 impl<T: DeserializeOwned> Future for Call<'_, T> {
     type Output = Result<T, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let call = &mut *self;
-        loop {
-            match &mut call.state {
-                State::Start(place) => {
-                    let place = place.take();
-                    match call.start(place, cx) {
-                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
-                            call.state = state;
-                            return Poll::Pending;
-                        }
-                        Ok(state) => call.state = state,
-                        Err(error) => {
-                            call.state = State::Finished;
-                            return Poll::Ready(Err(error));
-                        }
-                    }
-                }
-                State::Straight(exchange, seat) => {
-                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
-                    match judge_straight(outcome) {
-                        Ok(frame) => {
-                            seat.succeed(|| call.client.shared.host.now());
-                            call.state = State::Finished;
-                            return Poll::Ready(decode(&frame, &call.command));
-                        }
-                        Err(seen) => {
-                            let node = Arc::clone(seat.node());
-                            if seen.is_redirect() {
-                                call.client.shared.redirects.store(true, Ordering::Relaxed);
-                            }
-                            call.state = call.around(due, Begin::After(seen, node));
-                        }
-                    }
-                }
-                State::Around(future) => {
-                    let result = std::task::ready!(future.as_mut().poll(cx));
-                    call.state = State::Finished;
-                    return Poll::Ready(result.and_then(|frame| decode(&frame, &call.command)));
-                }
-                State::Finished => panic!("a call is not polled again after its result"),
-            }
-        }
+        let way = &mut self.way;
+        way.poll_frame(cx).map(|result| result.and_then(|frame| decode(&frame, &way.command)))
     }
 }
 

@@ -18,6 +18,7 @@ use super::reads::{self, Begin, shard_for};
 use super::request::{error_in, exchange};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::{Item, Items, Work};
@@ -26,12 +27,13 @@ use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
-use futures::future::{join, join_all};
+use futures::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,7 +149,7 @@ async fn run_rounds(
                     let rule = rule.expect("only a rule makes reads go alone");
                     (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
                 });
-                let both = join(join_all(sent), join_all(reads));
+                let both = join(together(sent), together(reads));
                 let (outcomes, read) = keeper.beside(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
@@ -206,6 +208,11 @@ fn take_reads(
     let mut alone = Vec::new();
     pending.retain(|one| match reads::governs(rule, items.item(one.member)) {
         Ok(false) => true,
+        Ok(true) if !READ_POLICIES => {
+            let error = left_out("a read policy", "read-policies");
+            results[one.member] = Some(Err(error));
+            false
+        }
         Ok(true) => {
             alone.push((one.member, Begin::Fresh));
             false
@@ -367,7 +374,7 @@ async fn send<I: Items + ?Sized>(
         }
     };
     let mut seat = if group.spread { Some(Seat::take_many(node, count)) } else { None };
-    let outcome = exchange(host, &link, entry, write).await;
+    let outcome = exchange(host, &link, entry, &write).await;
     if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
         seat.succeed(|| host.now());
     }

@@ -282,7 +282,7 @@ async fn attempt(
             None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
         let outcome = {
-            let mut running = pin!(exchange(host, own.link(), entry, write));
+            let mut running = pin!(exchange(host, own.link(), entry, &write));
             match host.while_open(running.as_mut()).await {
                 Some(outcome) => outcome,
                 // Its node may have left the topology, which alone closes connections.
@@ -301,7 +301,7 @@ async fn attempt(
     } else {
         let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
         match connect(keeper, routes, node, &away, deadline).await {
-            Ok(Some(link)) => exchange(host, &link, entry, write).await,
+            Ok(Some(link)) => exchange(host, &link, entry, &write).await,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Seen::NoLink(error)),
         }

@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
@@ -123,7 +124,7 @@ impl Host {
 
     /// Whether there is a background, as far as is known.
     pub(crate) fn has_background(&self) -> bool {
-        !self.lonely.load(Ordering::Relaxed)
+        BACKGROUND && !self.lonely.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -209,7 +210,7 @@ impl Host {
         let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
         match self.config.deployment {
             Deployment::Sentinel { .. } => self.now().after(interval),
-            _ => self.now().after(interval.mul_f64(0.9) + self.chance().jitter(interval / 5)),
+            _ => self.now().after(interval / 10 * 9 + self.chance().jitter(interval / 5)),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Entry, Rejected};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
@@ -168,7 +169,7 @@ impl Lane {
             let _ = lane.connect(&its_host, until).await;
             drop(tending);
         };
-        if host.transport().spawn(Box::pin(task)) {
+        if BACKGROUND && host.transport().spawn(Box::pin(task)) {
             return;
         }
         let Some(_tending) = Tending::begin(self) else { return };

@@ -12,6 +12,7 @@ use super::sentinels::{self, Heard};
 use super::topology::{Keeper, State, Step};
 use crate::BoxFuture;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::SENTINEL;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
@@ -61,7 +62,9 @@ impl Keeper {
         };
         let began = Began { version, at: now, reason };
         let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
-        let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
+        let look: BoxFuture<'static, ()> = if let Some(sentinels) =
+            state.sentinels.as_ref().filter(|_| SENTINEL)
+        {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             let floor = sentinels.floor();
             Box::pin(async move {

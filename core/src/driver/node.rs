@@ -86,6 +86,7 @@ impl Node {
 
     /// A link to send on without waiting, if there is one: of the lane with the least in flight.
     /// None as long as a lane needs somebody who sees to it, which is for `connect` to find.
+    #[inline]
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
         match self.lanes.as_slice() {
             [lane] => lane.ready(),

@@ -19,7 +19,7 @@ use super::rule::{CHECK, ReadRule};
 use crate::command::Command;
 use crate::config::{Candidate, ReadFrom};
 use crate::routing::read_from::{
-    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom, is_lighter,
+    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
 };
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
@@ -132,10 +132,8 @@ pub(crate) fn pick_straight<'r>(
         _ => return None,
     };
     let load = |node: &Node| (node.vitals().in_flight(), node.vitals().latency(now));
-    // The first draw of `choose` for two, and so the same node.
-    let swapped = mix(primary.vitals().next_turn()) & 1 == 1;
-    let (one, other) = if swapped { (other, one) } else { (one, other) };
-    Some(if is_lighter(load(other), load(one)) { other } else { one })
+    let chance = mix(primary.vitals().next_turn());
+    Some([one, other][lighter_of_two([load(one), load(other)], chance)])
 }
 
 /// Whether a check-up is due that this host has no background for.

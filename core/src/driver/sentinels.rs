@@ -9,7 +9,7 @@
 //! whole look. Called by `driver/topology.rs`.
 
 use super::alarm::Alarm;
-use super::ask::{Manner, ask, replies};
+use super::ask::{Manner, Question, ask, replies};
 use super::host::Host;
 use super::node::Node;
 use super::push::PushSink;
@@ -21,12 +21,13 @@ use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{ServerError, Value, plain_value};
+use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::service::{
     Choice, Fitness, Opinion, Service, choose, parse_opinion, sentinels_of,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Opinions that are enough.
@@ -208,29 +209,25 @@ pub(crate) async fn look(
     floor: u64,
 ) -> Heard {
     let deadline = host.now().after(host.config().connect_timeout);
-    let mut heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Mutex::new(heard);
     let manner = Manner { wave: LISTENED, stagger: STAGGER, enough: OPINIONS_MAX, goes_on: true };
-    let questions = candidates.into_iter().map(|node| async move {
-        let answer = opinion_of(host, &node, service, deadline).await;
-        (node.endpoint().clone(), answer)
-    });
-    ask(host, manner, deadline, questions, |(endpoint, answer)| match answer {
-        Ok(Answer::Opinion(opinion)) => {
-            let is_good = opinion.epoch >= floor;
-            heard.opinions.push(opinion);
+    let question = |node: Arc<Node>| -> Question<'_> {
+        Box::pin(async {
+            let node = node;
+            let answer = opinion_of(host, &node, service, deadline).await;
+            let is_good = matches!(&answer, Ok(Answer::Opinion(own)) if own.epoch >= floor);
+            let mut heard = lock(&heard);
+            match answer {
+                Ok(Answer::Opinion(opinion)) => heard.opinions.push(opinion),
+                Ok(Answer::Unknown(known)) => heard.unknown = Some(known),
+                Err(error) => heard.failures.push((node.endpoint().clone(), error)),
+            }
             is_good
-        }
-        Ok(Answer::Unknown(known)) => {
-            heard.unknown = Some(known);
-            false
-        }
-        Err(error) => {
-            heard.failures.push((endpoint, error));
-            false
-        }
-    })
-    .await;
-    heard
+        })
+    };
+    ask(host, manner, deadline, candidates.into_iter().map(question).collect()).await;
+    heard.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn opinion_of(
@@ -294,7 +291,7 @@ pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<
         let hello = cmd("HELLO").arg("3");
         let deadline = host.now().after(host.config().connect_timeout);
         let entry = Entry { len: hello.encoded_len(), replies: 1, deadline };
-        let answer = exchange(host, &link, entry, |out: &mut Vec<u8>| hello.write_to(out)).await;
+        let answer = exchange(host, &link, entry, &|out: &mut Vec<u8>| hello.write_to(out)).await;
         let frame = answer.ok().and_then(Result::ok).and_then(|reply| reply.into_last());
         if frame.is_some_and(|frame| error_in(&frame).is_none()) {
             let news = News { service: Arc::clone(service), alarm: Arc::clone(host.alarm()) };

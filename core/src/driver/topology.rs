@@ -21,6 +21,7 @@ use super::sentinels::Sentinels;
 use crate::config::Deployment;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::SENTINEL;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
@@ -112,8 +113,9 @@ impl Keeper {
                     None => begin(),
                 }
             }
+            // A client does not begin with them where they are left out.
             Deployment::Sentinel { service, .. } => {
-                sentinels = Some(Sentinels::new(service, &host));
+                sentinels = SENTINEL.then(|| Sentinels::new(service, &host));
                 begin();
             }
             Deployment::Standalone => {

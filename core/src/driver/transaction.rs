@@ -92,7 +92,7 @@ impl Watching {
             return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
         }
         let entry = parcel.entry(terms.deadline);
-        let outcome = exchange(host, self.own.link(), entry, |out| parcel.write_to(out)).await;
+        let outcome = exchange(host, self.own.link(), entry, &|out| parcel.write_to(out)).await;
         let seen = match outcome {
             Ok(Ok(reply)) => match parcel.judge(reply) {
                 Ok(frame) => return Ok(frame),

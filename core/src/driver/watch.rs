@@ -10,6 +10,7 @@ use super::host::Host;
 use super::sentinels;
 use super::topology::{Keeper, Step};
 use crate::config::Deployment;
+use crate::parts::{BACKGROUND, SENTINEL};
 use crate::topology::refresh::RefreshReason;
 use std::sync::{Arc, Weak};
 
@@ -17,8 +18,8 @@ use std::sync::{Arc, Weak};
 pub(crate) fn start(keeper: &Arc<Keeper>) {
     if keeper.is_dynamic() {
         let host = keeper.host();
-        let watch = watch(Arc::downgrade(keeper), Arc::clone(host));
-        let is_watched = host.spawn(Box::pin(watch));
+        let watch = || watch(Arc::downgrade(keeper), Arc::clone(host));
+        let is_watched = BACKGROUND && host.spawn(Box::pin(watch()));
         if !is_watched && matches!(host.config().deployment, Deployment::Sentinel { .. }) {
             keeper.poll_from(host.first_poll());
         }
@@ -46,7 +47,7 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
                     let sentinels = keeper.sentinels();
                     drop(keeper);
                     look.await;
-                    if let Some((nodes, service)) = sentinels {
+                    if let Some((nodes, service)) = sentinels.filter(|_| SENTINEL) {
                         sentinels::listen(&host, &nodes, &service).await;
                     }
                     continue;

@@ -294,8 +294,10 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if std::ptr::eq(name, BLOB_NAME) {
-            let text = self.text(&visitor)?;
-            blob::hand_over(self.frame.slice_ref(text));
+            let len = self.text(&visitor)?.len();
+            // Text of any kind ends with a line's end, behind which the cursor stands.
+            let end = self.cursor.pos() - 2;
+            blob::hand_over(self.frame.slice(end - len..end));
             return visitor.visit_unit();
         }
         if std::ptr::eq(name, VALUE_NAME) {

@@ -202,9 +202,17 @@ fn weight_of((in_flight, latency): (u32, u64)) -> u64 {
     u64::from(in_flight + 1).saturating_mul(latency.max(1))
 }
 
-/// Whether of two nodes, by commands in flight and latency, `other` is clearly the less loaded.
+/// Which of two nodes goes, by commands in flight and latency of each, where all is well with both:
+/// what `choose` comes to for a policy that takes the less loaded.
 #[inline]
-pub(crate) fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
+pub(crate) fn lighter_of_two(loads: [(u32, u64); 2], chance: u64) -> usize {
+    let first = usize::from(chance & 1 == 1);
+    if is_lighter(loads[1 - first], loads[first]) { 1 - first } else { first }
+}
+
+/// Whether of two nodes `other` is clearly the less loaded.
+#[inline]
+fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
     if one.1 == 0 || other.1 == 0 {
         other.0 < one.0
     } else {

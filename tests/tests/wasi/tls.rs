@@ -21,5 +21,5 @@ fn components_speak_tls() {
         .env("SLOTCAR_TLS_SERVER", &format!("rediss://{}", server.tls_address()))
         .env("SLOTCAR_TLS_CLUSTER", &format!("rediss-cluster://{}", cluster.node(1).tls_address()))
         .env("SLOTCAR_TLS_AUTHORITY", authority.pem())
-        .run_with(&["--nocapture"]);
+        .run_tests("1", &[]);
 }

@@ -81,8 +81,8 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     assert_eq!(parse(&Value::Null).primary, at(1), "who does not say has no other address");
     // A sentinel of an older view beside it, and the new primary out of reach.
     let opinions = [says(1, 0, 1), says(2, 0, 1), Opinion { sentinels: Vec::new(), ..opinion }];
-    let next = choose(Some(&held(4, 2)), Unreachable, 3, &opinions);
-    assert_eq!(taken(next), Some(2), "it tells of a replica, and moves nobody");
+    let chosen = choose(Some(&held(4, 2)), Unreachable, 3, &opinions);
+    assert_eq!(taken(chosen), Some(2), "it tells of the replicas, and keeps the primary");
 }
 
 /// Two of three with old files agree about the old primary; the third, which knows better, is

@@ -1,9 +1,14 @@
 //! Whether writes went back to a primary of an earlier failover, against what the sentinels told.
 //!
-//! Every failover has an epoch, and a server reigns with the greatest that any sentinel has named
-//! it with. Epochs are compared within an era: a new one begins when all sentinels have forgotten
-//! the last failover, and agree on a primary of before. Then nobody is left who could know better,
-//! and a client that has lost its primary has to believe them.
+//! Every failover has an epoch, and a server reigns with those that sentinels have named it with.
+//! Epochs are compared within an era: a new one begins when all sentinels have forgotten the last
+//! failover, and agree on a primary of before. Then nobody is left who could know better, and a
+//! client that has lost its primary has to believe them.
+//!
+//! What a client knows when it makes a write follows from the answers that it had before: each came
+//! from a server that it took for the primary of some reign, of none before those that it knew
+//! then. A write has gone back when its server never had a reign that would fit. A client that has
+//! slept through a failover and back knows of neither, and may yet hear of the first one.
 //!
 //! Invariant: one sentinel that remembers keeps the era. Pure. Called by `check/history.rs`.
 
@@ -62,30 +67,33 @@ impl Reigns {
         }
     }
 
-    fn at(&self, server: &str, at: Timestamp) -> Reign {
+    /// The first reign of a server that is not before `least`, as far as was told by then; if there
+    /// is none, its last one.
+    fn fitting(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
         let named = self.named.get(server).map_or(&[][..], |named| named);
-        named.iter().rfind(|(since, _)| *since <= at).map_or((0, 0), |(_, reign)| *reign)
+        let told = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
+        let fits = told().find(|reign| *reign >= least);
+        fits.ok_or_else(|| told().next_back().unwrap_or_default())
     }
 
-    /// The numbers of those that went to a server of an earlier reign than one that had answered
-    /// before.
+    /// The numbers of those that went back to an earlier reign than was known from answers.
     pub(super) fn went_back(&self, writes: &[Write<'_>]) -> Vec<usize> {
-        let reign = |write: &Write<'_>| self.at(write.server, write.ran);
-        // When each reign was first known from a reply.
-        let mut known: Vec<(Timestamp, Reign)> =
-            writes.iter().filter_map(|write| Some((write.answered?, reign(write)))).collect();
-        known.sort_unstable();
-        let mut best = (0, 0);
-        for (_, reign) in &mut known {
-            best = best.max(*reign);
-            *reign = best;
+        let mut order: Vec<usize> = (0..writes.len()).collect();
+        order.sort_by_key(|index| writes[*index].made);
+        let mut known: Vec<(Timestamp, Reign)> = Vec::new();
+        let mut back = Vec::new();
+        for index in order {
+            let write = &writes[index];
+            let heard = known.iter().filter(|(at, _)| *at < write.made);
+            let least = heard.map(|(_, reign)| *reign).max().unwrap_or_default();
+            let fitting = self.fitting(write.server, write.ran, least);
+            if fitting.is_err() {
+                back.push(index);
+            }
+            let (Ok(reign) | Err(reign)) = fitting;
+            known.extend(write.answered.map(|at| (at, reign)));
         }
-        let knew = |write: &Write<'_>| {
-            let before = known.partition_point(|(at, _)| *at < write.made);
-            before.checked_sub(1).map_or((0, 0), |index| known[index].1)
-        };
-        let is_back = |index: &usize| reign(&writes[*index]) < knew(&writes[*index]);
-        (0..writes.len()).filter(is_back).collect()
+        back
     }
 }
 
@@ -126,6 +134,15 @@ mod tests {
         assert_eq!(back(&reigns, &[(5, "a"), (20, "a"), (30, "b"), (40, "a")]), [40]);
         let reigns = told(&[(10, "s1", 1, "b"), (20, "s2", 2, "a")]);
         assert_eq!(back(&reigns, &[(15, "b"), (30, "a"), (40, "b")]), [40], "a has come back");
+    }
+
+    /// It wrote to a all the time, and then hears what a sentinel said before all forgot it.
+    #[test]
+    fn who_slept_through_a_failover_and_back_may_hear_of_the_first() {
+        let rows = [(10, "s1", 1, "b"), (20, "s1", 0, "a"), (30, "s1", 2, "c")];
+        let reigns = told(&rows);
+        assert!(back(&reigns, &[(5, "a"), (25, "a"), (26, "b"), (40, "c")]).is_empty());
+        assert_eq!(back(&reigns, &[(15, "b"), (25, "a"), (26, "b"), (40, "c")]), [26]);
     }
 
     #[test]

@@ -294,6 +294,12 @@ impl Server {
         let service = Arc::clone(&sentinel.settings.service);
         let (from, ip) = (old.address, to.ip());
         let text = format!("{service} {} {} {ip} {}", from.ip(), from.port(), to.port());
+        let replicas: Vec<SocketAddr> = sentinel.replicas.keys().copied().collect();
         self.announce(env, "+switch-master", text);
+        // What it knows of the others begins anew.
+        for address in replicas {
+            let text = self.instance_text(address);
+            self.announce(env, "+slave", text);
+        }
     }
 }

@@ -98,7 +98,7 @@ impl Sim {
     /// What the sentinels told, in order: since when, who, the epoch and the primary.
     pub(crate) fn opinions(&self) -> Vec<(Timestamp, String, u64, String)> {
         self.shared.with_world(|world| {
-            let hosts = || world.network.host_ids().into_iter().map(|id| world.network.host(id));
+            let hosts = || world.network.host_ids().map(|id| world.network.host(id));
             let by_address: BTreeMap<_, _> =
                 hosts().filter_map(|host| Some((host.address?, host.name.clone()))).collect();
             let entry = |o: &crate::journal::Opinion| {
