@@ -27,6 +27,13 @@
 //! since a component finds none on its host. Whoever trusts others says so:
 //! `Tls::new(Wasi::new(), ..)`.
 //!
+//! What a component weighs depends on its profile first: compile it as a whole and without names
+//! (`lto = true`, `codegen-units = 1`, `strip = true`), and with `opt-level = "z"` if size counts
+//! more than time. What the program never calls, the linker leaves out by itself. What only a URL
+//! or a command's name could ask for is left out by a feature that is turned off: `fan-out`
+//! (commands over several slots or nodes), `read-policies` (reads from replicas) and `sentinel`.
+//! Who asks for such a thing all the same gets an error that names the feature.
+//!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.
 

@@ -343,7 +343,8 @@ async fn send<I: Items + ?Sized>(
     terms: Terms,
 ) -> Result<Outcome, Error> {
     let (host, node) = (keeper.host(), &group.node);
-    let members = || group.members.iter().map(|&member| items.item(member));
+    let numbers = group.members.as_slice();
+    let members = || numbers.iter().map(|&member| items.item(member));
     let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
