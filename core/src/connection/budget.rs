@@ -11,7 +11,7 @@
 //! exceed it when it is alone. Called by `connection/queue.rs`, which charges, and by those who
 //! wait.
 
-use super::entry::Wakers;
+use super::entry::{Claim, Wakers};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -96,11 +96,16 @@ impl Budget {
         Arc::new(Self { max, used, count, row: Mutex::default() })
     }
 
-    /// Charges an entry if there is room for it. One that has not `waited` lets those pass who do.
+    /// Charges an entry if there is room for it. One that is new lets those pass who wait.
     #[inline]
-    pub(crate) fn take(&self, cost: usize, waited: bool) -> bool {
-        if !waited && self.is_awaited() {
-            return false;
+    pub(crate) fn take(&self, cost: usize, claim: Claim) -> bool {
+        match claim {
+            Claim::New if self.is_awaited() => return false,
+            Claim::New | Claim::Waited => {}
+            Claim::Must => {
+                self.charge(cost);
+                return true;
+            }
         }
         let fits = |used| {
             let after: usize = used + cost;
@@ -224,7 +229,7 @@ mod tests {
     #[test]
     fn waking_at_the_budget_is_linear_and_in_turn() {
         let budget = Budget::new(10);
-        assert!((0..10).all(|_| budget.take(1, false)));
+        assert!((0..10).all(|_| budget.take(1, Claim::New)));
         let count = Arc::new(Count(AtomicU64::new(0)));
         let waker = Waker::from(Arc::clone(&count));
         let far = Timestamp::FAR_FUTURE;
@@ -236,19 +241,19 @@ mod tests {
             budget.give(1, &mut wake);
             wake.drain(..).for_each(Waker::wake);
             assert_eq!(count.0.load(Ordering::Relaxed), served as u64 + 1);
-            assert!(served == 999 || !budget.take(1, false), "others wait");
-            assert!(budget.take(1, true));
+            assert!(served == 999 || !budget.take(1, Claim::New), "others wait");
+            assert!(budget.take(1, Claim::Waited));
             drop(place);
         }
         assert!(!budget.is_awaited());
-        assert!(!budget.take(1, false));
+        assert!(!budget.take(1, Claim::New));
     }
 
     /// The last entry's reply wakes all: none depends on another that was woken and never came.
     #[test]
     fn nothing_in_flight_leaves_nobody_asleep() {
         let budget = Budget::new(10);
-        assert!(budget.take(10, false));
+        assert!(budget.take(10, Claim::New));
         let mut wake = Wakers::new();
         let wait =
             |wake: &mut Wakers| budget.wait(None, (Waker::noop(), Timestamp::FAR_FUTURE, 8), wake);
@@ -257,7 +262,7 @@ mod tests {
         budget.give(10, &mut wake);
         assert_eq!(wake.len(), 3);
         drop(places);
-        assert!(budget.take(100, false), "more than the budget goes alone");
+        assert!(budget.take(100, Claim::New), "more than the budget goes alone");
         assert!(budget.is_full(1));
     }
 
@@ -265,7 +270,7 @@ mod tests {
     #[test]
     fn places_end_with_their_callers_and_deadlines() {
         let budget = Budget::new(10);
-        assert!(budget.take(10, false));
+        assert!(budget.take(10, Claim::New));
         let mut wake = Wakers::new();
         let at = |nanos| Timestamp::from_duration(std::time::Duration::from_nanos(nanos));
         let first = budget.wait(None, (Waker::noop(), at(9), 10), &mut wake);
@@ -279,6 +284,6 @@ mod tests {
         budget.give(1, &mut wake);
         assert_eq!(wake.len(), 2);
         drop(second);
-        assert!(budget.take(1, false));
+        assert!(budget.take(1, Claim::New));
     }
 }

@@ -74,6 +74,18 @@ impl Due {
     }
 }
 
+/// By what right an entry takes room in the node's budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// If there is room, and nobody waits for it.
+    New,
+    /// If there is room: its caller had a place in the row.
+    Waited,
+    /// In any case: a handshake, without which a lane carries nothing, while others may have taken
+    /// all the room.
+    Must,
+}
+
 /// An entry as the queue takes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -83,14 +95,14 @@ pub(crate) struct Wanted {
     pub(crate) replies: u32,
     /// When its caller gives up.
     pub(crate) due: Due,
-    /// Its caller had a place in the budget's row.
-    pub(crate) waited: bool,
+    /// By what right it takes room in the budget.
+    pub(crate) claim: Claim,
 }
 
 impl From<Entry> for Wanted {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
-        Self { len, replies, due: Due::At(deadline), waited: false }
+        Self { len, replies, due: Due::At(deadline), claim: Claim::New }
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! Limits: those of the budget (`connection/budget.rs`); entries: 2^32.
 
-pub(crate) use super::entry::{Due, Entry, Flush, Rejected, Ticket, Wakers, Wanted};
+pub(crate) use super::entry::{Claim, Due, Entry, Flush, Rejected, Ticket, Wakers, Wanted};
 
 use super::budget::{Budget, Place};
 use super::listeners::Listeners;
@@ -141,7 +141,7 @@ impl Queue {
         if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
-        if !self.budget.take(cost_of(entry.len), entry.waited) {
+        if !self.budget.take(cost_of(entry.len), entry.claim) {
             return Err(Rejected::Full);
         }
         self.say_greeting();
@@ -229,7 +229,7 @@ impl Queue {
         let Phase::Fresh { greeting, replies } = phase else { return };
         let (len, due) = (greeting.len(), Due::At(Timestamp::FAR_FUTURE));
         self.budget.charge(cost_of(len));
-        let entry = Wanted { len, replies, due, waited: false };
+        let entry = Wanted { len, replies, due, claim: Claim::Must };
         self.append(entry, State::Abandoned, |out| out.extend_from_slice(&greeting));
     }
 

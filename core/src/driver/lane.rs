@@ -23,7 +23,7 @@ use crate::command::Command;
 use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
-use crate::connection::queue::{Entry, Rejected};
+use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::parts::BACKGROUND;
 use crate::sync::lock;
@@ -417,13 +417,15 @@ async fn shake_hands(
         }
         let (len, replies) = size_of(&commands);
         let entry = Entry { len, replies, deadline };
+        // Other lanes may have taken all the room.
+        let wanted = Wanted { claim: Claim::Must, ..entry.into() };
         let mut exchange = None;
         let outcome = poll_fn(|cx| {
             if let Some(exchange) = &mut exchange {
                 return Exchange::poll(exchange, cx).map(Ok);
             }
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            match Exchange::begin(Arc::clone(link), entry.into(), write, cx) {
+            match Exchange::begin(Arc::clone(link), wanted, write, cx) {
                 Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
                 Err(rejected) => Poll::Ready(Err(rejected)),
             }
@@ -435,7 +437,7 @@ async fn shake_hands(
             // A server may hang up before it has heard a word.
             Err(Rejected::Closed(lost)) => (Vec::new(), Some(Failure::Lost(lost))),
             Err(Rejected::Full | Rejected::Large) => {
-                unreachable!("an entry has room when it is alone, and a handshake is")
+                unreachable!("a handshake takes its room in any case")
             }
         };
         match handshake.handle_replies(&replies) {

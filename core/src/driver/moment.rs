@@ -32,7 +32,10 @@ impl Moment {
     /// Time passes.
     #[inline]
     pub(crate) fn end(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        // Drivers on several threads share it: where nobody chooses, nothing is written.
+        if self.0.load(Ordering::Relaxed) != 0 {
+            self.0.store(0, Ordering::Relaxed);
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! No lock, no wait, no allocation for a shard of up to eight nodes: this runs for every read under
 //! a policy other than `Primary`. Two things it may set going besides: a check-up of the shard
 //! (`driver/checkup.rs`) when one is due, and, where the host has a background, a check-up of a
-//! node whose quarantine is over, so that no caller's read has to try it.
+//! node whose quarantine is over, so that no caller's read has to try it. Where the policy takes
+//! the less loaded of two nodes and all is well with both, no table is made (`pick_straight`).
 //!
 //! Invariants: the primary is given only to policies that name it; beyond its cap it is given to
 //! none; `explain` looks with the same code and changes nothing.

@@ -8,7 +8,7 @@ use super::host::Host;
 use super::link::Link;
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Reply};
-use crate::connection::queue::{Entry, Rejected, Wanted};
+use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{FrameKind, ServerError, frame_kind};
 use crate::routing::retry::Seen;
@@ -44,7 +44,8 @@ pub(crate) async fn exchange(
             return exchange.poll(cx).map(Ok);
         }
         let room = admit(host, link, entry.len, place.as_ref().map(|_| entry.deadline));
-        let wanted = Wanted { waited: place.is_some(), ..entry.into() };
+        let claim = if place.is_some() { Claim::Waited } else { Claim::New };
+        let wanted = Wanted { claim, ..entry.into() };
         let begin = |()| Exchange::begin(Arc::clone(link), wanted, write, cx);
         match room.and_then(begin) {
             Ok(exchange) => {

@@ -363,12 +363,32 @@ fn lanes_share_a_budget() {
     let mut wakers = Wakers::new();
     one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
     assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
-    let waited = Wanted { waited: true, ..entry(1, 1).into() };
+    let waited = Wanted { claim: Claim::Waited, ..entry(1, 1).into() };
     other.enqueue(waited, |out| out.push(b'c'), Waker::noop()).unwrap();
     drop(place);
     // What a lost lane held is there again.
     one.lose(Lost::ByPeer, u64::MAX, &mut wakers);
     put(&mut other, "d", 1);
+}
+
+/// A lane shakes hands although another has taken all the room, and callers wait for it: without
+/// that it would carry nothing when there is room.
+#[test]
+fn a_handshake_takes_its_room_in_any_case() {
+    let budget = Budget::new(ENTRY_OVERHEAD + 1);
+    let [mut busy, mut fresh] = [(); 2].map(|()| Queue::new(Arc::clone(&budget)));
+    put(&mut busy, "a", 1);
+    let mut wakers = Wakers::new();
+    let place = fresh.block(None, Waker::noop(), entry(1, 1), &mut wakers);
+    let greeting = Wanted { claim: Claim::Must, ..entry(5, 1).into() };
+    let written = |out: &mut Vec<u8>| out.extend_from_slice(b"HELLO");
+    let (ticket, _, _) = fresh.enqueue(greeting, written, Waker::noop()).unwrap();
+    fresh.deliver(Bytes::from_static(b"%0"), u64::MAX, None, &mut wakers).unwrap();
+    assert!(fresh.poll(ticket, Waker::noop()).unwrap().0.is_ok());
+    assert!(budget.is_full(1), "it gave back what it took, and no more");
+    busy.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
+    drop(place);
+    assert!(!budget.is_full(1));
 }
 
 /// Time begins for an entry when the driver first looks, and is the same for all that it finds.
@@ -378,7 +398,7 @@ fn an_entry_is_due_from_the_first_look_on() {
     let mut queue = Queue::new(Budget::new(1 << 20));
     queue.set_background();
     let due = Due::After(Duration::from_millis(50));
-    let entry = Wanted { len: 1, replies: 1, due, waited: false };
+    let entry = Wanted { len: 1, replies: 1, due, claim: Claim::New };
     let enqueue = |queue: &mut Queue| {
         assert!(queue.rest_background(Waker::noop()) || queue.rest_background(Waker::noop()));
         let (ticket, _, woken) = queue.enqueue(entry, |o| o.push(b'x'), Waker::noop()).unwrap();
