@@ -79,11 +79,16 @@ pub(crate) async fn run<I: Items + ?Sized>(
         let all = Group::all(node, items.count());
         let sent = send(keeper, &routes, &all, items, terms);
         match all_good(keeper.beside(sent).await) {
-            Ok(frames) => return frames.into_iter().map(Ok).collect(),
+            Ok(frames) => {
+                keeper.linger(terms.deadline).await;
+                return frames.into_iter().map(Ok).collect();
+            }
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    run_rounds(keeper, items, rule, terms, begun).await
+    let results = run_rounds(keeper, items, rule, terms, begun).await;
+    keeper.linger(terms.deadline).await;
+    results
 }
 
 /// The frames of an outcome without any error.
