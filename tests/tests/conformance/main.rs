@@ -267,7 +267,7 @@ fn a_sentinel_alone_tells_of_the_dead_alike() {
             let sentinels = until("both to be down", PATIENCE, || {
                 let told = group.ask(0, "3", &["SENTINEL SENTINELS mymaster"]).pop();
                 // Equal shapes are told once.
-                told.filter(|told| told.contains(down) && !told.contains("\"sentinel\""))
+                told.filter(|told| told.contains(down) && !told.contains("flags \"sentinel"))
             });
             group.kill_primary();
             let primary = group.ask_until("SENTINEL MASTER mymaster", "\"s_down,");
