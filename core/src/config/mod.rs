@@ -157,8 +157,8 @@ pub struct Config {
     /// some 10 to 20 seconds later, it acknowledges writes that will be lost. Hosts without a
     /// background hear no announcement. There the interval is how long that can last, counted in
     /// use: the first command after it, which still goes to the primary that is known, begins the
-    /// look, and those that follow go where it says. 1s to 2s suit such hosts: a look costs a round
-    /// trip to two or three sentinels, beside the commands.
+    /// look and waits for it for up to 100ms, and those that follow go where it says. 1s to 2s suit
+    /// such hosts: a look costs a round trip to two or three sentinels, beside the commands.
     #[serde(with = "text::setting")]
     pub sentinel_interval: Duration,
 

@@ -83,7 +83,10 @@ pub(crate) async fn run(
         let all = Group::all(node, commands.len());
         let sent = send(keeper, &routes, &all, &commands, terms);
         match all_good(keeper.beside(sent).await) {
-            Ok(frames) => return frames.into_iter().map(Ok).collect(),
+            Ok(frames) => {
+                keeper.linger(terms.deadline).await;
+                return frames.into_iter().map(Ok).collect();
+            }
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
@@ -111,7 +114,11 @@ fn rounds<'a>(
     terms: Terms,
     begun: Option<Begun>,
 ) -> BoxFuture<'a, Results> {
-    Box::pin(run_rounds(keeper, items, rule, terms, begun))
+    Box::pin(async move {
+        let results = run_rounds(keeper, items, rule, terms, begun).await;
+        keeper.linger(terms.deadline).await;
+        results
+    })
 }
 
 /// The frames of an outcome without any error.

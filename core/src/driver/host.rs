@@ -200,24 +200,24 @@ impl Host {
     /// When to look at the topology without a cause for the first time: clients that started
     /// together do not stay together.
     pub(crate) fn first_poll(&self) -> Timestamp {
-        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
-        self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+        match (&self.config.deployment, self.config.sentinel_interval) {
+            (Deployment::Sentinel { .. }, interval) => {
+                self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+            }
+            _ => self.next_poll(),
+        }
     }
 
     /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
     /// tenth.
     pub(crate) fn next_poll(&self) -> Timestamp {
-        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
-        match self.config.deployment {
-            Deployment::Sentinel { .. } => self.now().after(interval),
-            _ => self.now().after(interval / 10 * 9 + self.chance().jitter(interval / 5)),
-        }
-    }
-
-    fn poll_interval(&self) -> Option<Duration> {
-        match self.config.deployment {
-            Deployment::Sentinel { .. } => Some(self.config.sentinel_interval),
-            _ => self.config.refresh_interval,
+        let config = &self.config;
+        match (&config.deployment, config.refresh_interval) {
+            (Deployment::Sentinel { .. }, _) => self.now().after(config.sentinel_interval),
+            (_, Some(interval)) => {
+                self.now().after(interval / 10 * 9 + self.chance().jitter(interval / 5))
+            }
+            (_, None) => Timestamp::FAR_FUTURE,
         }
     }
 

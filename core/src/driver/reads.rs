@@ -202,7 +202,10 @@ async fn run(
             Ok(node) => {
                 tries.attempts += 1;
                 match attempt(keeper, item, &node, terms.deadline).await {
-                    Ok(frame) => return Ok((frame, node)),
+                    Ok(frame) => {
+                        keeper.linger(terms.deadline).await;
+                        return Ok((frame, node));
+                    }
                     Err(what) => seen = Some((what, node)),
                 }
             }

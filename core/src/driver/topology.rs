@@ -36,8 +36,13 @@ use futures::future::{Either, Shared, select};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long one command of an interval may wait for a look that it does not need: as long as a
+/// sentinel may keep the next one waiting.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// A look under way, driven by whoever waits for it.
 pub(super) type Look = Shared<BoxFuture<'static, ()>>;
@@ -61,6 +66,8 @@ pub(crate) struct Keeper {
     /// Nanoseconds of the clock at which whoever comes by is to look without a cause; never where
     /// the background does.
     poll_at: AtomicU64,
+    /// Somebody who came by has begun that look, and nobody has seen to its end yet.
+    poll_begun: AtomicBool,
 }
 
 /// See `Keeper::state`.
@@ -155,6 +162,7 @@ impl Keeper {
             waiting: AtomicUsize::new(0),
             hopeful: AtomicUsize::new(0),
             poll_at: AtomicU64::new(u64::MAX),
+            poll_begun: AtomicBool::new(false),
         })
     }
 
@@ -321,6 +329,16 @@ impl Keeper {
     fn poll(&self) {
         if self.is_poll_due() && !lock(&self.state).refresh.is_wanted() {
             self.want(RefreshReason::Interval);
+            self.poll_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever comes by when such a look is under way sees it through for a moment, once his own
+    /// work is done: the next may not come before it is out of date.
+    pub(super) async fn linger(self: &Arc<Self>, deadline: Timestamp) {
+        if self.poll_begun.load(Ordering::Relaxed) && self.poll_begun.swap(false, Ordering::Relaxed)
+        {
+            self.look(self.host.now().after(LINGER).min(deadline)).await;
         }
     }
 

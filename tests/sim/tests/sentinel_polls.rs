@@ -110,6 +110,28 @@ fn the_first_command_after_a_rest_looks() {
     });
 }
 
+/// Commands that are further apart than the interval is long: the one that begins the look sees it
+/// through, or it would be out of date whenever somebody comes.
+#[test]
+fn rare_commands_see_their_look_through() {
+    unheard().run(|sim| async move {
+        let client = client(&sim, false, sim.config()).await;
+        let new = fail_over_past_the_old_primary(&sim).await;
+        sim.advance(SECOND * 15).await;
+        let (took, lost) = write_until_new(&sim, &client, &new, SECOND * 15).await;
+        println!("{took:?}, {lost} lost");
+        assert_eq!(lost, 1, "the first of them");
+        // Sentinels that hang keep nobody for longer than a moment.
+        sim.sentinels().iter().for_each(|sentinel| sim.hang(sentinel));
+        for _ in 0..3 {
+            sim.advance(SECOND * 15).await;
+            let began = sim.now();
+            client.set("k", "v").await.unwrap();
+            assert!(sim.now().since(began) <= MS * 110, "{:?}", sim.now().since(began));
+        }
+    });
+}
+
 /// A pipeline, and a read from a replica, bring the look on as well.
 #[test]
 fn pipelines_and_reads_from_replicas_look_too() {

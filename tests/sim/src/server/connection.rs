@@ -185,7 +185,8 @@ fn greeting(call: &mut Call<'_, '_>) -> Reply {
         pairs.push((Reply::text("role"), Reply::text(role)));
     }
     pairs.push((Reply::text("modules"), Reply::Array(Vec::new())));
-    if version >= crate::server::config::Version::valkey(8, 1, 0) && version.valkey {
+    let has_zone = version.valkey && version >= crate::server::config::Version::valkey(8, 1, 0);
+    if has_zone && server.sentinel.is_none() {
         let zone = server.config.zone.clone();
         pairs.push((Reply::text("availability_zone"), Reply::string(zone)));
     }
