@@ -41,6 +41,56 @@ fn unlink(order: &mut Vec<u32>, place: usize) -> u32 {
     index
 }
 
+/// Puts a list in order by a key, for lists that are short or seldom sorted: a heap, whose steps
+/// all types share. It does not keep the order of equals.
+pub(crate) fn sort_by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
+    struct ByKey<'a, T, F>(&'a mut [T], F);
+
+    impl<T, K: Ord, F: Fn(&T) -> K> Sortable for ByKey<'_, T, F> {
+        fn less(&self, left: usize, right: usize) -> bool {
+            (self.1)(&self.0[left]) < (self.1)(&self.0[right])
+        }
+
+        fn swap(&mut self, left: usize, right: usize) {
+            self.0.swap(left, right);
+        }
+    }
+
+    let len = list.len();
+    heap_sort(len, &mut ByKey(list, key));
+}
+
+/// What `heap_sort` needs of a list.
+trait Sortable {
+    /// Whether one entry comes before another.
+    fn less(&self, left: usize, right: usize) -> bool;
+
+    /// Lets two entries change places.
+    fn swap(&mut self, left: usize, right: usize);
+}
+
+/// Not generic: one copy serves all types.
+fn heap_sort(len: usize, list: &mut dyn Sortable) {
+    for round in (0..len + len / 2).rev() {
+        // First the heap is made, then its greatest entry goes behind it, again and again.
+        let mut at = round.saturating_sub(len);
+        if round < len {
+            list.swap(0, round);
+        }
+        let end = round.min(len);
+        while let Some(mut child) = Some(2 * at + 1).filter(|child| *child < end) {
+            if child + 1 < end && list.less(child, child + 1) {
+                child += 1;
+            }
+            if !list.less(at, child) {
+                break;
+            }
+            list.swap(at, child);
+            at = child;
+        }
+    }
+}
+
 impl<K: Ord, V> SortedMap<K, V> {
     pub(crate) const fn new() -> Self {
         Self { order: Vec::new(), entries: Vec::new() }
@@ -289,6 +339,14 @@ mod tests {
             let again: SortedMap<u8, u16> = theirs.iter().map(|(k, v)| (*k, *v)).collect();
             prop_assert_eq!(&again, &ours);
             prop_assert!(ours.into_entries().eq(theirs));
+        }
+
+        #[test]
+        fn a_list_is_sorted(list in prop::collection::vec(any::<u8>(), 0..60)) {
+            let (mut ours, mut theirs) = (list.clone(), list);
+            sort_by_key(&mut ours, |value| *value);
+            theirs.sort_unstable();
+            prop_assert_eq!(ours, theirs);
         }
 
         #[test]

@@ -20,8 +20,12 @@
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
 //!
 //! WASI has no `TCP_NODELAY`: bytes that follow others too soon wait for an acknowledgement. The
-//! core therefore hands over all it has in one write, and so should a layer in between, such as
-//! TLS.
+//! core therefore hands over all it has in one write, and so should a layer in between.
+//!
+//! TLS is a transport around this one (`slotcar-tls`). With the feature `tls`, `connect` puts it
+//! around by itself where a `rediss://` URL asks for it, and trusts Mozilla's list of authorities,
+//! since a component finds none on its host. Whoever trusts others says so:
+//! `Tls::new(Wasi::new(), ..)`.
 //!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.
@@ -42,3 +46,5 @@ mod wasi;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub use crate::wasi::{Wasi, connect, connect_with};
 pub use slotcar;
+#[cfg(all(target_os = "wasi", target_env = "p2", feature = "tls"))]
+pub use slotcar_tls;

@@ -16,7 +16,7 @@
 use crate::errors;
 use crate::interest::Interest;
 use futures::io::{AsyncRead, AsyncWrite};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
@@ -144,6 +144,27 @@ impl AsyncWrite for Stream {
             let written = this.output.write(&buf[..taken]);
             return Poll::Ready(written.map(|()| taken).map_err(errors::unwritten));
         }
+    }
+
+    /// One write for all of them, copied together: without `TCP_NODELAY` each write of its own may
+    /// wait for an acknowledgement of the one before.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        let first: &[u8] = filled.next().map_or(&[], |buf| buf);
+        if filled.next().is_none() || first.len() >= BYTES_PER_CALL {
+            return self.poll_write(cx, first);
+        }
+        let len = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(BYTES_PER_CALL);
+        let mut whole = Vec::with_capacity(len);
+        for buf in bufs {
+            let room = len - whole.len();
+            whole.extend_from_slice(&buf[..buf.len().min(room)]);
+        }
+        self.poll_write(cx, &whole)
     }
 
     /// Asks the host to hold nothing back; it goes on by itself.

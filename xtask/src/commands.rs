@@ -2,8 +2,8 @@
 //!
 //! Starts the newest Redis and Valkey of `tests/servers.txt`, asks both COMMAND, and merges the
 //! answers with care: read-only only if every server that has the command says so, any other flag
-//! if one does. Where they describe keys or policies differently, Valkey's word is taken. Two
-//! facts that COMMAND cannot express are added here: see `complete_keys`.
+//! if one does. Where they describe keys or policies differently, Valkey's word is taken. What
+//! COMMAND cannot express is added here: see `complete_keys` and `SESSION`.
 //! With `--check` nothing is written, and a table that would change is an error.
 //! Spec: <https://redis.io/docs/latest/commands/command/>.
 
@@ -19,9 +19,52 @@ use std::path::{Path, PathBuf};
 /// The servers asked: name in `tests/servers.txt`, and family.
 const SERVERS: [(&str, &str); 2] = [("redis-8.0", "redis"), ("valkey-9.1", "valkey")];
 
-/// The flags that the table keeps, as COMMAND names them.
-const FLAGS: [&str; 8] =
-    ["readonly", "write", "blocking", "pubsub", "noscript", "movablekeys", "no_multi", "admin"];
+/// The flags that the table keeps, as COMMAND names them, and one that it has no name for.
+const FLAGS: [&str; 9] = [
+    "readonly",
+    "write",
+    "blocking",
+    "pubsub",
+    "noscript",
+    "movablekeys",
+    "no_multi",
+    "admin",
+    SESSION_FLAG,
+];
+
+/// Of a command of `SESSION`.
+const SESSION_FLAG: &str = "session";
+
+/// Commands that change what later ones on their connection mean, or whether and how they are
+/// answered: who and where they are (AUTH, SELECT), the protocol, transactions, subscriptions, the
+/// mode of a replica's or a debugger's link. A subcommand stands behind its container.
+const SESSION: &[&str] = &[
+    "ASKING",
+    "AUTH",
+    "CLIENT REPLY",
+    "DISCARD",
+    "EXEC",
+    "HELLO",
+    "MONITOR",
+    "MULTI",
+    "PSUBSCRIBE",
+    "PSYNC",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "READONLY",
+    "READWRITE",
+    "REPLCONF",
+    "RESET",
+    "SCRIPT DEBUG",
+    "SELECT",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "SYNC",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WATCH",
+];
 
 /// A command's facts, as one server tells them or as merged from several.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +130,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         merge(&mut merged, commands(&answer.commands)?);
     }
     complete_keys(&mut merged)?;
+    mark_session(&mut merged)?;
     let text = render::table(&merged, &versions);
     let path = table_path();
     let old = fs::read_to_string(&path).unwrap_or_default();
@@ -189,6 +233,21 @@ fn complete_keys(all: &mut Commands) -> Outcome {
     let migrate = all.get_mut("MIGRATE").ok_or("no server has MIGRATE")?;
     let single = migrate.keys.first_mut().filter(|keys| keys.begin == Begin::Index(3));
     single.ok_or("MIGRATE's first key spec is not position 3")?.begin = Begin::Filled(3);
+    Ok(())
+}
+
+/// Marks what `SESSION` names.
+fn mark_session(all: &mut Commands) -> Outcome {
+    for path in SESSION {
+        let (name, sub) =
+            path.split_once(' ').map_or((*path, None), |(name, sub)| (name, Some(sub)));
+        let mut found = all.get_mut(name);
+        if let Some(sub) = sub {
+            found = found.and_then(|container| container.subcommands.get_mut(sub));
+        }
+        let facts = found.ok_or_else(|| format!("no server has {path}"))?;
+        facts.flags.insert(SESSION_FLAG.to_owned());
+    }
     Ok(())
 }
 

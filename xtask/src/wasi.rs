@@ -1,5 +1,5 @@
-//! `cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT]]`: components,
-//! their tests and host.
+//! `cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]`:
+//! components, their tests and host.
 //!
 //! Alone, it builds the host (tests/wasi-host) and the tests that run inside of components, and
 //! runs the latter against real servers, as `cargo xtask test` does among all others. With `host`,
@@ -7,7 +7,8 @@
 //! wasm32-wasip2, so `cargo test -p slotcar-wasi --target wasm32-wasip2` works, too. With `sizes`,
 //! it weighs the smallest program of use, which connects to a server or a cluster and reads one
 //! key, and the edge function of `examples/edge`. With `edge`, it builds that function and serves
-//! it, on port 8080 if none is given; `SLOTCAR_URL` says where the cluster is.
+//! it, on port 8080 if none is given; `SLOTCAR_URL` says where the cluster is. With `tls`, it tests
+//! a component with the feature `tls`, which needs clang and so is no part of the other tests.
 //!
 //! `throughput` and `cold` measure, and want an optimised host; see `wasi/figures.rs`.
 //!
@@ -41,12 +42,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         [word] if word == "sizes" => sizes(),
         [word] if word == "throughput" => figures::throughput(),
         [word] if word == "cold" => figures::cold(),
+        [word] if word == "tls" => tls(),
         [word] if word == "edge" => edge("8080"),
         [word, port] if word == "edge" => edge(port),
-        _ => Err(
-            "usage: cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT]]"
-                .to_owned(),
-        ),
+        _ => Err("usage: cargo xtask wasi \
+                  [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]"
+            .to_owned()),
     }
 }
 
@@ -89,6 +90,22 @@ fn edge(port: &str) -> Outcome {
     let mut command = Command::new(host()?);
     command.args(["serve", port]).arg(component).env("WASI_HOST_STATE", state);
     run_to_end(&mut command)
+}
+
+/// Tests TLS inside of a component.
+fn tls() -> Outcome {
+    crate::servers::run(&[])?;
+    let mut build = crate::cargo();
+    build.args(["test", "--no-run", "--features", "tls", "--test", "tls"]);
+    let component = executable(&mut build, TRANSPORT).map_err(|error| {
+        format!(
+            "{error}: clang builds its cryptography; is it there, or named by CC_wasm32_wasip2?"
+        )
+    })?;
+    let mut command = crate::cargo();
+    command.args(["test", "--package", "slotcar-tests", "--test", "wasi", "--", "tls::"]);
+    command.arg("--nocapture").env("SLOTCAR_WASI_TLS", "1");
+    run_to_end(command.env(HOST, host()?).env(GUESTS, component))
 }
 
 /// The one component that a build of `package` makes.

@@ -11,7 +11,6 @@ use crate::connection::outcome::{Outcome, Reply};
 use crate::connection::queue::{Due, Entry, Rejected, Wanted};
 use crate::driver::exchange::Exchange;
 use crate::driver::link::Link;
-use crate::driver::react::Terms;
 use crate::driver::reads::Begin;
 use crate::driver::request::{admit, sole_reply, turned_away};
 use crate::driver::spread;
@@ -19,6 +18,7 @@ use crate::driver::vitals::Seat;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
+use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -35,17 +35,24 @@ use std::time::Duration;
 /// on the server; its reply is discarded and nobody else gets it.
 #[must_use = "a command is sent when it is awaited"]
 pub struct Call<'c, T> {
+    /// The way there and back, which is the same for all types.
+    way: Way<'c>,
+    /// What the reply becomes.
+    target: PhantomData<fn() -> T>,
+}
+
+/// A command on its way to a frame.
+struct Way<'c> {
     /// Who runs it.
     client: &'c Client,
     /// What runs.
     command: Command,
-    /// Set when it matters: on the straight way the connection keeps it.
-    deadline: Timestamp,
     /// Where it stands.
     state: State,
-    /// What the reply becomes.
-    target: PhantomData<fn() -> T>,
 }
+
+// It is moved to where it is awaited: up to this size in one piece, beyond it in a loop.
+const _: () = assert!(size_of::<Call<'static, ()>>() <= 256, "a call is moved in one piece");
 
 /// ```text
 /// Start ──► Straight ──► Finished
@@ -53,8 +60,9 @@ pub struct Call<'c, T> {
 ///   └──────────┴──► Around ─┘
 /// ```
 enum State {
-    /// Not sent, or waiting for room in the budget.
-    Start(Option<Place>),
+    /// Not sent, or waiting for room in the budget until its deadline. On the straight way the
+    /// connection keeps that.
+    Start(Option<(Place, Timestamp)>),
     /// Enqueued on a live link.
     Straight(Exchange, Seat),
     /// Dialling, retrying.
@@ -65,25 +73,27 @@ enum State {
 
 impl<T> std::fmt::Debug for Call<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("command", &self.command.name()).finish_non_exhaustive()
+        f.debug_struct("Call").field("command", &self.way.command.name()).finish_non_exhaustive()
     }
 }
 
 impl<'c, T> Call<'c, T> {
+    #[inline]
     pub(super) fn new(client: &'c Client, command: Command) -> Self {
-        let deadline = Timestamp::FAR_FUTURE;
-        Self { client, command, deadline, state: State::Start(None), target: PhantomData }
+        Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
     }
+}
 
-    fn terms(&self) -> Terms {
-        self.client.terms(self.deadline)
-    }
-
+impl Way<'_> {
     /// Enqueues on a live link, or goes around.
-    fn start(&mut self, place: Option<Place>, cx: &Context<'_>) -> Result<State, Error> {
+    fn start(
+        &mut self,
+        place: Option<(Place, Timestamp)>,
+        cx: &Context<'_>,
+    ) -> Result<State, Error> {
         let goes_straight = self.command.goes_straight();
         let due = match place {
-            Some(_) => Due::At(self.deadline),
+            Some((_, deadline)) => Due::At(deadline),
             None if goes_straight => Due::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
@@ -98,13 +108,14 @@ impl<'c, T> Call<'c, T> {
         let Some(link) = seat.node().ready() else {
             return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
         };
+        let (place, deadline) = place.unzip();
         let (len, waited) = (self.command.encoded_len(), place.is_some());
         let entry = Wanted { len, replies: 1, due, waited };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let host = &self.client.shared.host;
-        let room = admit(host, &link, len, waited.then_some(self.deadline));
-        match room.and_then(|()| Exchange::begin(Arc::clone(&link), entry, write, cx)) {
-            Ok(exchange) => Ok(State::Straight(exchange, seat)),
+        let room = admit(host, &link, len, deadline);
+        match room.and_then(|()| link.enqueue(entry, write, cx)) {
+            Ok(ticket) => Ok(State::Straight(Exchange::of(link, ticket), seat)),
             Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
         }
     }
@@ -113,11 +124,15 @@ impl<'c, T> Call<'c, T> {
     #[inline]
     fn seat(&self) -> Result<Seat, Begin> {
         let shared = &self.client.shared;
-        if let Some(rule) = self.client.governing(&self.command) {
-            return self.client.pick_straight(&shared.keeper.routes(), &self.command, &rule);
+        if let Some(seat) = self.client.seat_by_rule(&self.command) {
+            // Whoever goes around drives the look that is due.
+            return if shared.keeper.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.only_node() {
             return Ok(Seat::plain(node));
+        }
+        if shared.keeper.is_poll_due() {
+            return Err(Begin::Fresh);
         }
         shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
     }
@@ -125,7 +140,7 @@ impl<'c, T> Call<'c, T> {
     /// The link did not take the command: waits for room, goes around, or fails.
     #[cold]
     fn wait_or_go_around(
-        &mut self,
+        &self,
         link: &Link,
         seat: &Seat,
         rejected: Rejected,
@@ -136,9 +151,8 @@ impl<'c, T> Call<'c, T> {
         let deadline = entry.due.from(host.now());
         match turned_away(host, link, rejected, deadline) {
             None => {
-                self.deadline = deadline;
                 let entry = Entry { len: entry.len, replies: 1, deadline };
-                Ok(State::Start(Some(link.block(place, entry, cx))))
+                Ok(State::Start(Some((link.block(place, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
                 Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
@@ -149,14 +163,64 @@ impl<'c, T> Call<'c, T> {
 
     /// Whether a command that had to be looked at goes to one node on a shared connection.
     fn may_go_straight(&self) -> bool {
-        !self.command.is_blocking() && spread::is_single(&self.client.shared.keeper, &self.command)
+        let command = &self.command;
+        !command.is_blocking()
+            && refusal(command).is_none()
+            && spread::is_single(&self.client.shared.keeper, command)
     }
 
-    fn around(&mut self, due: Due, begin: Begin) -> State {
-        self.deadline = due.from(self.client.shared.host.now());
+    fn around(&self, due: Due, begin: Begin) -> State {
+        let terms = self.client.terms(due.from(self.client.shared.host.now()));
         let keeper = Arc::clone(&self.client.shared.keeper);
         let rule = self.client.read_rule();
-        State::Around(spread::run(keeper, self.command.clone(), rule, self.terms(), begin))
+        State::Around(spread::run(keeper, self.command.clone(), rule, terms, begin))
+    }
+
+    /// The frame, which is no error. Not generic, so that there is one of it in a program.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+        loop {
+            match &mut self.state {
+                State::Start(place) => {
+                    let place = place.take();
+                    match self.start(place, cx) {
+                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
+                            // What was there is `Start(None)`: it has nothing to drop, which the
+                            // compiler does not see.
+                            std::mem::forget(std::mem::replace(&mut self.state, state));
+                            return Poll::Pending;
+                        }
+                        Ok(state) => self.state = state,
+                        Err(error) => {
+                            self.state = State::Finished;
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                }
+                State::Straight(exchange, seat) => {
+                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                    match judge_straight(outcome) {
+                        Ok(frame) => {
+                            seat.succeed(|| self.client.shared.host.now());
+                            self.state = State::Finished;
+                            return Poll::Ready(Ok(frame));
+                        }
+                        Err(seen) => {
+                            let node = Arc::clone(seat.node());
+                            if seen.is_redirect() {
+                                self.client.shared.redirects.store(true, Ordering::Relaxed);
+                            }
+                            self.state = self.around(due, Begin::After(seen, node));
+                        }
+                    }
+                }
+                State::Around(future) => {
+                    let result = std::task::ready!(future.as_mut().poll(cx));
+                    self.state = State::Finished;
+                    return Poll::Ready(result);
+                }
+                State::Finished => panic!("a call is not polled again after its result"),
+            }
+        }
     }
 }
 
@@ -177,49 +241,10 @@ fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
 impl<T: DeserializeOwned> Future for Call<'_, T> {
     type Output = Result<T, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let call = &mut *self;
-        loop {
-            match &mut call.state {
-                State::Start(place) => {
-                    let place = place.take();
-                    match call.start(place, cx) {
-                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
-                            call.state = state;
-                            return Poll::Pending;
-                        }
-                        Ok(state) => call.state = state,
-                        Err(error) => {
-                            call.state = State::Finished;
-                            return Poll::Ready(Err(error));
-                        }
-                    }
-                }
-                State::Straight(exchange, seat) => {
-                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
-                    match judge_straight(outcome) {
-                        Ok(frame) => {
-                            seat.succeed(|| call.client.shared.host.now());
-                            call.state = State::Finished;
-                            return Poll::Ready(decode(&frame, &call.command));
-                        }
-                        Err(seen) => {
-                            let node = Arc::clone(seat.node());
-                            if seen.is_redirect() {
-                                call.client.shared.redirects.store(true, Ordering::Relaxed);
-                            }
-                            call.state = call.around(due, Begin::After(seen, node));
-                        }
-                    }
-                }
-                State::Around(future) => {
-                    let result = std::task::ready!(future.as_mut().poll(cx));
-                    call.state = State::Finished;
-                    return Poll::Ready(result.and_then(|frame| decode(&frame, &call.command)));
-                }
-                State::Finished => panic!("a call is not polled again after its result"),
-            }
-        }
+        let way = &mut self.way;
+        way.poll_frame(cx).map(|result| result.and_then(|frame| decode(&frame, &way.command)))
     }
 }
 

@@ -9,8 +9,12 @@ use crate::driver::batch::Results;
 use crate::driver::spread;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{from_frame, from_frames};
+use crate::routing::session::refusal;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+
+/// Room for so many commands is made at once: growing to it one step after the other costs more.
+const USUAL: usize = 16;
 
 /// Commands that are collected and then sent together.
 ///
@@ -57,7 +61,7 @@ impl Reply {
 
 impl<'c> Pipeline<'c> {
     pub(super) fn new(client: &'c Client) -> Self {
-        Self { client, commands: Vec::new() }
+        Self { client, commands: Vec::with_capacity(USUAL) }
     }
 
     /// Adds a command at the end.
@@ -106,7 +110,8 @@ impl<'c> Pipeline<'c> {
     ///
     /// # Errors
     /// `Limit` or `Config` when nothing was sent because the pipeline itself cannot be: it is too
-    /// long, or a command blocks or has keys in two slots and cannot be split.
+    /// long, or a command blocks, would change the connection (SELECT, MULTI, SUBSCRIBE), or has
+    /// keys in two slots and cannot be split.
     ///
     /// Dropped half-way, commands that were written run all the same.
     pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
@@ -119,12 +124,21 @@ impl<'c> Pipeline<'c> {
         if let Some(error) = too_many("pipeline", self.commands.len(), shared.host.config()) {
             return Err(error);
         }
-        if let Some(command) = self.commands.iter().find(|command| command.is_blocking()) {
-            let message = "a blocking command cannot be part of a pipeline";
-            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-            return Err(error.with_command(&command.name()));
+        if let Some(error) = self.commands.iter().find_map(unfit) {
+            return Err(error);
         }
         let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
         spread::run_all(&shared.keeper, &self.commands, rule.as_ref(), terms).await
     }
+}
+
+/// The error for a command that must not run among others.
+#[inline]
+fn unfit(command: &Command) -> Option<Error> {
+    if command.is_blocking() {
+        let message = "a blocking command cannot be part of a pipeline";
+        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+        return Some(error.with_command(&command.name()));
+    }
+    refusal(command)
 }

@@ -10,10 +10,11 @@ use crate::driver::node::Node;
 use crate::driver::pick::{self, Call, pick};
 use crate::driver::reads::{self, Begin};
 use crate::driver::routes::Routes;
-use crate::driver::rule::ReadRule;
+use crate::driver::rule::{Manner, ReadRule};
 use crate::driver::vitals::Seat;
 use crate::driver::work::Item;
 use crate::endpoint::Endpoint;
+use crate::parts::READ_POLICIES;
 use crate::routing::read_from::{Choice, Due, How, Row, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
@@ -66,32 +67,56 @@ impl Client {
     /// The rule by which reads are spread, if they are.
     #[inline]
     pub(super) fn read_rule(&self) -> Option<Arc<ReadRule>> {
-        if self.rule.is_none() && self.shared.reads.is_plain() {
+        if self.manner() == Manner::Plain {
             return None;
         }
         Some(self.whole_rule()).filter(|rule| !rule.is_primary())
     }
 
-    /// The rule that says where a command goes, if one does; what cannot be governed at all is left
-    /// to the way around.
+    /// How this view's rule chooses.
     #[inline]
-    pub(super) fn governing(&self, command: &Command) -> Option<Arc<ReadRule>> {
-        if self.rule.is_none() && self.shared.reads.is_plain() {
-            return None;
-        }
-        let rule = self.read_rule()?;
-        match reads::governs(&rule, Item::whole(command)) {
-            Ok(false) => None,
-            Ok(true) | Err(_) => Some(rule),
-        }
+    fn manner(&self) -> Manner {
+        self.rule.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
     }
 
-    /// A place at the node that a rule gives a read to.
-    ///
-    /// # Errors
-    /// How to go around.
+    /// The place that a rule gives a command; `None` where none governs it.
     #[inline]
-    pub(super) fn pick_straight(
+    pub(super) fn seat_by_rule(&self, command: &Command) -> Option<Result<Seat, Begin>> {
+        let seat = match self.manner() {
+            Manner::Plain => return None,
+            _ if !READ_POLICIES => return Some(Err(Begin::Fresh)),
+            Manner::Table => None,
+            Manner::LighterReplica => self.seat_straight(command, false),
+            Manner::Lighter => self.seat_straight(command, true),
+        };
+        seat.map(Ok).or_else(|| self.seat_by_table(command))
+    }
+
+    /// The place of an ordinary read, where all is well with the few nodes that there are.
+    fn seat_straight(&self, command: &Command, among_all: bool) -> Option<Seat> {
+        if !reads::is_plain(command) {
+            return None;
+        }
+        let shared = &self.shared;
+        let routes = shared.keeper.routes();
+        let shard = pick::shard_of(&routes, command)?;
+        let now = shared.host.moment();
+        let node = pick::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
+        Some(Seat::take(node, now))
+    }
+
+    /// The same, of any command under any rule. What cannot be governed at all is left to the way
+    /// around, and so is what an error says: how to go around.
+    #[inline(never)]
+    fn seat_by_table(&self, command: &Command) -> Option<Result<Seat, Begin>> {
+        let rule = self.read_rule()?;
+        if let Ok(false) = reads::governs(&rule, Item::whole(command)) {
+            return None;
+        }
+        Some(self.pick_by_table(&self.shared.keeper.routes(), command, &rule))
+    }
+
+    fn pick_by_table(
         &self,
         routes: &Arc<Routes>,
         command: &Command,

@@ -93,7 +93,8 @@ impl Client {
     /// # Errors
     /// Every kind. When some of several nodes failed, the details are
     /// [`ErrorDetail::Partial`](crate::ErrorDetail::Partial), and the others ran the command;
-    /// [`Client::send_each`] shows their replies. `Topology` when there is no such node.
+    /// [`Client::send_each`] shows their replies. `Topology` when there is no such node. `Config`
+    /// for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, nodes may or may not have run the command.
     pub async fn send_to<T: DeserializeOwned>(&self, to: To, command: Command) -> Result<T, Error> {
@@ -107,7 +108,8 @@ impl Client {
     /// matters. One that fails keeps nobody waiting beyond the deadline.
     ///
     /// # Errors
-    /// `Topology` when no node is known, or none is there.
+    /// `Topology` when no node is known, or none is there; `Config` for a command that would change
+    /// the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, nodes may or may not have run the command.
     pub async fn send_each(&self, to: To, command: Command) -> Result<Vec<NodeReply>, Error> {

@@ -12,6 +12,7 @@ use crate::command::{Command, ToArg, cmd};
 use crate::driver::transaction::{self, Watching};
 use crate::error::{Delivery, Error};
 use crate::resp::{Elements, ServerError, from_frame};
+use crate::routing::session::refusal;
 use crate::routing::transaction::lead;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -135,9 +136,11 @@ impl Watch<'_> {
     /// # Errors
     /// Every kind. It is tried once: after a lost connection or a redirect the keys are no longer
     /// watched, and the caller begins anew.
+    /// `Config` for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, the command may or may not have run.
     pub async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<T, Error> {
+        refusal(&command).map_or(Ok(()), Err)?;
         let frame = self.watching.send(&command, self.client.fresh_terms()).await?;
         from_frame(&frame).map_err(|e| Error::undecodable(e).with_command(&command.name()))
     }

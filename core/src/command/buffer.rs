@@ -41,15 +41,16 @@ impl Buffer {
         Self::Inline(*head.inline())
     }
 
-    /// Appends one bulk string.
+    /// Appends one bulk string. Returns how many bytes there are now, `HEAD` included.
     #[inline]
-    pub(super) fn push_bulk(&mut self, bytes: &[u8]) {
+    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> usize {
         if let Self::Inline(inline) = self
-            && inline.push_bulk(bytes)
+            && let Some(len) = inline.push_bulk(bytes)
         {
-            return;
+            return len;
         }
         self.push_bulk_on_heap(bytes);
+        self.whole().len()
     }
 
     /// The general case: on the heap, after a move there.

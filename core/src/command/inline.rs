@@ -40,14 +40,14 @@ impl Inline {
         self
     }
 
-    /// Appends one bulk string if it fits for certain.
+    /// Appends one bulk string if it fits for certain. Returns how many bytes there are now.
     #[inline]
-    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> Option<usize> {
         let start = usize::from(self.len);
-        let Some(head) = HEADS.get(bytes.len()) else { return false };
-        let Some(free) = self.bytes.get_mut(start..) else { return false };
+        let head = HEADS.get(bytes.len())?;
+        let free = self.bytes.get_mut(start..)?;
         if free.len() < head.len() + bytes.len() + 2 {
-            return false;
+            return None;
         }
         // All 8 bytes, since a fixed number is one store; the argument then covers what was too
         // much.
@@ -56,8 +56,9 @@ impl Inline {
         let end = width + bytes.len();
         free[width..end].copy_from_slice(bytes);
         free[end..end + 2].copy_from_slice(b"\r\n");
-        self.len = (start + end + 2) as u8;
-        true
+        let len = start + end + 2;
+        self.len = len as u8;
+        Some(len)
     }
 
     #[inline]

@@ -106,7 +106,7 @@ impl Command {
         let mut args: Args<'_> = self.args_iter();
         let Some(len) = args.nth(at).map(<[u8]>::len) else { return };
         // The line break after it is already behind us.
-        let start = self.bytes.as_slice().len() - args.bytes_left() - 2 - len;
+        let start = self.bytes.whole().len() - args.bytes_left() - 2 - len;
         if let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(len)) {
             (self.key_start, self.key_len) = (start, len);
         }

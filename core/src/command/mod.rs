@@ -45,7 +45,7 @@ pub struct Command {
     bytes: Buffer,
     /// How many arguments there are, the name included.
     count: usize,
-    /// Where the first key's bytes begin; 0 if no key is marked.
+    /// Where the first key's bytes begin, `HEAD` counted; 0 if no key is marked.
     key_start: u32,
     /// How many bytes the marked key has.
     key_len: u32,
@@ -125,7 +125,8 @@ impl Command {
     #[inline]
     fn push(&mut self, bytes: &[u8]) {
         if self.key_start > 0 && self.count > 1 {
-            return self.push_bytes(bytes);
+            self.push_bytes(bytes);
+            return;
         }
         self.push_and_learn(bytes);
     }
@@ -143,21 +144,21 @@ impl Command {
 
     /// Appends a key, and marks it if it is the first.
     fn push_key(&mut self, bytes: &[u8]) {
-        self.push_bytes(bytes);
+        let end = self.push_bytes(bytes);
         if self.key_start == 0 {
             // A key beyond 4 GiB stays unmarked and is looked for when it is needed.
-            let start = u32::try_from(self.bytes.as_slice().len() - bytes.len() - 2);
+            let start = u32::try_from(end - bytes.len() - 2);
             if let (Ok(start), Ok(len)) = (start, u32::try_from(bytes.len())) {
                 (self.key_start, self.key_len) = (start, len);
             }
         }
     }
 
-    /// Appends one bulk string.
+    /// Appends one bulk string. Returns how many bytes there are now, the header included.
     #[inline]
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        self.bytes.push_bulk(bytes);
+    fn push_bytes(&mut self, bytes: &[u8]) -> usize {
         self.count += 1;
+        self.bytes.push_bulk(bytes)
     }
 
     /// The number of bytes that `write_to` appends.
@@ -218,7 +219,7 @@ impl Command {
     /// without another look.
     #[inline]
     pub(crate) fn goes_straight(&self) -> bool {
-        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE);
+        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
         self.spec.flags.lacks(LOOK)
     }
 
@@ -241,7 +242,7 @@ impl Command {
             return self.keys().next().map(|(_, key)| key);
         }
         let start = self.key_start as usize;
-        self.bytes.as_slice().get(start..start + self.key_len as usize)
+        self.bytes.whole().get(start..start + self.key_len as usize)
     }
 
     /// All keys with their positions among the arguments (0 is the name); of a command that the

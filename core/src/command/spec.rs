@@ -53,6 +53,9 @@ impl Flags {
     /// No server's word but what `wide` makes of the others, so that a command with one key, which
     /// nearly all are, is routed after a single test.
     pub(crate) const WIDE: Self = Self(1 << 8);
+    /// Changes what later commands on the connection mean, or whether they are answered: not for a
+    /// connection that callers share. No server's word; the list is in `cargo xtask commands`.
+    pub(crate) const SESSION: Self = Self(1 << 9);
 
     /// Whether all of `other` is set.
     #[must_use]

@@ -15,8 +15,6 @@ pub(super) struct Key {
     pub(super) allowed: &'static str,
     /// Sets the field; false when the text is not its.
     pub(super) read: fn(&mut Config, &str) -> bool,
-    /// The field's text.
-    pub(super) write: fn(&Config) -> String,
 }
 
 /// The text that a setting of the field's type takes.
@@ -27,7 +25,8 @@ const fn allowed<T: Setting>(_: fn(&Config) -> &T) -> &'static str {
 /// Writes the table from the fields' names.
 macro_rules! keys {
     ($($field:ident),+ $(,)?) => {
-        &[$(Key {
+        /// In the order in which a URL is written.
+        pub(super) const KEYS: &[Key] = &[$(Key {
             name: stringify!($field),
             allowed: allowed(|config| &config.$field),
             read: |config, text| match Setting::from_text(text) {
@@ -37,13 +36,16 @@ macro_rules! keys {
                 }
                 None => false,
             },
-            write: |config| config.$field.to_text(),
-        }),+]
+        }),+];
+
+        /// The text of each field, in the order of `KEYS`. Apart from it: programs that only read
+        /// URLs do without.
+        pub(super) const TEXTS: &[fn(&Config) -> String] =
+            &[$(|config| config.$field.to_text()),+];
     };
 }
 
-/// In the order in which a URL is written.
-pub(super) const KEYS: &[Key] = keys![
+keys![
     client_name,
     protocol,
     read_from,

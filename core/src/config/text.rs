@@ -24,30 +24,30 @@ pub(super) trait Setting: Sized {
     fn to_text(&self) -> String;
 }
 
-/// Units of time and their nanoseconds, largest first.
-const TIME_UNITS: [(&str, u128); 6] = [
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
+/// Units of whole seconds, largest first.
+const TIME_UNITS: [(&str, u64); 3] = [("h", 3600), ("m", 60), ("s", 1)];
+
+/// Parts of a second, largest first: how many digits of a fraction each makes.
+const PART_UNITS: [(&str, usize); 3] = [("ms", 3), ("us", 6), ("ns", 9)];
 
 /// Units of size and their bytes, largest first.
-const SIZE_UNITS: [(&str, u128); 4] =
+const SIZE_UNITS: [(&str, u64); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
+/// Digits, and the unit behind them.
+fn split_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
 /// `text` counted in the smallest unit: digits, then exactly one of `units`.
-fn count_from_text(text: &str, units: &[(&str, u128)]) -> Option<u128> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
+fn count_from_text(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (number, unit) = split_unit(text);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u128>().ok()?.checked_mul(*factor)
+    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// `count` of the smallest unit, in the largest unit that loses nothing; `zero` for none at all.
-fn count_to_text(count: u128, units: &[(&str, u128)], zero: &str) -> String {
+fn count_to_text(count: u64, units: &[(&str, u64)], zero: &str) -> String {
     let exact = units.iter().find(|(_, factor)| count.is_multiple_of(*factor));
     match exact {
         Some((name, factor)) if count > 0 => format!("{}{name}", count / factor),
@@ -60,14 +60,31 @@ impl Setting for Duration {
         "a duration: a whole number with a unit, which is one of ns, us, ms, s, m and h";
 
     fn from_text(text: &str) -> Option<Self> {
-        let nanos = count_from_text(text, &TIME_UNITS)?;
-        let secs = u64::try_from(nanos / 1_000_000_000).ok()?;
-        let rest = u32::try_from(nanos % 1_000_000_000).ok()?;
-        Some(Self::new(secs, rest))
+        let (number, unit) = split_unit(text);
+        let Some((_, digits)) = PART_UNITS.iter().find(|(name, _)| *name == unit) else {
+            return count_from_text(text, &TIME_UNITS).map(Self::from_secs);
+        };
+        // The last digits are the fraction, those before it whole seconds: numbers of nanoseconds
+        // may be larger than 64 bits.
+        let (secs, fraction) = number.split_at(number.len().saturating_sub(*digits));
+        let secs = if secs.is_empty() { 0 } else { secs.parse().ok()? };
+        let nanos = fraction.parse::<u32>().ok()? * 10_u32.pow(9 - *digits as u32);
+        Some(Self::new(secs, nanos))
     }
 
     fn to_text(&self) -> String {
-        count_to_text(self.as_nanos(), &TIME_UNITS, "0s")
+        let (secs, nanos) = (self.as_secs(), self.subsec_nanos());
+        if nanos == 0 {
+            return count_to_text(secs, &TIME_UNITS, "0s");
+        }
+        let factor = |digits| 10_u32.pow(9 - digits as u32);
+        let exact = PART_UNITS.iter().find(|(_, digits)| nanos.is_multiple_of(factor(*digits)));
+        let (name, digits) = exact.unwrap_or(&("ns", 9));
+        let part = nanos / factor(*digits);
+        match secs {
+            0 => format!("{part}{name}"),
+            _ => format!("{secs}{part:0digits$}{name}"),
+        }
     }
 }
 
@@ -95,7 +112,7 @@ impl Setting for usize {
     }
 
     fn to_text(&self) -> String {
-        count_to_text(*self as u128, &SIZE_UNITS, "0B")
+        count_to_text(*self as u64, &SIZE_UNITS, "0B")
     }
 }
 

@@ -13,13 +13,13 @@
 //! `connect`.
 
 use super::error::ConfigError;
-use super::keys::{KEYS, SHAPED};
+use super::keys::{KEYS, SHAPED, TEXTS};
 use super::text::{Setting, TableValue, endpoint_from_text, tcp_from_text};
 use super::{Config, Deployment, ReadFrom, Secret};
 use crate::endpoint::Endpoint;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// The port of a server when none is given.
@@ -134,9 +134,9 @@ impl Config {
             pairs.push(("zones", table_to_text(&self.zones)));
         }
         let default = Self::default();
-        for key in KEYS {
-            let text = (key.write)(self);
-            if text != (key.write)(&default) {
+        for (key, text_of) in KEYS.iter().zip(TEXTS) {
+            let text = text_of(self);
+            if text != text_of(&default) {
                 pairs.push((key.name, text));
             }
         }
@@ -291,7 +291,7 @@ fn database(path: &str) -> Result<u32, ConfigError> {
 /// Reads `key=value&key=value` into the configuration.
 fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigError> {
     let mut sentinel = Pairs::default();
-    let mut seen = BTreeSet::new();
+    let mut seen = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let Some((name, encoded)) = pair.split_once('=') else {
             // Not quoted: it may be the end of a password with an ampersand.
@@ -309,9 +309,10 @@ fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigEr
                 },
             });
         };
-        if !seen.insert(known) {
+        if seen.contains(&known) {
             return Err(ConfigError::RepeatedKey { key: name.to_owned() });
         }
+        seen.push(known);
         let value = decode(known, encoded)?;
         match key {
             Some(key) if (key.read)(config, &value) => {}

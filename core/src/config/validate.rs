@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::text::{Setting, check_endpoint};
 use super::{Config, Deployment, ReadFrom};
 use crate::endpoint::Endpoint;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Config {
@@ -78,9 +78,11 @@ impl Config {
                 ),
             ));
         };
-        let mut seen = BTreeSet::from([primary]);
-        match self.replicas.iter().find(|replica| !seen.insert(replica)) {
-            Some(twice) => {
+        let is_twice = |(index, replica): &(usize, &Endpoint)| {
+            *replica == primary || self.replicas.iter().take(*index).any(|other| other == *replica)
+        };
+        match self.replicas.iter().enumerate().find(is_twice) {
+            Some((_, twice)) => {
                 Err(ConfigError::conflict("replicas", format!("{twice} is listed twice")))
             }
             None => Ok(()),
@@ -200,9 +202,8 @@ fn check_credentials(key: &'static str, user: bool, password: bool) -> Result<()
 
 /// Two nodes behind one address would send each other's redirects round in a circle.
 fn check_address_map(map: &BTreeMap<Endpoint, Endpoint>) -> Result<(), ConfigError> {
-    let mut seen = BTreeMap::new();
-    for (from, to) in map {
-        if let Some(earlier) = seen.insert(to, from) {
+    for (index, (from, to)) in map.iter().enumerate() {
+        if let Some((earlier, _)) = map.iter().take(index).find(|(_, other)| *other == to) {
             return Err(ConfigError::conflict(
                 "address_map",
                 format!("{earlier} and {from} both lead to {to}"),

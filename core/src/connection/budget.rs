@@ -14,7 +14,7 @@
 use super::entry::Wakers;
 use crate::sync::lock;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -35,10 +35,28 @@ pub(crate) struct Budget {
 /// Those who wait, in the order in which they came.
 #[derive(Debug, Default)]
 struct Row {
-    /// By the number that each drew.
-    places: BTreeMap<u64, Waiter>,
+    /// By the number that each drew, ascending. Not a tree: they leave at the front.
+    places: VecDeque<(u64, Waiter)>,
     /// The next number.
     next: u64,
+}
+
+impl Row {
+    /// Where a number stands, or would stand.
+    fn find(&self, number: u64) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    /// Puts somebody where the number belongs; returns who stood there before.
+    fn put(&mut self, number: u64, waiter: Waiter) -> Option<Waiter> {
+        match self.find(number) {
+            Ok(at) => self.places.get_mut(at).map(|place| std::mem::replace(&mut place.1, waiter)),
+            Err(at) => {
+                self.places.insert(at, (number, waiter));
+                None
+            }
+        }
+    }
 }
 
 /// Somebody who waits.
@@ -64,7 +82,7 @@ pub(crate) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut row = lock(&self.budget.row);
-        let left = row.places.remove(&self.number);
+        let left = row.find(self.number).ok().and_then(|at| row.places.remove(at));
         self.budget.count.store(row.places.len(), Ordering::SeqCst);
         drop(row);
         // A waker is foreign code, also when it is dropped.
@@ -133,7 +151,7 @@ impl Budget {
                 row.next += 1;
                 Place { budget: Arc::clone(self), number: row.next }
             });
-            let before = row.places.insert(place.number, waiter);
+            let before = row.put(place.number, waiter);
             self.count.store(row.places.len(), Ordering::SeqCst);
             (place, before)
         };
@@ -149,10 +167,14 @@ impl Budget {
             return Timestamp::FAR_FUTURE;
         }
         let mut row = lock(&self.row);
-        let expired = row.places.extract_if(.., |_, waiter| waiter.deadline <= now);
-        wake.extend(expired.map(|(_, waiter)| waiter.waker));
+        for _ in 0..row.places.len() {
+            match row.places.pop_front() {
+                Some((_, waiter)) if waiter.deadline <= now => wake.push(waiter.waker),
+                stays => row.places.extend(stays),
+            }
+        }
         self.count.store(row.places.len(), Ordering::SeqCst);
-        let next = row.places.values().map(|waiter| waiter.deadline).min();
+        let next = row.places.iter().map(|(_, waiter)| waiter.deadline).min();
         next.unwrap_or(Timestamp::FAR_FUTURE)
     }
 
@@ -160,7 +182,7 @@ impl Budget {
     pub(crate) fn call_all(&self, wake: &mut Wakers) {
         if self.is_awaited() {
             let mut row = lock(&self.row);
-            wake.extend(std::mem::take(&mut row.places).into_values().map(|w| w.waker));
+            wake.extend(row.places.drain(..).map(|(_, waiter)| waiter.waker));
             self.count.store(0, Ordering::SeqCst);
         }
     }
@@ -171,12 +193,13 @@ impl Budget {
         let mut row = lock(&self.row);
         let mut used = self.used.load(Ordering::SeqCst);
         let all = used == 0;
-        while let Some(first) = row.places.first_entry() {
-            used = used.saturating_add(first.get().cost);
+        while let Some((number, first)) = row.places.pop_front() {
+            used = used.saturating_add(first.cost);
             if used > self.max && !all {
+                row.places.push_front((number, first));
                 break;
             }
-            wake.push(first.remove().waker);
+            wake.push(first.waker);
         }
         self.count.store(row.places.len(), Ordering::SeqCst);
     }

@@ -1,13 +1,14 @@
 //! The commands of one connection: encoded and waiting to be written, written and waiting for their
 //! replies.
 //!
-//! A command is encoded straight into `out`, takes a place in a slab, and its place's number goes
-//! into `in_flight`, in the order of the bytes. Replies come in that same order. The async driver
-//! (`driver/io.rs`) holds a `Queue` behind a mutex, takes `out` in one piece, hands frames in,
-//! and wakes the wakers that come out after it has let go of the lock.
+//! A command is encoded straight into `out` and takes a place in a slab; each place names the next
+//! one, from `first` to `last`, in the order of the bytes. Replies come in that same order. The
+//! async driver (`driver/io.rs`) holds a `Queue` behind a mutex, takes `out` in one piece, hands
+//! frames in, and wakes the wakers that come out after it has let go of the lock.
 //!
 //! Invariants:
-//! - `in_flight` names each entry that is owed a reply once, oldest first (asserted in `deliver`);
+//! - the row from `first` to `last` has each entry that is owed a reply once, oldest first
+//!   (asserted in `deliver`), and `in_flight` of them;
 //! - an entry's place is reused only when it is owed nothing and its caller has its outcome or has
 //!   gone (`free`);
 //! - an entry gets no reply before its first byte was written;
@@ -25,10 +26,10 @@ use super::outcome::{Failure, Lost, Outcome, Reply};
 use super::slot::{NONE, Slot, State};
 use crate::time::Timestamp;
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+mod deadlines;
 mod pushes;
 #[cfg(test)]
 mod tests;
@@ -51,10 +52,14 @@ pub(crate) struct Queue {
     out: Vec<u8>,
     /// Bytes ever encoded on this connection: the offset where the next entry starts.
     encoded: u64,
-    /// Entries that are owed a reply, oldest first.
-    in_flight: VecDeque<u32>,
-    /// How many of the youngest of them the driver has not seen.
-    unseen: usize,
+    /// How many entries are owed a reply.
+    in_flight: usize,
+    /// The oldest of them, if there is one.
+    first: u32,
+    /// The youngest of them, if there is one.
+    last: u32,
+    /// The oldest that the driver has not seen, or `NONE`.
+    unseen: u32,
     /// The driver cannot take `out`: the stream is full.
     stalled: bool,
     /// The slab of entries.
@@ -106,8 +111,10 @@ impl Queue {
             phase: Phase::Open,
             out: Vec::new(),
             encoded: 0,
-            in_flight: VecDeque::new(),
-            unseen: 0,
+            in_flight: 0,
+            first: NONE,
+            last: NONE,
+            unseen: NONE,
             stalled: false,
             slots: Vec::new(),
             vacant: NONE,
@@ -183,12 +190,21 @@ impl Queue {
         slot.due = entry.due;
         slot.start = start;
         slot.end = self.encoded;
+        slot.next = NONE;
         if entry.replies > 1 {
             slot.got.reserve_exact(entry.replies as usize);
         }
         let ticket = Ticket { index, generation: slot.generation };
-        self.in_flight.push_back(index);
-        self.unseen += 1;
+        let before = std::mem::replace(&mut self.last, index);
+        if self.in_flight == 0 {
+            self.first = index;
+        } else {
+            self.slots[before as usize].next = index;
+        }
+        self.in_flight += 1;
+        if self.unseen == NONE {
+            self.unseen = index;
+        }
         ticket
     }
 
@@ -283,7 +299,10 @@ impl Queue {
         mine: Option<Ticket>,
         wake: &mut Wakers,
     ) -> Result<(), Bytes> {
-        let Some(&index) = self.in_flight.front() else { return Err(frame) };
+        if self.in_flight == 0 {
+            return Err(frame);
+        }
+        let index = self.first;
         let slot = &mut self.slots[index as usize];
         if slot.start >= written {
             return Err(frame);
@@ -302,7 +321,8 @@ impl Queue {
             slot.got.push(frame);
             Reply::Many(std::mem::take(&mut slot.got))
         };
-        self.in_flight.pop_front();
+        self.first = slot.next;
+        self.in_flight -= 1;
         let cost = slot.cost;
         match std::mem::replace(&mut slot.state, State::Done(Ok(reply))) {
             State::Waiting(waker) => {
@@ -323,46 +343,6 @@ impl Queue {
         Ok(())
     }
 
-    /// The driver sees all entries; those that came since it last did begin to be due `now`.
-    pub(crate) fn see(&mut self, now: Timestamp) {
-        let seen = self.in_flight.len() - std::mem::take(&mut self.unseen);
-        for &index in self.in_flight.range(seen..) {
-            let slot = &mut self.slots[index as usize];
-            let deadline = slot.due.from(now);
-            slot.due = Due::At(deadline);
-            self.earliest = self.earliest.min(deadline);
-        }
-    }
-
-    /// Whether there are entries that the driver has not seen.
-    pub(crate) fn has_unseen(&self) -> bool {
-        self.unseen > 0
-    }
-
-    /// Fails what is past its deadline. `written`: bytes that the stream has accepted.
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp, written: u64, wake: &mut Wakers) {
-        if now < self.earliest {
-            return;
-        }
-        let mut earliest = Timestamp::FAR_FUTURE;
-        for &index in &self.in_flight {
-            let slot = &mut self.slots[index as usize];
-            let State::Waiting(waker) = &mut slot.state else { continue };
-            let deadline = slot.due.from(now);
-            if deadline > now {
-                earliest = earliest.min(deadline);
-                continue;
-            }
-            if let Some(waker) = waker.take() {
-                wake.push(waker);
-            }
-            slot.fail(Failure::TimedOut, written);
-            self.waiting -= 1;
-            self.ready += 1;
-        }
-        self.earliest = earliest.min(self.budget.handle_timeout(now, wake));
-    }
-
     /// The connection is gone: what is owed fails with `cause`. Only the first call counts.
     pub(crate) fn lose(&mut self, cause: Lost, written: u64, wake: &mut Wakers) {
         if self.lost().is_some() {
@@ -373,9 +353,12 @@ impl Queue {
         // What the driver has not even taken was surely not written.
         let written = written.min(self.encoded - self.out.len() as u64);
         self.out = Vec::new();
-        self.unseen = 0;
-        while let Some(index) = self.in_flight.pop_front() {
+        self.unseen = NONE;
+        while self.in_flight > 0 {
+            let index = self.first;
             let slot = &mut self.slots[index as usize];
+            self.first = slot.next;
+            self.in_flight -= 1;
             self.budget.give(slot.cost, wake);
             slot.owed = 0;
             if let State::Waiting(waker) = &mut slot.state {
@@ -414,22 +397,17 @@ impl Queue {
 
     /// Whether the server owes something, or is owed something.
     pub(crate) fn owes(&self) -> bool {
-        !self.in_flight.is_empty()
+        self.in_flight > 0
     }
 
     /// Whether a flush now would part commands that others are about to add to.
     pub(crate) fn may_gather(&self) -> bool {
-        !self.out.is_empty() && self.in_flight.len() > 1
+        !self.out.is_empty() && self.in_flight > 1
     }
 
     /// How many entries are owed a reply.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    /// No deadline is earlier than this.
-    pub(crate) fn earliest(&self) -> Timestamp {
-        self.earliest
+        self.in_flight
     }
 
     /// Whether an entry would be turned away whatever its size.

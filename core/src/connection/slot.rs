@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) cost: usize,
     /// When its caller gives up.
     pub(super) due: Due,
+    /// The place of the entry whose bytes follow, or `NONE`.
+    pub(super) next: u32,
     /// Offset of its first byte in the connection's stream.
     pub(super) start: u64,
     /// Offset after its last byte.
@@ -61,6 +63,7 @@ impl Slot {
             posted: false,
             cost: 0,
             due: Due::At(Timestamp::FAR_FUTURE),
+            next: NONE,
             start: 0,
             end: 0,
             got: Vec::new(),

@@ -10,7 +10,7 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `driver/spread.rs`.
 
-use super::dispatch::{connect, rest};
+use super::dispatch::{await_anybody, connect, rest};
 use super::node::Node;
 use super::pick::{Call, pick};
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
@@ -18,18 +18,22 @@ use super::reads::{self, Begin, shard_for};
 use super::request::{error_in, exchange};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::vitals::Seat;
-use super::work::{Item, Items};
+use super::work::{Item, Items, Work};
+use crate::BoxFuture;
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
+use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
-use futures::future::{join, join_all};
+use futures::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,23 +70,48 @@ struct Pending {
 }
 
 /// Runs all of them. `rule` says where reads go; none stands for the primary.
-pub(crate) async fn run<I: Items + ?Sized>(
+pub(crate) async fn run(
     keeper: &Arc<Keeper>,
-    items: &I,
+    commands: &[Command],
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Results {
     let mut begun = None;
+    await_anybody(keeper, terms.deadline).await;
     let routes = Arc::clone(&keeper.routes());
-    if let Some(node) = routes.only().filter(|_| rule.is_none() && items.count() > 0) {
-        let all = Group::all(node, items.count());
-        let sent = send(keeper, &routes, &all, items, terms);
+    if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
+        let all = Group::all(node, commands.len());
+        let sent = send(keeper, &routes, &all, &commands, terms);
         match all_good(keeper.beside(sent).await) {
             Ok(frames) => return frames.into_iter().map(Ok).collect(),
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    run_rounds(keeper, items, rule, terms, begun).await
+    rounds(keeper, &commands, rule, terms, begun).await
+}
+
+/// Runs a work, which may have parts for many nodes.
+pub(crate) fn run_work<'a>(
+    keeper: &'a Arc<Keeper>,
+    work: &'a Work<'_>,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+) -> BoxFuture<'a, Results> {
+    rounds(keeper, work, rule, terms, None)
+}
+
+/// What came of sending all items to one node.
+type Begun = (Group, Result<Outcome, Error>);
+
+/// Round after round, the first of which may have `begun`.
+fn rounds<'a>(
+    keeper: &'a Arc<Keeper>,
+    items: &'a dyn Items,
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+    begun: Option<Begun>,
+) -> BoxFuture<'a, Results> {
+    Box::pin(run_rounds(keeper, items, rule, terms, begun))
 }
 
 /// The frames of an outcome without any error.
@@ -92,13 +121,12 @@ fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcom
     if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Reply::Many(frames)))) }
 }
 
-/// Round after round, the first of which may have `begun` with all items at one node.
-async fn run_rounds<I: Items + ?Sized>(
+async fn run_rounds(
     keeper: &Arc<Keeper>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
-    mut begun: Option<(Group, Result<Outcome, Error>)>,
+    mut begun: Option<Begun>,
 ) -> Results {
     let host = keeper.host();
     let mut results: Vec<Option<Result<Bytes, Error>>> = vec![None; items.count()];
@@ -121,7 +149,7 @@ async fn run_rounds<I: Items + ?Sized>(
                     let rule = rule.expect("only a rule makes reads go alone");
                     (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
                 });
-                let both = join(join_all(sent), join_all(reads));
+                let both = join(together(sent), together(reads));
                 let (outcomes, read) = keeper.beside(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
@@ -154,7 +182,7 @@ async fn run_rounds<I: Items + ?Sized>(
                 }
             }
         }
-        left.sort_unstable_by_key(|pending| pending.member);
+        sort_by_key(&mut left, |pending: &Pending| pending.member);
         pending = left;
         if !pending.is_empty() {
             rest(keeper, pause, terms.deadline).await;
@@ -170,8 +198,8 @@ async fn run_rounds<I: Items + ?Sized>(
 type Alone = (usize, Begin);
 
 /// Takes out what a read policy governs.
-fn take_reads<I: Items + ?Sized>(
-    items: &I,
+fn take_reads(
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     pending: &mut Vec<Pending>,
     results: &mut [Option<Result<Bytes, Error>>],
@@ -180,6 +208,11 @@ fn take_reads<I: Items + ?Sized>(
     let mut alone = Vec::new();
     pending.retain(|one| match reads::governs(rule, items.item(one.member)) {
         Ok(false) => true,
+        Ok(true) if !READ_POLICIES => {
+            let error = left_out("a read policy", "read-policies");
+            results[one.member] = Some(Err(error));
+            false
+        }
         Ok(true) => {
             alone.push((one.member, Begin::Fresh));
             false
@@ -193,10 +226,10 @@ fn take_reads<I: Items + ?Sized>(
 }
 
 /// Puts reads that have not been tried into groups of their nodes; returns those that go alone.
-fn join_groups<I: Items + ?Sized>(
+fn join_groups(
     keeper: &Keeper,
     routes: &Arc<Routes>,
-    items: &I,
+    items: &dyn Items,
     rule: Option<&Arc<ReadRule>>,
     alone: Vec<Alone>,
     groups: &mut Vec<Group>,
@@ -245,10 +278,10 @@ fn give_up(pending: &mut Vec<Pending>, results: &mut [Option<Result<Bytes, Error
 }
 
 /// Sorts what is left by node; what has no node at all fails here.
-fn group<I: Items + ?Sized>(
+fn group(
     keeper: &Keeper,
     routes: &Routes,
-    items: &I,
+    items: &dyn Items,
     pending: &mut [Pending],
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Group> {
@@ -315,7 +348,7 @@ async fn send<I: Items + ?Sized>(
         Some(link) if !link.is_closed() => link,
         _ => {
             let away = |now: &Routes| members().any(|item| item.leads_away(now, node));
-            let link = connect(keeper, routes, node, away, terms.deadline).await?;
+            let link = connect(keeper, routes, node, &away, terms.deadline).await?;
             link.ok_or_else(|| {
                 let message = "another node serves the slot now";
                 Error::new(ErrorKind::Connect, Delivery::NotSent, message)
@@ -341,7 +374,7 @@ async fn send<I: Items + ?Sized>(
         }
     };
     let mut seat = if group.spread { Some(Seat::take_many(node, count)) } else { None };
-    let outcome = exchange(host, &link, entry, write).await;
+    let outcome = exchange(host, &link, entry, &write).await;
     if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
         seat.succeed(|| host.now());
     }
@@ -349,9 +382,9 @@ async fn send<I: Items + ?Sized>(
 }
 
 /// Keeps the good replies and returns what was seen instead of one, by command.
-fn judge_each<I: Items + ?Sized>(
+fn judge_each(
     group: &Group,
-    items: &I,
+    items: &dyn Items,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<(usize, Seen)> {

@@ -8,7 +8,7 @@
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs` and `driver/transaction.rs`.
+//! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
 
 use super::host::Host;
 use super::lane::closed;
@@ -19,6 +19,7 @@ use super::react::{Reaction, Target, Terms, Tries, explain, react, reason_to_loo
 use super::request::exchange;
 use super::routes::Routes;
 use super::topology::Keeper;
+use crate::bounds::{BoxFuture, MaybeSync};
 use crate::command::Command;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::aim::Aim;
@@ -77,7 +78,16 @@ impl Errand {
 
 /// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
 /// replied.
-pub(crate) async fn dispatch(
+pub(crate) fn dispatch(
+    keeper: Arc<Keeper>,
+    errand: Errand,
+    terms: Terms,
+    seen: Option<(Seen, Arc<Node>)>,
+) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(keeper, errand, terms, seen))
+}
+
+async fn run(
     keeper: Arc<Keeper>,
     errand: Errand,
     terms: Terms,
@@ -179,6 +189,24 @@ async fn wait_for(
     Ok(())
 }
 
+/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
+/// the primary: waits for it as often as a single command would.
+pub(crate) async fn await_anybody(keeper: &Arc<Keeper>, deadline: Timestamp) {
+    if !keeper.routes().nodes.is_empty() {
+        return;
+    }
+    let host = keeper.host();
+    let need = keeper.need(None);
+    for attempt in 1..host.config().attempts_max {
+        if keeper.anybody().is_some() || host.now() >= deadline {
+            break;
+        }
+        keeper.want(RefreshReason::Uncovered);
+        rest(keeper, host.backoff(attempt), deadline).await;
+    }
+    drop(need);
+}
+
 /// The pause before the next attempt. Where nodes send callers to each other, no map settles it
 /// before they do, so that none ends the pause early.
 async fn before(target: &Target, keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
@@ -193,15 +221,21 @@ async fn before(target: &Target, keeper: &Arc<Keeper>, pause: Duration, deadline
 }
 
 /// A pause that ends early when the map changes.
-pub(crate) async fn rest(keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
-    if pause.is_zero() {
-        return;
-    }
-    let version = keeper.routes().map.version();
-    let host = keeper.host();
-    let until = host.now().after(pause).min(deadline);
-    let wait = host.while_open(host.by(until, keeper.newer_than(version)));
-    keeper.beside(wait).await;
+pub(crate) fn rest(
+    keeper: &Arc<Keeper>,
+    pause: Duration,
+    deadline: Timestamp,
+) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        if pause.is_zero() {
+            return;
+        }
+        let version = keeper.routes().map.version();
+        let host = keeper.host();
+        let until = host.now().after(pause).min(deadline);
+        let wait = host.while_open(host.by(until, keeper.newer_than(version)));
+        keeper.beside(wait).await;
+    })
 }
 
 /// Says of a failure which slot nobody serves.
@@ -248,7 +282,7 @@ async fn attempt(
             None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
         let outcome = {
-            let mut running = pin!(exchange(host, own.link(), entry, write));
+            let mut running = pin!(exchange(host, own.link(), entry, &write));
             match host.while_open(running.as_mut()).await {
                 Some(outcome) => outcome,
                 // Its node may have left the topology, which alone closes connections.
@@ -266,8 +300,8 @@ async fn attempt(
         outcome
     } else {
         let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
-        match connect(keeper, routes, node, away, deadline).await {
-            Ok(Some(link)) => exchange(host, &link, entry, write).await,
+        match connect(keeper, routes, node, &away, deadline).await {
+            Ok(Some(link)) => exchange(host, &link, entry, &write).await,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Seen::NoLink(error)),
         }
@@ -278,12 +312,26 @@ async fn attempt(
     }
 }
 
+/// Whether a map leads a command away from the node that it was to go to.
+pub(crate) trait LeadsAway: Fn(&Routes) -> bool + MaybeSync {}
+impl<F: Fn(&Routes) -> bool + MaybeSync> LeadsAway for F {}
+
 /// A link to the node; `None` as soon as a newer map leads away from it.
-pub(crate) async fn connect(
+pub(crate) fn connect<'a>(
+    keeper: &'a Arc<Keeper>,
+    routes: &'a Routes,
+    node: &'a Arc<Node>,
+    leads_away: &'a dyn LeadsAway,
+    deadline: Timestamp,
+) -> BoxFuture<'a, Result<Option<Arc<Link>>, Error>> {
+    Box::pin(connect_unless(keeper, routes, node, leads_away, deadline))
+}
+
+async fn connect_unless(
     keeper: &Arc<Keeper>,
     routes: &Routes,
     node: &Arc<Node>,
-    leads_away: impl Fn(&Routes) -> bool,
+    leads_away: &dyn LeadsAway,
     deadline: Timestamp,
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();

@@ -29,7 +29,13 @@ impl Exchange {
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {
         let ticket = link.enqueue(entry, write, cx)?;
-        Ok(Self { link, ticket: Some(ticket) })
+        Ok(Self::of(link, ticket))
+    }
+
+    /// An entry that was enqueued on this link.
+    #[inline]
+    pub(crate) fn of(link: Arc<Link>, ticket: Ticket) -> Self {
+        Self { link, ticket: Some(ticket) }
     }
 
     /// The outcome, once.
@@ -48,6 +54,7 @@ impl Exchange {
 }
 
 impl Drop for Exchange {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.link.abandon(ticket);

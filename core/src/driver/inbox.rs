@@ -50,7 +50,9 @@ impl Inbox {
         let mut state = lock(&self.state);
         let taken = state.queue.push(message, batch);
         state.paused |= taken == Taken::Pause;
-        wake.extend(state.waker.take());
+        if let Some(waker) = state.waker.take() {
+            wake.push(waker);
+        }
         taken
     }
 

@@ -13,6 +13,7 @@
 //! Limit: `READS_PER_TURN`. Called by `driver/link.rs`, which decides who drives.
 
 use super::alarm::Alarm;
+use super::moment::Moment;
 use super::push::PushSink;
 use super::signal::Signal;
 use crate::BoxFuture;
@@ -50,6 +51,8 @@ pub(crate) struct LinkSettings {
     /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
     /// be silent.
     pub(crate) progress_timeout: Option<Duration>,
+    /// The client's; each turn ends it.
+    pub(crate) moment: Arc<Moment>,
 }
 
 /// What drivers and those who do not drive tell each other.
@@ -113,6 +116,8 @@ pub(crate) struct Io {
     silent: bool,
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
+    /// See `LinkSettings`.
+    moment: Arc<Moment>,
     /// The timer; may be set to an earlier moment that no longer matters.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Reused between deliveries.
@@ -162,6 +167,7 @@ impl Io {
             clock: None,
             silent: false,
             progress_timeout: settings.progress_timeout,
+            moment: settings.moment,
             sleep: None,
             wakers: Wakers::new(),
             pushes: Vec::new(),
@@ -180,6 +186,7 @@ impl Io {
             self.armed = Armed::default();
         }
         self.clock = None;
+        self.moment.end();
         for _ in 0..READS_PER_TURN {
             match self.step(mine) {
                 Ok(true) => {}
@@ -241,10 +248,13 @@ impl Io {
     }
 
     /// Writes what was taken until there is nothing left or the stream is full.
+    #[inline]
     fn write(&mut self) -> Result<(), Lost> {
-        if self.armed.write {
-            return Ok(());
-        }
+        let has_output = self.sent < self.out.len() || self.flush_due;
+        if has_output && !self.armed.write { self.write_on() } else { Ok(()) }
+    }
+
+    fn write_on(&mut self) -> Result<(), Lost> {
         if !self.owing && self.sent < self.out.len() {
             self.owing = true;
             self.progress = self.now();
@@ -295,15 +305,22 @@ impl Io {
             }
             Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
             Poll::Ready(Ok(count)) => count,
-            Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+            Poll::Ready(Err(error)) => {
+                let lost = Lost::Io(error);
+                if lost.never_accepted() {
+                    self.written = 0;
+                }
+                return Err(lost);
+            }
         };
         let scanned = self.reader.scan(count);
         self.notes.coming.store(self.reader.missing(), Ordering::Relaxed);
-        self.progress = self.now();
         self.silent = false;
-        // Before its time the timer cannot have called, whoever did.
-        self.armed.timer |= self.sleep.as_ref().is_some_and(|(at, _)| self.progress < *at);
         let delivered = self.deliver(mine);
+        // Where nothing is owed any more, nobody asks when something last came.
+        if self.owing {
+            self.progress = self.now();
+        }
         scanned.map_err(|error| Lost::Protocol(error.to_string()))?;
         delivered?;
         Ok(true)
@@ -367,7 +384,8 @@ impl Io {
         if !self.pushes.is_empty()
             && let Some(sink) = self.notes.sink.get()
         {
-            sink.handle(&mut self.pushes, self.progress);
+            let now = *self.clock.get_or_insert_with(|| self.transport.now());
+            sink.handle(&mut self.pushes, now);
             self.pushes.clear();
         }
         match unasked {
@@ -390,6 +408,12 @@ impl Io {
         let next = earliest.min(if self.silent { stalled } else { suspect });
         if next == Timestamp::FAR_FUTURE {
             return Ok(false);
+        }
+        // Before its time the timer cannot have called, whoever did.
+        if !self.armed.timer
+            && let Some(at) = self.sleep.as_ref().map(|(at, _)| *at)
+        {
+            self.armed.timer = self.now() < at;
         }
         // Time passes without a look at the clock as long as the timer that is armed comes first:
         // it will tell.

@@ -11,11 +11,11 @@ use super::io::LinkSettings;
 use super::lane::{Lane, closed, open};
 use super::link::Link;
 use super::vitals::Vitals;
-use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::sync::lock;
 use crate::time::Timestamp;
+use crate::{BoxFuture, Endpoint};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -86,6 +86,7 @@ impl Node {
 
     /// A link to send on without waiting, if there is one: of the lane with the least in flight.
     /// None as long as a lane needs somebody who sees to it, which is for `connect` to find.
+    #[inline]
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
         match self.lanes.as_slice() {
             [lane] => lane.ready(),
@@ -96,11 +97,15 @@ impl Node {
 
     /// A live link, dialled if need be. While one lane is alive nobody waits for the others: the
     /// first who finds one without a link sees to it, so that all come to life under load.
-    pub(crate) async fn connect(
-        &self,
-        host: &Arc<Host>,
+    pub(crate) fn connect<'a>(
+        &'a self,
+        host: &'a Arc<Host>,
         deadline: Timestamp,
-    ) -> Result<Arc<Link>, Error> {
+    ) -> BoxFuture<'a, Result<Arc<Link>, Error>> {
+        Box::pin(self.connect_any(host, deadline))
+    }
+
+    async fn connect_any(&self, host: &Arc<Host>, deadline: Timestamp) -> Result<Arc<Link>, Error> {
         let first = self.lanes.first().expect("a node has at least one lane");
         if self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.live().is_some()) {
             if let Some(lane) = self.lanes.iter().find(|lane| lane.is_neglected()) {
@@ -123,7 +128,14 @@ impl Node {
 
     /// A connection for one blocking command. It goes back with [`OwnLink::give_back`]; dropped
     /// instead, it is closed, for the server may be blocked on it for ever.
-    pub(crate) async fn own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
+    pub(crate) fn own_link<'a>(
+        self: &'a Arc<Self>,
+        host: &'a Arc<Host>,
+    ) -> BoxFuture<'a, Result<OwnLink, Error>> {
+        Box::pin(self.take_own_link(host))
+    }
+
+    async fn take_own_link(self: &Arc<Self>, host: &Arc<Host>) -> Result<OwnLink, Error> {
         let max = host.config().exclusive_connections_max as usize;
         let idle = {
             let mut own = lock(&self.own);
@@ -170,6 +182,11 @@ impl Node {
     /// Whether there is no connection, and the last attempt to make one failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.lanes.iter().all(|lane| lane.is_failing())
+    }
+
+    /// Whether it was found to be a replica where a primary should be.
+    pub(crate) fn is_demoted(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_demoted())
     }
 
     /// Whether a connection is out of reach before a pause is over.

@@ -15,11 +15,11 @@ use super::checkup;
 use super::host::Host;
 use super::node::Node;
 use super::routes::Routes;
-use super::rule::ReadRule;
+use super::rule::{CHECK, ReadRule};
 use crate::command::Command;
 use crate::config::{Candidate, ReadFrom};
 use crate::routing::read_from::{
-    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom,
+    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
 };
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
@@ -108,6 +108,32 @@ pub(crate) fn pick<'r>(
             }
         }
     }
+}
+
+/// The less loaded of a shard's replicas, or of all its nodes, without a table: where there are two
+/// or one, and all is well with each. `None` leaves the choice to `pick`, which would make the same
+/// one; so nothing is found out here, claimed or set going.
+#[inline]
+pub(crate) fn pick_straight<'r>(
+    routes: &'r Routes,
+    shard: &Shard,
+    among_all: bool,
+    (now, silent): (Timestamp, u64),
+) -> Option<&'r Arc<Node>> {
+    let primary = routes.node(shard.primary)?;
+    if primary.vitals().is_check_due(now, CHECK, false) {
+        return None;
+    }
+    let well = |index| routes.node(index).filter(|node| node.vitals().is_well(now, silent));
+    let (one, other) = match (among_all, shard.replicas.as_slice()) {
+        (false, [one]) => return well(*one),
+        (false, [one, other]) => (well(*one)?, well(*other)?),
+        (true, [other]) => (well(shard.primary)?, well(*other)?),
+        _ => return None,
+    };
+    let load = |node: &Node| (node.vitals().in_flight(), node.vitals().latency(now));
+    let chance = mix(primary.vitals().next_turn());
+    Some([one, other][lighter_of_two([load(one), load(other)], chance)])
 }
 
 /// Whether a check-up is due that this host has no background for.

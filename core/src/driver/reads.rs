@@ -24,6 +24,7 @@ use super::rule::ReadRule;
 use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::Item;
+use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
@@ -102,6 +103,12 @@ pub(crate) fn governs(rule: &ReadRule, item: Item<'_>) -> Result<bool, Error> {
     Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
 }
 
+/// Whether a command is an ordinary read: of one key or none, answered at once, without a cursor.
+#[inline]
+pub(crate) fn is_plain(command: &Command) -> bool {
+    command.goes_straight() && command.is_readonly() && !is_cursor(command)
+}
+
 /// Whether a command goes on from where it went before, on the same node.
 pub(crate) fn is_cursor(command: &Command) -> bool {
     let name = command.spec().name();
@@ -128,7 +135,17 @@ pub(crate) fn shard_for<'r>(
 
 /// Runs a read until it has a reply that is no error, or there is nothing left to try. Says who
 /// replied.
-pub(crate) async fn read(
+pub(crate) fn read<'a>(
+    keeper: &'a Arc<Keeper>,
+    rule: &'a Arc<ReadRule>,
+    item: Item<'a>,
+    terms: Terms,
+    begin: Begin,
+) -> BoxFuture<'a, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(keeper, rule, item, terms, begin))
+}
+
+async fn run(
     keeper: &Arc<Keeper>,
     rule: &Arc<ReadRule>,
     item: Item<'_>,
@@ -308,7 +325,7 @@ async fn attempt(
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = keeper.beside(exchange(host, &link, entry, write)).await;
+    let outcome = keeper.beside(exchange(host, &link, entry, &write)).await;
     let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
     let frame = sole_reply(reply)?;
     seat.succeed(|| host.now());

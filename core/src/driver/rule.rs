@@ -9,12 +9,12 @@ use crate::config::{Among, Config, ReadFrom};
 use crate::sync::lock;
 use crate::time::Timestamp;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often the nodes of a shard that is read from are asked who they are.
-const CHECK: Duration = Duration::from_secs(1);
+pub(crate) const CHECK: Duration = Duration::from_secs(1);
 /// The least time between two check-ups, whatever the bound on staleness.
 const CHECK_MIN: Duration = Duration::from_millis(25);
 /// A node is silent when a read is out for this part of the progress time-out.
@@ -50,6 +50,20 @@ impl ReadRule {
         self.policy == ReadFrom::Primary
     }
 
+    /// How it chooses.
+    #[inline]
+    pub(crate) fn manner(&self) -> Manner {
+        match self.policy {
+            ReadFrom::Primary => Manner::Plain,
+            _ if self.max_staleness.is_some() => Manner::Table,
+            ReadFrom::Replica
+            | ReadFrom::PreferReplica
+            | ReadFrom::LeastLoaded(Among::Replicas) => Manner::LighterReplica,
+            ReadFrom::LeastLoaded(Among::All) => Manner::Lighter,
+            _ => Manner::Table,
+        }
+    }
+
     /// How often a shard is checked up on.
     pub(crate) fn check_interval(&self) -> Duration {
         self.max_staleness.map_or(CHECK, |bound| (bound / 4).clamp(CHECK_MIN, CHECK))
@@ -78,11 +92,32 @@ impl ReadRule {
     }
 }
 
+/// How a rule chooses: what nearly all calls need to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Manner {
+    /// Every read goes to the primary: there is nothing to look up.
+    Plain,
+    /// The less loaded of two replicas, of which only health and load matter.
+    LighterReplica,
+    /// The same with the primary among them.
+    Lighter,
+    /// Any other way: a table has to be made.
+    Table,
+}
+
+impl Manner {
+    /// All of them, by number.
+    const ALL: [Self; 4] = [Self::Plain, Self::LighterReplica, Self::Lighter, Self::Table];
+}
+
 /// What all views share.
 #[derive(Debug)]
 pub(crate) struct Reads {
-    /// The policy is `Primary`: there is nothing to look up.
-    plain: AtomicBool,
+    /// The number of the rule's manner.
+    manner: AtomicU8,
+    /// Every rule's, of this client.
+    silent: u64,
     /// The rule.
     rule: ArcSwap<ReadRule>,
     /// Held while both are changed.
@@ -90,10 +125,17 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// Whether all reads go to the primary.
+    /// How the rule chooses.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain.load(Ordering::Acquire)
+    pub(crate) fn manner(&self) -> Manner {
+        let number = usize::from(self.manner.load(Ordering::Acquire));
+        Manner::ALL.get(number).copied().unwrap_or(Manner::Table)
+    }
+
+    /// A timed read that is out for longer, in nanoseconds, means that the node hangs.
+    #[inline]
+    pub(crate) fn silent(&self) -> u64 {
+        self.silent
     }
 
     /// The rule.
@@ -103,17 +145,17 @@ impl Reads {
 
     pub(crate) fn new(config: &Config) -> Self {
         let rule = ReadRule::of(config);
-        let plain = AtomicBool::new(rule.is_primary());
-        Self { plain, rule: ArcSwap::from_pointee(rule), setting: Mutex::new(()) }
+        let (manner, silent) = (AtomicU8::new(rule.manner() as u8), rule.silent);
+        Self { manner, silent, rule: ArcSwap::from_pointee(rule), setting: Mutex::new(()) }
     }
 
     /// Changes the rule: in force for every call that begins after this returns.
     pub(crate) fn set(&self, rule: ReadRule) {
-        // Whoever sees the flag down finds a rule that is no older; one that says `Primary` is
-        // good under either.
-        let plain = rule.is_primary();
+        // Whoever is sent to the rule finds one that is no older than the manner; one that says
+        // `Primary` is good under either.
+        let manner = rule.manner();
         let _setting = lock(&self.setting);
         self.rule.store(Arc::new(rule));
-        self.plain.store(plain, Ordering::Release);
+        self.manner.store(manner as u8, Ordering::Release);
     }
 }

@@ -14,14 +14,17 @@ use super::react::Terms;
 use super::reads::{self, Begin};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
 use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{Value, from_frame};
+use crate::parts::{FAN_OUT, READ_POLICIES, left_out};
+use crate::resp::plain_value;
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::{Audience, Plan, plan};
+use crate::routing::session::refusal;
 use crate::routing::split::{Grain, Span, Split, cross_slot, span};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
@@ -30,7 +33,7 @@ use crate::topology::slot_range::every_slot;
 use crate::topology::view::Health;
 use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
-use futures::future::join_all;
+use std::future::ready;
 use std::sync::Arc;
 
 /// Whether a command takes the straight way after all: it was marked as one to look at.
@@ -46,23 +49,36 @@ pub(crate) fn run(
     terms: Terms,
     begin: Begin,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
+    if let Some(error) = refusal(&command) {
+        return Box::pin(ready(Err(error)));
+    }
     let single =
         !matches!(begin, Begin::Fresh) || command.goes_straight() || is_single(&keeper, &command);
     if single && let Some(rule) = rule {
         match reads::governs(&rule, Item::whole(&command)) {
             Ok(false) => {}
+            Ok(true) if !READ_POLICIES => {
+                let error = left_out("a read policy", "read-policies");
+                return Box::pin(ready(Err(error.with_command(&command.name()))));
+            }
             Ok(true) => {
                 return Box::pin(async move {
                     let item = Item::whole(&command);
                     Ok(reads::read(&keeper, &rule, item, terms, begin).await?.0)
                 });
             }
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
+            Err(error) => return Box::pin(ready(Err(error))),
         }
         return alone(keeper, command, terms, begin);
     }
     if single {
         return alone(keeper, command, terms, begin);
+    }
+    if !FAN_OUT {
+        return match plan(&command) {
+            Plan::Unknown => alone(keeper, command, terms, begin),
+            plan => Box::pin(ready(Err(beyond_one(&command, plan)))),
+        };
     }
     Box::pin(async move {
         let mut command = command;
@@ -84,7 +100,7 @@ pub(crate) fn run(
             way => {
                 let work = Work::new(&commands, vec![way]);
                 let mut results =
-                    work.gather(batch::run(&keeper, &work, rule.as_ref(), terms).await);
+                    work.gather(batch::run_work(&keeper, &work, rule.as_ref(), terms).await);
                 results.pop().expect("a work of one command has one result")
             }
         }
@@ -101,7 +117,7 @@ async fn learn(keeper: &Arc<Keeper>, command: &mut Command, terms: Terms) {
     let question = cmd("COMMAND INFO").arg(name);
     let errand = Errand::new(question, Aim::Any);
     let Ok((frame, _)) = dispatch(Arc::clone(keeper), errand, terms, None).await else { return };
-    let Ok(reply) = from_frame::<Value>(&frame) else { return };
+    let Ok(reply) = plain_value(&frame) else { return };
     keeper.lessons.note(command, Learned::parse(&reply));
     keeper.lessons.apply(command);
 }
@@ -135,6 +151,26 @@ pub(crate) async fn run_all(
     if commands.iter().all(plain) {
         return Ok(batch::run(keeper, commands, rule, terms).await);
     }
+    mixed(keeper, commands, rule, terms).await
+}
+
+/// Runs commands of which some are split, go to many nodes, or are unknown.
+fn mixed<'a>(
+    keeper: &'a Arc<Keeper>,
+    commands: &'a [Command],
+    rule: Option<&'a Arc<ReadRule>>,
+    terms: Terms,
+) -> BoxFuture<'a, Result<Results, Error>> {
+    Box::pin(run_mixed(keeper, commands, rule, terms))
+}
+
+async fn run_mixed(
+    keeper: &Arc<Keeper>,
+    commands: &[Command],
+    rule: Option<&Arc<ReadRule>>,
+    terms: Terms,
+) -> Result<Results, Error> {
+    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     if commands.iter().any(|command| command.is_unknown() && !plain(command)) {
         let mut taught = commands.to_vec();
         for command in taught.iter_mut().filter(|command| command.is_unknown()) {
@@ -163,7 +199,16 @@ async fn run_planned(
         ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });
     }
     let work = Work::new(commands, ways);
-    Ok(work.gather(batch::run(keeper, &work, rule, terms).await))
+    Ok(work.gather(batch::run_work(keeper, &work, rule, terms).await))
+}
+
+/// What a command fails with that concerns several slots or nodes, where it cannot.
+fn beyond_one(command: &Command, plan: Plan) -> Error {
+    let error = match plan {
+        Plan::CrossSlot { first, second } => cross_slot(first, second),
+        _ => left_out("a command for several slots or nodes", "fan-out"),
+    };
+    error.with_command(&command.name())
 }
 
 /// How a command that is marked as wide is sent over a cluster.
@@ -172,6 +217,7 @@ async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Wa
     match plan(command) {
         Plan::One => Ok(Way::Whole),
         Plan::CrossSlot { first, second } => Err(cross(first, second)),
+        plan @ (Plan::Split | Plan::Fan(..)) if !FAN_OUT => Err(beyond_one(command, plan)),
         Plan::Split => match Split::of(command, Grain::Slot) {
             Some(split) => Ok(Way::Parts(split)),
             None => match span(command.keys().map(|(_, key)| key)) {
@@ -193,7 +239,7 @@ async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Wa
 
 /// Sends a command to each aim at once; each is tried again by itself. `rule` says which node of an
 /// aim's shard a read goes to; without one it is the primary.
-pub(crate) async fn ask_each(
+async fn ask_each(
     keeper: &Arc<Keeper>,
     aims: Vec<Aim>,
     command: &Command,
@@ -203,7 +249,7 @@ pub(crate) async fn ask_each(
     let each = aims.into_iter().map(|aim| async move {
         let item = Item::aimed(command, &aim);
         match rule {
-            Some(rule) if reads::governs(rule, item)? => {
+            Some(rule) if READ_POLICIES && reads::governs(rule, item)? => {
                 reads::read(keeper, rule, item, terms, Begin::Fresh).await
             }
             _ => {
@@ -212,7 +258,7 @@ pub(crate) async fn ask_each(
             }
         }
     });
-    join_all(each).await
+    together(each).await
 }
 
 /// Whom a caller named.
@@ -242,6 +288,7 @@ pub(crate) async fn run_at(
     command: Command,
     terms: Terms,
 ) -> Result<Bytes, Error> {
+    refusal(&command).map_or(Ok(()), Err)?;
     let aims = aims_of(keeper, goal, terms).await?;
     let how = Fold::By(command.spec().response());
     let one = aims.len() == 1;
@@ -262,6 +309,7 @@ pub(crate) async fn each_at(
     command: Command,
     terms: Terms,
 ) -> Result<Vec<Answer>, Error> {
+    refusal(&command).map_or(Ok(()), Err)?;
     let aims = aims_of(keeper, goal, terms).await?;
     let replies = ask_each(keeper, aims.clone(), &command, None, terms).await;
     let routes = keeper.routes();
@@ -302,7 +350,7 @@ pub(crate) async fn by_key(
     };
     let commands = [command];
     let work = Work::new(&commands, vec![Way::Parts(split)]);
-    Ok(work.by_key(batch::run(keeper, &work, rule, terms).await))
+    Ok(work.by_key(batch::run_work(keeper, &work, rule, terms).await))
 }
 
 /// Where a command goes: to the owner of a slot of each shard, which is somebody else after a

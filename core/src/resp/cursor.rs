@@ -168,6 +168,12 @@ impl<'a> Cursor<'a> {
         self.pos == self.bytes.len()
     }
 
+    /// How many bytes were consumed.
+    #[inline]
+    pub(super) fn pos(&self) -> usize {
+        self.pos
+    }
+
     /// The bytes that were not consumed.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {

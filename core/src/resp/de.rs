@@ -26,6 +26,7 @@ mod access;
 mod any;
 mod frames;
 
+pub(crate) use any::plain_value;
 pub(crate) use frames::from_frames;
 
 /// Decodes one whole frame.
@@ -293,12 +294,14 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if std::ptr::eq(name, BLOB_NAME) {
-            let text = self.text(&visitor)?;
-            blob::hand_over(self.frame.slice_ref(text));
+            let len = self.text(&visitor)?.len();
+            // Text of any kind ends with a line's end, behind which the cursor stands.
+            let end = self.cursor.pos() - 2;
+            blob::hand_over(self.frame.slice(end - len..end));
             return visitor.visit_unit();
         }
         if std::ptr::eq(name, VALUE_NAME) {
-            value::hand_over(self.value()?);
+            value::hand_over(self.value::<false>()?);
             return visitor.visit_unit();
         }
         visitor.visit_newtype_struct(self)

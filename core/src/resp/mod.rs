@@ -25,7 +25,7 @@ mod server_error;
 mod value;
 
 pub use blob::Blob;
-pub(crate) use de::{from_frame, from_frames};
+pub(crate) use de::{from_frame, from_frames, plain_value};
 pub(crate) use decode_error::DecodeError;
 pub(crate) use elements::{Elements, integer, is_null, put_common_head, put_integer};
 pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};

@@ -156,18 +156,18 @@ impl Scanner {
         }
     }
 
-    /// The length of a frame that is a single bulk or an OK, if all of it is here and nothing of it
-    /// was looked at before: nearly all replies to single commands are.
+    /// The length of a frame that is a single bulk, an OK or a push of a few bulks, if all of it is
+    /// here and nothing of it was looked at before: nearly all replies to single commands are, and
+    /// all messages.
     #[inline]
     fn whole(&mut self, buf: &[u8]) -> Option<usize> {
         if self.pos > 0 {
             return None;
         }
         let length = match buf {
-            [b'$', ..] => {
-                let Length::Is(length, start) = parse_length(buf, 1) else { return None };
-                let end = usize::try_from(length).ok()?.checked_add(start + 2)?;
-                (buf.get(end - 2..end)? == b"\r\n").then_some(end)?
+            [b'$', ..] => bulk_end(buf, 0)?,
+            [b'>', count @ b'1'..=b'9', b'\r', b'\n', ..] if self.limits.reply_depth_max > 0 => {
+                push_end(buf, *count - b'0')?
             }
             [b'+', b'O', b'K', b'\r', b'\n', ..] => 5,
             _ => return None,
@@ -371,6 +371,23 @@ enum Step {
     Opened,
     /// At least so many bytes are missing.
     Wait(usize),
+}
+
+/// Where a push of so many bulks ends, if it is nothing else and all of it is here.
+#[inline(never)]
+fn push_end(buf: &[u8], bulks: u8) -> Option<usize> {
+    (0..bulks).try_fold(4, |at, _| bulk_end(buf, at))
+}
+
+/// Where the bulk at `at` ends, if there is one and all of it is here.
+#[inline(always)]
+fn bulk_end(buf: &[u8], at: usize) -> Option<usize> {
+    if buf.get(at) != Some(&b'$') {
+        return None;
+    }
+    let Length::Is(length, start) = parse_length(buf, at + 1) else { return None };
+    let end = usize::try_from(length).ok()?.checked_add(start + 2)?;
+    (buf.get(end - 2..end)? == b"\r\n").then_some(end)
 }
 
 #[inline]

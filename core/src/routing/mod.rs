@@ -1,5 +1,6 @@
 //! Where a command goes, how it is cut and put together, and whether it goes again. Pure.
-//! Levels: `fold`, `partial`, `split`, `transaction`, `plan`, `aim`, `sweep`, `retry`, `read_from`.
+//! Levels: `fold`, `partial`, `split`, `session`, `transaction`, `plan`, `aim`, `sweep`, `retry`,
+//! `read_from`.
 
 pub(crate) mod aim;
 pub(crate) mod fold;
@@ -7,6 +8,7 @@ pub(crate) mod partial;
 pub(crate) mod plan;
 pub(crate) mod read_from;
 pub(crate) mod retry;
+pub(crate) mod session;
 pub(crate) mod split;
 pub(crate) mod sweep;
 pub(crate) mod transaction;

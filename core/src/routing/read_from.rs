@@ -194,7 +194,30 @@ pub(crate) fn choose_custom(
 /// What a node weighs for the less loaded of two: lower is better. Without a latency it weighs by
 /// its commands in flight alone.
 pub(crate) fn weight(row: &Row) -> u64 {
-    u64::from(row.in_flight + 1).saturating_mul(row.latency.max(1))
+    weight_of((row.in_flight, row.latency))
+}
+
+#[inline]
+fn weight_of((in_flight, latency): (u32, u64)) -> u64 {
+    u64::from(in_flight + 1).saturating_mul(latency.max(1))
+}
+
+/// Which of two nodes goes, by commands in flight and latency of each, where all is well with both:
+/// what `choose` comes to for a policy that takes the less loaded.
+#[inline]
+pub(crate) fn lighter_of_two(loads: [(u32, u64); 2], chance: u64) -> usize {
+    let first = usize::from(chance & 1 == 1);
+    if is_lighter(loads[1 - first], loads[first]) { 1 - first } else { first }
+}
+
+/// Whether of two nodes `other` is clearly the less loaded.
+#[inline]
+fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
+    if one.1 == 0 || other.1 == 0 {
+        other.0 < one.0
+    } else {
+        weight_of(other) < weight_of(one) - weight_of(one) / ALIKE
+    }
 }
 
 /// The rows that are not passed by and that `wanted` accepts, one bit each.
@@ -249,13 +272,8 @@ fn pick(rows: &[Row], set: u64, take: Take, turn: u64, chance: u64) -> Option<Ch
 }
 
 fn lighter(rows: &[Row], one: usize, other: usize) -> usize {
-    let (a, b) = (&rows[one], &rows[other]);
-    let other_is = if a.latency == 0 || b.latency == 0 {
-        b.in_flight < a.in_flight
-    } else {
-        weight(b) < weight(a) - weight(a) / ALIKE
-    };
-    if other_is { other } else { one }
+    let load = |index: usize| (rows[index].in_flight, rows[index].latency);
+    if is_lighter(load(other), load(one)) { other } else { one }
 }
 
 /// The indexes of a set.

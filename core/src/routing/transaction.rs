@@ -10,22 +10,6 @@ use super::split::{Span, cross_slot, span};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
 
-/// Commands that end a transaction, or change the connection that others share.
-const NEVER: &[&str] = &[
-    "DISCARD",
-    "EXEC",
-    "HELLO",
-    "MONITOR",
-    "PSUBSCRIBE",
-    "PUNSUBSCRIBE",
-    "QUIT",
-    "RESET",
-    "SSUBSCRIBE",
-    "SUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "UNSUBSCRIBE",
-];
-
 /// The command by which these are routed and named, as one.
 ///
 /// It is never written, and never taken for one that only reads: nothing in a transaction goes to a
@@ -57,10 +41,7 @@ pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Erro
 }
 
 fn is_allowed(command: &Command) -> bool {
-    let name = command.name();
-    !command.spec().flags().contains(Flags::NO_MULTI)
-        && !NEVER.contains(&name.as_str())
-        && name != "CLIENT REPLY"
+    command.spec().flags().lacks(Flags::NO_MULTI.and(Flags::SESSION))
 }
 
 /// All keys; of a command that the table lacks, the one that its maker marked.
@@ -98,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_would_end_it_or_change_the_connection_is_refused() {
-        let names = ["MULTI", "EXEC", "DISCARD", "WATCH k", "SUBSCRIBE c", "HELLO 3", "RESET"];
+        let names = ["MULTI", "EXEC", "DISCARD", "WATCH k", "SUBSCRIBE c", "HELLO 3", "SELECT 1"];
         for name in names.iter().chain(&["CLIENT REPLY OFF", "MONITOR", "quit"]) {
             let error = lead(&[get("k"), cmd(name)], true).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{name}");

@@ -29,6 +29,7 @@ use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -158,6 +159,8 @@ pub(crate) struct Reconciler {
     rng: Rng,
     /// Channels by name, for each kind.
     names: [Names; 3],
+    /// The place of the channel that the last message came for: the next one's is often the same.
+    recent: Cell<usize>,
     /// The channels; none where a place is free.
     entries: Vec<Option<Entry>>,
     /// Free places.
@@ -184,6 +187,7 @@ impl Reconciler {
             owners_at: Timestamp::ZERO,
             rng,
             names: Default::default(),
+            recent: Cell::new(0),
             entries: Vec::new(),
             free: Vec::new(),
             sessions: BTreeMap::new(),
@@ -441,10 +445,18 @@ impl Reconciler {
         kind: ChannelKind,
         name: &[u8],
     ) -> impl ExactSizeIterator<Item = ReaderId> + '_ {
-        let index = self.names[kind as usize].get(name);
-        let entry = index.and_then(|index| self.entries[*index].as_ref());
+        let of_name = |entry: &&Entry| entry.channel.kind == kind && entry.channel.name == name;
+        let recent = self.entries.get(self.recent.get()).and_then(Option::as_ref).filter(of_name);
+        let entry = recent.or_else(|| self.entry(kind, name));
         let live = entry.filter(|entry| entry.live.is_some());
         live.map_or(&[][..], |entry| &entry.readers[..]).iter().map(|reader| reader.id)
+    }
+
+    /// What is known of a channel, if it was ever wanted.
+    fn entry(&self, kind: ChannelKind, name: &[u8]) -> Option<&Entry> {
+        let index = *self.names[kind as usize].get(name)?;
+        self.recent.set(index);
+        self.entries[index].as_ref()
     }
 
     /// Takes what readers are to be told, in order.

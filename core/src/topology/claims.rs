@@ -20,7 +20,7 @@ use super::slot::{SLOT_COUNT, Slot};
 use super::slot_map::Shard;
 use super::slot_range::{SlotRange, every_slot};
 use super::view::View;
-use crate::sorted::{SortedMap, SortedSet};
+use crate::sorted::{SortedMap, SortedSet, sort_by_key};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 
@@ -214,7 +214,7 @@ impl Witness {
         let mut ranges: Vec<(SlotRange, usize)> = each
             .flat_map(|(index, slots)| slots.iter().map(move |range| (*range, index)))
             .collect();
-        ranges.sort_unstable_by_key(|(range, _)| range.start());
+        sort_by_key(&mut ranges, |(range, _)| range.start());
         let teller = view.told_by.as_ref().map(|id| {
             let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
             Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }

@@ -145,6 +145,12 @@ impl ClusterMap {
         &self.patches
     }
 
+    /// Whether slots belong to a node that nobody but a redirect ever named.
+    pub(crate) fn rests_on_hearsay(&self) -> bool {
+        let mut patched = self.patches.keys();
+        patched.any(|slot| self.owner(*slot).is_some_and(|owner| owner.id.is_provisional()))
+    }
+
     /// Slots that the cluster says nobody serves, and since when this client knows.
     pub(crate) fn uncovered(&self) -> &SortedMap<Slot, Timestamp> {
         &self.uncovered

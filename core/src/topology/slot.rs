@@ -64,12 +64,29 @@ impl TryFrom<u16> for Slot {
 /// between them.
 // spec: cluster-spec, "Hash tags"
 fn hash_tag(key: &[u8]) -> &[u8] {
+    if !has_brace(key) {
+        return key;
+    }
     let Some(open) = key.iter().position(|&b| b == b'{') else { return key };
     let rest = &key[open + 1..];
     match rest.iter().position(|&b| b == b'}') {
         Some(close) if close > 0 => &rest[..close],
         _ => key,
     }
+}
+
+/// Whether there is a `{`, eight bytes at a time: most keys have none.
+fn has_brace(key: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = key.as_chunks::<8>();
+    // A byte of `other` is 0 where the key has a brace. One less, the lowest such byte has its
+    // highest bit set although it had not before; without one, no byte has.
+    let in_word = |word: &[u8; 8]| {
+        let other = u64::from_ne_bytes(*word) ^ (ONES * u64::from(b'{'));
+        other.wrapping_sub(ONES) & !other & HIGHS != 0
+    };
+    words.iter().any(in_word) || rest.contains(&b'{')
 }
 
 #[cfg(test)]
@@ -96,6 +113,22 @@ mod tests {
         }
         assert_eq!(Slot::of(b"foo{bar}{zap}"), Slot::of(b"bar"));
         assert_eq!(Slot::of(b"foo{{bar}}zap"), Slot::of(b"{bar"));
+    }
+
+    /// Wherever the brace stands, whatever surrounds it.
+    #[test]
+    fn braces_are_found_at_every_place() {
+        for len in 0..40 {
+            for filler in [0, b'a', b'z', b'|', b'}', 0x7a, 0x7c, 0x80, 0xfb, 0xff] {
+                let mut key = vec![filler; len];
+                assert!(!has_brace(&key), "{len} of {filler}");
+                for at in 0..len {
+                    key[at] = b'{';
+                    assert!(has_brace(&key), "{len} of {filler} at {at}");
+                    key[at] = filler;
+                }
+            }
+        }
     }
 
     #[test]

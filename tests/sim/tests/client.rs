@@ -2,6 +2,7 @@
 //!
 //! What the client promises under any mix of faults is the matter of `seeds`.
 
+use slotcar::{Delivery, Error, ErrorKind, To, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;
 
@@ -54,4 +55,41 @@ fn without_a_background() {
         sim.reset_connections("c");
         assert_eq!(client.get::<u32>("foo").await.unwrap(), 1);
     });
+}
+
+/// Callers share connections: what would take one from the others never gets there, by no way in,
+/// and the others notice nothing.
+#[test]
+fn nobody_changes_the_connection_that_others_share() {
+    for sim in [Sim::standalone(), Sim::cluster(3, 1)] {
+        sim.run(|sim| async move {
+            let client = sim.client(sim.config()).await.unwrap();
+            client.set("k", 1).await.unwrap();
+            let refused = |way: &str, error: Error| {
+                let what = (error.kind(), error.delivery());
+                assert_eq!(what, (ErrorKind::Config, Delivery::NotSent), "{way}: {error}");
+            };
+            let names = ["MULTI", "SELECT 1", "SUBSCRIBE c", "CLIENT REPLY OFF", "RESET", "QUIT"];
+            for line in names.iter().copied().chain(["WATCH k", "AUTH x", "READONLY", "MONITOR"]) {
+                let command = || {
+                    let (name, rest) = match line.split_once(" OFF") {
+                        Some((name, _)) => (name, "OFF"),
+                        None => line.split_once(' ').unwrap_or((line, "")),
+                    };
+                    cmd(name).args(rest.split_whitespace().collect::<Vec<_>>())
+                };
+                refused(line, client.send::<String>(command()).await.unwrap_err());
+                let to = client.send_to::<String>(To::AnyPrimary, command()).await;
+                refused(line, to.unwrap_err());
+                refused(line, client.send_each(To::AllNodes, command()).await.unwrap_err());
+                let pipeline = client.pipeline().add(cmd("GET").key("k")).add(command());
+                refused(line, pipeline.run_each().await.unwrap_err());
+                let watch = client.watch(["k"]).await.unwrap();
+                refused(line, watch.send::<String>(command()).await.unwrap_err());
+                let transaction = client.transaction().add(command());
+                refused(line, transaction.run::<(String,)>().await.unwrap_err());
+                assert_eq!(client.get::<u32>("k").await.unwrap(), 1, "after {line}");
+            }
+        });
+    }
 }

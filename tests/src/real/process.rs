@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::certificates::TLS_PORT;
 use super::version::Version;
 use super::wait::{until, until_true};
 use super::{address, scratch};
@@ -98,6 +99,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.state().address
+    }
+
+    /// Where it listens for TLS, if its configuration says so as `Pem::listening` does.
+    pub fn tls_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address().ip(), TLS_PORT)
     }
 
     /// The default user's password, if there is one.
@@ -283,7 +289,8 @@ impl Server {
         }
         for line in &state.lines {
             // A line may name the server's address, which a restart can change.
-            text.push_str(&line.replace("{ip}", &ip.to_string()));
+            let line = line.replace("{ip}", &ip.to_string()).replace("{port}", &port.to_string());
+            text.push_str(&line);
             text.push('\n');
         }
         let path = self.config_path();

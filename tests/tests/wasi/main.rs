@@ -11,6 +11,7 @@ mod http;
 mod native;
 mod outside;
 mod serving;
+mod tls;
 
 use guest::Guest;
 use slotcar_tests::real::{Server, Version};

@@ -8,13 +8,12 @@ use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
 use std::fmt::Write;
 
 /// The table's letters for `FLAGS`, in the same order.
-const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A'];
+const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A', 'S'];
 
 /// What stands above the table.
 const PREAMBLE: &str = "\
-use super::spec::RequestPolicy as Ask;
-use super::spec::ResponsePolicy as Fold;
 use super::spec::{Begin, Find, Flags, KeySpec, Spec, wide};
+use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};
 
 const R: u16 = Flags::READONLY.0;
 const W: u16 = Flags::WRITE.0;
@@ -24,6 +23,7 @@ const N: u16 = Flags::NOSCRIPT.0;
 const M: u16 = Flags::MOVABLE_KEYS.0;
 const X: u16 = Flags::NO_MULTI.0;
 const A: u16 = Flags::ADMIN.0;
+const S: u16 = Flags::SESSION.0;
 
 /// A command that goes where its key is.
 const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {

@@ -29,8 +29,7 @@ impl Queue {
     /// an answer to one of them and no reply of its own.
     #[inline]
     pub(crate) fn is_posted(&self) -> bool {
-        let front = self.in_flight.front();
-        self.listeners.listen && front.is_some_and(|at| self.slots[*at as usize].posted)
+        self.listeners.listen && self.in_flight > 0 && self.slots[self.first as usize].posted
     }
 
     /// Pushes are listened for from now on.
@@ -56,6 +55,6 @@ impl Queue {
     /// Whether the connection was retired and owes nothing any more, not even
     /// messages.
     pub(crate) fn is_spent(&self) -> bool {
-        matches!(self.phase, Phase::Retired(_)) && self.in_flight.is_empty() && !self.listeners.keep
+        matches!(self.phase, Phase::Retired(_)) && self.in_flight == 0 && !self.listeners.keep
     }
 }

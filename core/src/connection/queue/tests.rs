@@ -3,6 +3,7 @@
 use super::*;
 use crate::connection::budget::Budget;
 use crate::rng::Rng;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! the only one that waits.
 //! Called by the link's waker (`driver/signal.rs`) and by the background task.
 
-use super::{Queue, State, Wakers};
+use super::{NONE, Queue, State, Wakers};
 use std::task::Waker;
 
 impl Queue {
@@ -33,12 +33,14 @@ impl Queue {
     /// The wakers of all callers that wait, oldest first.
     fn wake_waiting(&mut self, wake: &mut Wakers) {
         let mut left = self.waiting;
-        for &index in &self.in_flight {
-            if left == 0 {
-                break;
-            }
-            if let State::Waiting(waker) = &mut self.slots[index as usize].state {
-                wake.extend(waker.take());
+        let mut index = if self.in_flight > 0 { self.first } else { NONE };
+        while left > 0 && index != NONE {
+            let slot = &mut self.slots[index as usize];
+            index = slot.next;
+            if let State::Waiting(waker) = &mut slot.state {
+                if let Some(waker) = waker.take() {
+                    wake.push(waker);
+                }
                 left -= 1;
             }
         }

@@ -135,6 +135,7 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
+        moment: Arc::default(),
     };
     let stream = Box::new(Stream(Arc::clone(wire)));
     let endpoint = Endpoint::tcp("scripted", 1);

@@ -9,22 +9,34 @@ use super::super::decode_error::DecodeError;
 use super::super::server_error::ServerError;
 use super::super::value::Value;
 use super::Decoder;
+use bytes::Bytes;
 
 /// Elements that memory is taken for on the word of a header alone.
 const CAPACITY_MAX: usize = 4096;
 
+/// What servers say of themselves. No number in it has a point, and the code that reads those is
+/// large: a program that asks for none does not carry it.
+///
+/// # Errors
+/// What is not RESP.
+pub(crate) fn plain_value(frame: &Bytes) -> Result<Value, DecodeError> {
+    let mut decoder = Decoder::new(frame);
+    let value = decoder.value::<true>().map_err(|error| error.within("Value"))?;
+    if decoder.cursor.at_end() { Ok(value) } else { Err(DecodeError::from(Malformed)) }
+}
+
 impl<'de> Decoder<'de> {
-    /// The next value, whatever it is.
-    pub(super) fn value(&mut self) -> Result<Value, DecodeError> {
+    /// The next value, whatever it is. `PLAIN`: numbers with a point stay text, as in RESP2.
+    pub(super) fn value<const PLAIN: bool>(&mut self) -> Result<Value, DecodeError> {
         Ok(match self.cursor.next()? {
             Token::Null => Value::Null,
             Token::Error(text) => Value::Error(ServerError::from_text(text)),
-            Token::Text(kind, text) => self.scalar_value(kind, text)?,
+            Token::Text(kind, text) => self.scalar_value::<PLAIN>(kind, text)?,
             Token::Open(Aggregate::Map, count) => {
                 self.enter()?;
                 let mut pairs = Vec::with_capacity(count.min(CAPACITY_MAX));
                 for _ in 0..count {
-                    pairs.push((self.value()?, self.value()?));
+                    pairs.push((self.value::<PLAIN>()?, self.value::<PLAIN>()?));
                 }
                 self.depth -= 1;
                 Value::Map(pairs)
@@ -33,7 +45,7 @@ impl<'de> Decoder<'de> {
                 self.enter()?;
                 let mut elements = Vec::with_capacity(count.min(CAPACITY_MAX));
                 for _ in 0..count {
-                    elements.push(self.value()?);
+                    elements.push(self.value::<PLAIN>()?);
                 }
                 self.depth -= 1;
                 match kind {
@@ -45,7 +57,11 @@ impl<'de> Decoder<'de> {
         })
     }
 
-    fn scalar_value(&self, kind: Scalar, bytes: &'de [u8]) -> Result<Value, Malformed> {
+    fn scalar_value<const PLAIN: bool>(
+        &self,
+        kind: Scalar,
+        bytes: &'de [u8],
+    ) -> Result<Value, Malformed> {
         let blob = |bytes: &[u8]| self.frame.slice_ref(bytes).into();
         let text = std::str::from_utf8(bytes);
         let number = text.map_err(|_| Malformed);
@@ -60,6 +76,7 @@ impl<'de> Decoder<'de> {
                 _ => return Err(Malformed),
             },
             Scalar::Bulk => Value::Blob(blob(bytes)),
+            Scalar::Double if PLAIN => Value::Blob(blob(bytes)),
             Scalar::Double => Value::Double(number?.parse().map_err(|_| Malformed)?),
             Scalar::Int => Value::Int(number?.parse().map_err(|_| Malformed)?),
             Scalar::Simple => match text {

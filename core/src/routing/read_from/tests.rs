@@ -245,6 +245,31 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 proptest! {
+    /// The short way for two nodes that are well comes to what the table does, whoever they are.
+    #[test]
+    fn two_nodes_are_chosen_from_alike_with_and_without_a_table(
+        loads in [(0_u32..9, 0_u64..9), (0_u32..9, 0_u64..9)],
+        turn in any::<u64>(),
+        chance in any::<u64>(),
+        with_primary in any::<bool>(),
+    ) {
+        let row = |(in_flight, latency)| Row { in_flight, latency, ..replica() };
+        let [first, second] = loads.map(row);
+        let (policies, rows, before) = if with_primary {
+            let first = Row { is_primary: true, ..first };
+            (vec![ReadFrom::LeastLoaded(Among::All)], vec![first, second], 0)
+        } else {
+            let all = [ReadFrom::Replica, ReadFrom::PreferReplica];
+            let all = all.into_iter().chain([ReadFrom::LeastLoaded(Among::Replicas)]).collect();
+            (all, vec![primary(), first, second], 1)
+        };
+        for policy in policies {
+            let choice = choose(&policy, &rows, turn, chance).expect("all is well");
+            prop_assert_eq!(choice.how, How::Policy);
+            prop_assert_eq!(choice.index - before, lighter_of_two(loads, chance));
+        }
+    }
+
     #[test]
     fn only_who_can_answer_is_chosen_and_the_primary_only_by_name(
         mut rows in vec(row(), 1..=ROWS_MAX),

@@ -93,6 +93,7 @@ impl Cluster {
     /// Makes `to` the owner of a slot everywhere, and waits until all nodes agree.
     #[track_caller]
     pub fn finish_move(&self, slot: u16, from: usize, to: usize) {
+        self.settle_epochs();
         // The target first: it raises its epoch, which wins wherever gossip is quicker than we are.
         let others = (0..self.nodes.len()).filter(|i| *i != from && *i != to);
         for at in [to, from].into_iter().chain(others) {
@@ -103,10 +104,25 @@ impl Cluster {
         self.settle_owner(slot, to);
     }
 
-    /// Waits until all nodes agree, and tells those again that do not.
+    /// Waits until all nodes that answer know the latest epoch.
     ///
-    /// A target that has not heard of the latest epoch does not raise its own above it; then a word
-    /// of the old owner that was under way can win at a third node, for good.
+    /// A target that has not heard of it takes its own for the latest and does not raise it: two
+    /// owners would claim the slot, and a third node believe the wrong one for good.
+    #[track_caller]
+    fn settle_epochs(&self) {
+        until_true("all nodes to know the latest epoch", PATIENCE, || {
+            let mut known = (0..self.nodes.len()).filter_map(|at| {
+                let info = self.nodes[at].try_call(&["CLUSTER", "INFO"]).ok()?.text();
+                info.lines()
+                    .find_map(|l| l.strip_prefix("cluster_current_epoch:").map(str::to_owned))
+            });
+            let first = known.next();
+            known.all(|epoch| Some(epoch) == first)
+        });
+    }
+
+    /// Waits until all nodes agree, and tells those again that do not: a word of the old owner that
+    /// was under way may have come last.
     #[track_caller]
     fn settle_owner(&self, slot: u16, owner: usize) {
         let mut told = Instant::now();
