@@ -71,11 +71,12 @@ impl Cluster {
 
     /// The node that itself says that it is a slot's primary; of several, the newest epoch's.
     ///
-    /// Panics if no node that answers says so.
+    /// Panics if none says so for a while; a node that is busy may not answer at once.
     #[track_caller]
     pub fn primary_of(&self, slot: u16) -> usize {
-        let owner = self.claimants(slot).into_iter().max().map(|(_, index)| index);
-        owner.unwrap_or_else(|| panic!("no node says that it owns slot {slot}"))
+        until(&format!("a node to say that it owns slot {slot}"), PATIENCE, || {
+            self.claimants(slot).into_iter().max().map(|(_, index)| index)
+        })
     }
 
     /// The nodes that are primaries by their own word and own slots.
