@@ -7,7 +7,7 @@
 //! the wrong database or as the wrong user.
 //!
 //! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (its rejection is ignored: servers before
-//! 7.2 do not know it). Called by `driver/lane.rs` for every new connection.
+//! 7.2 do not know it). Called by `driver/dial.rs` for every new connection.
 
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};

@@ -1,7 +1,7 @@
 //! The task that looks after a link when nobody, or more than one caller, waits on it.
 //!
 //! It is there only where the host has a background, and ends when its link is lost.
-//! Called by `driver/lane.rs`, which starts one beside each link.
+//! Called by `driver/dial.rs`, which starts one beside each link.
 
 use super::link::Link;
 use crate::parts::BACKGROUND;

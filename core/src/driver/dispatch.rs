@@ -10,8 +10,8 @@
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
 //! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
 
+use super::dial::closed;
 use super::host::Host;
-use super::lane::closed;
 use super::link::Link;
 use super::node::{Node, OwnLink};
 use super::parcel::Parcel;

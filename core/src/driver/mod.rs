@@ -10,6 +10,7 @@ pub(crate) mod ask;
 pub(crate) mod background;
 pub(crate) mod batch;
 pub(crate) mod checkup;
+pub(crate) mod dial;
 pub(crate) mod discover;
 pub(crate) mod dispatch;
 pub(crate) mod exchange;

@@ -6,9 +6,10 @@
 //! (idle ones are kept, up to that number). Called by `client/call.rs` (the fast path takes a ready
 //! link) and `driver/dispatch.rs` (everything that may wait).
 
+use super::dial::{closed, open};
 use super::host::Host;
 use super::io::LinkSettings;
-use super::lane::{Lane, closed, open};
+use super::lane::Lane;
 use super::link::Link;
 use super::vitals::Vitals;
 use crate::connection::handshake::Profile;

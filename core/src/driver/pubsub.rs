@@ -9,9 +9,9 @@
 //! time for each node. Limits: `connect_timeout` for each attempt, `backoff_base` to `backoff_cap`
 //! between those for connections of a hub's own. Called by `client/subscription.rs`.
 
+use super::dial::open;
 use super::host::Host;
 use super::hub::{Failing, Fresh, Hub, Session, State, Waits};
-use super::lane::open;
 use super::link::Link;
 use super::node::Node;
 use super::pick::{Call, choice, members, table};

@@ -322,7 +322,7 @@ async fn attempt(
             let dial = host.while_open(node.connect(host, until));
             match keeper.beside(dial).await {
                 Some(link) => link.map_err(Seen::NoLink)?,
-                None => return Err(Seen::NoLink(super::lane::closed(node.endpoint()))),
+                None => return Err(Seen::NoLink(super::dial::closed(node.endpoint()))),
             }
         }
     };
