@@ -34,11 +34,12 @@ pub enum ErrorKind {
     Closed,
     /// The configuration or a call's own arguments contradict themselves: change the program.
     Config,
-    /// No connection to the node: its name, its port, the network or its TLS.
+    /// No connection to the node: its name, its port or the network.
     Connect,
     /// The reply does not fit the type that the caller asked for.
     Convert,
-    /// The server refused the connection's first commands: credentials, database, protocol.
+    /// The server and the client do not accept each other: credentials, database, protocol,
+    /// certificates.
     Handshake,
     /// A limit of the configuration was reached; the details name it.
     Limit,
@@ -102,6 +103,8 @@ pub enum ErrorDetail {
         /// A slot of that shard.
         slot: u16,
     },
+    /// The server that sentinels name as the primary says itself that it is none.
+    NotPrimary,
     /// Some of the nodes or slots that a command was for failed, or all of them did.
     Partial {
         /// How many parts of the command went well: nodes, or slots of one that was split.
@@ -237,6 +240,13 @@ impl Error {
             None => Self::new(ErrorKind::Convert, Delivery::Answered, error.to_string())
                 .with_cause(error),
         }
+    }
+
+    /// Adds to what happened what that may mean.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        let inner = self.edit();
+        inner.message = format!("{}{hint}", inner.message).into();
+        self
     }
 
     /// Names the command.

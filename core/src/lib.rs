@@ -28,6 +28,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz_api;
+mod parts;
 mod resp;
 mod rng;
 mod routing;
@@ -61,4 +62,4 @@ pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
 pub use topology::view::Health;
-pub use transport::{ByteStream, DialNotes, Transport};
+pub use transport::{ByteStream, ConnectTls, DialNotes, Transport};

@@ -41,8 +41,8 @@ fn unlink(order: &mut Vec<u32>, place: usize) -> u32 {
     index
 }
 
-/// Puts a list in order by a key, for lists that are short or seldom sorted: a heap, whose steps all
-/// types share. It does not keep the order of equals.
+/// Puts a list in order by a key, for lists that are short or seldom sorted: a heap, whose steps
+/// all types share. It does not keep the order of equals.
 pub(crate) fn sort_by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
     struct ByKey<'a, T, F>(&'a mut [T], F);
 

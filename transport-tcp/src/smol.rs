@@ -1,5 +1,9 @@
 //! The transport on smol: its reactor for sockets, its blocking pool for names, its global executor
-//! for background work, or one that the user names. Timers have a thread of their own (`timer`).
+//! for background work, or one that the user names.
+//!
+//! Timers are those of `futures-timer`, which have a thread of their own: each timer that the
+//! reactor holds makes every turn of it dearer (some 600 instructions, and a timer in the kernel
+//! armed anew), and a connection that carries commands always has one, which hardly ever ends.
 //!
 //! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
 //! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
@@ -7,14 +11,16 @@
 
 use crate::options::TcpOptions;
 use crate::stream::Stream;
-use crate::{clock, dial, resolve, timer};
+use crate::{clock, dial, resolve};
+use futures_timer::Delay;
 use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
-use smol::{Async, Timer};
+use smol::Async;
 use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// TCP and unix sockets on smol's reactor; works in any executor.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +98,7 @@ impl Tcp {
         notes.set_name_time(clock::now().since(began));
         let addresses = resolve::judge(host, found)?;
         let delay = || async {
-            Timer::after(self.options.attempt_delay).await;
+            Delay::new(self.options.attempt_delay).await;
         };
         dial::race(addresses, |address| self.dial(address), delay).await
     }
@@ -131,12 +137,7 @@ impl Transport for Tcp {
         let Some(instant) = clock::instant(deadline) else {
             return Box::pin(std::future::pending());
         };
-        match timer::sleep_until(instant) {
-            Some(sleep) => Box::pin(sleep),
-            None => Box::pin(async move {
-                Timer::at(instant).await;
-            }),
-        }
+        Box::pin(Delay::new(instant.saturating_duration_since(Instant::now())))
     }
 
     fn now(&self) -> Timestamp {

@@ -1,42 +1,40 @@
 //! Pipelined reads as fast as they go, natively or in a component: the same code, for one figure.
 //!
 //! ```text
-//! cargo run --release -p slotcar-wasi --example throughput -- redis://127.0.0.1:6379
-//! cargo run --release -p slotcar-wasi --example throughput --target wasm32-wasip2 -- \
-//!     redis://127.0.0.1:6379
+//! throughput URL [COMMANDS OF A PIPELINE] [COMMANDS IN ALL]
 //! ```
 //!
-//! Two connections at once, pipelines of 10,000 GETs. The second one runs in the host of the tests,
-//! whose own code is not optimised much unless `SLOTCAR_WASI_HOST` names one that is.
+//! Two connections at once. It prints how many GETs there were in a second. `cargo xtask wasi
+//! throughput` builds and runs it both ways and compares.
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Error, cmd};
 use std::time::Instant;
 
-/// Commands of a pipeline.
-const PIPELINE: usize = 10_000;
-/// Pipelines of each client.
-const ROUNDS: usize = 100;
 /// Clients, a connection each.
 const CLIENTS: usize = 2;
 
 async fn measure(clients: Vec<Client>) -> Result<(), Error> {
+    let (pipeline, commands) = (number(2, 10_000), number(3, 2_000_000));
     clients[0].set("throughput", "a value of some bytes").await?;
     let began = Instant::now();
     let work = clients.iter().map(|client| async move {
-        for _ in 0..ROUNDS {
-            let mut pipeline = client.pipeline();
-            (0..PIPELINE).for_each(|_| pipeline.push(cmd("GET").key("throughput")));
-            let replies: Vec<String> = pipeline.run().await?;
-            assert_eq!(replies.len(), PIPELINE);
+        for _ in 0..commands / CLIENTS / pipeline {
+            let mut all = client.pipeline();
+            (0..pipeline).for_each(|_| all.push(cmd("GET").key("throughput")));
+            let replies: Vec<String> = all.run().await?;
+            assert_eq!(replies.len(), pipeline);
         }
         Ok::<(), Error>(())
     });
     join_all(work).await.into_iter().collect::<Result<(), Error>>()?;
-    let commands = PIPELINE * ROUNDS * CLIENTS;
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{commands} GETs in {seconds:.2} s: {:.0} per second", commands as f64 / seconds);
+    println!("{:.0}", commands as f64 / began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// An argument that is a number.
+fn number(at: usize, default: usize) -> usize {
+    std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn url() -> String {

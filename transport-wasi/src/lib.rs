@@ -20,8 +20,19 @@
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
 //!
 //! WASI has no `TCP_NODELAY`: bytes that follow others too soon wait for an acknowledgement. The
-//! core therefore hands over all it has in one write, and so should a layer in between, such as
-//! TLS.
+//! core therefore hands over all it has in one write, and so should a layer in between.
+//!
+//! TLS is a transport around this one (`slotcar-tls`). With the feature `tls`, `connect` puts it
+//! around by itself where a `rediss://` URL asks for it, and trusts Mozilla's list of authorities,
+//! since a component finds none on its host. Whoever trusts others says so:
+//! `Tls::new(Wasi::new(), ..)`.
+//!
+//! What a component weighs depends on its profile first: compile it as a whole and without names
+//! (`lto = true`, `codegen-units = 1`, `strip = true`), and with `opt-level = "z"` if size counts
+//! more than time. What the program never calls, the linker leaves out by itself. What only a URL
+//! or a command's name could ask for is left out by a feature that is turned off: `fan-out`
+//! (commands over several slots or nodes), `read-policies` (reads from replicas) and `sentinel`.
+//! Who asks for such a thing all the same gets an error that names the feature.
 //!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.
@@ -42,3 +53,5 @@ mod wasi;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub use crate::wasi::{Wasi, connect, connect_with};
 pub use slotcar;
+#[cfg(all(target_os = "wasi", target_env = "p2", feature = "tls"))]
+pub use slotcar_tls;

@@ -16,9 +16,9 @@
 use crate::errors;
 use crate::interest::Interest;
 use futures::io::{AsyncRead, AsyncWrite};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use wasip2::sockets::tcp::{ShutdownType, TcpSocket};
 
@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     asked: bool,
     /// A write now would most likely find no room.
     full: bool,
+    /// A write was told to wait, as `asked` is for reads.
+    pressed: bool,
     /// The receiving half.
     input: InputStream,
     /// The sending half.
@@ -50,8 +52,8 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
         let readable = Interest::new(input.subscribe());
-        let (drained, asked, full) = (false, false, false);
-        Self { readable, writable: None, drained, asked, full, input, output, socket }
+        let (drained, asked, full, pressed) = (false, false, false, false);
+        Self { readable, writable: None, drained, asked, full, pressed, input, output, socket }
     }
 }
 
@@ -112,12 +114,15 @@ impl AsyncWrite for Stream {
         }
         let this = &mut *self;
         loop {
+            let mut waits = false;
             if this.full {
                 let output = &this.output;
                 let writable =
                     this.writable.get_or_insert_with(|| Interest::new(output.subscribe()));
-                ready!(writable.poll(cx));
-                this.full = false;
+                waits = writable.poll(cx).is_pending();
+                if waits && !std::mem::replace(&mut this.pressed, true) {
+                    return Poll::Pending;
+                }
             }
             let permit = match this.output.check_write() {
                 Ok(permit) => usize::try_from(permit).unwrap_or(usize::MAX),
@@ -125,8 +130,13 @@ impl AsyncWrite for Stream {
             };
             if permit == 0 {
                 this.full = true;
+                this.pressed = waits;
+                if waits {
+                    return Poll::Pending;
+                }
                 continue;
             }
+            (this.full, this.pressed) = (false, false);
             if let Some(writable) = &this.writable {
                 writable.release();
             }
@@ -134,6 +144,27 @@ impl AsyncWrite for Stream {
             let written = this.output.write(&buf[..taken]);
             return Poll::Ready(written.map(|()| taken).map_err(errors::unwritten));
         }
+    }
+
+    /// One write for all of them, copied together: without `TCP_NODELAY` each write of its own may
+    /// wait for an acknowledgement of the one before.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        let first: &[u8] = filled.next().map_or(&[], |buf| buf);
+        if filled.next().is_none() || first.len() >= BYTES_PER_CALL {
+            return self.poll_write(cx, first);
+        }
+        let len = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(BYTES_PER_CALL);
+        let mut whole = Vec::with_capacity(len);
+        for buf in bufs {
+            let room = len - whole.len();
+            whole.extend_from_slice(&buf[..buf.len().min(room)]);
+        }
+        self.poll_write(cx, &whole)
     }
 
     /// Asks the host to hold nothing back; it goes on by itself.

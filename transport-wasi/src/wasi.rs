@@ -51,10 +51,11 @@ impl Wasi {
 
 /// Connects to what `url` names, over [`Wasi`] with its default options.
 ///
-/// For other options, give a transport to [`Client::connect`].
+/// For other options, or authorities of your own, give a transport to [`Client::connect`].
 ///
 /// # Errors
-/// `Config` for a URL that does not parse, and everything that [`Client::connect`] may say.
+/// `Config` for a URL that does not parse, or that asks for TLS without the feature `tls`; and
+/// everything that [`Client::connect`] may say.
 ///
 /// Dropping the future closes what was opened.
 pub async fn connect(url: &str) -> Result<Client, Error> {
@@ -64,10 +65,15 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
 /// Connects as `config` says, over [`Wasi`] with its default options.
 ///
 /// # Errors
-/// As [`Client::connect`].
+/// As [`connect`].
 ///
 /// Dropping the future closes what was opened.
 pub async fn connect_with(config: Config) -> Result<Client, Error> {
+    #[cfg(feature = "tls")]
+    if config.needs_tls() {
+        let trusted = slotcar_tls::TlsConfig::new().trust_webpki().build()?;
+        return Client::connect(slotcar_tls::Tls::new(Wasi::new(), trusted), config).await;
+    }
     Client::connect(Wasi::new(), config).await
 }
 

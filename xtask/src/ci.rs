@@ -56,7 +56,11 @@ fn format() -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+    // The same code without its optional parts, and what it then says of them.
+    let lean = ["--package", "slotcar", "--no-default-features"];
+    cargo(&[&["clippy"], &lean[..], &["--lib", "--", "-D", "warnings"]].concat())?;
+    cargo(&[&["test", "--quiet"], &lean[..], &["--test", "parts"]].concat())
 }
 
 /// The core owns no socket and no clock: a target without either keeps it so. The transport for

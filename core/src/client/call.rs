@@ -126,10 +126,14 @@ impl Way<'_> {
     fn seat(&self) -> Result<Seat, Begin> {
         let shared = &self.client.shared;
         if let Some(seat) = self.client.seat_by_rule(&self.command) {
-            return seat;
+            // Whoever goes around drives the look that is due.
+            return if shared.keeper.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.only_node() {
             return Ok(Seat::plain(node));
+        }
+        if shared.keeper.is_poll_due() {
+            return Err(Begin::Fresh);
         }
         shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
     }

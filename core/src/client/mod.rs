@@ -35,10 +35,11 @@ pub use targets::{NodeReply, To};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Deployment, ReadFrom};
 use crate::connection::queue::Due;
 use crate::driver::host::Host;
-use crate::driver::hub::Hub;
+use crate::driver::hub::{AsHub, Hub};
+use crate::driver::lane::WANTS_TLS;
 use crate::driver::node::Node;
 use crate::driver::observe::{Events, Metrics};
 use crate::driver::react::Terms;
@@ -46,6 +47,7 @@ use crate::driver::rule::{ReadRule, Reads};
 use crate::driver::topology::Keeper;
 use crate::driver::watch;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::parts::{READ_POLICIES, SENTINEL, left_out};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
@@ -77,8 +79,9 @@ struct Shared {
     keeper: Arc<Keeper>,
     /// Where views without a rule of their own read from.
     reads: Reads,
-    /// Subscriptions that share connections, once there is one.
-    hub: OnceLock<Arc<Hub>>,
+    /// Subscriptions that share connections, once there is one. By a trait, so that a program
+    /// without subscriptions does not carry what ends them.
+    hub: OnceLock<Arc<dyn AsHub>>,
     /// Those that read from replicas, by their policies.
     replica_hubs: Mutex<Vec<Weak<Hub>>>,
     /// How many subscriptions have connections of their own.
@@ -140,8 +143,14 @@ impl Client {
             node.connect(host, deadline.after(timeout)).await?;
         }
         // In one write with the handshake, where that has not been sent yet.
-        client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await?;
-        Ok(client)
+        let pinged = client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await;
+        match pinged {
+            Ok(()) => Ok(client),
+            Err(lost) if lost.kind() == ErrorKind::Connect && !host.config().tls => {
+                Err(lost.with_hint(WANTS_TLS))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A client that dials when its first command needs it.
@@ -176,10 +185,14 @@ impl Client {
         topology: Option<&Topology>,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let refuse = |what| Err(Error::new(ErrorKind::Config, Delivery::NotSent, what));
-        // Better no connection than one in clear that was asked to be secret.
-        if config.tls {
-            return refuse("TLS is not supported by this version");
+        if config.needs_tls() && transport.tls().is_none() {
+            return Err(ConfigError::no_tls().into());
+        }
+        if !SENTINEL && matches!(config.deployment, Deployment::Sentinel { .. }) {
+            return Err(left_out("sentinels", "sentinel"));
+        }
+        if !READ_POLICIES && config.read_from != ReadFrom::Primary {
+            return Err(left_out("a read policy", "read-policies"));
         }
         let host = Arc::new(Host::new(Arc::new(transport), config));
         let unusable = |error| {

@@ -14,6 +14,7 @@ use crate::driver::rule::{Manner, ReadRule};
 use crate::driver::vitals::Seat;
 use crate::driver::work::Item;
 use crate::endpoint::Endpoint;
+use crate::parts::READ_POLICIES;
 use crate::routing::read_from::{Choice, Due, How, Row, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
@@ -83,6 +84,7 @@ impl Client {
     pub(super) fn seat_by_rule(&self, command: &Command) -> Option<Result<Seat, Begin>> {
         let seat = match self.manner() {
             Manner::Plain => return None,
+            _ if !READ_POLICIES => return Some(Err(Begin::Fresh)),
             Manner::Table => None,
             Manner::LighterReplica => self.seat_straight(command, false),
             Manner::Lighter => self.seat_straight(command, true),

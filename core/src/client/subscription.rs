@@ -99,7 +99,10 @@ impl<'c> Subscribe<'c> {
                 Hub::new(keeper(), true, rule)
             }
             Some(rule) => hub_for(&shared.replica_hubs, rule, keeper()),
-            None => Arc::clone(shared.hub.get_or_init(|| Hub::new(keeper(), false, None))),
+            None => {
+                let hub = shared.hub.get_or_init(|| Hub::new(keeper(), false, None));
+                Arc::clone(hub).as_hub()
+            }
         };
         let Some((id, inbox)) = hub.join(self.limits) else {
             return Err(Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed"));

@@ -82,6 +82,15 @@ impl ConfigError {
         Self::InvalidValue { key, value: value.to_string(), allowed: allowed.into() }
     }
 
+    /// TLS is asked for, and the transport has none.
+    pub(crate) fn no_tls() -> Self {
+        Self::conflict(
+            "tls",
+            "this transport speaks no TLS: put `slotcar_tls::Tls` around it, or connect through \
+             the feature `tls` of slotcar-tcp or slotcar-wasi",
+        )
+    }
+
     /// `key` contradicts another setting.
     pub(super) fn conflict(key: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Conflict { key, reason: reason.into() }

@@ -72,7 +72,8 @@ pub struct Config {
     pub client_name: Option<String>,
     /// The protocol. Default: RESP3, for its pushes; RESP2 where the server knows no other.
     pub protocol: Protocol,
-    /// Whether to speak TLS to the servers. Default: false.
+    /// Whether to speak TLS to the servers, which needs a transport that can (`slotcar-tls`). Whom
+    /// to trust is the transport's business. Default: false, as servers are set up by default.
     pub tls: bool,
 
     /// Where reads go. Default: the primary, the one choice that never reads old data.
@@ -146,8 +147,18 @@ pub struct Config {
     /// changed.
     #[serde(with = "text::setting")]
     pub refresh_interval: Option<Duration>,
-    /// How often a sentinel is asked for the primary without cause, while the client is in use.
-    /// Default: 10s, as often as sentinels themselves ask the servers who they are.
+    /// How often sentinels are asked for the primary without cause, while the client is in use, and
+    /// never more often. Default: 10s, as often as sentinels themselves ask the servers who they
+    /// are.
+    ///
+    /// Most failovers are noticed without it: by a connection that is lost, hangs, or says
+    /// READONLY, and where the host has a background by what two sentinels announce. It is left for
+    /// a primary that was replaced and lives on: until sentinels make it a replica, which they do
+    /// some 10 to 20 seconds later, it acknowledges writes that will be lost. Hosts without a
+    /// background hear no announcement. There the interval is how long that can last, counted in
+    /// use: the first command after it, which still goes to the primary that is known, begins the
+    /// look, and those that follow go where it says. 1s to 2s suit such hosts: a look costs a round
+    /// trip to two or three sentinels, beside the commands.
     #[serde(with = "text::setting")]
     pub sentinel_interval: Duration,
 
@@ -222,6 +233,22 @@ impl Default for Config {
             subscription_bytes_max: 8 << 20,
             subscription_messages_max: 100_000,
             when_lagging: WhenLagging::DropOldest,
+        }
+    }
+}
+
+impl Config {
+    /// Whether any connection is to be encrypted: to the servers, or to the sentinels.
+    #[must_use]
+    pub fn needs_tls(&self) -> bool {
+        self.tls || self.sentinels_tls()
+    }
+
+    /// Whether connections to sentinels, if there are any, are to be encrypted.
+    pub(crate) fn sentinels_tls(&self) -> bool {
+        match &self.deployment {
+            Deployment::Sentinel { tls, .. } => tls.unwrap_or(self.tls),
+            _ => self.tls,
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
-use crate::resp::{FrameKind, ServerError, Value, frame_kind, from_frame};
+use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
 use bytes::Bytes;
 
 /// What kind of server a connection leads to.
@@ -211,7 +211,7 @@ impl Handshake {
 
 /// The reply to ROLE: a list that begins with the role's name on the wire.
 fn check_role(reply: &Bytes) -> Result<(), Refusal> {
-    let role: Option<Value> = from_frame(reply).ok();
+    let role = plain_value(reply).ok();
     let first = role.as_ref().and_then(|role| role.as_slice()?.first()?.as_str());
     if first == Some("master") { Ok(()) } else { Err(Refusal { step: "ROLE", error: None }) }
 }

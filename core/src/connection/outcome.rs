@@ -95,6 +95,13 @@ pub(crate) enum Lost {
     Protocol(String),
 }
 
+impl Lost {
+    /// Whether the other side looked at nothing that was written: the stream itself says so.
+    pub(crate) fn never_accepted(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,6 +11,7 @@
 use super::host::Host;
 use super::node::Node;
 use super::request::exchange;
+use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -37,23 +38,25 @@ pub(crate) struct Manner {
     pub(crate) goes_on: bool,
 }
 
-/// Asks until there are enough good answers, nobody is left, or the deadline passes. `take` is
-/// given every answer and says whether it is a good one.
-pub(crate) async fn ask<F: Future>(
+/// A question under way, which keeps its answer itself and says whether it is a good one. Boxed, so
+/// that there is one round for all kinds of them.
+pub(crate) type Question<'a> = BoxFuture<'a, bool>;
+
+/// Asks until there are enough good answers, nobody is left, or the deadline passes.
+pub(crate) async fn ask(
     host: &Host,
     manner: Manner,
     deadline: Timestamp,
-    mut questions: impl Iterator<Item = F>,
-    mut take: impl FnMut(F::Output) -> bool,
+    questions: Vec<Question<'_>>,
 ) {
+    let mut questions = questions.into_iter();
     let mut asked = FuturesUnordered::new();
     asked.extend(questions.by_ref().take(manner.wave));
     let mut until = host.now().after(manner.stagger);
     let mut good = 0;
     while !asked.is_empty() {
         match host.by(until.min(deadline), asked.next()).await {
-            Some(Some(answer)) => {
-                let is_good = take(answer);
+            Some(Some(is_good)) => {
                 good += usize::from(is_good);
                 if good >= manner.enough {
                     return;
@@ -95,7 +98,7 @@ pub(crate) async fn replies(
         deadline,
     };
     let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-    match exchange(host, &link, entry, write).await? {
+    match exchange(host, &link, entry, &write).await? {
         Ok(reply) => Ok(reply.into_all()),
         Err(failed) => {
             let message = format!("no answer: {}", failed.failure);

@@ -4,6 +4,7 @@
 //! Called by `driver/lane.rs`, which starts one beside each link.
 
 use super::link::Link;
+use crate::parts::BACKGROUND;
 use crate::transport::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use std::task::{Context, Poll};
 
 /// Starts the task, if the host has a background.
 pub(crate) fn look_after(link: &Arc<Link>, transport: &dyn Transport) {
+    if !BACKGROUND {
+        return;
+    }
     let background = Background { link: Arc::clone(link), yielded: false };
     if transport.spawn(Box::pin(background)) {
         link.set_background();

@@ -10,7 +10,7 @@
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds;
 //! one deadline over all of them. Called by `driver/spread.rs`.
 
-use super::dispatch::{connect, rest};
+use super::dispatch::{await_anybody, connect, rest};
 use super::node::Node;
 use super::pick::{Call, pick};
 use super::react::{Reaction, Target, Terms, Tries, explain, react};
@@ -18,6 +18,7 @@ use super::reads::{self, Begin, shard_for};
 use super::request::{error_in, exchange};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::vitals::Seat;
 use super::work::{Item, Items, Work};
@@ -26,12 +27,13 @@ use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
-use futures::future::{join, join_all};
+use futures::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +77,7 @@ pub(crate) async fn run(
     terms: Terms,
 ) -> Results {
     let mut begun = None;
+    await_anybody(keeper, terms.deadline).await;
     let routes = Arc::clone(&keeper.routes());
     if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
         let all = Group::all(node, commands.len());
@@ -146,7 +149,7 @@ async fn run_rounds(
                     let rule = rule.expect("only a rule makes reads go alone");
                     (member, reads::read(keeper, rule, items.item(member), terms, begin).await)
                 });
-                let both = join(join_all(sent), join_all(reads));
+                let both = join(together(sent), together(reads));
                 let (outcomes, read) = keeper.beside(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
@@ -205,6 +208,11 @@ fn take_reads(
     let mut alone = Vec::new();
     pending.retain(|one| match reads::governs(rule, items.item(one.member)) {
         Ok(false) => true,
+        Ok(true) if !READ_POLICIES => {
+            let error = left_out("a read policy", "read-policies");
+            results[one.member] = Some(Err(error));
+            false
+        }
         Ok(true) => {
             alone.push((one.member, Begin::Fresh));
             false
@@ -335,7 +343,8 @@ async fn send<I: Items + ?Sized>(
     terms: Terms,
 ) -> Result<Outcome, Error> {
     let (host, node) = (keeper.host(), &group.node);
-    let members = || group.members.iter().map(|&member| items.item(member));
+    let numbers = group.members.as_slice();
+    let members = || numbers.iter().map(|&member| items.item(member));
     let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
@@ -366,7 +375,7 @@ async fn send<I: Items + ?Sized>(
         }
     };
     let mut seat = if group.spread { Some(Seat::take_many(node, count)) } else { None };
-    let outcome = exchange(host, &link, entry, write).await;
+    let outcome = exchange(host, &link, entry, &write).await;
     if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
         seat.succeed(|| host.now());
     }

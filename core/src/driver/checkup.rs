@@ -18,14 +18,15 @@ use super::pick::members;
 use super::request::error_in;
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use crate::BoxFuture;
 use crate::command::cmd;
+use crate::parts::BACKGROUND;
 use crate::resp::from_frame;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::replication::{Standing, info_field, parse_standing};
 use crate::topology::slot_map::Shard;
-use futures::future::join_all;
 use std::sync::Arc;
 
 /// A check-up of a shard, ready to run.
@@ -74,7 +75,8 @@ pub(crate) fn begin(
     rule: &Arc<ReadRule>,
     now: Timestamp,
 ) {
-    if host.has_background()
+    if BACKGROUND
+        && host.has_background()
         && let Some(checkup) = claim(host, routes, shard, rule, now)
     {
         let primary = Arc::clone(&checkup.primary);
@@ -89,6 +91,9 @@ pub(crate) fn try_out(host: &Arc<Host>, node: &Arc<Node>, now: Timestamp) -> boo
     let deadline = now.after(host.config().connect_timeout);
     let (host, node) = (Arc::clone(host), Arc::clone(node));
     let at = Arc::clone(&host);
+    if !BACKGROUND {
+        return false;
+    }
     let trial: BoxFuture<'static, ()> = Box::pin(async move {
         if let Ok(standing) = examine(&host, &node, false, deadline).await {
             if !standing.is_primary {
@@ -125,7 +130,7 @@ impl Checkup {
                 lock(self.primary.vitals().places()).note(asked, &standing);
             }
         }
-        join_all(self.replicas.iter().map(|node| self.check(node, deadline))).await;
+        together(self.replicas.iter().map(|node| self.check(node, deadline))).await;
     }
 
     /// Asks a replica.

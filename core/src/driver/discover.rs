@@ -7,13 +7,14 @@
 //!
 //! Limits: `VIEWS_MAX` views, `connect_timeout` for the whole look. Called by `driver/topology.rs`.
 
-use super::ask::{Manner, ask, replies};
+use super::ask::{Manner, Question, ask, replies};
 use super::host::Host;
 use super::node::Node;
 use super::request::error_in;
 use crate::command::{Command, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::plain_value;
+use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::parse_nodes::parse_nodes;
@@ -21,7 +22,7 @@ use crate::topology::parse_shards::parse_shards;
 use crate::topology::parse_slots::parse_slots;
 use crate::topology::view::View;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Views that are enough.
@@ -42,21 +43,23 @@ pub(crate) struct Found {
 /// more than one view, since one alone might just be old.
 pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, doubtful: bool) -> Found {
     let deadline = host.now().after(host.config().connect_timeout);
-    let mut found = Found { views: Vec::new(), failure: None };
+    let found = Mutex::new(Found { views: Vec::new(), failure: None });
     let live = |node: &Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
     let wave = candidates.iter().take(VIEWS_MAX).filter(|node| live(node)).count().max(1);
     let manner = Manner { wave, stagger: STAGGER, enough: VIEWS_MAX, goes_on: doubtful };
-    let questions = candidates.into_iter().map(|node| view_of(host, node, deadline));
-    ask(host, manner, deadline, questions, |answer| {
-        let is_good = answer.is_ok();
-        match answer {
-            Ok(view) => found.views.push(view),
-            Err(error) => found.failure = Some(error),
-        }
-        is_good
-    })
-    .await;
-    found
+    let question = |node: Arc<Node>| -> Question<'_> {
+        Box::pin(async {
+            let answer = view_of(host, node, deadline).await;
+            let (is_good, mut found) = (answer.is_ok(), lock(&found));
+            match answer {
+                Ok(view) => found.views.push(view),
+                Err(error) => found.failure = Some(error),
+            }
+            is_good
+        })
+    };
+    ask(host, manner, deadline, candidates.into_iter().map(question).collect()).await;
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One node's view.

@@ -8,7 +8,7 @@
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
 //! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs` and `driver/transaction.rs`.
+//! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
 
 use super::host::Host;
 use super::lane::closed;
@@ -189,6 +189,24 @@ async fn wait_for(
     Ok(())
 }
 
+/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
+/// the primary: waits for it as often as a single command would.
+pub(crate) async fn await_anybody(keeper: &Arc<Keeper>, deadline: Timestamp) {
+    if !keeper.routes().nodes.is_empty() {
+        return;
+    }
+    let host = keeper.host();
+    let need = keeper.need(None);
+    for attempt in 1..host.config().attempts_max {
+        if keeper.anybody().is_some() || host.now() >= deadline {
+            break;
+        }
+        keeper.want(RefreshReason::Uncovered);
+        rest(keeper, host.backoff(attempt), deadline).await;
+    }
+    drop(need);
+}
+
 /// The pause before the next attempt. Where nodes send callers to each other, no map settles it
 /// before they do, so that none ends the pause early.
 async fn before(target: &Target, keeper: &Arc<Keeper>, pause: Duration, deadline: Timestamp) {
@@ -264,7 +282,7 @@ async fn attempt(
             None => return Err(Seen::NoLink(closed(node.endpoint()))),
         };
         let outcome = {
-            let mut running = pin!(exchange(host, own.link(), entry, write));
+            let mut running = pin!(exchange(host, own.link(), entry, &write));
             match host.while_open(running.as_mut()).await {
                 Some(outcome) => outcome,
                 // Its node may have left the topology, which alone closes connections.
@@ -283,7 +301,7 @@ async fn attempt(
     } else {
         let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
         match connect(keeper, routes, node, &away, deadline).await {
-            Ok(Some(link)) => exchange(host, &link, entry, write).await,
+            Ok(Some(link)) => exchange(host, &link, entry, &write).await,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Seen::NoLink(error)),
         }

@@ -6,15 +6,19 @@ use super::alarm::Alarm;
 use super::io::LinkSettings;
 use super::moment::Moment;
 use super::observe::Observer;
-use crate::BoxFuture;
-use crate::config::{Config, Deployment};
+use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
+use crate::connection::handshake::Profile;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::sync::lock;
 use crate::time::Timestamp;
-use crate::transport::Transport;
+use crate::transport::{ByteStream, DialNotes, Transport};
+use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -63,6 +67,51 @@ impl Host {
         &self.transport
     }
 
+    /// Whether connections to a server of this kind are encrypted.
+    pub(crate) fn is_encrypted(&self, profile: Profile) -> bool {
+        match profile {
+            Profile::Sentinel => self.config.sentinels_tls(),
+            _ => self.config.tls,
+        }
+    }
+
+    /// Opens a stream to a server of this kind: one through TLS where the configuration says so.
+    ///
+    /// # Errors
+    /// `Connect`; `Handshake` where the two sides do not trust each other, since dialling again
+    /// would not help.
+    pub(crate) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        profile: Profile,
+        deadline: Timestamp,
+        notes: &DialNotes,
+    ) -> Result<Box<dyn ByteStream>, Error> {
+        let dial = match self.transport.tls() {
+            _ if !self.is_encrypted(profile) => self.transport.connect_noting(endpoint, notes),
+            Some(tls) => tls.connect_tls(endpoint, notes),
+            None => return Err(ConfigError::no_tls().into()),
+        };
+        let failed =
+            |kind, message| Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
+        match self.by(deadline, dial).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(cause)) => {
+                let hopeless = cause.kind() == io::ErrorKind::InvalidData;
+                let kind = if hopeless { ErrorKind::Handshake } else { ErrorKind::Connect };
+                Err(failed(kind, format!("cannot connect: {cause}")).with_cause(cause))
+            }
+            None => {
+                let timeout = self.config.connect_timeout;
+                let message = match notes.tls_began() {
+                    true => format!("no TLS handshake within {timeout:?}: the server is silent"),
+                    false => format!("no connection within {timeout:?}"),
+                };
+                Err(failed(ErrorKind::Connect, message))
+            }
+        }
+    }
+
     /// Runs a task in the background; false where there is none, or the client is closed.
     pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
         if self.closed.load(Ordering::Acquire) || !self.has_background() {
@@ -75,7 +124,7 @@ impl Host {
 
     /// Whether there is a background, as far as is known.
     pub(crate) fn has_background(&self) -> bool {
-        !self.lonely.load(Ordering::Relaxed)
+        BACKGROUND && !self.lonely.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -148,6 +197,30 @@ impl Host {
         }
     }
 
+    /// When to look at the topology without a cause for the first time: clients that started
+    /// together do not stay together.
+    pub(crate) fn first_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+    }
+
+    /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
+    /// tenth.
+    pub(crate) fn next_poll(&self) -> Timestamp {
+        let Some(interval) = self.poll_interval() else { return Timestamp::FAR_FUTURE };
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => self.now().after(interval),
+            _ => self.now().after(interval / 10 * 9 + self.chance().jitter(interval / 5)),
+        }
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        match self.config.deployment {
+            Deployment::Sentinel { .. } => Some(self.config.sentinel_interval),
+            _ => self.config.refresh_interval,
+        }
+    }
+
     /// A pause before attempt number `failures + 1`: full jitter under a cap that doubles.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
         let doubled = self.config.backoff_base.saturating_mul(1 << failures.min(20));
@@ -186,3 +259,6 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

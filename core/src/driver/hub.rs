@@ -21,6 +21,7 @@ use super::push::PushSink;
 use super::rule::ReadRule;
 use super::topology::Keeper;
 use crate::BoxFuture;
+use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::entry::Wakers;
 use crate::connection::outcome::Lost;
 use crate::error::Error;
@@ -169,6 +170,18 @@ impl Drop for Fresh {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.shut();
+    }
+}
+
+/// A hub, behind a pointer whose type says nothing of what is in it.
+pub(crate) trait AsHub: MaybeSend + MaybeSync {
+    /// The hub.
+    fn as_hub(self: Arc<Self>) -> Arc<Hub>;
+}
+
+impl AsHub for Hub {
+    fn as_hub(self: Arc<Self>) -> Arc<Hub> {
+        self
     }
 }
 

@@ -305,7 +305,13 @@ impl Io {
             }
             Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
             Poll::Ready(Ok(count)) => count,
-            Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
+            Poll::Ready(Err(error)) => {
+                let lost = Lost::Io(error);
+                if lost.never_accepted() {
+                    self.written = 0;
+                }
+                return Err(lost);
+            }
         };
         let scanned = self.reader.scan(count);
         self.notes.coming.store(self.reader.missing(), Ordering::Relaxed);

@@ -24,7 +24,8 @@ use crate::connection::budget::Budget;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
@@ -168,7 +169,7 @@ impl Lane {
             let _ = lane.connect(&its_host, until).await;
             drop(tending);
         };
-        if host.transport().spawn(Box::pin(task)) {
+        if BACKGROUND && host.transport().spawn(Box::pin(task)) {
             return;
         }
         let Some(_tending) = Tending::begin(self) else { return };
@@ -181,6 +182,12 @@ impl Lane {
     /// Whether there is no live link, and the last dial failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.live().is_none() && lock(&self.dial).last.is_some()
+    }
+
+    /// Whether the last dial found a replica where a primary should be.
+    pub(crate) fn is_demoted(&self) -> bool {
+        let demoted = |e: &Error| matches!(e.details(), Some(ErrorDetail::NotPrimary));
+        self.live().is_none() && lock(&self.dial).last.as_ref().is_some_and(demoted)
     }
 
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
@@ -322,6 +329,9 @@ impl Drop for Tending {
     }
 }
 
+/// What it may mean that a server hangs up on a client without TLS before it has said anything.
+pub(crate) const WANTS_TLS: &str = "; a port that wants TLS ends so";
+
 /// What a call fails with once its client was closed.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
     Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
@@ -336,21 +346,11 @@ pub(crate) async fn open(
     settings: LinkSettings,
     proven: bool,
 ) -> Result<Arc<Link>, Error> {
-    let timeout = host.config().connect_timeout;
     let began = host.now();
-    let deadline = began.after(timeout);
+    let deadline = began.after(host.config().connect_timeout);
     count(&host.observer().dials);
-    let refused = |message: String| {
-        Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint)
-    };
     let notes = DialNotes::default();
-    let stream = match host.by(deadline, host.transport().connect_noting(endpoint, &notes)).await {
-        Some(Ok(stream)) => stream,
-        Some(Err(error)) => {
-            return Err(refused(format!("cannot connect: {error}")).with_cause(error));
-        }
-        None => return Err(refused(format!("no connection within {timeout:?}"))),
-    };
+    let stream = host.open(endpoint, profile, deadline, &notes).await?;
     let took = host.now().since(began);
     let name_took = notes.name_time();
     add_time(&host.observer().dial_time, took);
@@ -375,7 +375,7 @@ pub(crate) async fn open(
     }
     let unready = Unready(Some(link));
     if let Some(link) = &unready.0 {
-        shake_hands(link, handshake, deadline).await?;
+        shake_hands(link, handshake, deadline, host.is_encrypted(profile)).await?;
     }
     Ok(unready.ready())
 }
@@ -408,6 +408,7 @@ async fn shake_hands(
     link: &Arc<Link>,
     mut handshake: Handshake,
     deadline: Timestamp,
+    encrypted: bool,
 ) -> Result<(), Error> {
     loop {
         let commands = handshake.flight();
@@ -415,9 +416,7 @@ async fn shake_hands(
             return Ok(());
         }
         let (len, replies) = size_of(&commands);
-        let entry = Entry { len, replies, deadline };
-        // Other lanes may have taken all the room.
-        let wanted = Wanted { claim: Claim::Must, ..entry.into() };
+        let wanted = Wanted { claim: Claim::Must, ..Entry { len, replies, deadline }.into() };
         let mut exchange = None;
         let outcome = poll_fn(|cx| {
             if let Some(exchange) = &mut exchange {
@@ -443,9 +442,11 @@ async fn shake_hands(
             Err(refusal) => return Err(refused(link.endpoint(), &refusal)),
             Ok(Next::Again) if failure.is_none() => {}
             Ok(_) => match failure {
-                None if replies.is_empty() => return Err(unanswered(link.endpoint(), None)),
+                None if replies.is_empty() => {
+                    return Err(unanswered(link.endpoint(), None, encrypted));
+                }
                 None => return Ok(()),
-                failure => return Err(unanswered(link.endpoint(), failure.as_ref())),
+                failure => return Err(unanswered(link.endpoint(), failure.as_ref(), encrypted)),
             },
         }
     }
@@ -462,7 +463,8 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {
         let message = "found, but it is not a primary by its own word";
-        return Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(endpoint);
+        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
+        return error.with_endpoint(endpoint).with_detail(ErrorDetail::NotPrimary);
     }
     let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
     let message = format!("{} was refused", refusal.step);
@@ -474,16 +476,19 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
 }
 
 /// The server said nothing, or nothing that makes sense.
-fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>) -> Error {
+fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>, encrypted: bool) -> Error {
     use crate::connection::outcome::Lost;
     match failure {
         Some(Failure::Lost(lost)) => {
             let kind = match **lost {
                 Lost::Protocol(_) => ErrorKind::Protocol,
                 Lost::ByUs => ErrorKind::Closed,
+                _ if lost.never_accepted() => ErrorKind::Handshake,
                 _ => ErrorKind::Connect,
             };
-            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))
+            let hung_up = !encrypted && matches!(**lost, Lost::ByPeer | Lost::Io(_));
+            let hint = if hung_up { WANTS_TLS } else { "" };
+            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}{hint}"))
                 .with_endpoint(endpoint)
                 .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>)
         }

@@ -12,12 +12,12 @@ use super::sentinels::{self, Heard};
 use super::topology::{Keeper, State, Step};
 use crate::BoxFuture;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::SENTINEL;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
 use crate::topology::refresh::RefreshReason;
-use crate::topology::service::choose;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
 use futures::FutureExt;
@@ -62,10 +62,13 @@ impl Keeper {
         };
         let began = Began { version, at: now, reason };
         let (weak, host) = (Arc::downgrade(self), Arc::clone(&self.host));
-        let look: BoxFuture<'static, ()> = if let Some(sentinels) = &state.sentinels {
+        let look: BoxFuture<'static, ()> = if let Some(sentinels) =
+            state.sentinels.as_ref().filter(|_| SENTINEL)
+        {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
+            let floor = sentinels.floor();
             Box::pin(async move {
-                let heard = sentinels::look(&host, candidates, &service).await;
+                let heard = sentinels::look(&host, candidates, &service, floor).await;
                 if let Some(keeper) = weak.upgrade() {
                     keeper.handle_opinions(&heard, began);
                 }
@@ -185,7 +188,11 @@ impl Keeper {
 
     /// A look is over; another one follows if somebody still waits for what it did not bring.
     fn end_look(&self, state: &mut State, changed: bool) {
-        let (now, mut chance) = (self.host.now(), self.host.chance());
+        let now = self.host.now();
+        if self.poll_at() != Timestamp::FAR_FUTURE {
+            self.poll_from(self.host.next_poll());
+        }
+        let mut chance = self.host.chance();
         state.refresh.end(now, changed, &mut chance);
         let (waiting, hopeful) = self.needs();
         let reason = if state.foreign.is_suspected() {
@@ -217,8 +224,7 @@ impl Keeper {
                 state.looked = Some(now);
                 sentinels.learn(&heard.opinions, &self.host);
                 let old = self.routes.load_full();
-                let disproved = old.primaries().all(|node| node.is_failing());
-                let next = choose(sentinels.held.as_ref(), disproved, &heard.opinions);
+                let next = sentinels.decide(&heard.opinions, old.primaries().next(), now);
                 let map = next.as_ref().map_or_else(
                     || old.map.clone(),
                     |service| {
@@ -228,7 +234,6 @@ impl Keeper {
                     },
                 );
                 changed = next.is_some();
-                sentinels.held = next.or(sentinels.held.take());
                 self.tell_of(&old.map, &map, began, now);
                 if changed {
                     self.publish(state, map);

@@ -38,6 +38,7 @@ pub(crate) mod scan;
 pub(crate) mod sentinels;
 pub(crate) mod signal;
 pub(crate) mod spread;
+pub(crate) mod together;
 pub(crate) mod topology;
 pub(crate) mod transaction;
 pub(crate) mod vitals;

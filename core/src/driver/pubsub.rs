@@ -24,6 +24,7 @@ use crate::command::{Command, cmd};
 use crate::config::Protocol;
 use crate::connection::entry::{Entry, Wakers};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::BACKGROUND;
 use crate::resp::{Redirect, ServerError};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::reconcile::{Order, ReaderId, SessionId, Wish};
@@ -59,7 +60,8 @@ impl Hub {
         let waits: BoxFuture<'static, ()> =
             Box::pin(run(Arc::downgrade(self), Arc::clone(&self.keeper)));
         let waits = waits.shared();
-        work.background = self.keeper.host().transport().spawn(Box::pin(waits.clone()));
+        work.background =
+            BACKGROUND && self.keeper.host().transport().spawn(Box::pin(waits.clone()));
         work.waits.insert(waits).clone()
     }
 
@@ -259,7 +261,7 @@ async fn greet(host: &Host, link: &Arc<Link>, deadline: Timestamp) -> Result<(),
     }
     let ping = cmd("PING");
     let entry = Entry { len: ping.encoded_len(), replies: 1, deadline };
-    match exchange(host, link, entry, |out: &mut Vec<u8>| ping.write_to(out)).await? {
+    match exchange(host, link, entry, &|out: &mut Vec<u8>| ping.write_to(out)).await? {
         Ok(_) => Ok(()),
         Err(failed) => {
             let message = format!("the server gave no answer: {:?}", failed.failure);

@@ -325,7 +325,7 @@ async fn attempt(
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = keeper.beside(exchange(host, &link, entry, write)).await;
+    let outcome = keeper.beside(exchange(host, &link, entry, &write)).await;
     let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
     let frame = sole_reply(reply)?;
     seat.succeed(|| host.now());

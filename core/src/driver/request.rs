@@ -18,6 +18,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+/// Appends an entry's bytes. By a pointer, so that there is one `exchange` for all.
+pub(crate) type Write<'a> = &'a (dyn Fn(&mut Vec<u8>) + Sync);
+
 /// Enqueues an entry, waiting for the budget if that is what the configuration says, and waits for
 /// its outcome.
 ///
@@ -27,7 +30,7 @@ pub(crate) async fn exchange(
     host: &Host,
     link: &Arc<Link>,
     entry: Entry,
-    write: impl Fn(&mut Vec<u8>),
+    write: Write<'_>,
 ) -> Result<Outcome, Error> {
     let mut begun: Option<Exchange> = None;
     let mut place = None;
@@ -43,7 +46,7 @@ pub(crate) async fn exchange(
         let room = admit(host, link, entry.len, place.as_ref().map(|_| entry.deadline));
         let claim = if place.is_some() { Claim::Waited } else { Claim::New };
         let wanted = Wanted { claim, ..entry.into() };
-        let begin = |()| Exchange::begin(Arc::clone(link), wanted, &write, cx);
+        let begin = |()| Exchange::begin(Arc::clone(link), wanted, write, cx);
         match room.and_then(begin) {
             Ok(exchange) => {
                 place = None;

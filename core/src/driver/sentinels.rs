@@ -9,7 +9,7 @@
 //! whole look. Called by `driver/topology.rs`.
 
 use super::alarm::Alarm;
-use super::ask::{Manner, ask, replies};
+use super::ask::{Manner, Question, ask, replies};
 use super::host::Host;
 use super::node::Node;
 use super::push::PushSink;
@@ -21,10 +21,13 @@ use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{ServerError, Value, plain_value};
+use crate::sync::lock;
 use crate::time::Timestamp;
-use crate::topology::service::{Opinion, Service, parse_opinion};
+use crate::topology::service::{
+    Choice, Fitness, Opinion, Service, choose, parse_opinion, sentinels_of,
+};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Opinions that are enough.
@@ -35,9 +38,14 @@ const SENTINELS_MAX: usize = 64;
 const STAGGER: Duration = Duration::from_millis(100);
 /// Sentinels that are listened to.
 const LISTENED: usize = 2;
+/// Whoever answers is believed after this long, though others are silent who may know of a later
+/// failover, if the primary that is held cannot be reached either: they are gone for good.
+const DOUBT: Duration = Duration::from_secs(10);
 /// What they announce that matters.
-const NEWS: [&str; 9] = [
+const NEWS: [&str; 10] = [
     "+switch-master",
+    // Long before +switch-master where replicas are slow to follow.
+    "+promoted-slave",
     "+odown",
     "-odown",
     "+reboot",
@@ -60,6 +68,10 @@ pub(crate) struct Sentinels {
     seeds: usize,
     /// What is held.
     pub(crate) held: Option<Service>,
+    /// How many there are, by those who know what is held.
+    known: usize,
+    /// Since when everybody who answers names another primary than is held, without being believed.
+    doubted: Option<Timestamp>,
 }
 
 /// What a look brought.
@@ -85,7 +97,14 @@ impl Sentinels {
     pub(crate) fn new(service: &str, host: &Host) -> Self {
         let new = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Sentinel, host));
         let nodes: Vec<_> = host.config().endpoints.iter().map(new).collect();
-        Self { service: service.into(), seeds: nodes.len(), nodes, held: None }
+        Self {
+            service: service.into(),
+            seeds: nodes.len(),
+            nodes,
+            held: None,
+            known: 0,
+            doubted: None,
+        }
     }
 
     pub(crate) fn service(&self) -> &Arc<str> {
@@ -102,6 +121,41 @@ impl Sentinels {
         let (mut first, then): (Vec<_>, Vec<_>) = self.nodes.iter().partition(live);
         first.extend(then);
         first.into_iter().cloned().collect()
+    }
+
+    /// What follows from opinions: the service, if it has changed. `primary` is the node that is
+    /// held to be the primary.
+    pub(crate) fn decide(
+        &mut self,
+        opinions: &[Opinion],
+        primary: Option<&Arc<Node>>,
+        now: Timestamp,
+    ) -> Option<Service> {
+        let lasting = |since| now.since(since) >= DOUBT;
+        let fitness = match primary {
+            Some(node) if node.is_demoted() => Fitness::Demoted,
+            Some(node) if !node.is_failing() => Fitness::Good,
+            _ if self.doubted.is_some_and(lasting) => Fitness::Lost,
+            _ => Fitness::Unreachable,
+        };
+        let choice = choose(self.held.as_ref(), fitness, self.known, opinions);
+        self.doubted = self.doubted.or(Some(now)).filter(|_| choice == Choice::Doubt);
+        let changed = match choice {
+            Choice::Keep | Choice::Doubt => None,
+            Choice::Take(service) => Some(service),
+        };
+        self.held = changed.clone().or(self.held.take());
+        let floor = self.floor();
+        let current: Vec<_> = opinions.iter().filter(|o| o.epoch >= floor).cloned().collect();
+        if !current.is_empty() {
+            self.known = sentinels_of(&current);
+        }
+        changed
+    }
+
+    /// The epoch of what is held.
+    pub(crate) fn floor(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.epoch)
     }
 
     /// Learns of other sentinels. One that was told of and is told of no more is forgotten.
@@ -146,31 +200,34 @@ impl Heard {
     }
 }
 
-/// Asks, in the order given.
-pub(crate) async fn look(host: &Arc<Host>, candidates: Vec<Arc<Node>>, service: &str) -> Heard {
+/// Asks, in the order given, until enough have answered who do not count from further back than
+/// `floor`.
+pub(crate) async fn look(
+    host: &Arc<Host>,
+    candidates: Vec<Arc<Node>>,
+    service: &str,
+    floor: u64,
+) -> Heard {
     let deadline = host.now().after(host.config().connect_timeout);
-    let mut heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Heard { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let heard = Mutex::new(heard);
     let manner = Manner { wave: LISTENED, stagger: STAGGER, enough: OPINIONS_MAX, goes_on: true };
-    let questions = candidates.into_iter().map(|node| async move {
-        let answer = opinion_of(host, &node, service, deadline).await;
-        (node.endpoint().clone(), answer)
-    });
-    ask(host, manner, deadline, questions, |(endpoint, answer)| match answer {
-        Ok(Answer::Opinion(opinion)) => {
-            heard.opinions.push(opinion);
-            true
-        }
-        Ok(Answer::Unknown(known)) => {
-            heard.unknown = Some(known);
-            false
-        }
-        Err(error) => {
-            heard.failures.push((endpoint, error));
-            false
-        }
-    })
-    .await;
-    heard
+    let question = |node: Arc<Node>| -> Question<'_> {
+        Box::pin(async {
+            let node = node;
+            let answer = opinion_of(host, &node, service, deadline).await;
+            let is_good = matches!(&answer, Ok(Answer::Opinion(own)) if own.epoch >= floor);
+            let mut heard = lock(&heard);
+            match answer {
+                Ok(Answer::Opinion(opinion)) => heard.opinions.push(opinion),
+                Ok(Answer::Unknown(known)) => heard.unknown = Some(known),
+                Err(error) => heard.failures.push((node.endpoint().clone(), error)),
+            }
+            is_good
+        })
+    };
+    ask(host, manner, deadline, candidates.into_iter().map(question).collect()).await;
+    heard.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn opinion_of(
@@ -181,7 +238,8 @@ async fn opinion_of(
 ) -> Result<Answer, Error> {
     let about = |what| cmd("SENTINEL").arg(what).arg(service);
     // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
-    let commands = [about("MASTER"), about("SLAVES"), about("SENTINELS")];
+    let what = ["MASTER", "GET-MASTER-ADDR-BY-NAME", "SLAVES", "SENTINELS"];
+    let commands = what.map(about);
     let frames = replies(host, node, &commands, deadline).await?;
     if let Some(error) = error_in(&frames[0]) {
         if !error.message().starts_with("No such master") {
@@ -202,9 +260,9 @@ async fn opinion_of(
         let endpoint = Endpoint::tcp(name, port);
         map.get(&endpoint).cloned().unwrap_or(endpoint)
     };
-    let [primary, replicas, sentinels] =
-        [value(&frames[0])?, value(&frames[1])?, value(&frames[2])?];
-    parse_opinion(&primary, &replicas, &sentinels, &endpoint)
+    let [primary, place, replicas, sentinels] =
+        [value(&frames[0])?, value(&frames[1])?, value(&frames[2])?, value(&frames[3])?];
+    parse_opinion([&primary, &place, &replicas, &sentinels], &endpoint)
         .map(Answer::Opinion)
         .map_err(|what| broken(&what))
 }
@@ -233,7 +291,7 @@ pub(crate) async fn listen(host: &Arc<Host>, nodes: &[Arc<Node>], service: &Arc<
         let hello = cmd("HELLO").arg("3");
         let deadline = host.now().after(host.config().connect_timeout);
         let entry = Entry { len: hello.encoded_len(), replies: 1, deadline };
-        let answer = exchange(host, &link, entry, |out: &mut Vec<u8>| hello.write_to(out)).await;
+        let answer = exchange(host, &link, entry, &|out: &mut Vec<u8>| hello.write_to(out)).await;
         let frame = answer.ok().and_then(Result::ok).and_then(|reply| reply.into_last());
         if frame.is_some_and(|frame| error_in(&frame).is_none()) {
             let news = News { service: Arc::clone(service), alarm: Arc::clone(host.alarm()) };

@@ -14,10 +14,12 @@ use super::react::Terms;
 use super::reads::{self, Begin};
 use super::routes::Routes;
 use super::rule::ReadRule;
+use super::together::together;
 use super::topology::Keeper;
 use super::work::{Item, Way, Work, whole};
 use crate::command::{Command, Learned, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::{FAN_OUT, READ_POLICIES, left_out};
 use crate::resp::plain_value;
 use crate::routing::aim::Aim;
 use crate::routing::fold::{Fold, fold};
@@ -31,7 +33,7 @@ use crate::topology::slot_range::every_slot;
 use crate::topology::view::Health;
 use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
-use futures::future::join_all;
+use std::future::ready;
 use std::sync::Arc;
 
 /// Whether a command takes the straight way after all: it was marked as one to look at.
@@ -48,25 +50,35 @@ pub(crate) fn run(
     begin: Begin,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
     if let Some(error) = refusal(&command) {
-        return Box::pin(std::future::ready(Err(error)));
+        return Box::pin(ready(Err(error)));
     }
     let single =
         !matches!(begin, Begin::Fresh) || command.goes_straight() || is_single(&keeper, &command);
     if single && let Some(rule) = rule {
         match reads::governs(&rule, Item::whole(&command)) {
             Ok(false) => {}
+            Ok(true) if !READ_POLICIES => {
+                let error = left_out("a read policy", "read-policies");
+                return Box::pin(ready(Err(error.with_command(&command.name()))));
+            }
             Ok(true) => {
                 return Box::pin(async move {
                     let item = Item::whole(&command);
                     Ok(reads::read(&keeper, &rule, item, terms, begin).await?.0)
                 });
             }
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
+            Err(error) => return Box::pin(ready(Err(error))),
         }
         return alone(keeper, command, terms, begin);
     }
     if single {
         return alone(keeper, command, terms, begin);
+    }
+    if !FAN_OUT {
+        return match plan(&command) {
+            Plan::Unknown => alone(keeper, command, terms, begin),
+            plan => Box::pin(ready(Err(beyond_one(&command, plan)))),
+        };
     }
     Box::pin(async move {
         let mut command = command;
@@ -190,12 +202,22 @@ async fn run_planned(
     Ok(work.gather(batch::run_work(keeper, &work, rule, terms).await))
 }
 
+/// What a command fails with that concerns several slots or nodes, where it cannot.
+fn beyond_one(command: &Command, plan: Plan) -> Error {
+    let error = match plan {
+        Plan::CrossSlot { first, second } => cross_slot(first, second),
+        _ => left_out("a command for several slots or nodes", "fan-out"),
+    };
+    error.with_command(&command.name())
+}
+
 /// How a command that is marked as wide is sent over a cluster.
 async fn way(keeper: &Arc<Keeper>, command: &Command, terms: Terms) -> Result<Way, Error> {
     let cross = |first, second| cross_slot(first, second).with_command(&command.name());
     match plan(command) {
         Plan::One => Ok(Way::Whole),
         Plan::CrossSlot { first, second } => Err(cross(first, second)),
+        plan @ (Plan::Split | Plan::Fan(..)) if !FAN_OUT => Err(beyond_one(command, plan)),
         Plan::Split => match Split::of(command, Grain::Slot) {
             Some(split) => Ok(Way::Parts(split)),
             None => match span(command.keys().map(|(_, key)| key)) {
@@ -227,7 +249,7 @@ async fn ask_each(
     let each = aims.into_iter().map(|aim| async move {
         let item = Item::aimed(command, &aim);
         match rule {
-            Some(rule) if reads::governs(rule, item)? => {
+            Some(rule) if READ_POLICIES && reads::governs(rule, item)? => {
                 reads::read(keeper, rule, item, terms, Begin::Fresh).await
             }
             _ => {
@@ -236,7 +258,7 @@ async fn ask_each(
             }
         }
     });
-    join_all(each).await
+    together(each).await
 }
 
 /// Whom a caller named.

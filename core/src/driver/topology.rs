@@ -21,6 +21,7 @@ use super::sentinels::Sentinels;
 use crate::config::Deployment;
 use crate::connection::handshake::Profile;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::parts::SENTINEL;
 use crate::sync::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
@@ -35,7 +36,7 @@ use futures::future::{Either, Shared, select};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A look under way, driven by whoever waits for it.
@@ -57,6 +58,9 @@ pub(crate) struct Keeper {
     waiting: AtomicUsize,
     /// Those of them whom a look may help: somebody could take over what they need.
     hopeful: AtomicUsize,
+    /// Nanoseconds of the clock at which whoever comes by is to look without a cause; never where
+    /// the background does.
+    poll_at: AtomicU64,
 }
 
 /// See `Keeper::state`.
@@ -109,8 +113,9 @@ impl Keeper {
                     None => begin(),
                 }
             }
+            // A client does not begin with them where they are left out.
             Deployment::Sentinel { service, .. } => {
-                sentinels = Some(Sentinels::new(service, &host));
+                sentinels = SENTINEL.then(|| Sentinels::new(service, &host));
                 begin();
             }
             Deployment::Standalone => {
@@ -149,6 +154,7 @@ impl Keeper {
             lessons: Lessons::default(),
             waiting: AtomicUsize::new(0),
             hopeful: AtomicUsize::new(0),
+            poll_at: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -283,13 +289,39 @@ impl Keeper {
             loop {
                 let listener = self.host.alarm().listen();
                 self.hear();
+                self.poll();
                 match self.step() {
-                    Step::Nothing => listener.await,
+                    Step::Nothing => drop(self.host.by(self.poll_at(), listener).await),
                     Step::Wait(until) => drop(self.host.by(until, listener).await),
                     Step::Drive(look) => look.await,
                 }
             }
         })
+    }
+
+    /// There is no background that would look from time to time: whoever comes by does, from `at`
+    /// on.
+    pub(super) fn poll_from(&self, at: Timestamp) {
+        self.poll_at.store(at.nanos(), Ordering::Relaxed);
+    }
+
+    /// When whoever comes by is to look without a cause.
+    pub(super) fn poll_at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.poll_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is time for that. The clock is read only where somebody may have to.
+    #[inline]
+    pub(crate) fn is_poll_due(&self) -> bool {
+        let at = self.poll_at.load(Ordering::Relaxed);
+        at != u64::MAX && self.host.now().nanos() >= at
+    }
+
+    /// Asks for the look without a cause, if it is time; one that is wanted already will do.
+    fn poll(&self) {
+        if self.is_poll_due() && !lock(&self.state).refresh.is_wanted() {
+            self.want(RefreshReason::Interval);
+        }
     }
 
     /// When the last look that found something ended.

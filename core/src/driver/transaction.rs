@@ -4,7 +4,8 @@
 //! nothing. Behind watched keys it is tried once, on the connection that watches them; only its
 //! caller can begin anew, for what was read may have changed.
 //!
-//! Invariant: a connection that may still watch or queue something is never given to the next.
+//! Invariants: a connection that may still watch or queue something is never given to the next;
+//! nothing is sent to a primary that sentinels have replaced, though its connection lives.
 //! Called by `client/transaction.rs`.
 
 use super::dispatch::{Errand, Kept, dispatch};
@@ -14,7 +15,8 @@ use super::react::{Terms, Tries, explain};
 use super::request::exchange;
 use super::topology::Keeper;
 use crate::command::Command;
-use crate::error::Error;
+use crate::connection::handshake::Profile;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::routing::retry::Seen;
 use crate::sync::lock;
 use crate::topology::refresh::RefreshReason;
@@ -75,10 +77,22 @@ impl Watching {
         Ok(frame)
     }
 
+    /// Whether sentinels name another primary by now. In a cluster the server itself would say so.
+    fn is_replaced(&self) -> bool {
+        let routes = self.keeper.routes();
+        self.node.profile() == Profile::Primary
+            && !routes.primaries().any(|node| Arc::ptr_eq(node, &self.node))
+    }
+
     async fn once(&self, parcel: Parcel<'_>, name: &Command, terms: Terms) -> Result<Bytes, Error> {
         let host = self.keeper.host();
+        if self.is_replaced() {
+            let message = "the primary that watches the keys was replaced: begin anew";
+            let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
+            return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
+        }
         let entry = parcel.entry(terms.deadline);
-        let outcome = exchange(host, self.own.link(), entry, |out| parcel.write_to(out)).await;
+        let outcome = exchange(host, self.own.link(), entry, &|out| parcel.write_to(out)).await;
         let seen = match outcome {
             Ok(Ok(reply)) => match parcel.judge(reply) {
                 Ok(frame) => return Ok(frame),

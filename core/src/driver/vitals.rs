@@ -328,16 +328,15 @@ impl Vitals {
 
     /// Takes a timed reply in.
     fn hear(&self, began: Timestamp, now: Timestamp) {
-        let sample = now.since(began).as_nanos().clamp(1, u128::from(u64::MAX)) as u64;
+        let sample = nanos(now.since(began)).max(1);
         let heard = self.heard.swap(now.nanos().max(1), Ordering::Relaxed);
         let age = now.nanos().saturating_sub(heard);
         let known = self.latency.load(Ordering::Relaxed);
         let average = if known == 0 || age >= nanos(UNHEARD) {
             sample
         } else {
-            let weight = u128::from(age) + 1;
-            let sum = u128::from(sample) * weight + u128::from(known) * u128::from(SMOOTHING);
-            (sum / (weight + u128::from(SMOOTHING))) as u64
+            let (weight, smoothing) = (age as f64 + 1.0, SMOOTHING as f64);
+            ((sample as f64 * weight + known as f64 * smoothing) / (weight + smoothing)) as u64
         };
         self.latency.store(average.max(1), Ordering::Relaxed);
     }

@@ -3,26 +3,31 @@
 //!
 //! It holds the client weakly and ends with it. On a host without a background nothing of this
 //! runs: commands drive the looks that they need, and ask for them when they see that something is
-//! wrong. Called by `client/mod.rs`, once per client.
+//! wrong. Behind sentinels they also keep the interval, for a primary that was replaced and lives
+//! on says nothing. Called by `client/mod.rs`, once per client.
 
 use super::host::Host;
 use super::sentinels;
 use super::topology::{Keeper, Step};
 use crate::config::Deployment;
-use crate::time::Timestamp;
+use crate::parts::{BACKGROUND, SENTINEL};
 use crate::topology::refresh::RefreshReason;
 use std::sync::{Arc, Weak};
 
 /// Starts the watch, if there is something to watch and the host has a background.
 pub(crate) fn start(keeper: &Arc<Keeper>) {
     if keeper.is_dynamic() {
-        let watch = watch(Arc::downgrade(keeper), Arc::clone(keeper.host()));
-        let _ = keeper.host().transport().spawn(Box::pin(watch));
+        let host = keeper.host();
+        let watch = || watch(Arc::downgrade(keeper), Arc::clone(host));
+        let is_watched = BACKGROUND && host.spawn(Box::pin(watch()));
+        if !is_watched && matches!(host.config().deployment, Deployment::Sentinel { .. }) {
+            keeper.poll_from(host.first_poll());
+        }
     }
 }
 
 async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
-    let mut periodic = next_interval(&host);
+    let mut periodic = host.first_poll();
     loop {
         let listener = host.alarm().listen();
         let wait = {
@@ -33,7 +38,7 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
             keeper.hear();
             if host.now() >= periodic {
                 keeper.want(RefreshReason::Interval);
-                periodic = next_interval(&host);
+                periodic = host.next_poll();
             }
             match keeper.step() {
                 Step::Nothing => periodic,
@@ -42,7 +47,7 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
                     let sentinels = keeper.sentinels();
                     drop(keeper);
                     look.await;
-                    if let Some((nodes, service)) = sentinels {
+                    if let Some((nodes, service)) = sentinels.filter(|_| SENTINEL) {
                         sentinels::listen(&host, &nodes, &service).await;
                     }
                     continue;
@@ -50,18 +55,5 @@ async fn watch(keeper: Weak<Keeper>, host: Arc<Host>) {
             }
         };
         host.by(wait, listener).await;
-    }
-}
-
-/// When to look without a cause: the configured interval, give or take a tenth, so that clients
-/// that started together do not stay together.
-fn next_interval(host: &Host) -> Timestamp {
-    let interval = match host.config().deployment {
-        Deployment::Sentinel { .. } => Some(host.config().sentinel_interval),
-        _ => host.config().refresh_interval,
-    };
-    match interval {
-        Some(time) => host.now().after(time.mul_f64(0.9) + host.chance().jitter(time / 5)),
-        None => Timestamp::FAR_FUTURE,
     }
 }

@@ -10,7 +10,6 @@
 
 use super::node::Node;
 use super::routes::Routes;
-use crate::bounds::MaybeSync;
 use crate::command::Command;
 use crate::error::Error;
 use crate::routing::aim::Aim;
@@ -102,7 +101,7 @@ impl<'a> Item<'a> {
 }
 
 /// Items in their order.
-pub(crate) trait Items: MaybeSync {
+pub(crate) trait Items: Sync {
     /// How many.
     fn count(&self) -> usize;
 

@@ -1,15 +1,19 @@
 //! What sentinels say of a service, and which of them to believe.
 //!
 //! Sentinels count elections: the one with the higher config epoch has seen the later failover. So
-//! a sentinel that slept, or was restarted with an old file, cannot move the client back. Only when
-//! the primary that is held has proved to be none (its connection fails, or its ROLE says so) may a
-//! lower epoch win, and then only if all sentinels answer and agree: sentinels that were set up
-//! anew count from zero again.
+//! a sentinel that slept, or was restarted with an old file, cannot move the client back. A lower
+//! epoch wins only where all that answer agree, and either the primary that is held says itself
+//! that it is none and most sentinels have answered, or it cannot be reached and every sentinel
+//! that is known has: sentinels that were set up anew count from zero again. Who waits for one
+//! that is gone for good is not left waiting for ever (`driver/look.rs`).
+//!
+//! A sentinel may be known by a name and by its address, and then answers twice. It has one vote:
+//! two answers are one sentinel's if they list the same others, for nobody lists himself.
 //!
 //! Invariants: pure; the order of the opinions does not matter. Limits: `MEMBERS_MAX` replicas or
 //! sentinels are read of one reply.
 //! Spec: redis.io/docs, "High availability with Redis Sentinel", "Configuration epochs".
-//! Called by `driver/sentinels.rs` (parsing) and `driver/topology.rs` (choice).
+//! Called by `driver/sentinels.rs` (parsing) and `driver/look.rs` (choice).
 
 use super::node_id::NodeId;
 use super::view::{Health, NodeView, Role};
@@ -17,8 +21,6 @@ use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 
-/// So many opinions are enough where there are more sentinels.
-const ENOUGH: usize = 3;
 /// More than any service has.
 const MEMBERS_MAX: usize = 1024;
 
@@ -33,7 +35,7 @@ pub(crate) struct Opinion {
     pub(crate) troubled: bool,
     /// Who copies the primary.
     pub(crate) replicas: Vec<NodeView>,
-    /// Other sentinels of the service.
+    /// Other sentinels of the service, sorted.
     pub(crate) sentinels: Vec<Endpoint>,
 }
 
@@ -48,41 +50,98 @@ pub(crate) struct Service {
     pub(crate) replicas: Vec<NodeView>,
 }
 
-/// What follows from `opinions`; `None` to keep what is held. `disproved`: the primary that is held
-/// has shown that it is none.
+/// How the primary that is held does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fitness {
+    /// Nothing speaks against it.
+    Good,
+    /// No connection to it can be made.
+    Unreachable,
+    /// The same, for as long as all who answer have named another one: whoever is silent is not
+    /// waited for any more.
+    Lost,
+    /// It says itself that it is a replica.
+    Demoted,
+}
+
+/// What was made of opinions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// What is held stays.
+    Keep,
+    /// What is held stays, although it is not fit and all who answered name one other: they count
+    /// from further back, and somebody who may know better has not answered.
+    Doubt,
+    /// This takes its place.
+    Take(Service),
+}
+
+/// What follows from `opinions`. `known`: how many sentinels there are, as far as is known.
 pub(crate) fn choose(
     held: Option<&Service>,
-    disproved: bool,
+    fitness: Fitness,
+    known: usize,
     opinions: &[Opinion],
-) -> Option<Service> {
-    let newest = opinions.iter().map(|opinion| opinion.epoch).max()?;
-    let floor = held.map_or(0, |held| held.epoch);
-    if newest < floor {
-        let first = opinions.first()?;
-        let agreed = opinions.iter().all(|opinion| opinion.primary == first.primary);
-        // A sentinel that is silent now may be the one that remembers.
-        let complete = |opinion: &Opinion| opinions.len() > opinion.sentinels.len();
-        let complete = opinions.len() >= ENOUGH || opinions.iter().all(complete);
-        if !(disproved && agreed && complete) {
-            return None;
+) -> Choice {
+    let Some(newest) = opinions.iter().map(|opinion| opinion.epoch).max() else {
+        return Choice::Keep;
+    };
+    let voices = one_each(opinions);
+    if let Some(held) = held.filter(|held| newest < held.epoch) {
+        let agreed = opinions.iter().all(|opinion| opinion.primary == opinions[0].primary);
+        let known = known.max(sentinels_of(opinions));
+        let enough = match fitness {
+            _ if !agreed => return Choice::Keep,
+            // Nothing moves: they may tell of the replicas.
+            _ if opinions[0].primary == held.primary => true,
+            Fitness::Good => return Choice::Keep,
+            Fitness::Unreachable => voices.len() >= known,
+            Fitness::Demoted => voices.len() * 2 > known,
+            Fitness::Lost => true,
+        };
+        if !enough {
+            return Choice::Doubt;
         }
     }
+    let newest_ones = || voices.iter().filter(|opinion| opinion.epoch == newest);
     let mut votes: SortedMap<&Endpoint, usize> = SortedMap::new();
-    let newest_ones = || opinions.iter().filter(|opinion| opinion.epoch == newest);
     for opinion in newest_ones() {
         *votes.get_or_insert_with(&opinion.primary, || 0) += 1;
     }
-    let keeps = |endpoint: &Endpoint| held.is_some_and(|held| held.primary == *endpoint);
-    let (primary, _) =
-        votes.into_entries().max_by_key(|(endpoint, votes)| (*votes, keeps(endpoint)))?;
+    let keeps = |endpoint: &Endpoint| held.filter(|held| held.primary == *endpoint);
+    let most = |(endpoint, votes): &(&Endpoint, usize)| (*votes, keeps(endpoint).is_some());
+    let primary = votes.into_entries().max_by_key(most).map(|(primary, _)| primary);
     // Of those who agree, the one that is not in trouble and knows most replicas tells the rest.
     let teller = newest_ones()
-        .filter(|opinion| opinion.primary == *primary)
-        .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()))?;
-    let service =
-        Service { epoch: newest, primary: primary.clone(), replicas: teller.replicas.clone() };
+        .filter(|opinion| Some(&opinion.primary) == primary)
+        .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()));
+    let Some(teller) = teller else { return Choice::Keep };
+    let service = Service {
+        // Who remembers less than is known does not make it forgotten.
+        epoch: keeps(&teller.primary).map_or(newest, |held| newest.max(held.epoch)),
+        primary: teller.primary.clone(),
+        replicas: teller.replicas.clone(),
+    };
     let same = held.is_some_and(|held| held.is_alike(&service));
-    (!same).then_some(service)
+    if same { Choice::Keep } else { Choice::Take(service) }
+}
+
+/// How many sentinels there are by these opinions, themselves included.
+pub(crate) fn sentinels_of(opinions: &[Opinion]) -> usize {
+    opinions.iter().map(|opinion| opinion.sentinels.len() + 1).max().unwrap_or(0)
+}
+
+/// One opinion of each sentinel: the newest, if it was asked under two names.
+fn one_each(opinions: &[Opinion]) -> Vec<&Opinion> {
+    let mut each: Vec<&Opinion> = Vec::with_capacity(opinions.len());
+    for opinion in opinions {
+        match each.iter_mut().find(|other| other.sentinels == opinion.sentinels) {
+            Some(other) if other.epoch < opinion.epoch => *other = opinion,
+            Some(_) => {}
+            None => each.push(opinion),
+        }
+    }
+    each
 }
 
 impl Service {
@@ -97,41 +156,39 @@ impl Service {
     }
 }
 
-/// Reads the replies to SENTINEL MASTER, REPLICAS and SENTINELS. `endpoint` makes one of a host and
-/// a port, through the address map.
+/// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS.
+/// `endpoint` makes one of a host and a port, through the address map.
+///
+/// In a failover whoever leads it goes on telling the old primary's state, with the new epoch from
+/// the moment on that a replica was promoted; only the address that it sends clients to, and tells
+/// other sentinels, belongs to that epoch.
+// spec: sentinel.c, `sentinelGetCurrentMasterAddress`, `sentinelSendHello`
 ///
 /// # Errors
 /// What is missing or makes no sense.
 pub(crate) fn parse_opinion(
-    primary: &Value,
-    replicas: &Value,
-    sentinels: &Value,
+    [primary, place, replicas, sentinels]: [&Value; 4],
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
 ) -> Result<Opinion, String> {
     let fields = fields(primary)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
     let epoch: u64 = epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?;
-    // Until a failover is over, who leads it names the old primary with the epoch of the new one.
-    let under_way = u64::from(has_flag(flags, &["failover_in_progress"]));
+    let primary = match place.as_slice() {
+        Some([host, port]) => address_of(host.as_str(), port.as_str(), endpoint)?,
+        _ => address(&fields, endpoint)?,
+    };
     let replicas = list(replicas)?.iter().take(MEMBERS_MAX);
     let sentinels = list(sentinels)?.iter().take(MEMBERS_MAX);
-    // Sentinels list replicas in no order of their own.
-    let by_place = |list: Result<Vec<NodeView>, String>| {
-        list.map(|mut list| {
-            list.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
-            list
-        })
-    };
-    Ok(Opinion {
-        epoch: epoch.saturating_sub(under_way),
-        primary: address(&fields, endpoint)?,
-        troubled: has_flag(flags, &["s_down", "o_down", "disconnected"]),
-        replicas: by_place(replicas.map(|r| parse_replica(r, endpoint)).collect())?,
-        sentinels: sentinels
-            .map(|s| self::fields(s).and_then(|f| address(&f, endpoint)))
-            .collect::<Result<_, _>>()?,
-    })
+    let replicas: Result<Vec<_>, _> = replicas.map(|r| parse_replica(r, endpoint)).collect();
+    let sentinels = sentinels.map(|s| self::fields(s).and_then(|f| address(&f, endpoint)));
+    let (mut replicas, mut sentinels) = (replicas?, sentinels.collect::<Result<Vec<_>, _>>()?);
+    // Sentinels list others in no order of their own, and a promoted replica among the replicas.
+    replicas.retain(|replica| replica.endpoint.as_ref() != Some(&primary));
+    replicas.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+    sentinels.sort();
+    let troubled = has_flag(flags, &["s_down", "o_down", "disconnected"]);
+    Ok(Opinion { epoch, primary, troubled, replicas, sentinels })
 }
 
 fn parse_replica(
@@ -179,8 +236,15 @@ fn address(
     fields: &SortedMap<&str, &str>,
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
 ) -> Result<Endpoint, String> {
-    let host = fields.get("ip").copied().unwrap_or_default();
-    let port = fields.get("port").copied().unwrap_or_default();
+    address_of(fields.get("ip").copied(), fields.get("port").copied(), endpoint)
+}
+
+fn address_of(
+    host: Option<&str>,
+    port: Option<&str>,
+    endpoint: &dyn Fn(&str, u16) -> Endpoint,
+) -> Result<Endpoint, String> {
+    let (host, port) = (host.unwrap_or_default(), port.unwrap_or_default());
     match port.parse() {
         Ok(port) if port > 0 && !host.is_empty() => Ok(endpoint(host, port)),
         _ => Err(format!("{host:?} and {port:?} are no host and port")),
@@ -188,88 +252,4 @@ fn address(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opinion(epoch: u64, port: u16) -> Opinion {
-        let primary = Endpoint::tcp("10.0.0.1", port);
-        Opinion { epoch, primary, troubled: false, replicas: Vec::new(), sentinels: Vec::new() }
-    }
-
-    fn held(epoch: u64, port: u16) -> Service {
-        Service { epoch, primary: Endpoint::tcp("10.0.0.1", port), replicas: Vec::new() }
-    }
-
-    fn port(service: Option<Service>) -> Option<u16> {
-        match service?.primary {
-            Endpoint::Tcp { port, .. } => Some(port),
-            Endpoint::Unix { .. } => None,
-        }
-    }
-
-    #[test]
-    fn a_replica_that_moves_on_in_the_stream_is_no_news() {
-        let replica = |offset, health| NodeView {
-            role: Role::Replica,
-            offset: Some(offset),
-            health,
-            ..NodeView::provisional(&Endpoint::tcp("10.0.0.2", 1))
-        };
-        let with = |view: NodeView| Opinion { replicas: vec![view], ..opinion(3, 1) };
-        let held = choose(None, false, &[with(replica(10, Health::Online))]);
-        let next = [with(replica(20, Health::Online))];
-        assert_eq!(choose(held.as_ref(), false, &next), None);
-        let next = [with(replica(20, Health::Suspected))];
-        assert!(choose(held.as_ref(), false, &next).is_some(), "one that is down is");
-    }
-
-    /// The leader of a failover has the new epoch before it has the new primary.
-    #[test]
-    fn an_opinion_in_the_middle_of_a_failover_is_an_older_one() {
-        let text = |text: &str| Value::Text(text.to_owned());
-        let fields = |flags| {
-            let pairs =
-                [("ip", "10.0.0.1"), ("port", "1"), ("config-epoch", "4"), ("flags", flags)];
-            Value::Array(pairs.into_iter().flat_map(|(n, v)| [text(n), text(v)]).collect())
-        };
-        let none = || Value::Array(Vec::new());
-        let epoch = |flags| {
-            let endpoint = &|host: &str, port| Endpoint::tcp(host, port);
-            parse_opinion(&fields(flags), &none(), &none(), endpoint).unwrap().epoch
-        };
-        assert_eq!((epoch("master"), epoch("master,failover_in_progress")), (4, 3));
-        let late = Opinion { epoch: 3, ..opinion(4, 1) };
-        assert_eq!(choose(Some(&held(4, 2)), false, &[late]), None);
-    }
-
-    /// Two of three with old files agree about the old primary; the third, which knows better, is
-    /// silent.
-    #[test]
-    fn old_opinions_do_not_win_while_a_sentinel_is_silent() {
-        let others = vec![Endpoint::tcp("s2", 26379), Endpoint::tcp("s3", 26379)];
-        let old = || Opinion { sentinels: others.clone(), ..opinion(0, 1) };
-        let held = held(1, 2);
-        assert_eq!(choose(Some(&held), true, &[old(), old()]), None);
-        assert_eq!(port(choose(Some(&held), true, &[old(), old(), old()])), Some(1));
-    }
-
-    // spec: sentinel, "Configuration epochs": the higher one is the later failover.
-    #[test]
-    fn the_newest_epoch_wins_and_never_goes_back() {
-        type Row<'a> = (Option<Service>, bool, &'a [Opinion], Option<u16>);
-        let table: &[Row<'_>] = &[
-            (None, false, &[], None),
-            (None, false, &[opinion(3, 1), opinion(2, 2), opinion(2, 2)], Some(1)),
-            (Some(held(3, 1)), false, &[opinion(2, 2), opinion(2, 2)], None),
-            (Some(held(3, 1)), true, &[opinion(2, 2), opinion(1, 1)], None),
-            (Some(held(3, 1)), true, &[opinion(0, 2), opinion(0, 2)], Some(2)),
-            (Some(held(3, 1)), false, &[opinion(4, 2), opinion(3, 1), opinion(3, 1)], Some(2)),
-            (Some(held(3, 1)), false, &[opinion(3, 2), opinion(3, 1)], None),
-            (Some(held(3, 1)), false, &[opinion(3, 2), opinion(3, 2), opinion(3, 1)], Some(2)),
-        ];
-        for (index, (held, disproved, opinions, expected)) in table.iter().enumerate() {
-            let chosen = choose(held.as_ref(), *disproved, opinions);
-            assert_eq!(port(chosen), *expected, "row {index}");
-        }
-    }
-}
+mod tests;

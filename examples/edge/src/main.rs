@@ -7,6 +7,8 @@
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 mod events;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
+mod handler;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
 mod limiter;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 mod memory;
@@ -15,15 +17,7 @@ mod routes;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 mod sessions;
 
-#[cfg(all(target_os = "wasi", target_env = "p2"))]
-#[wstd::http_server]
-async fn main(
-    request: wstd::http::Request<wstd::http::Body>,
-) -> Result<wstd::http::Response<wstd::http::Body>, wstd::http::Error> {
-    routes::answer(request).await
-}
-
-#[cfg(not(all(target_os = "wasi", target_env = "p2")))]
+/// What a host calls is in `handler`; a program that is run says so.
 fn main() {
-    eprintln!("build this for wasm32-wasip2: README.md says how");
+    eprintln!("build this for wasm32-wasip2 and serve it: README.md says how");
 }

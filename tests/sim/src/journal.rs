@@ -9,6 +9,7 @@
 use crate::ids::HostId;
 use bytes::Bytes;
 use slotcar::Timestamp;
+use std::net::SocketAddr;
 
 /// How an argument starts that makes a request recognisable.
 pub const TOKEN_PREFIX: &str = "tok:";
@@ -38,13 +39,28 @@ pub(crate) struct Promotion {
     pub(crate) epoch: u64,
 }
 
-/// All executions of marked writes and all promotions, in order.
+/// A sentinel tells another primary, or another epoch, than before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opinion {
+    /// Who.
+    pub(crate) sentinel: HostId,
+    /// Since when.
+    pub(crate) at: Timestamp,
+    /// The epoch.
+    pub(crate) epoch: u64,
+    /// The primary.
+    pub(crate) primary: SocketAddr,
+}
+
+/// All executions of marked writes, all promotions and all that sentinels told, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     /// In order of execution.
     pub(crate) executions: Vec<Execution>,
     /// In order.
     pub(crate) promotions: Vec<Promotion>,
+    /// In order.
+    pub(crate) opinions: Vec<Opinion>,
 }
 
 impl Journal {
@@ -53,6 +69,13 @@ impl Journal {
         let known = self.promotions.iter().any(|p| p.host == host && p.epoch == epoch);
         if !known && self.promotions.len() < ENTRIES_MAX {
             self.promotions.push(Promotion { host, at, epoch });
+        }
+    }
+
+    /// Notes what a sentinel tells clients from now on.
+    pub(crate) fn told(&mut self, opinion: Opinion) {
+        if self.opinions.len() < ENTRIES_MAX {
+            self.opinions.push(opinion);
         }
     }
 

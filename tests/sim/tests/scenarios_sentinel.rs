@@ -1,7 +1,8 @@
 //! Named scenarios of a service behind sentinels, each with its figure in virtual time.
 //!
 //! S50 (sentinels with old opinions, a half-open link, the old primary alive), in both forms: with
-//! one announcement that arrives, and with none; and what the simulated sentinels themselves do.
+//! one announcement that arrives, and with none, and for subscriptions; histories that broke a
+//! promise once; and what the simulated sentinels themselves do.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -10,7 +11,7 @@ mod raw;
 
 use load::{MS, SECOND};
 use raw::Raw;
-use slotcar::Client;
+use slotcar::{Client, Delivery, ErrorKind, Update, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;
 
@@ -106,6 +107,164 @@ fn s50_old_opinions_and_no_announcement() {
         println!("S50 without a push: {trouble:?}, interval {interval:?}");
         assert!(trouble.until_new <= interval + SECOND, "{trouble:?}");
         assert_eq!(trouble.back, 0);
+    });
+}
+
+/// The same for a subscription, with one announcement that arrives: messages of the new primary
+/// come within a second, and none of the old one's after them.
+#[test]
+fn s50_subscriptions_move() {
+    Sim::sentinel(2, 3).seed(52).run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        let mut news = client.subscribe("news").await.unwrap();
+        news.ready().await.unwrap();
+        sim.advance(MS * 100).await;
+        let new = fail_over_and_forget(&sim, true).await;
+        let (_, promoted, _) = sim.promotions().pop().unwrap();
+        let mut speakers = (Raw::connect(&sim, "a").await, Raw::connect(&sim, &new).await);
+        let (mut heard, mut number) = (Vec::new(), 0);
+        while sim.now() < promoted.after(SECOND * 5) {
+            number += 1;
+            speakers.0.ask(&format!("PUBLISH news old:{number}")).await;
+            speakers.1.ask(&format!("PUBLISH news new:{number}")).await;
+            sim.advance(MS * 20).await;
+            while let Some(update) = news.try_next() {
+                if let Update::Message(message) = update {
+                    heard
+                        .push((sim.now(), String::from_utf8_lossy(message.payload()).into_owned()));
+                }
+            }
+        }
+        let first = heard.iter().position(|(_, text)| text.starts_with("new")).unwrap();
+        let took = heard[first].0.since(promoted);
+        println!("S50: a message of the new primary {took:?} after its promotion");
+        assert!(took <= SECOND, "{took:?}");
+        let last = heard.iter().rposition(|(_, text)| text.starts_with("old"));
+        // What the old one sent before it was left may come beside the first of the new one.
+        assert!(last.is_none_or(|last| last <= first + 3), "{heard:?}");
+    });
+}
+
+/// Found by seed 5625: of three sentinels one is down, and the two others have old files. They are
+/// known by name and by address, and gave four opinions, as many as there are sentinels and more.
+#[test]
+fn two_sentinels_under_four_names_do_not_move_us_back() {
+    for background in [true, false] {
+        Sim::sentinel(2, 3).seed(5625).run(|sim| async move {
+            let transport = sim.transport();
+            let transport = if background { transport } else { transport.without_background() };
+            let client = Client::connect(transport, sim.config()).await.unwrap();
+            client.set("k", "v0").await.unwrap();
+            sim.advance(MS * 100).await;
+            let new = fail_over_and_forget(&sim, true).await;
+            client.refresh().await.unwrap();
+            client.set("k", "v1").await.unwrap();
+            assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v1"[..]));
+            let before = sim.calls("a", "set");
+            sim.kill("s1");
+            sim.kill(&new);
+            let hasty = client.with_deadline(MS * 500);
+            for _ in 0..10 {
+                hasty.set("k", "v2").await.unwrap_err();
+                assert!(sim.is_primary("a"), "it says so itself, and would take the write");
+            }
+            assert_eq!(sim.calls("a", "set"), before, "background {background}");
+            sim.restart("s1");
+            sim.restart(&new);
+            client.set("k", "v3").await.unwrap();
+            assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v3"[..]));
+            assert_eq!(sim.calls("a", "set"), before, "background {background}");
+        });
+    }
+}
+
+/// The third sentinel never comes back, nor does the primary that it knew: after a while the two
+/// others are believed. No client waits for ever.
+#[test]
+fn those_who_are_left_are_believed_in_the_end() {
+    Sim::sentinel(2, 3).seed(7).time_limit(SECOND * 300).run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        client.set("k", "v0").await.unwrap();
+        sim.advance(MS * 100).await;
+        let new = fail_over_and_forget(&sim, true).await;
+        client.refresh().await.unwrap();
+        client.set("k", "v1").await.unwrap();
+        assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v1"[..]));
+        sim.kill("s1");
+        sim.kill(&new);
+        let began = sim.now();
+        while client.with_deadline(SECOND).set("k", "v2").await.is_err() {}
+        let took = sim.now().since(began);
+        println!("believed after {took:?}");
+        assert!(took >= SECOND * 8 && took <= SECOND * 30, "{took:?}");
+    });
+}
+
+/// Found by seed 2484: the leader of a failover tells the state of the old primary until all
+/// replicas follow the new one. Where it sends clients is what counts.
+#[test]
+fn the_leader_of_a_failover_is_followed_before_its_end() {
+    let builder = Sim::sentinel(2, 3).seed(2484).node_timeout(SECOND * 8);
+    builder.failover_timeout(SECOND * 60).run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        // The one that hangs has less of the history, and will not follow.
+        sim.hang("a2");
+        client.set("k", "v0").await.unwrap();
+        sim.advance(MS * 1500).await;
+        for server in sim.servers() {
+            for deaf in ["s2", "s3"].iter().filter(|deaf| **deaf != server) {
+                sim.partition_one_way(&server, deaf);
+            }
+        }
+        sim.sentinel_failover("s1");
+        while sim.believed_by("s1") == "a" {
+            sim.advance(MS).await;
+        }
+        let named = sim.now();
+        let primary = Raw::connect(&sim, "s1").await.ask("SENTINEL MASTER mymaster").await;
+        assert!(primary.contains("failover_in_progress"), "it is not over: {primary}");
+        loop {
+            client.set("k", "v1").await.unwrap();
+            if sim.peek("a1", "k").as_deref() == Some(b"v1") {
+                break;
+            }
+            sim.advance(MS * 10).await;
+        }
+        let took = sim.now().since(named);
+        println!("followed {took:?} after s1 named it");
+        assert!(took <= SECOND, "{took:?}");
+        let primary = Raw::connect(&sim, "s1").await.ask("SENTINEL MASTER mymaster").await;
+        assert!(primary.contains("failover_in_progress"), "it is not over: {primary}");
+        let before = sim.calls("a", "set");
+        for _ in 0..50 {
+            client.set("k", "v2").await.unwrap();
+            sim.advance(MS * 10).await;
+        }
+        assert_eq!(sim.calls("a", "set"), before);
+    });
+}
+
+/// Keys are watched at a primary that is replaced and lives on: committed there, all would be lost.
+#[test]
+fn watched_keys_are_not_committed_at_a_replaced_primary() {
+    Sim::sentinel(2, 3).seed(8).run(|sim| async move {
+        let client = sim.client(sim.config()).await.unwrap();
+        client.set("k", "v0").await.unwrap();
+        let watch = client.watch(["k"]).await.unwrap();
+        sim.advance(MS * 100).await;
+        let new = fail_over_and_forget(&sim, true).await;
+        client.refresh().await.unwrap();
+        let set = |value| cmd("SET").arg("k").arg(value);
+        let error = watch.send::<Value>(set("v1")).await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Topology, Delivery::NotSent));
+        let more = client.transaction().add(set("v2"));
+        let error = watch.commit::<((),)>(more).await.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+        assert_eq!(sim.peek("a", "k").as_deref(), Some(&b"v0"[..]));
+        let watch = client.watch(["k"]).await.unwrap();
+        let more = client.transaction().add(set("v3"));
+        assert_eq!(watch.commit::<((),)>(more).await.unwrap(), Some(((),)));
+        assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v3"[..]));
     });
 }
 

@@ -6,19 +6,24 @@
 
 use slotcar_sim::check::{Deployment, run};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+/// Seeds of a service behind sentinels that broke a promise once, or seemed to: an old primary that
+/// was promoted again without being told, sentinels that were asked under two names, leaders of
+/// failovers that told of the old primary, sentinels that all forgot, answers that came late.
+const WERE_BROKEN: [u64; 29] = [
+    1405, 1506, 2468, 2484, 3057, 3105, 3727, 3977, 4019, 4387, 4641, 4797, 4895, 5403, 5449, 5625,
+    6017, 6111, 6695, 7159, 8002, 8138, 9508, 9749, 9977, 10115, 10604, 13938, 14541,
+];
+
 /// Threads share the seeds: each run has a world of its own.
-fn run_all(deployment: Deployment, seeds: u64) {
-    let (next, broken) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+fn run_all(deployment: Deployment, seeds: impl IntoIterator<Item = u64>) {
+    let seeds: Vec<u64> = seeds.into_iter().collect();
+    let (next, broken) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let start = Instant::now();
     let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
-                break;
-            }
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
             if let Err(failure) = run(seed, deployment) {
                 println!("{failure}");
                 broken.lock().unwrap().push(failure);
@@ -30,7 +35,7 @@ fn run_all(deployment: Deployment, seeds: u64) {
             scope.spawn(work);
         }
     });
-    println!("{deployment:?}: {seeds} seeds in {:?}", start.elapsed());
+    println!("{deployment:?}: {} seeds in {:?}", seeds.len(), start.elapsed());
     let broken = broken.into_inner().unwrap();
     if let Some(first) = broken.first() {
         println!("{}", first.trace);
@@ -40,17 +45,17 @@ fn run_all(deployment: Deployment, seeds: u64) {
 
 #[test]
 fn standalone() {
-    run_all(Deployment::Standalone, 800);
+    run_all(Deployment::Standalone, 0..800);
 }
 
 #[test]
 fn cluster() {
-    run_all(Deployment::Cluster, 600);
+    run_all(Deployment::Cluster, 0..600);
 }
 
 #[test]
 fn sentinel() {
-    run_all(Deployment::Sentinel, 600);
+    run_all(Deployment::Sentinel, (0..600).chain(WERE_BROKEN));
 }
 
 #[test]

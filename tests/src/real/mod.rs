@@ -20,6 +20,7 @@
 //! servers, `SLOTCAR_VERSIONS` (comma separated) restricts which of them the tests use.
 
 pub mod address;
+pub mod certificates;
 pub mod cluster;
 pub mod process;
 pub mod proxy;
@@ -31,6 +32,7 @@ pub mod version;
 pub mod wait;
 pub mod wire;
 
+pub use certificates::{Authority, Pem};
 pub use cluster::{Cluster, Failover};
 pub use process::Server;
 pub use proxy::{Fault, Proxy};

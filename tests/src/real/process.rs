@@ -4,14 +4,18 @@
 //! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a
 //! restart keeps the folder, and with it the node id and what was saved (nothing, by default).
 //! **Limits**: a start and a graceful stop may take 10 s each.
-//! Clusters and sentinel groups are made of it; faults inside a server are in `process/faults.rs`.
+//! Clusters and sentinel groups are made of it; `process/asked.rs` is what a server is asked
+//! through its socket, `process/faults.rs` what is changed inside of it.
 
+mod asked;
 mod faults;
+mod options;
+
+pub use options::Options;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,9 +23,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::certificates::TLS_PORT;
 use super::version::Version;
 use super::wait::{until, until_true};
-use super::wire::{Conn, Reply};
 use super::{address, scratch};
 
 /// How long a start or a graceful stop may take.
@@ -29,61 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Starts with another port after the first was taken in between.
 const PORT_TRIES: usize = 5;
 
-/// How a server shall be started; made by [`Server::of`].
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which program.
-    version: Version,
-    /// The address; a fresh one if not given.
-    ip: Option<Ipv4Addr>,
-    /// The port; a free one if not given.
-    port: Option<u16>,
-    /// Configuration lines, after the harness's own, so that they win.
-    lines: Vec<String>,
-    /// The default user's password.
-    password: Option<String>,
-    /// Started as a sentinel.
-    sentinel: bool,
-}
-
 impl Options {
-    /// Listens on this address, not on one of its own.
-    pub fn ip(mut self, ip: Ipv4Addr) -> Options {
-        self.ip = Some(ip);
-        self
-    }
-
-    /// Listens on this port, and fails if it is taken.
-    pub fn port(mut self, port: u16) -> Options {
-        self.port = Some(port);
-        self
-    }
-
-    /// Adds one configuration line, or several separated by line ends.
-    pub fn config(mut self, lines: &str) -> Options {
-        self.lines.extend(lines.lines().map(|l| l.trim().to_owned()));
-        self
-    }
-
-    /// Sets the default user's password, which the harness itself uses from then on.
-    pub fn password(mut self, password: &str) -> Options {
-        self.password = Some(password.to_owned());
-        self
-    }
-
-    /// Makes it a sentinel.
-    pub fn sentinel(mut self) -> Options {
-        self.sentinel = true;
-        self
-    }
-
-    /// Starts the server and waits until it answers.
-    pub fn start(self) -> Server {
-        let server = self.launch();
-        server.wait_until_ready();
-        server
-    }
-
     /// Starts the process only: several servers start faster side by side.
     pub fn launch(self) -> Server {
         let ip = self.ip.unwrap_or_else(address::fresh);
@@ -138,19 +88,7 @@ struct State {
 impl Server {
     /// Begins to describe a server.
     pub fn of(version: &Version) -> Options {
-        Options {
-            version: version.clone(),
-            ip: None,
-            port: None,
-            lines: Vec::new(),
-            password: None,
-            sentinel: false,
-        }
-    }
-
-    /// A standalone server with nothing special.
-    pub fn start(version: &Version) -> Server {
-        Server::of(version).start()
+        Options::new(version)
     }
 
     /// Which program it is.
@@ -163,11 +101,9 @@ impl Server {
         self.state().address
     }
 
-    /// Where it listens, as a URL, with the password if there is one.
-    pub fn url(&self) -> String {
-        let state = self.state();
-        let password = state.password.as_ref().map(|p| format!(":{p}@")).unwrap_or_default();
-        format!("redis://{password}{}", state.address)
+    /// Where it listens for TLS, if its configuration says so as `Pem::listening` does.
+    pub fn tls_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address().ip(), TLS_PORT)
     }
 
     /// The default user's password, if there is one.
@@ -203,34 +139,6 @@ impl Server {
             .unwrap_or_default()
     }
 
-    /// A new connection, authenticated where there is a password.
-    pub fn conn(&self) -> io::Result<Conn> {
-        let (address, password) = {
-            let state = self.state();
-            (state.address, state.password.clone())
-        };
-        let mut conn = Conn::open(address)?;
-        if let Some(password) = password {
-            let reply = conn.call(&["AUTH", &password])?;
-            if let Reply::Error(line) = reply {
-                return Err(io::Error::other(line));
-            }
-        }
-        Ok(conn)
-    }
-
-    /// Runs one command on a new connection; panics if no reply comes. Errors are replies.
-    #[track_caller]
-    pub fn call(&self, arguments: &[&str]) -> Reply {
-        self.try_call(arguments)
-            .unwrap_or_else(|e| panic!("{} at {}: {e}", arguments.join(" "), self.address()))
-    }
-
-    /// Runs one command on a new connection.
-    pub fn try_call(&self, arguments: &[&str]) -> io::Result<Reply> {
-        self.conn()?.call(arguments)
-    }
-
     /// Kills the process with SIGKILL, as a power cut would, and reaps it.
     pub fn kill(&self) {
         let mut state = self.state();
@@ -262,17 +170,6 @@ impl Server {
     pub fn resume(&self) {
         self.signal(Signal::CONT);
         until_true("the server to thaw", PATIENCE, || self.process_state() != Some('T'));
-    }
-
-    /// Starts it again where it was, killing it first if it runs.
-    pub fn restart(&self) {
-        self.restart_on(self.address());
-    }
-
-    /// Starts it again on another address with the same folder, killing it first if it runs.
-    pub fn restart_on(&self, address: SocketAddr) {
-        self.relaunch_on(address);
-        self.wait_until_ready();
     }
 
     /// [`Server::restart_on`] without waiting for an answer.
@@ -310,20 +207,19 @@ impl Server {
         panic!("{} found no free port in {PORT_TRIES} tries", self.version);
     }
 
-    /// Whether it answers PING right now, be it with a demand for a password.
-    pub fn answers(&self) -> bool {
-        let reply = Conn::open(self.address()).and_then(|mut conn| {
-            conn.set_patience(Duration::from_millis(250))?;
-            conn.call(&["PING"])
-        });
-        match reply {
-            Ok(reply) => reply.text() == "PONG" || reply.is_error("NOAUTH"),
-            Err(_) => false,
-        }
+    /// The configuration file as it is, which a sentinel rewrites while it runs.
+    pub fn configuration(&self) -> String {
+        let path = self.config_path();
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// The configuration file, which a sentinel rewrites while it runs.
-    pub fn config_path(&self) -> PathBuf {
+    /// Replaces the configuration file, for the next restart of a sentinel.
+    pub fn set_configuration(&self, text: &str) {
+        let path = self.config_path();
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+
+    fn config_path(&self) -> PathBuf {
         self.folder.join("server.conf")
     }
 
@@ -393,7 +289,8 @@ impl Server {
         }
         for line in &state.lines {
             // A line may name the server's address, which a restart can change.
-            text.push_str(&line.replace("{ip}", &ip.to_string()));
+            let line = line.replace("{ip}", &ip.to_string()).replace("{port}", &port.to_string());
+            text.push_str(&line);
             text.push('\n');
         }
         let path = self.config_path();

@@ -5,7 +5,6 @@
 //! **Invariant**: in a started group every sentinel knows every replica and every other sentinel.
 //! On loopback both sides must announce their addresses, or all would appear as 127.0.0.1.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -314,8 +313,7 @@ impl Sentinels {
     /// What a sentinel knows now, to restart it with later.
     pub fn remember(&self, sentinel: usize) -> Memory {
         self.sentinels[sentinel].call(&["SENTINEL", "FLUSHCONFIG"]).ok();
-        let path = self.sentinels[sentinel].config_path();
-        Memory(fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        Memory(self.sentinels[sentinel].configuration())
     }
 
     /// Kills a sentinel and starts it with what it knew then: it holds the old view until others
@@ -323,8 +321,7 @@ impl Sentinels {
     pub fn restart_with(&self, sentinel: usize, memory: &Memory) {
         let process = &self.sentinels[sentinel];
         process.kill();
-        let path = process.config_path();
-        fs::write(&path, &memory.0).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        process.set_configuration(&memory.0);
         process.restart();
     }
 

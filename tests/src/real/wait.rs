@@ -1,7 +1,7 @@
 //! Waiting for a condition by polling it, never by sleeping and hoping.
 //! **Limit**: every wait has a bound, generous beside what it waits for; passing it is a failure.
 
-use std::thread;
+use crate::beside::nap;
 use std::time::{Duration, Instant};
 
 /// The pause between two looks: short beside anything a server does, long beside a round trip.
@@ -16,7 +16,7 @@ pub fn until<T>(what: &str, bound: Duration, mut look: impl FnMut() -> Option<T>
             return value;
         }
         assert!(began.elapsed() < bound, "waited {bound:?} in vain for: {what}");
-        thread::sleep(PAUSE);
+        nap(PAUSE);
     }
 }
 

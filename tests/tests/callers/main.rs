@@ -6,10 +6,12 @@
 //! does.
 
 mod cancel;
+#[cfg(not(target_os = "wasi"))]
 mod executors;
 #[allow(dead_code, reason = "a fuzz target includes this file and uses more of it")]
 mod memory;
 mod parked;
+#[cfg(not(target_os = "wasi"))]
 mod sockets;
 mod writes;
 

@@ -1,7 +1,7 @@
 //! Addresses that are not what the nodes think: translation, host names, names that change, maps
 //! that lead everybody to one place.
 
-use crate::load::Load;
+use super::load::Load;
 use futures::StreamExt;
 use slotcar::config::Deployment;
 use slotcar::{

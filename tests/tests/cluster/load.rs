@@ -1,4 +1,4 @@
-//! A closed loop over all shards, in a thread of its own: what callers of an application see during
+//! A closed loop over all shards, beside the test: what callers of an application see during
 //! a fault.
 //!
 //! Each worker owns a slot and counts with INCR and GET there. The record of a worker says of every
@@ -9,10 +9,10 @@
 
 use slotcar::{Client, Config, Delivery};
 use slotcar_tcp::Tcp;
+use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::cluster::key_in;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How one command ended.
@@ -39,7 +39,7 @@ pub(crate) struct Load {
     /// Per slot: acknowledged and perhaps-run increments.
     counts: Arc<Mutex<Vec<(u16, i64, i64)>>>,
     /// The loop.
-    thread: Option<JoinHandle<()>>,
+    work: Beside,
 }
 
 /// What a load saw.
@@ -65,12 +65,12 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let counts = Arc::new(Mutex::new(Vec::new()));
-        let thread = {
+        let work = {
             let (stop, ended, counts) = (stop.clone(), ended.clone(), counts.clone());
             let client = client.clone();
-            std::thread::spawn(move || smol::block_on(run(client, stop, ended, counts)))
+            beside::spawn(run(client, stop, ended, counts))
         };
-        let load = Load { client, stop, ended, counts, thread: Some(thread) };
+        let load = Load { client, stop, ended, counts, work };
         slotcar_tests::real::wait::until_true("the load to run", Duration::from_secs(10), || {
             let ended = load.ended.lock().unwrap();
             SLOTS.iter().all(|slot| ended.iter().any(|e| e.slot == *slot && e.error.is_none()))
@@ -88,9 +88,9 @@ impl Load {
     }
 
     /// Ends the loop.
-    pub(crate) fn stop(mut self) -> Record {
+    pub(crate) fn stop(self) -> Record {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        self.work.join();
         let ended = std::mem::take(&mut *self.ended.lock().unwrap());
         let counts = std::mem::take(&mut *self.counts.lock().unwrap());
         Record { ended, counts }

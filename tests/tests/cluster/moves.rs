@@ -1,7 +1,7 @@
 //! Slots that move under load, wholly and half-way, with callers that change their minds.
 //! Nobody sees an error, and nothing runs twice.
 
-use crate::load::{Load, SLOTS};
+use super::load::{Load, SLOTS};
 use slotcar::command::{cmd, get, incr, set};
 use slotcar::{Client, Config};
 use slotcar_tcp::Tcp;

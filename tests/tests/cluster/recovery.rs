@@ -1,7 +1,7 @@
 //! Nodes die, hang, and come back elsewhere; nobody restarts the application.
 //! What callers see is recorded by a load that runs through every fault.
 
-use crate::load::Load;
+use super::load::Load;
 use slotcar::{Client, Config};
 use slotcar_tcp::Tcp;
 use slotcar_tests::real::cluster::key_in;
@@ -96,7 +96,7 @@ fn all_nodes_move_behind_one_stable_name() {
     let serving = Instant::now();
     name.retarget(cluster.node(0).address());
     name.cut_now();
-    let slots = crate::load::SLOTS;
+    let slots = super::load::SLOTS;
     assert_recovered(load, &slots, serving, SOON, "all addresses new, first success everywhere");
 }
 
@@ -105,7 +105,7 @@ fn all_nodes_restart_where_they_were() {
     let cluster = cluster();
     let load = Load::start(config(&cluster));
     cluster.restart_all();
-    let slots = crate::load::SLOTS;
+    let slots = super::load::SLOTS;
     assert_recovered(load, &slots, Instant::now(), SOON, "all restarted, first success everywhere");
 }
 
@@ -196,7 +196,7 @@ fn a_wrong_password_is_no_storm_of_connections() {
     let dials = load.client.metrics().dials - before;
     println!("wrong password for {:?}: {dials} connection attempts", serving - since);
     assert!(dials <= 150, "{dials}");
-    let slots = crate::load::SLOTS;
+    let slots = super::load::SLOTS;
     assert_recovered(load, &slots, serving, Duration::from_secs(5), "right password again");
 }
 

@@ -1,7 +1,7 @@
 //! Subscribing, adding, removing and ending, on every version, in both protocols.
 //! What the server itself says of its subscribers is compared where it matters.
 
-use crate::reader::{PATIENCE, next_sorted, next_words};
+use super::reader::{PATIENCE, next_sorted, next_words};
 use slotcar::config::Protocol;
 use slotcar::{Client, Config, ErrorKind, Update};
 use slotcar_tcp::Tcp;

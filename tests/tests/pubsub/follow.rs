@@ -2,9 +2,10 @@
 //!
 //! Figures are printed; bounds are those that a busy machine keeps.
 
-use crate::reader::{PATIENCE, next, words};
+use super::reader::{PATIENCE, next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Tcp;
+use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Server, Version};
@@ -36,7 +37,7 @@ struct Gets {
     /// Replies.
     all: Arc<AtomicU64>,
     /// The callers.
-    thread: Option<std::thread::JoinHandle<()>>,
+    work: Beside,
 }
 
 impl Gets {
@@ -49,7 +50,7 @@ impl Gets {
         let shared: (Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>) =
             (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&all));
         let client = client.clone();
-        let thread = std::thread::spawn(move || {
+        let work = beside::spawn(async move {
             let one = |key: String| {
                 let (client, (stop, wrong, all)) = (&client, &shared);
                 async move {
@@ -60,14 +61,14 @@ impl Gets {
                     }
                 }
             };
-            block_on(futures::future::join_all(keys.into_iter().map(one)));
+            futures::future::join_all(keys.into_iter().map(one)).await;
         });
-        Self { stop, wrong, all, thread: Some(thread) }
+        Self { stop, wrong, all, work }
     }
 
-    fn stop(mut self) -> (u64, u64) {
+    fn stop(self) -> (u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        self.work.join();
         (self.all.load(Ordering::Relaxed), self.wrong.load(Ordering::Relaxed))
     }
 }
@@ -162,7 +163,7 @@ fn a_dead_primary_is_followed() {
             if role.items()[0].text() == "master" {
                 break Instant::now();
             }
-            std::thread::yield_now();
+            beside::nap(Duration::from_micros(100));
         };
         let seen = until_gaps(&mut all, 3);
         let took = promoted.elapsed();

@@ -1,7 +1,7 @@
 //! Many channels, and a service behind sentinels.
 //! Figures are printed; bounds are those that a busy machine keeps.
 
-use crate::reader::{PATIENCE, next, words};
+use super::reader::{PATIENCE, next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Tcp;
 use slotcar_tests::real::wait::until_true;

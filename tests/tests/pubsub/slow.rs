@@ -1,7 +1,7 @@
 //! Readers that are slower than what comes: each policy, with exact counts.
 //! Messages are numbers in order, so that one missing in silence is found at once.
 
-use crate::reader::{PATIENCE, next, words};
+use super::reader::{PATIENCE, next, words};
 use slotcar::config::WhenLagging;
 use slotcar::{Client, Config, ErrorKind, Subscription, Update};
 use slotcar_tcp::Tcp;

@@ -1,7 +1,7 @@
 //! Replicas die, hang, slow down and come back, and readers do not notice.
 //! Each test breaks one thing under a load, and reads off the servers' counts where the load went.
 
-use crate::load::{
+use super::load::{
     Group, Load, at, connect, connect_over, follow, gets, keys, shares, wait_until_in_sync,
 };
 use slotcar::config::Among;

@@ -1,15 +1,15 @@
-//! Readers that run in a thread of their own until they are stopped, and the servers' counts of
+//! Readers that run beside a test until they are stopped, and the servers' counts of
 //! what reached them.
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};
 use slotcar_tcp::Tcp;
+use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Errors that are kept of a load.
@@ -26,7 +26,7 @@ pub(crate) struct Load {
     /// What failed.
     errors: Arc<Mutex<Vec<slotcar::Error>>>,
     /// The loop.
-    thread: Option<JoinHandle<()>>,
+    work: Beside,
 }
 
 impl Load {
@@ -36,7 +36,7 @@ impl Load {
         let (done, worst) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let errors = Arc::<Mutex<Vec<slotcar::Error>>>::default();
         let shared = (stop.clone(), done.clone(), worst.clone(), errors.clone());
-        let thread = std::thread::spawn(move || {
+        let work = beside::spawn(async move {
             let (stop, done, worst, errors) = &shared;
             let (client, keys) = (&client, &keys);
             let reader = |from: usize| async move {
@@ -61,9 +61,9 @@ impl Load {
                     smol::Timer::after(Duration::from_micros(500)).await;
                 }
             };
-            smol::block_on(join_all((0..readers).map(reader)));
+            join_all((0..readers).map(reader)).await;
         });
-        let load = Load { stop, done, worst, errors, thread: Some(thread) };
+        let load = Load { stop, done, worst, errors, work };
         load.wait_for(100);
         load
     }
@@ -76,17 +76,13 @@ impl Load {
         });
     }
 
-    /// Waits until this long has passed, or panics at the first error.
-    pub(crate) fn errors(&self) -> Vec<slotcar::Error> {
-        self.errors.lock().unwrap().clone()
-    }
-
     /// Ends it. How many succeeded, the longest, and what failed.
-    pub(crate) fn stop(mut self) -> (u64, Duration, Vec<slotcar::Error>) {
+    pub(crate) fn stop(self) -> (u64, Duration, Vec<slotcar::Error>) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        self.work.join();
+        let errors = self.errors.lock().unwrap().clone();
         let worst = Duration::from_micros(self.worst.load(Ordering::Relaxed));
-        (self.done.load(Ordering::Relaxed), worst, self.errors())
+        (self.done.load(Ordering::Relaxed), worst, errors)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The same policies for replicas that sentinels tell of, and for those listed by hand.
 //! There is no READONLY here: such replicas serve whoever asks.
 
-use crate::load::{Group, Load, connect, gets, keys};
+use super::load::{Group, Load, connect, gets, keys};
 use slotcar::config::Among;
 use slotcar::{Config, ReadFrom};
 use slotcar_tests::real::wait::until_true;

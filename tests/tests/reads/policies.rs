@@ -1,7 +1,7 @@
 //! What the names of policies promise, counted by the servers of a cluster.
 //! Nothing is broken here but where a policy's word about an outage is at stake.
 
-use crate::load::{at, connect, gets, keys};
+use super::load::{at, connect, gets, keys};
 use futures::future::join_all;
 use slotcar::config::{Among, Candidate, ReadPolicy};
 use slotcar::{Client, Config, ErrorDetail, ErrorKind, ReadFrom, command};

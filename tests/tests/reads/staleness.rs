@@ -1,8 +1,9 @@
 //! A bound on staleness is kept: no read under it sees data that is older.
 //! The truth comes from the data: a writer writes what time it is.
 
-use crate::load::{Group, connect, follow, gets, wait_until_in_sync};
+use super::load::{Group, connect, follow, gets, wait_until_in_sync};
 use slotcar::{Client, ErrorDetail, ReadFrom};
+use slotcar_tests::beside;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Version};
 use std::sync::Arc;
@@ -14,15 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Writes the time since `epoch`, again and again, until it is stopped.
 fn write_times(client: Client, epoch: Instant, stop: Arc<AtomicBool>) {
-    std::thread::spawn(move || {
-        smol::block_on(async {
-            while !stop.load(Ordering::Relaxed) {
-                let now = u64::try_from(epoch.elapsed().as_micros()).unwrap();
-                client.set("time", now).await.unwrap();
-                smol::Timer::after(Duration::from_millis(2)).await;
-            }
-        });
-    });
+    drop(beside::spawn(async move {
+        while !stop.load(Ordering::Relaxed) {
+            let now = u64::try_from(epoch.elapsed().as_micros()).unwrap();
+            client.set("time", now).await.unwrap();
+            smol::Timer::after(Duration::from_millis(2)).await;
+        }
+    }));
 }
 
 /// How old what is read now was when the read began, at most.

@@ -1,7 +1,7 @@
 //! The policy is changed while reads run.
 //! Readers must see no error, connections must stay, and the next read goes by the new policy.
 
-use crate::load::{Load, connect, gets, keys};
+use super::load::{Load, connect, gets, keys};
 use slotcar::config::Among;
 use slotcar::{Config, ReadFrom};
 use slotcar_tests::real::{Cluster, Version};

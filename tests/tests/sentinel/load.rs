@@ -3,11 +3,11 @@
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Tcp;
+use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::Sentinels;
 use slotcar_tests::real::wait::until_true;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Every call has one second.
@@ -26,27 +26,25 @@ pub(crate) struct Load {
     /// What has ended.
     ended: Arc<Mutex<Vec<Ended>>>,
     /// The loop.
-    thread: Option<JoinHandle<()>>,
+    work: Beside,
 }
 
 impl Load {
     pub(crate) fn start(config: Config) -> Load {
         let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Ended>>>::default());
-        let thread = {
+        let work = {
             let (stop, ended) = (stop.clone(), ended.clone());
-            std::thread::spawn(move || {
-                smol::block_on(async {
-                    let client = Client::connect(Tcp::new(), config).await.unwrap();
-                    while !stop.load(Ordering::Relaxed) {
-                        let began = Instant::now();
-                        let result = client.incr("count").await;
-                        ended.lock().unwrap().push((began, Instant::now(), result));
-                        smol::Timer::after(Duration::from_millis(1)).await;
-                    }
-                });
+            beside::spawn(async move {
+                let client = Client::connect(Tcp::new(), config).await.unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    let result = client.incr("count").await;
+                    ended.lock().unwrap().push((began, Instant::now(), result));
+                    smol::Timer::after(Duration::from_millis(1)).await;
+                }
             })
         };
-        let load = Load { stop, ended, thread: Some(thread) };
+        let load = Load { stop, ended, work };
         load.wait_for_success(Instant::now());
         load
     }
@@ -59,9 +57,9 @@ impl Load {
         });
     }
 
-    pub(crate) fn stop(mut self) -> Vec<Ended> {
+    pub(crate) fn stop(self) -> Vec<Ended> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        self.work.join();
         std::mem::take(&mut *self.ended.lock().unwrap())
     }
 }

@@ -61,6 +61,12 @@ fn writes_leave_a_demoted_primary_that_is_alive() {
     let late = |(began, ..): &&Ended| *began >= named + Duration::from_secs(1);
     let last = record.iter().filter(late).filter_map(|(_, _, r)| r.as_ref().ok()).max().unwrap();
     println!("named after {:?}; the new primary counts {value}, last reply {last}", named - began);
+    // The first reply from which on the count on the new primary goes on without a step back.
+    let counts: Vec<(Instant, i64)> =
+        record.iter().filter_map(|(_, at, r)| Some((*at, *r.as_ref().ok()?))).collect();
+    let back = counts.windows(2).rposition(|pair| pair[1].1 <= pair[0].1);
+    let moved = back.map(|index| counts[index + 1].0.saturating_duration_since(began));
+    println!("the last step back was {moved:?} after the order to fail over");
     assert_eq!(value, *last, "what was acknowledged a second later is on the new primary");
     let unknown = |(_, _, result): &&Ended| {
         result.as_ref().is_err_and(|error| error.delivery() == Delivery::Unknown)
@@ -103,10 +109,23 @@ fn hung_and_dead_sentinels_cost_little() {
     let began = Instant::now();
     let load = Load::start(config(&sentinels));
     let opened = began.elapsed();
-    load.stop();
+    let old = sentinels.server(sentinels.primary().unwrap());
+    old.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let cut = Instant::now();
+    load.wait_for_success(cut);
+    // The one that is left has to replace the primary, which lives on.
+    let new = sentinels.failover();
+    let named = Instant::now();
+    load.wait_for_success(named + Duration::from_millis(1500));
+    let record = load.stop();
     sentinels.sentinel(0).resume();
-    println!("open in {opened:?}");
-    assert!(opened < SOON, "{opened:?}");
+    let recovered = first_success(&record, cut);
+    println!("open in {opened:?}, recovered {recovered:?} after the cut");
+    assert!(opened < SOON && recovered < SOON, "{opened:?}, {recovered:?}");
+    let count = sentinels.server(new).call(&["GET", "count"]).text().parse::<i64>().unwrap();
+    let late = |(began, ..): &&Ended| *began >= named + Duration::from_millis(1500);
+    let last = record.iter().filter(late).filter_map(|(_, _, r)| r.as_ref().ok()).max().unwrap();
+    assert_eq!(count, *last, "what was acknowledged 1.5 s later is on the new primary");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn rates_are_limited_and_sessions_kept() {
     assert_eq!(looks(&cluster), before, "twenty cold starts asked nobody for the map");
     until_true("every instance to end", PATIENCE, || instances(at) == 0);
     until_true("every connection to close", PATIENCE, || connections(&cluster) == 0);
+    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
 }
 
 /// A snapshot of a cluster that has changed since is mended by the redirects that it leads to.
@@ -115,4 +116,5 @@ fn events_are_streamed_until_the_reader_leaves() {
     });
     until_true("every instance to end", PATIENCE, || instances(at) == 0);
     until_true("every connection to close", PATIENCE, || connections(&cluster) == 0);
+    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
 }

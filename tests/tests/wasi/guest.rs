@@ -49,13 +49,23 @@ impl Guest {
     /// Runs it to its end, which must be a good one.
     #[track_caller]
     pub(crate) fn run(self) {
-        self.run_with(&[]);
+        println!("{}", self.output("run", &[]));
     }
 
-    /// The same with arguments: for tests, names to run and `--skip NAME`.
+    /// The names of its tests, one a line, with more behind them.
     #[track_caller]
-    pub(crate) fn run_with(self, arguments: &[&str]) {
-        println!("{}", self.output("run", arguments));
+    pub(crate) fn list(self) -> String {
+        self.output("run", &["--list", "--format", "terse"])
+    }
+
+    /// Runs its tests, so many at a time, each in an instance of its own. `arguments` are names to
+    /// run, and `--skip NAME`.
+    #[track_caller]
+    pub(crate) fn run_tests(self, at_once: &str, arguments: &[&str]) {
+        let mut command = Command::new(&self.host);
+        command.args(["tests", at_once]).arg(&self.component).args(arguments);
+        let status = command.envs(self.variables).status().expect("the host starts");
+        assert!(status.success(), "{status}");
     }
 
     /// Serves HTTP with it, until the result is dropped.

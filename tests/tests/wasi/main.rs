@@ -8,8 +8,10 @@ mod control;
 mod edge;
 mod guest;
 mod http;
+mod native;
 mod outside;
 mod serving;
+mod tls;
 
 use guest::Guest;
 use slotcar_tests::real::{Server, Version};
@@ -42,25 +44,9 @@ fn commands_on_every_server() {
     guest.env("SLOTCAR_SERVERS_AT", &listed.join(",")).run();
 }
 
-/// Tests of the native suites that no component can run: their load has a thread of its own, or
-/// they want a background. Their twins are in `failover` and `moves`;
-/// `transport-wasi/tests/suites/main.rs` says more.
-const NEED_THREADS: [&str; 7] = [
-    "sentinel::a_half_open_link_to_a_sentinel_is_noticed",
-    "sentinel::a_killed_primary_is_followed",
-    "sentinel::writes_leave_a_demoted_primary_that_is_alive",
-    "sentinel::a_hung_primary_is_left_when_another_is_promoted",
-    "sentinel::hung_and_dead_sentinels_cost_little",
-    "sentinel::without_any_sentinel_the_known_primary_is_dialled_again",
-    "sentinel::sentinels_with_an_old_view_move_nobody_back",
-];
-
-/// Runs those tests of the native suites whose names begin so.
+/// Runs those tests whose names begin so, on the reactor alone; see `native` for the others.
 fn suite(prefixes: &[&str]) {
-    let Some(guest) = Guest::named("suites") else { return };
-    let skipped = NEED_THREADS.iter().flat_map(|name| ["--skip", name]);
-    let arguments: Vec<&str> = prefixes.iter().copied().chain(skipped).collect();
-    guest.env("SLOTCAR_CONTROL", &control::start().to_string()).run_with(&arguments);
+    native::run("suites", prefixes);
 }
 
 #[test]
@@ -71,11 +57,6 @@ fn suite_of_commands() {
 #[test]
 fn suite_of_clusters() {
     suite(&["routing::", "spread::"]);
-}
-
-#[test]
-fn suite_of_sentinels() {
-    suite(&["sentinel::"]);
 }
 
 #[test]
@@ -90,7 +71,7 @@ fn suite_of_subscriptions() {
 
 #[test]
 fn faults_while_a_component_runs() {
-    suite(&["failover::", "moves::", "limits::"]);
+    suite(&["cold::", "failover::", "moves::", "limits::"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! wasi-host run COMPONENT [ARGUMENT..]       as a command; its exit code is passed on
 //! wasi-host repeat N COMPONENT [ARGUMENT..]  the same N times, and how long each took
+//! wasi-host tests N COMPONENT [ARGUMENT..]   its tests, each in an instance of its own, N at once
 //! wasi-host serve PORT COMPONENT             as an HTTP server on 127.0.0.1; port 0 picks one
 //! wasi-host imports COMPONENT                lists its imports; fails if one is not WASI's
 //! ```
@@ -14,13 +15,15 @@
 mod permissions;
 mod run;
 mod serve;
+mod tests;
 
 use std::process::ExitCode;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Result, bail};
 
 const USAGE: &str = "usage: wasi-host run COMPONENT [ARGUMENT..] | \
-    repeat N COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
+    repeat N COMPONENT [ARGUMENT..] | \
+    tests N COMPONENT [ARGUMENT..] | serve PORT COMPONENT | imports COMPONENT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
             let outcome = block_on(run::repeat(times, path, &arguments[2..]));
             outcome.map(|()| ExitCode::SUCCESS)
         }
+        ["tests", at_once, path, ..] => block_on(tests::tests(at_once, path, &arguments[3..])),
         ["serve", port, path] => block_on(serve::serve(port, path)).map(|()| ExitCode::SUCCESS),
         ["imports", path] => imports(path).map(|()| ExitCode::SUCCESS),
         _ => {

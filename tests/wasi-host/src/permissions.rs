@@ -9,8 +9,9 @@
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
 
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -30,11 +31,25 @@ pub(crate) struct State {
 impl State {
     /// For a command with these arguments, the program's name first.
     pub(crate) fn new(arguments: &[String]) -> wasmtime::Result<Self> {
+        let mut builder = WasiCtx::builder();
+        builder.inherit_stdio();
+        Self::with(builder, arguments)
+    }
+
+    /// The same with its words in `output`.
+    pub(crate) fn saying_to(
+        arguments: &[String],
+        output: MemoryOutputPipe,
+    ) -> wasmtime::Result<Self> {
+        let mut builder = WasiCtx::builder();
+        builder.stdout(output.clone()).stderr(output);
+        Self::with(builder, arguments)
+    }
+
+    fn with(mut builder: WasiCtxBuilder, arguments: &[String]) -> wasmtime::Result<Self> {
         let deny = std::env::var("WASI_HOST_DENY").unwrap_or_default();
         let denied = |what: &str| deny.split(',').any(|word| word == what);
-        let mut builder = WasiCtx::builder();
         builder
-            .inherit_stdio()
             .args(arguments)
             .allow_tcp(!denied("tcp"))
             .allow_ip_name_lookup(!denied("names"))

@@ -3,7 +3,8 @@
 //!
 //! It says where it listens on its first line of output. `GET /wasi-host/instances` is answered by
 //! the host itself, with the number of instances that live: a test sees there what a component left
-//! behind. An instance lives until its handler has returned, which may be after its response.
+//! behind. `GET /wasi-host/failures` is answered with the number of those that trapped. An instance
+//! lives until its handler has returned, which may be after its response.
 
 use crate::permissions::State;
 use http_body_util::{BodyExt, Full};
@@ -29,6 +30,8 @@ struct Server {
     component: ProxyPre<State>,
     /// Instances that live.
     instances: AtomicUsize,
+    /// Instances that trapped.
+    failures: AtomicUsize,
 }
 
 /// Counts an instance for as long as it is there.
@@ -55,7 +58,11 @@ pub(crate) async fn serve(port: &str, path: &str) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     let component = ProxyPre::new(linker.instantiate_pre(&component)?)?;
-    let server = Arc::new(Server { component, instances: AtomicUsize::new(0) });
+    let server = Arc::new(Server {
+        component,
+        instances: AtomicUsize::new(0),
+        failures: AtomicUsize::new(0),
+    });
     let listener = TcpListener::bind(("127.0.0.1", port.parse()?)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
@@ -75,8 +82,13 @@ async fn answer(
     server: Arc<Server>,
     request: Request<Incoming>,
 ) -> Result<Response<HyperOutgoingBody>> {
-    if request.uri().path() == "/wasi-host/instances" {
-        let count = server.instances.load(Ordering::Relaxed).to_string();
+    let count = match request.uri().path() {
+        "/wasi-host/instances" => Some(&server.instances),
+        "/wasi-host/failures" => Some(&server.failures),
+        _ => None,
+    };
+    if let Some(count) = count {
+        let count = count.load(Ordering::Relaxed).to_string();
         let body = Full::from(count).map_err(|never| match never {}).boxed_unsync();
         return Ok(Response::new(body));
     }
@@ -87,14 +99,16 @@ async fn answer(
     let out = store.data_mut().http().new_response_outparam(sender)?;
     // In a task of its own: the component may go on after it gave its response.
     let task = tokio::spawn(async move {
+        let server = &counted.0;
         let instance = server.component.instantiate_async(&mut store).await?;
         let handler = instance.wasi_http_incoming_handler();
         let outcome = handler.call_handle(&mut store, request, out).await;
         drop(store);
-        drop(counted);
         if let Err(error) = &outcome {
+            server.failures.fetch_add(1, Ordering::Relaxed);
             eprintln!("wasi-host: a request failed: {error:?}");
         }
+        drop(counted);
         outcome
     });
     match receiver.await {

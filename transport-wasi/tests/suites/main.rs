@@ -7,15 +7,10 @@
 //! `slotcar-tests`, which runs this component and listens at `SLOTCAR_CONTROL`. Without it, nothing
 //! is run.
 //!
-//! What cannot run here, and why:
-//! - tests whose load runs in a thread of its own: components have none. `failover`, `moves` and
-//!   `replicas` are their twins, with the load beside the faults in one future;
-//! - tests of what an idle client notices: without a background it notices when it is used;
-//! - tests that carry a subscription from one executor to the next (`pubsub`): a connection here
-//!   lives within one. `subscriptions` is their twin;
-//! - the fault suite's scripted peers, which are closures on threads of the harness: what they test
-//!   is the core, above the transport, and `limits` repeats what depends on the host's sockets;
-//! - unix sockets and TLS: WASI 0.2 has neither.
+//! Here a test has one future, which the reactor runs as it runs a component's. Suites that have
+//! load beside them, or keep connections from one `block_on` to the next, are in `staged`; their
+//! twins here do the same within one future: `failover`, `moves`, `replicas`, `subscriptions`,
+//! `limits`. `tests/tests/wasi/native.rs` lists what runs where.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -23,12 +18,17 @@ extern crate self as slotcar_tcp;
 extern crate self as slotcar_tests;
 extern crate self as smol;
 
+pub mod beside {
+    //! How a wait waits here: the whole component does.
+    pub use std::thread::sleep as nap;
+}
+mod cold;
 mod failover;
 mod limits;
 mod load;
 mod moves;
+#[path = "../real/mod.rs"]
 pub mod real;
-mod remote;
 mod replicas;
 mod subscriptions;
 
@@ -39,8 +39,6 @@ mod commands;
 mod reader;
 #[path = "../../../tests/tests/cluster/routing.rs"]
 mod routing;
-#[path = "../../../tests/tests/sentinel/main.rs"]
-mod sentinel;
 #[path = "../../../tests/tests/cluster/spread.rs"]
 mod spread;
 

@@ -21,6 +21,7 @@ const FOLDERS: &[&str] = &[
     "tests/sim/src",
     "transport-js/src",
     "transport-tcp/src",
+    "transport-tls/src",
     "transport-wasi/src",
     "xtask/src",
 ];

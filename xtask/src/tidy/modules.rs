@@ -138,7 +138,7 @@ impl<'a> Tree<'a, '_> {
     ) {
         let name = child.ident.to_string();
         if let Some(given) = given_path(child) {
-            let beside = parent.path.parent().unwrap_or(Path::new("")).join(given);
+            let beside = beside(&parent.path, &given);
             if let Some(source) = self.files.get(beside.as_path()) {
                 let folder = source.path.parent().unwrap_or(Path::new("")).to_owned();
                 self.add_file(path, source, &folder, is_test);
@@ -152,6 +152,19 @@ impl<'a> Tree<'a, '_> {
             }
         }
     }
+}
+
+/// Where a path leads that the file `of` gives, with the steps upwards taken.
+fn beside(of: &Path, given: &str) -> PathBuf {
+    let mut path = of.parent().unwrap_or(Path::new("")).to_owned();
+    for step in given.split('/') {
+        if step == ".." {
+            path.pop();
+        } else {
+            path.push(step);
+        }
+    }
+    path
 }
 
 /// The path in `#[path = ".."]`.
@@ -179,8 +192,9 @@ mod tests {
             ("a/src/c/d.rs", ""),
             ("a/src/tests.rs", ""),
             ("a/src/dead.rs", ""),
-            ("a/tests/t.rs", "mod m;"),
+            ("a/tests/t.rs", "mod m; #[path = \"../y/up.rs\"] mod up;"),
             ("a/tests/m.rs", ""),
+            ("a/y/up.rs", ""),
             ("a/x/one.rs", ""),
             ("a/x/two.rs", ""),
         ];

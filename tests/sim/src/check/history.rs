@@ -1,10 +1,12 @@
 //! What callers asked and were told, against what servers executed.
 //! Filled by the workload while a run lasts, judged when it is over.
 
+use super::order::{Reigns, Write};
 use super::{Deployment, Report, Sim};
 use crate::failure::Failure;
+use crate::sim::Executed;
 use slotcar::{Delivery, Error, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -134,49 +136,28 @@ impl History {
     }
 }
 
-/// Writes that went to a primary of an earlier epoch than one that had answered before they were
-/// made: the client knew better.
+/// Writes that went back to a primary of an earlier failover than one that had answered before they
+/// were made: the client knew better.
 fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
-    let promotions = sim.promotions();
-    let reign = |server: &str, at: Timestamp| {
-        let before = |(name, since, _): &&(String, Timestamp, u64)| name == server && *since <= at;
-        promotions.iter().rfind(before).map_or(0, |(.., epoch)| *epoch)
-    };
-    // Two failovers of one epoch, on both sides of a partition, stand in no order.
-    let epochs: BTreeSet<u64> = promotions.iter().map(|(.., epoch)| *epoch).collect();
-    if epochs.len() < promotions.len() {
-        return Vec::new();
-    }
+    let reigns = Reigns::of(&sim.opinions());
     let executed = sim.executed();
-    let reign_of = |call: &Call| {
-        let token = call.token.as_ref()?;
-        let execution = executed.iter().find(|e| e.token == token.as_bytes())?;
-        Some((reign(&execution.server, execution.at), execution.server.clone()))
+    let by_token: BTreeMap<&[u8], &Executed> = executed.iter().map(|e| (&*e.token, e)).collect();
+    let ran = |call: &Call| by_token.get(call.token.as_ref()?.as_bytes()).copied();
+    let write = |call: &Call| {
+        let ran = ran(call)?;
+        let answered = match &call.end {
+            Some((at, End::Answered)) => Some(*at),
+            _ => None,
+        };
+        Some(Write { server: &ran.server, made: call.start, ran: ran.at, answered })
     };
-    // When each reign was first known from a reply.
-    let mut known: Vec<(Timestamp, u64)> = Vec::new();
-    for call in calls {
-        if let (Some((at, End::Answered)), Some((reign, _))) = (&call.end, reign_of(call)) {
-            known.push((*at, reign));
-        }
-    }
-    known.sort_unstable();
-    let mut best = 0;
-    for (_, reign) in &mut known {
-        best = best.max(*reign);
-        *reign = best;
-    }
-    let mut findings = Vec::new();
-    for call in calls {
-        let Some((reign, server)) = reign_of(call) else { continue };
-        let before = known.partition_point(|(at, _)| *at < call.start);
-        let newest = before.checked_sub(1).and_then(|index| known.get(index)).map_or(0, |k| k.1);
-        if reign < newest {
-            let (text, at) = (&call.text, call.start.since_epoch());
-            findings.push(format!("{text} (made at {at:?}) went back to {server}"));
-        }
-    }
-    findings
+    let (calls, writes): (Vec<&Call>, Vec<Write<'_>>) =
+        calls.iter().filter_map(|call| Some((call, write(call)?))).unzip();
+    let told = |index: usize| {
+        let (text, at) = (&calls[index].text, writes[index].made.since_epoch());
+        format!("{text} (made at {at:?}) went back to {}", writes[index].server)
+    };
+    reigns.went_back(&writes).into_iter().map(told).collect()
 }
 
 /// What is wrong with one call, whose write ran so often.

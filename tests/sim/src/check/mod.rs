@@ -6,7 +6,7 @@
 //! - every call ends, once, and not later than its deadline allows;
 //! - a reply belongs to its request;
 //! - no write ran twice, and none ran that was said not to have run;
-//! - once a promoted primary has answered, no later write goes to one of an earlier epoch;
+//! - once a promoted primary has answered, no later write goes to one of an earlier failover;
 //! - after everything has healed, every slot is served again, by whom the sentinels agree on where
 //!   there are any;
 //! - when the last handle is dropped, no task, timer or stream is left.
@@ -14,6 +14,7 @@
 //! A run that fails says how to replay it, and shows what was sent, decided and answered last.
 
 mod history;
+mod order;
 mod workload;
 
 use crate::failure::Failure;

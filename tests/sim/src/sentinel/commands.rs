@@ -60,6 +60,7 @@ pub(crate) const SHARED: &[&str] = &[
     "info",
     "ping",
     "psubscribe",
+    "publish",
     "punsubscribe",
     "quit",
     "reset",

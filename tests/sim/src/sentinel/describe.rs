@@ -2,6 +2,7 @@
 //!
 //! Spec: `addReplySentinelRedisInstance` in `sentinel.c`.
 
+use super::failover::Failover;
 use super::word::{Report, Role};
 use super::{Colleague, Instance, Sentinel};
 use crate::ids::HostId;
@@ -9,6 +10,9 @@ use crate::resp::Reply;
 use crate::server::Server;
 use slotcar::Timestamp;
 use std::net::SocketAddr;
+
+/// What is said of the connection to any of them.
+const LINK: [(&str, u8); 2] = [("link-pending-commands", 0), ("link-refcount", 1)];
 
 /// Names and values that are being put together.
 struct Fields(Vec<(Reply, Reply)>);
@@ -33,8 +37,14 @@ impl Server {
         if address == primary {
             return format!("master {service} {ip} {port}");
         }
-        let (primary_ip, primary_port) = (primary.ip(), primary.port());
-        format!("slave {ip}:{port} {ip} {port} @ {service} {primary_ip} {primary_port}")
+        format!("slave {ip}:{port} {ip} {port} @ {}", self.service_text())
+    }
+
+    /// The service as announcements call it: its name, and the primary.
+    pub(super) fn service_text(&self) -> String {
+        let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
+        let (service, primary) = (&sentinel.settings.service, sentinel.primary.address);
+        format!("{service} {} {}", primary.ip(), primary.port())
     }
 }
 
@@ -44,14 +54,14 @@ impl Sentinel {
         let mut fields = Fields(Vec::new());
         fields.add("name", &self.settings.service);
         fields.address(self.primary.address);
-        let mut flags = self.flags_of(&self.primary, "master");
-        if self.o_down.is_some() {
-            flags.push_str(",o_down");
-        }
-        if self.failover.is_some() {
+        let o_down = if self.o_down.is_some() { "o_down," } else { "" };
+        let mut flags = flags_of(&self.primary, &format!("{o_down}master"));
+        if let Some(failover) = &self.failover {
             flags.push_str(",failover_in_progress");
+            flags.push_str(if failover.is_forced() { ",force_failover" } else { "" });
         }
-        self.describe_instance(&mut fields, &self.primary, flags, now);
+        let state = self.failover.as_ref().map(Failover::state);
+        self.describe_instance(&mut fields, &self.primary, flags, (state, self.o_down), now);
         fields.add("config-epoch", self.config_epoch);
         fields.add("num-slaves", self.replicas.len());
         fields.add("num-other-sentinels", self.colleagues.len());
@@ -67,8 +77,10 @@ impl Sentinel {
             let mut fields = Fields(Vec::new());
             fields.add("name", instance.address);
             fields.address(instance.address);
-            let flags = self.flags_of(instance, "slave");
-            self.describe_instance(&mut fields, instance, flags, now);
+            let selected = self.failover.as_ref().and_then(Failover::selected);
+            let promoted = if selected == Some(instance.address) { ",promoted" } else { "" };
+            let flags = flags_of(instance, "slave") + promoted;
+            self.describe_instance(&mut fields, instance, flags, (None, None), now);
             let (up, offset) =
                 instance.report.as_ref().map_or((false, 0), |r| (r.link_up, r.offset));
             fields.add("master-link-down-time", 0);
@@ -99,10 +111,18 @@ impl Sentinel {
             fields.address(colleague.address);
             fields.add("runid", &colleague.id);
             let silent = self.is_silent(colleague, now);
-            fields.add("flags", if silent { "s_down,sentinel" } else { "sentinel" });
-            let quiet = now.since(colleague.heard_at).as_millis();
+            fields.add("flags", if silent { "s_down,sentinel,disconnected" } else { "sentinel" });
+            for (name, value) in LINK {
+                fields.add(name, value);
+            }
+            let quiet = now.since(colleague.heard_at);
+            fields.add("last-ping-sent", if silent { quiet.as_millis() } else { 0 });
             for name in ["last-ok-ping-reply", "last-ping-reply"] {
-                fields.add(name, quiet);
+                fields.add(name, quiet.as_millis());
+            }
+            if silent {
+                let patience = self.settings.down_after;
+                fields.add("s-down-time", quiet.saturating_sub(patience).as_millis());
             }
             fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
             fields.add("last-hello-message", now.since(colleague.hello_at).as_millis());
@@ -115,33 +135,44 @@ impl Sentinel {
         Reply::Array(self.colleagues.values().map(colleague).collect())
     }
 
-    fn flags_of(&self, instance: &Instance, kind: &str) -> String {
-        let down = if instance.s_down.is_some() { "s_down," } else { "" };
-        let lost = if instance.s_down.is_some() { ",disconnected" } else { "" };
-        format!("{down}{kind}{lost}")
-    }
-
     fn describe_instance(
         &self,
         fields: &mut Fields,
         instance: &Instance,
         flags: String,
+        (state, o_down): (Option<&'static str>, Option<Timestamp>),
         now: Timestamp,
     ) {
         let report = instance.report.as_ref();
         fields.add("runid", report.map_or("", |report| &report.run_id));
         fields.add("flags", flags);
-        fields.add("link-pending-commands", 0);
-        fields.add("link-refcount", 1);
+        for (name, value) in LINK {
+            fields.add(name, value);
+        }
+        if let Some(state) = state {
+            fields.add("failover-state", state);
+        }
         let asked = instance.asked_at.map_or(0, |at| now.since(at).as_millis());
         fields.add("last-ping-sent", asked);
         let quiet = now.since(instance.answered_at).as_millis();
-        for name in ["last-ok-ping-reply", "last-ping-reply", "info-refresh"] {
+        for name in ["last-ok-ping-reply", "last-ping-reply"] {
             fields.add(name, quiet);
         }
+        for (name, since) in [("s-down-time", instance.s_down), ("o-down-time", o_down)] {
+            if let Some(since) = since {
+                fields.add(name, now.since(since).as_millis());
+            }
+        }
         fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
+        fields.add("info-refresh", quiet);
         let is_primary = report.is_some_and(|report| report.role == Role::Primary);
         fields.add("role-reported", if is_primary { "master" } else { "slave" });
         fields.add("role-reported-time", now.since(instance.role_since).as_millis());
     }
+}
+
+fn flags_of(instance: &Instance, kind: &str) -> String {
+    let down = if instance.s_down.is_some() { "s_down," } else { "" };
+    let lost = if instance.s_down.is_some() { ",disconnected" } else { "" };
+    format!("{down}{kind}{lost}")
 }

@@ -16,6 +16,7 @@ use crate::server::Server;
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An election that is not won by then is given up.
@@ -61,6 +62,28 @@ impl Failover {
         match self.stage {
             Stage::Repointing(address) => Some(address),
             Stage::Asking | Stage::Promoting(_) => None,
+        }
+    }
+
+    /// The replica that is the primary now, or is to be.
+    pub(crate) fn selected(&self) -> Option<SocketAddr> {
+        match self.stage {
+            Stage::Asking => None,
+            Stage::Promoting(address) | Stage::Repointing(address) => Some(address),
+        }
+    }
+
+    /// Whether somebody wanted it by hand.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced
+    }
+
+    /// What clients are told about how far it is.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.stage {
+            Stage::Asking => "wait_start",
+            Stage::Promoting(_) => "wait_promotion",
+            Stage::Repointing(_) => "reconf_slaves",
         }
     }
 }
@@ -116,7 +139,8 @@ impl Server {
         }
         sentinel.vote = Some((epoch, from));
         sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
-        self.announce(env, "+vote-for-leader", format!("node {} {epoch}", from.0));
+        let id = sentinel.colleagues.get(&from).map_or_else(|| "?".into(), |c| Arc::clone(&c.id));
+        self.announce(env, "+vote-for-leader", format!("{id} {epoch}"));
     }
 
     fn count_votes(&mut self, env: &mut Env<'_>) {
@@ -144,7 +168,8 @@ impl Server {
         let address = sentinel.primary.address;
         if won || forced {
             let text = self.instance_text(address);
-            self.announce(env, "+elected-leader", text);
+            self.announce(env, "+elected-leader", text.clone());
+            self.announce(env, "+failover-state-select-slave", text);
             self.choose_replica(env);
         } else if now.since(since) > ELECTION.min(sentinel.settings.failover_timeout) {
             self.abort(env, "-failover-abort-not-elected");
@@ -163,7 +188,13 @@ impl Server {
             failover.again_at = now;
         }
         let text = self.instance_text(address);
-        self.announce(env, "+selected-slave", text);
+        for event in [
+            "+selected-slave",
+            "+failover-state-send-slaveof-noone",
+            "+failover-state-wait-promotion",
+        ] {
+            self.announce(env, event, text.clone());
+        }
         self.promote(env, address);
     }
 
@@ -185,7 +216,7 @@ impl Server {
     }
 
     /// A server says what it is: perhaps that it is the primary now.
-    pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, report: &Report) {
+    pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, from: HostId, report: &Report) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let Some(failover) = sentinel.failover.as_mut() else { return };
@@ -196,8 +227,13 @@ impl Server {
         failover.again_at = now;
         failover.before = std::mem::replace(&mut sentinel.config_epoch, failover.epoch);
         sentinel.hello_at = now;
+        // It may have been a primary already, and never have heard that it is to be one.
+        env.journal.promoted(from, now, sentinel.config_epoch);
+        let old = sentinel.primary.address;
         let text = self.instance_text(report.address);
         self.announce(env, "+promoted-slave", text);
+        let text = self.instance_text(old);
+        self.announce(env, "+failover-state-reconf-slaves", text);
         self.introduce_itself(env);
     }
 

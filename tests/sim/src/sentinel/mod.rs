@@ -17,6 +17,7 @@ pub(crate) mod word;
 
 use crate::env::Env;
 use crate::ids::HostId;
+use crate::journal::Opinion;
 use crate::server::{Server, Timer};
 use bytes::Bytes;
 use failover::Failover;
@@ -124,6 +125,8 @@ pub(crate) struct Sentinel {
     hello_at: Timestamp,
     /// When it asks its colleagues again.
     ask_at: Timestamp,
+    /// What it told clients last, by the journal: the epoch and the primary.
+    told: Option<(u64, SocketAddr)>,
 }
 
 impl Sentinel {
@@ -144,6 +147,7 @@ impl Sentinel {
             probe_at: Timestamp::ZERO,
             hello_at: Timestamp::ZERO,
             ask_at: Timestamp::ZERO,
+            told: None,
         }
     }
 
@@ -219,6 +223,7 @@ impl Server {
         for colleague in sentinel.colleagues.values_mut() {
             (colleague.heard_at, colleague.down_at) = (now, None);
         }
+        self.note_opinion_told(env);
         let tick = now.after(env.rng.duration(TICK));
         self.timer(env, tick, Timer::Sentinel);
     }
@@ -235,6 +240,17 @@ impl Server {
         self.correct_servers(env);
         self.begin_failover(env);
         self.go_on_with_failover(env);
+        self.note_opinion_told(env);
+    }
+
+    /// Keeps the journal of what clients are told.
+    pub(crate) fn note_opinion_told(&mut self, env: &mut Env<'_>) {
+        let (sentinel, at) = (self.host, env.now());
+        let Some(state) = self.sentinel.as_mut() else { return };
+        let (epoch, primary) = (state.config_epoch, state.primary_address());
+        if state.told.replace((epoch, primary)) != Some((epoch, primary)) {
+            env.journal.told(Opinion { sentinel, at, epoch, primary });
+        }
     }
 
     /// Somebody said something of the sentinels' own.
@@ -249,6 +265,7 @@ impl Server {
             Word::Opinion { down, vote } => self.note_opinion(env, from, down, vote),
             Word::Follow { primary, epoch } => self.obey(env, primary, epoch),
         }
+        self.note_opinion_told(env);
     }
 
     /// Tells subscribers what happened.
@@ -277,6 +294,12 @@ impl Server {
         let service = Arc::clone(&sentinel.settings.service);
         let (from, ip) = (old.address, to.ip());
         let text = format!("{service} {} {} {ip} {}", from.ip(), from.port(), to.port());
+        let replicas: Vec<SocketAddr> = sentinel.replicas.keys().copied().collect();
         self.announce(env, "+switch-master", text);
+        // What it knows of the others begins anew.
+        for address in replicas {
+            let text = self.instance_text(address);
+            self.announce(env, "+slave", text);
+        }
     }
 }

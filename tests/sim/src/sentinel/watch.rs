@@ -78,7 +78,7 @@ impl Server {
             let text = self.instance_text(report.address);
             self.announce(env, "+reboot", text);
         }
-        self.note_promotion(env, &report);
+        self.note_promotion(env, from, &report);
     }
 
     /// Tells the others of itself, through every server, every two seconds.
@@ -130,7 +130,9 @@ impl Server {
         }
         let before = std::mem::replace(&mut sentinel.config_epoch, hello.config_epoch);
         if hello.primary != sentinel.primary_address() {
-            let text = format!("sentinel {} {}", hello.id, hello.address);
+            let (ip, port) = (hello.address.ip(), hello.address.port());
+            let of = self.service_text();
+            let text = format!("sentinel {} {ip} {port} @ {of}", hello.id);
             self.announce(env, "+config-update-from", text);
             self.switch_primary(env, hello.primary, before);
         }

@@ -152,11 +152,12 @@ fn hello(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         authenticate(call, &user, &password)?;
     }
     if !call.session().authenticated {
-        return Err(fail(
+        let proto = if call.server.config.version.commands() >= (7, 2) { "<proto> " } else { "" };
+        return Err(fail_with(format!(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
-             select the RESP protocol version at the same time",
-        ));
+             HELLO {proto}AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time"
+        )));
     }
     if let Some(name) = name {
         super::client_command::set_name(call, &name)?;

@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::command::Keys::Range;
-use super::command::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, Outcome, PUBSUB, STALE, Spec};
+use super::command::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, Outcome, PUBSUB, STALE, Spec, fail};
 use super::data::scan::glob;
 use super::session::Session;
 use super::{Server, arguments};
@@ -181,6 +181,9 @@ fn unsubscribe(call: &mut Call<'_, '_>, arguments: &[Bytes], kind: Kind) -> Outc
 }
 
 fn publish(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    if call.server.sentinel.is_some() {
+        return Err(fail("ERR Only HELLO messages are accepted by Sentinel instances."));
+    }
     Ok(Reply::count(call.server.publish(call.env, &arguments[1], &arguments[2])))
 }
 

@@ -6,6 +6,7 @@ use super::Sim;
 use crate::server::value::Value;
 use bytes::Bytes;
 use slotcar::Timestamp;
+use std::collections::BTreeMap;
 
 /// A marked write that a server ran for a client; see [`crate::TOKEN_PREFIX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +92,21 @@ impl Sim {
                 (world.network.host(p.host).name.clone(), p.at, p.epoch)
             };
             world.journal.promotions.iter().map(entry).collect()
+        })
+    }
+
+    /// What the sentinels told, in order: since when, who, the epoch and the primary.
+    pub(crate) fn opinions(&self) -> Vec<(Timestamp, String, u64, String)> {
+        self.shared.with_world(|world| {
+            let hosts = || world.network.host_ids().map(|id| world.network.host(id));
+            let by_address: BTreeMap<_, _> =
+                hosts().filter_map(|host| Some((host.address?, host.name.clone()))).collect();
+            let entry = |o: &crate::journal::Opinion| {
+                let primary = by_address.get(&o.primary).cloned();
+                let primary = primary.unwrap_or_else(|| o.primary.to_string());
+                (o.at, world.network.host(o.sentinel).name.clone(), o.epoch, primary)
+            };
+            world.journal.opinions.iter().map(entry).collect()
         })
     }
 

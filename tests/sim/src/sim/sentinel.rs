@@ -69,6 +69,11 @@ impl Sim {
             sentinel.past.retain(|(past, _)| *past < epoch);
             (sentinel.config_epoch, sentinel.failover, sentinel.o_down) = (epoch, None, None);
         });
+        let host = self.host(sentinel);
+        self.shared.with_world(|world| {
+            let (mut env, _, fleet) = world.split();
+            fleet.with(host, |server| server.note_opinion_told(&mut env));
+        });
     }
 
     /// `SENTINEL FAILOVER`: a sentinel replaces the primary without asking anybody.

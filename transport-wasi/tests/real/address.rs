@@ -2,8 +2,9 @@
 //!
 //! The twin of the native harness's file of that name, as far as it is used here.
 
-use crate::remote::ask_one;
-use std::net::Ipv4Addr;
+use super::remote::ask_one;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 /// A loopback address that nobody else has.
 pub fn fresh() -> Ipv4Addr {
@@ -13,4 +14,14 @@ pub fn fresh() -> Ipv4Addr {
 /// A port on `ip` that is free.
 pub fn free_port(ip: Ipv4Addr) -> u16 {
     ask_one(&["free_port", &ip.to_string()]).parse().expect("a port")
+}
+
+/// An address where nobody listens and nobody will: a connection there is refused.
+pub fn refused() -> SocketAddr {
+    ask_one(&["refused"]).parse().expect("an address")
+}
+
+/// Listens on an address that [`free_port`] promised.
+pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(at)
 }

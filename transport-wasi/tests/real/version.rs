@@ -2,7 +2,7 @@
 //!
 //! The twin of the native harness's file of that name, as far as it is used here.
 
-use crate::remote::ask;
+use super::remote::ask;
 use std::fmt;
 
 /// One version of a server.
@@ -15,20 +15,24 @@ pub struct Version {
 }
 
 impl Version {
-    /// Every version that the tests shall cover.
+    /// Every version that the tests shall cover here, where all suites run a second time.
     pub fn all() -> Vec<Version> {
+        Version::told(&["versions"])
+    }
+
+    fn told(question: &[&str]) -> Vec<Version> {
         let parse = |words: &[String]| {
             let [name, number] = words else { panic!("{words:?}: a name and a number") };
             let number: Vec<u32> =
                 number.split('.').map(|part| part.parse().expect("a number")).collect();
             Version { name: name.clone(), number: (number[0], number[1], number[2]) }
         };
-        ask(&["versions"]).chunks(2).map(parse).collect()
+        ask(question).chunks(2).map(parse).collect()
     }
 
     /// One version by name, if it is covered.
     pub fn named(name: &str) -> Option<Version> {
-        Version::all().into_iter().find(|version| version.name == name)
+        Version::told(&["version", name]).pop()
     }
 
     /// The version for a test that needs no particular one.

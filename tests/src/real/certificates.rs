@@ -1,0 +1,107 @@
+//! Certificates made on the spot: an authority, and what it signs for servers and clients.
+//!
+//! Everything is PEM text, as users have it. [`Pem`] is what a server needs to listen with TLS: it
+//! writes the files and gives the configuration lines, for servers, sentinels and whole clusters.
+//! **Limit**: keys are of the curve P-256, which every server and client here speaks.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use super::scratch;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
+/// Where a server with the lines of [`Pem::listening`] listens for TLS, besides its plain port:
+/// each has an address of its own.
+pub const TLS_PORT: u16 = 6390;
+
+/// Signs certificates.
+#[derive(Debug)]
+pub struct Authority {
+    /// Its certificate, to be trusted.
+    pem: String,
+    /// What it signs with.
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate, its key, and the authority that a server shall trust.
+#[derive(Clone, Debug)]
+pub struct Pem {
+    /// The certificate.
+    pub chain: String,
+    /// Its private key.
+    pub key: String,
+    /// Whom a server that has this certificate trusts.
+    pub authority: String,
+}
+
+impl Authority {
+    /// An authority of its own; two of the same name are two authorities.
+    pub fn new(name: &str) -> Authority {
+        let key = KeyPair::generate().expect("the machine has entropy");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names, no bad names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("it signs itself").pem();
+        Authority { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Its certificate, to be trusted.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for these host names and addresses.
+    pub fn sign(&self, names: &[&str]) -> Pem {
+        self.issue(names, 4000)
+    }
+
+    /// The same, of a time that has passed.
+    pub fn sign_expired(&self, names: &[&str]) -> Pem {
+        self.issue(names, 2020)
+    }
+
+    /// A certificate for every address of a loopback block, such as [`super::address::fresh`] gives
+    /// out.
+    pub fn sign_block(&self, of: Ipv4Addr) -> Pem {
+        let [a, b, c, _] = of.octets();
+        let names: Vec<String> = (1..=250).map(|last| format!("{a}.{b}.{c}.{last}")).collect();
+        self.sign(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn issue(&self, names: &[&str], until: i32) -> Pem {
+        let key = KeyPair::generate().expect("the machine has entropy");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("the test names hosts");
+        params.not_after = date_time_ymd(until, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).expect("it signs");
+        Pem { chain: certificate.pem(), key: key.serialize_pem(), authority: self.pem.clone() }
+    }
+}
+
+impl Pem {
+    /// Lines of a server that listens for TLS as well, on [`TLS_PORT`]; the harness itself stays on
+    /// the plain port. It asks clients for no certificate: `tls-auth-clients yes` after it does.
+    pub fn listening(&self) -> String {
+        let folder = scratch::folder("certificates");
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            path.display().to_string()
+        };
+        format!(
+            "tls-port {TLS_PORT}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n\
+             tls-auth-clients no\n",
+            file("chain.pem", &self.chain),
+            file("key.pem", &self.key),
+            file("authority.pem", &self.authority)
+        )
+    }
+
+    /// The same for a node of a cluster, which speaks TLS to the others as well: only so do they
+    /// tell clients of their ports. Needs 7.0.
+    pub fn clustered(&self) -> String {
+        // The harness introduces nodes by their plain ports, and the bus has to be where those say.
+        let bus = "tls-cluster yes\ntls-replication yes\ncluster-port 1{port}\n";
+        format!("{}{bus}", self.listening())
+    }
+}

@@ -1,0 +1,155 @@
+//! Encrypted connections, against real servers: what works without TLS works with it, and what
+//! goes wrong in a handshake is told at once and by name.
+//!
+//! Every test runs over smol's reactor and over tokio's, through the same `Tls`. Servers listen on
+//! a plain port, too, for the harness alone: no client here dials it unless the test says so.
+
+mod cluster;
+mod refusals;
+mod sentinel;
+mod standalone;
+mod streams;
+mod system;
+
+#[path = "../pubsub/reader.rs"]
+mod reader;
+
+use slotcar::{
+    BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Timestamp, Transport,
+};
+use slotcar_tcp::{Tcp, Tokio};
+use slotcar_tests::real::{Authority, Pem, Version, address};
+use slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+/// Long enough for everything that happens at all.
+const LONG: Duration = Duration::from_secs(20);
+
+/// What all tests share: making keys takes a while.
+struct Shared {
+    /// Signs what servers show.
+    authority: Authority,
+    /// Nobody trusts this one.
+    stranger: Authority,
+    /// For the address of any server of this process.
+    addresses: Pem,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let authority = Authority::new("slotcar tests");
+    let addresses = authority.sign_block(address::fresh());
+    Shared { authority, stranger: Authority::new("a stranger"), addresses }
+});
+
+static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("tokio")
+});
+
+/// Either reactor, with a table of names in front of it.
+#[derive(Clone, Debug)]
+struct Carrier {
+    /// What dials.
+    inner: Arc<dyn Transport>,
+    /// Names and where they lead.
+    names: BTreeMap<String, SocketAddr>,
+}
+
+impl Carrier {
+    fn over(inner: impl Transport) -> Carrier {
+        Carrier { inner: Arc::new(inner), names: BTreeMap::new() }
+    }
+
+    /// The same, and this name leads there.
+    fn naming(mut self, name: &str, address: SocketAddr) -> Carrier {
+        self.names.insert(name.to_owned(), address);
+        self
+    }
+}
+
+/// One over smol's reactor, and one over tokio's.
+fn carriers() -> [Carrier; 2] {
+    [Carrier::over(Tcp::new()), Carrier::over(Tokio::new(TOKIO.handle().clone()))]
+}
+
+impl Transport for Carrier {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move { self.connect_noting(endpoint, &DialNotes::default()).await })
+    }
+
+    fn connect_noting<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        notes: &'a DialNotes,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move {
+            let Endpoint::Tcp { host, .. } = endpoint else { panic!("no unix socket here") };
+            match self.names.get(host) {
+                Some(at) => self.inner.connect_noting(&to(*at), notes).await,
+                None => self.inner.connect_noting(endpoint, notes).await,
+            }
+        })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
+        self.inner.spawn(task)
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        self.inner.sleep_until(deadline)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn seed(&self) -> u64 {
+        self.inner.seed()
+    }
+}
+
+fn to(address: SocketAddr) -> Endpoint {
+    Endpoint::tcp(&address.ip().to_string(), address.port())
+}
+
+/// The versions that show everything: the oldest with all features, and the newest.
+fn versions() -> Vec<Version> {
+    ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
+}
+
+/// What `url` says, with waits for a busy machine.
+fn config(url: &str) -> Config {
+    Config::from_url(url)
+        .expect("the test writes a good URL")
+        .command_timeout(LONG)
+        .connect_timeout(LONG)
+        .progress_timeout(LONG)
+}
+
+/// Trusts the tests' own authority.
+fn trusting() -> TlsConfig {
+    TlsConfig::new().trust_pem(SHARED.authority.pem().as_bytes()).expect("PEM")
+}
+
+/// `carrier` with TLS that trusts the tests' own authority.
+fn tls(carrier: Carrier) -> Tls<Carrier> {
+    Tls::new(carrier, trusting().build().expect("good"))
+}
+
+/// A client of the standalone server at `address`.
+fn lazy(carrier: Carrier, address: SocketAddr) -> Client {
+    Client::lazy(tls(carrier), config(&format!("rediss://{address}"))).expect("good")
+}
+
+/// What TLS itself says is wrong.
+#[track_caller]
+fn tls_kind(error: &Error) -> TlsErrorKind {
+    TlsError::of(error).unwrap_or_else(|| panic!("no TLS error in {error:?}")).kind()
+}

@@ -1,0 +1,247 @@
+//! Handshakes that fail: each at once, by name, with nothing sent; and dialled again only where
+//! that can help.
+
+use super::{SHARED, carriers, config, lazy, tls, tls_kind, trusting};
+use slotcar::{Client, Delivery, Error, ErrorKind};
+use slotcar_tcp::Tcp;
+use slotcar_tests::real::{Fault, Pem, Proxy, Script, Server, Version};
+use slotcar_tests::turns::run;
+use slotcar_tests::{Told, Watched};
+use slotcar_tls::{Tls, TlsConfig, TlsErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Shorter than any deadline of these tests: it came at once.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+fn server(pem: &Pem) -> Server {
+    Server::of(&Version::any()).config(&pem.listening()).start()
+}
+
+/// What a first command says.
+#[track_caller]
+fn first_error(client: &Client) -> Error {
+    run(client.set("k", "v")).expect_err("there is no connection to have")
+}
+
+/// A verdict: handshake, nothing sent, this node, these words, one dial.
+#[track_caller]
+fn check_final(error: &Error, at: SocketAddr, kind: TlsErrorKind, words: &str) {
+    Told::new(ErrorKind::Handshake, Delivery::NotSent)
+        .command("SET")
+        .at(at)
+        .says(words)
+        .check(error);
+    assert_eq!(tls_kind(error), kind, "{error:?}");
+}
+
+#[test]
+fn certificates_that_prove_nothing_end_the_first_call() {
+    use TlsErrorKind as Kind;
+    let (authority, stranger) = (&SHARED.authority, &SHARED.stranger);
+    let here = slotcar_tests::real::address::fresh();
+    let block: Vec<String> = (1..=250)
+        .map(|n| format!("{}.{}.{}.{n}", here.octets()[0], here.octets()[1], here.octets()[2]))
+        .collect();
+    let block: Vec<&str> = block.iter().map(String::as_str).collect();
+    let table = [
+        (stranger.sign(&block), Kind::UnknownIssuer, "signed by nobody"),
+        (authority.sign(&["other.test"]), Kind::WrongName, "valid for other.test only"),
+        (authority.sign_expired(&block), Kind::Expired, "has expired"),
+    ];
+    for (pem, kind, words) in table {
+        let server = server(&pem);
+        for carrier in carriers() {
+            let began = Instant::now();
+            let error = first_error(&lazy(carrier, server.tls_address()));
+            assert!(began.elapsed() < AT_ONCE, "{error}");
+            check_final(&error, server.tls_address(), kind, words);
+        }
+    }
+}
+
+/// The same from the client's side: it trusts another authority, or asks for another name.
+#[test]
+fn a_client_that_trusts_others_or_means_others_is_not_served() {
+    let server = server(&SHARED.addresses);
+    let at = server.tls_address();
+    for carrier in carriers() {
+        let strangers = SHARED.stranger.pem().as_bytes();
+        let strangers = TlsConfig::new().trust_pem(strangers).expect("PEM").build().expect("good");
+        let config = config(&format!("rediss://{at}"));
+        let transport = Tls::new(carrier.clone(), strangers);
+        let client = Client::lazy(transport, config.clone()).expect("good");
+        check_final(&first_error(&client), at, TlsErrorKind::UnknownIssuer, "signed by nobody");
+        let transport = tls(carrier).server_name("redis.test").expect("a name");
+        let client = Client::lazy(transport, config).expect("good");
+        check_final(&first_error(&client), at, TlsErrorKind::WrongName, "TLS with redis.test");
+    }
+}
+
+/// Only one dial is made for a verdict.
+#[test]
+fn a_verdict_is_not_asked_for_twice() {
+    let server = server(&SHARED.stranger.sign(&["other.test"]));
+    let proxy = Proxy::to(server.tls_address());
+    for (carrier, dials) in carriers().into_iter().zip(1..) {
+        let error = first_error(&lazy(carrier, proxy.address()));
+        assert_eq!((error.attempts(), proxy.accepted()), (1, dials), "{error}");
+    }
+}
+
+/// In TLS 1.3 the server says so only after the client may write: still nothing was sent.
+#[test]
+fn a_missing_or_strange_certificate_of_the_client_is_told() {
+    let strange = SHARED.stranger.sign(&["client.test"]);
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        let server = Server::of(&Version::any())
+            .config(&SHARED.addresses.listening())
+            .config(&format!("tls-auth-clients yes\ntls-protocols \"{protocol}\""))
+            .start();
+        let at = server.tls_address();
+        for carrier in carriers() {
+            let config = config(&format!("rediss://{at}"));
+            let with_strange =
+                trusting().identity_pem(strange.chain.as_bytes(), strange.key.as_bytes());
+            // TLS 1.2 has no word of its own for a certificate that is missing.
+            let missing = match protocol {
+                "TLSv1.2" => TlsErrorKind::Refused,
+                _ => TlsErrorKind::ClientCertificate,
+            };
+            for (built, kind) in [
+                (trusting(), missing),
+                (with_strange.expect("PEM"), TlsErrorKind::ClientCertificate),
+            ] {
+                let transport = Tls::new(carrier.clone(), built.build().expect("good"));
+                let client = Client::lazy(transport, config.clone()).expect("good");
+                let began = Instant::now();
+                let error = first_error(&client);
+                assert!(began.elapsed() < AT_ONCE, "{error}");
+                assert_eq!(error.delivery(), Delivery::NotSent, "{protocol}: {error:?}");
+                assert_eq!(error.kind(), ErrorKind::Handshake, "{protocol}: {error:?}");
+                assert_eq!(tls_kind(&error), kind, "{protocol}: {error}");
+                assert!(error.to_string().contains("certificate"), "{error}");
+            }
+        }
+        let calls = server.command_calls();
+        assert!(!calls.contains_key("set"), "{calls:?}");
+    }
+}
+
+#[test]
+fn no_version_in_common_is_told() {
+    let server = Server::of(&Version::any())
+        .config(&SHARED.addresses.listening())
+        .config("tls-protocols \"TLSv1.2\"")
+        .start();
+    let at = server.tls_address();
+    let provider = slotcar_tls::rustls::crypto::ring::default_provider();
+    let newest = slotcar_tls::rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_protocol_versions(&[&slotcar_tls::rustls::version::TLS13])
+        .expect("good")
+        .with_root_certificates(slotcar_tls::rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    for carrier in carriers() {
+        let transport = Tls::new(carrier, newest.clone().into());
+        let client = Client::lazy(transport, config(&format!("rediss://{at}"))).expect("good");
+        let error = first_error(&client);
+        check_final(&error, at, TlsErrorKind::Incompatible, "nothing in common");
+    }
+}
+
+/// A server that takes the first bytes of TLS for a command, and answers it.
+#[test]
+fn a_server_that_answers_in_plain_text_is_told_apart() {
+    let script = Script::start(|peer| {
+        peer.send(b"-ERR unknown command\r\n");
+        peer.wait_for_close();
+    });
+    for carrier in carriers() {
+        let error = first_error(&lazy(carrier, script.address()));
+        check_final(&error, script.address(), TlsErrorKind::NotTls, "does not speak TLS");
+    }
+}
+
+/// A real plain port waits for the rest of what it takes for a command: the deadline ends it.
+#[test]
+fn a_plain_port_and_a_silent_server_end_with_the_deadline() {
+    let server = server(&SHARED.addresses);
+    let proxy = Proxy::to(server.tls_address());
+    proxy.set(Fault::BlackHole);
+    for at in [server.address(), proxy.address()] {
+        for carrier in carriers() {
+            let short = Duration::from_millis(300);
+            let config = config(&format!("rediss://{at}"));
+            let config = config.connect_timeout(short).command_timeout(short * 4);
+            let client = Client::lazy(tls(carrier), config).expect("good");
+            let error = first_error(&client);
+            assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+            let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+            let why = "no TLS handshake within 300ms: the server is silent";
+            // What was said instead, if the random part of the handshake held a line's end.
+            let answered = told.iter().any(|text| text.contains("does not speak TLS"));
+            assert!(answered || told.iter().any(|text| text.contains(why)), "{told:?}");
+        }
+    }
+}
+
+/// Hung up in the middle of the handshake: dialled again, and good once it passes.
+#[test]
+fn a_handshake_that_is_cut_is_begun_again() {
+    let server = server(&SHARED.addresses);
+    let proxy = Proxy::to(server.tls_address());
+    for carrier in carriers() {
+        proxy.set(Fault::CutRepliesAfter(100));
+        let transport = tls(carrier);
+        // The proxy has an address of the same block.
+        let client = Client::lazy(transport, config(&format!("rediss://{}", proxy.address())));
+        let client = client.expect("good");
+        let brief = client.with_deadline(Duration::from_millis(500));
+        let error = run(brief.set("k", "v")).expect_err("it is cut each time");
+        assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+        assert_ne!(error.kind(), ErrorKind::Handshake, "{error:?}");
+        let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+        assert!(told.iter().any(|text| text.contains("hung up in the middle")), "{told:?}");
+        proxy.set(Fault::Pass);
+        run(client.set("k", "v")).expect("a later dial");
+    }
+}
+
+/// Never a word in clear: the transport that has no TLS is not even dialled.
+#[test]
+fn a_plain_transport_is_refused_before_it_dials() {
+    let server = server(&SHARED.addresses);
+    for url in [
+        format!("rediss://{}", server.tls_address()),
+        format!("rediss-cluster://{}", server.tls_address()),
+        format!("rediss-sentinel://{}?service=m&sentinel_tls=false", server.address()),
+        format!("redis-sentinel://{}?service=m&sentinel_tls=true", server.tls_address()),
+    ] {
+        let watched = Watched::new(Tcp::new());
+        let error = run(Client::connect(watched.clone(), config(&url))).expect_err("refused");
+        Told::new(ErrorKind::Config, Delivery::NotSent)
+            .says("speaks no TLS")
+            .says("feature `tls`")
+            .check(&error);
+        assert_eq!(watched.dialled(), []);
+    }
+}
+
+/// The reverse mistake: a client without TLS at a port that wants it. The server hangs up, and says
+/// no word that another protocol's client could read.
+#[test]
+fn a_plain_client_at_a_tls_port_is_told_what_that_may_mean() {
+    let server = server(&SHARED.addresses);
+    let config = config(&format!("redis://{}", server.tls_address()));
+    let config = config.connect_timeout(Duration::from_millis(500));
+    let words = "; a port that wants TLS ends so";
+    let error = run(Client::connect(Tcp::new(), config.clone())).expect_err("it is no plain port");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains(words), "{error:?}");
+    // A read is tried again, until its time is over.
+    let client = Client::lazy(Tcp::new(), config).expect("good");
+    let brief = client.with_deadline(Duration::from_millis(500));
+    let error = run(brief.get::<Option<String>>("k")).expect_err("it is no plain port");
+    let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+    assert!(told.iter().any(|text| text.contains(words)), "{told:?}");
+}

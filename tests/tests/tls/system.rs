@@ -1,0 +1,52 @@
+//! Out of the box: `slotcar_tcp::connect` with a `rediss://` URL and nothing else.
+//!
+//! The system's authorities are whom `SSL_CERT_FILE` names, and a process has one environment: so
+//! these tests run themselves again as a process of their own, which does what they are about.
+
+use super::SHARED;
+use slotcar::ErrorKind;
+use slotcar_tests::real::{Server, Version, scratch};
+use slotcar_tests::turns::run;
+use std::process::Command;
+
+/// What the process of its own is to connect to.
+const URL: &str = "SLOTCAR_TEST_TLS_URL";
+
+/// Not a test by itself: what `connect` comes to, in words.
+#[test]
+fn child() {
+    let Ok(url) = std::env::var(URL) else { return };
+    match run(slotcar_tcp::connect(&url)) {
+        Ok(client) => println!("ping: {:?}", run(client.ping())),
+        Err(error) => println!("{:?}: {error}", error.kind()),
+    }
+}
+
+/// What the child says where these authorities are the system's.
+fn told(url: &str, authorities: &str) -> String {
+    let file = scratch::folder("authorities").join("ca.pem");
+    std::fs::write(&file, authorities).expect("the folder is ours");
+    let itself = std::env::current_exe().expect("a test has a program");
+    let output = Command::new(itself)
+        .args(["--exact", "system::child", "--nocapture"])
+        .env("SSL_CERT_FILE", &file)
+        .env_remove("SSL_CERT_DIR")
+        .env(URL, url)
+        .output()
+        .expect("it starts");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_url_alone_is_enough_where_the_system_trusts_the_server() {
+    let server = Server::of(&Version::any()).config(&SHARED.addresses.listening()).start();
+    let url = format!("rediss://{}", server.tls_address());
+    let said = told(&url, SHARED.authority.pem());
+    assert!(said.contains("ping: Ok"), "{said}");
+    let said = told(&url, SHARED.stranger.pem());
+    let kind = format!("{:?}: ", ErrorKind::Handshake);
+    assert!(said.contains(&kind) && said.contains("signed by nobody"), "{said}");
+    let said = told(&url, "");
+    let kind = format!("{:?}: ", ErrorKind::Config);
+    assert!(said.contains(&kind) && said.contains("the system trusts no authority"), "{said}");
+}

@@ -1,0 +1,173 @@
+//! The native suites inside of components, from the same files: which tests run there, which
+//! cannot, and why.
+//!
+//! | native files | inside |
+//! |---|---|
+//! | `tests/tests/commands`, `cluster/routing.rs`, `cluster/spread.rs` | on the reactor alone |
+//! | `tests/tests/cluster`, `sentinel`, `reads`, `pubsub`, `transactions`, `faults` | on a stage |
+//! | `tests/tests/callers/{cancel,parked,writes}.rs` | on a stage |
+//! | `tests/tests/callers/{executors,sockets}.rs` | no: tokio's and smol's reactors, unix sockets |
+//! | `tests/tests/harness` | no: it tests the harness, which runs outside |
+//! | `tests/sim/tests/serve.rs` | on a stage, for simulated servers on TCP |
+//! | the other files of `tests/sim/tests` | no: the simulator is a host of its own |
+//!
+//! What a stage is, and what cannot be found on it, says `transport-wasi/tests/staged/stage.rs`;
+//! the twins in `transport-wasi/tests/suites` run failovers, moves, subscriptions and reads from
+//! replicas on the reactor alone. Of the files on a stage every test runs but those in
+//! [`CANNOT`]. A test that is added to a file runs here, too.
+
+use crate::control;
+use crate::guest::Guest;
+use std::sync::{Mutex, PoisonError};
+
+/// Tests that no component can run, by the beginning of their names, and why.
+///
+/// The transport has no background: nobody notices anything while nobody awaits anything, which is
+/// what a component is promised (`slotcar_wasi`), and what some tests wait for.
+const CANNOT: &[(&str, &[&str])] = &[
+    (
+        "its peer is a script, on a thread of the harness that this component would need",
+        &[
+            "cluster::addresses::nodes_that_are_folded_into_one_address_are_refused_with_a_reason",
+            "faults::bad_bytes::a_malformed_value",
+            "faults::bad_bytes::a_reply_nobody_asked_for",
+            "faults::bad_bytes::a_server_that_closes_at_once",
+            "faults::bad_bytes::at_the_first_byte",
+            "faults::bad_bytes::in_the_middle",
+            "faults::bad_bytes::pushes_are_kept_apart_from_replies",
+            "faults::bad_bytes::replies_before_a_violation_count",
+            "faults::budget::",
+            "faults::deadlines::attempts_share_the_deadline",
+            "faults::dialling::a_black_hole_while_connecting",
+            "faults::dialling::a_dial_ends_with_those_who_wait_for_it",
+            "faults::handshake::half_a_handshake_is_none",
+            "faults::handshake::nothing_is_sent_before_the_handshake_is_whole",
+            "faults::handshake::resp2_never_says_hello",
+            "faults::lanes::a_huge_reply_does_not_stall_small_calls",
+            "faults::refusals::pauses_grow_and_differ",
+            "faults::refusals::what_each_code_means",
+        ],
+    ),
+    (
+        "an idle client has to notice something: that needs a background",
+        &[
+            "faults::cuts::a_stream_that_breaks_while_writing",
+            "faults::lanes::all_lanes_come_to_life",
+            "faults::server_state::closed_while_idle",
+            "pubsub::follow::a_silent_server_is_noticed",
+            "pubsub::follow::subscriptions_follow_new_addresses",
+            "pubsub::follow::what_was_removed_while_disconnected_does_not_come_back",
+            "pubsub::many::a_password_that_was_changed_back_is_all_it_takes",
+            "pubsub::slow::a_slow_reader_may_be_disconnected",
+            "sentinel::a_half_open_link_to_a_sentinel_is_noticed",
+        ],
+    ),
+    (
+        "what sentinels announce has to be heard at once: that needs a background, without which \
+         they are asked at an interval",
+        &[
+            "reads::places::replicas_that_sentinels_tell_of_are_read_from_through_a_failover",
+            "sentinel::sentinels_with_an_old_view_move_nobody_back",
+            "sentinel::writes_leave_a_demoted_primary_that_is_alive",
+        ],
+    ),
+    (
+        "it tells apart what happens within a millisecond, which is a stage's turn",
+        &[
+            "faults::dialling::a_port_that_refuses",
+            "reads::faults::a_slow_replica_is_left_and_taken_back",
+        ],
+    ),
+    (
+        "the test itself has a thread that waits for the client",
+        &["pubsub::slow::a_million_messages_come", "transactions::cluster::a_slot_that_is_torn"],
+    ),
+    (
+        "the test asks the system how much memory it has",
+        &["pubsub::many::ten_thousand_channels_follow_a_failover"],
+    ),
+    (
+        "its cluster is prepared with sixteen thousand questions, a connection each",
+        &["cluster::healing::a_node_without_a_slot_is_no_cluster_to_start_with"],
+    ),
+    ("it runs programs: redis-cli, Python", &["simulated::redis_cli", "simulated::redis_py"]),
+    (
+        "it runs on the reactor alone, in another component",
+        &["cluster::routing::", "cluster::spread::"],
+    ),
+    ("it tests the harness", &["real::"]),
+];
+
+/// Tests at a time, of all components together: most of them wait for servers, but a component that
+/// gets no turn of the processor misses its deadlines.
+const AT_ONCE: &str = "3";
+
+/// Held while a component runs tests.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Runs the tests of a component that its arguments choose, when no other runs any.
+pub(crate) fn run(component: &str, arguments: &[&str]) {
+    let Some(guest) = Guest::named(component) else { return };
+    // A failure of another component's is no reason not to run this one.
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let control = control::start().to_string();
+    guest.env("SLOTCAR_CONTROL", &control).run_tests(AT_ONCE, arguments);
+}
+
+/// Runs those tests whose names begin so.
+fn staged(suite: &str) {
+    let names = CANNOT.iter().flat_map(|(_, names)| *names);
+    let skipped = names.flat_map(|name| ["--skip", name]);
+    let arguments: Vec<&str> = std::iter::once(suite).chain(skipped).collect();
+    run("staged", &arguments);
+}
+
+#[test]
+fn callers() {
+    staged("callers::");
+}
+
+#[test]
+fn clusters() {
+    staged("cluster::");
+}
+
+#[test]
+fn faults() {
+    staged("faults::");
+}
+
+#[test]
+fn pubsub() {
+    staged("pubsub::");
+}
+
+#[test]
+fn reads() {
+    staged("reads::");
+}
+
+#[test]
+fn sentinels() {
+    staged("sentinel::");
+}
+
+#[test]
+fn simulated_servers() {
+    staged("simulated::");
+}
+
+#[test]
+fn transactions() {
+    staged("transactions::");
+}
+
+/// A test that was renamed would go on being skipped under a name that it no longer has.
+#[test]
+fn what_cannot_run_exists() {
+    let Some(guest) = Guest::named("staged") else { return };
+    let listed = guest.list();
+    for name in CANNOT.iter().flat_map(|(_, names)| *names) {
+        assert!(listed.lines().any(|line| line.starts_with(name)), "no test is named {name}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The harness, as far as the suites inside of components use it.
+//!
+//! Most of it is the native harness's own source; `version`, `address`, `process`, `proxy` and
+//! `simulated` have its names and ask the outside, through `remote`. A crate that includes it has a
+//! module `beside`, whose `nap` is how a wait waits.
+
+pub mod address;
+#[path = "../../../tests/src/real/cluster/mod.rs"]
+pub mod cluster;
+pub mod process;
+pub mod proxy;
+pub mod remote;
+#[path = "../../../tests/src/real/script.rs"]
+pub mod script;
+#[path = "../../../tests/src/real/sentinel.rs"]
+pub mod sentinel;
+pub mod simulated;
+pub mod version;
+#[path = "../../../tests/src/real/wait.rs"]
+pub mod wait;
+#[path = "../../../tests/src/real/wire.rs"]
+pub mod wire;
+
+pub use cluster::{Cluster, Failover};
+pub use process::Server;
+pub use proxy::{Fault, Proxy};
+pub use script::{Peer, Script};
+pub use sentinel::Sentinels;
+pub use version::Version;
+pub use wait::until;
+pub use wire::{Conn, Reply};

@@ -1,0 +1,33 @@
+//! Work that goes on beside a test: the twin of the native harness's file of that name.
+//! There it is a thread; here it goes on whenever the test waits.
+
+use crate::stage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub(crate) use crate::stage::nap;
+
+/// Work that goes on. Dropping it lets it go on.
+#[derive(Debug)]
+pub struct Beside(Arc<AtomicBool>);
+
+/// Begins work.
+pub fn spawn(work: impl Future<Output = ()> + 'static) -> Beside {
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    stage::begin(async move {
+        work.await;
+        end.store(true, Ordering::Relaxed);
+    });
+    Beside(ended)
+}
+
+impl Beside {
+    /// Waits for its end.
+    pub fn join(self) {
+        while !self.0.load(Ordering::Relaxed) {
+            nap(Duration::from_millis(1));
+        }
+    }
+}

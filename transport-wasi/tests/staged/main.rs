@@ -1,0 +1,65 @@
+//! The native suites, compiled for WASI: the very same files, on a stage (`stage`) that stands in
+//! for what a component does not have, threads and executors that follow one another.
+//!
+//! As in `suites`, which runs on the reactor alone, this crate goes by the names of the crates that
+//! no component can have, and servers are started, broken and reaped by the suite `wasi` of
+//! `slotcar-tests`, at `SLOTCAR_CONTROL`; without it, nothing is run. Every test of the files below
+//! runs, but for those that `tests/tests/wasi/native.rs` names, each with its reason.
+
+#![cfg(all(target_os = "wasi", target_env = "p2"))]
+
+extern crate self as slotcar_sim;
+extern crate self as slotcar_tcp;
+extern crate self as slotcar_tests;
+extern crate self as smol;
+#[macro_use]
+extern crate slotcar_stage;
+
+pub mod beside;
+mod executor;
+#[path = "../real/mod.rs"]
+pub mod real;
+mod stage;
+#[path = "../../../tests/src/told.rs"]
+pub mod told;
+mod transport;
+#[path = "../../../tests/src/turns.rs"]
+pub mod turns;
+#[path = "../../../tests/src/watched.rs"]
+pub mod watched;
+
+#[path = "../../../tests/tests/callers/main.rs"]
+mod callers;
+#[path = "../../../tests/tests/cluster/main.rs"]
+mod cluster;
+#[path = "../../../tests/tests/faults/main.rs"]
+mod faults;
+#[path = "../../../tests/tests/pubsub/main.rs"]
+mod pubsub;
+#[path = "../../../tests/tests/reads/main.rs"]
+mod reads;
+#[path = "../../../tests/tests/sentinel/main.rs"]
+mod sentinel;
+#[path = "../../../tests/sim/tests/serve.rs"]
+mod simulated;
+#[path = "../../../tests/tests/transactions/main.rs"]
+mod transactions;
+
+pub use executor::{Task, Timer, future, spawn, unblock};
+pub use real::simulated::{Served, Sim};
+pub use stage::block_on;
+pub use told::Told;
+pub use transport::Tcp;
+pub use watched::Watched;
+
+use slotcar::{Client, Config, Error};
+
+/// What the suites take for the native transport's way to connect.
+pub async fn connect(url: &str) -> Result<Client, Error> {
+    connect_with(Config::from_url(url)?).await
+}
+
+/// The same with a configuration.
+pub async fn connect_with(config: Config) -> Result<Client, Error> {
+    Client::connect(Tcp::new(), config).await
+}
