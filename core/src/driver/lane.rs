@@ -176,12 +176,6 @@ impl Lane {
         self.live().is_none() && lock(&self.dial).last.is_some()
     }
 
-    /// Whether the last dial found a replica where a primary should be.
-    pub(crate) fn is_demoted(&self) -> bool {
-        let demoted = |e: &Error| matches!(e.details(), Some(ErrorDetail::NotPrimary));
-        self.live().is_none() && lock(&self.dial).last.as_ref().is_some_and(demoted)
-    }
-
     /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
     pub(crate) fn redial(&self) {
         let link = lock(&self.link).take();

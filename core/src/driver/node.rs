@@ -185,11 +185,6 @@ impl Node {
         self.lanes.iter().all(|lane| lane.is_failing())
     }
 
-    /// Whether it was found to be a replica where a primary should be.
-    pub(crate) fn is_demoted(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.is_demoted())
-    }
-
     /// Whether a connection is out of reach before a pause is over.
     pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
         self.lanes.iter().all(|lane| lane.is_paused(now))

@@ -133,7 +133,6 @@ impl Sentinels {
     ) -> Option<Service> {
         let lasting = |since| now.since(since) >= DOUBT;
         let fitness = match primary {
-            Some(node) if node.is_demoted() => Fitness::Demoted,
             Some(node) if !node.is_failing() => Fitness::Good,
             _ if self.doubted.is_some_and(lasting) => Fitness::Lost,
             _ => Fitness::Unreachable,

@@ -2,10 +2,10 @@
 //!
 //! Sentinels count elections: the one with the higher config epoch has seen the later failover. So
 //! a sentinel that slept, or was restarted with an old file, cannot move the client back. A lower
-//! epoch wins only where all that answer agree, and either the primary that is held says itself
-//! that it is none and most sentinels have answered, or it cannot be reached and every sentinel
-//! that is known has: sentinels that were set up anew count from zero again. Who waits for one
-//! that is gone for good is not left waiting for ever (`driver/look.rs`).
+//! epoch wins only against a primary that cannot be reached, or says itself that it is none, where
+//! every sentinel that is known has answered and all agree: sentinels that were set up anew count
+//! from zero again. Most of them are not enough, for answers may be as late as they like. Who waits
+//! for one that is gone for good is not left waiting for ever (`driver/sentinels.rs`).
 //!
 //! A sentinel may be known by a name and by its address, and then answers twice. It has one vote:
 //! two answers are one sentinel's if they list the same others, for nobody lists himself.
@@ -55,13 +55,11 @@ pub(crate) struct Service {
 pub(crate) enum Fitness {
     /// Nothing speaks against it.
     Good,
-    /// No connection to it can be made.
+    /// No connection to it can be made, or it says itself that it is none.
     Unreachable,
     /// The same, for as long as all who answer have named another one: whoever is silent is not
     /// waited for any more.
     Lost,
-    /// It says itself that it is a replica.
-    Demoted,
 }
 
 /// What was made of opinions.
@@ -96,7 +94,6 @@ pub(crate) fn choose(
             _ if opinions[0].primary == held.primary => true,
             Fitness::Good => return Choice::Keep,
             Fitness::Unreachable => voices.len() >= known,
-            Fitness::Demoted => voices.len() * 2 > known,
             Fitness::Lost => true,
         };
         if !enough {

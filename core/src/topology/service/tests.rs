@@ -1,6 +1,6 @@
 //! Which sentinels are believed, scene by scene.
 
-use super::Fitness::{Demoted, Good, Lost, Unreachable};
+use super::Fitness::{Good, Lost, Unreachable};
 use super::*;
 
 fn at(port: u16) -> Endpoint {
@@ -104,11 +104,11 @@ fn a_sentinel_that_is_asked_under_two_names_has_one_voice() {
 fn one_that_knows_no_other_does_not_speak_for_all() {
     let alone = [Opinion { sentinels: Vec::new(), ..says(1, 0, 1) }];
     assert_eq!(choose(Some(&held(1, 2)), Unreachable, 3, &alone), Choice::Doubt);
-    assert_eq!(choose(Some(&held(1, 2)), Demoted, 3, &alone), Choice::Doubt);
     assert_eq!(taken(choose(Some(&held(1, 2)), Unreachable, 1, &alone)), Some(1));
 }
 
-/// Five sentinels, of which three were restarted with old files: they are the first to answer.
+/// Five sentinels, of which three were restarted with old files: they are the first to answer. Or
+/// their answers were long on the way, as those of two of three in seed 97203.
 #[test]
 fn three_of_five_are_not_all() {
     let five = |who: u8| {
@@ -118,20 +118,17 @@ fn three_of_five_are_not_all() {
     };
     let old = [five(1), five(2), five(3)];
     assert_eq!(choose(Some(&held(1, 2)), Unreachable, 0, &old), Choice::Doubt);
-    assert_eq!(taken(choose(Some(&held(1, 2)), Demoted, 0, &old)), Some(1));
 }
 
 #[test]
 fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
-    let table: [(Fitness, &[Opinion], Choice); 8] = [
+    let table: [(Fitness, &[Opinion], Choice); 6] = [
         (Good, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], Choice::Keep),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 1)], Choice::Doubt),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], Choice::Keep),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], Choice::Take(held(0, 1))),
-        (Demoted, &[says(1, 0, 1)], Choice::Doubt),
-        (Demoted, &[says(1, 0, 1), says(2, 0, 1)], Choice::Take(held(0, 1))),
-        (Demoted, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], Choice::Keep),
         (Lost, &[says(1, 0, 1)], Choice::Take(held(0, 1))),
+        (Lost, &[says(1, 0, 1), says(2, 0, 3)], Choice::Keep),
     ];
     for (index, (fitness, opinions, expected)) in table.into_iter().enumerate() {
         assert_eq!(choose(Some(&held(2, 2)), fitness, 3, opinions), expected, "row {index}");
