@@ -19,7 +19,7 @@ use super::link::Link;
 use super::observe::{Event, count};
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::parts::BACKGROUND;
 use crate::sync::lock;
 use crate::time::Timestamp;
