@@ -4,7 +4,8 @@
 //! has gone. Who finds no room takes a place in a row; room that is given back goes to those whose
 //! turn it is, so that a crowd is not woken for every reply, and who comes later does not overtake
 //! who waits. When nothing is charged any more all are woken: none of them depends on another one
-//! that was woken and never polled again.
+//! that was woken and never polled again. For the same reason every lane's driver is called when
+//! somebody begins to wait: a lane may have called its only caller so far, who need not come.
 //!
 //! Invariants: `used` is the cost of all entries that are owed a reply, on all lanes; `count` is
 //! the number of `row`'s places; no waker is called here. Limits: `max` bytes; a single entry may
@@ -30,6 +31,8 @@ pub(crate) struct Budget {
     count: AtomicUsize,
     /// Who waits.
     row: Mutex<Row>,
+    /// The drivers of all lanes, each with the number that it drew.
+    drivers: Mutex<Vec<(u64, Waker)>>,
 }
 
 /// Those who wait, in the order in which they came.
@@ -70,6 +73,25 @@ struct Waiter {
     cost: usize,
 }
 
+/// A lane's driver, called as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    /// Where it is called from.
+    budget: Arc<Budget>,
+    /// Its number.
+    number: u64,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut drivers = lock(&self.budget.drivers);
+        let at = drivers.iter().position(|(number, _)| *number == self.number);
+        let left = at.map(|at| drivers.swap_remove(at));
+        drop(drivers);
+        drop(left);
+    }
+}
+
 /// A place in the row, given up when dropped. It is kept by who was woken, until it has its room.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -93,7 +115,15 @@ impl Drop for Place {
 impl Budget {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (used, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { max, used, count, row: Mutex::default() })
+        Arc::new(Self { max, used, count, row: Mutex::default(), drivers: Mutex::default() })
+    }
+
+    /// Calls a lane's driver, too, whenever somebody begins to wait.
+    pub(crate) fn join(self: &Arc<Self>, waker: Waker) -> Driver {
+        let mut drivers = lock(&self.drivers);
+        let number = drivers.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        drivers.push((number, waker));
+        Driver { budget: Arc::clone(self), number }
     }
 
     /// Charges an entry if there is room for it. One that is new lets those pass who wait.
@@ -150,17 +180,21 @@ impl Budget {
         wake: &mut Wakers,
     ) -> Place {
         let waiter = Waiter { waker: waker.clone(), deadline, cost };
-        let (place, before) = {
+        let (place, before, begins) = {
             let mut row = lock(&self.row);
+            let begins = row.places.is_empty();
             let place = place.unwrap_or_else(|| {
                 row.next += 1;
                 Place { budget: Arc::clone(self), number: row.next }
             });
             let before = row.put(place.number, waiter);
             self.count.store(row.places.len(), Ordering::SeqCst);
-            (place, before)
+            (place, before, begins)
         };
         drop(before);
+        if begins {
+            wake.extend(lock(&self.drivers).iter().map(|(_, driver)| driver.clone()));
+        }
         // Room that was given back meanwhile was offered to nobody.
         self.call(wake);
         place
@@ -264,6 +298,33 @@ mod tests {
         drop(places);
         assert!(budget.take(100, Claim::New), "more than the budget goes alone");
         assert!(budget.is_full(1));
+    }
+
+    /// A lane called its only caller, who was about to look at the stream, when somebody began to
+    /// wait at another lane: from then on no single caller is relied on, so the drivers are called.
+    #[test]
+    fn who_begins_to_wait_calls_the_drivers_of_all_lanes() {
+        let budget = Budget::new(10);
+        assert!(budget.take(10, Claim::New));
+        let count = Arc::new(Count(AtomicU64::new(0)));
+        let lanes = [0, 1].map(|_| budget.join(Waker::from(Arc::clone(&count))));
+        let far = Timestamp::FAR_FUTURE;
+        let mut wake = Wakers::new();
+        let mut called = |wake: &mut Wakers| {
+            wake.drain(..).for_each(Waker::wake);
+            count.0.swap(0, Ordering::Relaxed)
+        };
+        let first = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
+        assert_eq!(called(&mut wake), 2);
+        let second = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
+        assert_eq!(called(&mut wake), 0, "they know");
+        drop((first, second));
+        let [one, other] = lanes;
+        drop(one);
+        let third = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
+        assert_eq!(called(&mut wake), 1, "the other lane has ended");
+        drop((third, other));
+        assert!(lock(&budget.drivers).is_empty());
     }
 
     /// A place that is dropped holds nobody up; a deadline wakes its own.
