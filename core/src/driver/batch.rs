@@ -80,15 +80,14 @@ pub(crate) async fn run<I: Items + ?Sized>(
         let sent = send(keeper, &routes, &all, items, terms);
         match all_good(keeper.beside(sent).await) {
             Ok(frames) => {
-                keeper.linger(terms.deadline).await;
+                let frames = keeper.linger(frames, terms.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
     let results = run_rounds(keeper, items, rule, terms, begun).await;
-    keeper.linger(terms.deadline).await;
-    results
+    keeper.linger(results, terms.deadline).await
 }
 
 /// The frames of an outcome without any error.
