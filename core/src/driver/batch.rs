@@ -84,7 +84,7 @@ pub(crate) async fn run(
         let sent = send(keeper, &routes, &all, &commands, terms);
         match all_good(keeper.beside(sent).await) {
             Ok(frames) => {
-                keeper.linger(terms.deadline).await;
+                let frames = keeper.linger(frames, terms.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
             Err(outcome) => begun = Some((all, outcome)),
@@ -116,8 +116,7 @@ fn rounds<'a>(
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
         let results = run_rounds(keeper, items, rule, terms, begun).await;
-        keeper.linger(terms.deadline).await;
-        results
+        keeper.linger(results, terms.deadline).await
     })
 }
 

@@ -157,10 +157,7 @@ async fn run(
         };
         let tried = attempt(&keeper, &routes, &node, &errand, ask, terms.deadline);
         match keeper.beside(tried).await {
-            Ok(Some(frame)) => {
-                keeper.linger(terms.deadline).await;
-                return Ok((frame, node));
-            }
+            Ok(Some(frame)) => return Ok((keeper.linger(frame, terms.deadline).await, node)),
             // The map sends it elsewhere now.
             Ok(None) => {}
             Err(what) => seen = Some((what, node)),

@@ -203,8 +203,7 @@ async fn run(
                 tries.attempts += 1;
                 match attempt(keeper, item, &node, terms.deadline).await {
                     Ok(frame) => {
-                        keeper.linger(terms.deadline).await;
-                        return Ok((frame, node));
+                        return Ok((keeper.linger(frame, terms.deadline).await, node));
                     }
                     Err(what) => seen = Some((what, node)),
                 }

@@ -334,12 +334,13 @@ impl Keeper {
     }
 
     /// Whoever comes by when such a look is under way sees it through for a moment, once his own
-    /// work is done: the next may not come before it is out of date.
-    pub(super) async fn linger(self: &Arc<Self>, deadline: Timestamp) {
+    /// work is `done`: the next may not come before it is out of date.
+    pub(super) async fn linger<T>(self: &Arc<Self>, done: T, deadline: Timestamp) -> T {
         if self.poll_begun.load(Ordering::Relaxed) && self.poll_begun.swap(false, Ordering::Relaxed)
         {
             self.look(self.host.now().after(LINGER).min(deadline)).await;
         }
+        done
     }
 
     /// When the last look that found something ended.
