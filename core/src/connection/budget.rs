@@ -310,7 +310,7 @@ mod tests {
         let lanes = [0, 1].map(|_| budget.join(Waker::from(Arc::clone(&count))));
         let far = Timestamp::FAR_FUTURE;
         let mut wake = Wakers::new();
-        let mut called = |wake: &mut Wakers| {
+        let called = |wake: &mut Wakers| {
             wake.drain(..).for_each(Waker::wake);
             count.0.swap(0, Ordering::Relaxed)
         };
