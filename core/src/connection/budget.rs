@@ -4,8 +4,9 @@
 //! has gone. Who finds no room takes a place in a row; room that is given back goes to those whose
 //! turn it is, so that a crowd is not woken for every reply, and who comes later does not overtake
 //! who waits. When nothing is charged any more all are woken: none of them depends on another one
-//! that was woken and never polled again. For the same reason every lane's driver is called when
-//! somebody begins to wait: a lane may have called its only caller so far, who need not come.
+//! that was woken and never polled again. For the same reason the backgrounds of all lanes are
+//! called when somebody begins to wait: a lane may have called its only caller so far, who need not
+//! come.
 //!
 //! Invariants: `used` is the cost of all entries that are owed a reply, on all lanes; `count` is
 //! the number of `row`'s places; no waker is called here. Limits: `max` bytes; a single entry may
@@ -31,7 +32,7 @@ pub(crate) struct Budget {
     count: AtomicUsize,
     /// Who waits.
     row: Mutex<Row>,
-    /// The drivers of all lanes, each with the number that it drew.
+    /// The lanes' backgrounds, each with the number that it drew.
     drivers: Mutex<Vec<(u64, Waker)>>,
 }
 
@@ -73,7 +74,7 @@ struct Waiter {
     cost: usize,
 }
 
-/// A lane's driver, called as long as this lives.
+/// A lane's background, called as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Driver {
     /// Where it is called from.
@@ -118,7 +119,7 @@ impl Budget {
         Arc::new(Self { max, used, count, row: Mutex::default(), drivers: Mutex::default() })
     }
 
-    /// Calls a lane's driver, too, whenever somebody begins to wait.
+    /// Calls a lane's background, too, whenever somebody begins to wait.
     pub(crate) fn join(self: &Arc<Self>, waker: Waker) -> Driver {
         let mut drivers = lock(&self.drivers);
         let number = drivers.iter().map(|(number, _)| number + 1).max().unwrap_or(0);

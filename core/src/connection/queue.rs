@@ -20,7 +20,7 @@
 
 pub(crate) use super::entry::{Claim, Due, Entry, Flush, Rejected, Ticket, Wakers, Wanted};
 
-use super::budget::{Budget, Place};
+use super::budget::{Budget, Driver, Place};
 use super::listeners::Listeners;
 use super::outcome::{Failure, Lost, Outcome, Reply};
 use super::slot::{NONE, Slot, State};
@@ -76,6 +76,8 @@ pub(crate) struct Queue {
     earliest: Timestamp,
     /// Whether a background task looks after this connection.
     background: bool,
+    /// Calls that task when somebody begins to wait for the budget, at whatever lane.
+    driver: Option<Driver>,
     /// The background task's waker; absent while that task is awake.
     background_waker: Option<Waker>,
     /// Something happened while the background task was awake: it looks again before it sleeps.
@@ -123,6 +125,7 @@ impl Queue {
             budget,
             earliest: Timestamp::FAR_FUTURE,
             background: false,
+            driver: None,
             background_waker: None,
             background_again: false,
             listeners: Listeners::default(),

@@ -17,7 +17,7 @@ use super::moment::Moment;
 use super::push::PushSink;
 use super::signal::Signal;
 use crate::BoxFuture;
-use crate::connection::budget::{Budget, Driver};
+use crate::connection::budget::Budget;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
@@ -84,8 +84,6 @@ pub(crate) struct Io {
     signal: Arc<Signal>,
     /// The same as a waker: what they are polled with.
     waker: Waker,
-    /// The node's budget calls the signal, too.
-    _driver: Driver,
     /// Clock and timers.
     transport: Arc<dyn Transport>,
     /// Told when the link is lost or its server silent.
@@ -149,11 +147,9 @@ impl Io {
         settings: LinkSettings,
     ) -> Self {
         let signal = Arc::new(Signal::new(queue));
-        let waker = Waker::from(Arc::clone(&signal));
         Self {
             queue: Arc::clone(queue),
-            _driver: settings.budget.join(waker.clone()),
-            waker,
+            waker: Waker::from(Arc::clone(&signal)),
             signal,
             transport,
             alarm,

@@ -80,7 +80,7 @@ impl Link {
 
     /// A background task looks after this link from now on.
     pub(super) fn set_background(&self) {
-        lock(&self.queue).set_background();
+        lock(&self.queue).set_background(&self.signal);
     }
 
     /// Whether a flush now would part commands that others are about to add to.

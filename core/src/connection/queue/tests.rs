@@ -181,7 +181,7 @@ fn an_entry_larger_than_the_budget_goes_alone() {
 #[test]
 fn one_caller_is_woken_itself_and_several_through_the_background() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background();
+    queue.set_background(Waker::noop());
     let (background, background_waker) = counted();
     assert!(!queue.rest_background(&background_waker), "it looks once more after it was set");
     assert!(queue.rest_background(&background_waker));
@@ -299,7 +299,7 @@ fn random_events_never_misplace_a_reply() {
 #[test]
 fn a_greeting_takes_nobodys_waker() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background();
+    queue.set_background(Waker::noop());
     let (background, waker) = counted();
     assert!(!queue.rest_background(&waker));
     assert!(queue.rest_background(&waker));
@@ -396,7 +396,7 @@ fn a_handshake_takes_its_room_in_any_case() {
 #[test]
 fn an_entry_is_due_from_the_first_look_on() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background();
+    queue.set_background(Waker::noop());
     let due = Due::After(Duration::from_millis(50));
     let entry = Wanted { len: 1, replies: 1, due, claim: Claim::New };
     let enqueue = |queue: &mut Queue| {

@@ -46,9 +46,11 @@ impl Queue {
         }
     }
 
-    /// A background task looks after this connection from now on.
-    pub(crate) fn set_background(&mut self) {
+    /// A background task looks after this connection from now on. `signal` calls it when the only
+    /// caller that was called so far is not to be relied on any more.
+    pub(crate) fn set_background(&mut self, signal: &Waker) {
         self.background = true;
+        self.driver = Some(self.budget.join(signal.clone()));
         self.background_again = true;
     }
 
