@@ -7,9 +7,8 @@ use super::{Client, too_many};
 use crate::command::Command;
 use crate::driver::batch::Results;
 use crate::driver::spread;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::Error;
 use crate::resp::{from_frame, from_frames};
-use crate::routing::session::refusal;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -124,21 +123,10 @@ impl<'c> Pipeline<'c> {
         if let Some(error) = too_many("pipeline", self.commands.len(), shared.host.config()) {
             return Err(error);
         }
-        if let Some(error) = self.commands.iter().find_map(unfit) {
+        if let Some(error) = self.commands.iter().find_map(spread::unfit) {
             return Err(error);
         }
         let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
         spread::run_all(&shared.keeper, &self.commands, rule.as_ref(), terms).await
     }
-}
-
-/// The error for a command that must not run among others.
-#[inline]
-fn unfit(command: &Command) -> Option<Error> {
-    if command.is_blocking() {
-        let message = "a blocking command cannot be part of a pipeline";
-        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-        return Some(error.with_command(&command.name()));
-    }
-    refusal(command)
 }

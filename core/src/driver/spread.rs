@@ -41,6 +41,23 @@ pub(crate) fn is_single(keeper: &Keeper, command: &Command) -> bool {
     !keeper.host().has_slots() || plan(command) == Plan::One
 }
 
+/// Whether a command travels as it is, to one node.
+#[inline]
+fn is_plain(keeper: &Keeper, command: &Command) -> bool {
+    command.goes_straight() || is_single(keeper, command)
+}
+
+/// The error for a command that must not run among others on a shared connection.
+#[inline]
+pub(crate) fn unfit(command: &Command) -> Option<Error> {
+    if command.is_blocking() {
+        let message = "a blocking command cannot be part of a pipeline";
+        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
+        return Some(error.with_command(&command.name()));
+    }
+    refusal(command)
+}
+
 /// Runs a command that cannot go straight, or could not: `begin` is what came of it.
 pub(crate) fn run(
     keeper: Arc<Keeper>,
@@ -52,8 +69,7 @@ pub(crate) fn run(
     if let Some(error) = refusal(&command) {
         return Box::pin(ready(Err(error)));
     }
-    let single =
-        !matches!(begin, Begin::Fresh) || command.goes_straight() || is_single(&keeper, &command);
+    let single = !matches!(begin, Begin::Fresh) || is_plain(&keeper, &command);
     if single && let Some(rule) = rule {
         match reads::governs(&rule, Item::whole(&command)) {
             Ok(false) => {}
@@ -147,8 +163,7 @@ pub(crate) async fn run_all(
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Result<Results, Error> {
-    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
-    if commands.iter().all(plain) {
+    if commands.iter().all(|command| is_plain(keeper, command)) {
         return Ok(batch::run(keeper, commands, rule, terms).await);
     }
     mixed(keeper, commands, rule, terms).await
@@ -170,16 +185,13 @@ async fn run_mixed(
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Result<Results, Error> {
-    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
-    if commands.iter().any(|command| command.is_unknown() && !plain(command)) {
+    if commands.iter().any(|command| command.is_unknown() && !is_plain(keeper, command)) {
         let mut taught = commands.to_vec();
         for command in taught.iter_mut().filter(|command| command.is_unknown()) {
             learn(keeper, command, terms).await;
         }
-        if let Some(command) = taught.iter().find(|command| command.is_blocking()) {
-            let message = "a blocking command cannot be part of a pipeline";
-            let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-            return Err(error.with_command(&command.name()));
+        if let Some(error) = taught.iter().find_map(unfit) {
+            return Err(error);
         }
         return run_planned(keeper, &taught, rule, terms).await;
     }
@@ -193,10 +205,13 @@ async fn run_planned(
     rule: Option<&Arc<ReadRule>>,
     terms: Terms,
 ) -> Result<Results, Error> {
-    let plain = |command: &Command| command.goes_straight() || is_single(keeper, command);
     let mut ways = Vec::with_capacity(commands.len());
     for command in commands {
-        ways.push(if plain(command) { Way::Whole } else { way(keeper, command, terms).await? });
+        ways.push(if is_plain(keeper, command) {
+            Way::Whole
+        } else {
+            way(keeper, command, terms).await?
+        });
     }
     let work = Work::new(commands, ways);
     Ok(work.gather(batch::run_work(keeper, &work, rule, terms).await))

@@ -5,7 +5,7 @@
 //! their replies away. Each has a way of its own in the client, which the error names.
 //!
 //! Invariant: pure; decides before a byte is sent. Which commands they are is in the table
-//! (`Flags::SESSION`). Called by `client/pipeline.rs`, `driver/spread.rs` and `transaction`.
+//! (`Flags::SESSION`). Called by `client/call.rs`, `client/transaction.rs` and `driver/spread.rs`.
 
 use crate::command::{Command, Flags};
 use crate::error::{Delivery, Error, ErrorKind};
