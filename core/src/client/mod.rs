@@ -26,12 +26,13 @@ pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::{Config, ConfigError, Deployment, ReadFrom};
-use crate::connection::queue::Due;
+use crate::connection::queue::Deadline;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::telemetry::{Events, Metrics};
+use crate::driver::environment::events::Events;
+use crate::driver::environment::metrics::Metrics;
 use crate::driver::link::dial::WANTS_TLS;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{AnySubscriber, Subscriber};
@@ -271,10 +272,10 @@ impl Client {
     }
 
     #[inline]
-    fn due_for(&self, command: &Command) -> Due {
+    fn due_for(&self, command: &Command) -> Deadline {
         match self.timeout {
-            None if command.is_blocking() => Due::At(Timestamp::FAR_FUTURE),
-            _ => Due::After(self.command_timeout()),
+            None if command.is_blocking() => Deadline::At(Timestamp::FAR_FUTURE),
+            _ => Deadline::After(self.command_timeout()),
         }
     }
 
