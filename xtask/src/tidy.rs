@@ -3,8 +3,9 @@
 //! A file per kind of rule; each returns complaints, and all of them are printed at once, sorted by
 //! place. The rules: a header, at most 500 lines of at most 100 characters, no vague names, no
 //! machine's paths, no promise without a link (`text`); every file compiled by somebody
-//! (`modules`); imports only from files that stand higher in `tidy/levels.txt`, and no effects in
-//! the pure levels (`imports`, `levels`); a line of doc for every field (`items`).
+//! (`modules`); imports only from files that stand higher in `tidy/levels.txt`, folders that are
+//! one unit, and no effects in the pure levels (`imports`, `levels`); a line of doc for every field
+//! (`items`).
 //!
 //! With `--wrap`, comments that are too wide are broken first (`wrap`).
 //!
