@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(url: &str) -> Result<(), Box<dyn Error>> {
-    let client = slotcar_tcp::connect(url).await?;
+    let client = slotcar::connect(url).await?;
     // The part in braces decides the slot: key, stream and channel live together.
     client.del(["{order:1}", "{order:1}:log"]).await?;
     let mut news = client.ssubscribe("{order:1}:news").await?;

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let ran = match std::env::var("SLOTCAR_URL") {
         Ok(url) => {
             println!("server      {url}, named by SLOTCAR_URL");
-            smol::block_on(async { tour(&slotcar_tcp::connect(&url).await?).await })
+            smol::block_on(async { tour(&slotcar::connect(&url).await?).await })
         }
         Err(_) => {
             println!("server      a simulated cluster in this process: 3 primaries, 3 replicas");
@@ -101,7 +101,7 @@ async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
 
     let reads = |sim: &Sim| ["a1", "b1", "c1"].iter().map(|s| sim.calls(s, "get")).sum::<u64>();
     let before = reads(sim);
-    let relaxed = client.reading_from(ReadFrom::Replica);
+    let relaxed = client.with_read_from(ReadFrom::Replica);
     for _ in 0..10 {
         relaxed.get::<String>(key).await?;
     }
@@ -110,7 +110,7 @@ async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
     let owner = sim.owner_of(Sim::slot_of(key));
     sim.kill(&owner);
     let start = sim.now();
-    let greeting: String = client.with_deadline(Duration::from_secs(10)).get(key).await?;
+    let greeting: String = client.with_timeout(Duration::from_secs(10)).get(key).await?;
     let (took, next) = (sim.now().since(start), sim.owner_of(Sim::slot_of(key)));
     println!("a failover  {owner} was killed; {next} answered {greeting:?} {took:.1?} later");
 

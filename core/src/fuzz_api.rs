@@ -8,11 +8,11 @@
 use crate::resp::{self, FrameKind, ScanLimits, Scanner};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::endpoint_rule::EndpointRule;
 use crate::topology::merge::merge;
-use crate::topology::parse_nodes::parse_nodes;
-use crate::topology::parse_shards::parse_shards;
-use crate::topology::parse_slots::parse_slots;
+use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::cluster_nodes::parse_nodes;
+use crate::topology::parse::cluster_shards::parse_shards;
+use crate::topology::parse::cluster_slots::parse_slots;
 use crate::topology::snapshot::Topology;
 use crate::{Endpoint, Value};
 use bytes::Bytes;

@@ -6,6 +6,7 @@
 //! whatever type implements serde's `Deserialize`.
 //!
 //! ```no_run
+//! # extern crate slotcar_core as slotcar;
 //! # async fn example(transport: impl slotcar::Transport) -> Result<(), slotcar::Error> {
 //! use slotcar::{Client, Config};
 //! let client = Client::connect(transport, Config::from_url("redis://127.0.0.1:6379")?).await?;
@@ -25,16 +26,16 @@ mod connection;
 mod driver;
 mod endpoint;
 mod error;
+mod features;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz_api;
-mod parts;
+mod lock;
 mod resp;
 mod rng;
 mod routing;
 mod sorted;
 mod subscription;
-mod sync;
 mod time;
 mod topology;
 pub mod transport;
@@ -42,11 +43,11 @@ pub mod transport;
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
     Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan, Script,
-    StreamConsumer, StreamEntry, Subscribe, Subscription, To, Transaction, Watch,
+    StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Transaction, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
-pub use driver::observe::{Event, Events, Metrics, NodeMetrics, NodeState};
+pub use driver::environment::telemetry::{Event, Events, Metrics, NodeMetrics, NodeState};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};

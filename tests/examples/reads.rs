@@ -10,7 +10,7 @@
 
 use futures::future::join_all;
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Sentinels, Server, Version};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn main() {
     let sentinels = Sentinels::of(&Version::any()).down_after_ms(1000).start();
     let url = format!("{}&read_from={policy}", sentinels.url());
     let config = Config::from_url(&url).unwrap();
-    let client = smol::block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = smol::block_on(Client::connect(Smol::new(), config)).unwrap();
     let (stop, errors) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
     let readers = std::thread::spawn({
         let (stop, errors) = (stop.clone(), errors.clone());

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the epoch is taken once, so moments of all transports of this crate can be compared.
 
-use slotcar::Timestamp;
+use slotcar_core::Timestamp;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 use std::time::Instant;

@@ -13,7 +13,7 @@ use crate::options::TcpOptions;
 use crate::stream::Stream;
 use crate::{clock, dial, resolve};
 use futures_timer::Delay;
-use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
+use slotcar_core::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use smol::Async;
 use socket2::SockRef;
 use std::fmt;
@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// TCP and unix sockets on smol's reactor; works in any executor.
 #[derive(Clone, Debug, Default)]
-pub struct Tcp {
+pub struct Smol {
     /// What each TCP socket is told.
     options: TcpOptions,
     /// Takes background tasks; smol's global executor if there is none.
@@ -41,7 +41,7 @@ impl fmt::Debug for Spawner {
     }
 }
 
-impl Tcp {
+impl Smol {
     /// A transport with the default [`TcpOptions`].
     #[must_use]
     pub fn new() -> Self {
@@ -63,9 +63,9 @@ impl Tcp {
     /// each ends with what it looks after. `spawn` must run what it is given: callers rely on it.
     ///
     /// ```no_run
-    /// # use slotcar_tcp::Tcp;
+    /// # use slotcar_tcp::Smol;
     /// static EXECUTOR: smol::Executor<'static> = smol::Executor::new();
-    /// let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+    /// let transport = Smol::new().spawning(|task| EXECUTOR.spawn(task).detach());
     /// ```
     #[must_use]
     pub fn spawning(
@@ -104,7 +104,7 @@ impl Tcp {
     }
 }
 
-impl Transport for Tcp {
+impl Transport for Smol {
     fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,

@@ -13,7 +13,7 @@ use ::tokio::io::ReadBuf;
 use ::tokio::net::TcpStream;
 use ::tokio::runtime::{Handle, TryCurrentError};
 use futures::io::{AsyncRead, AsyncWrite};
-use slotcar::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
+use slotcar_core::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};

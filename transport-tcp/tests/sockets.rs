@@ -8,8 +8,8 @@
 
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use slotcar_tcp::slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
-use slotcar_tcp::{Tcp, Tokio};
+use slotcar_core::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use slotcar_tcp::{Smol, Tokio};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
@@ -32,7 +32,7 @@ fn everywhere(case: Case) {
         .enable_all()
         .build()
         .expect("mt");
-    let smol: Arc<dyn Transport> = Arc::new(Tcp::new());
+    let smol: Arc<dyn Transport> = Arc::new(Smol::new());
     let on = |runtime: &tokio::runtime::Runtime| -> Arc<dyn Transport> {
         Arc::new(Tokio::new(runtime.handle().clone()))
     };

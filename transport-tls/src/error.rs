@@ -8,7 +8,7 @@
 //! Called by every file of this crate; callers find it in an error's chain with [`TlsError::of`].
 
 use futures_rustls::rustls::{AlertDescription, CertificateError, Error as Cause};
-use slotcar::config::ConfigError;
+use slotcar_core::config::ConfigError;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -66,7 +66,7 @@ impl TlsError {
     /// ```
     /// use slotcar_tls::{TlsError, TlsErrorKind};
     ///
-    /// fn is_wrong_name(error: &slotcar::Error) -> bool {
+    /// fn is_wrong_name(error: &slotcar_core::Error) -> bool {
     ///     TlsError::of(error).is_some_and(|tls| tls.kind() == TlsErrorKind::WrongName)
     /// }
     /// ```
@@ -234,7 +234,7 @@ impl StdError for TlsError {
 }
 
 /// What cannot be set up is a wrong configuration.
-impl From<TlsError> for slotcar::Error {
+impl From<TlsError> for slotcar_core::Error {
     fn from(error: TlsError) -> Self {
         ConfigError::Conflict { key: "tls", reason: error.text.into() }.into()
     }

@@ -6,13 +6,13 @@
 //! the system's store, or Mozilla's list. For anything else bring a `rustls::ClientConfig`.
 //!
 //! ```no_run
-//! use slotcar::{Client, Config};
-//! use slotcar_tcp::Tcp;
+//! use slotcar_core::{Client, Config};
+//! use slotcar_tcp::Smol;
 //! use slotcar_tls::{Tls, TlsConfig};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let trusted = TlsConfig::new().trust_pem(&std::fs::read("ca.pem")?)?.build()?;
-//! let transport = Tls::new(Tcp::new(), trusted);
+//! let transport = Tls::new(Smol::new(), trusted);
 //! let client = Client::connect(transport, Config::from_url("rediss://redis.internal")?).await?;
 //! # Ok(())
 //! # }

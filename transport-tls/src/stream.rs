@@ -15,7 +15,7 @@
 use crate::error;
 use futures::io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
-use slotcar::ByteStream;
+use slotcar_core::ByteStream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

@@ -12,7 +12,7 @@
 use crate::errors;
 use crate::interest::Interest;
 use crate::stream::Stream;
-use slotcar::BoxFuture;
+use slotcar_core::BoxFuture;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;

@@ -8,13 +8,6 @@
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
 //! sockets wait in that reactor, and must be dropped while it runs.
 //!
-//! ```ignore
-//! # async fn example() -> Result<(), slotcar_wasi::slotcar::Error> {
-//! let client = slotcar_wasi::connect("redis://127.0.0.1:6379").await?;
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! Names are resolved at every dial, by the host and without blocking; every address of a name is
 //! tried, and the last cause is kept with the address that it came from. The host has to allow both
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
@@ -22,10 +15,8 @@
 //! WASI has no `TCP_NODELAY`: bytes that follow others too soon wait for an acknowledgement. The
 //! core therefore hands over all it has in one write, and so should a layer in between.
 //!
-//! TLS is a transport around this one (`slotcar-tls`). With the feature `tls`, `connect` puts it
-//! around by itself where a `rediss://` URL asks for it, and trusts Mozilla's list of authorities,
-//! since a component finds none on its host. Whoever trusts others says so:
-//! `Tls::new(Wasi::new(), ..)`.
+//! TLS is a transport around this one (`slotcar-tls`). Programs depend on `slotcar`, whose `connect`
+//! takes this transport by itself in a component.
 //!
 //! What a component weighs depends on its profile first: compile it as a whole and without names
 //! (`lto = true`, `codegen-units = 1`, `strip = true`), and with `opt-level = "z"` if size counts
@@ -51,7 +42,4 @@ mod stream;
 mod wasi;
 
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
-pub use crate::wasi::{Wasi, connect, connect_with};
-pub use slotcar;
-#[cfg(all(target_os = "wasi", target_env = "p2", feature = "tls"))]
-pub use slotcar_tls;
+pub use crate::wasi::Wasi;

@@ -5,7 +5,7 @@
 
 use crate::interest::Interest;
 use crate::{dial, resolve};
-use slotcar::{BoxFuture, ByteStream, Client, Config, Endpoint, Error, Timestamp, Transport};
+use slotcar_core::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -47,34 +47,6 @@ impl Wasi {
         self.attempt_delay = attempt_delay;
         self
     }
-}
-
-/// Connects to what `url` names, over [`Wasi`] with its default options.
-///
-/// For other options, or authorities of your own, give a transport to [`Client::connect`].
-///
-/// # Errors
-/// `Config` for a URL that does not parse, or that asks for TLS without the feature `tls`; and
-/// everything that [`Client::connect`] may say.
-///
-/// Dropping the future closes what was opened.
-pub async fn connect(url: &str) -> Result<Client, Error> {
-    connect_with(Config::from_url(url)?).await
-}
-
-/// Connects as `config` says, over [`Wasi`] with its default options.
-///
-/// # Errors
-/// As [`connect`].
-///
-/// Dropping the future closes what was opened.
-pub async fn connect_with(config: Config) -> Result<Client, Error> {
-    #[cfg(feature = "tls")]
-    if config.needs_tls() {
-        let trusted = slotcar_tls::TlsConfig::new().trust_webpki().build()?;
-        return Client::connect(slotcar_tls::Tls::new(Wasi::new(), trusted), config).await;
-    }
-    Client::connect(Wasi::new(), config).await
 }
 
 impl Transport for Wasi {

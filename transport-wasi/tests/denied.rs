@@ -5,8 +5,8 @@
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
+use slotcar::{Endpoint, Transport};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Endpoint, Transport};
 use std::io;
 
 #[test]

@@ -10,8 +10,8 @@
 
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
+use slotcar::{ByteStream, Endpoint, Timestamp, Transport};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{ByteStream, Endpoint, Timestamp, Transport};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::pin::{Pin, pin};

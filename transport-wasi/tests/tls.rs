@@ -8,9 +8,9 @@
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
 use futures::future::join_all;
+use slotcar::tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
+use slotcar::{Blob, Client, Config, ErrorKind};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Blob, Client, Config, ErrorKind};
-use slotcar_wasi::slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
 use std::time::{Duration, Instant};
 
 /// What the outside tells; nothing, and a loud word, where it does not.
@@ -91,7 +91,7 @@ fn a_cluster_is_spoken_to() {
 fn strangers_are_not_trusted() {
     let Some(url) = told("SLOTCAR_TLS_SERVER") else { return };
     wstd::runtime::block_on(async {
-        let error = slotcar_wasi::connect(&url).await.expect_err("a stranger");
+        let error = slotcar::connect(&url).await.expect_err("a stranger");
         assert_eq!(error.kind(), ErrorKind::Handshake, "{error:?}");
         let kind = TlsError::of(&error).map(TlsError::kind);
         assert_eq!(kind, Some(TlsErrorKind::UnknownIssuer), "{error:?}");

@@ -9,12 +9,12 @@ use crate::command::Command;
 use crate::connection::budget::Place;
 use crate::connection::outcome::{Outcome, Reply};
 use crate::connection::queue::{Claim, Due, Entry, Rejected, Wanted};
-use crate::driver::exchange::Exchange;
-use crate::driver::link::Link;
-use crate::driver::reads::Begin;
-use crate::driver::request::{admit, sole_reply, turned_away};
-use crate::driver::spread;
-use crate::driver::vitals::Seat;
+use crate::driver::dispatch::entry;
+use crate::driver::link::link::Link;
+use crate::driver::link::pending_reply::PendingReply;
+use crate::driver::link::submit::{admit, sole_reply, turned_away};
+use crate::driver::node::health::InFlightGuard;
+use crate::driver::replica::read::Begin;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::retry::Seen;
@@ -64,7 +64,7 @@ enum State {
     /// connection keeps that.
     Start(Option<(Place, Timestamp)>),
     /// Enqueued on a live link.
-    Straight(Exchange, Seat),
+    Straight(PendingReply, InFlightGuard),
     /// Dialling, retrying.
     Around(BoxFuture<'static, Result<Bytes, Error>>),
     /// The result was given out.
@@ -113,29 +113,34 @@ impl Way<'_> {
         let len = self.command.encoded_len();
         let entry = Wanted { len, replies: 1, due, claim };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
-        let host = &self.client.shared.host;
-        let room = admit(host, &link, len, deadline);
+        let env = &self.client.shared.env;
+        let room = admit(env, &link, len, deadline);
         match room.and_then(|()| link.enqueue(entry, write, cx)) {
-            Ok(ticket) => Ok(State::Straight(Exchange::of(link, ticket), seat)),
+            Ok(ticket) => Ok(State::Straight(PendingReply::of(link, ticket), seat)),
             Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
         }
     }
 
     /// The node that the command goes to, by the read policy if one governs it.
     #[inline]
-    fn seat(&self) -> Result<Seat, Begin> {
+    fn seat(&self) -> Result<InFlightGuard, Begin> {
         let shared = &self.client.shared;
         if let Some(seat) = self.client.seat_by_rule(&self.command) {
             // Whoever goes around drives the look that is due.
-            return if shared.keeper.is_poll_due() { Err(Begin::Fresh) } else { seat };
+            return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.only_node() {
-            return Ok(Seat::plain(node));
+            return Ok(InFlightGuard::plain(node));
         }
-        if shared.keeper.is_poll_due() {
+        if shared.topology.is_poll_due() {
             return Err(Begin::Fresh);
         }
-        shared.keeper.routes().node_for(&self.command).map(Seat::plain).ok_or(Begin::Fresh)
+        shared
+            .topology
+            .routes()
+            .node_for(&self.command)
+            .map(InFlightGuard::plain)
+            .ok_or(Begin::Fresh)
     }
 
     /// The link did not take the command: waits for room, goes around, or fails.
@@ -143,14 +148,14 @@ impl Way<'_> {
     fn wait_or_go_around(
         &self,
         link: &Link,
-        seat: &Seat,
+        seat: &InFlightGuard,
         rejected: Rejected,
         (entry, place): (Wanted, Option<Place>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
-        let host = &self.client.shared.host;
-        let deadline = entry.due.from(host.now());
-        match turned_away(host, link, rejected, deadline) {
+        let env = &self.client.shared.env;
+        let deadline = entry.due.from(env.now());
+        match turned_away(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
                 Ok(State::Start(Some((link.block(place, entry, cx), deadline))))
@@ -167,14 +172,14 @@ impl Way<'_> {
         let command = &self.command;
         !command.is_blocking()
             && refusal(command).is_none()
-            && spread::is_single(&self.client.shared.keeper, command)
+            && entry::is_single(&self.client.shared.topology, command)
     }
 
     fn around(&self, due: Due, begin: Begin) -> State {
-        let terms = self.client.terms(due.from(self.client.shared.host.now()));
-        let keeper = Arc::clone(&self.client.shared.keeper);
+        let terms = self.client.terms(due.from(self.client.shared.env.now()));
+        let topology = Arc::clone(&self.client.shared.topology);
         let rule = self.client.read_rule();
-        State::Around(spread::run(keeper, self.command.clone(), rule, terms, begin))
+        State::Around(entry::run(topology, self.command.clone(), rule, terms, begin))
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
@@ -201,7 +206,7 @@ impl Way<'_> {
                     let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
                     match judge_straight(outcome) {
                         Ok(frame) => {
-                            seat.succeed(|| self.client.shared.host.now());
+                            seat.succeed(|| self.client.shared.env.now());
                             self.state = State::Finished;
                             return Poll::Ready(Ok(frame));
                         }

@@ -45,6 +45,7 @@ impl StreamEntry {
 /// Reads a stream as a member of a group, where every entry is somebody's until it is acknowledged.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// let mut orders = client.consume("orders", "billing", "worker-1");
 /// loop {
@@ -159,7 +160,7 @@ impl StreamConsumer {
 
     /// One question to the server; what it gave is held.
     async fn fetch(&mut self) -> Result<(), Error> {
-        let now = self.client.shared.host.now();
+        let now = self.client.shared.env.now();
         if let Some(from) = self.resume.clone() {
             let reply: Value = self.client.send(self.read(&from, None)).await?;
             let list = list_of_stream(&reply);
@@ -186,7 +187,7 @@ impl StreamConsumer {
         self.resume = Some(self.last.clone());
         let wait = BLOCK.min(self.claim_after.max(Duration::from_millis(1)));
         // A server that hangs while it is to wait says as little as one that waits.
-        let patient = self.client.with_deadline(wait + self.client.command_timeout());
+        let patient = self.client.with_timeout(wait + self.client.command_timeout());
         let reply: Value = patient.send(self.read(">", Some(wait))).await?;
         self.resume = None;
         let list = list_of_stream(&reply);

@@ -4,22 +4,12 @@
 //! clone. Dropping the last one closes all connections and ends all background tasks.
 
 mod call;
+mod commands;
 mod consumer;
-mod counters;
-mod expiry;
-mod hashes;
-mod keys;
-mod lists;
 mod pipeline;
-mod pubsub;
 mod reads;
 mod scan;
 mod script;
-mod scripts;
-mod server;
-mod sets;
-mod sorted_sets;
-mod strings;
 mod subscription;
 mod targets;
 mod transaction;
@@ -31,23 +21,23 @@ pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
 pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
-pub use targets::{NodeReply, To};
+pub use targets::{NodeReply, Target};
 pub use transaction::{Transaction, Watch};
 
 use crate::command::Command;
 use crate::config::{Config, ConfigError, Deployment, ReadFrom};
 use crate::connection::queue::Due;
-use crate::driver::dial::WANTS_TLS;
-use crate::driver::host::Host;
-use crate::driver::hub::{AsHub, Hub};
-use crate::driver::node::Node;
-use crate::driver::observe::{Events, Metrics};
-use crate::driver::react::Terms;
-use crate::driver::rule::{ReadRule, Reads};
-use crate::driver::topology::Keeper;
-use crate::driver::watch;
+use crate::driver::attempt::next_step::CallOptions;
+use crate::driver::discovery::background_refresh;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::Environment;
+use crate::driver::environment::telemetry::{Events, Metrics};
+use crate::driver::link::dial::WANTS_TLS;
+use crate::driver::node::node::Node;
+use crate::driver::pubsub::subscriber::{AnySubscriber, Subscriber};
+use crate::driver::replica::policy::{ReadSettings, Reads};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::parts::{READ_POLICIES, SENTINEL, left_out};
+use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
@@ -68,22 +58,22 @@ pub struct Client {
     /// A deadline of this view's own.
     timeout: Option<Duration>,
     /// Where this view reads from, if that is its own.
-    rule: Option<Arc<ReadRule>>,
+    rule: Option<Arc<ReadSettings>>,
 }
 
 /// What all clones of a client share.
 struct Shared {
     /// Transport, configuration, chance.
-    host: Arc<Host>,
+    env: Arc<Environment>,
     /// Knows where commands go.
-    keeper: Arc<Keeper>,
+    topology: Arc<LiveTopology>,
     /// Where views without a rule of their own read from.
     reads: Reads,
     /// Subscriptions that share connections, once there is one. By a trait, so that a program
     /// without subscriptions does not carry what ends them.
-    hub: OnceLock<Arc<dyn AsHub>>,
+    hub: OnceLock<Arc<dyn AnySubscriber>>,
     /// Those that read from replicas, by their policies.
-    replica_hubs: Mutex<Vec<Weak<Hub>>>,
+    replica_hubs: Mutex<Vec<Weak<Subscriber>>>,
     /// How many subscriptions have connections of their own.
     own_hubs: Arc<AtomicUsize>,
     /// The only node that there is, of a deployment that nobody looks at: the routes need not be
@@ -103,7 +93,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.keeper.close();
+        self.topology.close();
     }
 }
 
@@ -117,7 +107,7 @@ impl Client {
     /// Connects over `transport` and returns once the server has accepted the handshake.
     ///
     /// Dials once; an application that wants to start before its server does can use
-    /// [`Client::lazy`].
+    /// [`Client::connect_lazy`].
     ///
     /// # Errors
     /// `Config` for a configuration that contradicts itself; `Connect`, `Handshake`, `Protocol` or
@@ -125,28 +115,28 @@ impl Client {
     ///
     /// Dropping the future closes what was opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
-        let client = Self::lazy(transport, config)?;
-        let Shared { host, keeper, .. } = &*client.shared;
-        let timeout = host.config().connect_timeout;
-        let deadline = host.now().after(timeout);
-        if keeper.is_dynamic() {
-            keeper.look(deadline).await;
-            return if keeper.routes().nodes.is_empty() {
-                Err(keeper.nowhere())
+        let client = Self::connect_lazy(transport, config)?;
+        let Shared { env, topology, .. } = &*client.shared;
+        let timeout = env.config().connect_timeout;
+        let deadline = env.now().after(timeout);
+        if topology.is_dynamic() {
+            topology.look(deadline).await;
+            return if topology.routes().nodes.is_empty() {
+                Err(topology.nowhere())
             } else {
                 Ok(client)
             };
         }
-        let node = keeper.routes().dialable().next().cloned();
+        let node = topology.routes().dialable().next().cloned();
         if let Some(node) = node {
             // The dial has the same time-out, and tells more when it ends by that.
-            node.connect(host, deadline.after(timeout)).await?;
+            node.connect(env, deadline.after(timeout)).await?;
         }
         // In one write with the handshake, where that has not been sent yet.
-        let pinged = client.with_deadline(timeout).send::<()>(crate::command::cmd("PING")).await;
+        let pinged = client.with_timeout(timeout).send::<()>(crate::command::cmd("PING")).await;
         match pinged {
             Ok(()) => Ok(client),
-            Err(lost) if lost.kind() == ErrorKind::Connect && !host.config().tls => {
+            Err(lost) if lost.kind() == ErrorKind::Connect && !env.config().tls => {
                 Err(lost.with_hint(WANTS_TLS))
             }
             Err(error) => Err(error),
@@ -157,7 +147,7 @@ impl Client {
     ///
     /// # Errors
     /// `Config` for a configuration that contradicts itself.
-    pub fn lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
+    pub fn connect_lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         Self::start(transport, config, None)
     }
 
@@ -166,7 +156,7 @@ impl Client {
     ///
     /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
     /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
-    /// nothing to know, and this is [`Client::lazy`].
+    /// nothing to know, and this is [`Client::connect_lazy`].
     ///
     /// # Errors
     /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
@@ -194,22 +184,22 @@ impl Client {
         if !READ_POLICIES && config.read_from != ReadFrom::Primary {
             return Err(left_out("a read policy", "read-policies"));
         }
-        let host = Arc::new(Host::new(Arc::new(transport), config));
+        let env = Arc::new(Environment::new(Arc::new(transport), config));
         let unusable = |error| {
             let message = format!("a topology that cannot be used: {error}");
             Error::new(ErrorKind::Config, Delivery::NotSent, message)
         };
-        let known = topology.map(|known| known.to_map(host.now())).transpose().map_err(unusable)?;
-        let keeper = Keeper::start(Arc::clone(&host), known);
-        watch::start(&keeper);
-        let only = match keeper.routes().nodes.as_slice() {
-            [node] if !keeper.is_dynamic() => node.clone(),
+        let known = topology.map(|known| known.to_map(env.now())).transpose().map_err(unusable)?;
+        let topology = LiveTopology::start(Arc::clone(&env), known);
+        background_refresh::start(&topology);
+        let only = match topology.routes().nodes.as_slice() {
+            [node] if !topology.is_dynamic() => node.clone(),
             _ => None,
         };
         let (hub, own_hubs) = (OnceLock::new(), Arc::default());
-        let reads = Reads::new(host.config());
+        let reads = Reads::new(env.config());
         let (replica_hubs, redirects) = (Mutex::default(), AtomicBool::new(false));
-        let shared = Shared { host, keeper, reads, hub, replica_hubs, own_hubs, only, redirects };
+        let shared = Shared { env, topology, reads, hub, replica_hubs, own_hubs, only, redirects };
         Ok(Self { shared: Arc::new(shared), timeout: None, rule: None })
     }
 
@@ -234,14 +224,14 @@ impl Client {
     /// Blocking commands, which otherwise wait as long as their own argument says, end after this
     /// time too.
     #[must_use]
-    pub fn with_deadline(&self, timeout: Duration) -> Self {
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Closes all connections of this client and its clones. Commands in flight and later ones fail
     /// with `Closed`.
     pub fn close(&self) {
-        self.shared.keeper.close();
+        self.shared.topology.close();
     }
 
     /// Looks at the topology now and returns when the look has ended, or after the client's
@@ -253,31 +243,31 @@ impl Client {
     /// # Errors
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let Shared { host, keeper, .. } = &*self.shared;
-        keeper.want(RefreshReason::Requested);
-        keeper.look(host.now().after(self.command_timeout())).await;
-        keeper.failure().map_or(Ok(()), Err)
+        let Shared { env, topology, .. } = &*self.shared;
+        topology.want(RefreshReason::Requested);
+        topology.look(env.now().after(self.command_timeout())).await;
+        topology.failure().map_or(Ok(()), Err)
     }
 
     /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
     /// its nodes do.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let nodes = self.shared.keeper.routes().metrics();
-        Metrics { nodes, ..self.shared.host.observer().metrics() }
+        let nodes = self.shared.topology.routes().metrics();
+        Metrics { nodes, ..self.shared.env.telemetry().metrics() }
     }
 
     /// Everything that the client notices or does by itself from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        self.shared.host.observer().listen()
+        self.shared.env.telemetry().listen()
     }
 
     /// What the client knows of the deployment: shards, nodes, epochs and how old that knowledge
     /// is. Serialisable.
     #[must_use]
     pub fn topology(&self) -> Topology {
-        self.shared.keeper.snapshot()
+        self.shared.topology.snapshot()
     }
 
     #[inline]
@@ -289,23 +279,23 @@ impl Client {
     }
 
     fn deadline_for(&self, command: &Command) -> Timestamp {
-        self.due_for(command).from(self.shared.host.now())
+        self.due_for(command).from(self.shared.env.now())
     }
 
     fn command_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(self.shared.host.config().command_timeout)
+        self.timeout.unwrap_or(self.shared.env.config().command_timeout)
     }
 
     /// For work that begins now.
-    fn fresh_terms(&self) -> Terms {
-        self.terms(self.shared.host.now().after(self.command_timeout()))
+    fn fresh_terms(&self) -> CallOptions {
+        self.terms(self.shared.env.now().after(self.command_timeout()))
     }
 
-    fn terms(&self, deadline: Timestamp) -> Terms {
-        Terms {
+    fn terms(&self, deadline: Timestamp) -> CallOptions {
+        CallOptions {
             deadline,
             timeout: self.command_timeout(),
-            retry_unknown: self.shared.host.config().retry_unknown,
+            retry_unknown: self.shared.env.config().retry_unknown,
         }
     }
 }

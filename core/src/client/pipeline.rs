@@ -5,8 +5,8 @@
 
 use super::{Client, too_many};
 use crate::command::Command;
-use crate::driver::batch::Results;
-use crate::driver::spread;
+use crate::driver::dispatch::entry;
+use crate::driver::dispatch::pipeline::Results;
 use crate::error::Error;
 use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ const USUAL: usize = 16;
 /// and have one result each.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// use slotcar::command::{get, incr};
 /// let (name, visits): (Option<String>, i64) =
@@ -120,13 +121,13 @@ impl<'c> Pipeline<'c> {
 
     async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
-        if let Some(error) = too_many("pipeline", self.commands.len(), shared.host.config()) {
+        if let Some(error) = too_many("pipeline", self.commands.len(), shared.env.config()) {
             return Err(error);
         }
-        if let Some(error) = self.commands.iter().find_map(spread::unfit) {
+        if let Some(error) = self.commands.iter().find_map(entry::unfit) {
             return Err(error);
         }
         let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
-        spread::run_all(&shared.keeper, &self.commands, rule.as_ref(), terms).await
+        entry::run_all(&shared.topology, &self.commands, rule.as_ref(), terms).await
     }
 }

@@ -6,15 +6,15 @@
 use super::Client;
 use crate::command::Command;
 use crate::config::ReadFrom;
-use crate::driver::node::Node;
-use crate::driver::pick::{self, Call, pick};
-use crate::driver::reads::{self, Begin};
-use crate::driver::routes::Routes;
-use crate::driver::rule::{Manner, ReadRule};
-use crate::driver::vitals::Seat;
-use crate::driver::work::Item;
+use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::parts::Item;
+use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::node::Node;
+use crate::driver::replica::policy::{Manner, ReadSettings};
+use crate::driver::replica::read::{self, Begin};
+use crate::driver::replica::select::{self, Call, select_node};
 use crate::endpoint::Endpoint;
-use crate::parts::READ_POLICIES;
+use crate::features::READ_POLICIES;
 use crate::routing::read_from::{Choice, Due, How, Row, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
@@ -26,14 +26,15 @@ impl Client {
     /// A view of this client that reads from elsewhere. Costs a clone; connections are shared.
     ///
     /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
     /// use slotcar::ReadFrom;
-    /// let name: Option<String> = client.reading_from(ReadFrom::Replica).get("name").await?;
+    /// let name: Option<String> = client.with_read_from(ReadFrom::Replica).get("name").await?;
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn reading_from(&self, policy: ReadFrom) -> Self {
-        let rule = ReadRule { policy, ..ReadRule::clone(&self.whole_rule()) };
+    pub fn with_read_from(&self, policy: ReadFrom) -> Self {
+        let rule = ReadSettings { policy, ..ReadSettings::clone(&self.whole_rule()) };
         Self { rule: Some(Arc::new(rule)), ..self.clone() }
     }
 
@@ -42,7 +43,7 @@ impl Client {
     #[must_use]
     pub fn with_max_staleness(&self, max_staleness: impl Into<Option<Duration>>) -> Self {
         let max_staleness = max_staleness.into();
-        let rule = ReadRule { max_staleness, ..ReadRule::clone(&self.whole_rule()) };
+        let rule = ReadSettings { max_staleness, ..ReadSettings::clone(&self.whole_rule()) };
         Self { rule: Some(Arc::new(rule)), ..self.clone() }
     }
 
@@ -50,7 +51,7 @@ impl Client {
     /// themselves. In force for every call that is polled first after this returns; no connection
     /// is made or closed, and calls under way end where they are.
     pub fn set_read_from(&self, policy: ReadFrom) {
-        let rule = ReadRule { policy, ..ReadRule::clone(&self.shared.reads.rule()) };
+        let rule = ReadSettings { policy, ..ReadSettings::clone(&self.shared.reads.rule()) };
         self.shared.reads.set(rule);
     }
 
@@ -60,13 +61,13 @@ impl Client {
         self.whole_rule().policy.clone()
     }
 
-    fn whole_rule(&self) -> Arc<ReadRule> {
+    fn whole_rule(&self) -> Arc<ReadSettings> {
         self.rule.clone().unwrap_or_else(|| self.shared.reads.rule())
     }
 
     /// The rule by which reads are spread, if they are.
     #[inline]
-    pub(super) fn read_rule(&self) -> Option<Arc<ReadRule>> {
+    pub(super) fn read_rule(&self) -> Option<Arc<ReadSettings>> {
         if self.manner() == Manner::Plain {
             return None;
         }
@@ -81,7 +82,7 @@ impl Client {
 
     /// The place that a rule gives a command; `None` where none governs it.
     #[inline]
-    pub(super) fn seat_by_rule(&self, command: &Command) -> Option<Result<Seat, Begin>> {
+    pub(super) fn seat_by_rule(&self, command: &Command) -> Option<Result<InFlightGuard, Begin>> {
         let seat = match self.manner() {
             Manner::Plain => return None,
             _ if !READ_POLICIES => return Some(Err(Begin::Fresh)),
@@ -93,44 +94,44 @@ impl Client {
     }
 
     /// The place of an ordinary read, where all is well with the few nodes that there are.
-    fn seat_straight(&self, command: &Command, among_all: bool) -> Option<Seat> {
-        if !reads::is_plain(command) {
+    fn seat_straight(&self, command: &Command, among_all: bool) -> Option<InFlightGuard> {
+        if !read::is_plain(command) {
             return None;
         }
         let shared = &self.shared;
-        let routes = shared.keeper.routes();
-        let shard = pick::shard_of(&routes, command)?;
-        let now = shared.host.moment();
-        let node = pick::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
-        Some(Seat::take(node, now))
+        let routes = shared.topology.routes();
+        let shard = select::shard_of(&routes, command)?;
+        let now = shared.env.moment();
+        let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
+        Some(InFlightGuard::take(node, now))
     }
 
     /// The same, of any command under any rule. What cannot be governed at all is left to the way
     /// around, and so is what an error says: how to go around.
     #[inline(never)]
-    fn seat_by_table(&self, command: &Command) -> Option<Result<Seat, Begin>> {
+    fn seat_by_table(&self, command: &Command) -> Option<Result<InFlightGuard, Begin>> {
         let rule = self.read_rule()?;
-        if let Ok(false) = reads::governs(&rule, Item::whole(command)) {
+        if let Ok(false) = read::governs(&rule, Item::whole(command)) {
             return None;
         }
-        Some(self.pick_by_table(&self.shared.keeper.routes(), command, &rule))
+        Some(self.pick_by_table(&self.shared.topology.routes(), command, &rule))
     }
 
     fn pick_by_table(
         &self,
         routes: &Arc<Routes>,
         command: &Command,
-        rule: &Arc<ReadRule>,
-    ) -> Result<Seat, Begin> {
-        let host = &self.shared.host;
-        let shard = pick::shard_of(routes, command).ok_or(Begin::Fresh)?;
-        let now = host.now();
+        rule: &Arc<ReadSettings>,
+    ) -> Result<InFlightGuard, Begin> {
+        let env = &self.shared.env;
+        let shard = select::shard_of(routes, command).ok_or(Begin::Fresh)?;
+        let now = env.now();
         let call = Call { rule, tried: &[], capped: false, now };
-        if reads::is_cursor(command) || pick::must_ask_first(host, routes, shard, &call) {
+        if read::is_cursor(command) || select::must_ask_first(env, routes, shard, &call) {
             return Err(Begin::Fresh);
         }
-        let node = pick(host, routes, shard, &call)?;
-        Ok(Seat::take(node, now))
+        let node = select_node(env, routes, shard, &call)?;
+        Ok(InFlightGuard::take(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -138,14 +139,14 @@ impl Client {
     /// another node's turn.
     #[must_use]
     pub fn explain(&self, command: &Command) -> Explanation {
-        let routes = Arc::clone(&self.shared.keeper.routes());
+        let routes = Arc::clone(&self.shared.topology.routes());
         let whole = self.whole_rule();
         let item = Item::whole(command);
-        let governed = matches!(reads::governs(&whole, item), Ok(true)) && !whole.is_primary();
+        let governed = matches!(read::governs(&whole, item), Ok(true)) && !whole.is_primary();
         let policy = if governed { whole.policy.clone() } else { ReadFrom::Primary };
-        let rule = Arc::new(ReadRule { policy: policy.clone(), ..ReadRule::clone(&whole) });
-        let now = self.shared.host.now();
-        let slot = command.first_key().map(|_| pick::slot_of(command).number());
+        let rule = Arc::new(ReadSettings { policy: policy.clone(), ..ReadSettings::clone(&whole) });
+        let now = self.shared.env.now();
+        let slot = command.first_key().map(|_| select::slot_of(command).number());
         let mut explanation = Explanation {
             command: command.name(),
             slot,
@@ -155,7 +156,7 @@ impl Client {
             why: "no node is known for its slot".to_owned(),
             nodes: Vec::new(),
         };
-        let Some(shard) = pick::shard_of(&routes, command) else {
+        let Some(shard) = select::shard_of(&routes, command) else {
             if command.first_key().is_none() {
                 "any primary, in turn: it has no key".clone_into(&mut explanation.why);
             }
@@ -163,12 +164,12 @@ impl Client {
         };
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
         let call = Call { rule: &rule, tried: &[], capped: false, now };
-        let (rows, nodes) = pick::table(&routes, shard, &call);
-        let turn = routes.node(shard.primary).map_or(0, |primary| primary.vitals().turn());
-        let choice = pick::choice(&routes, shard, &call, &rows, turn);
+        let (rows, nodes) = select::table(&routes, shard, &call);
+        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().turn());
+        let choice = select::choice(&routes, shard, &call, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
-        let ids = pick::members(shard).filter(|index| routes.node(*index).is_some());
+        let ids = select::members(shard).filter(|index| routes.node(*index).is_some());
         let each = ids.zip(rows.iter().zip(nodes));
         let each = each.map(|(index, (row, node))| told(&routes, shard, index, row, node, &call));
         explanation.nodes = each.collect();
@@ -196,8 +197,8 @@ fn told(
     node: &Arc<Node>,
     call: &Call<'_>,
 ) -> NodeExplanation {
-    let vitals = node.vitals();
-    let skipped = row.skip.map(|skip| match (vitals.why(), vitals.quarantined_until()) {
+    let health = node.health();
+    let skipped = row.skip.map(|skip| match (health.why(), health.quarantined_until()) {
         (why, Some(until)) if !why.is_empty() => {
             format!("{skip}: {why}; for {:?} more", until.since(call.now))
         }
@@ -210,10 +211,10 @@ fn told(
         endpoint: node.endpoint().clone(),
         is_primary: index == shard.primary,
         is_connected: node.ready().is_some_and(|link| !link.is_closed()),
-        zone: pick::zone_of(routes, index, node).map(str::to_owned),
+        zone: select::zone_of(routes, index, node).map(str::to_owned),
         in_flight: row.in_flight,
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
-        lag: vitals.lag(call.now),
+        lag: health.lag(call.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
         is_due: row.due != Due::Not,
         skipped,

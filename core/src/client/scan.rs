@@ -6,11 +6,11 @@
 use super::Client;
 use crate::BoxFuture;
 use crate::command::{Command, ScanOptions, ToArg, cmd, hscan, scan, sscan, zscan};
-use crate::driver::dispatch::{Errand, dispatch};
-use crate::driver::scan::{next_page, page};
+use crate::driver::dispatch::keyspace_scan::{next_page, page};
+use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::from_frame;
-use crate::routing::aim::Aim;
+use crate::routing::destination::Destination;
 use crate::routing::sweep::ScanCursor;
 use bytes::Bytes;
 use futures::Stream;
@@ -28,6 +28,7 @@ impl Client {
     /// keys that come or go meanwhile may or may not be returned. Primaries are asked.
     ///
     /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
     /// use futures::TryStreamExt;
     /// use slotcar::command::ScanOptions;
@@ -152,8 +153,8 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
                         return (cursor, Err(error));
                     }
                     let terms = client.terms(client.deadline_for(&scan(0, ScanOptions::new())));
-                    let keeper = Arc::clone(&client.shared.keeper);
-                    let page = next_page(&keeper, &mut cursor, &tail, terms).await;
+                    let topology = Arc::clone(&client.shared.topology);
+                    let page = next_page(&topology, &mut cursor, &tail, terms).await;
                     (cursor, page)
                 })
             });
@@ -222,9 +223,9 @@ impl<T> KeyScan<T> {
             };
             let terms = client.terms(client.deadline_for(&command(0)));
             let run = async |cursor| {
-                let keeper = Arc::clone(&client.shared.keeper);
-                let errand = Errand::new(command(cursor), Aim::Key);
-                let (frame, node) = dispatch(keeper, errand, terms, None).await?;
+                let topology = Arc::clone(&client.shared.topology);
+                let errand = Request::new(command(cursor), Destination::Key);
+                let (frame, node) = dispatch(topology, errand, terms, None).await?;
                 Ok::<_, Error>((page(&frame)?, node.endpoint().clone()))
             };
             let result = async {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// Make it once and keep it: a clone shares both.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// let add = slotcar::Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
 /// let sum: i64 = client.run_script(&add, "count", 5).await?;

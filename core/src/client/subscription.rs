@@ -9,16 +9,16 @@ use super::Client;
 use crate::BoxFuture;
 use crate::command::ToArgs;
 use crate::config::WhenLagging;
-use crate::driver::hub::{Hub, Standing, Waits};
-use crate::driver::inbox::Inbox;
-use crate::driver::rule::ReadRule;
-use crate::driver::topology::Keeper;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::pubsub::reader_queue::Inbox;
+use crate::driver::pubsub::subscriber::{Standing, Subscriber, Waits};
+use crate::driver::replica::policy::ReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::lock::lock;
 use crate::subscription::backlog::{Backlog, BacklogLimits};
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::reconcile::ReaderId;
 use crate::subscription::update::Update;
-use crate::sync::lock;
 use futures::Stream;
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
@@ -45,7 +45,7 @@ pub struct Subscribe<'c> {
 
 impl<'c> Subscribe<'c> {
     pub(super) fn new(client: &'c Client, kind: ChannelKind, channels: impl ToArgs) -> Self {
-        let config = client.shared.host.config();
+        let config = client.shared.env.config();
         let limits = BacklogLimits {
             bytes_max: config.subscription_bytes_max,
             messages_max: config.subscription_messages_max as usize,
@@ -88,19 +88,19 @@ impl<'c> Subscribe<'c> {
     /// `Limit` when too many subscriptions have connections of their own; `Closed`.
     pub fn start(self) -> Result<Subscription, Error> {
         let shared = &self.client.shared;
-        let keeper = || Arc::clone(&shared.keeper);
+        let topology = || Arc::clone(&shared.topology);
         let own = self.own || self.limits.when_lagging == WhenLagging::PauseReading;
         let rule = self.client.read_rule();
         let mut place = None;
         let hub = match rule {
             rule if own => {
-                let max = shared.host.config().exclusive_connections_max as usize;
+                let max = shared.env.config().exclusive_connections_max as usize;
                 place = Some(Place::take(&shared.own_hubs, max)?);
-                Hub::new(keeper(), true, rule)
+                Subscriber::new(topology(), true, rule)
             }
-            Some(rule) => hub_for(&shared.replica_hubs, rule, keeper()),
+            Some(rule) => hub_for(&shared.replica_hubs, rule, topology()),
             None => {
-                let hub = shared.hub.get_or_init(|| Hub::new(keeper(), false, None));
+                let hub = shared.hub.get_or_init(|| Subscriber::new(topology(), false, None));
                 Arc::clone(hub).as_hub()
             }
         };
@@ -146,6 +146,7 @@ impl<'c> IntoFuture for Subscribe<'c> {
 /// subscription of the client wants, and keeps no connection of its own.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// use slotcar::Update;
 /// let mut orders = client.ssubscribe(["orders:1", "orders:2"]).await?;
@@ -165,7 +166,7 @@ pub struct Subscription {
     /// Keeps the connections alive.
     client: Client,
     /// Shared with other subscriptions, or its own.
-    hub: Arc<Hub>,
+    hub: Arc<Subscriber>,
     /// Its name there.
     id: ReaderId,
     /// What waits.
@@ -225,7 +226,7 @@ impl Subscription {
     ///
     /// Dropping the future changes nothing.
     pub async fn ready(&mut self) -> Result<(), Error> {
-        let host = Arc::clone(&self.client.shared.host);
+        let env = Arc::clone(&self.client.shared.env);
         let timeout = self.client.command_timeout();
         let live = poll_fn(|cx| {
             self.inbox.watch(cx.waker());
@@ -236,7 +237,7 @@ impl Subscription {
             }
             stands
         });
-        if let Some(result) = host.by(host.now().after(timeout), live).await {
+        if let Some(result) = env.by(env.now().after(timeout), live).await {
             return result;
         }
         let Standing::Missing(channel, cause) = self.hub.stands(self.id) else { return Ok(()) };
@@ -283,8 +284,8 @@ impl Subscription {
     ///
     /// Dropping the future loses nothing.
     pub async fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, Error> {
-        let host = Arc::clone(&self.client.shared.host);
-        let next = host.by(host.now().after(timeout), self.next()).await;
+        let env = Arc::clone(&self.client.shared.env);
+        let next = env.by(env.now().after(timeout), self.next()).await;
         next.ok_or_else(|| {
             let message = format!("no update within {timeout:?}");
             Error::new(ErrorKind::Timeout, Delivery::NotSent, message)
@@ -342,13 +343,17 @@ impl Stream for Subscription {
 }
 
 /// The hub of all subscriptions that read by a rule, which ends with the last of them.
-fn hub_for(hubs: &Mutex<Vec<Weak<Hub>>>, rule: Arc<ReadRule>, keeper: Arc<Keeper>) -> Arc<Hub> {
+fn hub_for(
+    hubs: &Mutex<Vec<Weak<Subscriber>>>,
+    rule: Arc<ReadSettings>,
+    topology: Arc<LiveTopology>,
+) -> Arc<Subscriber> {
     let mut hubs = lock(hubs);
     hubs.retain(|hub| hub.upgrade().is_some_and(|hub| hub.is_open()));
     let same = hubs.iter().filter_map(Weak::upgrade).find(|hub| hub.follows(&rule));
     same.unwrap_or_else(|| {
         // Connections of its own: a link has one hub, and a primary's may be the other's.
-        let hub = Hub::new(keeper, true, Some(rule));
+        let hub = Subscriber::new(topology, true, Some(rule));
         hubs.push(Arc::downgrade(&hub));
         hub
     })

@@ -6,11 +6,11 @@
 
 use super::{Client, Reply};
 use crate::command::{Command, ToArg};
-use crate::driver::spread::{self, Goal};
+use crate::driver::dispatch::entry::{self, Goal};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::resp::from_frame;
-use crate::routing::aim::Aim;
+use crate::routing::destination::Destination;
 use crate::routing::plan::Audience;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::Slot;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// In a deployment without slots, the one primary owns all of them.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum Target {
     /// Every primary, and every replica that the cluster does not hold for failed.
     AllNodes,
     /// Every primary.
@@ -39,7 +39,7 @@ pub enum To {
     Slot(Slot),
 }
 
-impl To {
+impl Target {
     /// The primary that owns a key's slot.
     pub fn key(key: impl ToArg) -> Self {
         let mut slot = Slot::FIRST;
@@ -51,11 +51,11 @@ impl To {
         match self {
             Self::AllNodes => Goal::Many(Audience::Nodes),
             Self::AllPrimaries => Goal::Many(Audience::Primaries),
-            Self::AnyPrimary => Goal::One(Aim::Any),
-            Self::Endpoint(endpoint) => Goal::One(Aim::At(endpoint)),
-            Self::Node(id) => Goal::One(Aim::Node(id)),
+            Self::AnyPrimary => Goal::One(Destination::Any),
+            Self::Endpoint(endpoint) => Goal::One(Destination::At(endpoint)),
+            Self::Node(id) => Goal::One(Destination::Node(id)),
             Self::Shard(slot) => Goal::Many(Audience::Shard(slot)),
-            Self::Slot(slot) => Goal::One(Aim::Slot(slot)),
+            Self::Slot(slot) => Goal::One(Destination::Slot(slot)),
         }
     }
 }
@@ -97,10 +97,14 @@ impl Client {
     /// for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, nodes may or may not have run the command.
-    pub async fn send_to<T: DeserializeOwned>(&self, to: To, command: Command) -> Result<T, Error> {
+    pub async fn send_to<T: DeserializeOwned>(
+        &self,
+        target: Target,
+        command: Command,
+    ) -> Result<T, Error> {
         let name = command.name();
         let terms = self.terms(self.deadline_for(&command));
-        let frame = spread::run_at(&self.shared.keeper, to.goal(), command, terms).await?;
+        let frame = entry::run_at(&self.shared.topology, target.goal(), command, terms).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
 
@@ -112,10 +116,14 @@ impl Client {
     /// the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, nodes may or may not have run the command.
-    pub async fn send_each(&self, to: To, command: Command) -> Result<Vec<NodeReply>, Error> {
+    pub async fn send_each(
+        &self,
+        target: Target,
+        command: Command,
+    ) -> Result<Vec<NodeReply>, Error> {
         let terms = self.terms(self.deadline_for(&command));
-        let answers = spread::each_at(&self.shared.keeper, to.goal(), command, terms).await?;
-        let reply = |answer: spread::Answer| NodeReply {
+        let answers = entry::each_at(&self.shared.topology, target.goal(), command, terms).await?;
+        let reply = |answer: entry::Answer| NodeReply {
             node: answer.node,
             endpoint: answer.endpoint,
             result: answer.result.map(Reply::new),
@@ -134,8 +142,8 @@ impl Client {
     /// Dropped before its end, any of the keys may or may not have been served.
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
         let terms = self.terms(self.deadline_for(&command));
-        let keeper = Arc::clone(&self.shared.keeper);
-        let results = spread::by_key(&keeper, command, self.read_rule().as_ref(), terms).await?;
+        let topology = Arc::clone(&self.shared.topology);
+        let results = entry::by_key(&topology, command, self.read_rule().as_ref(), terms).await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
     }
 }

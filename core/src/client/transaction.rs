@@ -9,7 +9,7 @@
 use super::pipeline::Reply;
 use super::{Client, too_many};
 use crate::command::{Command, ToArg, cmd};
-use crate::driver::transaction::{self, Watching};
+use crate::driver::dispatch::transaction::{self, Watching};
 use crate::error::{Delivery, Error};
 use crate::resp::{Elements, ServerError, from_frame};
 use crate::routing::session::refusal;
@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 /// [`retry_unknown`](crate::Config::retry_unknown) says so.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// use slotcar::command::{decr, incr};
 /// let (left, right): (i64, i64) = client
@@ -88,15 +89,15 @@ impl<'c> Transaction<'c> {
     async fn frame(self) -> Result<Bytes, Error> {
         let lead = self.checked()?;
         let terms = self.client.fresh_terms();
-        transaction::run(&self.client.shared.keeper, lead, self.commands, terms).await
+        transaction::run(&self.client.shared.topology, lead, self.commands, terms).await
     }
 
     /// What stands for all of them, if they can be run together.
     fn checked(&self) -> Result<Command, Error> {
-        let host = &self.client.shared.host;
-        match too_many("transaction", self.commands.len(), host.config()) {
+        let env = &self.client.shared.env;
+        match too_many("transaction", self.commands.len(), env.config()) {
             Some(error) => Err(error),
-            None => lead(&self.commands, host.has_slots()),
+            None => lead(&self.commands, env.has_slots()),
         }
     }
 }
@@ -107,6 +108,7 @@ impl<'c> Transaction<'c> {
 /// the connection and with it the watch.
 ///
 /// ```no_run
+/// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
 /// use slotcar::command::{get, set};
 /// loop {
@@ -183,10 +185,10 @@ impl Client {
         I::Item: ToArg,
     {
         let watch = cmd("WATCH").keys_from(keys);
-        let host = &self.shared.host;
-        crate::routing::transaction::one_slot(std::slice::from_ref(&watch), host.has_slots())?;
+        let env = &self.shared.env;
+        crate::routing::transaction::one_slot(std::slice::from_ref(&watch), env.has_slots())?;
         let terms = self.fresh_terms();
-        let watching = Watching::start(&self.shared.keeper, watch, terms).await?;
+        let watching = Watching::start(&self.shared.topology, watch, terms).await?;
         Ok(Watch { client: self, watching })
     }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 /// For a type of your own, hand over to one that is covered:
 ///
 /// ```
+/// # extern crate slotcar_core as slotcar;
 /// struct UserId(u64);
 ///
 /// impl slotcar::ToArg for UserId {

@@ -64,7 +64,7 @@ keys![
     refreshes_per_second,
     refresh_interval,
     sentinel_interval,
-    lanes_per_node,
+    connections_per_node,
     exclusive_connections_max,
     node_bytes_max,
     when_full,

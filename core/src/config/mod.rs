@@ -32,6 +32,7 @@ use std::time::Duration;
 /// A client's configuration.
 ///
 /// ```
+/// # extern crate slotcar_core as slotcar;
 /// use slotcar::Config;
 /// use std::time::Duration;
 ///
@@ -164,7 +165,7 @@ pub struct Config {
 
     /// Connections for each node that all callers share. Default: 1, which puts everybody's
     /// commands into the fewest writes; more keep small calls from waiting behind huge replies.
-    pub lanes_per_node: u32,
+    pub connections_per_node: u32,
     /// Connections for each node that one caller holds alone: blocking commands, watched
     /// transactions, subscriptions with a connection of their own. Default: 64.
     pub exclusive_connections_max: u32,
@@ -223,7 +224,7 @@ impl Default for Config {
             refreshes_per_second: 5,
             refresh_interval: Some(Duration::from_secs(60)),
             sentinel_interval: Duration::from_secs(10),
-            lanes_per_node: 1,
+            connections_per_node: 1,
             exclusive_connections_max: 64,
             node_bytes_max: 64 << 20,
             when_full: WhenFull::Wait,

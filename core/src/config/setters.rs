@@ -42,7 +42,7 @@ setters! {
     dials_per_second: u32,
     refreshes_per_second: u32,
     sentinel_interval: Duration,
-    lanes_per_node: u32,
+    connections_per_node: u32,
     exclusive_connections_max: u32,
     node_bytes_max: usize,
     when_full: WhenFull,

@@ -159,7 +159,7 @@ impl Config {
             ("attempts_max", self.attempts_max, 1, any),
             ("dials_per_second", self.dials_per_second, 1, any),
             ("exclusive_connections_max", self.exclusive_connections_max, 1, any),
-            ("lanes_per_node", self.lanes_per_node, 1, 256),
+            ("connections_per_node", self.connections_per_node, 1, 256),
             ("pipeline_commands_max", self.pipeline_commands_max, 1, any),
             ("primary_fallback_percent_max", self.primary_fallback_percent_max, 0, 100),
             ("refreshes_per_second", self.refreshes_per_second, 1, any),

@@ -14,7 +14,7 @@
 //! wait.
 
 use super::entry::{Claim, Wakers};
-use crate::sync::lock;
+use crate::lock::lock;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

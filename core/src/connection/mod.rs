@@ -6,6 +6,6 @@ pub(crate) mod entry;
 pub(crate) mod handshake;
 mod listeners;
 pub(crate) mod outcome;
+mod place;
 pub(crate) mod queue;
 pub(crate) mod reader;
-mod slot;

@@ -23,7 +23,7 @@ pub(crate) use super::entry::{Claim, Due, Entry, Flush, Rejected, Ticket, Wakers
 use super::budget::{Budget, Driver, Place};
 use super::listeners::Listeners;
 use super::outcome::{Failure, Lost, Outcome, Reply};
-use super::slot::{NONE, Slot, State};
+use crate::connection::place::{NONE, Slot, State};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! Levels: `fold`, `partial`, `split`, `session`, `transaction`, `plan`, `aim`, `sweep`, `retry`,
 //! `read_from`.
 
-pub(crate) mod aim;
+pub(crate) mod destination;
 pub(crate) mod fold;
 pub(crate) mod partial;
 pub(crate) mod plan;

@@ -33,7 +33,7 @@ fn refused(command: &Command) -> Error {
             "callers share the connection: subscriptions are `Client::subscribe` and its kin"
         }
         "READONLY" | "READWRITE" => {
-            "callers share the connection: where reads go is `Client::reading_from`"
+            "callers share the connection: where reads go is `Client::with_read_from`"
         }
         "ASKING" => "redirects are followed by the client",
         "QUIT" => "callers share the connection: it is closed by `Client::close`",
@@ -62,7 +62,7 @@ mod tests {
             ("SUBSCRIBE", "Client::subscribe"),
             ("ssubscribe", "Client::subscribe"),
             ("PUNSUBSCRIBE", "Client::subscribe"),
-            ("READONLY", "Client::reading_from"),
+            ("READONLY", "Client::with_read_from"),
             ("QUIT", "Client::close"),
             ("ASKING", "followed by the client"),
             ("CLIENT REPLY", "change the connection"),

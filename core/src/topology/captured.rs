@@ -9,9 +9,9 @@
 //! `shard-lost` after 5 and then 2 died as well; `tls` with both ports, `tls-only` with one.
 //! Each is `== scene command protocol bytes` and the reply as it came. Called by tests only.
 
-use super::endpoint_rule::EndpointRule;
 use crate::endpoint::Endpoint;
 use crate::resp::{Value, from_frame};
+use crate::topology::parse::announced_address::EndpointRule;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -7,7 +7,7 @@
 
 use crate::routes::text;
 use futures::stream;
-use slotcar_wasi::slotcar::{Client, Error, Update};
+use slotcar::{Client, Error, Update};
 use std::fmt::Write as _;
 use std::time::Duration;
 use wstd::http::{Body, HeaderValue, Response, StatusCode};

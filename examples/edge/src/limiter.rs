@@ -5,7 +5,7 @@
 //! round trip. The count is written, so it is the primary's.
 
 use crate::routes::text;
-use slotcar_wasi::slotcar::{Client, Error};
+use slotcar::{Client, Error};
 use wstd::http::{Body, Response, StatusCode};
 
 /// Requests in a window.

@@ -7,7 +7,7 @@
 //!
 //! Instances run side by side and share the file: it is replaced as a whole, never written to.
 
-use slotcar_wasi::slotcar::Topology;
+use slotcar::Topology;
 use std::fs;
 use std::path::PathBuf;
 

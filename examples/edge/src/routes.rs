@@ -4,8 +4,7 @@
 //! for longer than it would wait anyway. Called by `main`.
 
 use crate::{events, limiter, memory, sessions};
-use slotcar_wasi::slotcar::{Client, Config, Error, ErrorKind};
-use slotcar_wasi::{Wasi, connect_with};
+use slotcar::{Client, Config, Error, ErrorKind, connect_with, connect_with_topology};
 use std::time::Duration;
 use wstd::http::{Body, Error as HttpError, Method, Request, Response, StatusCode};
 
@@ -65,7 +64,7 @@ async fn with_client(
     let known = memory::recall();
     let client = match &known {
         // One that cannot be used, say of an older version, is as good as none.
-        Some(known) => match Client::with_topology(Wasi::new(), config.clone(), known) {
+        Some(known) => match connect_with_topology(config.clone(), known).await {
             Ok(client) => client,
             Err(_) => connect_with(config).await?,
         },

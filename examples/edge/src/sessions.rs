@@ -5,7 +5,7 @@
 //! session that was written a moment ago may be read as it was before.
 
 use crate::routes::text;
-use slotcar_wasi::slotcar::{Blob, Client, Error, ReadFrom};
+use slotcar::{Blob, Client, Error, ReadFrom};
 use std::time::Duration;
 use wstd::http::{Body, Response, StatusCode};
 
@@ -28,7 +28,7 @@ pub(crate) async fn put(
 
 /// Reads a session, or 404.
 pub(crate) async fn get(client: &Client, id: &str) -> Result<Response<Body>, Error> {
-    let reader = client.reading_from(ReadFrom::PreferReplica);
+    let reader = client.with_read_from(ReadFrom::PreferReplica);
     Ok(match reader.get::<Option<Blob>>(key(id)).await? {
         Some(content) => Response::new(Body::from(content.to_vec())),
         None => text(StatusCode::NOT_FOUND, "no such session\n"),

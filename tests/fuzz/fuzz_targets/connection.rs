@@ -15,8 +15,8 @@ mod memory;
 
 use libfuzzer_sys::fuzz_target;
 use memory::{Memory, Task};
-use slotcar::config::WhenFull;
-use slotcar::{Client, Config, cmd};
+use slotcar_core::config::WhenFull;
+use slotcar_core::{Client, Config, cmd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn caller(client: &Client, kind: u8, number: usize, odd: &Arc<AtomicBool>) -> Ta
             }
             _ => {
                 // A server that stops in the middle of a frame is waited for without end otherwise.
-                let client = client.with_deadline(Duration::from_secs(10));
+                let client = client.with_timeout(Duration::from_secs(10));
                 let pop = cmd("BLPOP").key(&token).arg(0);
                 client.send::<[String; 2]>(pop).await.map(|all| all[1] == token)
             }
@@ -63,9 +63,9 @@ fuzz_target!(|input: &[u8]| {
     let Some((&first, events)) = input.split_first() else { return };
     let memory = Memory::new(u64::from(first), first & 1 == 0);
     let config = Config::from_url("redis://memory").expect("good");
-    let config = config.lanes_per_node(1 + u32::from(first >> 1 & 1)).node_bytes_max(2000);
+    let config = config.connections_per_node(1 + u32::from(first >> 1 & 1)).node_bytes_max(2000);
     let config = config.when_full(WhenFull::Wait).reply_bytes_max(1 << 16);
-    let client = Client::lazy(memory.clone(), config).expect("good");
+    let client = Client::connect_lazy(memory.clone(), config).expect("good");
     let odd = Arc::new(AtomicBool::new(false));
     let mut tasks: Vec<Task> = Vec::new();
     let mut started = 0;

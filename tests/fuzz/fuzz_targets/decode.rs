@@ -11,8 +11,8 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use slotcar::fuzz_api::{decode_list, frames, kind, server_error};
-use slotcar::{Blob, Value};
+use slotcar_core::fuzz_api::{decode_list, frames, kind, server_error};
+use slotcar_core::{Blob, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Small, so that inputs reach the limits.
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(error.is_some(), chunked_error.is_some(), "{error:?} {chunked_error:?}");
     for frame in &whole {
         assert!(frame.len() <= REPLY_BYTES_MAX);
-        if let Err(text) = slotcar::fuzz_api::decode::<IgnoredAny>(frame) {
+        if let Err(text) = slotcar_core::fuzz_api::decode::<IgnoredAny>(frame) {
             assert!(text.starts_with("server error"), "{text}");
         }
         decode_as_everything(frame);
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
 
 /// Only that it returns is looked at, and how long an error is.
 fn decode<T: DeserializeOwned>(frame: &Bytes) {
-    if let Err(text) = slotcar::fuzz_api::decode::<T>(frame) {
+    if let Err(text) = slotcar_core::fuzz_api::decode::<T>(frame) {
         assert!(text.len() < 250 || text.starts_with("server error"), "{text}");
     }
 }

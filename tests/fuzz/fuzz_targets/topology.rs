@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use slotcar::fuzz_api::{frames, topology};
+use slotcar_core::fuzz_api::{frames, topology};
 
 /// Room for two whole replies of a small cluster.
 const REPLY_BYTES_MAX: usize = 1 << 14;

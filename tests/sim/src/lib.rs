@@ -16,7 +16,7 @@
 //!     sim.advance(Duration::from_millis(10)).await; // until the replica has it
 //!
 //!     sim.kill(&sim.owner_of(Sim::slot_of("user:1")));
-//!     let patient = client.with_deadline(Duration::from_secs(10));
+//!     let patient = client.with_timeout(Duration::from_secs(10));
 //!     assert_eq!(patient.get::<String>("user:1").await.unwrap(), "Ada");
 //! });
 //! ```

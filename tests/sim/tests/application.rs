@@ -50,7 +50,7 @@ fn orders_go_on_while_a_primary_dies() {
     for seed in 0..20 {
         Sim::cluster(3, 1).seed(seed).run(|sim| async move {
             let client = sim.client(sim.config()).await.unwrap();
-            let shop = Shop { client: client.with_deadline(Duration::from_secs(10)) };
+            let shop = Shop { client: client.with_timeout(Duration::from_secs(10)) };
             shop.stock("book", 30).await.unwrap();
             let owner = sim.owner_of(Sim::slot_of("stock:book"));
             let victim = owner.clone();
@@ -79,7 +79,7 @@ fn orders_go_on_while_a_primary_dies() {
 fn a_dead_shard_does_not_stop_the_shop() {
     Sim::cluster(3, 0).full_coverage(false).seed(3).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
-        let shop = Shop { client: client.with_deadline(MS * 500) };
+        let shop = Shop { client: client.with_timeout(MS * 500) };
         // `foo` is in the last shard, `bar` in the first.
         for item in ["{foo}book", "{bar}book"] {
             shop.stock(item, 10).await.unwrap();

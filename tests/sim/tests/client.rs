@@ -2,7 +2,7 @@
 //!
 //! What the client promises under any mix of faults is the matter of `seeds`.
 
-use slotcar::{Delivery, Error, ErrorKind, To, cmd};
+use slotcar::{Delivery, Error, ErrorKind, Target, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn one_server() {
         let name: Option<String> = client.get("user:1").await.unwrap();
         assert_eq!(name.as_deref(), Some("Ada"));
         sim.kill("a");
-        let quick = client.with_deadline(MS * 200);
+        let quick = client.with_timeout(MS * 200);
         assert!(quick.get::<Option<String>>("user:1").await.is_err());
         sim.restart("a");
         let name: Option<String> = client.get("user:1").await.unwrap();
@@ -38,7 +38,7 @@ fn a_cluster_that_fails_over() {
         client.get::<String>("foo").await.unwrap();
         assert!(sim.now().since(start) < MS * 3);
         // This one is back as soon as its replica has taken over.
-        let bar: String = client.with_deadline(Duration::from_secs(10)).get("bar").await.unwrap();
+        let bar: String = client.with_timeout(Duration::from_secs(10)).get("bar").await.unwrap();
         assert_eq!(bar, "bar");
         assert!(sim.is_primary("a1"));
         sim.move_slot(Sim::slot_of("foo"), "b");
@@ -79,9 +79,9 @@ fn nobody_changes_the_connection_that_others_share() {
                     cmd(name).args(rest.split_whitespace().collect::<Vec<_>>())
                 };
                 refused(line, client.send::<String>(command()).await.unwrap_err());
-                let to = client.send_to::<String>(To::AnyPrimary, command()).await;
+                let to = client.send_to::<String>(Target::AnyPrimary, command()).await;
                 refused(line, to.unwrap_err());
-                refused(line, client.send_each(To::AllNodes, command()).await.unwrap_err());
+                refused(line, client.send_each(Target::AllNodes, command()).await.unwrap_err());
                 let pipeline = client.pipeline().add(cmd("GET").key("k")).add(command());
                 refused(line, pipeline.run_each().await.unwrap_err());
                 let watch = client.watch(["k"]).await.unwrap();

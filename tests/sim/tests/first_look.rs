@@ -32,7 +32,7 @@ fn too_early(sim: &Sim, background: bool) -> Client {
     first_dialled(sim).iter().for_each(|server| sim.kill(server));
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
-    Client::lazy(transport, sim.config()).unwrap()
+    Client::connect_lazy(transport, sim.config()).unwrap()
 }
 
 /// One INCR, in one of three ways.
@@ -55,7 +55,7 @@ fn commands_pipelines_and_transactions_wait_for_the_first_look() {
                     let servers = first_dialled(&sim);
                     sim.later(MS * 800, move |sim| servers.iter().for_each(|s| sim.restart(s)));
                     let began = sim.now();
-                    let count = increase(&client.with_deadline(SECOND * 20), way).await;
+                    let count = increase(&client.with_timeout(SECOND * 20), way).await;
                     let took = sim.now().since(began);
                     println!("{name}, {way}, background {background}: {took:?}");
                     let restarted = name == "standalone" || name == "cluster";
@@ -76,7 +76,7 @@ fn nobody_ever_answers_and_the_deadline_says_so() {
             for way in ["command", "pipeline", "transaction"] {
                 let client = too_early(&sim, true);
                 let began = sim.now();
-                let error = increase(&client.with_deadline(MS * 300), way).await.unwrap_err();
+                let error = increase(&client.with_timeout(MS * 300), way).await.unwrap_err();
                 let took = sim.now().since(began);
                 println!("{name}, {way}: {took:?}, {error}");
                 let about = (MS * 250)..=(MS * 305);
@@ -97,7 +97,7 @@ fn a_cold_pipeline_behind_sentinels_costs_what_a_command_does() {
     let mut took: Vec<Duration> = Vec::new();
     for way in ["command", "pipeline", "transaction"] {
         took.push(Sim::sentinel(2, 3).run(|sim| async move {
-            let client = Client::lazy(sim.transport(), sim.config()).unwrap();
+            let client = Client::connect_lazy(sim.transport(), sim.config()).unwrap();
             let began = sim.now();
             increase(&client, way).await.unwrap();
             sim.now().since(began)

@@ -22,7 +22,7 @@ const MS: Duration = Duration::from_millis(1);
 fn client(sim: &Sim, background: bool, config: Config) -> Client {
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
-    Client::lazy(transport, config).unwrap()
+    Client::connect_lazy(transport, config).unwrap()
 }
 
 /// In one word and its channel.
@@ -280,7 +280,7 @@ fn subscriptions_follow_a_service() {
             sim.kill(&old);
             assert_eq!(next(&mut all).await, "moved a");
             assert_eq!(next(&mut all).await, "gap a");
-            client.with_deadline(Duration::from_secs(10)).publish("a", "hi").await.unwrap();
+            client.with_timeout(Duration::from_secs(10)).publish("a", "hi").await.unwrap();
             assert_eq!(next(&mut all).await, "a=hi");
         },
     );
@@ -365,7 +365,8 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     let faults = Faults::draw(seed, deployment);
     let config = sim.config().command_timeout(MS * 500).probe_interval(MS * 1000);
     let client = client(&sim, rng.chance(600), config);
-    let publisher = Client::lazy(sim.transport(), sim.config().command_timeout(MS * 300)).unwrap();
+    let publisher =
+        Client::connect_lazy(sim.transport(), sim.config().command_timeout(MS * 300)).unwrap();
     let sharded = deployment == Deployment::Cluster || rng.chance(300);
     let channel = ["foo", "bar", "hi"][rng.index(3)];
     let start = if sharded { client.ssubscribe(channel) } else { client.subscribe(channel) };
@@ -394,7 +395,7 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     let (((), ()), mut stream) = join(join(publish, sim.suffer(&faults)), read).await;
     sim.recover();
     let limit = sim.now().after(Duration::from_secs(90));
-    let client = publisher.with_deadline(Duration::from_secs(5));
+    let client = publisher.with_timeout(Duration::from_secs(5));
     let last = 1_000_000;
     loop {
         assert!(sim.now() < limit, "seed {seed}: not subscribed again: {:?}", marks(&stream));

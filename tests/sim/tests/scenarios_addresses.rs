@@ -73,7 +73,7 @@ fn s09_one_name_two_ports() {
         assert_eq!(sim.calls("a1", "get"), 0);
         sim.advance(MS * 10).await;
         sim.kill("a");
-        let patient = client.with_deadline(SECOND * 20);
+        let patient = client.with_timeout(SECOND * 20);
         // The first may have reached the old primary and was not answered; it is not sent again.
         while patient.set("bar", "w").await.is_err() {}
         assert_eq!(sim.peek("a1", "bar").as_deref(), Some(&b"w"[..]));
@@ -149,7 +149,7 @@ fn s13_redirects_that_make_no_sense() {
     Sim::cluster(3, 1).seed(13).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         client.set("bar", "v").await.unwrap();
-        let client = client.with_deadline(SECOND * 3);
+        let client = client.with_timeout(SECOND * 3);
         for text in texts {
             sim.refuse("a", Matching::Data, text, 1);
             // An error that says so, or the value after another try; both are right.
@@ -171,7 +171,7 @@ fn s13_a_redirect_to_nowhere() {
         // An IPv6 address without brackets: the port is after the last colon.
         sim.refuse("a", Matching::Data, "MOVED 5061 fd00::1:6379", 1);
         let start = sim.now();
-        let value: String = client.with_deadline(SECOND * 10).get("bar").await.unwrap();
+        let value: String = client.with_timeout(SECOND * 10).get("bar").await.unwrap();
         let took = sim.now().since(start);
         println!("S13: back from nowhere after {took:?}");
         assert_eq!(value, "v");

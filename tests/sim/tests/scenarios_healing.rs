@@ -52,7 +52,7 @@ fn s02_a_hole_in_the_cluster() {
         client.refresh().await.unwrap();
         let (start, before) = (sim.now(), client.metrics().refreshes);
         sim.later(SECOND * 2, move |sim| sim.cover_slot(slot, &owner));
-        let (patient, hasty) = (client.with_deadline(SECOND * 5), client.with_deadline(SECOND));
+        let (patient, hasty) = (client.with_timeout(SECOND * 5), client.with_timeout(SECOND));
         let patient = join_all((0..10).map(|_| patient.get::<u32>("bar")));
         let hasty = join_all((0..10).map(|_| hasty.get::<u32>("bar")));
         let (patient, hasty) = futures::join!(patient, hasty);
@@ -89,7 +89,7 @@ fn s05_everything_is_elsewhere() {
         sim.set_name("cluster.sim", &servers);
         wait_for_cluster(&sim).await;
         let start = sim.now();
-        let value: String = client.with_deadline(SECOND * 30).get("bar").await.unwrap();
+        let value: String = client.with_timeout(SECOND * 30).get("bar").await.unwrap();
         let took = sim.now().since(start);
         println!("S05: {took:?} after the cluster served again, of {limit:?}");
         assert_eq!(value, "v");
@@ -107,7 +107,7 @@ fn s06_everybody_is_gone_for_a_minute() {
             sim.partition("client", &server);
         }
         let (start, before) = (sim.now(), client.metrics().dials);
-        let hasty = client.with_deadline(SECOND);
+        let hasty = client.with_timeout(SECOND);
         while sim.now().since(start) < SECOND * 60 {
             assert!(hasty.set("bar", "w").await.is_err());
         }
@@ -116,7 +116,7 @@ fn s06_everybody_is_gone_for_a_minute() {
             sim.mend("client", &server);
         }
         let start = sim.now();
-        client.with_deadline(SECOND * 30).get::<String>("bar").await.unwrap();
+        client.with_timeout(SECOND * 30).get::<String>("bar").await.unwrap();
         let took = sim.now().since(start);
         println!("S06: back after {took:?}, {dials} dials in 60 s");
         assert!(took <= SECOND * 2 + RTT * 3, "{took:?}");
@@ -138,7 +138,7 @@ fn s14_redirects_in_a_circle() {
         sim.believe("a", slot..=slot, Some("b"));
         let (start, before) = (sim.now(), client.metrics());
         sim.later(SECOND, move |sim| sim.cover_slot(slot, "b"));
-        let value: Option<String> = client.with_deadline(SECOND * 5).get("bar").await.unwrap();
+        let value: Option<String> = client.with_timeout(SECOND * 5).get("bar").await.unwrap();
         let late = sim.now().since(start).saturating_sub(SECOND);
         let redirects = client.metrics().redirects - before.redirects;
         println!("S14: {redirects} redirects, {late:?} after the nodes agreed");
@@ -160,7 +160,7 @@ fn s15_a_dead_shard_costs_the_others_nothing() {
         let baseline = Load::run(&sim, &client, &others, SECOND * 3).await;
         sim.kill("a");
         let before = client.metrics().refreshes;
-        let hasty = client.with_deadline(MS * 500);
+        let hasty = client.with_timeout(MS * 500);
         let (load, failed) = futures::join!(
             Load::run(&sim, &client, &others, SECOND * 3),
             Load::run(&sim, &hasty, &dead, SECOND * 3),
@@ -190,7 +190,7 @@ fn s16_a_hung_shard_costs_the_others_nothing() {
         let mut events = client.events();
         sim.hang("a");
         let start = sim.now();
-        let hasty = client.with_deadline(SECOND);
+        let hasty = client.with_timeout(SECOND);
         let suspected = async {
             loop {
                 match futures::StreamExt::next(&mut events).await {
@@ -272,7 +272,7 @@ fn s18_more_stale_connections_than_tries() {
 fn s19_resharding_under_load() {
     Sim::cluster(3, 1).seed(19).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
-        let client = client.with_deadline(SECOND * 10);
+        let client = client.with_timeout(SECOND * 10);
         let keys = keys_of(0..=999, 300);
         for key in &keys {
             client.set(key, "v").await.unwrap();
@@ -352,7 +352,7 @@ fn s21_cluster_down_for_three_seconds() {
         }
         sim.later(SECOND * 3, Sim::heal);
         let before = client.metrics().retries;
-        let (patient, hasty) = (client.with_deadline(SECOND * 5), client.with_deadline(SECOND));
+        let (patient, hasty) = (client.with_timeout(SECOND * 5), client.with_timeout(SECOND));
         let (patient, hasty) = futures::join!(patient.incr("bar"), hasty.incr("bar"));
         let retries = client.metrics().retries - before;
         println!("S21: {retries} tries more for two calls");
@@ -372,7 +372,7 @@ fn s24_with_the_minority() {
         sim.advance(MS * 10).await;
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a");
         sim.isolate("a");
-        let patient = client.with_deadline(SECOND * 20);
+        let patient = client.with_timeout(SECOND * 20);
         // The first may have reached the old primary and was not answered; it is not sent again.
         while patient.set("bar", "new").await.is_err() {}
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a1");
@@ -381,7 +381,7 @@ fn s24_with_the_minority() {
             sim.partition("client", server);
         }
         sim.mend("client", "a");
-        let hasty = client.with_deadline(SECOND);
+        let hasty = client.with_timeout(SECOND);
         assert!(hasty.set("bar", "lost").await.is_err());
         assert_eq!(sim.peek("a", "bar").as_deref(), Some(&b"old"[..]));
         let before = client.metrics().refreshes;

@@ -30,7 +30,7 @@ struct Trouble {
 async fn write_on(sim: &Sim, client: &Client, span: Duration) -> Trouble {
     let (_, promoted, _) = sim.promotions().pop().unwrap();
     let new = sim.believed_by("s1");
-    let hasty = client.with_deadline(MS * 200);
+    let hasty = client.with_timeout(MS * 200);
     let mut trouble = Trouble { until_new: Duration::MAX, back: 0, failed: 0 };
     let end = sim.now().after(span);
     let mut number = 0;
@@ -163,7 +163,7 @@ fn two_sentinels_under_four_names_do_not_move_us_back() {
             let before = sim.calls("a", "set");
             sim.kill("s1");
             sim.kill(&new);
-            let hasty = client.with_deadline(MS * 500);
+            let hasty = client.with_timeout(MS * 500);
             for _ in 0..10 {
                 hasty.set("k", "v2").await.unwrap_err();
                 assert!(sim.is_primary("a"), "it says so itself, and would take the write");
@@ -193,7 +193,7 @@ fn those_who_are_left_are_believed_in_the_end() {
         sim.kill("s1");
         sim.kill(&new);
         let began = sim.now();
-        while client.with_deadline(SECOND).set("k", "v2").await.is_err() {}
+        while client.with_timeout(SECOND).set("k", "v2").await.is_err() {}
         let took = sim.now().since(began);
         println!("believed after {took:?}");
         assert!(took >= SECOND * 8 && took <= SECOND * 30, "{took:?}");
@@ -278,7 +278,7 @@ fn a_killed_primary_is_replaced() {
             sim.advance(MS * 10).await;
             sim.kill("a");
             let before = sim.calls("a", "set");
-            let patient = client.with_deadline(SECOND * 30);
+            let patient = client.with_timeout(SECOND * 30);
             // The first may have reached the old primary and was not answered; it is not sent
             // again.
             while patient.set("k", "w").await.is_err() {}

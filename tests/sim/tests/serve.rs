@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn slotcar_over_tcp_survives_a_failover_and_a_move() {
     let served = Sim::cluster(3, 1).seed(1).serve().unwrap();
     smol::block_on(async {
-        let client = slotcar_tcp::connect(&served.url()).await.unwrap();
-        let client = client.with_deadline(PATIENCE);
+        let client = slotcar::connect(&served.url()).await.unwrap();
+        let client = client.with_timeout(PATIENCE);
         for key in ["foo", "bar", "hi"] {
             client.set(key, key).await.unwrap();
         }
@@ -33,8 +33,8 @@ fn slotcar_over_tcp_survives_a_failover_and_a_move() {
 fn slotcar_over_tcp_finds_the_primary_through_sentinels() {
     let served = Sim::sentinel(2, 3).seed(1).serve().unwrap();
     smol::block_on(async {
-        let client = slotcar_tcp::connect(&served.url()).await.unwrap();
-        let client = client.with_deadline(PATIENCE);
+        let client = slotcar::connect(&served.url()).await.unwrap();
+        let client = client.with_timeout(PATIENCE);
         client.set("k", "v").await.unwrap();
         client.send::<u64>(slotcar::cmd("WAIT").arg(1).arg(1000)).await.unwrap();
         served.sim().kill("a");

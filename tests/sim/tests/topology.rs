@@ -44,7 +44,7 @@ fn a_cold_start_costs_two_round_trips_at_the_seed_and_four_elsewhere() {
             let config = cluster(&sim);
             let key = key_of(&sim, owner);
             let (began, before) = (sim.now(), accepted(&sim));
-            let client = Client::lazy(sim.transport(), config).unwrap();
+            let client = Client::connect_lazy(sim.transport(), config).unwrap();
             client.get::<Option<String>>(&key).await.unwrap();
             let took = sim.now().since(began);
             println!("owner {owner}: {took:?}, {} connections", accepted(&sim) - before);
@@ -97,7 +97,7 @@ fn lost_and_found_nodes_are_told_of_once() {
         client.set(&key, 1).await.unwrap();
         let mut events = client.events();
         sim.kill("b");
-        let quick = client.with_deadline(MS * 500);
+        let quick = client.with_timeout(MS * 500);
         for _ in 0..5 {
             quick.get::<u32>(&key).await.unwrap_err();
         }

@@ -51,9 +51,9 @@ fn caller(client: &Client, kind: usize, number: usize, ended: Arc<AtomicUsize>) 
 /// One run; returns how many callers were dropped before their end.
 fn run(seed: u64, background: bool) -> usize {
     let memory = Memory::new(seed, background);
-    let config = Config::from_url("redis://memory").expect("good").lanes_per_node(1);
+    let config = Config::from_url("redis://memory").expect("good").connections_per_node(1);
     let config = config.exclusive_connections_max(CALLERS as u32);
-    let client = Client::lazy(memory.clone(), config).expect("good");
+    let client = Client::connect_lazy(memory.clone(), config).expect("good");
     let ended = Arc::new(AtomicUsize::new(0));
     let mut tasks: Vec<Task> = Vec::new();
     let (mut started, mut cancelled) = (0, 0);

@@ -4,7 +4,7 @@
 use super::{config, server};
 use futures::future::join_all;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
-use slotcar_tcp::{Tcp, Tokio};
+use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::real::Server;
 use slotcar_tests::turns::bounded;
 use std::collections::HashMap;
@@ -34,13 +34,13 @@ async fn suite(client: Client, url: String) {
     };
     let (popped, _) = futures::future::join(pop, push).await;
     assert_eq!(popped.expect("BLPOP"), ("list".to_owned(), "x".to_owned()));
-    let brief = client.with_deadline(Duration::from_millis(50));
+    let brief = client.with_timeout(Duration::from_millis(50));
     let late = brief.send::<Option<(String, String)>>(cmd("BLPOP").key("none").arg(0)).await;
     let late = late.expect_err("nobody pushes");
     assert_eq!((late.kind(), late.delivery()), (ErrorKind::Timeout, Delivery::Unknown), "{late}");
 
     let id: u64 = client.send(cmd("CLIENT").arg("ID")).await.expect("CLIENT ID");
-    let killer = Client::lazy(Tcp::new(), config(&url)).expect("good");
+    let killer = Client::connect_lazy(Smol::new(), config(&url)).expect("good");
     let killed: u32 = killer.send(cmd("CLIENT KILL").arg("ID").arg(id)).await.expect("KILL");
     assert_eq!(killed, 1);
     assert_eq!(client.get::<u32>(7).await.expect("a read is sent again"), 7);
@@ -48,7 +48,7 @@ async fn suite(client: Client, url: String) {
 
 /// A client over smol's reactor.
 async fn on_smol(url: &str) -> Client {
-    Client::connect(Tcp::new(), config(url)).await.expect("the server is there")
+    Client::connect(Smol::new(), config(url)).await.expect("the server is there")
 }
 
 /// A client over the reactor of the runtime that this runs in.
@@ -82,7 +82,7 @@ fn a_task_of_smols_global_executor() {
 fn a_task_of_an_executor_of_ones_own() {
     static EXECUTOR: smol::Executor<'static> = smol::Executor::new();
     let (_server, url) = served();
-    let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+    let transport = Smol::new().spawning(|task| EXECUTOR.spawn(task).detach());
     let task = EXECUTOR.spawn(async move {
         let client = Client::connect(transport, config(&url)).await.expect("it is there");
         suite(client, url.clone()).await;

@@ -16,7 +16,7 @@ mod sockets;
 mod writes;
 
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
 use slotcar_tests::real::{Server, Version};
 use slotcar_tests::turns::run;
@@ -40,7 +40,7 @@ fn config(url: &str) -> Config {
 
 /// A connected client on a host with or without a background.
 fn client(server: &Server, background: bool) -> (Client, Watched) {
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let watched = if background { watched } else { watched.without_background() };
     let client = run(Client::connect(watched.clone(), config(&server.url())));
     (client.expect("the server is there"), watched)

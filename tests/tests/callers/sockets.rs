@@ -3,7 +3,7 @@
 
 use super::{config, server};
 use slotcar::{Client, Config};
-use slotcar_tcp::{Tcp, Tokio};
+use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::real::Server;
 use slotcar_tests::turns::{bounded, run};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -26,7 +26,7 @@ async fn use_it(client: Client, server: &Server) {
 /// The same over smol's reactor and over tokio's.
 fn over_both(config: &Config, server: &Server) {
     run(async {
-        let client = Client::connect(Tcp::new(), config.clone()).await.expect("smol");
+        let client = Client::connect(Smol::new(), config.clone()).await.expect("smol");
         use_it(client, server).await;
     });
     server.call(&["FLUSHALL"]);

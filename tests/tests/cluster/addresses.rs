@@ -7,7 +7,7 @@ use slotcar::config::Deployment;
 use slotcar::{
     BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Timestamp, Transport,
 };
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Proxy, Script, Version};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 struct Names {
     /// What dials.
-    tcp: Tcp,
+    tcp: Smol,
     /// Names and their addresses.
     table: BTreeMap<String, SocketAddr>,
 }
@@ -74,7 +74,7 @@ fn a_cluster_behind_translated_addresses_is_reached_through_the_map() {
             .endpoints([endpoint(proxies[0].address())])
             .address_map(map.collect::<BTreeMap<_, _>>());
         smol::block_on(async {
-            let client = Client::connect(Tcp::new(), config).await.unwrap();
+            let client = Client::connect(Smol::new(), config).await.unwrap();
             let mut events = client.events();
             let key = key_in(100);
             for slot in [100, 6000, 12000] {
@@ -104,7 +104,7 @@ fn names_that_come_and_go_cost_no_connection() {
     let cluster = Cluster::of(&version).replicas(0).start();
     let name = |at: usize| format!("node-{at}.test");
     let table = cluster.addresses().into_iter().enumerate().map(|(at, to)| (name(at), to));
-    let names = Names { tcp: Tcp::new(), table: table.collect() };
+    let names = Names { tcp: Smol::new(), table: table.collect() };
     let client = Client::connect(names, Config::from_url(&cluster.url()).unwrap());
     let load = Load::of(smol::block_on(client).unwrap());
     let dials = load.client.metrics().dials;
@@ -156,7 +156,7 @@ fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {
     smol::block_on(async {
         let config = Config::from_url(&format!("redis-cluster://{}", script.address())).unwrap();
         let began = Instant::now();
-        let error = Client::connect(Tcp::new(), config).await.unwrap_err();
+        let error = Client::connect(Smol::new(), config).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Topology, "{error:?}");
         let text = error.to_string();
         assert!(text.contains("both reached at 10.9.9.9:7000"), "{text}");

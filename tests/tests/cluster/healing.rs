@@ -2,7 +2,7 @@
 //! What a client is told, and what mends by itself.
 
 use slotcar::{Client, Config, ErrorDetail, ErrorKind};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Proxy, Version};
 use smol::future::{poll_once, zip};
@@ -17,7 +17,7 @@ fn a_hole_is_named_and_fills_by_itself() {
     let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
     let cluster = cluster.replicas(0).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&cluster.url())).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&cluster.url())).await.unwrap();
         client.set(key_in(100), 1).await.unwrap();
         cluster.open_hole(90..=110);
         let began = Instant::now();
@@ -30,13 +30,13 @@ fn a_hole_is_named_and_fills_by_itself() {
             panic!("{error:?}")
         };
         client.set(key_in(89), 1).await.unwrap();
-        let fresh = Client::connect(Tcp::new(), config(&cluster.url())).await.unwrap();
+        let fresh = Client::connect(Smol::new(), config(&cluster.url())).await.unwrap();
         assert_eq!(fresh.topology().coverage(), 16384 - 21);
         fresh.set(key_in(111), 1).await.unwrap();
         let error = fresh.get::<Option<i64>>(key_in(95)).await.unwrap_err();
         assert!(matches!(error.details(), Some(ErrorDetail::SlotUncovered { slot: 95, .. })));
         // Somebody who waits has it as soon as the cluster does.
-        let patient = fresh.with_deadline(Duration::from_secs(20));
+        let patient = fresh.with_timeout(Duration::from_secs(20));
         let mut waits = Box::pin(patient.get::<Option<i64>>(key_in(95)));
         assert!(poll_once(&mut waits).await.is_none(), "it waits");
         let filled = smol::unblock(move || {
@@ -57,7 +57,7 @@ fn a_cluster_that_was_replaced_behind_its_seeds_is_taken_for_what_it_is() {
     let seed = Proxy::to(old.node(0).address());
     smol::block_on(async {
         let url = format!("redis-cluster://{}", seed.address());
-        let client = Client::connect(Tcp::new(), config(&url)).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&url)).await.unwrap();
         client.set(key_in(100), "old").await.unwrap();
         let before = client.topology();
         // While a known node lives, others behind the seed are strangers.
@@ -69,7 +69,7 @@ fn a_cluster_that_was_replaced_behind_its_seeds_is_taken_for_what_it_is() {
         assert_eq!(client.topology().shards, before.shards);
         drop(old);
         let began = Instant::now();
-        let patient = client.with_deadline(Duration::from_secs(20));
+        let patient = client.with_timeout(Duration::from_secs(20));
         assert_eq!(patient.get::<Option<String>>(key_in(100)).await.unwrap(), None);
         println!("replaced: the first reply after {:?}", began.elapsed());
         for slot in [100, 6000, 16000] {
@@ -88,7 +88,7 @@ fn a_node_without_a_slot_is_no_cluster_to_start_with() {
     cluster.open_hole(5461..=10921);
     cluster.open_hole(10922..=16383);
     smol::block_on(async {
-        let error = Client::connect(Tcp::new(), config(&cluster.url())).await.unwrap_err();
+        let error = Client::connect(Smol::new(), config(&cluster.url())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Topology, "{error:?}");
         println!("{error}");
     });
@@ -99,7 +99,7 @@ fn a_node_without_a_slot_is_no_cluster_to_start_with() {
 fn closing_ends_a_blocking_command_wherever_it_waits() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&cluster.url())).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&cluster.url())).await.unwrap();
         let key = key_in(100);
         let mut waits = Box::pin(client.blpop::<Option<(String, String)>>([&key], Duration::ZERO));
         assert!(poll_once(&mut waits).await.is_none(), "it waits");

@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
 use slotcar::{Client, Config, Delivery};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::cluster::key_in;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +56,7 @@ pub(crate) const SLOTS: [u16; 9] = [100, 2000, 5000, 6000, 8000, 10000, 11000, 1
 impl Load {
     /// Starts the loop with a client of this configuration.
     pub(crate) fn start(config: Config) -> Load {
-        let client = smol::block_on(Client::connect(Tcp::new(), config));
+        let client = smol::block_on(Client::connect(Smol::new(), config));
         Load::of(client.expect("the cluster is up"))
     }
 

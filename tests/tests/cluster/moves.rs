@@ -4,7 +4,7 @@
 use super::load::{Load, SLOTS};
 use slotcar::command::{cmd, get, incr, set};
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
 use smol::future::poll_once;
@@ -59,7 +59,7 @@ fn loaded_slots_are_resharded_without_an_error() {
 fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&cluster)).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();
         let keys: Vec<String> = (0..40).map(|n| format!("{}:{n}", key_in(100))).collect();
         let others = [6000, 12000].map(key_in);
         client.mset(keys.iter().map(|key| (key, 0))).await.unwrap();
@@ -82,7 +82,7 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
         // Keys on both sides: TRYAGAIN until the move is over, and no error then.
         let both = [&keys[0], &keys[30]];
         // The rest of the move is made while it is not polled, and takes what it takes.
-        let patient = client.with_deadline(Duration::from_secs(20));
+        let patient = client.with_timeout(Duration::from_secs(20));
         let mut calm = Box::pin(patient.mget::<Vec<i64>>(both));
         let waits = poll_once(&mut calm).await.is_none();
         assert!(waits, "it is on its way");
@@ -97,7 +97,7 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
 fn callers_that_cancel_during_a_move_harm_nobody() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&cluster)).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();
         let key = |n: usize| format!("{}:{n}", key_in(100));
         client.mset((0..50).map(|n| (key(n), n))).await.unwrap();
         cluster.begin_move(100, 2);

@@ -3,7 +3,7 @@
 
 use super::load::Load;
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::proxy::Unreachable;
 use slotcar_tests::real::wait::until_true;
@@ -117,7 +117,7 @@ fn dead_seeds_that_are_listed_first_cost_little() {
     let url = format!("redis-cluster://{},{}", dead.join(","), cluster.node(1).address());
     let began = Instant::now();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), Config::from_url(&url).unwrap()).await.unwrap();
+        let client = Client::connect(Smol::new(), Config::from_url(&url).unwrap()).await.unwrap();
         client.set(key_in(100), 1).await.unwrap();
     });
     let took = began.elapsed();

@@ -3,7 +3,7 @@
 
 use slotcar::command::{get, incr, set};
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
 
@@ -16,7 +16,7 @@ fn commands_and_pipelines_reach_every_shard_of_every_version() {
     for version in Version::all() {
         let cluster = Cluster::of(&version).replicas(0).start();
         smol::block_on(async {
-            let client = Client::connect(Tcp::new(), config(&cluster)).await.unwrap();
+            let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();
             let keys: Vec<_> = (0..16384).step_by(331).map(key_in).collect();
             for key in &keys {
                 client.set(key, key).await.unwrap();
@@ -33,7 +33,7 @@ fn commands_and_pipelines_reach_every_shard_of_every_version() {
 fn a_moved_slot_is_followed_without_an_error() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&cluster)).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();
         let key = key_in(100);
         client.set(&key, 1).await.unwrap();
         cluster.move_slot(100, 2);

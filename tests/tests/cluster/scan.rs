@@ -4,13 +4,13 @@
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;
 use slotcar::{Client, Config, ScanCursor};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Failover, Version};
 use std::collections::BTreeSet;
 
 async fn connect(cluster: &Cluster) -> Client {
     let config = Config::from_url(&cluster.url()).expect("a cluster has a good URL");
-    Client::connect(Tcp::new(), config).await.expect("the cluster is up")
+    Client::connect(Smol::new(), config).await.expect("the cluster is up")
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! The cheap questions are asked of every version of server; what a dead shard changes, of two.
 
 use slotcar::command::{cmd, dbsize, get, mget, set};
-use slotcar::{Blob, Client, Config, Delivery, ErrorDetail, ErrorKind, NodeReply, Slot, To};
-use slotcar_tcp::Tcp;
+use slotcar::{Blob, Client, Config, Delivery, ErrorDetail, ErrorKind, NodeReply, Slot, Target};
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::{key_in, slot_of};
 use slotcar_tests::real::{Cluster, Version};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 async fn connect(cluster: &Cluster) -> Client {
     let config = Config::from_url(&cluster.url()).expect("a cluster has a good URL");
-    Client::connect(Tcp::new(), config).await.expect("the cluster is up")
+    Client::connect(Smol::new(), config).await.expect("the cluster is up")
 }
 
 /// How often the primaries have run a command, by their own count.
@@ -92,14 +92,14 @@ fn a_single_server_is_asked_as_the_caller_wrote_it() {
     let server = slotcar_tests::real::Server::of(&Version::any()).start();
     smol::block_on(async {
         let config = Config::from_url(&server.url()).unwrap();
-        let client = Client::connect(Tcp::new(), config).await.unwrap();
+        let client = Client::connect(Smol::new(), config).await.unwrap();
         let (a, b) = (key_in(100), key_in(9000));
         assert!(client.msetnx([(&a, 1), (&b, 2)]).await.unwrap());
         assert_eq!(client.mget::<Vec<i32>>([&b, &a]).await.unwrap(), [2, 1]);
         assert_eq!(client.dbsize().await.unwrap(), 2);
-        let each = client.send_each(To::AllNodes, dbsize()).await.unwrap();
+        let each = client.send_each(Target::AllNodes, dbsize()).await.unwrap();
         assert_eq!(each.len(), 1);
-        assert_eq!(client.send_to::<i32>(To::key(&a), get(&a)).await.unwrap(), 1);
+        assert_eq!(client.send_to::<i32>(Target::key(&a), get(&a)).await.unwrap(), 1);
         let by_key = client.send_by_key(mget([&b, &a])).await.unwrap();
         let values: Vec<i32> =
             by_key.iter().map(|r| r.as_ref().unwrap().decode().unwrap()).collect();
@@ -189,34 +189,37 @@ fn a_command_runs_where_the_caller_says() {
         let key = key_in(100);
         client.set(&key, 5).await.unwrap();
         let my_id = || cmd("CLUSTER MYID");
-        let id: String = client.send_to(To::Slot(Slot::new(100).unwrap()), my_id()).await.unwrap();
+        let id: String =
+            client.send_to(Target::Slot(Slot::new(100).unwrap()), my_id()).await.unwrap();
         assert_eq!(cluster.index_of(&id), Some(0));
-        let shard = client.send_each(To::Shard(Slot::new(100).unwrap()), my_id()).await.unwrap();
+        let shard =
+            client.send_each(Target::Shard(Slot::new(100).unwrap()), my_id()).await.unwrap();
         let ids: BTreeSet<String> = shard.iter().map(|r| r.decode().unwrap()).collect();
         assert_eq!(ids, [0, 3].map(|at| cluster.id(at).to_owned()).into());
-        for reply in client.send_each(To::AllNodes, my_id()).await.unwrap() {
+        for reply in client.send_each(Target::AllNodes, my_id()).await.unwrap() {
             assert_eq!(reply.decode::<String>().unwrap(), reply.node.as_str());
             let at = cluster.index_of(reply.node.as_str()).expect("a node of this cluster");
             let address = reply.endpoint.expect("it was reached").to_string();
             assert_eq!(address, cluster.node(at).address().to_string());
             let named: String =
-                client.send_to(To::Node(reply.node.clone()), my_id()).await.unwrap();
+                client.send_to(Target::Node(reply.node.clone()), my_id()).await.unwrap();
             assert_eq!(named, reply.node.as_str());
         }
-        let primaries = client.send_each(To::AllPrimaries, my_id()).await.unwrap();
+        let primaries = client.send_each(Target::AllPrimaries, my_id()).await.unwrap();
         assert_eq!(primaries.len(), 3);
-        let each = client.send_each(To::AllPrimaries, get(&key)).await.unwrap();
+        let each = client.send_each(Target::AllPrimaries, get(&key)).await.unwrap();
         let right: Vec<_> = each.iter().filter(|reply| reply.result.is_ok()).collect();
         assert_eq!(right.len(), 1, "the two others answer with MOVED");
         assert_eq!(right[0].node.as_str(), cluster.id(0));
         // A node that is named does not send the command on.
         let other = primaries.iter().find(|r| r.node.as_str() != cluster.id(0)).unwrap();
         let moved =
-            client.send_to::<i32>(To::Node(other.node.clone()), get(&key)).await.unwrap_err();
+            client.send_to::<i32>(Target::Node(other.node.clone()), get(&key)).await.unwrap_err();
         assert_eq!(moved.server_error().map(|e| e.code().to_owned()), Some("MOVED".to_owned()));
         assert_eq!((moved.delivery(), moved.attempts()), (Delivery::Refused, 1));
         let nowhere = slotcar::Endpoint::tcp("127.0.0.1", 1);
-        let nobody = client.send_to::<()>(To::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
+        let nobody =
+            client.send_to::<()>(Target::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
         assert_eq!((nobody.kind(), nobody.delivery()), (ErrorKind::Topology, Delivery::NotSent));
     });
 }
@@ -228,10 +231,10 @@ fn one_dead_shard_leaves_the_others_values() {
         let cluster = Cluster::of(&version).config("cluster-require-full-coverage no");
         let cluster = cluster.replicas(0).start();
         smol::block_on(async {
-            let client = connect(&cluster).await.with_deadline(Duration::from_secs(1));
+            let client = connect(&cluster).await.with_timeout(Duration::from_secs(1));
             let keys = keys();
             client.mset(keys.iter().map(|key| (key, key))).await.unwrap();
-            let per_node = client.send_each(To::AllPrimaries, dbsize()).await.unwrap();
+            let per_node = client.send_each(Target::AllPrimaries, dbsize()).await.unwrap();
             let sizes: BTreeMap<String, u64> = per_node
                 .iter()
                 .map(|reply| (reply.node.to_string(), reply.decode().unwrap()))
@@ -259,7 +262,7 @@ fn one_dead_shard_leaves_the_others_values() {
                 panic!("{error:?}")
             };
             assert_eq!((*succeeded, failed.len()), (2, 1), "{error:?}");
-            let each = client.send_each(To::AllPrimaries, dbsize()).await.unwrap();
+            let each = client.send_each(Target::AllPrimaries, dbsize()).await.unwrap();
             let dead = |reply: &&NodeReply| reply.result.is_err();
             let dead: Vec<_> = each.iter().filter(dead).map(|r| r.node.as_str()).collect();
             assert_eq!(dead, [cluster.id(0)], "{name}");

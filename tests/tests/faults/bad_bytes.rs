@@ -5,7 +5,7 @@
 
 use super::{BACKGROUNDS, LONG, SHORT, config, connect, servers};
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Peer, Proxy, Script, script};
 use slotcar_tests::turns::run;
@@ -91,11 +91,11 @@ fn a_server_that_closes_at_once() {
     let told = Told::new(ErrorKind::Connect, Delivery::Unknown).or(Delivery::NotSent);
     let told = told.at(script.address());
     let config = config(&script.url()).attempts_max(3);
-    let client = Client::lazy(Tcp::new(), config.clone()).expect("good");
+    let client = Client::connect_lazy(Smol::new(), config.clone()).expect("good");
     told.clone().command("GET").attempts(3..=3).check_err(run(client.get::<()>("k")));
     told.clone().command("INCR").attempts(1..=3).check_err(run(client.incr("n")));
     assert!(script.accepted() >= 4, "{} connections", script.accepted());
-    let client = Client::lazy(Tcp::new(), config.password("pw")).expect("good");
+    let client = Client::connect_lazy(Smol::new(), config.password("pw")).expect("good");
     let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
     told.command("INCR").attempts(3..=3).says("no handshake").check_err(run(client.incr("n")));
 }
@@ -204,7 +204,7 @@ fn a_reply_nobody_asked_for() {
                 }
                 ends.fetch_add(1, Ordering::SeqCst);
             });
-            let watched = Watched::new(Tcp::new());
+            let watched = Watched::new(Smol::new());
             let watched = if background { watched } else { watched.without_background() };
             let client = run(Client::connect(watched, config(&script.url()))).expect("good");
             assert_eq!(run(client.get::<String>("k")).expect("its own reply"), "yes");

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use slotcar::config::WhenFull;
 use slotcar::{Client, Delivery, ErrorDetail, ErrorKind, Value, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Script, script};
 use slotcar_tests::turns::{poll_once, run};
 use slotcar_tests::{Told, Watched};
@@ -50,10 +50,10 @@ impl Silent {
     }
 
     fn client(&self, when_full: WhenFull, background: bool) -> (Client, Watched) {
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let watched = if background { watched } else { watched.without_background() };
         let config = config(&self.script.url()).node_bytes_max(BUDGET).when_full(when_full);
-        (Client::lazy(watched.clone(), config).expect("good"), watched)
+        (Client::connect_lazy(watched.clone(), config).expect("good"), watched)
     }
 }
 
@@ -118,7 +118,7 @@ fn at_the_limit_a_call_waits_by_default() {
             while watched.written() < BUDGET / 2 {
                 smol::future::yield_now().await;
             }
-            let brief = client.with_deadline(SHORT);
+            let brief = client.with_timeout(SHORT);
             let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(silent.script.address());
             let told = told.says("65536 bytes");
             let late = || async { brief.set("late", value()).await.expect_err("nobody answers") };
@@ -204,9 +204,10 @@ fn a_command_larger_than_the_budget_is_refused() {
 #[test]
 fn lanes_share_the_budget() {
     let silent = Silent::start();
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let config = config(&silent.script.url()).node_bytes_max(BUDGET).when_full(WhenFull::Fail);
-    let client = Client::lazy(watched.clone(), config.lanes_per_node(4)).expect("good");
+    let client =
+        Client::connect_lazy(watched.clone(), config.connections_per_node(4)).expect("good");
     run(async {
         for i in 0..2000 {
             leave(client.set(i, value()), 3).await;

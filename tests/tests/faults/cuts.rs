@@ -4,7 +4,7 @@
 use super::{LONG, config, connect, servers};
 use futures::future::{Either, join_all, select};
 use slotcar::{Client, Delivery, Error, ErrorKind, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server};
@@ -136,9 +136,9 @@ fn reads_are_read_again() {
 #[test]
 fn a_stream_that_breaks_while_writing() {
     for server in servers() {
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let config = config(&server.url()).attempts_max(100_000);
-        let client = Client::lazy(watched.clone(), config.clone()).expect("good");
+        let client = Client::connect_lazy(watched.clone(), config.clone()).expect("good");
         let mut tally = Tally::default();
         let mut random = 77;
         for _ in 0..CUTS {
@@ -149,7 +149,7 @@ fn a_stream_that_breaks_while_writing() {
         }
         tally.check(&server);
         // By itself, without another attempt, each command says whether it was sent.
-        let once = Client::lazy(watched.clone(), config.attempts_max(1)).expect("good");
+        let once = Client::connect_lazy(watched.clone(), config.attempts_max(1)).expect("good");
         watched.break_after(0);
         run(once.set("n", 0)).expect("good");
         let head = watched.writes().last().expect("a stream")[0].len();

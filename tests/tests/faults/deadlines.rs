@@ -3,7 +3,7 @@
 
 use super::{LONG, SHORT, config, connect, lazy, servers};
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Fault, Proxy, Script, address};
 use slotcar_tests::turns::run;
 use slotcar_tests::{Told, Watched};
@@ -31,7 +31,7 @@ fn the_node_is_down_and_the_pause_longer_than_the_deadline() {
     let at = address::refused();
     let config =
         config(&format!("redis://{at}")).backoff_base(Duration::from_millis(250)).backoff_cap(LONG);
-    let client = lazy(config).with_deadline(Duration::from_millis(100));
+    let client = lazy(config).with_timeout(Duration::from_millis(100));
     let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
     let told = told.says("no connection in time").because("refused");
     // The later calls find a pause that goes on; it counts as well.
@@ -49,7 +49,7 @@ fn the_node_is_down_and_the_pause_longer_than_the_deadline() {
 fn the_server_does_not_answer() {
     for server in servers() {
         let client = run(connect(config(&server.url()))).expect("good");
-        let brief = client.with_deadline(SHORT);
+        let brief = client.with_timeout(SHORT);
         server.pause();
         let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).at(server.address());
         let told = told.says("no reply within 200ms");
@@ -62,7 +62,7 @@ fn the_server_does_not_answer() {
         told.command("INCR").check(&error);
         // Many at once, with different deadlines: each ends at its own.
         let calls = (1..=10).map(|i| {
-            let client = client.with_deadline(SHORT * i / 2);
+            let client = client.with_timeout(SHORT * i / 2);
             async move {
                 let began = Instant::now();
                 let error = client.get::<Value>("k").await.expect_err("nobody answers");
@@ -85,15 +85,15 @@ fn the_server_does_not_answer() {
 #[test]
 fn the_deadline_has_passed() {
     for server in servers() {
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let config = config(&server.url());
-        let client = Client::lazy(watched.clone(), config).expect("good");
+        let client = Client::connect_lazy(watched.clone(), config).expect("good");
         for live in [false, true] {
             if live {
                 run(client.set("n", 1)).expect("good");
             }
             let written = watched.written();
-            let late = client.with_deadline(Duration::ZERO);
+            let late = client.with_timeout(Duration::ZERO);
             let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR");
             let told = told.attempts(0..=1).at(server.address());
             told.check_err(run(late.incr("n")));
@@ -114,7 +114,7 @@ fn attempts_share_the_deadline() {
     let closes = Script::answering(|command| (command[0] != b"GET").then(|| b"+OK\r\n".to_vec()));
     let loads = Script::answering(|_| Some(b"-LOADING not yet\r\n".to_vec()));
     for (script, kinds) in [(closes, "closes"), (loads, "loads")] {
-        let client = lazy(config(&script.url()).attempts_max(100_000)).with_deadline(SHORT);
+        let client = lazy(config(&script.url()).attempts_max(100_000)).with_timeout(SHORT);
         let (took, error) = timed(client.get::<Value>("k"));
         ended_at(took, SHORT);
         assert!(error.attempts() > 1, "{kinds}: {error:?}");
@@ -129,7 +129,7 @@ fn a_late_reply_is_nobodys() {
         let proxy = Proxy::to(server.address());
         let client = run(connect(config(&proxy.url()))).expect("good");
         proxy.set(Fault::HoldReplies);
-        let brief = client.with_deadline(SHORT / 4);
+        let brief = client.with_timeout(SHORT / 4);
         for i in 0..5 {
             run(brief.send::<String>(cmd("ECHO").arg(i))).expect_err("it is held back");
         }
@@ -154,7 +154,7 @@ fn blocking_commands_have_a_deadline_only_when_given_one() {
         let began = Instant::now();
         let none: Option<(String, String)> = run(client.send(pop("0.5"))).expect("it waits");
         assert!(none.is_none() && began.elapsed() >= Duration::from_millis(500));
-        let brief = client.with_deadline(SHORT);
+        let brief = client.with_timeout(SHORT);
         let (took, error) = timed(brief.send::<Value>(pop("0")));
         ended_at(took, SHORT);
         let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).command("BLPOP");

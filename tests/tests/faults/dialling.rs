@@ -4,7 +4,7 @@
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::{Client, Delivery, Endpoint, ErrorDetail, ErrorKind};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::proxy::Unreachable;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Script, Server, address};
@@ -25,7 +25,7 @@ fn a_wrong_url_is_told_by_connect() {
         ("redis://127.0.0.1:1?attempts_max=0", "attempts_max"),
     ];
     for (url, word) in table {
-        let error = run(slotcar_tcp::connect(url)).expect_err(url);
+        let error = run(slotcar::connect(url)).expect_err(url);
         Told::new(ErrorKind::Config, Delivery::NotSent).says(word).check(&error);
         assert!(matches!(error.details(), Some(ErrorDetail::Config(_))), "{error:?}");
     }
@@ -115,7 +115,7 @@ fn a_black_hole_behind_the_connection() {
         let told = told.says("no byte from the server for 200ms");
         told.clone().command("INCR").check_err(run(client.incr("n")));
         // A read is tried again, on connections that are no better.
-        let read = client.with_deadline(SHORT * 4);
+        let read = client.with_timeout(SHORT * 4);
         let told = Told::new(ErrorKind::Connect, Delivery::Unknown).or_kind(ErrorKind::Timeout);
         let told = told.or(Delivery::NotSent).command("GET").at(proxy.address());
         told.attempts(2..=16).check_err(run(read.get::<u64>("n")));
@@ -147,7 +147,7 @@ fn a_name_stays_a_name() {
     for version in versions() {
         let server = Server::of(&version).ip(Ipv4Addr::LOCALHOST).start();
         let name = Endpoint::tcp("localhost", server.address().port());
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let config = config(&format!("redis://{name}"));
         let client = run(Client::connect(watched.clone(), config)).expect("one of its addresses");
         assert!(watched.dialled().iter().all(|dialled| *dialled == name));
@@ -158,7 +158,7 @@ fn a_name_stays_a_name() {
         server.kill();
         let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("GET");
         let told = told.or_kind(ErrorKind::Connect).or(Delivery::Unknown).at_endpoint(name);
-        let brief = client.with_deadline(SHORT);
+        let brief = client.with_timeout(SHORT);
         // The last address's own cause is kept.
         let told = told.attempts(1..=16).because("127.0.0.1:");
         told.check_err(run(brief.get::<()>("k")));
@@ -169,12 +169,12 @@ fn a_name_stays_a_name() {
 #[test]
 fn an_outage_is_no_storm_of_connections() {
     let at = address::refused();
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let config = config(&format!("redis://{at}"))
         .backoff_base(SHORT / 4)
         .backoff_cap(LONG)
         .command_timeout(SHORT * 4);
-    let client = Client::lazy(watched.clone(), config).expect("a good configuration");
+    let client = Client::connect_lazy(watched.clone(), config).expect("a good configuration");
     let calls = (0..100).map(|i| {
         let client = client.clone();
         async move { client.incr(i).await.expect_err("nobody is there") }
@@ -188,7 +188,7 @@ fn an_outage_is_no_storm_of_connections() {
     // Commands that want a connection of their own are no exception.
     let before = watched.dialled().len();
     let error =
-        run(client.with_deadline(SHORT * 4).send::<()>(slotcar::cmd("BLPOP").key("list").arg(0)))
+        run(client.with_timeout(SHORT * 4).send::<()>(slotcar::cmd("BLPOP").key("list").arg(0)))
             .expect_err("nobody is there");
     assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
     let dials = watched.dialled().len() - before;
@@ -199,11 +199,11 @@ fn an_outage_is_no_storm_of_connections() {
 #[test]
 fn a_dial_ends_with_those_who_wait_for_it() {
     let script = Script::start(|peer| peer.wait_for_close());
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let config = config(&script.url()).password("secret");
-    let client = Client::lazy(watched.clone(), config).expect("a good configuration");
+    let client = Client::connect_lazy(watched.clone(), config).expect("a good configuration");
     let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").attempts(1..=1);
-    let brief = client.with_deadline(SHORT);
+    let brief = client.with_timeout(SHORT);
     told.at(script.address()).check_err(run(brief.get::<()>("k")));
     drop((client, brief));
     until_true("everything to end", LONG, || watched.left() == (0, 0, 0));

@@ -6,7 +6,7 @@
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::config::Protocol;
 use slotcar::{Client, Delivery, ErrorKind};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Conn, Script, Server, Version, script};
 use slotcar_tests::turns::run;
 use slotcar_tests::{Told, Watched, told};
@@ -153,8 +153,8 @@ fn resp2_never_says_hello() {
 #[test]
 fn one_write_before_the_first_reply() {
     for server in servers() {
-        let watched = Watched::new(Tcp::new());
-        let client = Client::lazy(watched.clone(), config(&server.url())).expect("good");
+        let watched = Watched::new(Smol::new());
+        let client = Client::connect_lazy(watched.clone(), config(&server.url())).expect("good");
         run(client.set("k", "v")).expect("it works");
         let [writes] = <[_; 1]>::try_from(watched.writes()).expect("one stream");
         let text = String::from_utf8_lossy(&writes[0]).into_owned();
@@ -162,9 +162,9 @@ fn one_write_before_the_first_reply() {
         assert!(text.contains("HELLO") && text.contains("SETINFO") && text.contains("SET\r\n"));
 
         server.set_password(Some("pw"));
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let config = config(&server.url()).database(1).client_name("me");
-        let client = Client::lazy(watched.clone(), config).expect("good");
+        let client = Client::connect_lazy(watched.clone(), config).expect("good");
         run(client.set("k", "v")).expect("it works");
         let [writes] = <[_; 1]>::try_from(watched.writes()).expect("one stream");
         let text = String::from_utf8_lossy(&writes[0]).into_owned();

@@ -4,7 +4,7 @@
 use super::{BACKGROUNDS, LONG, config, servers};
 use futures::future::{Either, select};
 use slotcar::{Client, Config, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
 use slotcar_tests::real::Script;
 use slotcar_tests::real::wait::until_true;
@@ -18,9 +18,9 @@ const HUGE: usize = 4 << 20;
 
 /// A client on a host with or without a background.
 fn client(config: Config, background: bool) -> (Client, Watched) {
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let watched = if background { watched } else { watched.without_background() };
-    (Client::lazy(watched.clone(), config).expect("a good configuration"), watched)
+    (Client::connect_lazy(watched.clone(), config).expect("a good configuration"), watched)
 }
 
 /// Sends commands, one after the other, until there are so many connections.
@@ -40,7 +40,8 @@ async fn grow(client: &Client, watched: &Watched, streams: usize) {
 fn all_lanes_come_to_life() {
     for server in servers() {
         for background in BACKGROUNDS {
-            let (client, watched) = client(config(&server.url()).lanes_per_node(3), background);
+            let (client, watched) =
+                client(config(&server.url()).connections_per_node(3), background);
             run(grow(&client, &watched, 3));
             assert_eq!(watched.dialled().len(), 3);
             run(async {
@@ -86,7 +87,7 @@ fn a_huge_reply_does_not_stall_small_calls() {
                 peer.send(second);
             }
         });
-        let (client, watched) = client(config(&script.url()).lanes_per_node(2), background);
+        let (client, watched) = client(config(&script.url()).connections_per_node(2), background);
         run(grow(&client, &watched, 2));
         let mut huge = pin!(client.send::<String>(cmd("GET").key("huge")));
         let mut small = pin!(async {

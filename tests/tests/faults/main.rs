@@ -15,7 +15,7 @@ mod refusals;
 mod server_state;
 
 use slotcar::{Client, Config, Error};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Server, Version};
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ fn config(url: &str) -> Config {
 
 /// Connects over sockets.
 async fn connect(config: Config) -> Result<Client, Error> {
-    Client::connect(Tcp::new(), config).await
+    Client::connect(Smol::new(), config).await
 }
 
 /// A client that dials with its first command.
 fn lazy(config: Config) -> Client {
-    Client::lazy(Tcp::new(), config).expect("the test writes a good configuration")
+    Client::connect_lazy(Smol::new(), config).expect("the test writes a good configuration")
 }
 
 /// Waits until the server has no client left.

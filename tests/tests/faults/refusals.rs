@@ -33,7 +33,7 @@ fn is_outlasted(server: &Server, (name, command): (&str, Command), code: &str, e
     let pipeline = client.pipeline().add(command.clone()).add(command.clone());
     let ends = async {
         let began = Instant::now();
-        let brief = client.with_deadline(SHORT);
+        let brief = client.with_timeout(SHORT);
         check(brief.send::<Option<i64>>(command.clone()).await.expect_err("it lasts"));
         assert!(began.elapsed() >= SHORT);
         let alone = brief.pipeline().add(command.clone());

@@ -5,7 +5,7 @@
 use super::{BACKGROUNDS, LONG, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server};
 use slotcar_tests::turns::{bounded, run};
@@ -140,7 +140,7 @@ fn closed_while_idle() {
     for version in versions() {
         for background in BACKGROUNDS {
             let server = Server::start(&version);
-            let watched = Watched::new(Tcp::new());
+            let watched = Watched::new(Smol::new());
             let watched = if background { watched } else { watched.without_background() };
             let config = config(&server.url());
             let client = run(Client::connect(watched.clone(), config)).expect("good");

@@ -4,7 +4,7 @@
 use super::reader::{PATIENCE, next_sorted, next_words};
 use slotcar::config::Protocol;
 use slotcar::{Client, Config, ErrorKind, Update};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Server, Version};
@@ -12,7 +12,7 @@ use smol::block_on;
 
 fn client(url: &str, protocol: Protocol) -> Client {
     let config = Config::from_url(url).unwrap().protocol(protocol);
-    block_on(Client::connect(Tcp::new(), config)).unwrap()
+    block_on(Client::connect(Smol::new(), config)).unwrap()
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_refused_channel_holds_nobody_back() {
     let server = Server::start(&Version::any());
     server.call(&["ACL", "SETUSER", "ada", "on", ">pw", "+@all", "~*", "resetchannels", "&ok*"]);
     let config = Config::from_url(&server.url()).unwrap().username("ada").password("pw");
-    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut all = client.subscribe(["ok1", "secret", "ok2"]).start().unwrap();
     assert_eq!(next_sorted(&mut all, 3), ["+ok1", "+ok2", "refused secret: NOPERM"]);
     let error = block_on(client.subscribe("secret").into_future()).unwrap_err();

@@ -2,14 +2,14 @@
 //! What is acknowledged never comes again; everything else comes at least once.
 
 use slotcar::{Client, Config, Script, StreamConsumer};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Server, Version};
 use smol::block_on;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn connected(url: &str) -> Client {
-    block_on(Client::connect(Tcp::new(), Config::from_url(url).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), Config::from_url(url).unwrap())).unwrap()
 }
 
 /// Servers that know XAUTOCLAIM.

@@ -4,7 +4,7 @@
 
 use super::reader::{PATIENCE, next, words};
 use slotcar::{Client, Config, Subscription, Update};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 fn client(cluster: &Cluster) -> Client {
-    block_on(Client::connect(Tcp::new(), Config::from_url(&cluster.url()).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), Config::from_url(&cluster.url()).unwrap())).unwrap()
 }
 
 /// Reads until every channel was told a gap; the words of what came.
@@ -262,7 +262,7 @@ fn each_interruption_is_told_once() {
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let server = Server::start(&Version::any());
         let config = Config::from_url(&server.url()).unwrap().protocol(protocol);
-        let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+        let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut all = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
         (0..2).for_each(|_| drop(next(&mut all)));
         for round in 0..5 {
@@ -281,7 +281,7 @@ fn each_interruption_is_told_once() {
 fn what_was_removed_while_disconnected_does_not_come_back() {
     let server = Server::start(&Version::any());
     let config = Config::from_url(&server.url()).unwrap();
-    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut all = block_on(client.ssubscribe(["a", "b"]).into_future()).unwrap();
     (0..2).for_each(|_| drop(next(&mut all)));
     server.kill();
@@ -309,7 +309,7 @@ fn a_silent_server_is_noticed() {
         .unwrap()
         .probe_interval(Duration::from_millis(200))
         .progress_timeout(Duration::from_millis(300));
-    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut all = block_on(client.subscribe("a").into_future()).unwrap();
     assert_eq!(words_of(&mut all), "+a");
     server.pause();
@@ -324,7 +324,7 @@ fn a_silent_server_is_noticed() {
 #[test]
 fn a_replica_serves_channels_where_the_policy_says_so() {
     let cluster = Cluster::of(&Version::any()).start();
-    let client = client(&cluster).reading_from(slotcar::ReadFrom::Replica);
+    let client = client(&cluster).with_read_from(slotcar::ReadFrom::Replica);
     let name = key_in(100);
     let primary = cluster.primary_of(100);
     let replica = cluster.replicas_of(primary)[0];

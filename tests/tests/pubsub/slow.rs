@@ -4,7 +4,7 @@
 use super::reader::{PATIENCE, next, words};
 use slotcar::config::WhenLagging;
 use slotcar::{Client, Config, ErrorKind, Subscription, Update};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 use smol::block_on;
@@ -12,7 +12,7 @@ use smol::block_on;
 const COUNT: u64 = 100_000;
 
 fn connected(server: &Server) -> Client {
-    block_on(Client::connect(Tcp::new(), Config::from_url(&server.url()).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), Config::from_url(&server.url()).unwrap())).unwrap()
 }
 
 fn publish(client: &Client, channel: &str, numbers: std::ops::Range<u64>) {
@@ -123,7 +123,7 @@ fn a_million_messages_come() {
 fn a_connection_of_its_own_is_counted_and_closed() {
     let server = Server::start(&Version::any());
     let config = Config::from_url(&server.url()).unwrap().exclusive_connections_max(1);
-    let client = block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut own = block_on(client.subscribe("a").own_connection().into_future()).unwrap();
     assert_eq!(words(&next(&mut own)), "+a");
     let subscribers = || server.call(&["CLIENT", "LIST", "TYPE", "pubsub"]).text().lines().count();

@@ -6,7 +6,7 @@ use super::load::{
 };
 use slotcar::config::Among;
 use slotcar::{Config, ReadFrom};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Failover, Fault, Proxy, Server, Version};
 use slotcar_tests::watched::Watched;
@@ -109,7 +109,7 @@ fn an_unreachable_replica_keeps_a_read_for_a_moment_only() {
     proxy.set(Fault::BlackHole);
     let replicas = [at(proxy.address()), at(group.replicas[0].address())];
     let config = group.config().replicas(replicas).read_from(ReadFrom::Replica);
-    let client = connect(config).with_deadline(Duration::from_secs(4));
+    let client = connect(config).with_timeout(Duration::from_secs(4));
     smol::block_on(async {
         for _ in 0..20 {
             client.get::<Option<String>>("key").await.unwrap();
@@ -176,7 +176,7 @@ fn strict_reads_change_sides_with_a_failover() {
 #[test]
 fn a_host_without_a_background_reads_all_the_same() {
     let cluster = Cluster::of(&Version::any()).primaries(1).replicas(2).start();
-    let transport = Watched::new(Tcp::new()).without_background();
+    let transport = Watched::new(Smol::new()).without_background();
     let config = config(&cluster).read_from(ReadFrom::Replica);
     let client = connect_over(transport, config);
     let bounded = client.with_max_staleness(Duration::from_secs(5));

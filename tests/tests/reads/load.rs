@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
@@ -145,7 +145,7 @@ pub(crate) fn shares(servers: &[&Server], load: &Load, count: u64) -> Vec<f64> {
 
 /// A client over sockets.
 pub(crate) fn connect(config: Config) -> Client {
-    connect_over(Tcp::new(), config)
+    connect_over(Smol::new(), config)
 }
 
 pub(crate) fn connect_over(transport: impl Transport, config: Config) -> Client {

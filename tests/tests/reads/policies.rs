@@ -86,7 +86,7 @@ fn every_policy_reads_and_writes_go_to_the_primary() {
     }
     let primary = cluster.node(0);
     for policy in policies {
-        let view = client.reading_from(policy.clone());
+        let view = client.with_read_from(policy.clone());
         primary.reset_command_calls();
         smol::block_on(async {
             for n in 0..200 {
@@ -122,7 +122,7 @@ fn split_and_spread_commands_follow_the_policy_too() {
         sizes.map(|n| n.call(&["DBSIZE"]).integer().unwrap()).sum::<i64>() == 1000
     });
     cluster.nodes().iter().for_each(slotcar_tests::real::Server::reset_command_calls);
-    let view = client.reading_from(ReadFrom::Replica);
+    let view = client.with_read_from(ReadFrom::Replica);
     smol::block_on(async {
         let values: Vec<String> = view.mget(&names).await.unwrap();
         assert_eq!(values, names);
@@ -144,10 +144,10 @@ fn a_cursor_stays_at_one_node() {
     let client = connect(config(&cluster));
     let scan = || slotcar::cmd("HSCAN").arg("hash").arg("0");
     smol::block_on(async {
-        let strict = client.reading_from(ReadFrom::Replica);
+        let strict = client.with_read_from(ReadFrom::Replica);
         let error = strict.send::<slotcar::Value>(scan()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        let prefers = client.reading_from(ReadFrom::PreferReplica);
+        let prefers = client.with_read_from(ReadFrom::PreferReplica);
         prefers.send::<slotcar::Value>(scan()).await.unwrap();
     });
     assert_eq!(cluster.node(0).command_calls().get("hscan"), Some(&1));
@@ -179,7 +179,7 @@ fn strict_means_never_the_primary() {
     }
     assert_eq!(gets(cluster.node(0)), 0, "no read on the primary");
     // The same outage under a policy with a fallback, all of it and a fifth of it.
-    let prefers = client.reading_from(ReadFrom::PreferReplica);
+    let prefers = client.with_read_from(ReadFrom::PreferReplica);
     smol::block_on(async { prefers.get::<Option<String>>(&key).await }).unwrap();
 }
 
@@ -266,7 +266,7 @@ fn a_choice_is_explained_without_being_made() {
     let plain = client.explain(&get);
     assert_eq!((plain.slot, plain.policy.clone()), (Some(100), ReadFrom::Primary));
     assert_eq!(plain.chosen, Some(at(cluster.node(0).address())));
-    let view = client.reading_from(ReadFrom::Replica);
+    let view = client.with_read_from(ReadFrom::Replica);
     let write = view.explain(&command::set(&key, 1));
     assert_eq!(write.chosen, Some(at(cluster.node(0).address())), "{write}");
     smol::block_on(async { view.get::<Option<String>>(&key).await }).unwrap();

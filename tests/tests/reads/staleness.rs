@@ -57,7 +57,7 @@ fn no_read_is_older_than_the_bound() {
     upstream.set(Fault::BlackHole);
     until_true("the replica to be left", PATIENCE, || read(100) == 0);
     assert!(read(500) == 0, "a replica that is behind is not read from");
-    let strict = client.reading_from(ReadFrom::Replica);
+    let strict = client.with_read_from(ReadFrom::Replica);
     let error = age(&strict, epoch).unwrap_err();
     println!("{error}");
     assert!(matches!(error.details(), Some(ErrorDetail::NoReplica { .. })), "{error:?}");

@@ -52,11 +52,11 @@ fn ten_switches_under_load_cost_nobody_anything() {
 fn a_view_keeps_its_own_policy() {
     let cluster = Cluster::of(&Version::any()).primaries(1).start();
     let client = connect(Config::from_url(&cluster.url()).unwrap());
-    let view = client.reading_from(ReadFrom::Replica);
+    let view = client.with_read_from(ReadFrom::Replica);
     client.set_read_from(ReadFrom::RoundRobin(Among::All));
     assert_eq!(view.read_from(), ReadFrom::Replica);
-    assert_eq!(view.clone().with_deadline(Duration::from_secs(1)).read_from(), ReadFrom::Replica);
-    let primary = view.reading_from(ReadFrom::Primary);
+    assert_eq!(view.clone().with_timeout(Duration::from_secs(1)).read_from(), ReadFrom::Replica);
+    let primary = view.with_read_from(ReadFrom::Primary);
     smol::block_on(async {
         for _ in 0..100 {
             view.get::<Option<String>>("key").await.unwrap();

@@ -2,7 +2,7 @@
 //! What a test asserts of a fault, it reads off this record.
 
 use slotcar::{Client, Config};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::beside::{self, Beside};
 use slotcar_tests::real::Sentinels;
 use slotcar_tests::real::wait::until_true;
@@ -35,7 +35,7 @@ impl Load {
         let work = {
             let (stop, ended) = (stop.clone(), ended.clone());
             beside::spawn(async move {
-                let client = Client::connect(Tcp::new(), config).await.unwrap();
+                let client = Client::connect(Smol::new(), config).await.unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();
                     let result = client.incr("count").await;

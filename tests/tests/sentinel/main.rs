@@ -9,7 +9,7 @@ mod load;
 
 use load::{Ended, Load, config, first_success};
 use slotcar::{Client, Config, Delivery, Endpoint, ErrorKind};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Sentinels, Version};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn a_service_is_opened_and_written_to_on_every_version() {
     for version in Version::all() {
         let sentinels = Sentinels::of(&version).start();
         smol::block_on(async {
-            let client = Client::connect(Tcp::new(), config(&sentinels)).await.unwrap();
+            let client = Client::connect(Smol::new(), config(&sentinels)).await.unwrap();
             client.set("name", "Ada").await.unwrap();
             assert_eq!(client.get::<String>("name").await.unwrap(), "Ada", "{version}");
             assert_eq!(client.topology().shards[0].replicas.len(), 2, "{version}");
@@ -79,7 +79,7 @@ fn an_unknown_service_is_named_with_the_known_ones() {
     let sentinels = Sentinels::of(&Version::any()).service("orders").start();
     let url = sentinels.url().replace("orders", "order");
     let config = Config::from_url(&url).unwrap();
-    let error = smol::block_on(Client::connect(Tcp::new(), config)).unwrap_err();
+    let error = smol::block_on(Client::connect(Smol::new(), config)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);
     assert!(error.to_string().contains("orders"), "{error}");
 }
@@ -182,13 +182,13 @@ fn sentinels_with_an_old_view_move_nobody_back() {
 fn sentinels_that_want_a_password_say_so_and_take_it() {
     let version = Version::any();
     let sentinels = Sentinels::of(&version).sentinel_password("s3cret").start();
-    let error = smol::block_on(Client::connect(Tcp::new(), config(&sentinels))).unwrap_err();
+    let error = smol::block_on(Client::connect(Smol::new(), config(&sentinels))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);
     assert!(format!("{error}").contains("NOAUTH"), "{error}");
     let url = format!("{}&sentinel_password=s3cret", sentinels.url());
     let config = Config::from_url(&url).unwrap();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config).await.unwrap();
+        let client = Client::connect(Smol::new(), config).await.unwrap();
         client.set("name", "Ada").await.unwrap();
     });
 }
@@ -197,7 +197,7 @@ fn sentinels_that_want_a_password_say_so_and_take_it() {
 fn without_any_sentinel_each_is_named_with_its_cause() {
     let sentinels = Sentinels::of(&Version::any()).start();
     (0..3).for_each(|index| sentinels.sentinel(index).kill());
-    let error = smol::block_on(Client::connect(Tcp::new(), config(&sentinels))).unwrap_err();
+    let error = smol::block_on(Client::connect(Smol::new(), config(&sentinels))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Topology);
     for index in 0..3 {
         let address = sentinels.sentinel(index).address().to_string();
@@ -216,8 +216,8 @@ fn a_primary_that_is_none_gets_no_command() {
     let (ip, port) = (elsewhere.address().ip().to_string(), elsewhere.address().port().to_string());
     primary.call(&["REPLICAOF", &ip, &port]).ok();
     let error = smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&sentinels)).await.unwrap();
-        client.with_deadline(Duration::from_millis(500)).set("name", "Ada").await.unwrap_err()
+        let client = Client::connect(Smol::new(), config(&sentinels)).await.unwrap();
+        client.with_timeout(Duration::from_millis(500)).set("name", "Ada").await.unwrap_err()
     });
     let told = format!("{error:?}");
     assert!(told.contains("not a primary"), "{told}");
@@ -239,7 +239,7 @@ fn a_half_open_link_to_a_sentinel_is_noticed() {
         .endpoints(proxies.iter().map(|proxy| at(proxy.address())))
         .address_map(map.map(|(server, proxy)| (at(server.address()), at(proxy.address()))))
         .sentinel_interval(Duration::from_secs(1));
-    let client = smol::block_on(Client::connect(Tcp::new(), config)).unwrap();
+    let client = smol::block_on(Client::connect(Smol::new(), config)).unwrap();
     let known = || client.topology().shards[0].primary.endpoint.clone();
     let old = known();
     proxies[..2].iter().for_each(|proxy| proxy.set(Fault::BlackHole));
@@ -256,7 +256,7 @@ fn a_half_open_link_to_a_sentinel_is_noticed() {
 fn commands_ask_no_sentinel() {
     let sentinels = Sentinels::of(&Version::any()).start();
     smol::block_on(async {
-        let client = Client::connect(Tcp::new(), config(&sentinels)).await.unwrap();
+        let client = Client::connect(Smol::new(), config(&sentinels)).await.unwrap();
         let before = client.metrics().refreshes;
         for _ in 0..1000 {
             client.incr("count").await.unwrap();

@@ -17,7 +17,7 @@ mod reader;
 use slotcar::{
     BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Timestamp, Transport,
 };
-use slotcar_tcp::{Tcp, Tokio};
+use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::real::{Authority, Pem, Version, address};
 use slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl Carrier {
 
 /// One over smol's reactor, and one over tokio's.
 fn carriers() -> [Carrier; 2] {
-    [Carrier::over(Tcp::new()), Carrier::over(Tokio::new(TOKIO.handle().clone()))]
+    [Carrier::over(Smol::new()), Carrier::over(Tokio::new(TOKIO.handle().clone()))]
 }
 
 impl Transport for Carrier {
@@ -145,7 +145,7 @@ fn tls(carrier: Carrier) -> Tls<Carrier> {
 
 /// A client of the standalone server at `address`.
 fn lazy(carrier: Carrier, address: SocketAddr) -> Client {
-    Client::lazy(tls(carrier), config(&format!("rediss://{address}"))).expect("good")
+    Client::connect_lazy(tls(carrier), config(&format!("rediss://{address}"))).expect("good")
 }
 
 /// What TLS itself says is wrong.

@@ -3,7 +3,7 @@
 
 use super::{SHARED, carriers, config, lazy, tls, tls_kind, trusting};
 use slotcar::{Client, Delivery, Error, ErrorKind};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::{Fault, Pem, Proxy, Script, Server, Version};
 use slotcar_tests::turns::run;
 use slotcar_tests::{Told, Watched};
@@ -70,10 +70,10 @@ fn a_client_that_trusts_others_or_means_others_is_not_served() {
         let strangers = TlsConfig::new().trust_pem(strangers).expect("PEM").build().expect("good");
         let config = config(&format!("rediss://{at}"));
         let transport = Tls::new(carrier.clone(), strangers);
-        let client = Client::lazy(transport, config.clone()).expect("good");
+        let client = Client::connect_lazy(transport, config.clone()).expect("good");
         check_final(&first_error(&client), at, TlsErrorKind::UnknownIssuer, "signed by nobody");
         let transport = tls(carrier).server_name("redis.test").expect("a name");
-        let client = Client::lazy(transport, config).expect("good");
+        let client = Client::connect_lazy(transport, config).expect("good");
         check_final(&first_error(&client), at, TlsErrorKind::WrongName, "TLS with redis.test");
     }
 }
@@ -113,7 +113,7 @@ fn a_missing_or_strange_certificate_of_the_client_is_told() {
                 (with_strange.expect("PEM"), TlsErrorKind::ClientCertificate),
             ] {
                 let transport = Tls::new(carrier.clone(), built.build().expect("good"));
-                let client = Client::lazy(transport, config.clone()).expect("good");
+                let client = Client::connect_lazy(transport, config.clone()).expect("good");
                 let began = Instant::now();
                 let error = first_error(&client);
                 assert!(began.elapsed() < AT_ONCE, "{error}");
@@ -143,7 +143,8 @@ fn no_version_in_common_is_told() {
         .with_no_client_auth();
     for carrier in carriers() {
         let transport = Tls::new(carrier, newest.clone().into());
-        let client = Client::lazy(transport, config(&format!("rediss://{at}"))).expect("good");
+        let client =
+            Client::connect_lazy(transport, config(&format!("rediss://{at}"))).expect("good");
         let error = first_error(&client);
         check_final(&error, at, TlsErrorKind::Incompatible, "nothing in common");
     }
@@ -173,7 +174,7 @@ fn a_plain_port_and_a_silent_server_end_with_the_deadline() {
             let short = Duration::from_millis(300);
             let config = config(&format!("rediss://{at}"));
             let config = config.connect_timeout(short).command_timeout(short * 4);
-            let client = Client::lazy(tls(carrier), config).expect("good");
+            let client = Client::connect_lazy(tls(carrier), config).expect("good");
             let error = first_error(&client);
             assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
             let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
@@ -194,9 +195,10 @@ fn a_handshake_that_is_cut_is_begun_again() {
         proxy.set(Fault::CutRepliesAfter(100));
         let transport = tls(carrier);
         // The proxy has an address of the same block.
-        let client = Client::lazy(transport, config(&format!("rediss://{}", proxy.address())));
+        let client =
+            Client::connect_lazy(transport, config(&format!("rediss://{}", proxy.address())));
         let client = client.expect("good");
-        let brief = client.with_deadline(Duration::from_millis(500));
+        let brief = client.with_timeout(Duration::from_millis(500));
         let error = run(brief.set("k", "v")).expect_err("it is cut each time");
         assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
         assert_ne!(error.kind(), ErrorKind::Handshake, "{error:?}");
@@ -217,7 +219,7 @@ fn a_plain_transport_is_refused_before_it_dials() {
         format!("rediss-sentinel://{}?service=m&sentinel_tls=false", server.address()),
         format!("redis-sentinel://{}?service=m&sentinel_tls=true", server.tls_address()),
     ] {
-        let watched = Watched::new(Tcp::new());
+        let watched = Watched::new(Smol::new());
         let error = run(Client::connect(watched.clone(), config(&url))).expect_err("refused");
         Told::new(ErrorKind::Config, Delivery::NotSent)
             .says("speaks no TLS")
@@ -235,12 +237,12 @@ fn a_plain_client_at_a_tls_port_is_told_what_that_may_mean() {
     let config = config(&format!("redis://{}", server.tls_address()));
     let config = config.connect_timeout(Duration::from_millis(500));
     let words = "; a port that wants TLS ends so";
-    let error = run(Client::connect(Tcp::new(), config.clone())).expect_err("it is no plain port");
+    let error = run(Client::connect(Smol::new(), config.clone())).expect_err("it is no plain port");
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains(words), "{error:?}");
     // A read is tried again, until its time is over.
-    let client = Client::lazy(Tcp::new(), config).expect("good");
-    let brief = client.with_deadline(Duration::from_millis(500));
+    let client = Client::connect_lazy(Smol::new(), config).expect("good");
+    let brief = client.with_timeout(Duration::from_millis(500));
     let error = run(brief.get::<Option<String>>("k")).expect_err("it is no plain port");
     let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
     assert!(told.iter().any(|text| text.contains(words)), "{told:?}");

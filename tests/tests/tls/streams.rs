@@ -5,7 +5,7 @@ use super::{Carrier, SHARED, carriers, lazy};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 use slotcar::{Client, Delivery, ErrorKind, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
 use slotcar_tests::real::{Fault, Proxy, Server, Version};
 use slotcar_tests::turns::{DroppedAfter, run};
@@ -50,7 +50,7 @@ fn big_values_pass_both_ways_at_once() {
 fn records_may_come_and_go_in_pieces() {
     let server = server();
     for seed in 1..=8 {
-        let watched = Watched::new(Tcp::new()).shredding(seed);
+        let watched = Watched::new(Smol::new()).shredding(seed);
         let client = lazy(Carrier::over(watched), server.tls_address());
         run(async {
             for number in 0..20_u32 {
@@ -130,12 +130,12 @@ fn calls_that_are_dropped_leave_the_others_alone() {
 #[test]
 fn an_idle_connection_is_left_alone() {
     let server = server();
-    let watched = Watched::new(Tcp::new());
+    let watched = Watched::new(Smol::new());
     let client = lazy(Carrier::over(watched.clone()), server.tls_address());
     run(client.ping()).expect("PING");
     let before = watched.written();
     run(async {
-        let brief = client.with_deadline(Duration::from_millis(300));
+        let brief = client.with_timeout(Duration::from_millis(300));
         brief.send::<()>(cmd("BLPOP").key("none").arg(0)).await.expect_err("nobody pushes");
     });
     // The blocking call has a connection of its own; over the first nothing went.

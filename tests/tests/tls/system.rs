@@ -1,4 +1,4 @@
-//! Out of the box: `slotcar_tcp::connect` with a `rediss://` URL and nothing else.
+//! Out of the box: `slotcar::connect` with a `rediss://` URL and nothing else.
 //!
 //! The system's authorities are whom `SSL_CERT_FILE` names, and a process has one environment: so
 //! these tests run themselves again as a process of their own, which does what they are about.
@@ -16,7 +16,7 @@ const URL: &str = "SLOTCAR_TEST_TLS_URL";
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
-    match run(slotcar_tcp::connect(&url)) {
+    match run(slotcar::connect(&url)) {
         Ok(client) => println!("ping: {:?}", run(client.ping())),
         Err(error) => println!("{:?}: {error}", error.kind()),
     }

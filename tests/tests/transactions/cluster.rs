@@ -3,7 +3,7 @@
 
 use super::connect;
 use slotcar::command::{get, incr, set};
-use slotcar::{Delivery, ErrorDetail, ErrorKind, To};
+use slotcar::{Delivery, ErrorDetail, ErrorKind, Target};
 use slotcar_tests::real::cluster::{key_in, slot_of};
 use slotcar_tests::real::{Cluster, Version};
 use std::sync::Arc;
@@ -79,7 +79,8 @@ fn a_slot_that_is_torn_is_waited_for() {
         let both = client.transaction().add(incr(&a)).add(incr(&b));
         assert_eq!(both.run::<(i64, i64)>().await.unwrap(), (2, 2));
         mover.join().unwrap();
-        let sizes = client.send_each(To::AllPrimaries, slotcar::command::dbsize()).await.unwrap();
+        let sizes =
+            client.send_each(Target::AllPrimaries, slotcar::command::dbsize()).await.unwrap();
         let total: i64 = sizes.iter().map(|reply| reply.decode::<i64>().unwrap()).sum();
         assert_eq!(total, 2, "no key was left behind");
     });

@@ -6,7 +6,7 @@ mod cluster;
 
 use slotcar::command::{get, incr, lpush, set};
 use slotcar::{Client, Config, Delivery, ErrorKind, cmd};
-use slotcar_tcp::Tcp;
+use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server, Version};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(20);
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("the test writes a good URL");
     let config = config.command_timeout(LONG).progress_timeout(LONG);
-    Client::connect(Tcp::new(), config).await.expect("the server is there")
+    Client::connect(Smol::new(), config).await.expect("the server is there")
 }
 
 /// Both protocols, of the oldest and the newest server.

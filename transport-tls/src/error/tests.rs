@@ -74,8 +74,8 @@ fn only_alerts_about_certificates_say_that_nothing_was_read() {
 
 #[test]
 fn a_setup_error_becomes_a_configuration_error() {
-    let error = slotcar::Error::from(TlsError::setup("no authority"));
-    assert_eq!(error.kind(), slotcar::ErrorKind::Config);
+    let error = slotcar_core::Error::from(TlsError::setup("no authority"));
+    assert_eq!(error.kind(), slotcar_core::ErrorKind::Config);
     assert_eq!(error.to_string(), "tls: no authority");
 }
 

@@ -8,7 +8,7 @@ use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::server::WebPkiClientVerifier;
 use futures_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use slotcar::{BoxFuture, ByteStream, ConnectTls, DialNotes, Endpoint, Timestamp, Transport};
+use slotcar_core::{BoxFuture, ByteStream, ConnectTls, DialNotes, Endpoint, Timestamp, Transport};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};

@@ -5,7 +5,7 @@
 use crate::counted::Counted;
 use crate::{look, on_clients, on_servers};
 use futures::future::{join_all, try_join_all};
-use slotcar_wasi::slotcar::{Client, Config, ErrorKind, cmd};
+use slotcar::{Client, Config, ErrorKind, cmd};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn timers_do_not_grow_with_calls() {
 #[test]
 fn a_deadline_ends_the_call_and_nothing_else() {
     on_clients(async |client| {
-        let waiting = client.with_deadline(Duration::from_millis(50));
+        let waiting = client.with_timeout(Duration::from_millis(50));
         client.set("calls:here", 1).await?;
         client.send::<()>(cmd("CLIENT").arg("PAUSE").arg(300).arg("WRITE")).await.ok();
         let call = waiting.send::<()>(cmd("BLPOP").arg("calls:none").arg(0));

@@ -4,8 +4,8 @@
 //! timer of the host, each write one call.
 
 use futures::io::{AsyncRead, AsyncWrite};
+use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,8 +2,8 @@
 //! wait that is registered with it, and hosts keep an instance until then.
 
 use crate::{BOUND, look, servers};
+use slotcar::{Transport, Update, cmd};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Transport, Update, cmd};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn with_a_client_a_subscription_a_call_and_a_timer_alive() {
     let Some((_, port)) = servers().pop() else { return };
     let before = Wasi::new().now();
     wstd::runtime::block_on(async {
-        let client = slotcar_wasi::connect(&format!("redis://127.0.0.1:{port}")).await;
-        let client = client.expect("connect").with_deadline(Duration::from_secs(3600));
+        let client = slotcar::connect(&format!("redis://127.0.0.1:{port}")).await;
+        let client = client.expect("connect").with_timeout(Duration::from_secs(3600));
         let mut subscription = client.subscribe("ending").await.expect("subscribe");
         let subscribed = subscription.next().await;
         assert!(matches!(subscribed, Some(Update::Subscribed { .. })), "{subscribed:?}");

@@ -3,7 +3,7 @@
 //! The kind of the host's own error is at the end of the chain of causes.
 
 use crate::{bounded, on_clients, on_servers, pause};
-use slotcar_wasi::slotcar::{Error, ErrorKind, cmd};
+use slotcar::{Error, ErrorKind, cmd};
 use std::error::Error as _;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The error of a connection that must fail, and the kind of its cause.
 async fn failure(url: &str) -> (Error, io::ErrorKind) {
-    let error = match slotcar_wasi::connect(url).await {
+    let error = match slotcar::connect(url).await {
         Ok(_) => panic!("connected to {url}"),
         Err(error) => error,
     };
@@ -62,8 +62,7 @@ fn denied_by_the_host() {
 #[test]
 fn an_idle_connection_that_was_closed_is_replaced() {
     on_servers(async |url| {
-        let (client, killer) =
-            (slotcar_wasi::connect(url).await?, slotcar_wasi::connect(url).await?);
+        let (client, killer) = (slotcar::connect(url).await?, slotcar::connect(url).await?);
         let id: u64 = client.send(cmd("CLIENT").arg("ID")).await?;
         killer.send::<()>(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await.ok();
         pause(Duration::from_millis(20)).await;

@@ -15,8 +15,8 @@ mod failures;
 mod typed;
 
 use futures::future::{Either, select};
+use slotcar::{Client, Error, Transport};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{Client, Error, Transport};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn on_servers(test: impl AsyncFn(&str) -> Result<(), Error>) {
 
 /// Runs a test against every server, with a client of its own.
 fn on_clients(test: impl AsyncFn(&Client) -> Result<(), Error>) {
-    on_servers(async |url| test(&slotcar_wasi::connect(url).await?).await);
+    on_servers(async |url| test(&slotcar::connect(url).await?).await);
 }
 
 async fn bounded(test: impl Future<Output = ()>) {

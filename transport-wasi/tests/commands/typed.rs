@@ -3,7 +3,7 @@
 //! The typed methods themselves are tested natively; here, that bytes of any size come through.
 
 use crate::{bounded, on_clients, servers};
-use slotcar_wasi::slotcar::{Error, ErrorKind, cmd};
+use slotcar::{Error, ErrorKind, cmd};
 use std::collections::HashMap;
 use std::net::{Ipv6Addr, TcpListener};
 
@@ -17,7 +17,7 @@ fn by_name_and_by_both_kinds_of_address() {
     for (name, port) in servers() {
         for host in &hosts {
             let test = async {
-                let client = slotcar_wasi::connect(&format!("redis://{host}:{port}")).await?;
+                let client = slotcar::connect(&format!("redis://{host}:{port}")).await?;
                 client.ping().await?;
                 client.set("typed:host", *host).await?;
                 let found: Option<String> = client.get("typed:host").await?;

@@ -2,8 +2,8 @@
 //! Everything of it runs on the stage, in the one thread that there is.
 
 use crate::stage;
-use crate::transport::Tcp;
-use slotcar_wasi::slotcar::{BoxFuture, Transport};
+use crate::transport::Smol;
+use slotcar::{BoxFuture, Transport};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,7 +15,7 @@ pub struct Timer;
 impl Timer {
     /// Ends after so long.
     pub fn after(duration: Duration) -> BoxFuture<'static, ()> {
-        let transport = Tcp::new();
+        let transport = Smol::new();
         transport.sleep_until(transport.now().after(duration))
     }
 }

@@ -49,7 +49,7 @@ pub use executor::{Task, Timer, future, spawn, unblock};
 pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
 pub use told::Told;
-pub use transport::Tcp;
+pub use transport::Smol;
 pub use watched::Watched;
 
 use slotcar::{Client, Config, Error};
@@ -61,5 +61,5 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
 
 /// The same with a configuration.
 pub async fn connect_with(config: Config) -> Result<Client, Error> {
-    Client::connect(Tcp::new(), config).await
+    Client::connect(Smol::new(), config).await
 }

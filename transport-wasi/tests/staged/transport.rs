@@ -4,8 +4,8 @@
 
 use crate::stage::remember;
 use futures::io::{AsyncRead, AsyncWrite};
+use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
 use slotcar_wasi::Wasi;
-use slotcar_wasi::slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 
 /// See the head of this file.
 #[derive(Clone, Debug, Default)]
-pub struct Tcp(Wasi);
+pub struct Smol(Wasi);
 
-impl Tcp {
+impl Smol {
     /// With default options.
-    pub fn new() -> Tcp {
-        Tcp::default()
+    pub fn new() -> Smol {
+        Smol::default()
     }
 }
 
@@ -30,7 +30,7 @@ fn noted<T>(poll: Poll<T>, cx: &Context<'_>) -> Poll<T> {
     poll
 }
 
-impl Transport for Tcp {
+impl Transport for Smol {
     fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,

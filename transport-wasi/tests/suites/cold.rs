@@ -34,7 +34,7 @@ fn the_first_reply_of_a_cluster_takes_two_dials_and_two_exchanges() {
         .address_map(map.collect::<BTreeMap<_, _>>());
     block_on(async {
         let began = Instant::now();
-        let client = slotcar_wasi::connect_with(config).await.expect("connect");
+        let client = slotcar::connect_with(config).await.expect("connect");
         // A key of another node than the seed.
         client.get::<Option<String>>(key_in(9000)).await.expect("get");
         let took = began.elapsed();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("a good URL");
     let config = config.command_timeout(Duration::from_secs(1));
-    slotcar_wasi::connect_with(config).await.expect("connect")
+    slotcar::connect_with(config).await.expect("connect")
 }
 
 /// The node that took a slot over from `old`, by what the living say.

@@ -23,7 +23,7 @@ async fn connect(server: &Server, when_full: WhenFull) -> Client {
     let config = config.progress_timeout(Duration::from_secs(60));
     let config = config.command_timeout(Duration::from_secs(60));
     let config = config.node_bytes_max(BUDGET).when_full(when_full);
-    let client = slotcar_wasi::connect_with(config).await.expect("connect");
+    let client = slotcar::connect_with(config).await.expect("connect");
     client.ping().await.expect("ping");
     client
 }
@@ -77,7 +77,7 @@ fn every_call_ends_at_its_own_deadline() {
         server.pause();
         let calls = (1..=10_u32).map(|n| {
             let deadline = Duration::from_millis(50) * n;
-            let client = client.with_deadline(deadline);
+            let client = client.with_timeout(deadline);
             async move {
                 let began = Instant::now();
                 let error = client.get::<()>("key").await.expect_err("nobody answers");

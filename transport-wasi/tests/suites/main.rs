@@ -42,7 +42,7 @@ mod routing;
 #[path = "../../../tests/tests/cluster/spread.rs"]
 mod spread;
 
-pub use slotcar_wasi::{Wasi as Tcp, connect_with};
+pub use slotcar_wasi::Wasi as Smol;
 
 use futures::future::{Either, select};
 use slotcar::Transport;
@@ -73,6 +73,6 @@ impl Timer {
 }
 
 async fn pause(duration: Duration) {
-    let transport = Tcp::new();
+    let transport = Smol::new();
     transport.sleep_until(transport.now().after(duration)).await;
 }

@@ -19,7 +19,7 @@ fn a_node_of_a_cluster_moves() {
     let options = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
     let cluster = options.replicas(0).start();
     block_on(async {
-        let client = slotcar_wasi::connect_with(config(&cluster.url())).await.expect("connect");
+        let client = slotcar::connect_with(config(&cluster.url())).await.expect("connect");
         let keys = [100, 8000, 14000].map(key_in);
         Load::beside(&client, &keys, async |load| {
             let ip = address::fresh();
@@ -49,7 +49,7 @@ fn a_name_is_resolved_again() {
     let port = server.address().port();
     block_on(async {
         let url = format!("redis://localhost:{port}");
-        let client = slotcar_wasi::connect_with(config(&url)).await.expect("connect");
+        let client = slotcar::connect_with(config(&url)).await.expect("connect");
         Load::beside(&client, &["count".to_owned()], async |load| {
             server.kill();
             server.config_at_restart("bind ::1");

@@ -17,7 +17,7 @@ const READS: u64 = 300;
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("a good URL");
     let config = config.command_timeout(Duration::from_secs(2));
-    slotcar_wasi::connect_with(config).await.expect("connect")
+    slotcar::connect_with(config).await.expect("connect")
 }
 
 fn gets(servers: &[&Server]) -> u64 {
@@ -57,7 +57,7 @@ fn reads_go_where_the_policy_says_on_every_version() {
                 (ReadFrom::LeastLoaded(Among::Replicas), true),
             ];
             for (policy, at_replicas) in table {
-                let reader = client.reading_from(policy.clone());
+                let reader = client.with_read_from(policy.clone());
                 let before = (gets(primaries), gets(replicas));
                 for number in 0..READS {
                     let key = &keys[number as usize % 3];
@@ -85,8 +85,8 @@ fn a_cold_start_reads_from_replicas_at_once() {
         let config = Config::from_url(&cluster.url()).expect("a good URL");
         let before = (gets(primaries), gets(replicas));
         for key in &keys {
-            let cold = Client::with_topology(crate::Tcp::new(), config.clone(), &known);
-            let reader = cold.expect("a good snapshot").reading_from(ReadFrom::Replica);
+            let cold = Client::with_topology(crate::Smol::new(), config.clone(), &known);
+            let reader = cold.expect("a good snapshot").with_read_from(ReadFrom::Replica);
             assert_eq!(reader.get::<String>(key).await.expect("get"), *key);
         }
         let took = (gets(primaries) - before.0, gets(replicas) - before.1);
@@ -101,7 +101,7 @@ fn a_dead_replica_costs_no_read() {
     block_on(async {
         let client = connect(&cluster.url()).await;
         let keys = fill(&client, &cluster).await;
-        let reader = client.reading_from(ReadFrom::PreferReplica);
+        let reader = client.with_read_from(ReadFrom::PreferReplica);
         let (reads, done) = (Cell::new(0_u64), Cell::new(false));
         let load = async {
             while !done.get() {
@@ -131,10 +131,10 @@ fn a_strict_policy_without_a_replica_is_an_error() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     block_on(async {
         let client = connect(&cluster.url()).await;
-        let reader = client.reading_from(ReadFrom::Replica);
+        let reader = client.with_read_from(ReadFrom::Replica);
         let error = reader.get::<Option<String>>(key_in(100)).await.expect_err("there is none");
         assert!(matches!(error.details(), Some(ErrorDetail::NoReplica { .. })), "{error:?}");
-        let preferring = client.reading_from(ReadFrom::PreferReplica);
+        let preferring = client.with_read_from(ReadFrom::PreferReplica);
         assert_eq!(preferring.get::<Option<String>>(key_in(100)).await.expect("get"), None);
     });
 }
@@ -154,7 +154,7 @@ fn a_service_is_read_from_its_replicas() {
                 server.call(&["GET", "key"]).text() == "value"
             });
         }
-        let reader = client.reading_from(ReadFrom::Replica);
+        let reader = client.with_read_from(ReadFrom::Replica);
         let before = (gets(&primaries), gets(&replicas));
         for _ in 0..READS {
             assert_eq!(reader.get::<String>("key").await.expect("get"), "value");

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn connect(url: &str, protocol: Protocol) -> Client {
     let config = Config::from_url(url).expect("a good URL").protocol(protocol);
-    slotcar_wasi::connect_with(config).await.expect("connect")
+    slotcar::connect_with(config).await.expect("connect")
 }
 
 /// The next update, in words.

@@ -10,6 +10,7 @@ use std::time::Duration;
 /// The options of SET: a condition, an expiry, and whether the old value is wanted.
 ///
 /// ```
+/// # extern crate slotcar_core as slotcar;
 /// use slotcar::command::{SetOptions, set_with};
 /// use std::time::Duration;
 ///

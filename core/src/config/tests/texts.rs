@@ -141,7 +141,7 @@ fn query_keys() {
         ("refreshes_per_second=4294967295", base().refreshes_per_second(u32::MAX)),
         ("refresh_interval=off", base().refresh_interval(None)),
         ("sentinel_interval=1s", base().sentinel_interval(secs(1))),
-        ("lanes_per_node=4", base().lanes_per_node(4)),
+        ("connections_per_node=4", base().connections_per_node(4)),
         ("exclusive_connections_max=8", base().exclusive_connections_max(8)),
         ("node_bytes_max=1B", base().node_bytes_max(1)),
         ("when_full=fail", base().when_full(WhenFull::Fail)),

@@ -8,8 +8,7 @@ use harness::args::{Mode, format_addrs};
 use harness::data::MESSAGE;
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
-use slotcar::{Blob, Client, Config, Update};
-use slotcar_tcp::{Tcp, Tokio};
+use slotcar::{Blob, Client, Config, Smol, Tokio, Update};
 use smol::Executor;
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -106,10 +105,10 @@ impl Peer for Slotcar {
                 Client::connect(transport, config).await
             }
             Mode::Smol | Mode::Smolt => {
-                let transport = Tcp::new().spawning(|task| EXECUTOR.spawn(task).detach());
+                let transport = Smol::new().spawning(|task| EXECUTOR.spawn(task).detach());
                 Client::connect(transport, config).await
             }
-            _ => Client::connect(Tcp::new(), config).await,
+            _ => Client::connect(Smol::new(), config).await,
         };
         Handle(client.expect("the server answers"))
     }

@@ -21,7 +21,7 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
     let transport =
         if rng.chance(700) { sim.transport() } else { sim.transport().without_background() };
     let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
-    let client = match Client::lazy(transport, config) {
+    let client = match Client::connect_lazy(transport, config) {
         Ok(client) => client,
         Err(error) => return history.find(format!("no client: {error}")),
     };
@@ -123,7 +123,7 @@ impl Caller {
     async fn read(&mut self, key: &str, timeout: Duration) {
         let key = format!("str:{key}");
         let call = self.history.begin(format!("GET {key}"), None, self.sim.now(), timeout);
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let value = self.finish(call, async { client.get::<Option<String>>(&*key).await }).await;
         // Whatever is there was written there, under this very key.
         if let Some(Some(value)) = value
@@ -136,7 +136,7 @@ impl Caller {
     async fn echo(&mut self, timeout: Duration) {
         let word = format!("echo:{}:{}", self.number, self.made);
         let call = self.history.begin(format!("ECHO {word}"), None, self.sim.now(), timeout);
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let back = self.finish(call, async { client.echo::<String>(&*word).await }).await;
         if let Some(back) = back
             && back != word
@@ -150,7 +150,7 @@ impl Caller {
         let token = format!("{}:{key}", self.token(0));
         let text = format!("{command} {key} {token}");
         let call = self.history.begin(text, Some(&token), self.sim.now(), timeout);
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let command = cmd(command).arg(key).arg(&*token);
         self.finish(call, async { client.send::<slotcar::Value>(command).await }).await;
     }
@@ -159,7 +159,7 @@ impl Caller {
     async fn count(&mut self, timeout: Duration) {
         let key = self.token(0);
         let call = self.history.begin(format!("INCR {key}"), Some(&key), self.sim.now(), timeout);
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let count = self.finish(call, async { client.incr(&*key).await }).await;
         if let Some(count) = count
             && count != 1
@@ -169,7 +169,7 @@ impl Caller {
     }
 
     async fn pipeline(&mut self, timeout: Duration) {
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let mut pipeline = client.pipeline();
         let mut calls = Vec::new();
         for part in 0..1 + self.rng.index(6) {
@@ -206,7 +206,7 @@ impl Caller {
     async fn wait_for_list(&mut self, timeout: Duration) {
         let key = format!("queue:{}", self.rng.below(4));
         let call = self.history.begin(format!("BLPOP {key}"), None, self.sim.now(), timeout);
-        let client = self.client.with_deadline(timeout);
+        let client = self.client.with_timeout(timeout);
         let wait = Duration::from_millis(1 + self.rng.below(300));
         let popped = async { client.blpop::<Option<(String, String)>>(&*key, wait).await };
         self.finish(call, popped).await;
@@ -224,7 +224,7 @@ fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
 /// Everything has healed: every slot that was used must be served again, soon.
 async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &mut Rng) {
     let limit = sim.now().after(RECOVERY);
-    let client = client.with_deadline(Duration::from_secs(5));
+    let client = client.with_timeout(Duration::from_secs(5));
     for number in 0..12 {
         let key = format!("after:{}", rng.below(1_000_000));
         loop {

@@ -67,7 +67,7 @@ impl Sim {
     ///     client.set("user:1", "Ada").await.unwrap();
     ///     sim.advance(Duration::from_millis(10)).await;
     ///     sim.kill("a");
-    ///     let patient = client.with_deadline(Duration::from_secs(20));
+    ///     let patient = client.with_timeout(Duration::from_secs(20));
     ///     assert_eq!(patient.get::<String>("user:1").await.unwrap(), "Ada");
     /// });
     /// ```

@@ -1,0 +1,85 @@
+//! The client's methods for the time that keys have left.
+//!
+//! Each sends one command and names its reply's type where there is but one; otherwise the caller
+//! does. Dropped before its reply came, a command may or may not have run.
+//! Called by users.
+
+use crate::client::{Call, Client};
+use crate::command::{self, ExpireIf, ToArg};
+use std::time::Duration;
+
+impl Client {
+    /// `EXPIRE key seconds`: whether there is such a key. Where `ttl` is not whole seconds, PEXPIRE
+    /// is sent.
+    ///
+    /// Since 1.0.0. <https://redis.io/commands/expire/>
+    pub fn expire(&self, key: impl ToArg, ttl: Duration) -> Call<'_, bool> {
+        self.send(command::expire(key, ttl))
+    }
+
+    /// `EXPIRE key seconds NX|XX|GT|LT`: whether the time was set; a condition needs server version
+    /// 7.0.
+    ///
+    /// Since 1.0.0. <https://redis.io/commands/expire/>
+    pub fn expire_if(&self, key: impl ToArg, ttl: Duration, condition: ExpireIf) -> Call<'_, bool> {
+        self.send(command::expire_if(key, ttl, condition))
+    }
+
+    /// `PEXPIRE key milliseconds`: whether there is such a key.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/pexpire/>
+    pub fn pexpire(&self, key: impl ToArg, ttl: Duration) -> Call<'_, bool> {
+        self.send(command::pexpire(key, ttl))
+    }
+
+    /// `EXPIREAT key unix-time-seconds`: whether there is such a key. Where the time is not whole
+    /// seconds, PEXPIREAT is sent.
+    ///
+    /// Since 1.2.0. <https://redis.io/commands/expireat/>
+    pub fn expireat(&self, key: impl ToArg, since_epoch: Duration) -> Call<'_, bool> {
+        self.send(command::expireat(key, since_epoch))
+    }
+
+    /// `PEXPIREAT key unix-time-milliseconds`: whether there is such a key.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/pexpireat/>
+    pub fn pexpireat(&self, key: impl ToArg, since_epoch: Duration) -> Call<'_, bool> {
+        self.send(command::pexpireat(key, since_epoch))
+    }
+
+    /// `TTL key`: seconds left, -1 without an expiry, -2 without a key.
+    ///
+    /// Since 1.0.0. <https://redis.io/commands/ttl/>
+    pub fn ttl(&self, key: impl ToArg) -> Call<'_, i64> {
+        self.send(command::ttl(key))
+    }
+
+    /// `PTTL key`: milliseconds left, -1 without an expiry, -2 without a key.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/pttl/>
+    pub fn pttl(&self, key: impl ToArg) -> Call<'_, i64> {
+        self.send(command::pttl(key))
+    }
+
+    /// `EXPIRETIME key`: Unix time of the expiry in seconds, -1 without one, -2 without a key.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/expiretime/>
+    pub fn expiretime(&self, key: impl ToArg) -> Call<'_, i64> {
+        self.send(command::expiretime(key))
+    }
+
+    /// `PEXPIRETIME key`: Unix time of the expiry in milliseconds, -1 without one, -2 without a
+    /// key.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/pexpiretime/>
+    pub fn pexpiretime(&self, key: impl ToArg) -> Call<'_, i64> {
+        self.send(command::pexpiretime(key))
+    }
+
+    /// `PERSIST key`: whether an expiry was removed.
+    ///
+    /// Since 2.2.0. <https://redis.io/commands/persist/>
+    pub fn persist(&self, key: impl ToArg) -> Call<'_, bool> {
+        self.send(command::persist(key))
+    }
+}

@@ -1,0 +1,107 @@
+//! The client's methods for scripts and functions.
+//!
+//! Each sends one command and names its reply's type where there is but one; otherwise the caller
+//! does. Dropped before its reply came, a command may or may not have run.
+//! Called by users.
+
+use crate::client::{Call, Client};
+use crate::command::{self, ToArg, ToArgs};
+use serde::de::DeserializeOwned;
+
+impl Client {
+    /// `EVAL script numkeys [key ...] [arg ...]`: what the script returns.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/eval/>
+    pub fn eval<T: DeserializeOwned>(
+        &self,
+        script: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::eval(script, keys, args))
+    }
+
+    /// `EVAL_RO script numkeys [key ...] [arg ...]`: what the script returns; it may not write, so
+    /// that a replica can run it.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/eval_ro/>
+    pub fn eval_ro<T: DeserializeOwned>(
+        &self,
+        script: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::eval_ro(script, keys, args))
+    }
+
+    /// `EVALSHA sha1 numkeys [key ...] [arg ...]`: what the script returns.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/evalsha/>
+    pub fn evalsha<T: DeserializeOwned>(
+        &self,
+        digest: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::evalsha(digest, keys, args))
+    }
+
+    /// `EVALSHA_RO sha1 numkeys [key ...] [arg ...]`: what the script returns; it may not write, so
+    /// that a replica can run it.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/evalsha_ro/>
+    pub fn evalsha_ro<T: DeserializeOwned>(
+        &self,
+        digest: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::evalsha_ro(digest, keys, args))
+    }
+
+    /// `FCALL function numkeys [key ...] [arg ...]`: what the function returns.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/fcall/>
+    pub fn fcall<T: DeserializeOwned>(
+        &self,
+        function: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::fcall(function, keys, args))
+    }
+
+    /// `FCALL_RO function numkeys [key ...] [arg ...]`: what the function returns; it may not
+    /// write, so that a replica can run it.
+    ///
+    /// Since 7.0.0. <https://redis.io/commands/fcall_ro/>
+    pub fn fcall_ro<T: DeserializeOwned>(
+        &self,
+        function: impl ToArg,
+        keys: impl ToArgs,
+        args: impl ToArgs,
+    ) -> Call<'_, T> {
+        self.send(command::fcall_ro(function, keys, args))
+    }
+
+    /// `SCRIPT LOAD script`: the digest by which EVALSHA knows it.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/script-load/>
+    pub fn script_load(&self, script: impl ToArg) -> Call<'_, String> {
+        self.send(command::script_load(script))
+    }
+
+    /// `SCRIPT EXISTS sha1 [sha1 ...]`: for each whether the server knows it.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/script-exists/>
+    pub fn script_exists(&self, digests: impl ToArgs) -> Call<'_, Vec<bool>> {
+        self.send(command::script_exists(digests))
+    }
+
+    /// `SCRIPT FLUSH`: OK; the server forgets all scripts.
+    ///
+    /// Since 2.6.0. <https://redis.io/commands/script-flush/>
+    pub fn script_flush(&self) -> Call<'_, ()> {
+        self.send(command::script_flush())
+    }
+}

@@ -1,0 +1,41 @@
+//! What servers said of commands that the table lacks, by name, so that each is asked about once.
+//!
+//! Limit: `NAMES_MAX` names; further ones stay unknown. Held by `driver/topology.rs`, used by
+//! `driver/spread.rs`.
+
+use crate::command::{Command, Learned};
+use crate::lock::lock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// More commands than any server adds; callers could make up names without end.
+const NAMES_MAX: usize = 512;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct CommandInfoCache {
+    /// By name in upper case; `None` for a name that no server knows.
+    known: Mutex<BTreeMap<String, Option<Arc<Learned>>>>,
+}
+
+impl CommandInfoCache {
+    /// Gives a command what is known of it. False if somebody has to be asked first.
+    pub(crate) fn apply(&self, command: &mut Command) -> bool {
+        let known = lock(&self.known);
+        let full = known.len() >= NAMES_MAX;
+        match known.get(&command.name()).cloned() {
+            None => return full,
+            Some(None) => {}
+            Some(Some(learned)) => command.learn(&learned),
+        }
+        true
+    }
+
+    /// Remembers what a server said.
+    pub(crate) fn note(&self, command: &Command, learned: Option<Learned>) {
+        let mut known = lock(&self.known);
+        if known.len() < NAMES_MAX {
+            known.insert(command.name(), learned.map(Arc::new));
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! Keeps the routes current: what the data path reads, and what everything else may ask and tell.
+//!
+//! The data path reads a published [`Routes`] and never waits here; only a command that cannot go
+//! anywhere does. A look belongs to nobody: whoever waits for it drives it, and where the host has
+//! a background it is driven there as well. What a look does is in `driver/look.rs`, what becomes
+//! of a new map in `driver/publish.rs`.
+//!
+//! Invariants:
+//! - configured endpoints are kept for ever, as names, and asked when nobody else answers;
+//! - a look that began before a redirect was followed does not undo it (`patched`);
+//! - while a caller waits for a repair ([`Need`]), looks follow looks.
+//!
+//! Called by `client` (reads `routes`) and `driver/dispatch.rs` (wants looks, follows redirects).
+
+use crate::config::Deployment;
+use crate::connection::handshake::Profile;
+use crate::driver::discovery::command_info::CommandInfoCache;
+use crate::driver::discovery::routes::Routes;
+use crate::driver::discovery::sentinel_query::Sentinels;
+use crate::driver::environment::environment::Environment;
+use crate::driver::environment::telemetry::Event;
+use crate::driver::node::node::Node;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::features::SENTINEL;
+use crate::lock::lock;
+use crate::time::Timestamp;
+use crate::topology::cluster_map::ClusterMap;
+use crate::topology::merge::replaced_cluster::Foreign;
+use crate::topology::refresh::{Refresh, RefreshReason};
+use crate::topology::slot::Slot;
+use crate::topology::snapshot::Topology;
+use crate::topology::view::{Health, NodeView, Role};
+use crate::{BoxFuture, Endpoint};
+use arc_swap::{ArcSwap, Guard};
+use futures::future::{Either, Shared, select};
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long one command of an interval may wait for a look that it does not need: as long as a
+/// sentinel may keep the next one waiting.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// A look under way, driven by whoever waits for it.
+pub(in crate::driver) type Look = Shared<BoxFuture<'static, ()>>;
+
+/// See the head of this file.
+pub(crate) struct LiveTopology {
+    /// Transport, configuration, chance.
+    pub(in crate::driver) env: Arc<Environment>,
+    /// What the data path reads.
+    pub(in crate::driver) routes: ArcSwap<Routes>,
+    /// Told at every publication.
+    pub(in crate::driver) published: event_listener::Event,
+    /// Everything that only looks and redirects touch.
+    pub(in crate::driver) state: Mutex<State>,
+    /// What servers said of commands that the table lacks.
+    pub(in crate::driver) lessons: CommandInfoCache,
+    /// Callers that wait for a repair.
+    waiting: AtomicUsize,
+    /// Those of them whom a look may help: somebody could take over what they need.
+    hopeful: AtomicUsize,
+    /// Nanoseconds of the clock at which whoever comes by is to look without a cause; never where
+    /// the background does.
+    poll_at: AtomicU64,
+    /// Somebody who came by has begun that look, and nobody has seen to its end yet.
+    poll_begun: AtomicBool,
+}
+
+/// See `LiveTopology::state`.
+pub(in crate::driver) struct State {
+    /// Decides when.
+    pub(in crate::driver) refresh: Refresh,
+    /// The look that is under way.
+    pub(in crate::driver) look: Option<Look>,
+    /// The seeds, and nodes that a redirect named and the map does not know.
+    pub(in crate::driver) others: Vec<Arc<Node>>,
+    /// Who tells of the service, where sentinels do.
+    pub(in crate::driver) sentinels: Option<Sentinels>,
+    /// When the last look that found something ended.
+    pub(in crate::driver) looked: Option<Timestamp>,
+    /// Why the last look failed.
+    pub(in crate::driver) failure: Option<Error>,
+    /// Whether looks hear of another cluster.
+    pub(in crate::driver) foreign: Foreign,
+    /// The look that is due is for those who waited when the last one ended, and for nobody else.
+    pub(in crate::driver) follows_up: bool,
+    /// No look will begin any more.
+    pub(in crate::driver) closed: bool,
+}
+
+impl fmt::Debug for LiveTopology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveTopology").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+impl LiveTopology {
+    /// `known` is what an earlier client knew of the cluster: nothing is looked at before something
+    /// is wrong, or the interval has passed.
+    pub(crate) fn start(env: Arc<Environment>, known: Option<ClusterMap>) -> Arc<Self> {
+        let config = env.config();
+        let new = |e: &Endpoint, profile| Arc::new(Node::new(e.clone(), profile, &env));
+        let node = |e: &Endpoint| new(e, Profile::Server);
+        let mut others = Vec::new();
+        let mut sentinels = None;
+        let mut map = ClusterMap::empty();
+        let mut refresh = Refresh::new(config.refreshes_per_second, env.now());
+        let mut begin = || {
+            refresh.want(RefreshReason::Start, false, env.now(), &mut env.chance());
+        };
+        match &config.deployment {
+            Deployment::Cluster => {
+                others = config.endpoints.iter().map(node).collect();
+                match known {
+                    Some(known) => map = known,
+                    None => begin(),
+                }
+            }
+            // A client does not begin with them where they are left out.
+            Deployment::Sentinel { service, .. } => {
+                sentinels = SENTINEL.then(|| Sentinels::new(service, &env));
+                begin();
+            }
+            Deployment::Standalone => {
+                let all = config.endpoints.iter().take(1).chain(&config.replicas);
+                let mut views = all.map(NodeView::provisional);
+                if let Some(primary) = views.next() {
+                    map = ClusterMap::single(primary, views.collect());
+                }
+            }
+        }
+        // Without being told that old data will do, a cluster's replica sends reads to its primary.
+        let is_cluster = config.deployment == Deployment::Cluster;
+        let member = |view: &Arc<NodeView>| {
+            let is_replica = is_cluster && view.role == Role::Replica;
+            let profile = if is_replica { Profile::Replica } else { Profile::Server };
+            Some(new(view.endpoint.as_ref()?, profile))
+        };
+        let nodes = map.nodes().iter().map(member).collect();
+        let routes = Routes::new(map, nodes, &mut env.chance());
+        let state = State {
+            refresh,
+            look: None,
+            others,
+            sentinels,
+            looked: None,
+            failure: None,
+            foreign: Foreign::default(),
+            follows_up: false,
+            closed: false,
+        };
+        Arc::new(Self {
+            env,
+            routes: ArcSwap::from_pointee(routes),
+            published: event_listener::Event::new(),
+            state: Mutex::new(state),
+            lessons: CommandInfoCache::default(),
+            waiting: AtomicUsize::new(0),
+            hopeful: AtomicUsize::new(0),
+            poll_at: AtomicU64::new(u64::MAX),
+            poll_begun: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn env(&self) -> &Arc<Environment> {
+        &self.env
+    }
+
+    /// The current routes, without a lock.
+    pub(crate) fn routes(&self) -> Guard<Arc<Routes>> {
+        self.routes.load()
+    }
+
+    /// Whether this deployment can be looked at again.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.env.config().deployment != Deployment::Standalone
+    }
+
+    /// Asks for a look. Nothing waits for it here.
+    pub(crate) fn want(&self, reason: RefreshReason) {
+        self.want_as(reason, false);
+    }
+
+    /// Asks for a look because of what a node did.
+    pub(crate) fn want_about(&self, node: &Arc<Node>, reason: RefreshReason) {
+        self.want_as(reason, !self.may_be_replaced(node));
+    }
+
+    fn want_as(&self, reason: RefreshReason, patient: bool) {
+        if !self.is_dynamic() {
+            return;
+        }
+        let (now, mut state) = (self.env.now(), lock(&self.state));
+        let sooner = state.refresh.want(reason, patient, now, &mut self.env.chance());
+        state.follows_up = false;
+        drop(state);
+        // Only who changes when the next look begins has to wake those who wait for it.
+        if sooner {
+            self.env.triggers().nudge();
+        }
+    }
+
+    /// Makes reasons to look of what links have shouted.
+    pub(in crate::driver) fn hear(&self) {
+        let triggers = self.env.triggers();
+        let raised = [
+            (triggers.take_lost(), RefreshReason::NodeLost),
+            (triggers.take_silent(), RefreshReason::NodeSilent),
+            (triggers.take_news(), RefreshReason::Announced),
+            (triggers.take_role(), RefreshReason::ReadOnly),
+        ];
+        raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
+    }
+
+    /// Whether somebody could take over from a node: a look may find that somebody has. A primary
+    /// without a living replica comes back by itself or not at all; but where nobody is connected,
+    /// all may have moved.
+    fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
+        let routes = self.routes.load();
+        let is_it = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
+        let mut shards = routes.map.slots().shards().iter();
+        let lives = |index: &usize| routes.map.node(*index).health != Health::Failed;
+        let shard = shards.find(|shard| is_it(&shard.primary));
+        shard.is_none_or(|shard| shard.replicas.iter().any(lives))
+            || !routes.dialable().any(|node| node.is_live())
+    }
+
+    /// Says that a caller cannot go on before `node`, or any node, serves it again. Looks follow
+    /// looks until the result is dropped.
+    pub(in crate::driver) fn need(self: &Arc<Self>, node: Option<&Arc<Node>>) -> Need {
+        let hopeful = node.is_none_or(|node| self.may_be_replaced(node));
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.hopeful.fetch_add(usize::from(hopeful), Ordering::Relaxed);
+        Need { topology: Arc::clone(self), hopeful }
+    }
+
+    /// Whether a caller waits for a repair, and whether for one that a look may find.
+    pub(in crate::driver) fn needs(&self) -> (bool, bool) {
+        let some = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
+        (some(&self.waiting), some(&self.hopeful))
+    }
+
+    /// Ends when routes newer than `version` are published.
+    pub(crate) async fn newer_than(&self, version: u64) {
+        loop {
+            let listener = self.published.listen();
+            if self.routes.load().map.version() > version {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    /// Waits until the look that is wanted has ended, or `deadline` passes; drives it. Returns at
+    /// once when none is wanted.
+    pub(crate) fn look(self: &Arc<Self>, deadline: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.see_to_look(deadline))
+    }
+
+    async fn see_to_look(self: &Arc<Self>, deadline: Timestamp) {
+        loop {
+            match self.step() {
+                Step::Nothing => return,
+                Step::Wait(until) => {
+                    self.env.sleep_until(until.min(deadline)).await;
+                    if self.env.now() >= deadline {
+                        return;
+                    }
+                }
+                Step::Drive(look) => {
+                    self.env.by(deadline, look).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs `future`, and beside it every look that is wanted meanwhile. For hosts without a
+    /// background, where a look would otherwise wait for nobody.
+    pub(crate) async fn beside<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+        if !self.is_dynamic() {
+            return future.await;
+        }
+        match select(pin!(future), self.looks()).await {
+            Either::Left((output, _)) => output,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// Drives every look that is wanted, for ever.
+    fn looks(self: &Arc<Self>) -> BoxFuture<'_, Infallible> {
+        Box::pin(async {
+            loop {
+                let listener = self.env.triggers().listen();
+                self.hear();
+                self.poll();
+                match self.step() {
+                    Step::Nothing => drop(self.env.by(self.poll_at(), listener).await),
+                    Step::Wait(until) => drop(self.env.by(until, listener).await),
+                    Step::Drive(look) => look.await,
+                }
+            }
+        })
+    }
+
+    /// There is no background that would look from time to time: whoever comes by does, from `at`
+    /// on.
+    pub(in crate::driver) fn poll_from(&self, at: Timestamp) {
+        self.poll_at.store(at.nanos(), Ordering::Relaxed);
+    }
+
+    /// When whoever comes by is to look without a cause.
+    pub(in crate::driver) fn poll_at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.poll_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is time for that. The clock is read only where somebody may have to.
+    #[inline]
+    pub(crate) fn is_poll_due(&self) -> bool {
+        let at = self.poll_at.load(Ordering::Relaxed);
+        at != u64::MAX && self.env.now().nanos() >= at
+    }
+
+    /// Asks for the look without a cause, if it is time; one that is wanted already will do.
+    fn poll(&self) {
+        if self.is_poll_due() && !lock(&self.state).refresh.is_wanted() {
+            self.want(RefreshReason::Interval);
+            self.poll_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever comes by when such a look is under way sees it through for a moment, once his own
+    /// work is `done`: the next may not come before it is out of date.
+    pub(in crate::driver) async fn linger<T>(self: &Arc<Self>, done: T, deadline: Timestamp) -> T {
+        if self.poll_begun.load(Ordering::Relaxed) && self.poll_begun.swap(false, Ordering::Relaxed)
+        {
+            self.look(self.env.now().after(LINGER).min(deadline)).await;
+        }
+        done
+    }
+
+    /// When the last look that found something ended.
+    pub(crate) fn looked(&self) -> Option<Timestamp> {
+        lock(&self.state).looked
+    }
+
+    /// Why the last look found nothing, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        lock(&self.state).failure.clone()
+    }
+
+    /// A slot has moved to `endpoint`: the map learns it at once, and a look will tell the rest.
+    /// `literally`: not to whom the map knows under that name, which has led nowhere.
+    pub(crate) fn handle_moved(
+        &self,
+        slot: Slot,
+        endpoint: &Endpoint,
+        literally: bool,
+    ) -> Arc<Node> {
+        let mut state = lock(&self.state);
+        let patched = self.routes.load().map.patch(slot, endpoint);
+        // A map that says so already was newer than the command; the first look is under way.
+        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
+        if let Some(map) = patched {
+            let (slot, to) = (slot.number(), endpoint);
+            self.env.telemetry().tell(|| Event::SlotMoved { slot, to: to.clone() });
+            self.publish(&mut state, map);
+        }
+        let node = match self.known_at(endpoint) {
+            Some(node) if !literally => node,
+            _ => self.node_in(&mut state, endpoint),
+        };
+        drop(state);
+        if is_news {
+            self.want(RefreshReason::Moved);
+        }
+        node
+    }
+
+    /// The node of the map that listens at `endpoint`, or is known under it besides.
+    pub(crate) fn known_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
+        let routes = self.routes.load();
+        routes.node(routes.map.node_at(endpoint)?).cloned()
+    }
+
+    /// The node at `endpoint`, known or new; the map does not change.
+    pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Arc<Node> {
+        let known = self.known_at(endpoint);
+        known.unwrap_or_else(|| self.node_in(&mut lock(&self.state), endpoint))
+    }
+
+    /// Somebody who can say more about a slot that the map does not know: any primary, else any
+    /// node; who is connected before who is not, and the seeds in their order, so that the first
+    /// command travels with the first look.
+    pub(crate) fn anybody(&self) -> Option<Arc<Node>> {
+        let routes = self.routes.load();
+        let state = lock(&self.state);
+        let all = || routes.dialable().chain(&state.others);
+        let pick = |nodes: Vec<&Arc<Node>>| {
+            let index = self.env.chance().below(nodes.len() as u64) as usize;
+            nodes.get(index).map(|node| Arc::clone(node))
+        };
+        pick(routes.primaries().filter(|node| node.is_live()).collect())
+            .or_else(|| pick(all().filter(|node| node.is_live()).collect()))
+            .or_else(|| pick(routes.dialable().filter(|node| !node.is_failing()).collect()))
+            .or_else(|| state.others.iter().find(|node| !node.is_failing()).cloned())
+            .or_else(|| pick(all().collect()))
+    }
+
+    /// Closes all connections; none will follow.
+    pub(crate) fn close(&self) {
+        let (mut others, look) = {
+            let mut state = lock(&self.state);
+            state.closed = true;
+            (std::mem::take(&mut state.others), state.look.take())
+        };
+        others.extend(lock(&self.state).sentinels.iter().flat_map(|s| s.nodes().to_vec()));
+        drop(look);
+        self.routes.load().dialable().chain(&others).for_each(|node| node.close());
+        self.env.close();
+        self.env.triggers().nudge();
+        self.published.notify(usize::MAX);
+        self.env.telemetry().end();
+    }
+
+    /// What is held, for the application to keep or to show.
+    pub(crate) fn snapshot(&self) -> Topology {
+        let age = lock(&self.state).looked.map(|at| self.env.now().since(at));
+        Topology::of(&self.routes.load().map, age)
+    }
+}
+
+/// What a caller who waits for a look has to do.
+pub(in crate::driver) enum Step {
+    /// No look is wanted.
+    Nothing,
+    /// The next may begin then.
+    Wait(Timestamp),
+    /// One is under way.
+    Drive(Look),
+}
+
+impl LiveTopology {
+    /// Whether no look will begin any more.
+    pub(in crate::driver) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// The sentinels and the name of their service, where there are any.
+    pub(in crate::driver) fn sentinels(&self) -> Option<(Vec<Arc<Node>>, Arc<str>)> {
+        let state = lock(&self.state);
+        let sentinels = state.sentinels.as_ref()?;
+        Some((sentinels.nodes().to_vec(), Arc::clone(sentinels.service())))
+    }
+
+    /// What a command fails with that no node can take.
+    pub(crate) fn nowhere(&self) -> Error {
+        let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
+        // Why nobody could be asked says more than that nobody was.
+        self.failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
+    }
+}
+
+/// See [`LiveTopology::need`].
+#[derive(Debug)]
+pub(in crate::driver) struct Need {
+    /// Whose looks go on.
+    topology: Arc<LiveTopology>,
+    /// Whether it counts among those whom a look may help.
+    hopeful: bool,
+}
+
+impl Drop for Need {
+    fn drop(&mut self) {
+        self.topology.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.topology.hopeful.fetch_sub(usize::from(self.hopeful), Ordering::Relaxed);
+    }
+}

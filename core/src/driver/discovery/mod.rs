@@ -1,0 +1,12 @@
+//! Which node serves which slot: refreshes of the topology, sentinels, publication of new
+//! routes.
+
+pub(crate) mod background_refresh;
+pub(crate) mod cluster_query;
+pub(crate) mod command_info;
+pub(crate) mod live_topology;
+pub(crate) mod publish;
+pub(crate) mod refresh_round;
+pub(crate) mod routes;
+pub(crate) mod sentinel_query;
+pub(crate) mod staggered_query;

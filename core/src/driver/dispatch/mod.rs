@@ -1,0 +1,9 @@
+//! A call from its first attempt to its result: one command, a pipeline, many nodes, a
+//! transaction.
+
+pub(crate) mod entry;
+pub(crate) mod keyspace_scan;
+pub(crate) mod parts;
+pub(crate) mod pipeline;
+pub(crate) mod single;
+pub(crate) mod transaction;

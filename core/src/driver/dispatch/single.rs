@@ -1,0 +1,378 @@
+//! The way of a command that does not go straight: no link yet, a lost one, a redirect, a refusal,
+//! a blocking command.
+//!
+//! One loop for every deployment: find the node, get a link, exchange, react (`driver/react.rs`),
+//! and again, under the caller's one deadline. The straight way is `client/call.rs`, which comes
+//! here with what it saw.
+//!
+//! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
+//! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
+//! command; a command that is for one node alone goes nowhere else, whatever redirects say.
+//! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
+
+use crate::bounds::{BoxFuture, MaybeSync};
+use crate::command::Command;
+use crate::driver::attempt::next_step::{
+    Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
+};
+use crate::driver::attempt::payload::Payload;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::discovery::routes::Routes;
+use crate::driver::environment::environment::Environment;
+use crate::driver::link::dial::closed;
+use crate::driver::link::link::Link;
+use crate::driver::link::submit::submit;
+use crate::driver::node::node::{ExclusiveLink, Node};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::lock::lock;
+use crate::routing::destination::Destination;
+use crate::routing::retry::Seen;
+use crate::time::Timestamp;
+use crate::topology::refresh::RefreshReason;
+use crate::topology::slot::Slot;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a dial may take before the topology is asked whether somebody else does the work now.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A command and where it is to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// What runs or, of a transaction, what stands for it.
+    command: Command,
+    /// Where.
+    aim: Destination,
+    /// The commands of a transaction.
+    transaction: Option<Arc<[Command]>>,
+    /// Where the connection is left, for a caller who wants to go on with it alone.
+    keep: Option<Kept>,
+}
+
+/// A connection that was kept for its caller.
+pub(crate) type Kept = Arc<Mutex<Option<ExclusiveLink>>>;
+
+impl Request {
+    pub(crate) fn new(command: Command, aim: Destination) -> Self {
+        Self { command, aim, transaction: None, keep: None }
+    }
+
+    /// `lead` stands for all of them.
+    pub(crate) fn transaction(lead: Command, commands: Arc<[Command]>) -> Self {
+        Self { transaction: Some(commands), ..Self::new(lead, Destination::Key) }
+    }
+
+    /// Runs on a connection of its own, which is left in `kept`.
+    pub(crate) fn keeping(command: Command, kept: Kept) -> Self {
+        Self { keep: Some(kept), ..Self::new(command, Destination::Key) }
+    }
+
+    fn parcel(&self, ask: bool) -> Payload<'_> {
+        match &self.transaction {
+            None => Payload::single(&self.command, ask),
+            Some(commands) => Payload::transaction(commands, ask),
+        }
+    }
+}
+
+/// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
+/// replied.
+pub(crate) fn dispatch(
+    topology: Arc<LiveTopology>,
+    errand: Request,
+    terms: CallOptions,
+    seen: Option<(Seen, Arc<Node>)>,
+) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(topology, errand, terms, seen))
+}
+
+async fn run(
+    topology: Arc<LiveTopology>,
+    errand: Request,
+    terms: CallOptions,
+    mut seen: Option<(Seen, Arc<Node>)>,
+) -> Result<(Bytes, Arc<Node>), Error> {
+    let Request { command, aim, .. } = &errand;
+    let env = Arc::clone(topology.env());
+    let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
+    let mut target = NextHop::Map;
+    let mut uncovered = None;
+    let mut need = None;
+    loop {
+        if let Some((what, node)) = seen.take() {
+            if reason_to_look(&what).is_some() {
+                need.get_or_insert_with(|| topology.need(Some(&node)));
+            }
+            let leads_away = !aim.follows_redirects() && what.is_redirect();
+            let reaction = if leads_away {
+                NextStep::Fail
+            } else {
+                next_step(&topology, command, terms, &mut tries, &what, &node)
+            };
+            let fail = || {
+                let error = explain(&what, command, node.endpoint(), &tries, terms);
+                let slot = command.first_key().map(Slot::of);
+                let told = slot
+                    .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));
+                Err(name_slot(error, told.or(uncovered), &env))
+            };
+            match reaction {
+                NextStep::FailWith(error) => return Err(error),
+                NextStep::Fail => return fail(),
+                NextStep::Again { target: next, pause } => {
+                    target = next;
+                    before(&target, &topology, pause, terms.deadline).await;
+                }
+            }
+            let gone = aim.is_pinned() && topology.routes().aimed(aim, command).is_none();
+            if gone || env.now() >= terms.deadline {
+                return fail();
+            }
+        }
+        let routes = topology.routes().clone();
+        let (node, ask) = match std::mem::replace(&mut target, NextHop::Map) {
+            NextHop::Node(node) => (node, false),
+            NextHop::Ask(node) => (node, true),
+            NextHop::Map => {
+                tries.attempts += 1;
+                let node = match routes.aimed(aim, command).cloned() {
+                    None if matches!(aim, Destination::Any | Destination::Key) => {
+                        // Anybody's answer teaches about a slot that the map does not know: a MOVED
+                        // names the owner, a CLUSTERDOWN says that there is none.
+                        let slot = command.first_key().map(Slot::of);
+                        uncovered = uncovered.or(slot.map(|slot| (slot, env.now())));
+                        need.get_or_insert_with(|| topology.need(None));
+                        topology.want(RefreshReason::Uncovered);
+                        topology.anybody()
+                    }
+                    aimed => aimed,
+                };
+                let Some(node) = node else {
+                    wait_for(&topology, &errand, terms, &tries).await?;
+                    continue;
+                };
+                (node, false)
+            }
+        };
+        let tried = attempt(&topology, &routes, &node, &errand, ask, terms.deadline);
+        match topology.beside(tried).await {
+            Ok(Some(frame)) => return Ok((topology.linger(frame, terms.deadline).await, node)),
+            // The map sends it elsewhere now.
+            Ok(None) => {}
+            Err(what) => seen = Some((what, node)),
+        }
+    }
+}
+
+/// Nobody is where the command is to go, and nobody else will do: waits for a newer map.
+async fn wait_for(
+    topology: &Arc<LiveTopology>,
+    errand: &Request,
+    terms: CallOptions,
+    tries: &Attempts,
+) -> Result<(), Error> {
+    let env = topology.env();
+    let spent = tries.attempts >= env.config().attempts_max || env.now() >= terms.deadline;
+    if errand.aim.is_pinned() || spent {
+        let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
+        let error = if matches!(errand.aim, Destination::Any | Destination::Key) {
+            topology.nowhere().with_delivery(sent)
+        } else {
+            let message = format!("the deployment has no {}", errand.aim);
+            Error::new(ErrorKind::Topology, sent, message)
+        };
+        return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
+    }
+    topology.want(RefreshReason::Uncovered);
+    rest(topology, env.backoff(tries.attempts), terms.deadline).await;
+    Ok(())
+}
+
+/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
+/// the primary: waits for it as often as a single command would.
+pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timestamp) {
+    if !topology.routes().nodes.is_empty() {
+        return;
+    }
+    let env = topology.env();
+    let need = topology.need(None);
+    for attempt in 1..env.config().attempts_max {
+        if topology.anybody().is_some() || env.now() >= deadline {
+            break;
+        }
+        topology.want(RefreshReason::Uncovered);
+        rest(topology, env.backoff(attempt), deadline).await;
+    }
+    drop(need);
+}
+
+/// The pause before the next attempt. Where nodes send callers to each other, no map settles it
+/// before they do, so that none ends the pause early.
+async fn before(
+    target: &NextHop,
+    topology: &Arc<LiveTopology>,
+    pause: Duration,
+    deadline: Timestamp,
+) {
+    if matches!(target, NextHop::Map) {
+        return rest(topology, pause, deadline).await;
+    }
+    if !pause.is_zero() {
+        let env = topology.env();
+        let until = env.now().after(pause).min(deadline);
+        topology.beside(env.while_open(env.sleep_until(until))).await;
+    }
+}
+
+/// A pause that ends early when the map changes.
+pub(crate) fn rest(
+    topology: &Arc<LiveTopology>,
+    pause: Duration,
+    deadline: Timestamp,
+) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        if pause.is_zero() {
+            return;
+        }
+        let version = topology.routes().map.version();
+        let env = topology.env();
+        let until = env.now().after(pause).min(deadline);
+        let wait = env.while_open(env.by(until, topology.newer_than(version)));
+        topology.beside(wait).await;
+    })
+}
+
+/// Says of a failure which slot nobody serves.
+fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
+    let down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
+    match uncovered {
+        Some((slot, since)) if down => {
+            let since = env.now().since(since);
+            let message = format!("nobody serves slot {slot}");
+            let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
+            let named = error.command().map(str::to_owned).unwrap_or_default();
+            Error::new(ErrorKind::Topology, Delivery::Refused, message)
+                .with_detail(detail)
+                .with_command(&named)
+                .with_attempts(error.attempts())
+                .with_cause(error)
+        }
+        _ => error,
+    }
+}
+
+/// One try: a link, an exchange, a look at the reply. `Ok(None)`: the map changed while there was
+/// no link, and names another node.
+async fn attempt(
+    topology: &Arc<LiveTopology>,
+    routes: &Arc<Routes>,
+    node: &Arc<Node>,
+    errand: &Request,
+    ask: bool,
+    deadline: Timestamp,
+) -> Result<Option<Bytes>, Seen> {
+    let (env, command) = (topology.env(), &errand.command);
+    if env.now() >= deadline {
+        return Err(Seen::NoLink(no_connection(node)));
+    }
+    let parcel = errand.parcel(ask);
+    let entry = parcel.entry(deadline);
+    let write = |out: &mut Vec<u8>| parcel.write_to(out);
+    let outcome = if command.is_blocking() || errand.keep.is_some() {
+        let dialled = env.while_open(env.by(deadline, node.own_link(env))).await;
+        let own = match dialled {
+            Some(Some(own)) => own.map_err(Seen::NoLink)?,
+            Some(None) => return Err(Seen::NoLink(no_connection(node))),
+            None => return Err(Seen::NoLink(closed(node.endpoint()))),
+        };
+        let outcome = {
+            let mut running = pin!(submit(env, own.link(), entry, &write));
+            match env.while_open(running.as_mut()).await {
+                Some(outcome) => outcome,
+                // Its node may have left the topology, which alone closes connections.
+                None => {
+                    own.link().close();
+                    running.await
+                }
+            }
+        };
+        match &errand.keep {
+            _ if !matches!(outcome, Ok(Ok(_))) => {}
+            Some(kept) => *lock(kept) = Some(own),
+            None => own.give_back(),
+        }
+        outcome
+    } else {
+        let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
+        match connect(topology, routes, node, &away, deadline).await {
+            Ok(Some(link)) => submit(env, &link, entry, &write).await,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(Seen::NoLink(error)),
+        }
+    };
+    match outcome.map_err(Seen::NoLink)? {
+        Err(failed) => Err(Seen::Failed(failed)),
+        Ok(reply) => parcel.judge(reply).map(Some),
+    }
+}
+
+/// Whether a map leads a command away from the node that it was to go to.
+pub(crate) trait LeadsAway: Fn(&Routes) -> bool + MaybeSync {}
+impl<F: Fn(&Routes) -> bool + MaybeSync> LeadsAway for F {}
+
+/// A link to the node; `None` as soon as a newer map leads away from it.
+pub(crate) fn connect<'a>(
+    topology: &'a Arc<LiveTopology>,
+    routes: &'a Routes,
+    node: &'a Arc<Node>,
+    leads_away: &'a dyn LeadsAway,
+    deadline: Timestamp,
+) -> BoxFuture<'a, Result<Option<Arc<Link>>, Error>> {
+    Box::pin(connect_unless(topology, routes, node, leads_away, deadline))
+}
+
+async fn connect_unless(
+    topology: &Arc<LiveTopology>,
+    routes: &Routes,
+    node: &Arc<Node>,
+    leads_away: &dyn LeadsAway,
+    deadline: Timestamp,
+) -> Result<Option<Arc<Link>>, Error> {
+    let mut version = routes.map.version();
+    let env = topology.env();
+    let mut need = node.is_failing().then(|| topology.need(Some(node)));
+    loop {
+        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
+        let mut link = pin!(env.while_open(node.connect(env, deadline)));
+        // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
+        let patience =
+            if need.is_some() { Timestamp::FAR_FUTURE } else { env.now().after(PATIENCE) };
+        let newer = pin!(env.by(patience, topology.newer_than(version)));
+        match select(link.as_mut(), newer).await {
+            Either::Left((Some(link), _)) => return link.map(Some),
+            Either::Left((None, _)) => return Err(closed(node.endpoint())),
+            Either::Right((None, _)) => {
+                need = Some(topology.need(Some(node)));
+                topology.want_about(node, RefreshReason::NodeLost);
+            }
+            Either::Right((Some(()), _)) => {
+                let now = topology.routes();
+                if leads_away(&now) {
+                    return Ok(None);
+                }
+                version = now.map.version();
+                if need.is_some() {
+                    topology.want_about(node, RefreshReason::NodeLost);
+                }
+            }
+        }
+    }
+}
+
+fn no_connection(node: &Node) -> Error {
+    Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time")
+        .with_endpoint(node.endpoint())
+}

@@ -1,0 +1,117 @@
+//! Transactions: sent whole, and watched keys on a connection that nobody else uses.
+//!
+//! A transaction is one errand: it is redirected and tried again as a command is, all of it or
+//! nothing. Behind watched keys it is tried once, on the connection that watches them; only its
+//! caller can begin anew, for what was read may have changed.
+//!
+//! Invariants: a connection that may still watch or queue something is never given to the next;
+//! nothing is sent to a primary that sentinels have replaced, though its connection lives.
+//! Called by `client/transaction.rs`.
+
+use crate::command::Command;
+use crate::connection::handshake::Profile;
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::payload::Payload;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::dispatch::single::{Kept, Request, dispatch};
+use crate::driver::link::submit::submit;
+use crate::driver::node::node::{ExclusiveLink, Node};
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::lock::lock;
+use crate::routing::retry::Seen;
+use crate::topology::refresh::RefreshReason;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Runs the commands as one, and returns the reply of EXEC.
+pub(crate) async fn run(
+    topology: &Arc<LiveTopology>,
+    lead: Command,
+    commands: Vec<Command>,
+    terms: CallOptions,
+) -> Result<Bytes, Error> {
+    let errand = Request::transaction(lead, commands.into());
+    Ok(dispatch(Arc::clone(topology), errand, terms, None).await?.0)
+}
+
+/// A connection that watches keys.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    /// Knows the configuration and the clock.
+    topology: Arc<LiveTopology>,
+    /// Nobody else's. Closed when this is dropped, which ends the watch, too.
+    own: ExclusiveLink,
+    /// Where it leads.
+    node: Arc<Node>,
+}
+
+impl Watching {
+    /// Sends WATCH to the owner of its keys.
+    pub(crate) async fn start(
+        topology: &Arc<LiveTopology>,
+        watch: Command,
+        terms: CallOptions,
+    ) -> Result<Self, Error> {
+        let kept = Kept::default();
+        let errand = Request::keeping(watch, Arc::clone(&kept));
+        let (_, node) = dispatch(Arc::clone(topology), errand, terms, None).await?;
+        let own = lock(&kept).take().expect("an errand that ended well left its connection");
+        Ok(Self { topology: Arc::clone(topology), own, node })
+    }
+
+    /// Runs one command there.
+    pub(crate) async fn send(&self, command: &Command, terms: CallOptions) -> Result<Bytes, Error> {
+        self.once(Payload::single(command, false), command, terms).await
+    }
+
+    /// Runs the commands as one, unless a watched key was changed: then the reply is a null. Ends
+    /// the watch, and gives the connection back.
+    pub(crate) async fn commit(
+        self,
+        lead: &Command,
+        commands: &[Command],
+        terms: CallOptions,
+    ) -> Result<Bytes, Error> {
+        let frame = self.once(Payload::transaction(commands, false), lead, terms).await?;
+        self.own.give_back();
+        Ok(frame)
+    }
+
+    /// Whether sentinels name another primary by now. In a cluster the server itself would say so.
+    fn is_replaced(&self) -> bool {
+        let routes = self.topology.routes();
+        self.node.profile() == Profile::Primary
+            && !routes.primaries().any(|node| Arc::ptr_eq(node, &self.node))
+    }
+
+    async fn once(
+        &self,
+        parcel: Payload<'_>,
+        name: &Command,
+        terms: CallOptions,
+    ) -> Result<Bytes, Error> {
+        let env = self.topology.env();
+        if self.is_replaced() {
+            let message = "the primary that watches the keys was replaced: begin anew";
+            let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
+            return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
+        }
+        let entry = parcel.entry(terms.deadline);
+        let outcome = submit(env, self.own.link(), entry, &|out| parcel.write_to(out)).await;
+        let seen = match outcome {
+            Ok(Ok(reply)) => match parcel.judge(reply) {
+                Ok(frame) => return Ok(frame),
+                Err(seen) => {
+                    if seen.is_redirect() {
+                        self.topology.want(RefreshReason::Moved);
+                    }
+                    seen
+                }
+            },
+            Ok(Err(failed)) => Seen::Failed(failed),
+            Err(error) => Seen::NoLink(error),
+        };
+        let tries = Attempts { attempts: 1, ..Attempts::default() };
+        Err(explain(&seen, name, self.node.endpoint(), &tries, terms))
+    }
+}

@@ -1,0 +1,8 @@
+//! What all parts of a client share: transport, configuration, clock, chance, counters and
+//! events.
+
+pub(crate) mod cached_clock;
+pub(crate) mod environment;
+pub(crate) mod join_all;
+pub(crate) mod refresh_triggers;
+pub(crate) mod telemetry;

@@ -1,0 +1,306 @@
+//! One live connection: a [`Queue`], a stream, and the rule of who moves bytes between them.
+//!
+//! Whoever waits drives. A caller that is alone writes and reads on its own: no hand-over, no
+//! second task. As soon as several wait, no single one may be relied on (it may never be polled
+//! again), so the background task drives where the host has one, and everybody is woken where it
+//! has none. In both cases what many callers enqueue goes out in one write.
+//!
+//! The stream and the timer are always polled with the link's own waker (`IoWaker`), which decides
+//! at wake time whom to wake (`Queue::wake_driver`). So it never matters who polled last.
+//!
+//! Invariants:
+//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look
+//!   again (`drive`);
+//! - `queue` is locked for moments only, and no foreign waker is called under it.
+//!
+//! What a driver does is in `driver/io.rs`. Called by `driver/lane.rs`, which makes links and
+//! replaces lost ones, and by the futures that wait on one.
+
+use crate::Endpoint;
+use crate::connection::budget::{Budget, Place};
+use crate::connection::outcome::{Lost, Outcome};
+use crate::connection::queue::{
+    Due, Entry, Flush, Queue, Rejected, Ticket, Wakers, Wanted, cost_of,
+};
+use crate::driver::environment::refresh_triggers::RefreshTriggers;
+use crate::driver::link::io::{Io, LinkSettings, Notes};
+use crate::driver::link::push_sink::PushSink;
+use crate::lock::lock;
+use crate::transport::{ByteStream, Transport};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+/// So many bytes of a large reply that are still to come count as one entry in flight.
+const BYTES_PER_LOAD: usize = 16 * 1024;
+
+/// See the head of this file.
+pub(crate) struct Link {
+    /// Where it leads.
+    endpoint: Endpoint,
+    /// What callers wait on; shared with the signal, which must be `Send` also where the transport
+    /// is not.
+    queue: Arc<Mutex<Queue>>,
+    /// What a driver needs; held by one at a time.
+    io: Mutex<Io>,
+    /// Somebody wanted to drive while another did.
+    kicked: AtomicBool,
+    /// What drivers and others tell each other.
+    notes: Arc<Notes>,
+    /// The node's.
+    budget: Arc<Budget>,
+    /// What the stream and the timer are polled with.
+    signal: Waker,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Makes a link of a connected stream.
+    pub(crate) fn start(
+        endpoint: Endpoint,
+        stream: Box<dyn ByteStream>,
+        transport: Arc<dyn Transport>,
+        triggers: Arc<RefreshTriggers>,
+        settings: LinkSettings,
+    ) -> Arc<Self> {
+        let budget = Arc::clone(&settings.budget);
+        let queue = Arc::new(Mutex::new(Queue::new(Arc::clone(&budget))));
+        let notes = Arc::new(Notes::default());
+        let io = Io::new(stream, &queue, &notes, transport, triggers, settings);
+        let signal = io.waker().clone();
+        let (io, kicked) = (Mutex::new(io), AtomicBool::new(false));
+        Arc::new(Self { endpoint, queue, io, kicked, notes, budget, signal })
+    }
+
+    /// A background task looks after this link from now on.
+    pub(in crate::driver) fn set_background(&self) {
+        lock(&self.queue).set_background(&self.signal);
+    }
+
+    /// Whether a flush now would part commands that others are about to add to.
+    pub(in crate::driver) fn may_gather(&self) -> bool {
+        lock(&self.queue).may_gather()
+    }
+
+    /// The background task wants to sleep. False when it has to look again first; `None` when the
+    /// link is lost.
+    pub(in crate::driver) fn rest_background(&self, waker: &Waker) -> Option<bool> {
+        let mut queue = lock(&self.queue);
+        if queue.lost().is_some() { None } else { Some(queue.rest_background(waker)) }
+    }
+
+    /// Where this link leads.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// How long a command may have to wait here, to choose among lanes: entries in flight, and
+    /// what is still to come of a large reply.
+    pub(crate) fn load(&self) -> usize {
+        let coming = self.notes.coming.load(Ordering::Relaxed);
+        self.notes.load.load(Ordering::Relaxed) + coming / BYTES_PER_LOAD
+    }
+
+    /// Whether the link takes no more entries.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.notes.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether the server ever answered on it.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.notes.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was lost because the server owed replies and said nothing.
+    pub(crate) fn fell_silent(&self) -> bool {
+        lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
+    }
+
+    /// Keeps a greeting: `replies` answers to it will come that nobody waits for. It is written
+    /// with the first entry, in one piece.
+    pub(crate) fn greet(&self, greeting: Vec<u8>, replies: u32) {
+        lock(&self.queue).greet(greeting, replies);
+    }
+
+    /// Whether somebody gets its pushes.
+    pub(crate) fn is_listened(&self) -> bool {
+        self.notes.sink.get().is_some()
+    }
+
+    /// Whether the server speaks RESP3, of a link on which it has answered.
+    pub(crate) fn is_resp3(&self) -> bool {
+        self.notes.resp3.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is gone, not only retired.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.queue).lost().is_some()
+    }
+
+    /// Gives all pushes to `sink` from now on. False if another has them already.
+    pub(crate) fn listen(&self, sink: Arc<dyn PushSink>) -> bool {
+        // Before the queue knows: whatever is told to be posted has somebody to go to.
+        let first = self.notes.sink.set(sink).is_ok();
+        lock(&self.queue).listen();
+        first
+    }
+
+    /// The same where the server speaks RESP2: the connection carries nothing else any more.
+    pub(crate) fn listen_to_lists(&self) {
+        self.notes.lists_are_pushes.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes in commands that are answered by pushes or errors, and one whose reply ends them.
+    /// They are written by the next `push_on`, so that it can be called under a lock.
+    pub(crate) fn post(&self, commands: &[u8]) {
+        lock(&self.queue).post(commands);
+    }
+
+    /// Writes what was posted, or looks at the stream for whoever watches.
+    pub(crate) fn push_on(&self) {
+        self.drive(None);
+    }
+
+    /// Whether something is subscribed to on it: a retired link stays until nothing is.
+    pub(crate) fn keep(&self, kept: bool) {
+        lock(&self.queue).keep(kept);
+    }
+
+    /// Reads nothing, or goes on.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.notes.paused.store(paused, Ordering::Release);
+    }
+
+    /// `waker` is woken whenever the stream is to be looked at; for hosts without a background.
+    pub(crate) fn watch(&self, name: u64, waker: &Waker) {
+        lock(&self.queue).watch(name, waker);
+    }
+
+    /// Ends a `watch`.
+    pub(crate) fn unwatch(&self, name: u64) {
+        lock(&self.queue).unwatch(name);
+    }
+
+    /// Takes no more entries, and closes when all that are in flight have ended.
+    pub(crate) fn retire(&self) {
+        lock(&self.queue).retire();
+        self.notes.closed.store(true, Ordering::Release);
+        self.drive(None);
+    }
+
+    /// Takes a command in and, if nobody else will, writes it at once. `write` appends exactly
+    /// `entry.len` bytes.
+    #[inline]
+    pub(crate) fn enqueue(
+        &self,
+        entry: Wanted,
+        write: impl FnOnce(&mut Vec<u8>),
+        cx: &Context<'_>,
+    ) -> Result<Ticket, Rejected> {
+        let (ticket, flush, wake) = {
+            let mut queue = lock(&self.queue);
+            let enqueued = queue.enqueue(entry, write, cx.waker())?;
+            self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
+            enqueued
+        };
+        match flush {
+            Flush::Now => self.drive(None),
+            Flush::Later => cx.waker().wake_by_ref(),
+            Flush::Covered => {}
+        }
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        Ok(ticket)
+    }
+
+    /// Waits for room in the budget, for a caller whose entry was rejected as one too many. The
+    /// place is the caller's until its entry is taken.
+    pub(crate) fn block(&self, place: Option<Place>, entry: Entry, cx: &Context<'_>) -> Place {
+        let mut wakers = Wakers::new();
+        let (place, drives) = {
+            let mut queue = lock(&self.queue);
+            let place = queue.block(place, cx.waker(), entry, &mut wakers);
+            (place, queue.drives_itself())
+        };
+        wakers.drain(..).for_each(Waker::wake);
+        if drives {
+            self.drive(None);
+        } else {
+            self.signal.wake_by_ref();
+        }
+        place
+    }
+
+    /// Takes what has come, if there is no room for an entry of so many bytes and nobody else looks
+    /// at the stream: callers that have gone may be charged for replies that are there.
+    #[inline]
+    pub(crate) fn make_room(&self, len: usize) {
+        if self.budget.is_full(cost_of(len)) {
+            self.take_what_has_come();
+        }
+    }
+
+    #[cold]
+    fn take_what_has_come(&self) {
+        if lock(&self.queue).drives_itself() {
+            self.drive(None);
+        }
+    }
+
+    /// The outcome of an entry, once it has one, and when it was due.
+    #[inline]
+    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+        let drives = {
+            let mut queue = lock(&self.queue);
+            if let Some(outcome) = queue.poll(ticket, cx.waker()) {
+                return Poll::Ready(outcome);
+            }
+            queue.drives_itself()
+        };
+        if drives { self.drive_for(ticket, cx) } else { Poll::Pending }
+    }
+
+    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+        self.drive(Some(ticket));
+        match lock(&self.queue).poll(ticket, cx.waker()) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The caller of an entry has gone.
+    pub(crate) fn abandon(&self, ticket: Ticket) {
+        let wake = lock(&self.queue).abandon(ticket);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+    }
+
+    /// Ends the link: what is owed fails, the stream is dropped.
+    pub(crate) fn close(&self) {
+        let mut wakers = Wakers::new();
+        self.notes.closed.store(true, Ordering::Release);
+        lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
+        wakers.drain(..).for_each(Waker::wake);
+        self.drive(None);
+    }
+
+    /// Moves all bytes that can be moved. Returns when the stream has registered the signal, or
+    /// when another driver is at it, who then looks again. `mine` is the caller's entry, if it
+    /// looks for its outcome afterwards.
+    pub(in crate::driver) fn drive(&self, mine: Option<Ticket>) {
+        self.kicked.store(true, Ordering::SeqCst);
+        while self.kicked.load(Ordering::SeqCst) {
+            let Ok(mut io) = self.io.try_lock() else { return };
+            self.kicked.store(false, Ordering::SeqCst);
+            io.turn(mine);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One live connection: the stream, the queue of commands, and the tasks that move its bytes.
+
+pub(crate) mod background_task;
+pub(crate) mod dial;
+pub(crate) mod io;
+pub(crate) mod io_waker;
+pub(crate) mod link;
+pub(crate) mod pending_reply;
+pub(crate) mod push_sink;
+pub(crate) mod submit;

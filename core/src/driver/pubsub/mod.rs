@@ -1,0 +1,5 @@
+//! Subscriptions at work: connections, placement of channels, queues of readers.
+
+pub(crate) mod reader_queue;
+pub(crate) mod subscriber;
+pub(crate) mod subscriber_loop;

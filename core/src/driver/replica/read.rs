@@ -1,0 +1,488 @@
+//! The way of a read under a policy, when it does not go straight: no link yet, a lost one, a node
+//! that refuses, a table in which nobody can answer.
+//!
+//! One loop: pick a node of the key's shard (`driver/pick.rs`), get a link, exchange, and see what
+//! follows for the node (a strike, a trial passed) and for the call (another node, a pause, an
+//! error), under the caller's one deadline. A node at which the call has failed is not asked again
+//! before all others have been.
+//!
+//! Invariants: the call never leaves the shard that owns its key, nor goes to its primary unless
+//! the policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be
+//! down it fails at once, and while one may still come back it waits for that.
+//! Called by `driver/spread.rs` (single commands) and `driver/batch.rs` (what did not go well
+//! there).
+
+use crate::BoxFuture;
+use crate::command::Command;
+use crate::connection::outcome::{Failure, Lost};
+use crate::connection::queue::Entry;
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, too_many_redirects};
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::parts::Item;
+use crate::driver::dispatch::single::rest;
+use crate::driver::environment::telemetry::count;
+use crate::driver::link::submit::{sole_reply, submit};
+use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::node::Node;
+use crate::driver::replica::health_check;
+use crate::driver::replica::policy::ReadSettings;
+use crate::driver::replica::select::{
+    Call, Nobody, members, select_node, shard_of, slot_of, table,
+};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::Redirect;
+use crate::routing::read_from::{Row, Skip};
+use crate::routing::retry::{Facts, Seen, Verdict, judge};
+use crate::time::Timestamp;
+use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::refresh::RefreshReason;
+use crate::topology::slot::Slot;
+use crate::topology::slot_map::Shard;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Commands whose cursor means something on one node only.
+const CURSORS: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
+/// A dial may keep a read waiting for this part of the progress time-out; then another node goes.
+const DIAL_PART: u32 = 4;
+/// Between two looks at the table, when somebody may be able to answer.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// As long at most.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// Looks at the topology that a read without a replica waits for.
+const LOOKS_MAX: u32 = 4;
+/// How long a read waits for a check-up that somebody else makes.
+const CHECK_WAIT: Duration = Duration::from_millis(500);
+
+/// Where a read stands when it comes here.
+pub(crate) enum Begin {
+    /// This came of an attempt at this node.
+    After(Seen, Arc<Node>),
+    /// It was given to this node, which has no link.
+    At(Arc<Node>),
+    /// No replica could answer, and the primary had its share.
+    Capped,
+    /// Nothing was done yet.
+    Fresh,
+}
+
+impl From<Nobody> for Begin {
+    fn from(nobody: Nobody) -> Self {
+        match nobody {
+            Nobody::Capped => Self::Capped,
+            Nobody::NoReplica => Self::Fresh,
+        }
+    }
+}
+
+/// What an attempt that did not go well means for the call.
+enum After {
+    /// It failed for good.
+    Fail(Error),
+    /// Another node, after a pause.
+    Again(Duration),
+}
+
+/// Whether a rule says where an item goes. A cursor is one node's: such a read stays at the
+/// primary.
+///
+/// # Errors
+/// `Config` for a cursor under a policy that never reads from the primary.
+pub(crate) fn governs(rule: &ReadSettings, item: Item<'_>) -> Result<bool, Error> {
+    let command = item.command;
+    if !command.is_readonly() || command.is_blocking() || !item.may_be_spread() {
+        return Ok(false);
+    }
+    if !is_cursor(command) {
+        return Ok(true);
+    }
+    if rule.may_use_primary() {
+        return Ok(false);
+    }
+    let message = "its cursor is one node's: read it from the primary, or name a node";
+    Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
+}
+
+/// Whether a command is an ordinary read: of one key or none, answered at once, without a cursor.
+#[inline]
+pub(crate) fn is_plain(command: &Command) -> bool {
+    command.goes_straight() && command.is_readonly() && !is_cursor(command)
+}
+
+/// Whether a command goes on from where it went before, on the same node.
+pub(crate) fn is_cursor(command: &Command) -> bool {
+    let name = command.spec().name();
+    name.ends_with("SCAN") && CURSORS.contains(&name)
+}
+
+/// The shard that an item reads from.
+pub(crate) fn shard_for<'r>(
+    routes: &'r Routes,
+    item: Item<'_>,
+    now: Timestamp,
+) -> Option<&'r Shard> {
+    let slots = routes.map.slots();
+    match item.slot() {
+        Some(slot) => slots.shard_at(slot),
+        // Without a key, any shard will do.
+        None => shard_of(routes, item.command).or_else(|| {
+            let keyless = item.command.first_key().is_none();
+            let at = now.nanos() / 1000 % (slots.shards().len().max(1) as u64);
+            slots.shards().get(at as usize).filter(|_| keyless)
+        }),
+    }
+}
+
+/// Runs a read until it has a reply that is no error, or there is nothing left to try. Says who
+/// replied.
+pub(crate) fn read<'a>(
+    topology: &'a Arc<LiveTopology>,
+    rule: &'a Arc<ReadSettings>,
+    item: Item<'a>,
+    terms: CallOptions,
+    begin: Begin,
+) -> BoxFuture<'a, Result<(Bytes, Arc<Node>), Error>> {
+    Box::pin(run(topology, rule, item, terms, begin))
+}
+
+async fn run(
+    topology: &Arc<LiveTopology>,
+    rule: &Arc<ReadSettings>,
+    item: Item<'_>,
+    terms: CallOptions,
+    begin: Begin,
+) -> Result<(Bytes, Arc<Node>), Error> {
+    let env = topology.env();
+    let mut capped = matches!(begin, Begin::Capped);
+    let (mut seen, mut first) = match begin {
+        Begin::After(seen, node) => (Some((seen, node)), None),
+        Begin::At(node) => (None, Some(node)),
+        Begin::Capped | Begin::Fresh => (None, None),
+    };
+    let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
+    let mut tried: Vec<Arc<Node>> = Vec::new();
+    let mut waited = Waited::default();
+    loop {
+        if let Some((what, node)) = seen.take() {
+            match next_read(topology, item, terms, &mut tries, &what, &node) {
+                After::Fail(error) => return Err(error),
+                After::Again(pause) => {
+                    count(&env.telemetry().retries);
+                    tries.last = Some(explain(&what, item.command, node.endpoint(), &tries, terms));
+                    tried.push(node);
+                    rest(topology, pause, terms.deadline).await;
+                }
+            }
+        }
+        let routes = Arc::clone(&topology.routes());
+        let now = env.now();
+        let spent = tries.attempts >= env.config().attempts_max || now >= terms.deadline;
+        let Some(shard) = shard_for(&routes, item, now) else {
+            if spent {
+                return Err(topology.nowhere().with_command(&item.command.name()));
+            }
+            tries.attempts += 1;
+            topology.want(RefreshReason::Uncovered);
+            rest(topology, env.backoff(tries.attempts), terms.deadline).await;
+            continue;
+        };
+        if !env.has_background()
+            && let Some(checkup) = health_check::claim(env, &routes, shard, rule, now)
+        {
+            topology.beside(checkup.run()).await;
+            topology.hear();
+        }
+        let call = Call { rule, tried: &tried, capped, now: env.now() };
+        let picked = match first.take() {
+            _ if spent => Err(Nobody::NoReplica),
+            Some(node) => Ok(node),
+            None => select_node(env, &routes, shard, &call).cloned(),
+        };
+        match picked {
+            Ok(node) => {
+                tries.attempts += 1;
+                match attempt(topology, item, &node, terms.deadline).await {
+                    Ok(frame) => {
+                        return Ok((topology.linger(frame, terms.deadline).await, node));
+                    }
+                    Err(what) => seen = Some((what, node)),
+                }
+            }
+            Err(nobody) => {
+                let more =
+                    !spent && wait(topology, &routes, shard, &call, terms, &mut waited).await;
+                if !more {
+                    let error = no_replica(&routes, shard, &call, item, nobody);
+                    return Err(finish(error, item, tries));
+                }
+                capped = capped || nobody == Nobody::Capped;
+                tried.clear();
+            }
+        }
+    }
+}
+
+/// What a call has waited for.
+#[derive(Default)]
+struct Waited {
+    /// A check-up that tells lags.
+    check: bool,
+    /// Looks at the topology, which may tell of replicas.
+    looks: u32,
+}
+
+/// Waits for something by which another node may become able to answer. False when there is nothing
+/// to wait for.
+async fn wait(
+    topology: &Arc<LiveTopology>,
+    routes: &Arc<Routes>,
+    shard: &Shard,
+    call: &Call<'_>,
+    terms: CallOptions,
+    waited: &mut Waited,
+) -> bool {
+    let env = topology.env();
+    if call.rule.max_staleness.is_some() && !std::mem::replace(&mut waited.check, true) {
+        learn_lags(topology, routes, shard, call, terms.deadline).await;
+        return true;
+    }
+    let replicas = || members(shard).skip(1).filter_map(|index| routes.node(index));
+    // Where there is none, or one says that it is none, the map may be old.
+    let doubtful = replicas().all(|node| node.health().is_promoted());
+    if doubtful && topology.is_dynamic() && waited.looks < LOOKS_MAX {
+        waited.looks += 1;
+        topology.want(RefreshReason::ReadOnly);
+        topology.look(terms.deadline.min(call.now.after(env.config().connect_timeout))).await;
+        rest(topology, env.backoff(waited.looks), terms.deadline).await;
+        return env.now() < terms.deadline;
+    }
+    let (rows, nodes) = table(routes, shard, call);
+    let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary);
+    let Some(until) = each.filter_map(|(row, node)| hope(row, node, call.now)).min() else {
+        return false;
+    };
+    if until >= terms.deadline {
+        return false;
+    }
+    // A trial that somebody else makes may end sooner.
+    let pause = until.since(call.now).clamp(PAUSE_MIN, PAUSE_MAX);
+    rest(topology, pause, terms.deadline).await;
+    true
+}
+
+/// When a node may be able to answer. Those that failed a few times at most may come back any
+/// moment; others are known to be down.
+fn hope(row: &Row, node: &Node, now: Timestamp) -> Option<Timestamp> {
+    match row.skip {
+        Some(Skip::LagUnknown | Skip::NoReplica | Skip::Stale) => None,
+        Some(Skip::Quarantined) if node.health().is_down() => None,
+        Some(Skip::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
+        Some(Skip::Silent) => Some(now.after(PAUSE_MAX)),
+        Some(Skip::Tried) | None => Some(now),
+    }
+}
+
+/// Waits until the lags of a shard's replicas are known, or a moment has passed.
+async fn learn_lags(
+    topology: &Arc<LiveTopology>,
+    routes: &Arc<Routes>,
+    shard: &Shard,
+    call: &Call<'_>,
+    deadline: Timestamp,
+) {
+    let env = topology.env();
+    let Some(primary) = routes.node(shard.primary) else { return };
+    let ended = primary.health().when_checked();
+    if let Some(checkup) = health_check::claim(env, routes, shard, call.rule, call.now) {
+        drop(ended);
+        topology.beside(checkup.run()).await;
+        return;
+    }
+    if !primary.health().is_checking() {
+        return;
+    }
+    let until = deadline.min(call.now.after(CHECK_WAIT));
+    topology.beside(env.by(until, ended)).await;
+}
+
+/// One try at one node.
+async fn attempt(
+    topology: &Arc<LiveTopology>,
+    item: Item<'_>,
+    node: &Arc<Node>,
+    deadline: Timestamp,
+) -> Result<Bytes, Seen> {
+    let env = topology.env();
+    let mut seat = InFlightGuard::take(node, env.now());
+    let link = match node.ready() {
+        Some(link) if !link.is_closed() => link,
+        _ => {
+            let patience = env.config().progress_timeout / DIAL_PART;
+            let until = deadline.min(env.now().after(patience));
+            let dial = env.while_open(node.connect(env, until));
+            match topology.beside(dial).await {
+                Some(link) => link.map_err(Seen::NoLink)?,
+                None => {
+                    return Err(Seen::NoLink(crate::driver::link::dial::closed(node.endpoint())));
+                }
+            }
+        }
+    };
+    let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
+    let write = |out: &mut Vec<u8>| item.write_to(out);
+    let outcome = topology.beside(submit(env, &link, entry, &write)).await;
+    let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
+    let frame = sole_reply(reply)?;
+    seat.succeed(|| env.now());
+    Ok(frame)
+}
+
+/// Decides, and notes what was learnt of the node.
+fn next_read(
+    topology: &Arc<LiveTopology>,
+    item: Item<'_>,
+    terms: CallOptions,
+    tries: &mut Attempts,
+    seen: &Seen,
+    node: &Arc<Node>,
+) -> After {
+    let env = topology.env();
+    let now = env.now();
+    let fail =
+        |tries: &Attempts| After::Fail(explain(seen, item.command, node.endpoint(), tries, terms));
+    if let Seen::Refused(error) = seen
+        && let Some(redirect) = error.redirect()
+    {
+        tries.redirects += 1;
+        count(&env.telemetry().redirects);
+        if tries.redirects > env.config().redirects_max {
+            return After::Fail(too_many_redirects(topology, item.command, error, node, tries));
+        }
+        let Ok(redirect) = redirect else { return fail(tries) };
+        let pause = follow(topology, &redirect, tries.redirects, node);
+        return After::Again(pause);
+    }
+    if !strike(topology, seen, node, now) || now >= terms.deadline {
+        return fail(tries);
+    }
+    let facts = Facts { readonly: true, retry_unknown: true };
+    match judge(seen, facts) {
+        // The others are picked at once, and those that may still come back are waited for there.
+        Verdict::AgainLater if is_passing(seen) => After::Again(env.backoff(tries.attempts)),
+        _ => After::Again(Duration::ZERO),
+    }
+}
+
+/// Whether a refusal says nothing about the node, but about the moment.
+fn is_passing(seen: &Seen) -> bool {
+    matches!(seen, Seen::Refused(error) if matches!(error.code(), "TRYAGAIN" | "UNBLOCKED"))
+}
+
+/// Notes what a failure says of its node. False when another node would fail alike.
+fn strike(topology: &LiveTopology, seen: &Seen, node: &Node, now: Timestamp) -> bool {
+    let (why, reason) = match seen {
+        Seen::Refused(_) if is_passing(seen) => return true,
+        Seen::Refused(error) => match error.code() {
+            "LOADING" | "BUSY" => (error.code().to_owned(), None),
+            "MASTERDOWN" => (error.code().to_owned(), Some(RefreshReason::NodeLost)),
+            "CLUSTERDOWN" => (error.code().to_owned(), Some(RefreshReason::ClusterDown)),
+            _ => return false,
+        },
+        Seen::Failed(failed) => match &failed.failure {
+            Failure::TimedOut => {
+                topology.want(RefreshReason::NodeSilent);
+                return false;
+            }
+            Failure::Lost(lost) => match **lost {
+                Lost::ByUs | Lost::Protocol(_) => return false,
+                Lost::Retired => return true,
+                _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
+            },
+        },
+        Seen::Ended(_) => return false,
+        Seen::NoLink(error) => match error.kind() {
+            ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
+            _ => (error.to_string(), Some(RefreshReason::NodeLost)),
+        },
+    };
+    node.health().strike(now, &why);
+    if let Some(reason) = reason {
+        topology.want(reason);
+    }
+    true
+}
+
+/// Learns from a redirect. The next node comes from the map as it is then, and from the policy: a
+/// redirect names a primary.
+fn follow(
+    topology: &LiveTopology,
+    redirect: &Redirect,
+    redirects: u32,
+    node: &Arc<Node>,
+) -> Duration {
+    let env = topology.env();
+    let config = env.config();
+    let endpoints =
+        EndpointRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
+    let later = env.backoff(redirects);
+    let (slot, to) = match redirect {
+        // The slot is on the move: soon it will be at one place.
+        Redirect::Ask { .. } => return later,
+        Redirect::Moved { slot, host, port } => (*slot, endpoints.redirect(host, *port)),
+    };
+    let (Some(slot), Some(to)) = (Slot::new(slot), to) else {
+        topology.want(RefreshReason::Moved);
+        return later;
+    };
+    let version = topology.routes().map.version();
+    topology.handle_moved(slot, &to, redirects > 1);
+    if topology.routes().map.version() == version {
+        // The map says the same: it is the node that is not what the map takes it for.
+        let what = "it does not serve reads of the slot";
+        node.health().strike(env.now(), what);
+    }
+    if redirects > 2 { later } else { Duration::ZERO }
+}
+
+/// Nobody can answer: names the slot, and of each node why not.
+pub(crate) fn no_replica(
+    routes: &Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+    item: Item<'_>,
+    nobody: Nobody,
+) -> Error {
+    let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
+    let (rows, nodes) = table(routes, shard, call);
+    let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {
+        let why = row.skip.map_or("it may be well again".to_owned(), |skip| skip.to_string());
+        let last = node.health().why();
+        match last.is_empty() {
+            true => format!("{}: {why}", node.endpoint()),
+            false => format!("{}: {why} ({last})", node.endpoint()),
+        }
+    });
+    let each: Vec<String> = each.collect();
+    let whose = match nobody {
+        Nobody::NoReplica => "no node that the read policy allows can answer",
+        Nobody::Capped => "no replica can answer, and the primary has its share of reads",
+    };
+    let nodes = match each.is_empty() {
+        true => "no replica is known".to_owned(),
+        false => each.join("; "),
+    };
+    let message = format!("{whose} for slot {slot}: {nodes}");
+    Error::new(ErrorKind::Topology, Delivery::NotSent, message)
+        .with_detail(ErrorDetail::NoReplica { slot })
+}
+
+/// Says how often the read was tried, and what came of it.
+fn finish(error: Error, item: Item<'_>, tries: Attempts) -> Error {
+    let error = error.with_command(&item.command.name()).with_attempts(tries.attempts);
+    match tries.last {
+        None => error,
+        Some(last) => error.with_delivery(last.delivery()).with_cause(last),
+    }
+}

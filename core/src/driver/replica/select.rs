@@ -1,0 +1,269 @@
+//! From a read policy to a node: makes the table of a shard's nodes that `routing/read_from.rs`
+//! chooses from, and does what the choice asks for.
+//!
+//! No lock, no wait, no allocation for a shard of up to eight nodes: this runs for every read under
+//! a policy other than `Primary`. Two things it may set going besides: a check-up of the shard
+//! (`driver/checkup.rs`) when one is due, and, where the host has a background, a check-up of a
+//! node whose quarantine is over, so that no caller's read has to try it. Where the policy takes
+//! the less loaded of two nodes and all is well with both, no table is made (`pick_straight`).
+//!
+//! Invariants: the primary is given only to policies that name it; beyond its cap it is given to
+//! none; `explain` looks with the same code and changes nothing.
+//! Called by `client/call.rs` (the straight way), `driver/reads.rs`, `driver/batch.rs` and
+//! `Client::explain`.
+
+use crate::command::Command;
+use crate::config::{Candidate, ReadFrom};
+use crate::driver::discovery::routes::Routes;
+use crate::driver::environment::environment::Environment;
+use crate::driver::node::node::Node;
+use crate::driver::replica::health_check;
+use crate::driver::replica::policy::{CHECK, ReadSettings};
+use crate::routing::read_from::{
+    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
+};
+use crate::time::Timestamp;
+use crate::topology::slot::Slot;
+use crate::topology::slot_map::Shard;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a pick needs to know of the call.
+pub(crate) struct Call<'a> {
+    /// Where reads go.
+    pub(crate) rule: &'a Arc<ReadSettings>,
+    /// Nodes at which this call has failed.
+    pub(crate) tried: &'a [Arc<Node>],
+    /// The primary refused to stand in for a replica: it is asked once for each call.
+    pub(crate) capped: bool,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// Why a read goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// The primary would have to take more than its share.
+    Capped,
+    /// No node can answer.
+    NoReplica,
+}
+
+/// The shard that a read may be spread over: that of its key or, without one, the only one.
+#[inline]
+pub(crate) fn shard_of<'r>(routes: &'r Routes, command: &Command) -> Option<&'r Shard> {
+    let slots = routes.map.slots();
+    match command.first_key() {
+        Some(key) => slots.shard_of(key),
+        None => match slots.shards() {
+            [only] => Some(only),
+            _ => None,
+        },
+    }
+}
+
+/// A shard's nodes in the order of the table: the primary, then the replicas.
+pub(crate) fn members(shard: &Shard) -> impl Iterator<Item = usize> {
+    std::iter::once(shard.primary).chain(shard.replicas.iter().copied()).take(ROWS_MAX)
+}
+
+/// The node that a read goes to.
+pub(crate) fn select_node<'r>(
+    env: &Arc<Environment>,
+    routes: &'r Arc<Routes>,
+    shard: &Shard,
+    call: &Call<'_>,
+) -> Result<&'r Arc<Node>, Nobody> {
+    let Some(primary) = routes.node(shard.primary) else { return Err(Nobody::NoReplica) };
+    let (rule, now) = (call.rule, call.now);
+    let (interval, lags) = (rule.check_interval(), rule.max_staleness.is_some());
+    if primary.health().is_check_due(now, interval, lags) {
+        health_check::begin(env, routes, shard, rule, now);
+    }
+    let (mut rows, nodes) = table(routes, shard, call);
+    let turn = primary.health().next_turn();
+    let mut capped = call.capped;
+    loop {
+        let Some(choice) = choice(routes, shard, call, &rows, turn) else {
+            return Err(if capped { Nobody::Capped } else { Nobody::NoReplica });
+        };
+        let node = nodes[choice.index];
+        match choice.how {
+            How::Policy => return Ok(node),
+            How::Probe if node.health().claim_probe(now) => return Ok(node),
+            How::Probe => rows[choice.index].due = Due::Not,
+            How::Trial if !node.health().claim_trial(now) => {
+                rows[choice.index].skip = Some(Skip::Quarantined);
+            }
+            How::Trial if health_check::try_out(env, node, now) => {
+                rows[choice.index].skip = Some(Skip::Quarantined);
+            }
+            How::Trial => return Ok(node),
+            How::Fallback if !capped && primary.health().may_fall_back(rule.fallback_percent) => {
+                return Ok(node);
+            }
+            How::Fallback => {
+                capped = true;
+                rows[choice.index].skip = Some(Skip::Tried);
+            }
+        }
+    }
+}
+
+/// The less loaded of a shard's replicas, or of all its nodes, without a table: where there are two
+/// or one, and all is well with each. `None` leaves the choice to `pick`, which would make the same
+/// one; so nothing is found out here, claimed or set going.
+#[inline]
+pub(crate) fn pick_straight<'r>(
+    routes: &'r Routes,
+    shard: &Shard,
+    among_all: bool,
+    (now, silent): (Timestamp, u64),
+) -> Option<&'r Arc<Node>> {
+    let primary = routes.node(shard.primary)?;
+    if primary.health().is_check_due(now, CHECK, false) {
+        return None;
+    }
+    let well = |index| routes.node(index).filter(|node| node.health().is_well(now, silent));
+    let (one, other) = match (among_all, shard.replicas.as_slice()) {
+        (false, [one]) => return well(*one),
+        (false, [one, other]) => (well(*one)?, well(*other)?),
+        (true, [other]) => (well(shard.primary)?, well(*other)?),
+        _ => return None,
+    };
+    let load = |node: &Node| (node.health().in_flight(), node.health().latency(now));
+    let chance = mix(primary.health().next_turn());
+    Some([one, other][lighter_of_two([load(one), load(other)], chance)])
+}
+
+/// Whether a check-up is due that this host has no background for.
+#[inline]
+pub(crate) fn must_ask_first(
+    env: &Environment,
+    routes: &Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+) -> bool {
+    !env.has_background()
+        && routes.node(shard.primary).is_some_and(|primary| {
+            let (interval, lags) = (call.rule.check_interval(), call.rule.max_staleness.is_some());
+            primary.health().is_check_due(call.now, interval, lags)
+        })
+}
+
+/// The policy's choice for a table.
+pub(crate) fn choice(
+    routes: &Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+    rows: &[Row],
+    turn: u64,
+) -> Option<Choice> {
+    match &call.rule.policy {
+        policy @ ReadFrom::Custom(_) => {
+            let candidates: SmallVec<[Candidate<'_>; 8]> = members(shard)
+                .zip(0..)
+                .filter_map(|(index, at)| candidate(routes, index, at == 0, call.now))
+                .collect();
+            choose_custom(policy, rows, &candidates, turn)
+        }
+        policy => choose(policy, rows, turn, mix(turn)),
+    }
+}
+
+/// The rows of a shard's nodes that can be dialled, and these nodes.
+pub(crate) fn table<'r>(
+    routes: &'r Routes,
+    shard: &Shard,
+    call: &Call<'_>,
+) -> (Rows, SmallVec<[&'r Arc<Node>; 8]>) {
+    let mut rows = Rows::new();
+    let mut nodes = SmallVec::new();
+    for index in members(shard) {
+        let Some(node) = routes.node(index) else { continue };
+        let is_primary = index == shard.primary;
+        rows.push(row(routes, index, node, is_primary, call));
+        nodes.push(node);
+    }
+    (rows, nodes)
+}
+
+#[inline]
+fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: &Call<'_>) -> Row {
+    let (rule, now, health) = (call.rule, call.now, node.health());
+    let quarantine = health.quarantine(now);
+    let skip = if !call.tried.is_empty() && call.tried.iter().any(|it| Arc::ptr_eq(it, node)) {
+        Some(Skip::Tried)
+    } else if quarantine == Some(false) {
+        Some(Skip::Quarantined)
+    } else if health.is_promoted() {
+        Some(Skip::NoReplica)
+    } else if health.silence(now) > rule.silent {
+        Some(Skip::Silent)
+    } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
+        match health.lag(now) {
+            None => Some(Skip::LagUnknown),
+            Some(lag) if lag > bound => Some(Skip::Stale),
+            Some(_) => None,
+        }
+    } else {
+        None
+    };
+    let due = match quarantine {
+        Some(_) => Due::Trial,
+        None if rule.reckons() && health.is_unheard(now) => Due::Probe,
+        None => Due::Not,
+    };
+    let in_zone = match &rule.policy {
+        ReadFrom::Zone(zone) => zone_of(routes, index, node) == Some(&**zone),
+        _ => false,
+    };
+    let (in_flight, latency) = (health.in_flight(), health.latency(now));
+    let is_spare = health.is_unlinked();
+    Row { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
+}
+
+/// The zone of a node: what the servers tell, or else the configuration's table.
+pub(crate) fn zone_of<'r>(routes: &'r Routes, index: usize, node: &'r Node) -> Option<&'r str> {
+    let of_map = routes.map.nodes().get(index).and_then(|view| view.zone.as_deref());
+    let told = || node.health().zone()?.as_deref();
+    of_map.or_else(told).or_else(|| node.zone())
+}
+
+/// What a policy of the application's own sees of a node.
+pub(crate) fn candidate<'r>(
+    routes: &'r Routes,
+    index: usize,
+    is_primary: bool,
+    now: Timestamp,
+) -> Option<Candidate<'r>> {
+    let node = routes.node(index)?;
+    let health = node.health();
+    let mut candidate = if is_primary {
+        Candidate::primary(node.endpoint())
+    } else {
+        Candidate { lag: health.lag(now), ..Candidate::replica(node.endpoint()) }
+    };
+    candidate.zone = zone_of(routes, index, node);
+    candidate.in_flight = health.in_flight();
+    let latency = health.latency(now);
+    candidate.latency = (latency != 0).then(|| Duration::from_nanos(latency));
+    candidate.is_quarantined =
+        health.quarantine(now).is_some() || health.is_unlinked() || health.is_promoted();
+    Some(candidate)
+}
+
+/// The slot of a command's key, for errors; the first one without a key.
+pub(crate) fn slot_of(command: &Command) -> Slot {
+    command.first_key().map_or(Slot::FIRST, Slot::of)
+}
+
+/// A number that looks drawn, from one that counts (the finish of SplitMix64).
+#[inline]
+fn mix(turn: u64) -> u64 {
+    let mut z = turn.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

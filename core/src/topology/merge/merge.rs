@@ -1,0 +1,109 @@
+//! Views of several nodes, and what is held, to the next map.
+//!
+//! No single node is believed: nodes lag behind, are cut off, were reset, or belong to somebody
+//! else by now. `accept` drops whole views, `claims` decides each slot by epoch and majority,
+//! `members` puts the nodes where they belong, `difference` says what changed.
+//!
+//! Invariants (property-tested): a slot that has an owner keeps one; the epoch of a slot's owner
+//! never falls while views tell epochs; the order of the views does not matter.
+//! Called by `driver` when a refresh has its views, and by `snapshot` at a cold start.
+
+use crate::sorted::SortedMap;
+use crate::time::Timestamp;
+use crate::topology::cluster_map::{ClusterMap, Parts};
+use crate::topology::difference::Difference;
+use crate::topology::merge::membership::Members;
+use crate::topology::merge::slot_owners::decide;
+use crate::topology::merge::view_filter::{self, Refusal};
+use crate::topology::node_id::NodeId;
+use crate::topology::view::{Health, NodeView, View};
+use std::sync::Arc;
+
+/// What came of a refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// The map to go on with. It has the version of the held one if no route changed.
+    pub(crate) map: ClusterMap,
+    /// What changed.
+    pub(crate) difference: Difference,
+    /// For each view, why it did not count, if so.
+    pub(crate) refusals: Vec<Option<Refusal>>,
+}
+
+impl Decision {
+    /// Whether all that was heard is of another cluster. While a known node answers, that is its
+    /// stray sibling; if it lasts and none does, the cluster was replaced: start over with no map.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let mut said = self.refusals.iter().filter(|refusal| **refusal != Some(Refusal::Empty));
+        let foreign = |refusal: &Option<Refusal>| *refusal == Some(Refusal::Foreign);
+        said.clone().next().is_some() && said.all(foreign)
+    }
+}
+
+/// The map that follows from `held` and from `views`, which were asked for when the map had the
+/// version `began`. With nothing held, or no longer believed, `held` is `None`.
+pub(crate) fn merge(
+    held: Option<&ClusterMap>,
+    views: &[View],
+    began: u64,
+    now: Timestamp,
+) -> Decision {
+    let empty = ClusterMap::empty();
+    let held = held.unwrap_or(&empty);
+    let refusals = view_filter::judge(held, views);
+    let counted = views.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+    let counted: Vec<&View> = counted.map(|(view, _)| view).collect();
+    if counted.is_empty() {
+        let difference = Difference::between(held, held);
+        return Decision { map: held.clone(), difference, refusals };
+    }
+    let renamed = rename(held, &counted);
+    let mut decided = decide(held, &counted, &renamed, began);
+    let patches = std::mem::take(&mut decided.patches);
+    let since = |slot| (slot, held.uncovered_since(slot).unwrap_or(now));
+    let uncovered = decided.denied.iter().copied().map(since).collect();
+    let parts = Members::new(held, &counted, &renamed, &decided).into_parts(&decided);
+    let map = ClusterMap::assemble(held.version(), Parts { patches, uncovered, ..parts });
+    let map = if same_routes(held, &map) { map } else { map.with_version(held.version() + 1) };
+    let difference = Difference::between(held, &map);
+    Decision { map, difference, refusals }
+}
+
+/// The real ids of nodes that redirects made known by their endpoint only.
+fn rename(held: &ClusterMap, views: &[&View]) -> SortedMap<NodeId, NodeId> {
+    let provisional = held.nodes().iter().filter(|node| node.id.is_provisional());
+    let real = |node: &Arc<NodeView>| {
+        let endpoint = node.endpoint.as_ref()?;
+        let shards = views.iter().flat_map(|view| view.shards());
+        let nodes = shards.flat_map(|shard| {
+            let owner = if shard.slots.is_empty() { None } else { shard.primary.as_ref() };
+            shard.nodes().map(move |node| (owner.is_none_or(|owner| owner.id != node.id), node))
+        });
+        let there = nodes.filter(|(_, other)| {
+            other.endpoint.as_ref() == Some(endpoint) || other.aliases.contains(endpoint)
+        });
+        let best = there.min_by_key(|(idle, node)| {
+            let alias = node.endpoint.as_ref() != Some(endpoint);
+            (alias, node.health == Health::Failed, *idle, &node.id)
+        });
+        best.map(|(_, real)| (node.id.clone(), real.id.clone()))
+    };
+    provisional.filter_map(real).collect()
+}
+
+/// Whether two maps send every command to the same place. Offsets grow all the time and are no
+/// news.
+fn same_routes(held: &ClusterMap, next: &ClusterMap) -> bool {
+    let plain = |node: &Arc<NodeView>| NodeView { offset: None, ..node.as_ref().clone() };
+    held.nodes().len() == next.nodes().len()
+        && held.nodes().iter().map(plain).eq(next.nodes().iter().map(plain))
+        && held.slots() == next.slots()
+        && held.shards().map(|(_, epoch)| epoch).eq(next.shards().map(|(_, epoch)| epoch))
+        && held.patches() == next.patches()
+        && held.uncovered() == next.uncovered()
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

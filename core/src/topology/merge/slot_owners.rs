@@ -1,0 +1,313 @@
+//! Who owns each slot, by what is held and what the views claim.
+//!
+//! A slot's owner is decided by these rules, in this order:
+//! 1. A slot that a redirect gave away after the refresh began stays where it is.
+//! 2. A claim about a node is void if that node's own view, at least as new, does not make it. What
+//!    is held is void, too, if two or more views agree that no such node exists.
+//! 3. A claim whose epoch is not above that of the owner that sent callers away is void.
+//! 4. The highest config epoch wins, held or claimed. Among equals, what is held, unless most of
+//!    the views say otherwise; then what more views say.
+//! 5. Without epochs: what more views say; among equals, what is held.
+//! 6. Without a claim left, what is held. So no view takes a slot away; that most of them say that
+//!    nobody owns it is noted apart.
+//!
+//! Invariant: the order of the views does not matter (ids break the last ties).
+//! Spec: cluster-spec, "Hash slots configuration propagation". Called by `merge`.
+
+use crate::sorted::{SortedMap, SortedSet, sort_by_key};
+use crate::topology::cluster_map::{ClusterMap, Patch};
+use crate::topology::node_id::NodeId;
+use crate::topology::slot::{SLOT_COUNT, Slot};
+use crate::topology::slot_map::Shard;
+use crate::topology::slot_range::{SlotRange, every_slot};
+use crate::topology::view::View;
+use smallvec::SmallVec;
+use std::cmp::Ordering;
+
+/// A node as an index into the sorted list of all ids: comparing them is comparing ids.
+pub(crate) type Owner = u32;
+
+/// One claim on a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    /// Who is to own it.
+    owner: Owner,
+    /// That node's epoch.
+    epoch: Option<u64>,
+}
+
+/// What is held of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    /// The owner, with its epoch.
+    claim: Claim,
+    /// Of a redirect that no view confirmed yet.
+    patch: Option<Patch>,
+}
+
+/// All that is said of one slot.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    /// By each view.
+    made: SmallVec<[Option<Claim>; 8]>,
+    /// By the map.
+    held: Option<Held>,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// All ids, sorted.
+    ids: Vec<NodeId>,
+    /// Who owns which slots: every slot once, ascending.
+    pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
+    /// All that own slots.
+    pub(crate) owners: SortedSet<Owner>,
+    /// Slots of which most views say that nobody owns them.
+    pub(crate) denied: Vec<Slot>,
+    /// Redirects that no view confirmed yet.
+    pub(crate) patches: SortedMap<Slot, Patch>,
+    /// The highest epoch that is known of each primary.
+    pub(crate) epochs: SortedMap<Owner, u64>,
+}
+
+/// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
+/// version of the map when the views were asked for.
+pub(crate) fn decide(
+    held: &ClusterMap,
+    views: &[&View],
+    renamed: &SortedMap<NodeId, NodeId>,
+    began: u64,
+) -> Decided {
+    let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
+    let mut ids: SortedSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
+    for view in views {
+        ids.extend(view.nodes().map(|node| node.id.clone()));
+        ids.extend(view.told_by.clone());
+    }
+    let ids: Vec<NodeId> = ids.into_values().collect();
+    let rank = |id: &NodeId| {
+        let rank = ids.binary_search(id).expect("every id was collected above");
+        Owner::try_from(rank).expect("NODES_MAX bounds the ids")
+    };
+    let witnesses: Vec<Witness> = views.iter().map(|view| Witness::new(view, rank)).collect();
+    let claim = |(shard, epoch): (&Shard, _)| Claim {
+        owner: rank(&named(&held.node(shard.primary).id)),
+        epoch,
+    };
+    let held_claims: Vec<Claim> = held.shards().map(claim).collect();
+    let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
+    let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
+    let owners = SortedSet::default();
+    let mut decided = Decided { table, owners, denied, patches, epochs, ids };
+    // Between two edges every slot has the same facts, so one verdict does for all of them.
+    for run in runs_between(&edges(held, &witnesses)) {
+        let slot = run.start();
+        let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
+        let patch = held.patches().get(&slot).copied();
+        let facts = Facts {
+            made: witnesses.iter().map(|view| view.claim(slot)).collect(),
+            held: owner.map(|claim| Held { claim: *claim, patch }),
+        };
+        let owner = facts.judge(&witnesses, began);
+        decided.note(run, &facts, owner, began, &witnesses);
+    }
+    decided
+}
+
+/// The slots at which something said of a slot differs from what is said of the one before,
+/// ascending, the first slot included.
+fn edges(held: &ClusterMap, witnesses: &[Witness]) -> Vec<Slot> {
+    // A mark for each slot: however a view is cut up, it costs no more than this.
+    let mut marks = vec![false; usize::from(SLOT_COUNT)];
+    let mut mark = |slot: u16| {
+        if let Some(mark) = marks.get_mut(usize::from(slot)) {
+            *mark = true;
+        }
+    };
+    let claimed = witnesses.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
+    let patched = held.patches().keys().copied().map(SlotRange::one);
+    for range in claimed.chain(patched) {
+        mark(range.start().number());
+        mark(range.end().number() + 1);
+    }
+    held.slots().edges().for_each(|slot| mark(slot.number()));
+    every_slot().zip(marks).filter_map(|(slot, marked)| marked.then_some(slot)).collect()
+}
+
+/// The runs of slots from each edge to the next.
+fn runs_between(edges: &[Slot]) -> impl Iterator<Item = SlotRange> {
+    let last =
+        |next: Slot| Slot::new(next.number() - 1).expect("a later edge is not the first slot");
+    let ends = edges.iter().skip(1).map(move |next| last(*next)).chain([Slot::LAST]);
+    edges.iter().zip(ends).filter_map(|(start, end)| SlotRange::new(*start, end))
+}
+
+impl Decided {
+    /// The id of an owner.
+    pub(crate) fn id(&self, owner: Owner) -> &NodeId {
+        self.ids.get(owner as usize).expect("owners come from this list")
+    }
+
+    /// Takes a decision down.
+    fn note(
+        &mut self,
+        run: SlotRange,
+        facts: &Facts,
+        owner: Option<Owner>,
+        began: u64,
+        witnesses: &[Witness],
+    ) {
+        let patch = facts.held.and_then(|held| held.patch);
+        let redirected = patch.is_some_and(|patch| patch.version > began);
+        let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
+        if silent * 2 > facts.made.len() && !redirected {
+            self.denied.extend(run.slots());
+        }
+        if let (Some(held), Some(patch)) = (facts.held, patch)
+            && owner == Some(held.claim.owner)
+            && (redirected || !facts.is_settled(owner, witnesses, began))
+        {
+            for slot in run.slots() {
+                self.patches.insert(slot, patch);
+            }
+        }
+        self.owners.extend(owner);
+        self.table.push((run, owner));
+    }
+}
+
+/// The highest epoch of each owner.
+fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64> {
+    let mut epochs = SortedMap::new();
+    for claim in claims {
+        if let Some(epoch) = claim.epoch {
+            let known = epochs.get_or_insert_with(claim.owner, || epoch);
+            *known = epoch.max(*known);
+        }
+    }
+    epochs
+}
+
+/// A view, made ready to be asked about slots.
+struct Witness {
+    /// The slots that it gives away, ascending, with indexes of `claims`.
+    ranges: Vec<(SlotRange, usize)>,
+    /// One for each primary.
+    claims: Vec<Claim>,
+    /// Everybody that stands in the view.
+    members: SortedSet<Owner>,
+    /// The node asked, and the epoch of the shard in which it sees itself.
+    teller: Option<Claim>,
+}
+
+impl Witness {
+    fn new(view: &View, rank: impl Fn(&NodeId) -> Owner) -> Self {
+        let primaries = view.shards().iter().filter_map(|s| s.primary.as_ref().map(|p| (s, p)));
+        let (slots, claims): (Vec<&[SlotRange]>, Vec<_>) = primaries
+            .map(|(shard, primary)| {
+                let claim = Claim { owner: rank(&primary.id), epoch: shard.epoch };
+                (shard.slots.as_slice(), claim)
+            })
+            .unzip();
+        let each = slots.into_iter().enumerate();
+        let mut ranges: Vec<(SlotRange, usize)> = each
+            .flat_map(|(index, slots)| slots.iter().map(move |range| (*range, index)))
+            .collect();
+        sort_by_key(&mut ranges, |(range, _)| range.start());
+        let teller = view.told_by.as_ref().map(|id| {
+            let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
+            Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
+        });
+        Self { ranges, claims, members: view.nodes().map(|node| rank(&node.id)).collect(), teller }
+    }
+
+    fn claim(&self, slot: Slot) -> Option<Claim> {
+        let after = self.ranges.partition_point(|(range, _)| range.start() <= slot);
+        let (range, index) = self.ranges.get(after.checked_sub(1)?)?;
+        if range.contains(slot) { self.claims.get(*index).copied() } else { None }
+    }
+}
+
+impl Facts {
+    /// The rules at the head of this file.
+    fn judge(&self, witnesses: &[Witness], began: u64) -> Option<Owner> {
+        if let Some(Held { claim, patch: Some(patch) }) = self.held
+            && patch.version > began
+        {
+            return Some(claim.owner);
+        }
+        // One view alone might just be too old to know the node.
+        let unheard_of = |owner| {
+            witnesses.len() >= 2 && witnesses.iter().all(|view| !view.members.contains(&owner))
+        };
+        let standing = self
+            .held
+            .filter(|held| !self.is_denied(held.claim, witnesses) && !unheard_of(held.claim.owner));
+        let floor = standing.and_then(|held| held.patch).and_then(|patch| patch.floor);
+        let outdated = |claim: &Claim| {
+            let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
+            !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
+        };
+        let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
+        for claim in self.made.iter().flatten() {
+            if !self.is_denied(*claim, witnesses) && !outdated(claim) {
+                tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
+            }
+        }
+        let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
+        chosen.or(self.held.map(|held| held.claim.owner))
+    }
+
+    /// Whether a redirect is history: a view says the same, and the others would not undo it.
+    fn is_settled(&self, owner: Option<Owner>, witnesses: &[Witness], began: u64) -> bool {
+        let held = self.held.map(|held| Held { patch: None, ..held });
+        let plain = Self { made: self.made.clone(), held };
+        self.made.iter().flatten().any(|claim| Some(claim.owner) == owner)
+            && plain.judge(witnesses, began) == owner
+    }
+
+    /// Rule 2: the node itself, asked in this round, does not claim the slot.
+    fn is_denied(&self, claim: Claim, witnesses: &[Witness]) -> bool {
+        witnesses.iter().zip(&self.made).any(|(view, made)| {
+            let itself = |own: Claim| own.owner == claim.owner && own.epoch >= claim.epoch;
+            view.teller.is_some_and(itself) && made.is_none_or(|made| made.owner != claim.owner)
+        })
+    }
+}
+
+/// What the views say of one node's claim to a slot. Ordered by weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Tally {
+    /// The highest epoch claimed.
+    epoch: Option<u64>,
+    /// How many views make the claim with that epoch.
+    views: usize,
+}
+
+impl Tally {
+    fn add(&mut self, epoch: Option<u64>) {
+        match epoch.cmp(&self.epoch) {
+            Ordering::Less => {}
+            Ordering::Equal => self.views += 1,
+            Ordering::Greater => *self = Self { epoch, views: 1 },
+        }
+    }
+}
+
+/// Rules 4 and 5.
+fn choose(tallies: &SortedMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+    let best = *tallies.values().max()?;
+    let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
+    let first = equals.next()?;
+    let tied = equals.next().is_some();
+    let Some(held) = held else { return Some(first) };
+    let stays = match (held.epoch, best.epoch) {
+        (Some(ours), Some(theirs)) if ours > theirs => true,
+        (Some(ours), Some(theirs)) if ours == theirs => tied || best.views * 2 <= views,
+        (_, None) => tied,
+        // What is held is older; but it may stand among the equal ones.
+        _ => tied && tallies.get(&held.owner) == Some(&best),
+    };
+    Some(if stays { held.owner } else { first })
+}

@@ -1,0 +1,95 @@
+//! Which views count at all: those that say something, and about the cluster that is held.
+//!
+//! A node that was reset or forgotten answers with nothing or with itself alone; a name may lead to
+//! another cluster; a node may have moved to one. Such views are refused as a whole, before slots
+//! are looked at. A caller that gets nothing but foreign views for long, while no known node
+//! answers, starts over with no map: the cluster was replaced.
+//!
+//! Invariant: the order of the views does not matter. Called by `merge`.
+
+use crate::sorted::SortedSet;
+use crate::topology::cluster_map::ClusterMap;
+use crate::topology::node_id::NodeId;
+use crate::topology::view::View;
+
+/// Why a view does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It names no slot.
+    Empty,
+    /// It is of another cluster.
+    Foreign,
+}
+
+/// The ids in a view.
+type Ids<'a> = SortedSet<&'a NodeId>;
+
+/// For each view, why it does not count, if so.
+pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
+    let ids: Vec<Ids<'_>> =
+        views.iter().map(|v| v.nodes().map(|node| &node.id).collect()).collect();
+    let told: Vec<usize> = (0..views.len()).filter(|i| views[*i].coverage() > 0).collect();
+    let known: Ids<'_> =
+        held.nodes().iter().map(|node| &node.id).filter(|id| !id.is_provisional()).collect();
+    let home = if known.is_empty() {
+        largest_cluster(&told, &ids, views)
+    } else {
+        kin(&told, &ids, views, &known)
+    };
+    let verdict = |index: usize| match index {
+        _ if views[index].coverage() == 0 => Some(Refusal::Empty),
+        _ if !home.contains(&index) => Some(Refusal::Foreign),
+        _ => None,
+    };
+    (0..views.len()).map(verdict).collect()
+}
+
+/// The views of the held cluster. With several, they must be about one cluster among themselves,
+/// too: a node that moved to another one would otherwise vouch for all of its new neighbours.
+fn kin(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<usize> {
+    let related = |index: &&usize| is_related(&views[**index], &ids[**index], known);
+    let related: Vec<usize> = told.iter().filter(related).copied().collect();
+    let weight = |index: &usize| (ids[*index].shared(known).count(), &ids[*index]);
+    let Some(best) = related.iter().max_by_key(|index| weight(index)) else { return related };
+    let alike = |index: &usize| {
+        let (ours, theirs) = (&ids[*best], &ids[*index]);
+        ours.shared(theirs).count() * 2 >= ours.len().min(theirs.len())
+    };
+    related.iter().copied().filter(alike).collect()
+}
+
+/// Whether a view is of the cluster that `known` is of. That it knows the node asked proves
+/// nothing: somebody else has to be known, or most slots have to be where known nodes are.
+fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
+    if ids.shared(known).any(|id| Some(*id) != view.told_by.as_ref()) {
+        return true;
+    }
+    let ours = view
+        .shards()
+        .iter()
+        .filter(|shard| shard.primary.as_ref().is_some_and(|primary| known.contains(&primary.id)));
+    let slots: u16 = ours.flat_map(|shard| &shard.slots).map(|range| range.count()).sum();
+    u32::from(slots) * 2 > u32::from(view.coverage())
+}
+
+/// Nothing is held, so any cluster will do, but only one: that of most views, then of most slots.
+fn largest_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View]) -> Vec<usize> {
+    let mut clusters: Vec<(Ids<'_>, Vec<usize>)> = Vec::new();
+    for index in told {
+        let (mut all, mut members) = (ids[*index].clone(), vec![*index]);
+        clusters.retain(|(others, more)| {
+            let apart = others.shared(&all).next().is_none();
+            if !apart {
+                all.extend(others.iter().copied());
+                members.extend(more);
+            }
+            apart
+        });
+        clusters.push((all, members));
+    }
+    let slots = |members: &[usize]| members.iter().map(|i| views[*i].coverage()).max();
+    let largest = clusters.iter().max_by_key(|(all, members)| {
+        (members.len(), slots(members), std::cmp::Reverse(all.first().copied()))
+    });
+    largest.map(|(_, members)| members.clone()).unwrap_or_default()
+}

@@ -1,0 +1,252 @@
+//! CLUSTER NODES (every version) to lines, and lines to a view.
+//!
+//! It alone tells config epochs, and it tells roles, slots and links from one moment; but not the
+//! preferred endpoint, nor zones. So where SHARDS or SLOTS are known, it gives the structure and
+//! they give the addresses (`View::with_epochs`); alone, it is the view of servers before Redis 7.
+//!
+//! A line: `id ip:port@cport[,hostname[,key=value..]] flags primary ping pong epoch link slot..`.
+//! A slot in brackets is on the move and still owned where a line lists it without.
+//! Spec: redis.io/commands/cluster-nodes, "Serialization format". Called by `driver` for a refresh.
+
+use crate::resp::Value;
+use crate::sorted::SortedMap;
+use crate::topology::node_id::NodeId;
+use crate::topology::parse::announced_address::{Announcement, EndpointRule};
+use crate::topology::parse::fields::{is_host, range};
+use crate::topology::slot::Slot;
+use crate::topology::slot_range::SlotRange;
+use crate::topology::view::{Health, NODES_MAX, NodeView, Role, ShardView, View};
+use crate::topology::view_error::ViewError;
+
+/// A line of the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    /// Whose line it is.
+    id: NodeId,
+    /// Its address, as the node asked knows it; may be empty.
+    ip: String,
+    /// Its host name; may be empty.
+    hostname: String,
+    /// Its port for connections such as the one asked over.
+    port: Option<u16>,
+    /// Primary or replica.
+    role: Role,
+    /// A replica's primary.
+    primary: Option<NodeId>,
+    /// The flags about its state.
+    health: Health,
+    /// Whether the node asked has a link to it.
+    link_up: bool,
+    /// The config epoch; a replica shows its primary's.
+    epoch: u64,
+    /// What it owns.
+    slots: Vec<SlotRange>,
+}
+
+/// A reply to CLUSTER NODES.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodesReply {
+    /// The node that was asked.
+    told_by: Option<NodeId>,
+    /// All nodes, without those whose handshake is not done: they have no id yet.
+    lines: Vec<Line>,
+}
+
+/// Reads a reply to CLUSTER NODES.
+///
+/// # Errors
+/// The reply is an error (`Refused`), or it is malformed; the error names the part.
+pub(crate) fn parse_nodes(reply: &Value) -> Result<NodesReply, ViewError> {
+    let text = reply.as_str().ok_or_else(|| ViewError::bad_value("nodes", reply))?;
+    let (mut told_by, mut lines) = (None, Vec::new());
+    for text in text.lines().filter(|line| !line.trim().is_empty()) {
+        let Some((line, myself)) = parse_line(text)? else { continue };
+        if lines.len() >= NODES_MAX {
+            return Err(ViewError::TooMany { what: "nodes", max: NODES_MAX });
+        }
+        if myself {
+            told_by = Some(line.id.clone());
+        }
+        lines.push(line);
+    }
+    Ok(NodesReply { told_by, lines })
+}
+
+impl NodesReply {
+    /// The view that the lines alone give.
+    ///
+    /// # Errors
+    /// As `View::checked`.
+    pub(crate) fn into_view(self, rule: EndpointRule<'_>) -> Result<View, ViewError> {
+        build(self, |line| {
+            let hosts = [line.ip.as_str(), line.hostname.as_str()];
+            let (host, port) = (line.ip.as_str(), line.port);
+            let found =
+                rule.resolve(Announcement { host, port, tls_port: None, other_hosts: hosts });
+            let mut node = bare(line);
+            (node.endpoint, node.announced) = (found.endpoint, found.announced);
+            node.aliases = found.aliases;
+            node
+        })
+    }
+}
+
+impl View {
+    /// This view with epochs, roles and slots of `nodes`, which was told by the same node at the
+    /// same time. Addresses, zones and offsets stay; a node that this view does not know gets none,
+    /// because NODES does not tell the preferred ones.
+    ///
+    /// # Errors
+    /// As `View::checked`.
+    pub(crate) fn with_epochs(self, nodes: NodesReply) -> Result<Self, ViewError> {
+        let mut known: SortedMap<NodeId, NodeView> = self
+            .into_shards()
+            .into_iter()
+            .flat_map(|shard| shard.primary.into_iter().chain(shard.replicas))
+            .map(|node| (node.id.clone(), node))
+            .collect();
+        build(nodes, |line| match known.remove(&line.id) {
+            None => bare(line),
+            Some(node) => NodeView {
+                role: line.role,
+                health: node.health.max(line.health),
+                link_up: line.link_up,
+                ..node
+            },
+        })
+    }
+}
+
+/// A line's node, without an address.
+fn bare(line: &Line) -> NodeView {
+    NodeView {
+        id: line.id.clone(),
+        endpoint: None,
+        announced: None,
+        aliases: Vec::new(),
+        role: line.role,
+        zone: None,
+        offset: None,
+        health: line.health,
+        link_up: line.link_up,
+    }
+}
+
+/// Lines to shards. Replicas whose primary has no line stand in a shard without one.
+fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<View, ViewError> {
+    let mut shards: SortedMap<NodeId, ShardView> = SortedMap::new();
+    let mut orphans = Vec::new();
+    let (primaries, replicas): (Vec<_>, Vec<_>) =
+        reply.lines.into_iter().partition(|line| line.role == Role::Primary);
+    for line in primaries {
+        let primary = Some(node(&line));
+        let Line { id, slots, epoch, .. } = line;
+        let shard = ShardView { slots, epoch: Some(epoch), primary, replicas: Vec::new() };
+        if shards.insert(id.clone(), shard).is_some() {
+            return Err(ViewError::NodeTwice { id });
+        }
+    }
+    for line in replicas {
+        match line.primary.as_ref().and_then(|id| shards.get_mut(id)) {
+            Some(shard) => shard.replicas.push(node(&line)),
+            None => orphans.push(node(&line)),
+        }
+    }
+    let mut shards: Vec<_> = shards.into_values().collect();
+    if !orphans.is_empty() {
+        let (slots, replicas) = (Vec::new(), orphans);
+        shards.push(ShardView { slots, epoch: None, primary: None, replicas });
+    }
+    View::checked(reply.told_by, shards)
+}
+
+/// A line, and whether it is the asked node's own; `None` if the node has no id yet.
+fn parse_line(text: &str) -> Result<Option<(Line, bool)>, ViewError> {
+    let mut words = text.split_ascii_whitespace();
+    let mut word = |what| words.next().ok_or(ViewError::Missing { what });
+    let id = word("node id")?;
+    let address = word("address")?;
+    let flags = word("flags")?;
+    let primary = word("primary")?;
+    for time in ["ping time", "pong time"] {
+        word(time)?;
+    }
+    let epoch = word("config epoch")?;
+    let link = word("link state")?;
+    if flags.split(',').any(|flag| flag == "handshake") {
+        return Ok(None);
+    }
+    let id = NodeId::told(id).ok_or_else(|| ViewError::bad_text("node id", id.as_bytes()))?;
+    let (ip, port, hostname) = parse_address(address)?;
+    let flags = parse_flags(flags)?;
+    let owned = words.filter(|word| !word.starts_with('['));
+    let line = Line {
+        id,
+        ip: ip.to_owned(),
+        hostname: hostname.to_owned(),
+        port,
+        role: flags.role,
+        primary: if primary == "-" { None } else { NodeId::told(primary) },
+        health: flags.health,
+        link_up: link == "connected",
+        epoch: epoch.parse().map_err(|_| ViewError::bad_text("config epoch", epoch.as_bytes()))?,
+        slots: owned.map(parse_range).collect::<Result<_, _>>()?,
+    };
+    Ok(Some((line, flags.myself)))
+}
+
+/// What the flags of a line say.
+struct Flags {
+    /// It is the line of the node asked.
+    myself: bool,
+    /// `master` or `slave`; one of them is always there.
+    role: Role,
+    /// `fail`, `fail?` or neither.
+    health: Health,
+}
+
+fn parse_flags(text: &str) -> Result<Flags, ViewError> {
+    let (mut myself, mut role, mut health) = (false, None, Health::Online);
+    for flag in text.split(',') {
+        match flag {
+            "myself" => myself = true,
+            "master" | "primary" => role = Some(Role::Primary),
+            "slave" | "replica" => role = Some(Role::Replica),
+            "fail?" => health = health.max(Health::Suspected),
+            "fail" => health = health.max(Health::Failed),
+            // `noaddr` shows in the address; `nofailover`, `noflags` and those to come do not
+            // matter.
+            _ => {}
+        }
+    }
+    let role = role.ok_or_else(|| ViewError::bad_text("flags", text.as_bytes()))?;
+    Ok(Flags { myself, role, health })
+}
+
+/// `ip:port@cport[,hostname[,key=value..]]`; `@cport` came with Redis 4.
+fn parse_address(text: &str) -> Result<(&str, Option<u16>, &str), ViewError> {
+    let wrong = || ViewError::bad_text("address", text.as_bytes());
+    let (address, rest) = text.split_once(',').unwrap_or((text, ""));
+    let hostname = rest.split(',').next().filter(|name| !name.contains('=')).unwrap_or("");
+    let (address, _) = address.split_once('@').unwrap_or((address, ""));
+    let (ip, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port: u16 = port.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+    if !is_host(ip) || !is_host(hostname) {
+        return Err(wrong());
+    }
+    Ok((ip, (port > 0).then_some(port), hostname))
+}
+
+/// `93` or `93-120`.
+fn parse_range(text: &str) -> Result<SlotRange, ViewError> {
+    let (start, end) = text.split_once('-').unwrap_or((text, text));
+    let slot = |word: &str| {
+        let number = word.parse().ok().filter(|_| !word.starts_with('+')).and_then(Slot::new);
+        number.ok_or_else(|| ViewError::bad_text("slot", text.as_bytes()))
+    };
+    range(slot(start)?, slot(end)?)
+}
+
+#[cfg(test)]
+mod tests;

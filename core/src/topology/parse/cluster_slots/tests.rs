@@ -1,0 +1,131 @@
+//! CLUSTER SLOTS of real servers, and what no server should say.
+
+use super::*;
+use crate::endpoint::Endpoint;
+use crate::topology::captured::{self, SERVERS, rule};
+use crate::topology::parse::cluster_shards::parse_shards;
+use std::collections::BTreeSet;
+
+fn view(server: &str, scene: &str) -> Option<View> {
+    captured::reply(server, scene, "SLOTS").map(|reply| parse_slots(&reply, rule(false)).unwrap())
+}
+
+/// Slots, primary's id and endpoint, replicas' ids: what both commands tell.
+fn essence(view: &View) -> BTreeSet<(Vec<SlotRange>, String, BTreeSet<NodeId>)> {
+    let owning = view.shards().iter().filter(|shard| !shard.slots.is_empty());
+    owning
+        .map(|shard| {
+            let primary = shard.primary.as_ref().unwrap();
+            let replicas = shard.replicas.iter().map(|node| node.id.clone()).collect();
+            (shard.slots.clone(), format!("{} {:?}", primary.id, primary.endpoint), replicas)
+        })
+        .collect()
+}
+
+#[test]
+fn every_server_is_understood_in_both_protocols() {
+    let mut understood = 0;
+    for it in captured::all() {
+        if (it.command.as_str(), it.scene.as_str()) == ("SLOTS", "settled") {
+            let view = parse_slots(&it.reply, rule(false)).unwrap();
+            assert_eq!(view.coverage(), crate::topology::slot::SLOT_COUNT, "{}", it.server);
+            assert_eq!((view.shards().len(), view.nodes().count()), (3, 6), "{}", it.server);
+            understood += 1;
+        }
+    }
+    assert_eq!(understood, 9, "six servers, three of them in both protocols");
+}
+
+#[test]
+fn it_tells_what_shards_tells() {
+    for (server, _) in SERVERS {
+        for scene in ["settled", "failed-over", "hostname"] {
+            let Some(shards) = captured::reply(server, scene, "SHARDS") else { continue };
+            let shards = parse_shards(&shards, rule(false)).unwrap();
+            let slots = view(server, scene).unwrap();
+            assert_eq!(essence(&slots), essence(&shards), "{server} {scene}");
+        }
+    }
+}
+
+#[test]
+fn metadata_is_read_from_a_map_and_from_an_array() {
+    for it in captured::all() {
+        if (it.command.as_str(), it.scene.as_str()) != ("SLOTS", "hostname") {
+            continue;
+        }
+        let view = parse_slots(&it.reply, rule(false)).unwrap();
+        let ips = view.nodes().filter_map(|node| node.aliases.first()).count();
+        assert_eq!(ips, 6, "{} {}: each tells its address besides", it.server, it.protocol);
+        let unknown = view.nodes().filter(|node| node.endpoint.is_none()).count();
+        assert_eq!(unknown, 2, "two have no host name");
+    }
+    let view = view("valkey-9.1", "settled").unwrap();
+    let zones: BTreeSet<_> = view.nodes().filter_map(|node| node.zone.as_deref()).collect();
+    assert_eq!(zones, BTreeSet::from(["zone-a", "zone-b", "zone-c"]));
+}
+
+#[test]
+fn the_only_port_told_is_the_right_one() {
+    for (server, _) in SERVERS {
+        let Some(reply) = captured::reply(server, "tls-only", "SLOTS") else { continue };
+        let view = parse_slots(&reply, rule(true)).unwrap();
+        let tls =
+            |node: &NodeView| matches!(&node.endpoint, Some(Endpoint::Tcp { port: 7443, .. }));
+        assert!(view.nodes().all(tls), "{server}");
+    }
+}
+
+#[test]
+fn a_lone_node_has_an_empty_view() {
+    for (server, _) in SERVERS {
+        let view = view(server, "fresh").unwrap();
+        assert_eq!(view.nodes().count(), 0, "{server}");
+    }
+}
+
+#[test]
+fn what_no_server_should_say_is_an_error_that_names_it() {
+    let table = [
+        ("7", "malformed slot ranges: \"7\""),
+        ("[7]", "malformed slot range: \"7\""),
+        ("[[0,1]]", "a slot range's primary is missing"),
+        ("[[0,1,[]]]", "node id is missing"),
+        (r#"[[0,1,["h",1]]]"#, "node id is missing"),
+        (r#"[[0,1,["h",1,null]]]"#, "node id is missing"),
+        (r#"[[0,1,["h",1,""]]]"#, "malformed node id: \"\""),
+        (r#"[[0,1,["h",1,"@h:1"]]]"#, "malformed node id: \"@h:1\""),
+        (r#"[[0,1,["h",65536,"a"]]]"#, "malformed port: \"65536\""),
+        (r#"[[0,1,["h",-1,"a"]]]"#, "malformed port: \"-1\""),
+        (r#"[[0,1,[{},1,"a"]]]"#, "malformed host: \"(a value of another type)\""),
+        (r#"[[5,4,["h",1,"a"]]]"#, "slot range 5-4 ends before it starts"),
+        (r#"[[0,16384,["h",1,"a"]]]"#, "malformed slot: \"16384\""),
+        (r#"[[0,5,["h",1,"a"]],[5,9,["g",1,"b"]]]"#, "slot 5 has two owners"),
+        (r#"[[0,5,["h",1,"a"],["g",1,"a"]]]"#, "node a stands in two places"),
+        (r#"[[0,5,["h",1,"a"]],[6,9,["g",1,"b"],["h",1,"a"]]]"#, "node a stands in two places"),
+    ];
+    for (json, text) in table {
+        let reply: Value = serde_json::from_str(json).unwrap();
+        let error = parse_slots(&reply, rule(false)).unwrap_err();
+        assert_eq!(error.to_string(), text, "{json}");
+    }
+}
+
+/// A million entries end at the limit, before one of them is read.
+#[test]
+fn a_million_entries_are_refused() {
+    let many = Value::Array(vec![Value::Null; 1_000_000]);
+    let error = parse_slots(&many, rule(false)).unwrap_err();
+    assert_eq!(error, ViewError::TooMany { what: "slot ranges", max: 16_384 });
+}
+
+/// All forms of a missing host in one reply: nothing empty is dialled, and `?` not at all.
+#[test]
+fn hosts_that_are_left_out_are_mixed() {
+    let json = r#"[[0,1,[null,1,"a"],["",2,"b"],["?",3,"c"],["0.0.0.0",4,"d"],["h",5,"e"]]]"#;
+    let view = parse_slots(&serde_json::from_str(json).unwrap(), rule(false)).unwrap();
+    let shown =
+        |node: &NodeView| node.endpoint.as_ref().map_or("-".to_owned(), Endpoint::to_string);
+    let endpoints: Vec<String> = view.nodes().map(shown).collect();
+    assert_eq!(endpoints, ["asked.test:1", "asked.test:2", "-", "asked.test:4", "h:5"]);
+}
