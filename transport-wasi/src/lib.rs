@@ -15,8 +15,8 @@
 //! WASI has no `TCP_NODELAY`: bytes that follow others too soon wait for an acknowledgement. The
 //! core therefore hands over all it has in one write, and so should a layer in between.
 //!
-//! TLS is a transport around this one (`slotcar-tls`). Programs depend on `slotcar`, whose `connect`
-//! takes this transport by itself in a component.
+//! TLS is a transport around this one (`slotcar-tls`). Programs depend on `slotcar`, whose
+//! `connect` takes this transport by itself in a component.
 //!
 //! What a component weighs depends on its profile first: compile it as a whole and without names
 //! (`lto = true`, `codegen-units = 1`, `strip = true`), and with `opt-level = "z"` if size counts

@@ -13,7 +13,7 @@ use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::driver::link::submit::{admit, sole_reply, turned_away};
-use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::Begin;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};

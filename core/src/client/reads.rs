@@ -6,13 +6,14 @@
 use super::Client;
 use crate::command::Command;
 use crate::config::ReadFrom;
+use crate::driver::attempt::item::Item;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::Item;
-use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::{Manner, ReadSettings};
 use crate::driver::replica::read::{self, Begin};
 use crate::driver::replica::select::{self, Call, select_node};
+use crate::driver::replica::shard_lookup;
 use crate::endpoint::Endpoint;
 use crate::features::READ_POLICIES;
 use crate::routing::read_from::{Choice, Due, How, Row, weight};
@@ -100,7 +101,7 @@ impl Client {
         }
         let shared = &self.shared;
         let routes = shared.topology.routes();
-        let shard = select::shard_of(&routes, command)?;
+        let shard = shard_lookup::shard_of(&routes, command)?;
         let now = shared.env.moment();
         let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
         Some(InFlightGuard::take(node, now))
@@ -124,7 +125,7 @@ impl Client {
         rule: &Arc<ReadSettings>,
     ) -> Result<InFlightGuard, Begin> {
         let env = &self.shared.env;
-        let shard = select::shard_of(routes, command).ok_or(Begin::Fresh)?;
+        let shard = shard_lookup::shard_of(routes, command).ok_or(Begin::Fresh)?;
         let now = env.now();
         let call = Call { rule, tried: &[], capped: false, now };
         if read::is_cursor(command) || select::must_ask_first(env, routes, shard, &call) {
@@ -146,7 +147,7 @@ impl Client {
         let policy = if governed { whole.policy.clone() } else { ReadFrom::Primary };
         let rule = Arc::new(ReadSettings { policy: policy.clone(), ..ReadSettings::clone(&whole) });
         let now = self.shared.env.now();
-        let slot = command.first_key().map(|_| select::slot_of(command).number());
+        let slot = command.first_key().map(|_| shard_lookup::slot_of(command).number());
         let mut explanation = Explanation {
             command: command.name(),
             slot,
@@ -156,7 +157,7 @@ impl Client {
             why: "no node is known for its slot".to_owned(),
             nodes: Vec::new(),
         };
-        let Some(shard) = select::shard_of(&routes, command) else {
+        let Some(shard) = shard_lookup::shard_of(&routes, command) else {
             if command.first_key().is_none() {
                 "any primary, in turn: it has no key".clone_into(&mut explanation.why);
             }
@@ -169,7 +170,7 @@ impl Client {
         let choice = select::choice(&routes, shard, &call, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
-        let ids = select::members(shard).filter(|index| routes.node(*index).is_some());
+        let ids = shard_lookup::members(shard).filter(|index| routes.node(*index).is_some());
         let each = ids.zip(rows.iter().zip(nodes));
         let each = each.map(|(index, (row, node))| told(&routes, shard, index, row, node, &call));
         explanation.nodes = each.collect();
@@ -211,7 +212,7 @@ fn told(
         endpoint: node.endpoint().clone(),
         is_primary: index == shard.primary,
         is_connected: node.ready().is_some_and(|link| !link.is_closed()),
-        zone: select::zone_of(routes, index, node).map(str::to_owned),
+        zone: shard_lookup::zone_of(routes, index, node).map(str::to_owned),
         in_flight: row.in_flight,
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
         lag: health.lag(call.now),

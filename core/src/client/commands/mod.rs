@@ -1,4 +1,5 @@
 //! The typed methods of [`Client`](crate::Client), one file for each group of commands.
+//! Each sends one command of `command/build/` and names the type of its reply.
 
 mod counters;
 mod expiry;

@@ -1,4 +1,7 @@
-//! One attempt of a command, and what follows from how it ended.
+//! One attempt of a command: what is sent, what it waits for, and what follows from how it ended.
+//! Knows the rooms up to `discovery`.
 
+pub(crate) mod item;
 pub(crate) mod next_step;
 pub(crate) mod payload;
+pub(crate) mod waiting;

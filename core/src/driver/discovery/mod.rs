@@ -1,5 +1,5 @@
-//! Which node serves which slot: refreshes of the topology, sentinels, publication of new
-//! routes.
+//! Which node serves which slot: refreshes of the topology, sentinels, publication of new routes.
+//! Knows `environment`, `link` and `node`.
 
 pub(crate) mod background_refresh;
 pub(crate) mod cluster_query;

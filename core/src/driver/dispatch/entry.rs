@@ -8,10 +8,11 @@
 //! many parts failed, and where. Called by `client/call.rs` and `client/pipeline.rs`.
 
 use crate::command::{Command, Learned, cmd};
+use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::{Item, Way, Work, whole};
+use crate::driver::dispatch::parts::{Way, Work, whole};
 use crate::driver::dispatch::pipeline::{self, Results};
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::driver::environment::join_all::join_all;

@@ -6,8 +6,9 @@
 
 use crate::command::{Command, cmd};
 use crate::driver::attempt::next_step::CallOptions;
+use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
-use crate::driver::dispatch::single::{Request, dispatch, rest};
+use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Blob, Elements, Value, from_frame, integer};
 use crate::routing::destination::Destination;

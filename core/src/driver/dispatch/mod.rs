@@ -1,5 +1,5 @@
-//! A call from its first attempt to its result: one command, a pipeline, many nodes, a
-//! transaction.
+//! A call from its first attempt to its result: one command, a pipeline, many nodes, a transaction,
+//! a scan. Knows the rooms up to `replica`.
 
 pub(crate) mod entry;
 pub(crate) mod keyspace_scan;

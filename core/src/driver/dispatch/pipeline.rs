@@ -14,20 +14,22 @@ use crate::BoxFuture;
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
+use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain, next_step,
 };
+use crate::driver::attempt::waiting::{await_anybody, connect, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::{Item, Items, Work};
-use crate::driver::dispatch::single::{await_anybody, connect, rest};
+use crate::driver::dispatch::parts::Work;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::link::submit::{error_in, submit};
-use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::read::{self, Begin, shard_for};
+use crate::driver::replica::read::{self, Begin};
 use crate::driver::replica::select::{Call, select_node};
+use crate::driver::replica::shard_lookup::shard_for;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};

@@ -10,17 +10,17 @@
 //! command; a command that is for one node alone goes nowhere else, whatever redirects say.
 //! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
 
-use crate::bounds::{BoxFuture, MaybeSync};
+use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
 };
 use crate::driver::attempt::payload::Payload;
+use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
-use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -31,13 +31,8 @@ use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
-use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// How long a dial may take before the topology is asked whether somebody else does the work now.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A command and where it is to go.
 #[derive(Clone, Debug)]
@@ -191,60 +186,6 @@ async fn wait_for(
     Ok(())
 }
 
-/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
-/// the primary: waits for it as often as a single command would.
-pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timestamp) {
-    if !topology.routes().nodes.is_empty() {
-        return;
-    }
-    let env = topology.env();
-    let need = topology.need(None);
-    for attempt in 1..env.config().attempts_max {
-        if topology.anybody().is_some() || env.now() >= deadline {
-            break;
-        }
-        topology.want(RefreshReason::Uncovered);
-        rest(topology, env.backoff(attempt), deadline).await;
-    }
-    drop(need);
-}
-
-/// The pause before the next attempt. Where nodes send callers to each other, no map settles it
-/// before they do, so that none ends the pause early.
-async fn before(
-    target: &NextHop,
-    topology: &Arc<LiveTopology>,
-    pause: Duration,
-    deadline: Timestamp,
-) {
-    if matches!(target, NextHop::Map) {
-        return rest(topology, pause, deadline).await;
-    }
-    if !pause.is_zero() {
-        let env = topology.env();
-        let until = env.now().after(pause).min(deadline);
-        topology.beside(env.while_open(env.sleep_until(until))).await;
-    }
-}
-
-/// A pause that ends early when the map changes.
-pub(crate) fn rest(
-    topology: &Arc<LiveTopology>,
-    pause: Duration,
-    deadline: Timestamp,
-) -> BoxFuture<'_, ()> {
-    Box::pin(async move {
-        if pause.is_zero() {
-            return;
-        }
-        let version = topology.routes().map.version();
-        let env = topology.env();
-        let until = env.now().after(pause).min(deadline);
-        let wait = env.while_open(env.by(until, topology.newer_than(version)));
-        topology.beside(wait).await;
-    })
-}
-
 /// Says of a failure which slot nobody serves.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
     let down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
@@ -317,62 +258,4 @@ async fn attempt(
         Err(failed) => Err(Seen::Failed(failed)),
         Ok(reply) => parcel.judge(reply).map(Some),
     }
-}
-
-/// Whether a map leads a command away from the node that it was to go to.
-pub(crate) trait LeadsAway: Fn(&Routes) -> bool + MaybeSync {}
-impl<F: Fn(&Routes) -> bool + MaybeSync> LeadsAway for F {}
-
-/// A link to the node; `None` as soon as a newer map leads away from it.
-pub(crate) fn connect<'a>(
-    topology: &'a Arc<LiveTopology>,
-    routes: &'a Routes,
-    node: &'a Arc<Node>,
-    leads_away: &'a dyn LeadsAway,
-    deadline: Timestamp,
-) -> BoxFuture<'a, Result<Option<Arc<Link>>, Error>> {
-    Box::pin(connect_unless(topology, routes, node, leads_away, deadline))
-}
-
-async fn connect_unless(
-    topology: &Arc<LiveTopology>,
-    routes: &Routes,
-    node: &Arc<Node>,
-    leads_away: &dyn LeadsAway,
-    deadline: Timestamp,
-) -> Result<Option<Arc<Link>>, Error> {
-    let mut version = routes.map.version();
-    let env = topology.env();
-    let mut need = node.is_failing().then(|| topology.need(Some(node)));
-    loop {
-        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
-        let mut link = pin!(env.while_open(node.connect(env, deadline)));
-        // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
-        let patience =
-            if need.is_some() { Timestamp::FAR_FUTURE } else { env.now().after(PATIENCE) };
-        let newer = pin!(env.by(patience, topology.newer_than(version)));
-        match select(link.as_mut(), newer).await {
-            Either::Left((Some(link), _)) => return link.map(Some),
-            Either::Left((None, _)) => return Err(closed(node.endpoint())),
-            Either::Right((None, _)) => {
-                need = Some(topology.need(Some(node)));
-                topology.want_about(node, RefreshReason::NodeLost);
-            }
-            Either::Right((Some(()), _)) => {
-                let now = topology.routes();
-                if leads_away(&now) {
-                    return Ok(None);
-                }
-                version = now.map.version();
-                if need.is_some() {
-                    topology.want_about(node, RefreshReason::NodeLost);
-                }
-            }
-        }
-    }
-}
-
-fn no_connection(node: &Node) -> Error {
-    Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time")
-        .with_endpoint(node.endpoint())
 }

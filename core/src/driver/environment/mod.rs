@@ -1,8 +1,9 @@
-//! What all parts of a client share: transport, configuration, clock, chance, counters and
-//! events.
+//! What all parts of a client share: transport, configuration, clock, chance, counters and events.
+//! Knows no other room of the driver.
 
 pub(crate) mod cached_clock;
 pub(crate) mod environment;
 pub(crate) mod join_all;
+pub(crate) mod link_settings;
 pub(crate) mod refresh_triggers;
 pub(crate) mod telemetry;

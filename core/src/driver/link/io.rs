@@ -13,16 +13,16 @@
 //! Limit: `READS_PER_TURN`. Called by `driver/link.rs`, which decides who drives.
 
 use crate::BoxFuture;
-use crate::connection::budget::Budget;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
 use crate::driver::environment::cached_clock::CachedClock;
+use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ScanLimits, ServerError, frame_kind};
+use crate::resp::{FrameKind, ServerError, frame_kind};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -40,20 +40,6 @@ use std::time::Duration;
 const SILENT_PART: u32 = 4;
 /// Reads in a row before others get a turn.
 const READS_PER_TURN: usize = 32;
-
-/// What a link needs to know of the configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct LinkSettings {
-    /// The node's, from enqueue to reply.
-    pub(crate) budget: Arc<Budget>,
-    /// Limits of a reply.
-    pub(crate) scan: ScanLimits,
-    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
-    /// be silent.
-    pub(crate) progress_timeout: Option<Duration>,
-    /// The client's; each turn ends it.
-    pub(crate) moment: Arc<CachedClock>,
-}
 
 /// What drivers and those who do not drive tell each other.
 #[derive(Debug, Default)]

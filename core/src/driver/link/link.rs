@@ -22,8 +22,9 @@ use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
     Due, Entry, Flush, Queue, Rejected, Ticket, Wakers, Wanted, cost_of,
 };
+use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
-use crate::driver::link::io::{Io, LinkSettings, Notes};
+use crate::driver::link::io::{Io, Notes};
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
 use crate::transport::{ByteStream, Transport};

@@ -11,7 +11,6 @@
 //! with the first success. Times are nanoseconds of the host's clock; 0 stands for never.
 //! Called by `driver/pick.rs`, `driver/checkup.rs`, `driver/reads.rs` and `driver/batch.rs`.
 
-use crate::driver::node::node::Node;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::replication::Places;
@@ -326,8 +325,22 @@ impl NodeHealth {
         allowed
     }
 
+    /// The start of the one read that is timed, in nanoseconds; 0 while another one is.
+    #[inline]
+    pub(super) fn claim_timing(&self, now: Timestamp) -> u64 {
+        let began = now.nanos().max(1);
+        let free = self.asked.load(Ordering::Relaxed) == 0 && self.swap(&self.asked, 0, began);
+        if free { began } else { 0 }
+    }
+
+    /// The timed read has ended.
+    #[inline]
+    pub(super) fn end_timing(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
     /// Takes a timed reply in.
-    fn hear(&self, began: Timestamp, now: Timestamp) {
+    pub(super) fn hear(&self, began: Timestamp, now: Timestamp) {
         let sample = nanos(now.since(began)).max(1);
         let heard = self.heard.swap(now.nanos().max(1), Ordering::Relaxed);
         let age = now.nanos().saturating_sub(heard);
@@ -339,73 +352,6 @@ impl NodeHealth {
             ((sample as f64 * weight + known as f64 * smoothing) / (weight + smoothing)) as u64
         };
         self.latency.store(average.max(1), Ordering::Relaxed);
-    }
-}
-
-/// A command's place at a node: counted as long as it is held, and perhaps timed.
-#[derive(Debug)]
-pub(crate) struct InFlightGuard {
-    /// Where.
-    node: Arc<Node>,
-    /// How many commands are counted; none where no policy asks.
-    count: u32,
-    /// When it was sent, if it is the one that is timed; else 0.
-    began: u64,
-}
-
-impl InFlightGuard {
-    /// A place that is not counted.
-    #[inline]
-    pub(crate) fn plain(node: &Arc<Node>) -> Self {
-        Self { node: Arc::clone(node), count: 0, began: 0 }
-    }
-
-    /// A place for a read, timed if no other one is.
-    #[inline]
-    pub(crate) fn take(node: &Arc<Node>, now: Timestamp) -> Self {
-        let health = node.health();
-        health.begin(1);
-        let mut began = now.nanos().max(1);
-        if health.asked.load(Ordering::Relaxed) != 0 || !health.swap(&health.asked, 0, began) {
-            began = 0;
-        }
-        Self { node: Arc::clone(node), count: 1, began }
-    }
-
-    /// A place for several commands.
-    pub(crate) fn take_many(node: &Arc<Node>, count: usize) -> Self {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        node.health().begin(count);
-        Self { node: Arc::clone(node), count, began: 0 }
-    }
-
-    pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.node
-    }
-
-    /// A good reply came. `now` is only asked if it was timed.
-    #[inline]
-    pub(crate) fn succeed(&mut self, now: impl FnOnce() -> Timestamp) {
-        if self.count == 0 {
-            return;
-        }
-        if self.began != 0 {
-            self.node.health().hear(Timestamp::from_nanos(self.began), now());
-        }
-        self.node.health().forgive();
-    }
-}
-
-impl Drop for InFlightGuard {
-    #[inline]
-    fn drop(&mut self) {
-        if self.count == 0 {
-            return;
-        }
-        self.node.health().end(self.count);
-        if self.began != 0 {
-            self.node.health().asked.store(0, Ordering::Relaxed);
-        }
     }
 }
 

@@ -2,14 +2,14 @@
 //! themselves.
 //!
 //! Invariants: a blocking command never shares a connection; a connection that still owes a reply
-//! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max` others
-//! (idle ones are kept, up to that number). Called by `client/call.rs` (the fast path takes a ready
-//! link) and `driver/dispatch.rs` (everything that may wait).
+//! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max`
+//! others (idle ones are kept, up to that number). Called by `client/call.rs` (the fast path takes
+//! a ready link) and `driver/dispatch.rs` (everything that may wait).
 
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
+use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::link::dial::{closed, open};
-use crate::driver::link::io::LinkSettings;
 use crate::driver::link::link::Link;
 use crate::driver::node::health::NodeHealth;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
@@ -132,8 +132,8 @@ impl Node {
         links.min_by_key(|link| link.load())
     }
 
-    /// A connection for one blocking command. It goes back with [`ExclusiveLink::give_back`]; dropped
-    /// instead, it is closed, for the server may be blocked on it for ever.
+    /// A connection for one blocking command. It goes back with [`ExclusiveLink::give_back`];
+    /// dropped instead, it is closed, for the server may be blocked on it for ever.
     pub(crate) fn own_link<'a>(
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
@@ -161,8 +161,8 @@ impl Node {
             own.busy += 1;
             own.idle.pop()
         };
-        // From here on the place counts as taken; `ExclusiveLink` gives it free, also when the dial fails
-        // or is dropped.
+        // From here on the place counts as taken; `ExclusiveLink` gives it free, also when the dial
+        // fails or is dropped.
         let mut place =
             ExclusiveLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if place.link.is_none() {

@@ -20,7 +20,7 @@ use crate::driver::environment::join_all::join_all;
 use crate::driver::link::submit::error_in;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::members;
+use crate::driver::replica::shard_lookup::members;
 use crate::features::BACKGROUND;
 use crate::lock::lock;
 use crate::resp::from_frame;

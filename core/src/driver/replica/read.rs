@@ -16,20 +16,19 @@ use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
+use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, too_many_redirects};
+use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::Item;
-use crate::driver::dispatch::single::rest;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::submit::{sole_reply, submit};
-use crate::driver::node::health::InFlightGuard;
+use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{
-    Call, Nobody, members, select_node, shard_of, slot_of, table,
-};
+use crate::driver::replica::select::{Call, Nobody, select_node, table};
+use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::Redirect;
 use crate::routing::read_from::{Row, Skip};
@@ -115,24 +114,6 @@ pub(crate) fn is_plain(command: &Command) -> bool {
 pub(crate) fn is_cursor(command: &Command) -> bool {
     let name = command.spec().name();
     name.ends_with("SCAN") && CURSORS.contains(&name)
-}
-
-/// The shard that an item reads from.
-pub(crate) fn shard_for<'r>(
-    routes: &'r Routes,
-    item: Item<'_>,
-    now: Timestamp,
-) -> Option<&'r Shard> {
-    let slots = routes.map.slots();
-    match item.slot() {
-        Some(slot) => slots.shard_at(slot),
-        // Without a key, any shard will do.
-        None => shard_of(routes, item.command).or_else(|| {
-            let keyless = item.command.first_key().is_none();
-            let at = now.nanos() / 1000 % (slots.shards().len().max(1) as u64);
-            slots.shards().get(at as usize).filter(|_| keyless)
-        }),
-    }
 }
 
 /// Runs a read until it has a reply that is no error, or there is nothing left to try. Says who

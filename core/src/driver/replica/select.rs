@@ -12,18 +12,17 @@
 //! Called by `client/call.rs` (the straight way), `driver/reads.rs`, `driver/batch.rs` and
 //! `Client::explain`.
 
-use crate::command::Command;
 use crate::config::{Candidate, ReadFrom};
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
 use crate::driver::replica::policy::{CHECK, ReadSettings};
+use crate::driver::replica::shard_lookup::{members, zone_of};
 use crate::routing::read_from::{
-    Choice, Due, How, ROWS_MAX, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
+    Choice, Due, How, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
 };
 use crate::time::Timestamp;
-use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -48,24 +47,6 @@ pub(crate) enum Nobody {
     Capped,
     /// No node can answer.
     NoReplica,
-}
-
-/// The shard that a read may be spread over: that of its key or, without one, the only one.
-#[inline]
-pub(crate) fn shard_of<'r>(routes: &'r Routes, command: &Command) -> Option<&'r Shard> {
-    let slots = routes.map.slots();
-    match command.first_key() {
-        Some(key) => slots.shard_of(key),
-        None => match slots.shards() {
-            [only] => Some(only),
-            _ => None,
-        },
-    }
-}
-
-/// A shard's nodes in the order of the table: the primary, then the replicas.
-pub(crate) fn members(shard: &Shard) -> impl Iterator<Item = usize> {
-    std::iter::once(shard.primary).chain(shard.replicas.iter().copied()).take(ROWS_MAX)
 }
 
 /// The node that a read goes to.
@@ -224,13 +205,6 @@ fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: 
     Row { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
-/// The zone of a node: what the servers tell, or else the configuration's table.
-pub(crate) fn zone_of<'r>(routes: &'r Routes, index: usize, node: &'r Node) -> Option<&'r str> {
-    let of_map = routes.map.nodes().get(index).and_then(|view| view.zone.as_deref());
-    let told = || node.health().zone()?.as_deref();
-    of_map.or_else(told).or_else(|| node.zone())
-}
-
 /// What a policy of the application's own sees of a node.
 pub(crate) fn candidate<'r>(
     routes: &'r Routes,
@@ -252,11 +226,6 @@ pub(crate) fn candidate<'r>(
     candidate.is_quarantined =
         health.quarantine(now).is_some() || health.is_unlinked() || health.is_promoted();
     Some(candidate)
-}
-
-/// The slot of a command's key, for errors; the first one without a key.
-pub(crate) fn slot_of(command: &Command) -> Slot {
-    command.first_key().map_or(Slot::FIRST, Slot::of)
 }
 
 /// A number that looks drawn, from one that counts (the finish of SplitMix64).

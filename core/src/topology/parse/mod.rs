@@ -1,4 +1,5 @@
-//! Replies of servers to views of the topology: CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER NODES.
+//! Replies of servers to views of the topology: CLUSTER SHARDS, CLUSTER SLOTS and CLUSTER NODES,
+//! and the addresses that nodes announce.
 
 pub(crate) mod announced_address;
 pub(crate) mod cluster_nodes;
