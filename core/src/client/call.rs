@@ -4,7 +4,7 @@
 //! for the frame, decode it into the type asked for. Whatever does not go straight continues in
 //! `driver/spread.rs`, boxed.
 
-use super::Client;
+use super::client::Client;
 use crate::command::Command;
 use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Reply};
@@ -71,6 +71,18 @@ enum State {
     Finished,
 }
 
+impl Client {
+    /// Runs any command and decodes its reply into `T`.
+    ///
+    /// # Errors
+    /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
+    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
+    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and their kin); the error names what to use instead.
+    pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
+        Call::new(self, command)
+    }
+}
+
 impl<T> std::fmt::Debug for Call<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call").field("command", &self.way.command.name()).finish_non_exhaustive()
@@ -79,7 +91,7 @@ impl<T> std::fmt::Debug for Call<'_, T> {
 
 impl<'c, T> Call<'c, T> {
     #[inline]
-    pub(super) fn new(client: &'c Client, command: Command) -> Self {
+    fn new(client: &'c Client, command: Command) -> Self {
         Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
     }
 }
@@ -129,7 +141,7 @@ impl Way<'_> {
             // Whoever goes around drives the look that is due.
             return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
-        if let Some(node) = shared.only_node() {
+        if let Some(node) = shared.sole_node() {
             return Ok(InFlightGuard::plain(node));
         }
         if shared.topology.is_poll_due() {
@@ -176,7 +188,7 @@ impl Way<'_> {
     }
 
     fn around(&self, due: Deadline, begin: Begin) -> State {
-        let terms = self.client.terms(due.from(self.client.shared.env.now()));
+        let terms = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
         let rule = self.client.read_rule();
         State::Around(entry::run(topology, self.command.clone(), rule, terms, begin))
@@ -213,7 +225,7 @@ impl Way<'_> {
                         Err(seen) => {
                             let node = Arc::clone(seat.node());
                             if seen.is_redirect() {
-                                self.client.shared.redirects.store(true, Ordering::Relaxed);
+                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
                             }
                             self.state = self.around(due, Begin::After(seen, node));
                         }

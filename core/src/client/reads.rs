@@ -3,7 +3,7 @@
 //! Invariant: `explain` runs the code that chooses, and sends nothing. Called by users and by
 //! `client/call.rs`.
 
-use super::Client;
+use super::client::Client;
 use crate::command::Command;
 use crate::config::ReadFrom;
 use crate::driver::attempt::item::Item;
@@ -36,7 +36,7 @@ impl Client {
     #[must_use]
     pub fn with_read_from(&self, policy: ReadFrom) -> Self {
         let rule = ReadSettings { policy, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { rule: Some(Arc::new(rule)), ..self.clone() }
+        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
     }
 
     /// A view of this client whose reads accept data of at most this age, or of any; see
@@ -45,7 +45,7 @@ impl Client {
     pub fn with_max_staleness(&self, max_staleness: impl Into<Option<Duration>>) -> Self {
         let max_staleness = max_staleness.into();
         let rule = ReadSettings { max_staleness, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { rule: Some(Arc::new(rule)), ..self.clone() }
+        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
     }
 
     /// Changes where this client and its clones read from, except for views that chose for
@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn whole_rule(&self) -> Arc<ReadSettings> {
-        self.rule.clone().unwrap_or_else(|| self.shared.reads.rule())
+        self.read_settings.clone().unwrap_or_else(|| self.shared.reads.rule())
     }
 
     /// The rule by which reads are spread, if they are.
@@ -78,7 +78,7 @@ impl Client {
     /// How this view's rule chooses.
     #[inline]
     fn manner(&self) -> Manner {
-        self.rule.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
+        self.read_settings.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
     }
 
     /// The place that a rule gives a command; `None` where none governs it.

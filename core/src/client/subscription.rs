@@ -5,7 +5,7 @@
 //! reads, answers, dials and follows by itself. What it holds of the client keeps that alive.
 //! Called by users; the work is `driver/hub.rs` and `driver/pubsub.rs`.
 
-use super::Client;
+use super::client::Client;
 use crate::BoxFuture;
 use crate::command::ToArgs;
 use crate::config::WhenLagging;
@@ -95,12 +95,13 @@ impl<'c> Subscribe<'c> {
         let hub = match rule {
             rule if own => {
                 let max = shared.env.config().exclusive_connections_max as usize;
-                place = Some(Place::take(&shared.own_hubs, max)?);
+                place = Some(Place::take(&shared.own_connection_subscriptions, max)?);
                 Subscriber::new(topology(), true, rule)
             }
-            Some(rule) => hub_for(&shared.replica_hubs, rule, topology()),
+            Some(rule) => hub_for(&shared.replica_subscribers, rule, topology()),
             None => {
-                let hub = shared.hub.get_or_init(|| Subscriber::new(topology(), false, None));
+                let hub =
+                    shared.subscriber.get_or_init(|| Subscriber::new(topology(), false, None));
                 Arc::clone(hub).as_hub()
             }
         };
