@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::{Cluster, PATIENCE, SLOT_COUNT};
+use super::{Cluster, SLOT_COUNT};
 use crate::real::wait::{until, until_true};
-use crate::real::wire::Conn;
 
 /// One line of CLUSTER NODES.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,16 +64,15 @@ impl NodeLine {
 impl Cluster {
     /// What one node knows; `None` if it does not answer.
     pub fn view(&self, index: usize) -> Option<Vec<NodeLine>> {
-        let text = self.quick(index)?.call(&["CLUSTER", "NODES"]).ok()?.text();
-        text.lines().map(NodeLine::parse).collect()
+        self.ask(index, &["CLUSTER", "NODES"])?.lines().map(NodeLine::parse).collect()
     }
 
     /// The node that itself says that it is a slot's primary; of several, the newest epoch's.
     ///
-    /// Panics if none says so for a while; a node that is busy may not answer at once.
+    /// Waits until a node says so.
     #[track_caller]
     pub fn primary_of(&self, slot: u16) -> usize {
-        until(&format!("a node to say that it owns slot {slot}"), PATIENCE, || {
+        until(&format!("a node to say that it owns slot {slot}"), || {
             self.claimants(slot).into_iter().max().map(|(_, index)| index)
         })
     }
@@ -93,10 +91,18 @@ impl Cluster {
         (0..self.nodes.len()).filter(follows).collect()
     }
 
+    /// A replica of `primary` that is in sync with it; waits until there is one.
+    #[track_caller]
+    pub fn replica_of(&self, primary: usize) -> usize {
+        until(&format!("a replica in sync with node {primary}"), || {
+            self.replicas_of(primary).into_iter().find(|replica| self.in_sync(*replica))
+        })
+    }
+
     /// Waits until another node than `old` serves a slot as its primary; returns that node.
     #[track_caller]
     pub fn wait_for_new_primary(&self, slot: u16, old: usize) -> usize {
-        until(&format!("a new primary of slot {slot}"), PATIENCE, || {
+        until(&format!("a new primary of slot {slot}"), || {
             let (_, owner) = self.claimants(slot).into_iter().max()?;
             (owner != old && self.says_ok(owner)).then_some(owner)
         })
@@ -108,20 +114,19 @@ impl Cluster {
     /// unless full coverage is not required.
     #[track_caller]
     pub fn wait_until_agreed(&self) {
-        until_true("the cluster to agree", PATIENCE, || {
-            let live: Vec<usize> =
-                (0..self.nodes.len()).filter(|i| self.quick(*i).is_some()).collect();
-            let mut opinions = live.iter().map(|i| self.opinion(*i));
+        until_true("the cluster to agree", || {
+            let up: Vec<usize> = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up()).collect();
+            let mut opinions = up.iter().map(|i| self.opinion(*i));
             let Some(Some(first)) = opinions.next() else { return false };
             opinions.all(|other| other.as_ref() == Some(&first))
-                && live.iter().all(|i| self.says_ok(*i) && self.in_sync(*i))
+                && up.iter().all(|i| self.says_ok(*i) && self.in_sync(*i))
         });
     }
 
     /// Waits until every node that answers holds `node` for failed, or for not failed.
     #[track_caller]
     pub fn wait_until_failed(&self, node: usize, failed: bool) {
-        until_true("the nodes to agree on who failed", PATIENCE, || {
+        until_true("the nodes to agree on who failed", || {
             let others = (0..self.nodes.len()).filter(|i| *i != node);
             others.filter_map(|i| self.view(i)).all(|view| {
                 view.iter().any(|line| line.id == self.ids[node] && line.is("fail") == failed)
@@ -150,14 +155,15 @@ impl Cluster {
     }
 
     fn says_ok(&self, index: usize) -> bool {
-        let text = self.quick(index).and_then(|mut c| c.call(&["CLUSTER", "INFO"]).ok());
-        text.is_some_and(|reply| reply.text().contains("cluster_state:ok"))
+        let info = self.ask(index, &["CLUSTER", "INFO"]);
+        info.is_some_and(|text| text.contains("cluster_state:ok"))
     }
 
     fn in_sync(&self, index: usize) -> bool {
-        let text = self.quick(index).and_then(|mut c| c.call(&["INFO", "replication"]).ok());
-        let text = text.map(|reply| reply.text()).unwrap_or_default();
-        text.contains("role:master") || text.contains("master_link_status:up")
+        let info = self.ask(index, &["INFO", "replication"]);
+        info.is_some_and(|text| {
+            text.contains("role:master") || text.contains("master_link_status:up")
+        })
     }
 
     /// What a node thinks of each running node and of each slot: what has to be equal everywhere.
@@ -177,13 +183,13 @@ impl Cluster {
         settled.then_some(Opinion { owners, nodes })
     }
 
-    /// A connection with little patience: a paused node must not stall a look at all nodes.
-    fn quick(&self, index: usize) -> Option<Conn> {
+    /// The text that a node replies; `None` at once if the node is down or frozen.
+    pub(super) fn ask(&self, index: usize, words: &[&str]) -> Option<String> {
         let node = &self.nodes[index];
-        if !node.answers() {
+        if !node.is_up() {
             return None;
         }
-        node.conn().ok()
+        Some(node.try_call(words).ok()?.text())
     }
 }
 
