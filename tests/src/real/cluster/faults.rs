@@ -33,6 +33,9 @@ impl Cluster {
             Failover::Graceful => &["CLUSTER", "FAILOVER"],
             Failover::Takeover => &["CLUSTER", "FAILOVER", "TAKEOVER"],
         };
+        // A replica that misses a vote asks for votes again only after four times
+        // `cluster-node-timeout`: because its epoch has passed, or a node has no connection to it.
+        self.wait_until_agreed();
         // For a moment after its primary has moved, a replica holds it for down.
         until_true("the replica to agree to the failover", || {
             self.nodes[replica].call(words) == Reply::Status("OK".to_owned())
@@ -105,7 +108,7 @@ impl Cluster {
             node.set_config("cluster-preferred-endpoint-type", preferred);
         }
         // The names travel by gossip; until they did, other nodes' replies show "?".
-        until_true("the host names to be known", || {
+        self.until_heard("the host names to be known", || {
             self.nodes.iter().all(|node| {
                 let text = node.call(&["CLUSTER", "NODES"]).ok().text();
                 (0..self.nodes.len()).all(|at| text.contains(&format!(",{}", host_of(at))))

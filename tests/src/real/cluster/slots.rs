@@ -110,7 +110,7 @@ impl Cluster {
     /// owners would claim the slot, and a third node believe the wrong one for good.
     #[track_caller]
     fn settle_epochs(&self) {
-        until_true("all nodes to know the latest epoch", || {
+        self.until_heard("all nodes to know the latest epoch", || {
             let mut known = (0..self.nodes.len()).filter_map(|at| {
                 let info = self.ask(at, &["CLUSTER", "INFO"])?;
                 info.lines()
@@ -198,7 +198,7 @@ impl Cluster {
     /// Waits until every node that answers says that `owner` has a slot.
     #[track_caller]
     pub fn wait_until_owner(&self, slot: u16, owner: usize) {
-        until_true(&format!("all nodes to know the owner of {slot}"), || {
+        self.until_heard(&format!("all nodes to know the owner of {slot}"), || {
             let mut views = (0..self.nodes.len()).filter_map(|i| self.view(i));
             views.all(|view| view.iter().any(|l| l.owns(slot) && l.id == self.ids[owner]))
         });

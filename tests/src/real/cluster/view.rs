@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::{Cluster, SLOT_COUNT};
 use crate::real::wait::{until, until_true};
+
+/// The first pause before nodes that do not know something yet are made to talk; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// One line of CLUSTER NODES.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,8 @@ pub struct NodeLine {
     pub primary: Option<String>,
     /// Configuration epoch.
     pub epoch: u64,
+    /// Whether the node that was asked has a connection to it: without one it sends no vote.
+    pub connected: bool,
     /// Ranges of slots, first and last.
     pub slots: Vec<(u16, u16)>,
     /// Slots on their way, such as `[93-<-ID]`.
@@ -31,7 +37,7 @@ pub struct NodeLine {
 impl NodeLine {
     fn parse(line: &str) -> Option<NodeLine> {
         let words: Vec<&str> = line.split(' ').collect();
-        let [id, address, flags, primary, _, _, epoch, _, slots @ ..] = words.as_slice() else {
+        let [id, address, flags, primary, _, _, epoch, link, slots @ ..] = words.as_slice() else {
             return None;
         };
         let range = |text: &&&str| {
@@ -45,6 +51,7 @@ impl NodeLine {
             flags: flags.split(',').map(str::to_owned).collect(),
             primary: (*primary != "-").then(|| (*primary).to_owned()),
             epoch: epoch.parse().ok()?,
+            connected: *link == "connected",
             slots: slots.iter().filter(|s| !s.starts_with('[')).filter_map(|s| range(&s)).collect(),
             moving: moving.map(|s| (*s).to_owned()).collect(),
         })
@@ -108,13 +115,14 @@ impl Cluster {
         })
     }
 
-    /// Waits until every node that answers says `ok`, all say the same, and replicas are in sync.
+    /// Waits until every node that is up says `ok`, all say the same, all are connected with each
+    /// other, and replicas are in sync.
     ///
     /// Nodes that are down or paused are left out; what they served must be served by others,
     /// unless full coverage is not required.
     #[track_caller]
     pub fn wait_until_agreed(&self) {
-        until_true("the cluster to agree", || {
+        self.until_heard("the cluster to agree", || {
             let up: Vec<usize> = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up()).collect();
             let mut opinions = up.iter().map(|i| self.opinion(*i));
             let Some(Some(first)) = opinions.next() else { return false };
@@ -131,6 +139,25 @@ impl Cluster {
             others.filter_map(|i| self.view(i)).all(|view| {
                 view.iter().any(|line| line.id == self.ids[node] && line.is("fail") == failed)
             })
+        });
+    }
+
+    /// Waits for something that nodes hear from each other.
+    ///
+    /// A node with a long `cluster-node-timeout` talks to one other node a second, so all of them
+    /// are made to talk to each other, again and again.
+    #[track_caller]
+    pub(super) fn until_heard(&self, what: &str, mut heard: impl FnMut() -> bool) {
+        let (mut pause, mut last) = (FIRST_PAUSE, Instant::now());
+        until_true(what, || {
+            if heard() {
+                return true;
+            }
+            if last.elapsed() > pause {
+                self.meet();
+                (pause, last) = (pause * 2, Instant::now());
+            }
+            false
         });
     }
 
@@ -172,15 +199,22 @@ impl Cluster {
         let mut owners = vec![None; usize::from(SLOT_COUNT)];
         let mut nodes = BTreeMap::new();
         for line in &view {
-            let member = self.index_of(&line.id)?; // a node still in handshake has a made-up id
+            // A node that is being introduced has a made-up id. The end of the introduction closes
+            // a connection that the two nodes had before, and with it a vote that is on its way.
+            let member = self.index_of(&line.id)?;
             for (first, last) in &line.slots {
                 owners[usize::from(*first)..=usize::from(*last)].fill(Some(member));
+            }
+            if self.nodes[member].is_up() && !line.connected {
+                return None;
             }
             let seen_as = (line.address, line.primary.clone(), line.is("fail"), line.is("fail?"));
             nodes.insert(member, seen_as);
         }
+        let info = self.ask(index, &["CLUSTER", "INFO"])?;
+        let epoch = info.lines().find_map(|l| l.strip_prefix("cluster_current_epoch:"))?.to_owned();
         let settled = nodes.len() == self.nodes.len() && nodes.values().all(|node| !node.3);
-        settled.then_some(Opinion { owners, nodes })
+        settled.then_some(Opinion { epoch, owners, nodes })
     }
 
     /// The text that a node replies; `None` at once if the node is down or frozen.
@@ -196,6 +230,8 @@ impl Cluster {
 /// See [`Cluster::opinion`].
 #[derive(PartialEq)]
 struct Opinion {
+    /// The latest epoch that the node knows.
+    epoch: String,
     /// Slot to node index.
     owners: Vec<Option<usize>>,
     /// Node index to address, primary, failed, suspected.
@@ -219,6 +255,7 @@ mod tests {
         let line = "e7d1 :0@0 slave,fail 07c3 1 2 3 disconnected";
         let line = NodeLine::parse(line).unwrap();
         assert_eq!((line.address, line.primary.as_deref()), (None, Some("07c3")));
+        assert!(!line.connected);
         assert_eq!(NodeLine::parse("e7d1 short"), None);
     }
 }
