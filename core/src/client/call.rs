@@ -6,9 +6,9 @@
 
 use super::client::Client;
 use crate::command::Command;
-use crate::connection::budget::Place;
+use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Reply};
-use crate::connection::queue::{Claim, Due, Entry, Rejected, Wanted};
+use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -62,7 +62,7 @@ const _: () = assert!(size_of::<Call<'static, ()>>() <= 256, "a call is moved in
 enum State {
     /// Not sent, or waiting for room in the budget until its deadline. On the straight way the
     /// connection keeps that.
-    Start(Option<(Place, Timestamp)>),
+    Start(Option<(BudgetWait, Timestamp)>),
     /// Enqueued on a live link.
     Straight(PendingReply, InFlightGuard),
     /// Dialling, retrying.
@@ -100,13 +100,13 @@ impl Way<'_> {
     /// Enqueues on a live link, or goes around.
     fn start(
         &mut self,
-        place: Option<(Place, Timestamp)>,
+        place: Option<(BudgetWait, Timestamp)>,
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let goes_straight = self.command.goes_straight();
         let due = match place {
-            Some((_, deadline)) => Due::At(deadline),
-            None if goes_straight => Due::After(self.client.command_timeout()),
+            Some((_, deadline)) => Deadline::At(deadline),
+            None if goes_straight => Deadline::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
         let straight = goes_straight || self.may_go_straight();
@@ -121,14 +121,14 @@ impl Way<'_> {
             return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
         };
         let (place, deadline) = place.unzip();
-        let claim = if place.is_some() { Claim::Waited } else { Claim::New };
+        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = Wanted { len, replies: 1, due, claim };
+        let entry = NewEntry { len, replies: 1, due, admission };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
         match room.and_then(|()| link.enqueue(entry, write, cx)) {
-            Ok(ticket) => Ok(State::Straight(PendingReply::of(link, ticket), seat)),
+            Ok(ticket) => Ok(State::Straight(PendingReply::new(link, ticket), seat)),
             Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
         }
     }
@@ -162,7 +162,7 @@ impl Way<'_> {
         link: &Link,
         seat: &InFlightGuard,
         rejected: Rejected,
-        (entry, place): (Wanted, Option<Place>),
+        (entry, place): (NewEntry, Option<BudgetWait>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;
@@ -170,10 +170,10 @@ impl Way<'_> {
         match turned_away(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
-                Ok(State::Start(Some((link.block(place, entry, cx), deadline))))
+                Ok(State::Start(Some((link.wait_for_budget(place, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
-                Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
+                Ok(self.around(Deadline::At(deadline), Begin::At(Arc::clone(seat.node()))))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
@@ -187,7 +187,7 @@ impl Way<'_> {
             && entry::is_single(&self.client.shared.topology, command)
     }
 
-    fn around(&self, due: Due, begin: Begin) -> State {
+    fn around(&self, due: Deadline, begin: Begin) -> State {
         let terms = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
         let rule = self.client.read_rule();
@@ -215,7 +215,7 @@ impl Way<'_> {
                     }
                 }
                 State::Straight(exchange, seat) => {
-                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                    let (outcome, due) = std::task::ready!(exchange.poll_with_deadline(cx));
                     match judge_straight(outcome) {
                         Ok(frame) => {
                             seat.succeed(|| self.client.shared.env.now());

@@ -7,11 +7,12 @@
 //! Invariant: when the last clone is dropped, all connections close and all background tasks end.
 
 use crate::command::Command;
-use crate::connection::queue::Due;
+use crate::connection::queue::Deadline;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::telemetry::{Events, Metrics};
+use crate::driver::environment::events::Events;
+use crate::driver::environment::metrics::Metrics;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{AnySubscriber, Subscriber};
 use crate::driver::replica::policy::{ReadSettings, Reads};
@@ -133,10 +134,10 @@ impl Client {
     }
 
     #[inline]
-    pub(super) fn due_for(&self, command: &Command) -> Due {
+    pub(super) fn due_for(&self, command: &Command) -> Deadline {
         match self.timeout {
-            None if command.is_blocking() => Due::At(Timestamp::FAR_FUTURE),
-            _ => Due::After(self.command_timeout()),
+            None if command.is_blocking() => Deadline::At(Timestamp::FAR_FUTURE),
+            _ => Deadline::After(self.command_timeout()),
         }
     }
 

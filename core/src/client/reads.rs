@@ -102,7 +102,7 @@ impl Client {
         let shared = &self.shared;
         let routes = shared.topology.routes();
         let shard = shard_lookup::shard_of(&routes, command)?;
-        let now = shared.env.moment();
+        let now = shared.env.recent_time();
         let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
         Some(InFlightGuard::take(node, now))
     }

@@ -238,7 +238,7 @@ impl Subscription {
             }
             stands
         });
-        if let Some(result) = env.by(env.now().after(timeout), live).await {
+        if let Some(result) = env.with_deadline(env.now().after(timeout), live).await {
             return result;
         }
         let Standing::Missing(channel, cause) = self.hub.stands(self.id) else { return Ok(()) };
@@ -286,7 +286,7 @@ impl Subscription {
     /// Dropping the future loses nothing.
     pub async fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, Error> {
         let env = Arc::clone(&self.client.shared.env);
-        let next = env.by(env.now().after(timeout), self.next()).await;
+        let next = env.with_deadline(env.now().after(timeout), self.next()).await;
         next.ok_or_else(|| {
             let message = format!("no update within {timeout:?}");
             Error::new(ErrorKind::Timeout, Delivery::NotSent, message)

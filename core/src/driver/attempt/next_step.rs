@@ -136,7 +136,7 @@ fn follow(
     let env = topology.env();
     // Two nodes that point at each other are settling a failover: give them time, and look
     // elsewhere.
-    let pause = if redirects > 2 { env.settling(redirects - 2) } else { Duration::ZERO };
+    let pause = if redirects > 2 { env.redirect_pause(redirects - 2) } else { Duration::ZERO };
     let (ask, slot, target) = match &redirect {
         Redirect::Ask { slot, host, port } => (true, *slot, (host, *port)),
         Redirect::Moved { slot, host, port } => (false, *slot, (host, *port)),

@@ -223,7 +223,7 @@ async fn attempt(
     let entry = parcel.entry(deadline);
     let write = |out: &mut Vec<u8>| parcel.write_to(out);
     let outcome = if command.is_blocking() || errand.keep.is_some() {
-        let dialled = env.while_open(env.by(deadline, node.own_link(env))).await;
+        let dialled = env.while_open(env.with_deadline(deadline, node.own_link(env))).await;
         let own = match dialled {
             Some(Some(own)) => own.map_err(Seen::NoLink)?,
             Some(None) => return Err(Seen::NoLink(no_connection(node))),

@@ -5,7 +5,7 @@
 
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Reply};
-use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
+use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -44,9 +44,9 @@ pub(crate) async fn submit(
             return exchange.poll(cx).map(Ok);
         }
         let room = admit(env, link, entry.len, place.as_ref().map(|_| entry.deadline));
-        let claim = if place.is_some() { Claim::Waited } else { Claim::New };
-        let wanted = Wanted { claim, ..entry.into() };
-        let begin = |()| PendingReply::begin(Arc::clone(link), wanted, write, cx);
+        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
+        let wanted = NewEntry { admission, ..entry.into() };
+        let begin = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(begin) {
             Ok(exchange) => {
                 place = None;
@@ -55,7 +55,7 @@ pub(crate) async fn submit(
             Err(rejected) => match turned_away(env, link, rejected, entry.deadline) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => {
-                    place = Some(link.block(place.take(), entry, cx));
+                    place = Some(link.wait_for_budget(place.take(), entry, cx));
                     Poll::Pending
                 }
             },
@@ -76,7 +76,7 @@ pub(crate) fn admit(
     if len > env.config().node_bytes_max {
         return Err(Rejected::Large);
     }
-    link.make_room(len);
+    link.reclaim_budget(len);
     let is_late = |deadline| env.now() >= deadline && !link.is_closed();
     let in_vain = blocked.is_some_and(is_late);
     if in_vain { Err(Rejected::Full) } else { Ok(()) }

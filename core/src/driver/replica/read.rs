@@ -285,7 +285,7 @@ async fn learn_lags(
         return;
     }
     let until = deadline.min(call.now.after(CHECK_WAIT));
-    topology.beside(env.by(until, ended)).await;
+    topology.beside(env.with_deadline(until, ended)).await;
 }
 
 /// One try at one node.
