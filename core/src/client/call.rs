@@ -17,7 +17,7 @@ use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::Begin;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
@@ -244,7 +244,7 @@ impl Way<'_> {
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
 #[inline]
-fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+fn judge_straight(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
         Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
         outcome => judge_other(outcome),
@@ -252,8 +252,8 @@ fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
 }
 
 #[cold]
-fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
-    sole_reply(outcome.map_err(Seen::Failed)?)
+fn judge_other(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
+    sole_reply(outcome.map_err(AttemptFailure::NoReply)?)
 }
 
 impl<T: DeserializeOwned> Future for Call<'_, T> {

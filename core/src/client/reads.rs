@@ -16,7 +16,7 @@ use crate::driver::replica::select::{self, Call, select_node};
 use crate::driver::replica::shard_lookup;
 use crate::endpoint::Endpoint;
 use crate::features::READ_POLICIES;
-use crate::routing::read_from::{Choice, Due, How, Row, weight};
+use crate::routing::read_from::{CheckDue, ChosenFor, NodeChoice, NodeRow, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
 use std::fmt;
@@ -178,15 +178,15 @@ impl Client {
     }
 }
 
-fn why(choice: Option<Choice>, governed: bool, command: &Command) -> &'static str {
+fn why(choice: Option<NodeChoice>, governed: bool, command: &Command) -> &'static str {
     match choice.map(|choice| choice.how) {
         _ if !governed && !command.is_readonly() => "it may write: to the primary",
         _ if !governed => "to the primary",
         None => "no node that the policy allows can answer",
-        Some(How::Policy) => "the policy's choice",
-        Some(How::Fallback) => "no replica can answer: the primary, within its share",
-        Some(How::Probe) => "nothing was heard from it lately: to find out how fast it is",
-        Some(How::Trial) => "its quarantine is over: to find out whether it is well again",
+        Some(ChosenFor::Policy) => "the policy's choice",
+        Some(ChosenFor::Fallback) => "no replica can answer: the primary, within its share",
+        Some(ChosenFor::Probe) => "nothing was heard from it lately: to find out how fast it is",
+        Some(ChosenFor::Trial) => "its quarantine is over: to find out whether it is well again",
     }
 }
 
@@ -194,7 +194,7 @@ fn told(
     routes: &Routes,
     shard: &Shard,
     index: usize,
-    row: &Row,
+    row: &NodeRow,
     node: &Arc<Node>,
     call: &Call<'_>,
 ) -> NodeExplanation {
@@ -217,7 +217,7 @@ fn told(
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
         lag: health.lag(call.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
-        is_due: row.due != Due::Not,
+        is_due: row.due != CheckDue::Not,
         skipped,
     }
 }
