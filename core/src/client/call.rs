@@ -130,7 +130,7 @@ impl Way<'_> {
             return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.only_node() {
-            return Ok(InFlightGuard::plain(node));
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
             return Err(Begin::Fresh);
@@ -139,7 +139,7 @@ impl Way<'_> {
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
+            .map(InFlightGuard::uncounted)
             .ok_or(Begin::Fresh)
     }
 
