@@ -142,7 +142,7 @@ impl Way<'_> {
             return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.sole_node() {
-            return Ok(InFlightGuard::plain(node));
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
             return Err(Begin::Fresh);
@@ -151,7 +151,7 @@ impl Way<'_> {
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
+            .map(InFlightGuard::uncounted)
             .ok_or(Begin::Fresh)
     }
 

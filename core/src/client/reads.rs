@@ -104,7 +104,7 @@ impl Client {
         let shard = shard_lookup::shard_of(&routes, command)?;
         let now = shared.env.recent_time();
         let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
-        Some(InFlightGuard::take(node, now))
+        Some(InFlightGuard::timed(node, now))
     }
 
     /// The same, of any command under any rule. What cannot be governed at all is left to the way
@@ -132,7 +132,7 @@ impl Client {
             return Err(Begin::Fresh);
         }
         let node = select_node(env, routes, shard, &call)?;
-        Ok(InFlightGuard::take(node, now))
+        Ok(InFlightGuard::timed(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -166,7 +166,7 @@ impl Client {
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
         let call = Call { rule: &rule, tried: &[], capped: false, now };
         let (rows, nodes) = select::table(&routes, shard, &call);
-        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().turn());
+        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().peek_choice());
         let choice = select::choice(&routes, shard, &call, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
@@ -199,7 +199,7 @@ fn told(
     call: &Call<'_>,
 ) -> NodeExplanation {
     let health = node.health();
-    let skipped = row.skip.map(|skip| match (health.why(), health.quarantined_until()) {
+    let skipped = row.skip.map(|skip| match (health.last_failure(), health.quarantined_until()) {
         (why, Some(until)) if !why.is_empty() => {
             format!("{skip}: {why}; for {:?} more", until.since(call.now))
         }

@@ -73,7 +73,7 @@ impl Watching {
         terms: CallOptions,
     ) -> Result<Bytes, Error> {
         let frame = self.once(Payload::transaction(commands, false), lead, terms).await?;
-        self.own.give_back();
+        self.own.release();
         Ok(frame)
     }
 
@@ -103,7 +103,7 @@ impl Watching {
                 Ok(frame) => return Ok(frame),
                 Err(seen) => {
                     if seen.is_redirect() {
-                        self.topology.want(RefreshReason::Moved);
+                        self.topology.request_refresh(RefreshReason::Moved);
                     }
                     seen
                 }

@@ -64,7 +64,7 @@ pub(crate) fn select_node<'r>(
         health_check::begin(env, routes, shard, rule, now);
     }
     let (mut rows, nodes) = table(routes, shard, call);
-    let turn = primary.health().next_turn();
+    let turn = primary.health().next_choice();
     let mut capped = call.capped;
     loop {
         let Some(choice) = choice(routes, shard, call, &rows, turn) else {
@@ -109,7 +109,7 @@ pub(crate) fn pick_straight<'r>(
     if primary.health().is_check_due(now, CHECK, false) {
         return None;
     }
-    let well = |index| routes.node(index).filter(|node| node.health().is_well(now, silent));
+    let well = |index| routes.node(index).filter(|node| node.health().is_healthy(now, silent));
     let (one, other) = match (among_all, shard.replicas.as_slice()) {
         (false, [one]) => return well(*one),
         (false, [one, other]) => (well(*one)?, well(*other)?),
@@ -117,7 +117,7 @@ pub(crate) fn pick_straight<'r>(
         _ => return None,
     };
     let load = |node: &Node| (node.health().in_flight(), node.health().latency(now));
-    let chance = mix(primary.health().next_turn());
+    let chance = mix(primary.health().next_choice());
     Some([one, other][lighter_of_two([load(one), load(other)], chance)])
 }
 
@@ -189,7 +189,7 @@ fn row(
         Some(SkipReason::Quarantined)
     } else if health.is_promoted() {
         Some(SkipReason::NoReplica)
-    } else if health.silence(now) > rule.silent {
+    } else if health.unanswered_for(now) > rule.silent {
         Some(SkipReason::Silent)
     } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
         match health.lag(now) {
@@ -202,7 +202,7 @@ fn row(
     };
     let due = match quarantine {
         Some(_) => CheckDue::Trial,
-        None if rule.reckons() && health.is_unheard(now) => CheckDue::Probe,
+        None if rule.reckons() && health.needs_probe(now) => CheckDue::Probe,
         None => CheckDue::Not,
     };
     let in_zone = match &rule.policy {
@@ -210,7 +210,7 @@ fn row(
         _ => false,
     };
     let (in_flight, latency) = (health.in_flight(), health.latency(now));
-    let is_spare = health.is_unlinked();
+    let is_spare = health.is_link_down();
     NodeRow { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn candidate<'r>(
     let latency = health.latency(now);
     candidate.latency = (latency != 0).then(|| Duration::from_nanos(latency));
     candidate.is_quarantined =
-        health.quarantine(now).is_some() || health.is_unlinked() || health.is_promoted();
+        health.quarantine(now).is_some() || health.is_link_down() || health.is_promoted();
     Some(candidate)
 }
 
