@@ -88,7 +88,7 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
         // Keys on both sides: TRYAGAIN until the move is over, and no error then.
         let both = [&keys[0], &keys[30]];
         // The rest of the move is made while it is not polled, and takes what it takes.
-        let patient = client.with_deadline(Duration::from_secs(20));
+        let patient = client.with_timeout(Duration::from_secs(20));
         let mut calm = Box::pin(patient.mget::<Vec<i64>>(both));
         let waits = poll_once(&mut calm).await.is_none();
         assert!(waits, "it is on its way");
