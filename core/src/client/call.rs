@@ -17,7 +17,7 @@ use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::Begin;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
@@ -142,7 +142,7 @@ impl Way<'_> {
             return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
         }
         if let Some(node) = shared.sole_node() {
-            return Ok(InFlightGuard::plain(node));
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
             return Err(Begin::Fresh);
@@ -151,7 +151,7 @@ impl Way<'_> {
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
+            .map(InFlightGuard::uncounted)
             .ok_or(Begin::Fresh)
     }
 
@@ -244,7 +244,7 @@ impl Way<'_> {
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
 #[inline]
-fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+fn judge_straight(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
         Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
         outcome => judge_other(outcome),
@@ -252,8 +252,8 @@ fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
 }
 
 #[cold]
-fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
-    sole_reply(outcome.map_err(Seen::Failed)?)
+fn judge_other(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
+    sole_reply(outcome.map_err(AttemptFailure::NoReply)?)
 }
 
 impl<T: DeserializeOwned> Future for Call<'_, T> {

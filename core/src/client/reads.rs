@@ -16,7 +16,7 @@ use crate::driver::replica::select::{self, Call, select_node};
 use crate::driver::replica::shard_lookup;
 use crate::endpoint::Endpoint;
 use crate::features::READ_POLICIES;
-use crate::routing::read_from::{Choice, Due, How, Row, weight};
+use crate::routing::read_from::{CheckDue, ChosenFor, NodeChoice, NodeRow, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
 use std::fmt;
@@ -104,7 +104,7 @@ impl Client {
         let shard = shard_lookup::shard_of(&routes, command)?;
         let now = shared.env.recent_time();
         let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
-        Some(InFlightGuard::take(node, now))
+        Some(InFlightGuard::timed(node, now))
     }
 
     /// The same, of any command under any rule. What cannot be governed at all is left to the way
@@ -132,7 +132,7 @@ impl Client {
             return Err(Begin::Fresh);
         }
         let node = select_node(env, routes, shard, &call)?;
-        Ok(InFlightGuard::take(node, now))
+        Ok(InFlightGuard::timed(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -166,7 +166,7 @@ impl Client {
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
         let call = Call { rule: &rule, tried: &[], capped: false, now };
         let (rows, nodes) = select::table(&routes, shard, &call);
-        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().turn());
+        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().peek_choice());
         let choice = select::choice(&routes, shard, &call, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
@@ -178,15 +178,15 @@ impl Client {
     }
 }
 
-fn why(choice: Option<Choice>, governed: bool, command: &Command) -> &'static str {
+fn why(choice: Option<NodeChoice>, governed: bool, command: &Command) -> &'static str {
     match choice.map(|choice| choice.how) {
         _ if !governed && !command.is_readonly() => "it may write: to the primary",
         _ if !governed => "to the primary",
         None => "no node that the policy allows can answer",
-        Some(How::Policy) => "the policy's choice",
-        Some(How::Fallback) => "no replica can answer: the primary, within its share",
-        Some(How::Probe) => "nothing was heard from it lately: to find out how fast it is",
-        Some(How::Trial) => "its quarantine is over: to find out whether it is well again",
+        Some(ChosenFor::Policy) => "the policy's choice",
+        Some(ChosenFor::Fallback) => "no replica can answer: the primary, within its share",
+        Some(ChosenFor::Probe) => "nothing was heard from it lately: to find out how fast it is",
+        Some(ChosenFor::Trial) => "its quarantine is over: to find out whether it is well again",
     }
 }
 
@@ -194,12 +194,12 @@ fn told(
     routes: &Routes,
     shard: &Shard,
     index: usize,
-    row: &Row,
+    row: &NodeRow,
     node: &Arc<Node>,
     call: &Call<'_>,
 ) -> NodeExplanation {
     let health = node.health();
-    let skipped = row.skip.map(|skip| match (health.why(), health.quarantined_until()) {
+    let skipped = row.skip.map(|skip| match (health.last_failure(), health.quarantined_until()) {
         (why, Some(until)) if !why.is_empty() => {
             format!("{skip}: {why}; for {:?} more", until.since(call.now))
         }
@@ -217,7 +217,7 @@ fn told(
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
         lag: health.lag(call.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
-        is_due: row.due != Due::Not,
+        is_due: row.due != CheckDue::Not,
         skipped,
     }
 }

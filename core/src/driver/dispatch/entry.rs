@@ -31,7 +31,7 @@ use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
 use crate::topology::slot_map::Shard;
 use crate::topology::slot_range::every_slot;
-use crate::topology::view::Health;
+use crate::topology::view::ReportedHealth;
 use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
 use std::future::ready;
@@ -127,7 +127,7 @@ pub(crate) fn run(
 /// Learns of a command that the table lacks what the servers know of it. Nothing is lost if that
 /// fails: it goes to anybody, then, and is redirected.
 async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, terms: CallOptions) {
-    if topology.lessons.apply(command) {
+    if topology.command_info.apply(command) {
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
@@ -135,8 +135,8 @@ async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, terms: CallO
     let errand = Request::new(question, Destination::Any);
     let Ok((frame, _)) = dispatch(Arc::clone(topology), errand, terms, None).await else { return };
     let Ok(reply) = plain_value(&frame) else { return };
-    topology.lessons.note(command, Learned::parse(&reply));
-    topology.lessons.apply(command);
+    topology.command_info.note(command, Learned::parse(&reply));
+    topology.command_info.apply(command);
 }
 
 /// Runs a command at one node, the one that the map names.
@@ -346,7 +346,7 @@ pub(crate) async fn each_at(
             (Some(node), at) => (node.id.clone(), at.or_else(|| node.endpoint.clone())),
             (None, Some(at)) => (NodeId::provisional(&at), Some(at)),
             // Nobody there: not a node's failure, but the caller's target.
-            (None, None) => return Err(result.err().unwrap_or_else(|| topology.nowhere())),
+            (None, None) => return Err(result.err().unwrap_or_else(|| topology.no_node_error())),
         };
         Ok(Answer { node, endpoint, result })
     };
@@ -385,7 +385,7 @@ async fn aims_of(
 ) -> Result<Vec<Destination>, Error> {
     if !knows_every_slot(&topology.routes()) {
         // Who has just started would leave somebody out.
-        topology.look(terms.deadline).await;
+        topology.wait_for_refresh(terms.deadline).await;
     }
     let audience = match goal {
         Goal::One(aim) => return Ok(vec![aim]),
@@ -401,7 +401,7 @@ async fn aims_of(
             std::iter::once(Destination::Shard(slot)).chain(replicas(&routes, shard)).collect()
         }
     };
-    if aims.is_empty() { Err(topology.nowhere()) } else { Ok(aims) }
+    if aims.is_empty() { Err(topology.no_node_error()) } else { Ok(aims) }
 }
 
 /// Whether every slot has an owner, or nobody by the cluster's own word.
@@ -434,6 +434,7 @@ fn replicas<'r>(
 ) -> impl Iterator<Item = Destination> {
     let nodes = shards.into_iter().flat_map(|shard| &shard.replicas);
     let nodes = nodes.map(|index| routes.map.node(*index));
-    let alive = nodes.filter(|node| node.health != Health::Failed && node.endpoint.is_some());
+    let alive =
+        nodes.filter(|node| node.health != ReportedHealth::Failed && node.endpoint.is_some());
     alive.map(|node| Destination::Node(node.id.clone()))
 }

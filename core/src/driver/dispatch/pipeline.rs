@@ -33,7 +33,7 @@ use crate::driver::replica::shard_lookup::shard_for;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
@@ -86,9 +86,9 @@ pub(crate) async fn run(
     if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
         let all = Group::all(node, commands.len());
         let sent = send(topology, &routes, &all, &commands, terms);
-        match all_good(topology.beside(sent).await) {
+        match all_good(topology.while_refreshing(sent).await) {
             Ok(frames) => {
-                let frames = topology.linger(frames, terms.deadline).await;
+                let frames = topology.wait_briefly_for_own_refresh(frames, terms.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
             Err(outcome) => begun = Some((all, outcome)),
@@ -120,7 +120,7 @@ fn rounds<'a>(
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
         let results = run_rounds(topology, items, rule, terms, begun).await;
-        topology.linger(results, terms.deadline).await
+        topology.wait_briefly_for_own_refresh(results, terms.deadline).await
     })
 }
 
@@ -160,7 +160,7 @@ async fn run_rounds(
                     (member, read::read(topology, rule, items.item(member), terms, begin).await)
                 });
                 let both = join(join_all(sent), join_all(reads));
-                let (outcomes, read) = topology.beside(both).await;
+                let (outcomes, read) = topology.while_refreshing(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
                 }
@@ -330,13 +330,13 @@ fn group(
 
 /// Whom to ask about a slot that the map does not know: the answer teaches.
 fn somebody(topology: &LiveTopology, item: Item<'_>) -> Option<Arc<Node>> {
-    topology.want(RefreshReason::Uncovered);
-    if item.may_ask_around() { topology.anybody() } else { None }
+    topology.request_refresh(RefreshReason::Uncovered);
+    if item.may_ask_around() { topology.any_node() } else { None }
 }
 
 fn nobody(topology: &LiveTopology, item: Item<'_>) -> Error {
     let error = if item.may_ask_around() {
-        topology.nowhere()
+        topology.no_node_error()
     } else {
         let message = "the node that this was for has left";
         Error::new(ErrorKind::Topology, Delivery::NotSent, message)
@@ -384,7 +384,7 @@ async fn send<I: Items + ?Sized>(
             item.write_to(out);
         }
     };
-    let mut seat = if group.spread { Some(InFlightGuard::take_many(node, count)) } else { None };
+    let mut seat = if group.spread { Some(InFlightGuard::counted(node, count)) } else { None };
     let outcome = submit(env, &link, entry, &write).await;
     if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
         seat.succeed(|| env.now());
@@ -398,12 +398,12 @@ fn judge_each(
     items: &dyn Items,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
-) -> Vec<(usize, Seen)> {
+) -> Vec<(usize, AttemptFailure)> {
     let (replies, failed) = match outcome {
         Ok(Ok(reply)) => (reply.into_all(), None),
         Ok(Err(mut failed)) => (std::mem::take(&mut failed.replies), Some(failed)),
         Err(error) => {
-            let seen = |&member| (member, Seen::NoLink(error.clone()));
+            let seen = |&member| (member, AttemptFailure::NoLink(error.clone()));
             return group.members.iter().map(seen).collect();
         }
     };
@@ -419,13 +419,13 @@ fn judge_each(
         match (replies.next(), &failed) {
             (Some(frame), _) => match error_in(&frame) {
                 None => results[member] = Some(Ok(frame)),
-                Some(error) => seen.push((member, Seen::Refused(error))),
+                Some(error) => seen.push((member, AttemptFailure::ErrorReply(error))),
             },
             (None, Some(failed)) => {
                 let written = failed.written.saturating_sub(offset).min(len);
                 let failure = failed.failure.clone();
                 let own = Failed { failure, replies: Vec::new(), written, len };
-                seen.push((member, Seen::Failed(Box::new(own))));
+                seen.push((member, AttemptFailure::NoReply(Box::new(own))));
             }
             (None, None) => unreachable!("an entry that ended well has all its replies"),
         }

@@ -26,7 +26,7 @@ use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::routing::destination::Destination;
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
@@ -79,7 +79,7 @@ pub(crate) fn dispatch(
     topology: Arc<LiveTopology>,
     errand: Request,
     terms: CallOptions,
-    seen: Option<(Seen, Arc<Node>)>,
+    seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
     Box::pin(run(topology, errand, terms, seen))
 }
@@ -88,7 +88,7 @@ async fn run(
     topology: Arc<LiveTopology>,
     errand: Request,
     terms: CallOptions,
-    mut seen: Option<(Seen, Arc<Node>)>,
+    mut seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let Request { command, aim, .. } = &errand;
     let env = Arc::clone(topology.env());
@@ -99,7 +99,7 @@ async fn run(
     loop {
         if let Some((what, node)) = seen.take() {
             if reason_to_look(&what).is_some() {
-                need.get_or_insert_with(|| topology.need(Some(&node)));
+                need.get_or_insert_with(|| topology.register_waiter(Some(&node)));
             }
             let leads_away = !aim.follows_redirects() && what.is_redirect();
             let reaction = if leads_away {
@@ -122,7 +122,7 @@ async fn run(
                     before(&target, &topology, pause, terms.deadline).await;
                 }
             }
-            let gone = aim.is_pinned() && topology.routes().aimed(aim, command).is_none();
+            let gone = aim.is_pinned() && topology.routes().resolve(aim, command).is_none();
             if gone || env.now() >= terms.deadline {
                 return fail();
             }
@@ -133,15 +133,15 @@ async fn run(
             NextHop::Ask(node) => (node, true),
             NextHop::Map => {
                 tries.attempts += 1;
-                let node = match routes.aimed(aim, command).cloned() {
+                let node = match routes.resolve(aim, command).cloned() {
                     None if matches!(aim, Destination::Any | Destination::Key) => {
                         // Anybody's answer teaches about a slot that the map does not know: a MOVED
                         // names the owner, a CLUSTERDOWN says that there is none.
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, env.now())));
-                        need.get_or_insert_with(|| topology.need(None));
-                        topology.want(RefreshReason::Uncovered);
-                        topology.anybody()
+                        need.get_or_insert_with(|| topology.register_waiter(None));
+                        topology.request_refresh(RefreshReason::Uncovered);
+                        topology.any_node()
                     }
                     aimed => aimed,
                 };
@@ -153,8 +153,13 @@ async fn run(
             }
         };
         let tried = attempt(&topology, &routes, &node, &errand, ask, terms.deadline);
-        match topology.beside(tried).await {
-            Ok(Some(frame)) => return Ok((topology.linger(frame, terms.deadline).await, node)),
+        match topology.while_refreshing(tried).await {
+            Ok(Some(frame)) => {
+                return Ok((
+                    topology.wait_briefly_for_own_refresh(frame, terms.deadline).await,
+                    node,
+                ));
+            }
             // The map sends it elsewhere now.
             Ok(None) => {}
             Err(what) => seen = Some((what, node)),
@@ -174,14 +179,14 @@ async fn wait_for(
     if errand.aim.is_pinned() || spent {
         let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
         let error = if matches!(errand.aim, Destination::Any | Destination::Key) {
-            topology.nowhere().with_delivery(sent)
+            topology.no_node_error().with_delivery(sent)
         } else {
             let message = format!("the deployment has no {}", errand.aim);
             Error::new(ErrorKind::Topology, sent, message)
         };
         return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
     }
-    topology.want(RefreshReason::Uncovered);
+    topology.request_refresh(RefreshReason::Uncovered);
     rest(topology, env.backoff(tries.attempts), terms.deadline).await;
     Ok(())
 }
@@ -214,20 +219,20 @@ async fn attempt(
     errand: &Request,
     ask: bool,
     deadline: Timestamp,
-) -> Result<Option<Bytes>, Seen> {
+) -> Result<Option<Bytes>, AttemptFailure> {
     let (env, command) = (topology.env(), &errand.command);
     if env.now() >= deadline {
-        return Err(Seen::NoLink(no_connection(node)));
+        return Err(AttemptFailure::NoLink(no_connection(node)));
     }
     let parcel = errand.parcel(ask);
     let entry = parcel.entry(deadline);
     let write = |out: &mut Vec<u8>| parcel.write_to(out);
     let outcome = if command.is_blocking() || errand.keep.is_some() {
-        let dialled = env.while_open(env.with_deadline(deadline, node.own_link(env))).await;
+        let dialled = env.while_open(env.with_deadline(deadline, node.exclusive_link(env))).await;
         let own = match dialled {
-            Some(Some(own)) => own.map_err(Seen::NoLink)?,
-            Some(None) => return Err(Seen::NoLink(no_connection(node))),
-            None => return Err(Seen::NoLink(closed(node.endpoint()))),
+            Some(Some(own)) => own.map_err(AttemptFailure::NoLink)?,
+            Some(None) => return Err(AttemptFailure::NoLink(no_connection(node))),
+            None => return Err(AttemptFailure::NoLink(closed(node.endpoint()))),
         };
         let outcome = {
             let mut running = pin!(submit(env, own.link(), entry, &write));
@@ -243,7 +248,7 @@ async fn attempt(
         match &errand.keep {
             _ if !matches!(outcome, Ok(Ok(_))) => {}
             Some(kept) => *lock(kept) = Some(own),
-            None => own.give_back(),
+            None => own.release(),
         }
         outcome
     } else {
@@ -251,11 +256,11 @@ async fn attempt(
         match connect(topology, routes, node, &away, deadline).await {
             Ok(Some(link)) => submit(env, &link, entry, &write).await,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(Seen::NoLink(error)),
+            Err(error) => return Err(AttemptFailure::NoLink(error)),
         }
     };
-    match outcome.map_err(Seen::NoLink)? {
-        Err(failed) => Err(Seen::Failed(failed)),
+    match outcome.map_err(AttemptFailure::NoLink)? {
+        Err(failed) => Err(AttemptFailure::NoReply(failed)),
         Ok(reply) => parcel.judge(reply).map(Some),
     }
 }

@@ -11,7 +11,7 @@ use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{FrameKind, ServerError, frame_kind};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -121,11 +121,11 @@ fn over_budget(kind: ErrorKind, message: String, env: &Environment, link: &Link)
 }
 
 /// The reply to a single command, if it is no error. Earlier replies of its entry only prepare.
-pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, Seen> {
+pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, AttemptFailure> {
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
         None => Ok(frame),
-        Some(error) => Err(Seen::Refused(error)),
+        Some(error) => Err(AttemptFailure::ErrorReply(error)),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
+use crate::driver::link::dial::closed;
 use crate::driver::link::submit::{sole_reply, submit};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
@@ -31,10 +32,10 @@ use crate::driver::replica::select::{Call, Nobody, select_node, table};
 use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::Redirect;
-use crate::routing::read_from::{Row, Skip};
-use crate::routing::retry::{Facts, Seen, Verdict, judge};
+use crate::routing::read_from::{NodeRow, SkipReason};
+use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, judge};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
@@ -58,7 +59,7 @@ const CHECK_WAIT: Duration = Duration::from_millis(500);
 /// Where a read stands when it comes here.
 pub(crate) enum Begin {
     /// This came of an attempt at this node.
-    After(Seen, Arc<Node>),
+    After(AttemptFailure, Arc<Node>),
     /// It was given to this node, which has no link.
     At(Arc<Node>),
     /// No replica could answer, and the primary had its share.
@@ -162,18 +163,18 @@ async fn run(
         let spent = tries.attempts >= env.config().attempts_max || now >= terms.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
             if spent {
-                return Err(topology.nowhere().with_command(&item.command.name()));
+                return Err(topology.no_node_error().with_command(&item.command.name()));
             }
             tries.attempts += 1;
-            topology.want(RefreshReason::Uncovered);
+            topology.request_refresh(RefreshReason::Uncovered);
             rest(topology, env.backoff(tries.attempts), terms.deadline).await;
             continue;
         };
         if !env.has_background()
             && let Some(checkup) = health_check::claim(env, &routes, shard, rule, now)
         {
-            topology.beside(checkup.run()).await;
-            topology.hear();
+            topology.while_refreshing(checkup.run()).await;
+            topology.take_triggers();
         }
         let call = Call { rule, tried: &tried, capped, now: env.now() };
         let picked = match first.take() {
@@ -186,7 +187,10 @@ async fn run(
                 tries.attempts += 1;
                 match attempt(topology, item, &node, terms.deadline).await {
                     Ok(frame) => {
-                        return Ok((topology.linger(frame, terms.deadline).await, node));
+                        return Ok((
+                            topology.wait_briefly_for_own_refresh(frame, terms.deadline).await,
+                            node,
+                        ));
                     }
                     Err(what) => seen = Some((what, node)),
                 }
@@ -234,8 +238,10 @@ async fn wait(
     let doubtful = replicas().all(|node| node.health().is_promoted());
     if doubtful && topology.is_dynamic() && waited.looks < LOOKS_MAX {
         waited.looks += 1;
-        topology.want(RefreshReason::ReadOnly);
-        topology.look(terms.deadline.min(call.now.after(env.config().connect_timeout))).await;
+        topology.request_refresh(RefreshReason::ReadOnly);
+        topology
+            .wait_for_refresh(terms.deadline.min(call.now.after(env.config().connect_timeout)))
+            .await;
         rest(topology, env.backoff(waited.looks), terms.deadline).await;
         return env.now() < terms.deadline;
     }
@@ -255,13 +261,13 @@ async fn wait(
 
 /// When a node may be able to answer. Those that failed a few times at most may come back any
 /// moment; others are known to be down.
-fn hope(row: &Row, node: &Node, now: Timestamp) -> Option<Timestamp> {
+fn hope(row: &NodeRow, node: &Node, now: Timestamp) -> Option<Timestamp> {
     match row.skip {
-        Some(Skip::LagUnknown | Skip::NoReplica | Skip::Stale) => None,
-        Some(Skip::Quarantined) if node.health().is_down() => None,
-        Some(Skip::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
-        Some(Skip::Silent) => Some(now.after(PAUSE_MAX)),
-        Some(Skip::Tried) | None => Some(now),
+        Some(SkipReason::LagUnknown | SkipReason::NoReplica | SkipReason::Stale) => None,
+        Some(SkipReason::Quarantined) if node.health().is_down() => None,
+        Some(SkipReason::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
+        Some(SkipReason::Silent) => Some(now.after(PAUSE_MAX)),
+        Some(SkipReason::Tried) | None => Some(now),
     }
 }
 
@@ -275,17 +281,17 @@ async fn learn_lags(
 ) {
     let env = topology.env();
     let Some(primary) = routes.node(shard.primary) else { return };
-    let ended = primary.health().when_checked();
+    let ended = primary.health().listen_for_check_end();
     if let Some(checkup) = health_check::claim(env, routes, shard, call.rule, call.now) {
         drop(ended);
-        topology.beside(checkup.run()).await;
+        topology.while_refreshing(checkup.run()).await;
         return;
     }
     if !primary.health().is_checking() {
         return;
     }
     let until = deadline.min(call.now.after(CHECK_WAIT));
-    topology.beside(env.with_deadline(until, ended)).await;
+    topology.while_refreshing(env.with_deadline(until, ended)).await;
 }
 
 /// One try at one node.
@@ -294,27 +300,27 @@ async fn attempt(
     item: Item<'_>,
     node: &Arc<Node>,
     deadline: Timestamp,
-) -> Result<Bytes, Seen> {
+) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
-    let mut seat = InFlightGuard::take(node, env.now());
+    let mut seat = InFlightGuard::timed(node, env.now());
     let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
             let patience = env.config().progress_timeout / DIAL_PART;
             let until = deadline.min(env.now().after(patience));
             let dial = env.while_open(node.connect(env, until));
-            match topology.beside(dial).await {
-                Some(link) => link.map_err(Seen::NoLink)?,
+            match topology.while_refreshing(dial).await {
+                Some(link) => link.map_err(AttemptFailure::NoLink)?,
                 None => {
-                    return Err(Seen::NoLink(crate::driver::link::dial::closed(node.endpoint())));
+                    return Err(AttemptFailure::NoLink(closed(node.endpoint())));
                 }
             }
         }
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.beside(submit(env, &link, entry, &write)).await;
-    let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
+    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
+    let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     seat.succeed(|| env.now());
     Ok(frame)
@@ -326,14 +332,14 @@ fn next_read(
     item: Item<'_>,
     terms: CallOptions,
     tries: &mut Attempts,
-    seen: &Seen,
+    seen: &AttemptFailure,
     node: &Arc<Node>,
 ) -> After {
     let env = topology.env();
     let now = env.now();
     let fail =
         |tries: &Attempts| After::Fail(explain(seen, item.command, node.endpoint(), tries, terms));
-    if let Seen::Refused(error) = seen
+    if let AttemptFailure::ErrorReply(error) = seen
         && let Some(redirect) = error.redirect()
     {
         tries.redirects += 1;
@@ -348,32 +354,35 @@ fn next_read(
     if !strike(topology, seen, node, now) || now >= terms.deadline {
         return fail(tries);
     }
-    let facts = Facts { readonly: true, retry_unknown: true };
+    let facts = RetryContext { readonly: true, retry_unknown: true };
     match judge(seen, facts) {
         // The others are picked at once, and those that may still come back are waited for there.
-        Verdict::AgainLater if is_passing(seen) => After::Again(env.backoff(tries.attempts)),
+        CallAction::RetryAfterPause if is_passing(seen) => {
+            After::Again(env.backoff(tries.attempts))
+        }
         _ => After::Again(Duration::ZERO),
     }
 }
 
 /// Whether a refusal says nothing about the node, but about the moment.
-fn is_passing(seen: &Seen) -> bool {
-    matches!(seen, Seen::Refused(error) if matches!(error.code(), "TRYAGAIN" | "UNBLOCKED"))
+fn is_passing(seen: &AttemptFailure) -> bool {
+    let AttemptFailure::ErrorReply(error) = seen else { return false };
+    matches!(error.code(), "TRYAGAIN" | "UNBLOCKED")
 }
 
 /// Notes what a failure says of its node. False when another node would fail alike.
-fn strike(topology: &LiveTopology, seen: &Seen, node: &Node, now: Timestamp) -> bool {
+fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Timestamp) -> bool {
     let (why, reason) = match seen {
-        Seen::Refused(_) if is_passing(seen) => return true,
-        Seen::Refused(error) => match error.code() {
+        AttemptFailure::ErrorReply(_) if is_passing(seen) => return true,
+        AttemptFailure::ErrorReply(error) => match error.code() {
             "LOADING" | "BUSY" => (error.code().to_owned(), None),
             "MASTERDOWN" => (error.code().to_owned(), Some(RefreshReason::NodeLost)),
             "CLUSTERDOWN" => (error.code().to_owned(), Some(RefreshReason::ClusterDown)),
             _ => return false,
         },
-        Seen::Failed(failed) => match &failed.failure {
+        AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => {
-                topology.want(RefreshReason::NodeSilent);
+                topology.request_refresh(RefreshReason::NodeSilent);
                 return false;
             }
             Failure::Lost(lost) => match **lost {
@@ -382,15 +391,15 @@ fn strike(topology: &LiveTopology, seen: &Seen, node: &Node, now: Timestamp) -> 
                 _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
             },
         },
-        Seen::Ended(_) => return false,
-        Seen::NoLink(error) => match error.kind() {
+        AttemptFailure::Final(_) => return false,
+        AttemptFailure::NoLink(error) => match error.kind() {
             ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
             _ => (error.to_string(), Some(RefreshReason::NodeLost)),
         },
     };
-    node.health().strike(now, &why);
+    node.health().record_failure(now, &why);
     if let Some(reason) = reason {
-        topology.want(reason);
+        topology.request_refresh(reason);
     }
     true
 }
@@ -406,7 +415,7 @@ fn follow(
     let env = topology.env();
     let config = env.config();
     let endpoints =
-        EndpointRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
+        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
     let later = env.backoff(redirects);
     let (slot, to) = match redirect {
         // The slot is on the move: soon it will be at one place.
@@ -414,7 +423,7 @@ fn follow(
         Redirect::Moved { slot, host, port } => (*slot, endpoints.redirect(host, *port)),
     };
     let (Some(slot), Some(to)) = (Slot::new(slot), to) else {
-        topology.want(RefreshReason::Moved);
+        topology.request_refresh(RefreshReason::Moved);
         return later;
     };
     let version = topology.routes().map.version();
@@ -422,7 +431,7 @@ fn follow(
     if topology.routes().map.version() == version {
         // The map says the same: it is the node that is not what the map takes it for.
         let what = "it does not serve reads of the slot";
-        node.health().strike(env.now(), what);
+        node.health().record_failure(env.now(), what);
     }
     if redirects > 2 { later } else { Duration::ZERO }
 }
@@ -439,7 +448,7 @@ pub(crate) fn no_replica(
     let (rows, nodes) = table(routes, shard, call);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {
         let why = row.skip.map_or("it may be well again".to_owned(), |skip| skip.to_string());
-        let last = node.health().why();
+        let last = node.health().last_failure();
         match last.is_empty() {
             true => format!("{}: {why}", node.endpoint()),
             false => format!("{}: {why} ({last})", node.endpoint()),
