@@ -17,8 +17,8 @@ use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::Begin;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
+use crate::routing::plan::{Plan, plan};
 use crate::routing::retry::Seen;
-use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -97,16 +97,22 @@ impl Way<'_> {
             None if goes_straight => Due::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
-        let straight = goes_straight || self.may_go_straight();
-        if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(due, Begin::Fresh));
+        // What waits for room was found to go straight before.
+        if !goes_straight
+            && place.is_none()
+            && let Some(plan) = self.plan_around()?
+        {
+            return Ok(self.around(plan, due, Begin::Fresh));
+        }
+        if self.client.timeout == Some(Duration::ZERO) {
+            return Ok(self.around(Plan::Whole, due, Begin::Fresh));
         }
         let seat = match self.seat() {
             Ok(seat) => seat,
-            Err(begin) => return Ok(self.around(due, begin)),
+            Err(begin) => return Ok(self.around(Plan::Whole, due, begin)),
         };
         let Some(link) = seat.node().ready() else {
-            return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
+            return Ok(self.around(Plan::Whole, due, Begin::At(Arc::clone(seat.node()))));
         };
         let (place, deadline) = place.unzip();
         let claim = if place.is_some() { Claim::Waited } else { Claim::New };
@@ -161,25 +167,30 @@ impl Way<'_> {
                 Ok(State::Start(Some((link.block(place, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
-                Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
+                let begin = Begin::At(Arc::clone(seat.node()));
+                Ok(self.around(Plan::Whole, Due::At(deadline), begin))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
-    /// Whether a command that had to be looked at goes to one node on a shared connection.
-    fn may_go_straight(&self) -> bool {
-        let command = &self.command;
-        !command.is_blocking()
-            && refusal(command).is_none()
-            && entry::is_single(&self.client.shared.topology, command)
+    /// How a command is sent that does not go straight by its flags; `None` if it does after all: to
+    /// one node, on a shared connection.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    #[inline(never)]
+    fn plan_around(&self) -> Result<Option<Plan>, Error> {
+        let plan = plan(&self.command, self.client.shared.env.has_slots())?;
+        let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
+        Ok(if is_straight { None } else { Some(plan) })
     }
 
-    fn around(&self, due: Due, begin: Begin) -> State {
+    fn around(&self, plan: Plan, due: Due, begin: Begin) -> State {
         let terms = self.client.terms(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
         let rule = self.client.read_rule();
-        State::Around(entry::run(topology, self.command.clone(), rule, terms, begin))
+        State::Around(entry::run(topology, self.command.clone(), plan, rule, terms, begin))
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
@@ -215,7 +226,8 @@ impl Way<'_> {
                             if seen.is_redirect() {
                                 self.client.shared.redirects.store(true, Ordering::Relaxed);
                             }
-                            self.state = self.around(due, Begin::After(seen, node));
+                            let begin = Begin::After(seen, node);
+                            self.state = self.around(Plan::Whole, due, begin);
                         }
                     }
                 }

@@ -124,9 +124,6 @@ impl<'c> Pipeline<'c> {
         if let Some(error) = too_many("pipeline", self.commands.len(), shared.env.config()) {
             return Err(error);
         }
-        if let Some(error) = self.commands.iter().find_map(entry::unfit) {
-            return Err(error);
-        }
         let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
         entry::run_all(&shared.topology, &self.commands, rule.as_ref(), terms).await
     }

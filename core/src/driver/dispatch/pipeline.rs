@@ -21,7 +21,7 @@ use crate::driver::attempt::next_step::{
 use crate::driver::attempt::waiting::{await_anybody, connect, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::Work;
+use crate::driver::dispatch::parts::PartList;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::link::submit::{error_in, submit};
 use crate::driver::node::in_flight_guard::InFlightGuard;
@@ -31,7 +31,7 @@ use crate::driver::replica::read::{self, Begin};
 use crate::driver::replica::select::{Call, select_node};
 use crate::driver::replica::shard_lookup::shard_for;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::features::{READ_POLICIES, left_out};
+use crate::features::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::Seen;
 use crate::sorted::sort_by_key;
@@ -97,14 +97,14 @@ pub(crate) async fn run(
     rounds(topology, &commands, rule, terms, begun).await
 }
 
-/// Runs a work, which may have parts for many nodes.
-pub(crate) fn run_work<'a>(
+/// Runs the items of a list, which may be for several nodes.
+pub(crate) fn run_parts<'a>(
     topology: &'a Arc<LiveTopology>,
-    work: &'a Work<'_>,
+    parts: &'a PartList<'_>,
     rule: Option<&'a Arc<ReadSettings>>,
     terms: CallOptions,
 ) -> BoxFuture<'a, Results> {
-    rounds(topology, work, rule, terms, None)
+    rounds(topology, parts, rule, terms, None)
 }
 
 /// What came of sending all items to one node.
@@ -218,11 +218,6 @@ fn take_reads(
     let mut alone = Vec::new();
     pending.retain(|one| match read::governs(rule, items.item(one.member)) {
         Ok(false) => true,
-        Ok(true) if !READ_POLICIES => {
-            let error = left_out("a read policy", "read-policies");
-            results[one.member] = Some(Err(error));
-            false
-        }
         Ok(true) => {
             alone.push((one.member, Begin::Fresh));
             false
@@ -244,7 +239,7 @@ fn join_groups(
     alone: Vec<Alone>,
     groups: &mut Vec<Group>,
 ) -> Vec<Alone> {
-    let Some(rule) = rule else { return alone };
+    let Some(rule) = rule.filter(|_| READ_POLICIES) else { return alone };
     let call = Call { rule, tried: &[], capped: false, now: topology.env().now() };
     let pick_for = |member| {
         let shard = shard_for(routes, items.item(member), call.now).ok_or(Begin::Fresh)?;

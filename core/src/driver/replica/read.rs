@@ -30,6 +30,7 @@ use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::select::{Call, Nobody, select_node, table};
 use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::features::{READ_POLICIES, left_out};
 use crate::resp::Redirect;
 use crate::routing::read_from::{Row, Skip};
 use crate::routing::retry::{Facts, Seen, Verdict, judge};
@@ -39,6 +40,7 @@ use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
 use bytes::Bytes;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +127,10 @@ pub(crate) fn read<'a>(
     terms: CallOptions,
     begin: Begin,
 ) -> BoxFuture<'a, Result<(Bytes, Arc<Node>), Error>> {
+    if !READ_POLICIES {
+        let error = left_out("a read policy", "read-policies");
+        return Box::pin(ready(Err(error.with_command(&item.command.name()))));
+    }
     Box::pin(run(topology, rule, item, terms, begin))
 }
 
