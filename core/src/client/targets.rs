@@ -4,7 +4,8 @@
 //! for callers who want something else, or want to see who failed.
 //! Called by users; the work is `driver/spread.rs`.
 
-use super::{Client, Reply};
+use super::client::Client;
+use super::pipeline::Reply;
 use crate::command::Command;
 use crate::driver::dispatch::fan_out;
 use crate::endpoint::Endpoint;
@@ -58,7 +59,7 @@ impl Client {
         command: Command,
     ) -> Result<T, Error> {
         let name = command.name();
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let frame = fan_out::run_at(&self.shared.topology, &target, command, terms).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
@@ -76,7 +77,7 @@ impl Client {
         target: Target,
         command: Command,
     ) -> Result<Vec<NodeReply>, Error> {
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let answers = fan_out::run_at_each(&self.shared.topology, &target, command, terms).await?;
         let reply = |answer: fan_out::NodeAnswer| NodeReply {
             node: answer.node,
@@ -96,7 +97,7 @@ impl Client {
     ///
     /// Dropped before its end, any of the keys may or may not have been served.
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let topology = Arc::clone(&self.shared.topology);
         let results =
             fan_out::run_per_key(&topology, command, self.read_rule().as_ref(), terms).await?;
