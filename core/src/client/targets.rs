@@ -59,8 +59,8 @@ impl Client {
         command: Command,
     ) -> Result<T, Error> {
         let name = command.name();
-        let terms = self.call_options(self.deadline_for(&command));
-        let frame = fan_out::run_at(&self.shared.topology, &target, command, terms).await?;
+        let options = self.call_options(self.deadline_for(&command));
+        let frame = fan_out::run_at(&self.shared.topology, &target, command, options).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
 
@@ -77,8 +77,9 @@ impl Client {
         target: Target,
         command: Command,
     ) -> Result<Vec<NodeReply>, Error> {
-        let terms = self.call_options(self.deadline_for(&command));
-        let answers = fan_out::run_at_each(&self.shared.topology, &target, command, terms).await?;
+        let options = self.call_options(self.deadline_for(&command));
+        let answers =
+            fan_out::run_at_each(&self.shared.topology, &target, command, options).await?;
         let reply = |answer: fan_out::NodeAnswer| NodeReply {
             node: answer.node,
             endpoint: answer.endpoint,
@@ -97,10 +98,10 @@ impl Client {
     ///
     /// Dropped before its end, any of the keys may or may not have been served.
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
-        let terms = self.call_options(self.deadline_for(&command));
+        let options = self.call_options(self.deadline_for(&command));
         let topology = Arc::clone(&self.shared.topology);
         let results =
-            fan_out::run_per_key(&topology, command, self.read_rule().as_ref(), terms).await?;
+            fan_out::run_per_key(&topology, command, self.read_rule().as_ref(), options).await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
     }
 }

@@ -17,7 +17,7 @@ use crate::driver::dispatch::fan_out;
 use crate::driver::dispatch::pipeline::{self, Results};
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::read::{self, Begin};
+use crate::driver::replica::read::{self, ResumeFrom};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::FAN_OUT;
 use crate::resp::plain_value;
@@ -33,17 +33,17 @@ pub(crate) fn run(
     topology: Arc<LiveTopology>,
     command: Command,
     plan: Plan,
-    rule: Option<Arc<ReadSettings>>,
-    terms: CallOptions,
-    begin: Begin,
+    reads: Option<Arc<ReadSettings>>,
+    options: CallOptions,
+    from: ResumeFrom,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
     match plan {
-        Plan::Whole => run_whole(topology, command, rule, terms, begin),
+        Plan::Whole => run_whole(topology, command, reads, options, from),
         // There is no such plan then; the linker cannot know that.
-        _ if !FAN_OUT => run_whole(topology, command, rule, terms, begin),
-        Plan::Unknown => Box::pin(run_unknown(topology, command, rule, terms)),
+        _ if !FAN_OUT => run_whole(topology, command, reads, options, from),
+        Plan::Unknown => Box::pin(run_unknown(topology, command, reads, options)),
         Plan::FanOut(..) | Plan::Split(_) => {
-            Box::pin(fan_out::run(topology, command, plan, rule, terms))
+            Box::pin(fan_out::run(topology, command, plan, reads, options))
         }
     }
 }
@@ -53,26 +53,27 @@ pub(crate) fn run(
 fn run_whole(
     topology: Arc<LiveTopology>,
     command: Command,
-    rule: Option<Arc<ReadSettings>>,
-    terms: CallOptions,
-    begin: Begin,
+    reads: Option<Arc<ReadSettings>>,
+    options: CallOptions,
+    from: ResumeFrom,
 ) -> BoxFuture<'static, Result<Bytes, Error>> {
-    let rule = match rule.map(|rule| Ok((read::governs(&rule, Item::whole(&command))?, rule))) {
+    let reads = match reads.map(|reads| Ok((read::governs(&reads, Item::whole(&command))?, reads)))
+    {
         Some(Err(error)) => return Box::pin(ready(Err(error))),
-        Some(Ok((true, rule))) => Some(rule),
+        Some(Ok((true, reads))) => Some(reads),
         Some(Ok((false, _))) | None => None,
     };
     Box::pin(async move {
-        if let Some(rule) = rule {
+        if let Some(reads) = reads {
             let item = Item::whole(&command);
-            return Ok(read::read(&topology, &rule, item, terms, begin).await?.0);
+            return Ok(read::read(&topology, &reads, item, options, from).await?.0);
         }
-        let seen = match begin {
-            Begin::After(seen, node) => Some((seen, node)),
-            Begin::At(_) | Begin::Capped | Begin::Fresh => None,
+        let seen = match from {
+            ResumeFrom::Attempt(seen, node) => Some((seen, node)),
+            ResumeFrom::Node(_) | ResumeFrom::PrimaryCapped | ResumeFrom::Start => None,
         };
         let request = Request::new(command, Destination::Key);
-        Ok(dispatch(topology, request, terms, seen).await?.0)
+        Ok(dispatch(topology, request, options, seen).await?.0)
     })
 }
 
@@ -80,35 +81,37 @@ fn run_whole(
 async fn run_unknown(
     topology: Arc<LiveTopology>,
     mut command: Command,
-    rule: Option<Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Bytes, Error> {
-    let plan = learn_and_plan(&topology, &mut command, terms).await?;
+    let plan = learn_and_plan(&topology, &mut command, options).await?;
     if matches!(plan, Plan::Unknown) {
-        return run_whole(topology, command, None, terms, Begin::Fresh).await;
+        return run_whole(topology, command, None, options, ResumeFrom::Start).await;
     }
-    run(topology, command, plan, rule, terms, Begin::Fresh).await
+    run(topology, command, plan, reads, options, ResumeFrom::Start).await
 }
 
 /// Plans a command that the command table lacks, with what the servers know of it.
 async fn learn_and_plan(
     topology: &Arc<LiveTopology>,
     command: &mut Command,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Plan, Error> {
-    learn(topology, command, terms).await;
+    learn(topology, command, options).await;
     if command.is_unknown() { Ok(Plan::Unknown) } else { plan(command, true) }
 }
 
 /// Asks a server where the keys of a command are. If that fails, the command stays unknown; it then
 /// goes to any primary, whose redirect names the right one.
-async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, terms: CallOptions) {
+async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: CallOptions) {
     if topology.lessons.apply(command) {
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
     let request = Request::new(cmd("COMMAND INFO").arg(name), Destination::Any);
-    let Ok((frame, _)) = dispatch(Arc::clone(topology), request, terms, None).await else { return };
+    let Ok((frame, _)) = dispatch(Arc::clone(topology), request, options, None).await else {
+        return;
+    };
     let Ok(reply) = plain_value(&frame) else { return };
     topology.lessons.note(command, Learned::parse(&reply));
     topology.lessons.apply(command);
@@ -121,15 +124,15 @@ async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, terms: CallO
 pub(crate) async fn run_all(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Results, Error> {
     let plans = plan_all(commands, topology.env().has_slots())?;
     if !FAN_OUT || plans.is_empty() {
-        return Ok(pipeline::run(topology, commands, rule, terms).await);
+        return Ok(pipeline::run(topology, commands, reads, options).await);
     }
     // Boxed: an ordinary pipeline is not to be as large as this.
-    Box::pin(run_mixed(topology, commands, plans, rule, terms)).await
+    Box::pin(run_mixed(topology, commands, plans, reads, options)).await
 }
 
 /// How each command of a pipeline is sent; an empty list if every command is sent whole.
@@ -165,21 +168,21 @@ async fn run_mixed(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
     mut plans: Vec<Plan>,
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Results, Error> {
     plans.resize_with(commands.len(), || Plan::Whole);
     if !plans.iter().any(|plan| matches!(plan, Plan::Unknown)) {
-        return fan_out::run_planned(topology, commands, plans, rule, terms).await;
+        return fan_out::run_planned(topology, commands, plans, reads, options).await;
     }
     let mut commands = commands.to_vec();
     for (command, plan) in commands.iter_mut().zip(&mut plans) {
         if matches!(plan, Plan::Unknown) {
-            learn(topology, command, terms).await;
+            learn(topology, command, options).await;
             if !command.is_unknown() {
                 *plan = plan_member(command, true)?;
             }
         }
     }
-    fan_out::run_planned(topology, &commands, plans, rule, terms).await
+    fan_out::run_planned(topology, &commands, plans, reads, options).await
 }

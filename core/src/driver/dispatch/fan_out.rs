@@ -18,7 +18,7 @@ use crate::driver::dispatch::single::{Request, dispatch};
 use crate::driver::environment::join_all::join_all;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::read::{self, Begin};
+use crate::driver::replica::read::{self, ResumeFrom};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::routing::destination::Destination;
 use crate::routing::fold::{Fold, fold};
@@ -42,16 +42,18 @@ pub(crate) async fn run(
     topology: Arc<LiveTopology>,
     command: Command,
     plan: Plan,
-    rule: Option<Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Bytes, Error> {
     if let Plan::FanOut(target, how) = plan {
-        let destinations = destinations(&topology, &target, terms).await?;
-        let replies = send_to_each(&topology, destinations, &command, rule.as_ref(), terms).await;
+        let destinations = destinations(&topology, &target, options).await?;
+        let replies =
+            send_to_each(&topology, destinations, &command, reads.as_ref(), options).await;
         return join_replies(replies, &command, how);
     }
     let commands = [command];
-    let mut results = run_planned(&topology, &commands, vec![plan], rule.as_ref(), terms).await?;
+    let mut results =
+        run_planned(&topology, &commands, vec![plan], reads.as_ref(), options).await?;
     results.pop().expect("one command has one result")
 }
 
@@ -63,18 +65,18 @@ pub(crate) async fn run_planned(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
     plans: Vec<Plan>,
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Results, Error> {
     let mut parts = PartList::new(commands);
     for plan in plans {
         let own = match &plan {
-            Plan::FanOut(target, _) => destinations(topology, target, terms).await?,
+            Plan::FanOut(target, _) => destinations(topology, target, options).await?,
             Plan::Split(_) | Plan::Unknown | Plan::Whole => Vec::new(),
         };
         parts.push(plan, own);
     }
-    Ok(parts.per_command(pipeline::run_parts(topology, &parts, rule, terms).await))
+    Ok(parts.per_command(pipeline::run_parts(topology, &parts, reads, options).await))
 }
 
 /// Runs a command on the nodes that the caller named, for one reply.
@@ -82,11 +84,11 @@ pub(crate) async fn run_at(
     topology: &Arc<LiveTopology>,
     target: &Target,
     command: Command,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Bytes, Error> {
     refusal(&command).map_or(Ok(()), Err)?;
-    let destinations = destinations(topology, target, terms).await?;
-    let mut replies = send_to_each(topology, destinations, &command, None, terms).await;
+    let destinations = destinations(topology, target, options).await?;
+    let mut replies = send_to_each(topology, destinations, &command, None, options).await;
     if replies.len() == 1 {
         return Ok(replies.pop().expect("there is one, as was just asked")?.0);
     }
@@ -112,11 +114,11 @@ pub(crate) async fn run_at_each(
     topology: &Arc<LiveTopology>,
     target: &Target,
     command: Command,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Vec<NodeAnswer>, Error> {
     refusal(&command).map_or(Ok(()), Err)?;
-    let destinations = destinations(topology, target, terms).await?;
-    let replies = send_to_each(topology, destinations.clone(), &command, None, terms).await;
+    let destinations = destinations(topology, target, options).await?;
+    let replies = send_to_each(topology, destinations.clone(), &command, None, options).await;
     let routes = Arc::clone(&topology.routes());
     let answers = replies.into_iter().zip(&destinations);
     answers.map(|(reply, to)| name_node(topology, &routes, to, reply)).collect()
@@ -156,8 +158,8 @@ fn name_node(
 pub(crate) async fn run_per_key(
     topology: &Arc<LiveTopology>,
     command: Command,
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Result<Results, Error> {
     let Some(split) = Split::of(&command, Grain::Key) else {
         let message = "a command that does not run key by key";
@@ -167,7 +169,7 @@ pub(crate) async fn run_per_key(
     let commands = [command];
     let mut parts = PartList::new(&commands);
     parts.push(Plan::Split(Box::new(split)), Vec::new());
-    Ok(parts.per_key(pipeline::run_parts(topology, &parts, rule, terms).await))
+    Ok(parts.per_key(pipeline::run_parts(topology, &parts, reads, options).await))
 }
 
 /// Sends a command to each destination at once; each is tried again by itself. `rule` chooses the
@@ -176,18 +178,18 @@ async fn send_to_each(
     topology: &Arc<LiveTopology>,
     destinations: Vec<Destination>,
     command: &Command,
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Vec<NodeResult> {
     let each = destinations.into_iter().map(|destination| async move {
         let item = Item::aimed(command, &destination);
-        match rule {
-            Some(rule) if read::governs(rule, item)? => {
-                read::read(topology, rule, item, terms, Begin::Fresh).await
+        match reads {
+            Some(reads) if read::governs(reads, item)? => {
+                read::read(topology, reads, item, options, ResumeFrom::Start).await
             }
             _ => {
                 let request = Request::new(command.clone(), destination);
-                dispatch(Arc::clone(topology), request, terms, None).await
+                dispatch(Arc::clone(topology), request, options, None).await
             }
         }
     });
@@ -208,11 +210,11 @@ fn join_replies(replies: Vec<NodeResult>, command: &Command, how: Fold) -> Resul
 async fn destinations(
     topology: &Arc<LiveTopology>,
     target: &Target,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Vec<Destination>, Error> {
     if !knows_every_slot(&topology.routes()) {
         // The first topology is not complete yet: nodes would be left out.
-        topology.look(terms.deadline).await;
+        topology.look(options.deadline).await;
     }
     if let Some(destination) = target.destination() {
         return Ok(vec![destination]);
