@@ -148,7 +148,7 @@ impl Way<'_> {
             return if shared.topology.is_poll_due() { Err(ResumeFrom::Start) } else { guard };
         }
         if let Some(node) = shared.sole_node() {
-            return Ok(InFlightGuard::plain(node));
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
             return Err(ResumeFrom::Start);
@@ -157,7 +157,7 @@ impl Way<'_> {
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
+            .map(InFlightGuard::uncounted)
             .ok_or(ResumeFrom::Start)
     }
 

@@ -107,9 +107,9 @@ impl Client {
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
         let Shared { env, topology, .. } = &*self.shared;
-        topology.want(RefreshReason::Requested);
-        topology.look(env.now().after(self.command_timeout())).await;
-        topology.failure().map_or(Ok(()), Err)
+        topology.request_refresh(RefreshReason::Requested);
+        topology.wait_for_refresh(env.now().after(self.command_timeout())).await;
+        topology.refresh_failure().map_or(Ok(()), Err)
     }
 
     /// What this client did by itself (retries, redirects, dials, looks at the topology), and how

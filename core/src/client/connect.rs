@@ -35,9 +35,9 @@ impl Client {
         let timeout = env.config().connect_timeout;
         let deadline = env.now().after(timeout);
         if topology.is_dynamic() {
-            topology.look(deadline).await;
+            topology.wait_for_refresh(deadline).await;
             return if topology.routes().nodes.is_empty() {
-                Err(topology.nowhere())
+                Err(topology.no_node_error())
             } else {
                 Ok(client)
             };

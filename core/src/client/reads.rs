@@ -112,7 +112,7 @@ impl Client {
         let now = shared.env.recent_time();
         let node =
             select::select_less_loaded(&routes, shard, among_all, (now, shared.reads.silent()))?;
-        Some(InFlightGuard::take(node, now))
+        Some(InFlightGuard::timed(node, now))
     }
 
     /// The same, of any command under any rule. What cannot be governed at all is left to the way
@@ -140,7 +140,7 @@ impl Client {
             return Err(ResumeFrom::Start);
         }
         let node = select_node(env, routes, shard, &context)?;
-        Ok(InFlightGuard::take(node, now))
+        Ok(InFlightGuard::timed(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -175,7 +175,7 @@ impl Client {
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
         let context = SelectionContext { settings: &settings, tried: &[], capped: false, now };
         let (rows, nodes) = select::table(&routes, shard, &context);
-        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().turn());
+        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().peek_choice());
         let choice = select::choice(&routes, shard, &context, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
@@ -209,7 +209,7 @@ fn told(
     context: &SelectionContext<'_>,
 ) -> NodeExplanation {
     let health = node.health();
-    let skipped = row.skip.map(|skip| match (health.why(), health.quarantined_until()) {
+    let skipped = row.skip.map(|skip| match (health.last_failure(), health.quarantined_until()) {
         (why, Some(until)) if !why.is_empty() => {
             format!("{skip}: {why}; for {:?} more", until.since(context.now))
         }

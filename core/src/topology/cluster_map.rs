@@ -11,7 +11,7 @@
 use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::{Shard, SlotMap};
-use super::view::{Health, NodeView, Role};
+use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
@@ -146,7 +146,7 @@ impl ClusterMap {
     }
 
     /// Whether slots belong to a node that nobody but a redirect ever named.
-    pub(crate) fn rests_on_hearsay(&self) -> bool {
+    pub(crate) fn has_unconfirmed_owners(&self) -> bool {
         let mut patched = self.patches.keys();
         patched.any(|slot| self.owner(*slot).is_some_and(|owner| owner.id.is_provisional()))
     }
@@ -241,7 +241,7 @@ impl NodeView {
             role: Role::Primary,
             zone: None,
             offset: None,
-            health: Health::Unknown,
+            health: ReportedHealth::Unknown,
             link_up: true,
         }
     }

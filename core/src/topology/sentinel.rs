@@ -16,7 +16,7 @@
 //! Called by `driver/sentinels.rs` (parsing) and `driver/look.rs` (choice).
 
 use super::node_id::NodeId;
-use super::view::{Health, NodeView, Role};
+use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
@@ -197,13 +197,13 @@ fn parse_replica(
     let flags = fields.get("flags").copied().unwrap_or_default();
     let link_up = fields.get("master-link-status").copied().unwrap_or("ok") == "ok";
     let health = if has_flag(flags, &["o_down"]) {
-        Health::Failed
+        ReportedHealth::Failed
     } else if has_flag(flags, &["s_down", "disconnected"]) {
-        Health::Suspected
+        ReportedHealth::Suspected
     } else if link_up {
-        Health::Online
+        ReportedHealth::Online
     } else {
-        Health::Loading
+        ReportedHealth::Loading
     };
     Ok(NodeView {
         role: Role::Replica,

@@ -13,7 +13,7 @@ use crate::command::cmd;
 use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
-use crate::driver::discovery::staggered_query::{Manner, Question, ask, replies};
+use crate::driver::discovery::staggered_query::{Manner, Question, ask, query_node};
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::push_sink::PushSink;
@@ -239,12 +239,12 @@ async fn opinion_of(
     // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
     let what = ["MASTER", "GET-MASTER-ADDR-BY-NAME", "SLAVES", "SENTINELS"];
     let commands = what.map(about);
-    let frames = replies(env, node, &commands, deadline).await?;
+    let frames = query_node(env, node, &commands, deadline).await?;
     if let Some(error) = error_in(&frames[0]) {
         if !error.message().starts_with("No such master") {
             return Err(refused(error));
         }
-        let known = replies(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
+        let known = query_node(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
         let known = plain_value(&known[0]).map_err(|e| broken(&e.to_string()))?;
         let names = known.as_slice().unwrap_or_default().iter();
         let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());

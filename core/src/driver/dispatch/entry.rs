@@ -104,7 +104,7 @@ async fn learn_and_plan(
 /// Asks a server where the keys of a command are. If that fails, the command stays unknown; it then
 /// goes to any primary, whose redirect names the right one.
 async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: CallOptions) {
-    if topology.lessons.apply(command) {
+    if topology.command_info.apply(command) {
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
@@ -113,8 +113,8 @@ async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: Cal
         return;
     };
     let Ok(reply) = plain_value(&frame) else { return };
-    topology.lessons.note(command, Learned::parse(&reply));
-    topology.lessons.apply(command);
+    topology.command_info.note(command, Learned::parse(&reply));
+    topology.command_info.apply(command);
 }
 
 /// Runs the commands of a pipeline.

@@ -30,7 +30,7 @@ use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
 use crate::topology::slot_map::Shard;
 use crate::topology::slot_range::every_slot;
-use crate::topology::view::Health;
+use crate::topology::view::ReportedHealth;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ fn name_node(
     let (node, endpoint) = match (index.map(|index| routes.map.node(index)), at) {
         (Some(view), at) => (view.id.clone(), at.or_else(|| view.endpoint.clone())),
         (None, Some(at)) => (NodeId::provisional(&at), Some(at)),
-        (None, None) => return Err(result.err().unwrap_or_else(|| topology.nowhere())),
+        (None, None) => return Err(result.err().unwrap_or_else(|| topology.no_node_error())),
     };
     Ok(NodeAnswer { node, endpoint, result })
 }
@@ -214,7 +214,7 @@ async fn destinations(
 ) -> Result<Vec<Destination>, Error> {
     if !knows_every_slot(&topology.routes()) {
         // The first topology is not complete yet: nodes would be left out.
-        topology.look(options.deadline).await;
+        topology.wait_for_refresh(options.deadline).await;
     }
     if let Some(destination) = target.destination() {
         return Ok(vec![destination]);
@@ -229,7 +229,7 @@ async fn destinations(
         }
         _ => primaries(&routes).collect(),
     };
-    if several.is_empty() { Err(topology.nowhere()) } else { Ok(several) }
+    if several.is_empty() { Err(topology.no_node_error()) } else { Ok(several) }
 }
 
 /// Whether every slot has an owner, or none according to the cluster itself.
@@ -262,6 +262,7 @@ fn replicas<'r>(
 ) -> impl Iterator<Item = Destination> {
     let nodes = shards.into_iter().flat_map(|shard| &shard.replicas);
     let nodes = nodes.map(|index| routes.map.node(*index));
-    let alive = nodes.filter(|node| node.health != Health::Failed && node.endpoint.is_some());
+    let alive =
+        nodes.filter(|node| node.health != ReportedHealth::Failed && node.endpoint.is_some());
     alive.map(|node| Destination::Node(node.id.clone()))
 }

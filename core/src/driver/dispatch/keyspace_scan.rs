@@ -45,7 +45,7 @@ pub(crate) async fn next_page(
                 let (here, id) = standing(topology, Destination::Slot(slot), options).await?;
                 if !cursor.begin(&here, &id) {
                     // Not the owner by its own word: the map is to be mended first.
-                    topology.want(RefreshReason::Moved);
+                    topology.request_refresh(RefreshReason::Moved);
                     wait(topology, options).await?;
                 }
             }
@@ -147,7 +147,7 @@ async fn standing(
     let at = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
     let id =
         at.or_else(|| routes.index_of(&destination)).map(|index| routes.map.node(index).id.clone());
-    let id = id.ok_or_else(|| topology.nowhere().with_command("SCAN"))?;
+    let id = id.ok_or_else(|| topology.no_node_error().with_command("SCAN"))?;
     if !topology.env().has_slots() {
         return Ok((NodeReport::alone(run), id));
     }

@@ -86,9 +86,9 @@ pub(crate) async fn run(
     if let Some(node) = routes.only().filter(|_| reads.is_none() && !commands.is_empty()) {
         let all = Group::all(node, commands.len());
         let sent = send(topology, &routes, &all, &commands, options);
-        match all_good(topology.beside(sent).await) {
+        match all_good(topology.while_refreshing(sent).await) {
             Ok(frames) => {
-                let frames = topology.linger(frames, options.deadline).await;
+                let frames = topology.wait_briefly_for_own_refresh(frames, options.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
             Err(outcome) => begun = Some((all, outcome)),
@@ -120,7 +120,7 @@ fn rounds<'a>(
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
         let results = run_rounds(topology, items, reads, options, begun).await;
-        topology.linger(results, options.deadline).await
+        topology.wait_briefly_for_own_refresh(results, options.deadline).await
     })
 }
 
@@ -161,7 +161,7 @@ async fn run_rounds(
                     (member, read::read(topology, reads, items.item(member), options, from).await)
                 });
                 let both = join(join_all(sent), join_all(reads));
-                let (outcomes, read) = topology.beside(both).await;
+                let (outcomes, read) = topology.while_refreshing(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
                 }
@@ -241,7 +241,8 @@ fn join_groups(
     groups: &mut Vec<Group>,
 ) -> Vec<Alone> {
     let Some(reads) = reads.filter(|_| READ_POLICIES) else { return alone };
-    let context = SelectionContext { settings: reads, tried: &[], capped: false, now: topology.env().now() };
+    let context =
+        SelectionContext { settings: reads, tried: &[], capped: false, now: topology.env().now() };
     let pick_for = |member| {
         let shard = shard_for(routes, items.item(member), context.now).ok_or(ResumeFrom::Start)?;
         select_node(topology.env(), routes, shard, &context).map_err(ResumeFrom::from)
@@ -326,13 +327,13 @@ fn group(
 
 /// Whom to ask about a slot that the map does not know: the answer teaches.
 fn somebody(topology: &LiveTopology, item: Item<'_>) -> Option<Arc<Node>> {
-    topology.want(RefreshReason::Uncovered);
-    if item.may_ask_around() { topology.anybody() } else { None }
+    topology.request_refresh(RefreshReason::Uncovered);
+    if item.may_ask_around() { topology.any_node() } else { None }
 }
 
 fn nobody(topology: &LiveTopology, item: Item<'_>) -> Error {
     let error = if item.may_ask_around() {
-        topology.nowhere()
+        topology.no_node_error()
     } else {
         let message = "the node that this was for has left";
         Error::new(ErrorKind::Topology, Delivery::NotSent, message)
@@ -380,7 +381,7 @@ async fn send<I: Items + ?Sized>(
             item.write_to(out);
         }
     };
-    let mut guard = if group.spread { Some(InFlightGuard::take_many(node, count)) } else { None };
+    let mut guard = if group.spread { Some(InFlightGuard::counted(node, count)) } else { None };
     let outcome = submit(env, &link, entry, &write).await;
     if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
         guard.succeed(|| env.now());

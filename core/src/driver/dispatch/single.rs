@@ -99,7 +99,7 @@ async fn run(
     loop {
         if let Some((what, node)) = seen.take() {
             if reason_to_look(&what).is_some() {
-                need.get_or_insert_with(|| topology.need(Some(&node)));
+                need.get_or_insert_with(|| topology.register_waiter(Some(&node)));
             }
             let leads_away = !destination.follows_redirects() && what.is_redirect();
             let reaction = if leads_away {
@@ -122,8 +122,8 @@ async fn run(
                     before(&target, &topology, pause, options.deadline).await;
                 }
             }
-            let gone =
-                destination.is_pinned() && topology.routes().aimed(destination, command).is_none();
+            let gone = destination.is_pinned()
+                && topology.routes().resolve(destination, command).is_none();
             if gone || env.now() >= options.deadline {
                 return fail();
             }
@@ -134,15 +134,15 @@ async fn run(
             NextHop::Ask(node) => (node, true),
             NextHop::Map => {
                 tries.attempts += 1;
-                let node = match routes.aimed(destination, command).cloned() {
+                let node = match routes.resolve(destination, command).cloned() {
                     None if matches!(destination, Destination::Any | Destination::Key) => {
                         // Anybody's answer teaches about a slot that the map does not know: a MOVED
                         // names the owner, a CLUSTERDOWN says that there is none.
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, env.now())));
-                        need.get_or_insert_with(|| topology.need(None));
-                        topology.want(RefreshReason::Uncovered);
-                        topology.anybody()
+                        need.get_or_insert_with(|| topology.register_waiter(None));
+                        topology.request_refresh(RefreshReason::Uncovered);
+                        topology.any_node()
                     }
                     aimed => aimed,
                 };
@@ -154,8 +154,13 @@ async fn run(
             }
         };
         let tried = attempt(&topology, &routes, &node, &request, ask, options.deadline);
-        match topology.beside(tried).await {
-            Ok(Some(frame)) => return Ok((topology.linger(frame, options.deadline).await, node)),
+        match topology.while_refreshing(tried).await {
+            Ok(Some(frame)) => {
+                return Ok((
+                    topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
+                    node,
+                ));
+            }
             // The map sends it elsewhere now.
             Ok(None) => {}
             Err(what) => seen = Some((what, node)),
@@ -175,14 +180,14 @@ async fn wait_for(
     if request.destination.is_pinned() || spent {
         let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
         let error = if matches!(request.destination, Destination::Any | Destination::Key) {
-            topology.nowhere().with_delivery(sent)
+            topology.no_node_error().with_delivery(sent)
         } else {
             let message = format!("the deployment has no {}", request.destination);
             Error::new(ErrorKind::Topology, sent, message)
         };
         return Err(error.with_command(&request.command.name()).with_attempts(tries.attempts));
     }
-    topology.want(RefreshReason::Uncovered);
+    topology.request_refresh(RefreshReason::Uncovered);
     rest(topology, env.backoff(tries.attempts), options.deadline).await;
     Ok(())
 }
@@ -224,7 +229,7 @@ async fn attempt(
     let entry = payload.entry(deadline);
     let write = |out: &mut Vec<u8>| payload.write_to(out);
     let outcome = if command.is_blocking() || request.keep.is_some() {
-        let dialled = env.while_open(env.with_deadline(deadline, node.own_link(env))).await;
+        let dialled = env.while_open(env.with_deadline(deadline, node.exclusive_link(env))).await;
         let own = match dialled {
             Some(Some(own)) => own.map_err(AttemptFailure::NoLink)?,
             Some(None) => return Err(AttemptFailure::NoLink(no_connection(node))),
@@ -244,7 +249,7 @@ async fn attempt(
         match &request.keep {
             _ if !matches!(outcome, Ok(Ok(_))) => {}
             Some(kept) => *lock(kept) = Some(own),
-            None => own.give_back(),
+            None => own.release(),
         }
         outcome
     } else {

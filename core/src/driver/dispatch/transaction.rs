@@ -77,7 +77,7 @@ impl Watching {
         options: CallOptions,
     ) -> Result<Bytes, Error> {
         let frame = self.once(Payload::transaction(commands, false), lead, options).await?;
-        self.own.give_back();
+        self.own.release();
         Ok(frame)
     }
 
@@ -107,7 +107,7 @@ impl Watching {
                 Ok(frame) => return Ok(frame),
                 Err(seen) => {
                     if seen.is_redirect() {
-                        self.topology.want(RefreshReason::Moved);
+                        self.topology.request_refresh(RefreshReason::Moved);
                     }
                     seen
                 }

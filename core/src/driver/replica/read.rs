@@ -36,7 +36,7 @@ use crate::resp::Redirect;
 use crate::routing::read_from::{NodeRow, SkipReason};
 use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, judge};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
@@ -170,18 +170,18 @@ async fn run(
         let spent = tries.attempts >= env.config().attempts_max || now >= options.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
             if spent {
-                return Err(topology.nowhere().with_command(&item.command.name()));
+                return Err(topology.no_node_error().with_command(&item.command.name()));
             }
             tries.attempts += 1;
-            topology.want(RefreshReason::Uncovered);
+            topology.request_refresh(RefreshReason::Uncovered);
             rest(topology, env.backoff(tries.attempts), options.deadline).await;
             continue;
         };
         if !env.has_background()
             && let Some(checkup) = health_check::claim(env, &routes, shard, settings, now)
         {
-            topology.beside(checkup.run()).await;
-            topology.hear();
+            topology.while_refreshing(checkup.run()).await;
+            topology.take_triggers();
         }
         let context = SelectionContext { settings, tried: &tried, capped, now: env.now() };
         let picked = match first.take() {
@@ -194,7 +194,10 @@ async fn run(
                 tries.attempts += 1;
                 match attempt(topology, item, &node, options.deadline).await {
                     Ok(frame) => {
-                        return Ok((topology.linger(frame, options.deadline).await, node));
+                        return Ok((
+                            topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
+                            node,
+                        ));
                     }
                     Err(what) => seen = Some((what, node)),
                 }
@@ -242,8 +245,10 @@ async fn wait(
     let doubtful = replicas().all(|node| node.health().is_promoted());
     if doubtful && topology.is_dynamic() && waited.looks < LOOKS_MAX {
         waited.looks += 1;
-        topology.want(RefreshReason::ReadOnly);
-        topology.look(options.deadline.min(context.now.after(env.config().connect_timeout))).await;
+        topology.request_refresh(RefreshReason::ReadOnly);
+        topology
+            .wait_for_refresh(options.deadline.min(context.now.after(env.config().connect_timeout)))
+            .await;
         rest(topology, env.backoff(waited.looks), options.deadline).await;
         return env.now() < options.deadline;
     }
@@ -283,17 +288,17 @@ async fn learn_lags(
 ) {
     let env = topology.env();
     let Some(primary) = routes.node(shard.primary) else { return };
-    let ended = primary.health().when_checked();
+    let ended = primary.health().listen_for_check_end();
     if let Some(checkup) = health_check::claim(env, routes, shard, context.settings, context.now) {
         drop(ended);
-        topology.beside(checkup.run()).await;
+        topology.while_refreshing(checkup.run()).await;
         return;
     }
     if !primary.health().is_checking() {
         return;
     }
     let until = deadline.min(context.now.after(CHECK_WAIT));
-    topology.beside(env.with_deadline(until, ended)).await;
+    topology.while_refreshing(env.with_deadline(until, ended)).await;
 }
 
 /// One try at one node.
@@ -304,14 +309,14 @@ async fn attempt(
     deadline: Timestamp,
 ) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
-    let mut guard = InFlightGuard::take(node, env.now());
+    let mut guard = InFlightGuard::timed(node, env.now());
     let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
             let patience = env.config().progress_timeout / DIAL_PART;
             let until = deadline.min(env.now().after(patience));
             let dial = env.while_open(node.connect(env, until));
-            match topology.beside(dial).await {
+            match topology.while_refreshing(dial).await {
                 Some(link) => link.map_err(AttemptFailure::NoLink)?,
                 None => {
                     return Err(AttemptFailure::NoLink(closed(node.endpoint())));
@@ -321,7 +326,7 @@ async fn attempt(
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.beside(submit(env, &link, entry, &write)).await;
+    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     guard.succeed(|| env.now());
@@ -385,7 +390,7 @@ fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Time
         },
         AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => {
-                topology.want(RefreshReason::NodeSilent);
+                topology.request_refresh(RefreshReason::NodeSilent);
                 return false;
             }
             Failure::Lost(lost) => match **lost {
@@ -400,9 +405,9 @@ fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Time
             _ => (error.to_string(), Some(RefreshReason::NodeLost)),
         },
     };
-    node.health().strike(now, &why);
+    node.health().record_failure(now, &why);
     if let Some(reason) = reason {
-        topology.want(reason);
+        topology.request_refresh(reason);
     }
     true
 }
@@ -418,7 +423,7 @@ fn follow(
     let env = topology.env();
     let config = env.config();
     let endpoints =
-        EndpointRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
+        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
     let later = env.backoff(redirects);
     let (slot, to) = match redirect {
         // The slot is on the move: soon it will be at one place.
@@ -426,7 +431,7 @@ fn follow(
         Redirect::Moved { slot, host, port } => (*slot, endpoints.redirect(host, *port)),
     };
     let (Some(slot), Some(to)) = (Slot::new(slot), to) else {
-        topology.want(RefreshReason::Moved);
+        topology.request_refresh(RefreshReason::Moved);
         return later;
     };
     let version = topology.routes().map.version();
@@ -434,7 +439,7 @@ fn follow(
     if topology.routes().map.version() == version {
         // The map says the same: it is the node that is not what the map takes it for.
         let what = "it does not serve reads of the slot";
-        node.health().strike(env.now(), what);
+        node.health().record_failure(env.now(), what);
     }
     if redirects > 2 { later } else { Duration::ZERO }
 }
@@ -451,7 +456,7 @@ pub(crate) fn no_replica(
     let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {
         let why = row.skip.map_or("it may be well again".to_owned(), |skip| skip.to_string());
-        let last = node.health().why();
+        let last = node.health().last_failure();
         match last.is_empty() {
             true => format!("{}: {why}", node.endpoint()),
             false => format!("{}: {why} ({last})", node.endpoint()),

@@ -64,7 +64,7 @@ pub(crate) fn select_node<'r>(
         health_check::begin(env, routes, shard, settings, now);
     }
     let (mut rows, nodes) = table(routes, shard, context);
-    let turn = primary.health().next_turn();
+    let turn = primary.health().next_choice();
     let mut capped = context.capped;
     loop {
         let Some(choice) = choice(routes, shard, context, &rows, turn) else {
@@ -109,7 +109,7 @@ pub(crate) fn select_less_loaded<'r>(
     if primary.health().is_check_due(now, CHECK, false) {
         return None;
     }
-    let healthy = |index| routes.node(index).filter(|node| node.health().is_well(now, silent));
+    let healthy = |index| routes.node(index).filter(|node| node.health().is_healthy(now, silent));
     let (one, other) = match (among_all, shard.replicas.as_slice()) {
         (false, [one]) => return healthy(*one),
         (false, [one, other]) => (healthy(*one)?, healthy(*other)?),
@@ -117,7 +117,7 @@ pub(crate) fn select_less_loaded<'r>(
         _ => return None,
     };
     let load = |node: &Node| (node.health().in_flight(), node.health().latency(now));
-    let chance = mix(primary.health().next_turn());
+    let chance = mix(primary.health().next_choice());
     Some([one, other][lighter_of_two([load(one), load(other)], chance)])
 }
 
@@ -192,7 +192,7 @@ fn row(
         Some(SkipReason::Quarantined)
     } else if health.is_promoted() {
         Some(SkipReason::NoReplica)
-    } else if health.silence(now) > settings.silent {
+    } else if health.unanswered_for(now) > settings.silent {
         Some(SkipReason::Silent)
     } else if let (Some(bound), false) = (settings.max_staleness, is_primary) {
         match health.lag(now) {
@@ -205,7 +205,7 @@ fn row(
     };
     let due = match quarantine {
         Some(_) => CheckDue::Trial,
-        None if settings.uses_latency() && health.is_unheard(now) => CheckDue::Probe,
+        None if settings.uses_latency() && health.needs_probe(now) => CheckDue::Probe,
         None => CheckDue::Not,
     };
     let in_zone = match &settings.policy {
@@ -213,7 +213,7 @@ fn row(
         _ => false,
     };
     let (in_flight, latency) = (health.in_flight(), health.latency(now));
-    let is_spare = health.is_unlinked();
+    let is_spare = health.is_link_down();
     NodeRow { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn candidate<'r>(
     let latency = health.latency(now);
     candidate.latency = (latency != 0).then(|| Duration::from_nanos(latency));
     candidate.is_quarantined =
-        health.quarantine(now).is_some() || health.is_unlinked() || health.is_promoted();
+        health.quarantine(now).is_some() || health.is_link_down() || health.is_promoted();
     Some(candidate)
 }
 

@@ -13,7 +13,7 @@ use crate::topology::merge::slot_owners::Decided;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::slot_map::{Shard, UNCOVERED};
-use crate::topology::view::{Health, NodeView, Role, View};
+use crate::topology::view::{NodeView, ReportedHealth, Role, View};
 use std::sync::Arc;
 
 /// Where a view puts a node. Ordered only to break ties.
@@ -205,7 +205,7 @@ impl<'a> Members<'a> {
         let address = if endpoint.is_some() { told(endpoint) } else { held.or(told(None)) };
         let address = address.expect("chosen among these nodes");
         let zones = newest.iter().filter_map(|node| node.zone.as_ref());
-        let known = |node: &&&NodeView| node.health != Health::Unknown;
+        let known = |node: &&&NodeView| node.health != ReportedHealth::Unknown;
         NodeView {
             id: id.clone(),
             endpoint: address.endpoint.clone(),

@@ -16,7 +16,7 @@ use crate::topology::merge::membership::Members;
 use crate::topology::merge::slot_owners::decide;
 use crate::topology::merge::view_filter::{self, Refusal};
 use crate::topology::node_id::NodeId;
-use crate::topology::view::{Health, NodeView, View};
+use crate::topology::view::{NodeView, ReportedHealth, View};
 use std::sync::Arc;
 
 /// What came of a refresh.
@@ -84,7 +84,7 @@ fn rename(held: &ClusterMap, views: &[&View]) -> SortedMap<NodeId, NodeId> {
         });
         let best = there.min_by_key(|(idle, node)| {
             let alias = node.endpoint.as_ref() != Some(endpoint);
-            (alias, node.health == Health::Failed, *idle, &node.id)
+            (alias, node.health == ReportedHealth::Failed, *idle, &node.id)
         });
         best.map(|(_, real)| (node.id.clone(), real.id.clone()))
     };

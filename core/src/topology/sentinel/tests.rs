@@ -24,7 +24,7 @@ fn held(epoch: u64, port: u16) -> Service {
     Service { epoch, primary: at(port), replicas: Vec::new() }
 }
 
-fn replica(offset: u64, health: Health) -> NodeView {
+fn replica(offset: u64, health: ReportedHealth) -> NodeView {
     let view = NodeView::provisional(&Endpoint::tcp("10.0.0.2", 1));
     NodeView { role: Role::Replica, offset: Some(offset), health, ..view }
 }
@@ -40,12 +40,13 @@ fn taken(choice: Choice) -> Option<u16> {
 #[test]
 fn a_replica_that_moves_on_in_the_stream_is_no_news() {
     let with = |view: NodeView| Opinion { replicas: vec![view], ..says(1, 3, 1) };
-    let Choice::Take(held) = choose(None, Good, 0, &[with(replica(10, Health::Online))]) else {
+    let Choice::Take(held) = choose(None, Good, 0, &[with(replica(10, ReportedHealth::Online))])
+    else {
         panic!("nothing was held")
     };
-    let next = [with(replica(20, Health::Online))];
+    let next = [with(replica(20, ReportedHealth::Online))];
     assert_eq!(choose(Some(&held), Good, 0, &next), Choice::Keep);
-    let next = [with(replica(20, Health::Suspected))];
+    let next = [with(replica(20, ReportedHealth::Suspected))];
     assert_eq!(taken(choose(Some(&held), Good, 0, &next)), Some(1), "one that is down is");
 }
 
@@ -138,7 +139,7 @@ fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
 /// Sentinels that were told anew to watch the service count from zero, and know its replicas.
 #[test]
 fn a_lower_epoch_that_moves_nothing_tells_of_replicas_and_forgets_none() {
-    let told = Opinion { replicas: vec![replica(1, Health::Online)], ..says(1, 0, 2) };
+    let told = Opinion { replicas: vec![replica(1, ReportedHealth::Online)], ..says(1, 0, 2) };
     let Choice::Take(next) = choose(Some(&held(5, 2)), Good, 3, &[told]) else {
         panic!("a replica is news")
     };
