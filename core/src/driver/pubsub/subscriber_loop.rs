@@ -22,7 +22,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{Failing, Fresh, Session, State, Subscriber, Waits};
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{Call, choice, table};
+use crate::driver::replica::select::{SelectionContext, choice, table};
 use crate::driver::replica::shard_lookup::members;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -413,7 +413,7 @@ fn by_rule<'r>(
         return Some(held);
     }
     let tried: Vec<Arc<Node>> = failed.iter().map(|failing| Arc::clone(&failing.node)).collect();
-    let call = Call { rule, tried: &tried, capped: false, now };
+    let call = SelectionContext { settings: rule, tried: &tried, capped: false, now };
     let (rows, nodes) = table(routes, shard, &call);
     let turn = routes.node(shard.primary)?.health().next_choice();
     let choice = choice(routes, shard, &call, &rows, turn)?;

@@ -48,12 +48,12 @@ pub(crate) fn claim(
     env: &Arc<Environment>,
     routes: &Routes,
     shard: &Shard,
-    rule: &ReadSettings,
+    settings: &ReadSettings,
     now: Timestamp,
 ) -> Option<HealthCheck> {
     let primary = routes.node(shard.primary)?;
-    let lags = rule.max_staleness.is_some();
-    if !primary.health().claim_check(now, rule.check_interval(), lags) {
+    let lags = settings.max_staleness.is_some();
+    if !primary.health().claim_check(now, settings.check_interval(), lags) {
         return None;
     }
     let zoned = |index: usize| routes.map.nodes().get(index).is_some_and(|v| v.zone.is_some());
@@ -63,7 +63,7 @@ pub(crate) fn claim(
         primary: Arc::clone(primary),
         replicas: replicas.collect(),
         wants_lag: lags,
-        wants_zones: rule.needs_zones() && !members(shard).all(zoned),
+        wants_zones: settings.needs_zones() && !members(shard).all(zoned),
     })
 }
 
@@ -72,12 +72,12 @@ pub(crate) fn begin(
     env: &Arc<Environment>,
     routes: &Arc<Routes>,
     shard: &Shard,
-    rule: &Arc<ReadSettings>,
+    settings: &Arc<ReadSettings>,
     now: Timestamp,
 ) {
     if BACKGROUND
         && env.has_background()
-        && let Some(checkup) = claim(env, routes, shard, rule, now)
+        && let Some(checkup) = claim(env, routes, shard, settings, now)
     {
         let primary = Arc::clone(&checkup.primary);
         if !env.spawn(checkup.run()) {
