@@ -18,7 +18,7 @@ use crate::driver::discovery::command_info::CommandInfoCache;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::discovery::sentinel_query::Sentinels;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::telemetry::Event;
+use crate::driver::environment::events::Event;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::SENTINEL;
@@ -110,7 +110,7 @@ impl LiveTopology {
         let mut map = ClusterMap::empty();
         let mut refresh = RefreshSchedule::new(config.refreshes_per_second, env.now());
         let mut begin = || {
-            refresh.request(RefreshReason::Start, false, env.now(), &mut env.chance());
+            refresh.request(RefreshReason::Start, false, env.now(), &mut env.rng());
         };
         match &config.deployment {
             Deployment::Cluster => {
@@ -141,7 +141,7 @@ impl LiveTopology {
             Some(new(view.endpoint.as_ref()?, profile))
         };
         let nodes = map.nodes().iter().map(member).collect();
-        let routes = Routes::new(map, nodes, &mut env.chance());
+        let routes = Routes::new(map, nodes, &mut env.rng());
         let state = State {
             refresh,
             look: None,
@@ -195,12 +195,12 @@ impl LiveTopology {
             return;
         }
         let (now, mut state) = (self.env.now(), lock(&self.state));
-        let sooner = state.refresh.request(reason, patient, now, &mut self.env.chance());
+        let sooner = state.refresh.request(reason, patient, now, &mut self.env.rng());
         state.follows_up = false;
         drop(state);
         // Only who changes when the next look begins has to wake those who wait for it.
         if sooner {
-            self.env.triggers().nudge();
+            self.env.triggers().wake_listeners();
         }
     }
 
@@ -208,10 +208,10 @@ impl LiveTopology {
     pub(in crate::driver) fn take_triggers(&self) {
         let triggers = self.env.triggers();
         let raised = [
-            (triggers.take_lost(), RefreshReason::NodeLost),
-            (triggers.take_silent(), RefreshReason::NodeSilent),
-            (triggers.take_news(), RefreshReason::Announced),
-            (triggers.take_role(), RefreshReason::ReadOnly),
+            (triggers.take_connection_lost(), RefreshReason::NodeLost),
+            (triggers.take_server_silent(), RefreshReason::NodeSilent),
+            (triggers.take_sentinel_message(), RefreshReason::Announced),
+            (triggers.take_role_changed(), RefreshReason::ReadOnly),
         ];
         raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.request_refresh(r));
     }
@@ -275,7 +275,7 @@ impl LiveTopology {
                     }
                 }
                 RefreshState::Running(look) => {
-                    self.env.by(deadline, look).await;
+                    self.env.with_deadline(deadline, look).await;
                     return;
                 }
             }
@@ -302,8 +302,12 @@ impl LiveTopology {
                 self.take_triggers();
                 self.request_poll_if_due();
                 match self.advance_refresh() {
-                    RefreshState::Idle => drop(self.env.by(self.next_poll(), listener).await),
-                    RefreshState::DueAt(until) => drop(self.env.by(until, listener).await),
+                    RefreshState::Idle => {
+                        let _ = self.env.with_deadline(self.next_poll(), listener).await
+                    }
+                    RefreshState::DueAt(until) => {
+                        let _ = self.env.with_deadline(until, listener).await
+                    }
                     RefreshState::Running(look) => look.await,
                 }
             }
@@ -374,7 +378,7 @@ impl LiveTopology {
         let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_pending());
         if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
-            self.env.telemetry().tell(|| Event::SlotMoved { slot, to: to.clone() });
+            self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
             self.publish(&mut state, map);
         }
         let node = match self.known_node_at(endpoint) {
@@ -408,7 +412,7 @@ impl LiveTopology {
         let state = lock(&self.state);
         let all = || routes.dialable().chain(&state.others);
         let pick = |nodes: Vec<&Arc<Node>>| {
-            let index = self.env.chance().below(nodes.len() as u64) as usize;
+            let index = self.env.rng().below(nodes.len() as u64) as usize;
             nodes.get(index).map(|node| Arc::clone(node))
         };
         pick(routes.primaries().filter(|node| node.is_live()).collect())
@@ -429,9 +433,9 @@ impl LiveTopology {
         drop(look);
         self.routes.load().dialable().chain(&others).for_each(|node| node.close());
         self.env.close();
-        self.env.triggers().nudge();
+        self.env.triggers().wake_listeners();
         self.published.notify(usize::MAX);
-        self.env.telemetry().end();
+        self.env.telemetry().close();
     }
 
     /// What is held, for the application to keep or to show.
