@@ -47,7 +47,8 @@ pub use client::{
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
-pub use driver::environment::telemetry::{Event, Events, Metrics, NodeMetrics, NodeState};
+pub use driver::environment::events::{Event, Events};
+pub use driver::environment::metrics::{Metrics, NodeMetrics, NodeState};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};

@@ -3,7 +3,7 @@
 //! Invariant: `explain` runs the code that chooses, and sends nothing. Called by users and by
 //! `client/call.rs`.
 
-use super::Client;
+use super::client::Client;
 use crate::command::Command;
 use crate::config::ReadFrom;
 use crate::driver::attempt::item::Item;
@@ -16,7 +16,7 @@ use crate::driver::replica::select::{self, Call, select_node};
 use crate::driver::replica::shard_lookup;
 use crate::endpoint::Endpoint;
 use crate::features::READ_POLICIES;
-use crate::routing::read_from::{Choice, Due, How, Row, weight};
+use crate::routing::read_from::{CheckDue, ChosenFor, NodeChoice, NodeRow, weight};
 use crate::topology::node_id::NodeId;
 use crate::topology::slot_map::Shard;
 use std::fmt;
@@ -36,7 +36,7 @@ impl Client {
     #[must_use]
     pub fn with_read_from(&self, policy: ReadFrom) -> Self {
         let rule = ReadSettings { policy, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { rule: Some(Arc::new(rule)), ..self.clone() }
+        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
     }
 
     /// A view of this client whose reads accept data of at most this age, or of any; see
@@ -45,7 +45,7 @@ impl Client {
     pub fn with_max_staleness(&self, max_staleness: impl Into<Option<Duration>>) -> Self {
         let max_staleness = max_staleness.into();
         let rule = ReadSettings { max_staleness, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { rule: Some(Arc::new(rule)), ..self.clone() }
+        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
     }
 
     /// Changes where this client and its clones read from, except for views that chose for
@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn whole_rule(&self) -> Arc<ReadSettings> {
-        self.rule.clone().unwrap_or_else(|| self.shared.reads.rule())
+        self.read_settings.clone().unwrap_or_else(|| self.shared.reads.rule())
     }
 
     /// The rule by which reads are spread, if they are.
@@ -78,7 +78,7 @@ impl Client {
     /// How this view's rule chooses.
     #[inline]
     fn manner(&self) -> Manner {
-        self.rule.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
+        self.read_settings.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
     }
 
     /// The place that a rule gives a command; `None` where none governs it.
@@ -102,7 +102,7 @@ impl Client {
         let shared = &self.shared;
         let routes = shared.topology.routes();
         let shard = shard_lookup::shard_of(&routes, command)?;
-        let now = shared.env.moment();
+        let now = shared.env.recent_time();
         let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
         Some(InFlightGuard::take(node, now))
     }
@@ -178,15 +178,15 @@ impl Client {
     }
 }
 
-fn why(choice: Option<Choice>, governed: bool, command: &Command) -> &'static str {
+fn why(choice: Option<NodeChoice>, governed: bool, command: &Command) -> &'static str {
     match choice.map(|choice| choice.how) {
         _ if !governed && !command.is_readonly() => "it may write: to the primary",
         _ if !governed => "to the primary",
         None => "no node that the policy allows can answer",
-        Some(How::Policy) => "the policy's choice",
-        Some(How::Fallback) => "no replica can answer: the primary, within its share",
-        Some(How::Probe) => "nothing was heard from it lately: to find out how fast it is",
-        Some(How::Trial) => "its quarantine is over: to find out whether it is well again",
+        Some(ChosenFor::Policy) => "the policy's choice",
+        Some(ChosenFor::Fallback) => "no replica can answer: the primary, within its share",
+        Some(ChosenFor::Probe) => "nothing was heard from it lately: to find out how fast it is",
+        Some(ChosenFor::Trial) => "its quarantine is over: to find out whether it is well again",
     }
 }
 
@@ -194,7 +194,7 @@ fn told(
     routes: &Routes,
     shard: &Shard,
     index: usize,
-    row: &Row,
+    row: &NodeRow,
     node: &Arc<Node>,
     call: &Call<'_>,
 ) -> NodeExplanation {
@@ -217,7 +217,7 @@ fn told(
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
         lag: health.lag(call.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
-        is_due: row.due != Due::Not,
+        is_due: row.due != CheckDue::Not,
         skipped,
     }
 }

@@ -4,7 +4,8 @@
 //! for callers who want something else, or want to see who failed.
 //! Called by users; the work is `driver/spread.rs`.
 
-use super::{Client, Reply};
+use super::client::Client;
+use super::pipeline::Reply;
 use crate::command::{Command, ToArg};
 use crate::driver::dispatch::entry::{self, Goal};
 use crate::endpoint::Endpoint;
@@ -103,7 +104,7 @@ impl Client {
         command: Command,
     ) -> Result<T, Error> {
         let name = command.name();
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let frame = entry::run_at(&self.shared.topology, target.goal(), command, terms).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
@@ -121,7 +122,7 @@ impl Client {
         target: Target,
         command: Command,
     ) -> Result<Vec<NodeReply>, Error> {
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let answers = entry::each_at(&self.shared.topology, target.goal(), command, terms).await?;
         let reply = |answer: entry::Answer| NodeReply {
             node: answer.node,
@@ -141,7 +142,7 @@ impl Client {
     ///
     /// Dropped before its end, any of the keys may or may not have been served.
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
-        let terms = self.terms(self.deadline_for(&command));
+        let terms = self.call_options(self.deadline_for(&command));
         let topology = Arc::clone(&self.shared.topology);
         let results = entry::by_key(&topology, command, self.read_rule().as_ref(), terms).await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())

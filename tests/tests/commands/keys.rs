@@ -4,7 +4,7 @@
 
 use super::{on_every_server, s};
 use slotcar::Blob;
-use slotcar::command::{ExpireIf, ScanOptions};
+use slotcar::command::{ExpireOptions, ScanOptions};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -63,10 +63,10 @@ fn expiry() {
         if version.since_7() {
             assert_eq!(client.expiretime("k").await?, 1 << 32);
             assert_eq!(client.pexpiretime("k").await?, (1 << 32) * 1000 + 5);
-            assert!(client.expire_if("k", MINUTE, ExpireIf::Sooner).await?);
-            assert!(!client.expire_if("k", MINUTE, ExpireIf::NoExpiry).await?);
-            assert!(client.expire_if("k", 2 * MINUTE, ExpireIf::Later).await?);
-            assert!(client.expire_if("k", MINUTE, ExpireIf::HasExpiry).await?);
+            assert!(client.expire_with("k", MINUTE, ExpireOptions::new().lt()).await?);
+            assert!(!client.expire_with("k", MINUTE, ExpireOptions::new().nx()).await?);
+            assert!(client.expire_with("k", 2 * MINUTE, ExpireOptions::new().gt()).await?);
+            assert!(client.expire_with("k", MINUTE, ExpireOptions::new().xx()).await?);
         }
         assert!(client.pexpireat("k", FAR).await?);
         assert!(client.expire("k", Duration::ZERO).await?);

@@ -4,7 +4,7 @@
 
 use super::{on_every_server, s};
 use serde::Deserialize;
-use slotcar::command::{End, Place, ScanOptions};
+use slotcar::command::{End, ScanOptions, Side};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ fn lists() {
         assert_eq!(client.lindex::<Option<char>>("l", -1).await?, Some('e'));
         assert_eq!(client.lindex::<Option<char>>("l", 9).await?, None);
         client.lset("l", 0, "A").await?;
-        assert_eq!(client.linsert("l", Place::Before, "b", "x").await?, 6);
-        assert_eq!(client.linsert("l", Place::After, "none", "x").await?, -1);
+        assert_eq!(client.linsert("l", Side::Before, "b", "x").await?, 6);
+        assert_eq!(client.linsert("l", Side::After, "none", "x").await?, -1);
         assert_eq!(client.lrem("l", 0, "x").await?, 1);
         client.ltrim("l", 0, 2).await?;
         assert_eq!(client.lpop::<Option<String>>("l").await?, Some(s("A")));

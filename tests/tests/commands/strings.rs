@@ -3,7 +3,7 @@
 //! Redis 6.2 brought GETEX, GETDEL, and more options for SET.
 
 use super::{on_every_server, s};
-use slotcar::command::{Expiry, SetOptions};
+use slotcar::command::{GetexOptions, SetOptions};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,10 +35,10 @@ fn strings() {
         assert!(client.set_with::<bool>("x", "y", keep).await?);
         assert!(client.ttl("x").await? > 0);
         if version.since((6, 2), (7, 0)) {
-            let old = SetOptions::new().get().expiry(Expiry::At(Duration::from_secs(1 << 32)));
+            let old = SetOptions::new().get().exat(Duration::from_secs(1 << 32));
             assert_eq!(client.set_with::<String>("x", "z", old).await?, "y");
-            assert_eq!(client.getex::<String>("x", Expiry::Never).await?, "z");
-            assert_eq!(client.getex::<String>("x", Expiry::After(MINUTE)).await?, "z");
+            assert_eq!(client.getex::<String>("x", GetexOptions::new().persist()).await?, "z");
+            assert_eq!(client.getex::<String>("x", GetexOptions::new().ex(MINUTE)).await?, "z");
             assert_eq!(client.getdel::<Option<String>>("x").await?, Some(s("z")));
             assert_eq!(client.getdel::<Option<String>>("x").await?, None);
         }

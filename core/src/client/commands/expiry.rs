@@ -5,7 +5,7 @@
 //! Called by users.
 
 use crate::client::{Call, Client};
-use crate::command::{self, ExpireIf, ToArg};
+use crate::command::{self, ExpireOptions, ToArg};
 use std::time::Duration;
 
 impl Client {
@@ -17,12 +17,17 @@ impl Client {
         self.send(command::expire(key, ttl))
     }
 
-    /// `EXPIRE key seconds NX|XX|GT|LT`: whether the time was set; a condition needs server version
-    /// 7.0.
+    /// `EXPIRE key seconds [NX|XX|GT|LT]`: whether the time was set; a condition needs server
+    /// version 7.0.
     ///
     /// Since 1.0.0. <https://redis.io/commands/expire/>
-    pub fn expire_if(&self, key: impl ToArg, ttl: Duration, condition: ExpireIf) -> Call<'_, bool> {
-        self.send(command::expire_if(key, ttl, condition))
+    pub fn expire_with(
+        &self,
+        key: impl ToArg,
+        ttl: Duration,
+        options: ExpireOptions,
+    ) -> Call<'_, bool> {
+        self.send(command::expire_with(key, ttl, options))
     }
 
     /// `PEXPIRE key milliseconds`: whether there is such a key.

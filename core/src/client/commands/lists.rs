@@ -5,7 +5,7 @@
 //! Called by users.
 
 use crate::client::{Call, Client};
-use crate::command::{self, End, Place, ToArg, ToArgs};
+use crate::command::{self, End, Side, ToArg, ToArgs};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -118,11 +118,11 @@ impl Client {
     pub fn linsert(
         &self,
         key: impl ToArg,
-        place: Place,
+        side: Side,
         pivot: impl ToArg,
         value: impl ToArg,
     ) -> Call<'_, i64> {
-        self.send(command::linsert(key, place, pivot, value))
+        self.send(command::linsert(key, side, pivot, value))
     }
 
     /// `LTRIM key start stop`: OK; what lies outside is removed.

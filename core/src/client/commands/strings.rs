@@ -5,7 +5,7 @@
 //! Called by users.
 
 use crate::client::{Call, Client};
-use crate::command::{self, Expiry, SetOptions, ToArg, ToArgs};
+use crate::command::{self, GetexOptions, SetOptions, ToArg, ToArgs};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -62,8 +62,12 @@ impl Client {
     /// `GETEX key [EX seconds ...]`: the value, null if there is none. Its expiry changes.
     ///
     /// Since 6.2.0. <https://redis.io/commands/getex/>
-    pub fn getex<T: DeserializeOwned>(&self, key: impl ToArg, expiry: Expiry) -> Call<'_, T> {
-        self.send(command::getex(key, expiry))
+    pub fn getex<T: DeserializeOwned>(
+        &self,
+        key: impl ToArg,
+        options: GetexOptions,
+    ) -> Call<'_, T> {
+        self.send(command::getex(key, options))
     }
 
     /// `GETSET key value`: the old value, null if there was none.

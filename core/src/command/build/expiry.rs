@@ -3,7 +3,8 @@
 //! Spec: <https://redis.io/docs/latest/commands/?group=generic>.
 //! Called by users, and by the client's methods of the same names.
 
-use super::times::{ExpireIf, millis, whole_seconds};
+use super::expiry_options::ExpireOptions;
+use super::times::{millis, whole_seconds};
 use crate::command::{Command, Head, ToArg};
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ pub fn expire(key: impl ToArg, ttl: Duration) -> Command {
     Command::start(head).key(key).arg(ttl)
 }
 
-/// `EXPIRE key seconds NX|XX|GT|LT`; its reply: [`Client::expire_if`](crate::Client::expire_if).
-pub fn expire_if(key: impl ToArg, ttl: Duration, condition: ExpireIf) -> Command {
-    expire(key, ttl).arg(condition.word())
+/// `EXPIRE key seconds [NX|XX|GT|LT]`; its reply:
+/// [`Client::expire_with`](crate::Client::expire_with).
+pub fn expire_with(key: impl ToArg, ttl: Duration, options: ExpireOptions) -> Command {
+    expire(key, ttl).options(options)
 }
 
 /// `PEXPIRE key milliseconds`; its reply: [`Client::pexpire`](crate::Client::pexpire).

@@ -10,9 +10,9 @@ use std::time::Duration;
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The first element's.
+    /// The end with the first element.
     Left,
-    /// The last element's.
+    /// The end with the last element.
     Right,
 }
 
@@ -25,16 +25,16 @@ impl End {
     }
 }
 
-/// A side of an element.
+/// Where LINSERT puts an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Behind it.
+pub enum Side {
+    /// Behind the pivot.
     After,
-    /// In front of it.
+    /// In front of the pivot.
     Before,
 }
 
-impl Place {
+impl Side {
     fn word(self) -> &'static str {
         match self {
             Self::After => "AFTER",
@@ -110,8 +110,8 @@ pub fn lset(key: impl ToArg, index: i64, value: impl ToArg) -> Command {
 
 /// `LINSERT key BEFORE|AFTER pivot element`; its reply:
 /// [`Client::linsert`](crate::Client::linsert).
-pub fn linsert(key: impl ToArg, place: Place, pivot: impl ToArg, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("LINSERT") }).key(key).arg(place.word()).arg(pivot).arg(value)
+pub fn linsert(key: impl ToArg, side: Side, pivot: impl ToArg, value: impl ToArg) -> Command {
+    Command::start(const { Head::of("LINSERT") }).key(key).arg(side.word()).arg(pivot).arg(value)
 }
 
 /// `LTRIM key start stop`; its reply: [`Client::ltrim`](crate::Client::ltrim).

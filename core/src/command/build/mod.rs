@@ -1,13 +1,14 @@
 //! A function for each of the everyday commands, which returns it as a value.
 //!
-//! A function is named as its command, in lower case; `_with`, `_if` and `_many` mark forms with
-//! options. Each only writes arguments: what the reply becomes is the caller's choice, or that of
+//! A function is named as its command, in lower case; `_with` marks a form with options and
+//! `_many` one with a count. Each only writes arguments: what the reply becomes is the caller's choice, or that of
 //! the client's method of the same name. A command without a function here goes through `cmd`.
 //! One file per data type. Called by users and by `client`.
 
 mod append;
 mod counters;
 mod expiry;
+mod expiry_options;
 mod hashes;
 mod keys;
 mod lists;
@@ -24,6 +25,7 @@ mod times;
 
 pub use counters::*;
 pub use expiry::*;
+pub use expiry_options::{ExpireOptions, GetexOptions};
 pub use hashes::*;
 pub use keys::*;
 pub use lists::*;
@@ -36,7 +38,6 @@ pub use sets::*;
 pub use sorted_set_options::{ZaddOptions, ZrangeOptions};
 pub use sorted_sets::*;
 pub use strings::*;
-pub use times::{ExpireIf, Expiry};
 
 #[cfg(test)]
 mod tests;

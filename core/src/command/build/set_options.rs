@@ -1,6 +1,8 @@
 //! The options of SET.
 //!
-//! Spec: <https://redis.io/commands/set/>. Called by `strings`, and by users.
+//! Each option is a method named as the server names it. Methods that exclude each other replace
+//! each other: the last one counts.
+//! Spec: <https://redis.io/commands/set/>.
 
 use super::append::Options;
 use super::times::Expiry;
@@ -22,14 +24,14 @@ use std::time::Duration;
 pub struct SetOptions {
     /// NX or XX.
     condition: Option<&'static str>,
-    /// What happens to the expiry; without one it is removed.
+    /// Without one the expiry is removed.
     expiry: Option<Expiry>,
-    /// Answer with the old value.
+    /// GET: the reply is the old value.
     get: bool,
 }
 
 impl SetOptions {
-    /// No options: sets, and removes the expiry.
+    /// No options: sets the value and removes the expiry.
     pub const fn new() -> Self {
         Self { condition: None, expiry: None, get: false }
     }
@@ -46,25 +48,28 @@ impl SetOptions {
         self
     }
 
-    /// Answers with the old value. Needs server version 6.2, with a condition 7.0.
+    /// The reply is the old value. Needs server version 6.2, with a condition 7.0.
     pub const fn get(mut self) -> Self {
         self.get = true;
         self
     }
 
-    /// The value expires after `ttl`, in whole seconds or else milliseconds.
-    pub const fn ex(self, ttl: Duration) -> Self {
-        self.expiry(Expiry::After(ttl))
+    /// The key expires after `ttl`: EX, or PX if that is not whole seconds.
+    pub const fn ex(mut self, ttl: Duration) -> Self {
+        self.expiry = Some(Expiry::After(ttl));
+        self
     }
 
-    /// The expiry stays as it is.
-    pub const fn keep_ttl(self) -> Self {
-        self.expiry(Expiry::Keep)
+    /// The key expires at this time since the Unix epoch: EXAT, or PXAT if that is not whole
+    /// seconds. Needs server version 6.2.
+    pub const fn exat(mut self, since_epoch: Duration) -> Self {
+        self.expiry = Some(Expiry::At(since_epoch));
+        self
     }
 
-    /// What happens to the expiry.
-    pub const fn expiry(mut self, expiry: Expiry) -> Self {
-        self.expiry = Some(expiry);
+    /// The key keeps the expiry that it has. Needs server version 6.0.
+    pub const fn keep_ttl(mut self) -> Self {
+        self.expiry = Some(Expiry::Keep);
         self
     }
 }

@@ -3,8 +3,9 @@
 //! Spec: <https://redis.io/docs/latest/commands/?group=string>.
 //! Called by users, and by the client's methods of the same names.
 
+use super::expiry_options::GetexOptions;
 use super::set_options::SetOptions;
-use super::times::{Expiry, millis, whole_seconds};
+use super::times::{millis, whole_seconds};
 use crate::command::{Command, Head, ToArg, ToArgs};
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ pub fn getdel(key: impl ToArg) -> Command {
 }
 
 /// `GETEX key [EX seconds ...]`; its reply: [`Client::getex`](crate::Client::getex).
-pub fn getex(key: impl ToArg, expiry: Expiry) -> Command {
-    Command::start(const { Head::of("GETEX") }).key(key).options(expiry)
+pub fn getex(key: impl ToArg, options: GetexOptions) -> Command {
+    Command::start(const { Head::of("GETEX") }).key(key).options(options)
 }
 
 /// `GETSET key value`; its reply: [`Client::getset`](crate::Client::getset).

@@ -1,24 +1,25 @@
-//! Times as the servers want them, and what can happen to a key's expiry.
+//! Durations as command arguments, and the words of the commands that set an expiry.
 //!
-//! Callers give a `Duration`, so that nobody mixes up seconds and milliseconds.
-//! Limits: expiries are whole milliseconds, rounded up so that a short one is never 0, which the
-//! servers refuse. Called by the other files of `build`.
+//! Callers give a `Duration`, so that seconds and milliseconds cannot be mixed up.
+//! Limits: expiries are whole milliseconds, rounded up so that a short one does not become 0,
+//! which the servers refuse.
+//! Spec: <https://redis.io/commands/set/>, <https://redis.io/commands/getex/>.
 
 use super::append::Options;
 use crate::command::Command;
 use std::time::Duration;
 
-/// What happens to a key's expiry, in SET and GETEX.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// The key expires after this time: EX, or PX where that is not whole seconds.
+/// What SET or GETEX does to a key's expiry.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expiry {
+    /// The key expires after this time: EX, or PX if that is not whole seconds.
     After(Duration),
-    /// The key expires at this time since the Unix epoch: EXAT or PXAT. Needs server version 6.2.
+    /// The key expires at this time since the Unix epoch: EXAT or PXAT.
     At(Duration),
-    /// SET only: the key keeps the expiry that it has. Needs server version 6.0.
+    /// SET: the key keeps the expiry that it has.
     Keep,
-    /// GETEX only: the key never expires.
-    Never,
+    /// GETEX: the expiry is removed.
+    Persist,
 }
 
 impl Options for Expiry {
@@ -27,7 +28,7 @@ impl Options for Expiry {
             Self::After(time) => ("EX", "PX", time),
             Self::At(time) => ("EXAT", "PXAT", time),
             Self::Keep => return command.arg("KEEPTTL"),
-            Self::Never => return command.arg("PERSIST"),
+            Self::Persist => return command.arg("PERSIST"),
         };
         match whole_seconds(time) {
             Some(time) => command.arg(seconds).arg(time),
@@ -36,32 +37,7 @@ impl Options for Expiry {
     }
 }
 
-/// When EXPIRE takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpireIf {
-    /// The key has an expiry: XX.
-    HasExpiry,
-    /// The new expiry is later, and the key has one: GT.
-    Later,
-    /// The key has no expiry: NX.
-    NoExpiry,
-    /// The new expiry is sooner, or the key has none: LT.
-    Sooner,
-}
-
-impl ExpireIf {
-    /// The option's word.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::HasExpiry => "XX",
-            Self::Later => "GT",
-            Self::NoExpiry => "NX",
-            Self::Sooner => "LT",
-        }
-    }
-}
-
-/// Whole seconds, if that is exactly what the time is, and more than none.
+/// The time in seconds, if it is a whole number of them and not zero.
 pub(super) fn whole_seconds(time: Duration) -> Option<u64> {
     (time.subsec_nanos() == 0 && time.as_secs() > 0).then_some(time.as_secs())
 }

@@ -69,7 +69,7 @@ pub(crate) fn rest(
         let version = topology.routes().map.version();
         let env = topology.env();
         let until = env.now().after(pause).min(deadline);
-        let wait = env.while_open(env.by(until, topology.newer_than(version)));
+        let wait = env.while_open(env.with_deadline(until, topology.newer_than(version)));
         topology.beside(wait).await;
     })
 }
@@ -105,7 +105,7 @@ async fn connect_unless(
         // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { env.now().after(PATIENCE) };
-        let newer = pin!(env.by(patience, topology.newer_than(version)));
+        let newer = pin!(env.with_deadline(patience, topology.newer_than(version)));
         match select(link.as_mut(), newer).await {
             Either::Left((Some(link), _)) => return link.map(Some),
             Either::Left((None, _)) => return Err(closed(node.endpoint())),

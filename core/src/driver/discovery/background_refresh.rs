@@ -21,13 +21,13 @@ pub(crate) fn start(topology: &Arc<LiveTopology>) {
         let watch = || watch(Arc::downgrade(topology), Arc::clone(env));
         let is_watched = BACKGROUND && env.spawn(Box::pin(watch()));
         if !is_watched && matches!(env.config().deployment, Deployment::Sentinel { .. }) {
-            topology.poll_from(env.first_poll());
+            topology.poll_from(env.first_refresh_at());
         }
     }
 }
 
 async fn watch(topology: Weak<LiveTopology>, env: Arc<Environment>) {
-    let mut periodic = env.first_poll();
+    let mut periodic = env.first_refresh_at();
     loop {
         let listener = env.triggers().listen();
         let wait = {
@@ -38,7 +38,7 @@ async fn watch(topology: Weak<LiveTopology>, env: Arc<Environment>) {
             topology.hear();
             if env.now() >= periodic {
                 topology.want(RefreshReason::Interval);
-                periodic = env.next_poll();
+                periodic = env.next_refresh_at();
             }
             match topology.step() {
                 Step::Nothing => periodic,
@@ -54,6 +54,6 @@ async fn watch(topology: Weak<LiveTopology>, env: Arc<Environment>) {
                 }
             }
         };
-        env.by(wait, listener).await;
+        env.with_deadline(wait, listener).await;
     }
 }

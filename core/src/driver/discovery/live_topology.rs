@@ -18,7 +18,7 @@ use crate::driver::discovery::command_info::CommandInfoCache;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::discovery::sentinel_query::Sentinels;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::telemetry::Event;
+use crate::driver::environment::events::Event;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::SENTINEL;
@@ -110,7 +110,7 @@ impl LiveTopology {
         let mut map = ClusterMap::empty();
         let mut refresh = Refresh::new(config.refreshes_per_second, env.now());
         let mut begin = || {
-            refresh.want(RefreshReason::Start, false, env.now(), &mut env.chance());
+            refresh.want(RefreshReason::Start, false, env.now(), &mut env.rng());
         };
         match &config.deployment {
             Deployment::Cluster => {
@@ -141,7 +141,7 @@ impl LiveTopology {
             Some(new(view.endpoint.as_ref()?, profile))
         };
         let nodes = map.nodes().iter().map(member).collect();
-        let routes = Routes::new(map, nodes, &mut env.chance());
+        let routes = Routes::new(map, nodes, &mut env.rng());
         let state = State {
             refresh,
             look: None,
@@ -195,12 +195,12 @@ impl LiveTopology {
             return;
         }
         let (now, mut state) = (self.env.now(), lock(&self.state));
-        let sooner = state.refresh.want(reason, patient, now, &mut self.env.chance());
+        let sooner = state.refresh.want(reason, patient, now, &mut self.env.rng());
         state.follows_up = false;
         drop(state);
         // Only who changes when the next look begins has to wake those who wait for it.
         if sooner {
-            self.env.triggers().nudge();
+            self.env.triggers().wake_listeners();
         }
     }
 
@@ -208,10 +208,10 @@ impl LiveTopology {
     pub(in crate::driver) fn hear(&self) {
         let triggers = self.env.triggers();
         let raised = [
-            (triggers.take_lost(), RefreshReason::NodeLost),
-            (triggers.take_silent(), RefreshReason::NodeSilent),
-            (triggers.take_news(), RefreshReason::Announced),
-            (triggers.take_role(), RefreshReason::ReadOnly),
+            (triggers.take_connection_lost(), RefreshReason::NodeLost),
+            (triggers.take_server_silent(), RefreshReason::NodeSilent),
+            (triggers.take_sentinel_message(), RefreshReason::Announced),
+            (triggers.take_role_changed(), RefreshReason::ReadOnly),
         ];
         raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
     }
@@ -272,7 +272,7 @@ impl LiveTopology {
                     }
                 }
                 Step::Drive(look) => {
-                    self.env.by(deadline, look).await;
+                    self.env.with_deadline(deadline, look).await;
                     return;
                 }
             }
@@ -299,8 +299,8 @@ impl LiveTopology {
                 self.hear();
                 self.poll();
                 match self.step() {
-                    Step::Nothing => drop(self.env.by(self.poll_at(), listener).await),
-                    Step::Wait(until) => drop(self.env.by(until, listener).await),
+                    Step::Nothing => drop(self.env.with_deadline(self.poll_at(), listener).await),
+                    Step::Wait(until) => drop(self.env.with_deadline(until, listener).await),
                     Step::Drive(look) => look.await,
                 }
             }
@@ -367,7 +367,7 @@ impl LiveTopology {
         let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
         if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
-            self.env.telemetry().tell(|| Event::SlotMoved { slot, to: to.clone() });
+            self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
             self.publish(&mut state, map);
         }
         let node = match self.known_at(endpoint) {
@@ -401,7 +401,7 @@ impl LiveTopology {
         let state = lock(&self.state);
         let all = || routes.dialable().chain(&state.others);
         let pick = |nodes: Vec<&Arc<Node>>| {
-            let index = self.env.chance().below(nodes.len() as u64) as usize;
+            let index = self.env.rng().below(nodes.len() as u64) as usize;
             nodes.get(index).map(|node| Arc::clone(node))
         };
         pick(routes.primaries().filter(|node| node.is_live()).collect())
@@ -422,9 +422,9 @@ impl LiveTopology {
         drop(look);
         self.routes.load().dialable().chain(&others).for_each(|node| node.close());
         self.env.close();
-        self.env.triggers().nudge();
+        self.env.triggers().wake_listeners();
         self.published.notify(usize::MAX);
-        self.env.telemetry().end();
+        self.env.telemetry().close();
     }
 
     /// What is held, for the application to keep or to show.

@@ -67,7 +67,7 @@ impl LiveTopology {
                 state.others.push(node);
             }
         }
-        self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.env.chance())));
+        self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.env.rng())));
         self.published.notify(usize::MAX);
     }
 

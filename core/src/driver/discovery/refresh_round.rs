@@ -9,7 +9,8 @@ use crate::BoxFuture;
 use crate::driver::discovery::cluster_query::{self, Found};
 use crate::driver::discovery::live_topology::{LiveTopology, State, Step};
 use crate::driver::discovery::sentinel_query::{self, Heard};
-use crate::driver::environment::telemetry::{Event, count};
+use crate::driver::environment::events::Event;
+use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::SENTINEL;
@@ -95,7 +96,7 @@ impl LiveTopology {
         let (live, rest): (Vec<_>, Vec<_>) = routes.dialable().partition(|node| node.is_live());
         let (dead, known): (Vec<_>, Vec<_>) = rest.into_iter().partition(|node| node.is_failing());
         let mut lists = [live, known, dead];
-        let mut chance = self.env.chance();
+        let mut chance = self.env.rng();
         for list in &mut lists {
             for i in (1..list.len()).rev() {
                 list.swap(i, chance.below(i as u64 + 1) as usize);
@@ -151,7 +152,7 @@ impl LiveTopology {
         if replaced {
             decision = merge(None, &found.views, 0, now);
             decision.map = decision.map.with_version(held.map.version() + 1);
-            self.env.telemetry().tell(|| Event::ClusterReplaced);
+            self.env.telemetry().emit(|| Event::ClusterReplaced);
         }
         let map = decision.map;
         if (foreign && !replaced) || map.nodes().is_empty() {
@@ -182,7 +183,7 @@ impl LiveTopology {
 
     /// Nothing came of a look.
     fn note_failure(&self, state: &mut State, failure: Option<Error>, began: Began) {
-        self.env.telemetry().note_failure(began.reason, failure.as_ref());
+        self.env.telemetry().refresh_failed(began.reason, failure.as_ref());
         state.failure = failure;
     }
 
@@ -190,9 +191,9 @@ impl LiveTopology {
     fn end_look(&self, state: &mut State, changed: bool) {
         let now = self.env.now();
         if self.poll_at() != Timestamp::FAR_FUTURE {
-            self.poll_from(self.env.next_poll());
+            self.poll_from(self.env.next_refresh_at());
         }
-        let mut chance = self.env.chance();
+        let mut chance = self.env.rng();
         state.refresh.end(now, changed, &mut chance);
         let (waiting, hopeful) = self.needs();
         let reason = if state.foreign.is_suspected() {
@@ -245,16 +246,18 @@ impl LiveTopology {
 
     fn tell_of(&self, old: &ClusterMap, new: &ClusterMap, began: Began, now: Timestamp) {
         let telemetry = self.env.telemetry();
-        let covered = (old.coverage(), new.coverage());
-        telemetry.tell(|| Event::Refreshed {
+        let (covered_before, covered_after) = (old.coverage(), new.coverage());
+        telemetry.emit(|| Event::Refreshed {
             reason: began.reason,
-            nodes: (old.nodes().len(), new.nodes().len()),
-            covered,
+            nodes_before: old.nodes().len(),
+            nodes_after: new.nodes().len(),
+            covered_before,
+            covered_after,
             changed: new.version() != old.version(),
             took: now.since(began.at),
         });
-        if covered.0 != covered.1 {
-            telemetry.tell(|| match covered.1 {
+        if covered_before != covered_after {
+            telemetry.emit(|| match covered_after {
                 SLOT_COUNT => Event::CoverageComplete,
                 covered => Event::CoverageIncomplete { covered },
             });

@@ -6,7 +6,7 @@
 //! Called by `driver/topology.rs`, which publishes, and by everything that sends.
 
 use crate::command::Command;
-use crate::driver::environment::telemetry::{NodeMetrics, NodeState};
+use crate::driver::environment::metrics::{NodeMetrics, NodeState};
 use crate::driver::node::node::Node;
 use crate::rng::Rng;
 use crate::routing::destination::Destination;

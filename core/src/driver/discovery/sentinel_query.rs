@@ -284,7 +284,7 @@ fn broken(what: &str) -> Error {
 pub(crate) async fn listen(env: &Arc<Environment>, nodes: &[Arc<Node>], service: &Arc<str>) {
     let links = nodes.iter().filter_map(|node| node.ready()).filter(|link| !link.is_closed());
     for link in links.take(LISTENED) {
-        if link.is_listened() {
+        if link.has_push_sink() {
             continue;
         }
         let hello = cmd("HELLO").arg("3");
@@ -294,13 +294,13 @@ pub(crate) async fn listen(env: &Arc<Environment>, nodes: &[Arc<Node>], service:
         let frame = answer.ok().and_then(Result::ok).and_then(|reply| reply.into_last());
         if frame.is_some_and(|frame| error_in(&frame).is_none()) {
             let news = News { service: Arc::clone(service), triggers: Arc::clone(env.triggers()) };
-            if link.listen(Arc::new(news)) {
+            if link.set_push_sink(Arc::new(news)) {
                 let subscribe = cmd("SUBSCRIBE").args(NEWS);
                 let mut commands = Vec::new();
                 subscribe.write_to(&mut commands);
                 hello.write_to(&mut commands);
-                link.post(&commands);
-                link.push_on();
+                link.enqueue_push_commands(&commands);
+                link.move_bytes();
             }
         }
     }
@@ -320,7 +320,7 @@ impl PushSink for News {
         let name = self.service.as_bytes();
         let names = |push: &Bytes| push.windows(name.len().max(1)).any(|part| part == name);
         if frames.iter().any(names) {
-            self.triggers.raise_news();
+            self.triggers.report_sentinel_message();
         }
     }
 

@@ -12,7 +12,7 @@ use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Blob, Elements, Value, from_frame, integer};
 use crate::routing::destination::Destination;
-use crate::routing::sweep::{Next, ScanCursor, Standing};
+use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
@@ -39,9 +39,9 @@ pub(crate) async fn next_page(
         let knows_nothing = map.slots().owned() == 0;
         let is_served = |slot| knows_nothing || (map.owner(slot).is_some() && !denied(slot));
         match cursor.next(is_served) {
-            Next::Done => return Ok(None),
-            Next::Uncovered(slot) => return Err(uncovered(topology, slot)),
-            Next::BeginAt(slot) => {
+            ScanStep::Done => return Ok(None),
+            ScanStep::Uncovered(slot) => return Err(uncovered(topology, slot)),
+            ScanStep::BeginAt(slot) => {
                 let (here, id) = standing(topology, Destination::Slot(slot), terms).await?;
                 if !cursor.begin(&here, &id) {
                     // Not the owner by its own word: the map is to be mended first.
@@ -49,7 +49,7 @@ pub(crate) async fn next_page(
                     wait(topology, terms).await?;
                 }
             }
-            Next::BeginOn(id) => {
+            ScanStep::BeginOn(id) => {
                 let begun = match standing(topology, Destination::Primary(id.clone()), terms).await
                 {
                     Ok((here, id)) => cursor.begin(&here, &id),
@@ -63,7 +63,7 @@ pub(crate) async fn next_page(
                     cursor.forget_target(&id);
                 }
             }
-            Next::Page(id, at) => {
+            ScanStep::Page(id, at) => {
                 let command = cmd("SCAN").arg(at).args(tail);
                 let errand = Request::new(command, Destination::Primary(id.clone()));
                 match dispatch(Arc::clone(topology), errand, terms, None).await {
@@ -81,7 +81,7 @@ pub(crate) async fn next_page(
                     Err(error) => return Err(error),
                 }
             }
-            Next::Check(id) => {
+            ScanStep::Check(id) => {
                 match standing(topology, Destination::Primary(id.clone()), terms).await {
                     Ok((here, id)) => cursor.check(&here, &id),
                     Err(_) if is_gone(topology, &id) => cursor.drop_pass(),
@@ -127,7 +127,7 @@ async fn standing(
     topology: &Arc<LiveTopology>,
     aim: Destination,
     terms: CallOptions,
-) -> Result<(Standing, NodeId), Error> {
+) -> Result<(NodeReport, NodeId), Error> {
     let ask = async |command: Command, aim: Destination| {
         dispatch(Arc::clone(topology), Request::new(command, aim), terms, None).await
     };
@@ -148,13 +148,13 @@ async fn standing(
     let id = at.or_else(|| routes.index_of(&aim)).map(|index| routes.map.node(index).id.clone());
     let id = id.ok_or_else(|| topology.nowhere().with_command("SCAN"))?;
     if !topology.env().has_slots() {
-        return Ok((Standing::alone(run), id));
+        return Ok((NodeReport::alone(run), id));
     }
     match ask(cmd("CLUSTER").arg("NODES"), Destination::Node(id.clone())).await {
         Ok((frame, _)) => {
             let text = from_frame::<Value>(&frame).ok();
             let standing = text.as_ref().and_then(Value::as_str);
-            let standing = standing.and_then(|text| Standing::parse(text, run));
+            let standing = standing.and_then(|text| NodeReport::parse(text, run));
             let broken = || {
                 let message = "a node's word on itself makes no sense";
                 Error::new(ErrorKind::Topology, Delivery::Answered, message).with_command("SCAN")
@@ -169,7 +169,7 @@ async fn standing(
             let owned = owned.into_iter().map(|(range, ())| range).collect();
             let epoch = routes.map.shards().find(|(shard, _)| Some(shard.primary) == index);
             let epoch = epoch.and_then(|(_, epoch)| epoch).unwrap_or_default();
-            Ok((Standing::presumed(id.clone(), run, owned, epoch), id))
+            Ok((NodeReport::presumed(id.clone(), run, owned, epoch), id))
         }
         Err(error) => Err(error),
     }

@@ -33,7 +33,7 @@ use crate::driver::replica::shard_lookup::shard_for;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
 use crate::resp::{FrameKind, frame_kind};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::sorted::sort_by_key;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
@@ -398,12 +398,12 @@ fn judge_each(
     items: &dyn Items,
     outcome: Result<Outcome, Error>,
     results: &mut [Option<Result<Bytes, Error>>],
-) -> Vec<(usize, Seen)> {
+) -> Vec<(usize, AttemptFailure)> {
     let (replies, failed) = match outcome {
         Ok(Ok(reply)) => (reply.into_all(), None),
         Ok(Err(mut failed)) => (std::mem::take(&mut failed.replies), Some(failed)),
         Err(error) => {
-            let seen = |&member| (member, Seen::NoLink(error.clone()));
+            let seen = |&member| (member, AttemptFailure::NoLink(error.clone()));
             return group.members.iter().map(seen).collect();
         }
     };
@@ -419,13 +419,13 @@ fn judge_each(
         match (replies.next(), &failed) {
             (Some(frame), _) => match error_in(&frame) {
                 None => results[member] = Some(Ok(frame)),
-                Some(error) => seen.push((member, Seen::Refused(error))),
+                Some(error) => seen.push((member, AttemptFailure::ErrorReply(error))),
             },
             (None, Some(failed)) => {
                 let written = failed.written.saturating_sub(offset).min(len);
                 let failure = failed.failure.clone();
                 let own = Failed { failure, replies: Vec::new(), written, len };
-                seen.push((member, Seen::Failed(Box::new(own))));
+                seen.push((member, AttemptFailure::NoReply(Box::new(own))));
             }
             (None, None) => unreachable!("an entry that ended well has all its replies"),
         }

@@ -26,7 +26,7 @@ use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::routing::destination::Destination;
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
@@ -79,7 +79,7 @@ pub(crate) fn dispatch(
     topology: Arc<LiveTopology>,
     errand: Request,
     terms: CallOptions,
-    seen: Option<(Seen, Arc<Node>)>,
+    seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
     Box::pin(run(topology, errand, terms, seen))
 }
@@ -88,7 +88,7 @@ async fn run(
     topology: Arc<LiveTopology>,
     errand: Request,
     terms: CallOptions,
-    mut seen: Option<(Seen, Arc<Node>)>,
+    mut seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let Request { command, aim, .. } = &errand;
     let env = Arc::clone(topology.env());
@@ -214,20 +214,20 @@ async fn attempt(
     errand: &Request,
     ask: bool,
     deadline: Timestamp,
-) -> Result<Option<Bytes>, Seen> {
+) -> Result<Option<Bytes>, AttemptFailure> {
     let (env, command) = (topology.env(), &errand.command);
     if env.now() >= deadline {
-        return Err(Seen::NoLink(no_connection(node)));
+        return Err(AttemptFailure::NoLink(no_connection(node)));
     }
     let parcel = errand.parcel(ask);
     let entry = parcel.entry(deadline);
     let write = |out: &mut Vec<u8>| parcel.write_to(out);
     let outcome = if command.is_blocking() || errand.keep.is_some() {
-        let dialled = env.while_open(env.by(deadline, node.own_link(env))).await;
+        let dialled = env.while_open(env.with_deadline(deadline, node.own_link(env))).await;
         let own = match dialled {
-            Some(Some(own)) => own.map_err(Seen::NoLink)?,
-            Some(None) => return Err(Seen::NoLink(no_connection(node))),
-            None => return Err(Seen::NoLink(closed(node.endpoint()))),
+            Some(Some(own)) => own.map_err(AttemptFailure::NoLink)?,
+            Some(None) => return Err(AttemptFailure::NoLink(no_connection(node))),
+            None => return Err(AttemptFailure::NoLink(closed(node.endpoint()))),
         };
         let outcome = {
             let mut running = pin!(submit(env, own.link(), entry, &write));
@@ -251,11 +251,11 @@ async fn attempt(
         match connect(topology, routes, node, &away, deadline).await {
             Ok(Some(link)) => submit(env, &link, entry, &write).await,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(Seen::NoLink(error)),
+            Err(error) => return Err(AttemptFailure::NoLink(error)),
         }
     };
-    match outcome.map_err(Seen::NoLink)? {
-        Err(failed) => Err(Seen::Failed(failed)),
+    match outcome.map_err(AttemptFailure::NoLink)? {
+        Err(failed) => Err(AttemptFailure::NoReply(failed)),
         Ok(reply) => parcel.judge(reply).map(Some),
     }
 }

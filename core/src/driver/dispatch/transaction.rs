@@ -18,7 +18,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -108,8 +108,8 @@ impl Watching {
                     seen
                 }
             },
-            Ok(Err(failed)) => Seen::Failed(failed),
-            Err(error) => Seen::NoLink(error),
+            Ok(Err(failed)) => AttemptFailure::NoReply(failed),
+            Err(error) => AttemptFailure::NoLink(error),
         };
         let tries = Attempts { attempts: 1, ..Attempts::default() };
         Err(explain(&seen, name, self.node.endpoint(), &tries, terms))

@@ -103,7 +103,7 @@ pub(crate) struct Io {
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// See `LinkSettings`.
-    moment: Arc<CachedClock>,
+    cached_clock: Arc<CachedClock>,
     /// The timer; may be set to an earlier moment that no longer matters.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Reused between deliveries.
@@ -153,7 +153,7 @@ impl Io {
             clock: None,
             silent: false,
             progress_timeout: settings.progress_timeout,
-            moment: settings.moment,
+            cached_clock: settings.cached_clock,
             sleep: None,
             wakers: Wakers::new(),
             pushes: Vec::new(),
@@ -172,7 +172,7 @@ impl Io {
             self.armed = Armed::default();
         }
         self.clock = None;
-        self.moment.end();
+        self.cached_clock.clear();
         for _ in 0..READS_PER_TURN {
             match self.step(mine) {
                 Ok(true) => {}
@@ -421,7 +421,7 @@ impl Io {
         }
         if now >= suspect && !self.silent {
             self.silent = true;
-            self.triggers.raise_silent();
+            self.triggers.report_server_silent();
         }
         lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
         self.wakers.drain(..).for_each(Waker::wake);
@@ -430,7 +430,7 @@ impl Io {
 
     fn lose(&mut self, cause: Lost) {
         if !matches!(cause, Lost::Retired) {
-            self.triggers.raise_lost();
+            self.triggers.report_connection_lost();
         }
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);

@@ -17,10 +17,10 @@
 //! replaces lost ones, and by the futures that wait on one.
 
 use crate::Endpoint;
-use crate::connection::budget::{Budget, Place};
+use crate::connection::budget::{Budget, BudgetWait};
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
-    Due, Entry, Flush, Queue, Rejected, Ticket, Wakers, Wanted, cost_of,
+    Deadline, Entry, Flush, NewEntry, Queue, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
@@ -80,20 +80,20 @@ impl Link {
     }
 
     /// A background task looks after this link from now on.
-    pub(in crate::driver) fn set_background(&self) {
-        lock(&self.queue).set_background(&self.signal);
+    pub(in crate::driver) fn attach_background(&self) {
+        lock(&self.queue).attach_background(&self.signal);
     }
 
     /// Whether a flush now would part commands that others are about to add to.
-    pub(in crate::driver) fn may_gather(&self) -> bool {
-        lock(&self.queue).may_gather()
+    pub(in crate::driver) fn should_wait_for_more(&self) -> bool {
+        lock(&self.queue).should_wait_for_more()
     }
 
     /// The background task wants to sleep. False when it has to look again first; `None` when the
     /// link is lost.
-    pub(in crate::driver) fn rest_background(&self, waker: &Waker) -> Option<bool> {
+    pub(in crate::driver) fn may_background_sleep(&self, waker: &Waker) -> Option<bool> {
         let mut queue = lock(&self.queue);
-        if queue.lost().is_some() { None } else { Some(queue.rest_background(waker)) }
+        if queue.lost().is_some() { None } else { Some(queue.may_background_sleep(waker)) }
     }
 
     /// Where this link leads.
@@ -119,18 +119,18 @@ impl Link {
     }
 
     /// Whether it was lost because the server owed replies and said nothing.
-    pub(crate) fn fell_silent(&self) -> bool {
+    pub(crate) fn was_unresponsive(&self) -> bool {
         lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
     }
 
     /// Keeps a greeting: `replies` answers to it will come that nobody waits for. It is written
     /// with the first entry, in one piece.
-    pub(crate) fn greet(&self, greeting: Vec<u8>, replies: u32) {
+    pub(crate) fn defer_handshake(&self, greeting: Vec<u8>, replies: u32) {
         lock(&self.queue).greet(greeting, replies);
     }
 
     /// Whether somebody gets its pushes.
-    pub(crate) fn is_listened(&self) -> bool {
+    pub(crate) fn has_push_sink(&self) -> bool {
         self.notes.sink.get().is_some()
     }
 
@@ -145,7 +145,7 @@ impl Link {
     }
 
     /// Gives all pushes to `sink` from now on. False if another has them already.
-    pub(crate) fn listen(&self, sink: Arc<dyn PushSink>) -> bool {
+    pub(crate) fn set_push_sink(&self, sink: Arc<dyn PushSink>) -> bool {
         // Before the queue knows: whatever is told to be posted has somebody to go to.
         let first = self.notes.sink.set(sink).is_ok();
         lock(&self.queue).listen();
@@ -153,39 +153,39 @@ impl Link {
     }
 
     /// The same where the server speaks RESP2: the connection carries nothing else any more.
-    pub(crate) fn listen_to_lists(&self) {
+    pub(crate) fn treat_lists_as_pushes(&self) {
         self.notes.lists_are_pushes.store(true, Ordering::Relaxed);
     }
 
     /// Takes in commands that are answered by pushes or errors, and one whose reply ends them.
-    /// They are written by the next `push_on`, so that it can be called under a lock.
-    pub(crate) fn post(&self, commands: &[u8]) {
+    /// They are written by the next `move_bytes`, so that it can be called under a lock.
+    pub(crate) fn enqueue_push_commands(&self, commands: &[u8]) {
         lock(&self.queue).post(commands);
     }
 
     /// Writes what was posted, or looks at the stream for whoever watches.
-    pub(crate) fn push_on(&self) {
+    pub(crate) fn move_bytes(&self) {
         self.drive(None);
     }
 
     /// Whether something is subscribed to on it: a retired link stays until nothing is.
-    pub(crate) fn keep(&self, kept: bool) {
-        lock(&self.queue).keep(kept);
+    pub(crate) fn set_subscribed(&self, subscribed: bool) {
+        lock(&self.queue).keep(subscribed);
     }
 
     /// Reads nothing, or goes on.
-    pub(crate) fn pause(&self, paused: bool) {
+    pub(crate) fn pause_reading(&self, paused: bool) {
         self.notes.paused.store(paused, Ordering::Release);
     }
 
     /// `waker` is woken whenever the stream is to be looked at; for hosts without a background.
-    pub(crate) fn watch(&self, name: u64, waker: &Waker) {
-        lock(&self.queue).watch(name, waker);
+    pub(crate) fn register_reader(&self, reader: u64, waker: &Waker) {
+        lock(&self.queue).watch(reader, waker);
     }
 
     /// Ends a `watch`.
-    pub(crate) fn unwatch(&self, name: u64) {
-        lock(&self.queue).unwatch(name);
+    pub(crate) fn unregister_reader(&self, reader: u64) {
+        lock(&self.queue).unwatch(reader);
     }
 
     /// Takes no more entries, and closes when all that are in flight have ended.
@@ -200,7 +200,7 @@ impl Link {
     #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: Wanted,
+        entry: NewEntry,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
@@ -223,7 +223,12 @@ impl Link {
 
     /// Waits for room in the budget, for a caller whose entry was rejected as one too many. The
     /// place is the caller's until its entry is taken.
-    pub(crate) fn block(&self, place: Option<Place>, entry: Entry, cx: &Context<'_>) -> Place {
+    pub(crate) fn wait_for_budget(
+        &self,
+        place: Option<BudgetWait>,
+        entry: Entry,
+        cx: &Context<'_>,
+    ) -> BudgetWait {
         let mut wakers = Wakers::new();
         let (place, drives) = {
             let mut queue = lock(&self.queue);
@@ -242,7 +247,7 @@ impl Link {
     /// Takes what has come, if there is no room for an entry of so many bytes and nobody else looks
     /// at the stream: callers that have gone may be charged for replies that are there.
     #[inline]
-    pub(crate) fn make_room(&self, len: usize) {
+    pub(crate) fn reclaim_budget(&self, len: usize) {
         if self.budget.is_full(cost_of(len)) {
             self.take_what_has_come();
         }
@@ -257,7 +262,7 @@ impl Link {
 
     /// The outcome of an entry, once it has one, and when it was due.
     #[inline]
-    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
         let drives = {
             let mut queue = lock(&self.queue);
             if let Some(outcome) = queue.poll(ticket, cx.waker()) {
@@ -268,7 +273,7 @@ impl Link {
         if drives { self.drive_for(ticket, cx) } else { Poll::Pending }
     }
 
-    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
         self.drive(Some(ticket));
         match lock(&self.queue).poll(ticket, cx.waker()) {
             Some(outcome) => Poll::Ready(outcome),

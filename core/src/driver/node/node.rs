@@ -58,7 +58,7 @@ impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, env: &Environment) -> Self {
         let count = env.config().connections_per_node.max(1);
         let zone = env.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
-        let health = NodeHealth::new(env.chance().next_u64());
+        let health = NodeHealth::new(env.rng().next_u64());
         let budget = env.node_budget();
         let lane =
             || Arc::new(ReconnectingLink::new(endpoint.clone(), profile, Arc::clone(&budget)));

@@ -77,8 +77,8 @@ impl Subscriber {
             let _ = Pin::new(waits).poll(cx);
         }
         for link in self.links() {
-            link.watch(reader.0, cx.waker());
-            link.push_on();
+            link.register_reader(reader.0, cx.waker());
+            link.move_bytes();
         }
     }
 
@@ -105,7 +105,7 @@ impl Subscriber {
             wanted
         };
         wake.drain(..).for_each(Waker::wake);
-        write.iter().for_each(|link| link.push_on());
+        write.iter().for_each(|link| link.move_bytes());
         leave.iter().for_each(|link| link.retire());
         wanted
     }
@@ -135,7 +135,7 @@ impl Subscriber {
                 }
             }
         }
-        write.iter().for_each(|link| link.push_on());
+        write.iter().for_each(|link| link.move_bytes());
         next
     }
 
@@ -198,7 +198,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             });
             let happens = select(attempts, changed);
-            let waits = env.by(until, topology.beside(happens));
+            let waits = env.with_deadline(until, topology.beside(happens));
             match env.while_open(waits).await {
                 Some(Some(Either::Left((attached, _)))) => Some(attached),
                 Some(_) => None,
@@ -255,7 +255,7 @@ async fn attach(
     // Its greeting is answered: what it is used for depends on the protocol.
     let link = open(node.endpoint(), node.profile(), &env, settings, false).await?;
     if !link.is_resp3() {
-        link.listen_to_lists();
+        link.treat_lists_as_pushes();
     }
     Ok(Fresh::new(link))
 }
@@ -363,7 +363,7 @@ impl State {
         for (id, session) in &self.sessions {
             let member = routes.dialable().any(|node| Arc::ptr_eq(node, &session.node));
             if (session.link.is_closed() || !member) && !self.reconciler.uses(*id) {
-                session.link.keep(false);
+                session.link.set_subscribed(false);
                 leave.push(Arc::clone(&session.link));
             }
         }
@@ -433,7 +433,7 @@ impl Session {
         let mut commands = Vec::new();
         orders.iter().for_each(|order| command(order).write_to(&mut commands));
         marker.write_to(&mut commands);
-        self.link.post(&commands);
+        self.link.enqueue_push_commands(&commands);
     }
 }
 

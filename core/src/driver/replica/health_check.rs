@@ -125,7 +125,7 @@ impl HealthCheck {
             let ask = examine(&self.env, &self.primary, self.wants_zones, deadline);
             if let Ok(standing) = ask.await {
                 if !standing.is_primary {
-                    self.env.triggers().raise_role();
+                    self.env.triggers().report_role_changed();
                 }
                 lock(self.primary.health().places()).note(asked, &standing);
             }
@@ -149,7 +149,7 @@ impl HealthCheck {
             return;
         };
         if standing.is_primary {
-            self.env.triggers().raise_role();
+            self.env.triggers().report_role_changed();
         }
         let unlinked = !standing.is_primary && !standing.link_up;
         node.health().set_standing(standing.is_primary, unlinked);

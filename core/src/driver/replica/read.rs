@@ -22,6 +22,7 @@ use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
+use crate::driver::link::dial::closed;
 use crate::driver::link::submit::{sole_reply, submit};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
@@ -31,8 +32,8 @@ use crate::driver::replica::select::{Call, Nobody, select_node, table};
 use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::Redirect;
-use crate::routing::read_from::{Row, Skip};
-use crate::routing::retry::{Facts, Seen, Verdict, judge};
+use crate::routing::read_from::{NodeRow, SkipReason};
+use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, judge};
 use crate::time::Timestamp;
 use crate::topology::parse::announced_address::EndpointRule;
 use crate::topology::refresh::RefreshReason;
@@ -58,7 +59,7 @@ const CHECK_WAIT: Duration = Duration::from_millis(500);
 /// Where a read stands when it comes here.
 pub(crate) enum Begin {
     /// This came of an attempt at this node.
-    After(Seen, Arc<Node>),
+    After(AttemptFailure, Arc<Node>),
     /// It was given to this node, which has no link.
     At(Arc<Node>),
     /// No replica could answer, and the primary had its share.
@@ -255,13 +256,13 @@ async fn wait(
 
 /// When a node may be able to answer. Those that failed a few times at most may come back any
 /// moment; others are known to be down.
-fn hope(row: &Row, node: &Node, now: Timestamp) -> Option<Timestamp> {
+fn hope(row: &NodeRow, node: &Node, now: Timestamp) -> Option<Timestamp> {
     match row.skip {
-        Some(Skip::LagUnknown | Skip::NoReplica | Skip::Stale) => None,
-        Some(Skip::Quarantined) if node.health().is_down() => None,
-        Some(Skip::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
-        Some(Skip::Silent) => Some(now.after(PAUSE_MAX)),
-        Some(Skip::Tried) | None => Some(now),
+        Some(SkipReason::LagUnknown | SkipReason::NoReplica | SkipReason::Stale) => None,
+        Some(SkipReason::Quarantined) if node.health().is_down() => None,
+        Some(SkipReason::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
+        Some(SkipReason::Silent) => Some(now.after(PAUSE_MAX)),
+        Some(SkipReason::Tried) | None => Some(now),
     }
 }
 
@@ -285,7 +286,7 @@ async fn learn_lags(
         return;
     }
     let until = deadline.min(call.now.after(CHECK_WAIT));
-    topology.beside(env.by(until, ended)).await;
+    topology.beside(env.with_deadline(until, ended)).await;
 }
 
 /// One try at one node.
@@ -294,7 +295,7 @@ async fn attempt(
     item: Item<'_>,
     node: &Arc<Node>,
     deadline: Timestamp,
-) -> Result<Bytes, Seen> {
+) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
     let mut seat = InFlightGuard::take(node, env.now());
     let link = match node.ready() {
@@ -304,9 +305,9 @@ async fn attempt(
             let until = deadline.min(env.now().after(patience));
             let dial = env.while_open(node.connect(env, until));
             match topology.beside(dial).await {
-                Some(link) => link.map_err(Seen::NoLink)?,
+                Some(link) => link.map_err(AttemptFailure::NoLink)?,
                 None => {
-                    return Err(Seen::NoLink(crate::driver::link::dial::closed(node.endpoint())));
+                    return Err(AttemptFailure::NoLink(closed(node.endpoint())));
                 }
             }
         }
@@ -314,7 +315,7 @@ async fn attempt(
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
     let outcome = topology.beside(submit(env, &link, entry, &write)).await;
-    let reply = outcome.map_err(Seen::NoLink)?.map_err(Seen::Failed)?;
+    let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     seat.succeed(|| env.now());
     Ok(frame)
@@ -326,14 +327,14 @@ fn next_read(
     item: Item<'_>,
     terms: CallOptions,
     tries: &mut Attempts,
-    seen: &Seen,
+    seen: &AttemptFailure,
     node: &Arc<Node>,
 ) -> After {
     let env = topology.env();
     let now = env.now();
     let fail =
         |tries: &Attempts| After::Fail(explain(seen, item.command, node.endpoint(), tries, terms));
-    if let Seen::Refused(error) = seen
+    if let AttemptFailure::ErrorReply(error) = seen
         && let Some(redirect) = error.redirect()
     {
         tries.redirects += 1;
@@ -348,30 +349,33 @@ fn next_read(
     if !strike(topology, seen, node, now) || now >= terms.deadline {
         return fail(tries);
     }
-    let facts = Facts { readonly: true, retry_unknown: true };
+    let facts = RetryContext { readonly: true, retry_unknown: true };
     match judge(seen, facts) {
         // The others are picked at once, and those that may still come back are waited for there.
-        Verdict::AgainLater if is_passing(seen) => After::Again(env.backoff(tries.attempts)),
+        CallAction::RetryAfterPause if is_passing(seen) => {
+            After::Again(env.backoff(tries.attempts))
+        }
         _ => After::Again(Duration::ZERO),
     }
 }
 
 /// Whether a refusal says nothing about the node, but about the moment.
-fn is_passing(seen: &Seen) -> bool {
-    matches!(seen, Seen::Refused(error) if matches!(error.code(), "TRYAGAIN" | "UNBLOCKED"))
+fn is_passing(seen: &AttemptFailure) -> bool {
+    let AttemptFailure::ErrorReply(error) = seen else { return false };
+    matches!(error.code(), "TRYAGAIN" | "UNBLOCKED")
 }
 
 /// Notes what a failure says of its node. False when another node would fail alike.
-fn strike(topology: &LiveTopology, seen: &Seen, node: &Node, now: Timestamp) -> bool {
+fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Timestamp) -> bool {
     let (why, reason) = match seen {
-        Seen::Refused(_) if is_passing(seen) => return true,
-        Seen::Refused(error) => match error.code() {
+        AttemptFailure::ErrorReply(_) if is_passing(seen) => return true,
+        AttemptFailure::ErrorReply(error) => match error.code() {
             "LOADING" | "BUSY" => (error.code().to_owned(), None),
             "MASTERDOWN" => (error.code().to_owned(), Some(RefreshReason::NodeLost)),
             "CLUSTERDOWN" => (error.code().to_owned(), Some(RefreshReason::ClusterDown)),
             _ => return false,
         },
-        Seen::Failed(failed) => match &failed.failure {
+        AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => {
                 topology.want(RefreshReason::NodeSilent);
                 return false;
@@ -382,8 +386,8 @@ fn strike(topology: &LiveTopology, seen: &Seen, node: &Node, now: Timestamp) -> 
                 _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
             },
         },
-        Seen::Ended(_) => return false,
-        Seen::NoLink(error) => match error.kind() {
+        AttemptFailure::Final(_) => return false,
+        AttemptFailure::NoLink(error) => match error.kind() {
             ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
             _ => (error.to_string(), Some(RefreshReason::NodeLost)),
         },

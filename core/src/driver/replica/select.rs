@@ -20,7 +20,8 @@ use crate::driver::replica::health_check;
 use crate::driver::replica::policy::{CHECK, ReadSettings};
 use crate::driver::replica::shard_lookup::{members, zone_of};
 use crate::routing::read_from::{
-    Choice, Due, How, Row, Rows, Skip, choose, choose_custom, lighter_of_two,
+    CheckDue, ChosenFor, NodeChoice, NodeRow, NodeRows, SkipReason, choose, choose_custom,
+    lighter_of_two,
 };
 use crate::time::Timestamp;
 use crate::topology::slot_map::Shard;
@@ -71,22 +72,24 @@ pub(crate) fn select_node<'r>(
         };
         let node = nodes[choice.index];
         match choice.how {
-            How::Policy => return Ok(node),
-            How::Probe if node.health().claim_probe(now) => return Ok(node),
-            How::Probe => rows[choice.index].due = Due::Not,
-            How::Trial if !node.health().claim_trial(now) => {
-                rows[choice.index].skip = Some(Skip::Quarantined);
+            ChosenFor::Policy => return Ok(node),
+            ChosenFor::Probe if node.health().claim_probe(now) => return Ok(node),
+            ChosenFor::Probe => rows[choice.index].due = CheckDue::Not,
+            ChosenFor::Trial if !node.health().claim_trial(now) => {
+                rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
-            How::Trial if health_check::try_out(env, node, now) => {
-                rows[choice.index].skip = Some(Skip::Quarantined);
+            ChosenFor::Trial if health_check::try_out(env, node, now) => {
+                rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
-            How::Trial => return Ok(node),
-            How::Fallback if !capped && primary.health().may_fall_back(rule.fallback_percent) => {
+            ChosenFor::Trial => return Ok(node),
+            ChosenFor::Fallback
+                if !capped && primary.health().may_fall_back(rule.fallback_percent) =>
+            {
                 return Ok(node);
             }
-            How::Fallback => {
+            ChosenFor::Fallback => {
                 capped = true;
-                rows[choice.index].skip = Some(Skip::Tried);
+                rows[choice.index].skip = Some(SkipReason::Tried);
             }
         }
     }
@@ -138,9 +141,9 @@ pub(crate) fn choice(
     routes: &Routes,
     shard: &Shard,
     call: &Call<'_>,
-    rows: &[Row],
+    rows: &[NodeRow],
     turn: u64,
-) -> Option<Choice> {
+) -> Option<NodeChoice> {
     match &call.rule.policy {
         policy @ ReadFrom::Custom(_) => {
             let candidates: SmallVec<[Candidate<'_>; 8]> = members(shard)
@@ -158,8 +161,8 @@ pub(crate) fn table<'r>(
     routes: &'r Routes,
     shard: &Shard,
     call: &Call<'_>,
-) -> (Rows, SmallVec<[&'r Arc<Node>; 8]>) {
-    let mut rows = Rows::new();
+) -> (NodeRows, SmallVec<[&'r Arc<Node>; 8]>) {
+    let mut rows = NodeRows::new();
     let mut nodes = SmallVec::new();
     for index in members(shard) {
         let Some(node) = routes.node(index) else { continue };
@@ -171,30 +174,36 @@ pub(crate) fn table<'r>(
 }
 
 #[inline]
-fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: &Call<'_>) -> Row {
+fn row(
+    routes: &Routes,
+    index: usize,
+    node: &Arc<Node>,
+    is_primary: bool,
+    call: &Call<'_>,
+) -> NodeRow {
     let (rule, now, health) = (call.rule, call.now, node.health());
     let quarantine = health.quarantine(now);
     let skip = if !call.tried.is_empty() && call.tried.iter().any(|it| Arc::ptr_eq(it, node)) {
-        Some(Skip::Tried)
+        Some(SkipReason::Tried)
     } else if quarantine == Some(false) {
-        Some(Skip::Quarantined)
+        Some(SkipReason::Quarantined)
     } else if health.is_promoted() {
-        Some(Skip::NoReplica)
+        Some(SkipReason::NoReplica)
     } else if health.silence(now) > rule.silent {
-        Some(Skip::Silent)
+        Some(SkipReason::Silent)
     } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
         match health.lag(now) {
-            None => Some(Skip::LagUnknown),
-            Some(lag) if lag > bound => Some(Skip::Stale),
+            None => Some(SkipReason::LagUnknown),
+            Some(lag) if lag > bound => Some(SkipReason::Stale),
             Some(_) => None,
         }
     } else {
         None
     };
     let due = match quarantine {
-        Some(_) => Due::Trial,
-        None if rule.reckons() && health.is_unheard(now) => Due::Probe,
-        None => Due::Not,
+        Some(_) => CheckDue::Trial,
+        None if rule.reckons() && health.is_unheard(now) => CheckDue::Probe,
+        None => CheckDue::Not,
     };
     let in_zone = match &rule.policy {
         ReadFrom::Zone(zone) => zone_of(routes, index, node) == Some(&**zone),
@@ -202,7 +211,7 @@ fn row(routes: &Routes, index: usize, node: &Arc<Node>, is_primary: bool, call: 
     };
     let (in_flight, latency) = (health.in_flight(), health.latency(now));
     let is_spare = health.is_unlinked();
-    Row { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
+    NodeRow { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
 /// What a policy of the application's own sees of a node.
