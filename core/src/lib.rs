@@ -47,7 +47,8 @@ pub use client::{
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};
-pub use driver::environment::telemetry::{Event, Events, Metrics, NodeMetrics, NodeState};
+pub use driver::environment::events::{Event, Events};
+pub use driver::environment::metrics::{Metrics, NodeMetrics, NodeState};
 pub use endpoint::Endpoint;
 pub use error::{Delivery, Error, ErrorDetail, ErrorKind, PartFailure};
 pub use resp::{Blob, ServerError, Value};
@@ -62,5 +63,5 @@ pub use topology::refresh::RefreshReason;
 pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
-pub use topology::view::Health;
+pub use topology::view::ReportedHealth;
 pub use transport::{ByteStream, ConnectTls, DialNotes, Transport};

@@ -4,13 +4,15 @@
 //! **Invariant**: nothing here waits for ever; a future that does not end in time is a failure that
 //! says so, not a hang. Used by the suites about one server.
 
+use crate::real::wait;
 use futures::future::{Either, select};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// No test's future takes longer, unless it hangs.
-pub const BOUND: Duration = Duration::from_secs(30);
+/// No test's future takes longer, unless it hangs: a call within it may have all of
+/// [`wait::BOUND`].
+const BOUND: Duration = wait::BOUND.saturating_mul(2);
 
 /// Runs a future to its end, on smol.
 #[track_caller]

@@ -1,12 +1,17 @@
-//! `cargo xtask ci`: everything that a change must pass, at the desk as on a server.
+//! `cargo xtask ci`: everything that a change must pass, on a server as on a desk.
 //!
-//! Steps run in order of how soon they fail, each under its name, and the first failure ends the
-//! run. The tests come last, so that their own summary is what stands at the end.
+//! The steps that fail soonest come first, and the first failure ends the run. The tests come last,
+//! so that their summary ends the output.
+//!
+//! What costs processor time is shared: the examples are those that `cargo test` builds, and the
+//! host of components is built in the background, on the cores that the steps leave idle.
 
 mod dependencies;
 
 use crate::process::run_to_end;
-use crate::{Outcome, targets};
+use crate::{Outcome, targets, wasi};
+use serde_json::Value;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// A step's name and what it does.
@@ -17,18 +22,24 @@ const STEPS: &[Step] = &[
     ("tidy", || crate::tidy::run(&[])),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
+    ("features", features),
     ("wasm", wasm),
-    ("sizes", crate::wasi::sizes),
+    ("sizes", wasi::sizes),
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
 ];
 
-/// Manifests outside of the workspace, whose crates are formatted but not linted here: the
-/// benchmark carries all its peers, the fuzz targets want a nightly compiler, and the host of
-/// components, which the tests build, carries a compiler of its own.
+/// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
+/// on all its peers, the fuzz targets need a nightly compiler, and the host of components, which
+/// the tests build, contains a compiler.
 const APART: &[&str] =
     &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
+
+/// The core: the client without I/O.
+const CORE: &str = "slotcar-core";
+/// The crate that users depend on.
+const DOOR: &str = "slotcar";
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -36,13 +47,19 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return Err("usage: cargo xtask ci".to_owned());
     }
     let began = Instant::now();
+    let host = wasi::build_host_in_background();
     for (name, step) in STEPS {
         println!("== {name}");
         let began = Instant::now();
         step().map_err(|sentence| format!("{name}: {sentence}"))?;
         println!("== {name}: passed in {:.1} s", began.elapsed().as_secs_f32());
     }
-    println!("== tests, after {:.1} s of all else", began.elapsed().as_secs_f32());
+    let waited = Instant::now();
+    host.wait();
+    let (all, waited) = (began.elapsed().as_secs_f32(), waited.elapsed().as_secs_f32());
+    println!(
+        "== tests, after {all:.1} s, of which {waited:.1} s waited for the host of components"
+    );
     crate::test::run(&[])
 }
 
@@ -56,24 +73,39 @@ fn format() -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
-    // The same code without its optional parts, and what it then says of them.
-    let lean = ["--package", "slotcar", "--no-default-features"];
-    cargo(&[&["clippy"], &lean[..], &["--lib", "--", "-D", "warnings"]].concat())?;
-    cargo(&[&["test", "--quiet"], &lean[..], &["--test", "parts"]].concat())
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
 }
 
-/// The core owns no socket and no clock: a target without either keeps it so. The transport for
-/// WASI and the edge function are empty on any other target, so the lints of the workspace do not
-/// see them.
+/// The core without its optional parts, and the door with one feature at a time: with all features
+/// at once, nothing shows that one of them needs another.
+fn features() -> Outcome {
+    let lint = |package: &str, features: &[&str]| {
+        let lean = ["clippy", "--package", package, "--no-default-features"];
+        cargo(&[&lean[..], features, &["--lib", "--", "-D", "warnings"]].concat())
+    };
+    lint(CORE, &[])?;
+    lint(DOOR, &[])?;
+    for feature in ["smol", "tokio", "tls"] {
+        lint(DOOR, &["--features", feature])?;
+    }
+    // What the lean core says when one of its missing parts is asked for.
+    cargo(&["test", "--quiet", "--package", CORE, "--no-default-features", "--test", "features"])
+}
+
+/// The core has no socket and no clock: it compiles for a target without either. The transport for
+/// WASI and the edge function are empty on any other target, and the door is another one there, so
+/// the lints of the workspace do not see them.
 fn wasm() -> Outcome {
     targets::ensure(targets::WASI)?;
     targets::ensure(targets::BARE)?;
-    for package in ["slotcar-wasi", "slotcar-edge"] {
+    for package in ["slotcar-wasi", "slotcar-edge", DOOR] {
         let wasi = ["--package", package, "--target", targets::WASI, "--all-targets"];
         cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
     }
-    cargo(&["build", "--package", "slotcar", "--target", targets::BARE])
+    for package in [CORE, DOOR] {
+        cargo(&["check", "--package", package, "--target", targets::BARE])?;
+    }
+    Ok(())
 }
 
 /// Private items too: a link in an inner comment is for the next reader of that file.
@@ -83,17 +115,37 @@ fn documentation() -> Outcome {
     run_to_end(crate::cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Runs every example: an example that only compiles may be wrong.
+/// Runs every example: one that only compiles may be wrong.
+///
+/// They are taken from the build of the tests. `cargo run` would build the client and everything
+/// below it once more, since its profile and its features are others.
 fn examples() -> Outcome {
-    let manifest = crate::root().join("examples/Cargo.toml");
-    let manifest =
-        std::fs::read_to_string(&manifest).map_err(|e| format!("{}: {e}", manifest.display()))?;
-    let tables = manifest.split("[[example]]").skip(1);
-    for name in tables.filter_map(|table| table.split('"').nth(1)) {
-        println!("-- {name}");
-        cargo(&["run", "--quiet", "--package", "slotcar-examples", "--example", name])?;
+    let mut build = crate::test::all();
+    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    let output = build.stderr(Stdio::inherit()).output().map_err(|e| format!("cargo: {e}"))?;
+    if !output.status.success() {
+        return Err("the tests do not build".to_owned());
+    }
+    let built = String::from_utf8_lossy(&output.stdout);
+    let mut programs: Vec<String> = built.lines().filter_map(example).collect();
+    programs.sort();
+    if programs.is_empty() {
+        return Err("cargo built no example".to_owned());
+    }
+    for program in programs {
+        println!("-- {program}");
+        run_to_end(Command::new(program).current_dir(crate::root()))?;
     }
     Ok(())
+}
+
+/// The program of an example of `examples/`, if cargo says with this line that it built one.
+fn example(line: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let manifest = message["manifest_path"].as_str()?;
+    let is_example = message["target"]["kind"][0] == "example";
+    let program = message["executable"].as_str()?;
+    (is_example && manifest.ends_with("/examples/Cargo.toml")).then(|| program.to_owned())
 }
 
 fn cargo(arguments: &[&str]) -> Outcome {

@@ -1,10 +1,14 @@
 //! `cargo xtask tidy [--wrap]`: what a reviewer should not have to say.
 //!
 //! A file per kind of rule; each returns complaints, and all of them are printed at once, sorted by
-//! place. The rules: a header, at most 500 lines of at most 100 characters, no vague names, no
-//! machine's paths, no promise without a link (`text`); every file compiled by somebody
-//! (`modules`); imports only from files that stand higher in `tidy/levels.txt`, and no effects in
-//! the pure levels (`imports`, `levels`); a line of doc for every field (`items`).
+//! place:
+//!
+//! - `text`: a header, at most 500 lines of at most 100 characters, no vague names, no path of one
+//!   machine, no promise without a link;
+//! - `modules`: every file is compiled by somebody;
+//! - `imports`, `levels`: imports only from files that stand higher in `tidy/levels.txt`, folders
+//!   that are one unit, no effects in the pure levels;
+//! - `items`: a line of doc for every field, no vague type names.
 //!
 //! With `--wrap`, comments that are too wide are broken first (`wrap`).
 //!
@@ -67,6 +71,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             println!("{} files are tidy", sources.len());
             Ok(())
         }
+        1 => Err("1 complaint".to_owned()),
         count => Err(format!("{count} complaints")),
     }
 }

@@ -1,19 +1,17 @@
-//! `cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]`:
-//! components, their tests and host.
+//! `cargo xtask wasi [host ARGUMENTS.. | sizes | throughput | cold | edge [PORT] | tls]`: builds,
+//! tests and measures WebAssembly components.
 //!
-//! Alone, it builds the host (tests/wasi-host) and the tests that run inside of components, and
-//! runs the latter against real servers, as `cargo xtask test` does among all others. With `host`,
-//! it builds the host if need be and runs it: `.cargo/config.toml` makes that the runner of
-//! wasm32-wasip2, so `cargo test -p slotcar-wasi --target wasm32-wasip2` works, too. With `sizes`,
-//! it weighs the smallest program of use, which connects to a server or a cluster and reads one
-//! key, and the edge function of `examples/edge`. With `edge`, it builds that function and serves
-//! it, on port 8080 if none is given; `SLOTCAR_URL` says where the cluster is. With `tls`, it tests
-//! a component with the feature `tls`, which needs clang and so is no part of the other tests.
+//! | argument | what it does |
+//! |---|---|
+//! | none | builds the host and the tests that run inside of components, and runs these tests |
+//! | `host` | runs the host; `.cargo/config.toml` makes it the runner of wasm32-wasip2 |
+//! | `sizes` | weighs the smallest useful program, and the edge function of `examples/edge` |
+//! | `edge` | serves the edge function, on port 8080 by default; `SLOTCAR_URL` is the cluster |
+//! | `tls` | tests the feature `tls`; needs clang, so the other tests leave it out |
+//! | `throughput`, `cold` | measure, with an optimised host; see `wasi/figures.rs` |
 //!
-//! `throughput` and `cold` measure, and want an optimised host; see `wasi/figures.rs`.
-//!
-//! The host is a workspace of its own, with a target folder of its own, built once: it carries a
-//! compiler. `SLOTCAR_WASI_HOST` names one that is built already.
+//! The host (`tests/wasi-host`) is a workspace of its own with a target folder of its own. It is
+//! built once, since it contains a compiler. `SLOTCAR_WASI_HOST` names one that is built already.
 
 mod figures;
 
@@ -22,11 +20,13 @@ use crate::{Outcome, targets};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-/// Where a ready host is named, for this command and for the suite of `slotcar-tests`.
+/// The folder of the host.
+const HOST_FOLDER: &str = "tests/wasi-host";
+/// The variable that holds the path of the host, for this command and for the tests.
 const HOST: &str = "SLOTCAR_WASI_HOST";
-/// Where that suite finds the components that it runs, separated as in PATH.
+/// The variable that holds the paths of the components that the tests run, separated as in PATH.
 const GUESTS: &str = "SLOTCAR_WASI_GUESTS";
 
 /// Runs the command.
@@ -51,28 +51,30 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-/// The transport: its tests and examples are components.
+/// The crate that users depend on: its examples are components.
+const DOOR: &str = "slotcar";
+/// The transport: its tests are components.
 const TRANSPORT: &str = "slotcar-wasi";
 /// The edge function.
 const EDGE: &str = "slotcar-edge";
 
-/// The program with all parts of the core, and with none that may be left out.
+/// The program with the default features, and without any.
 const WHOLE: &[&str] = &["--example", "get"];
 /// See `WHOLE`.
 const LEAN: &[&str] = &["--example", "get", "--no-default-features"];
 
-/// Package and program, profile, and the most that the component may weigh in it, in KB of 1000
-/// bytes. They only go down; the goal is 300 and 180 for `get`, and 500 for the edge function.
+/// Package and program, profile, and the size limit of the component in that profile, in KB of 1000
+/// bytes. A limit only goes down; the goal is 300 and 180 for `get`, and 500 for the edge function.
 const BUDGETS: [(&str, &[&str], &str, u64); 6] = [
-    (TRANSPORT, LEAN, "shipped", 705),
-    (TRANSPORT, LEAN, "small", 522),
-    (TRANSPORT, WHOLE, "shipped", 919),
-    (TRANSPORT, WHOLE, "small", 650),
+    (DOOR, LEAN, "shipped", 705),
+    (DOOR, LEAN, "small", 522),
+    (DOOR, WHOLE, "shipped", 919),
+    (DOOR, WHOLE, "small", 650),
     (EDGE, &[], "shipped", 1303),
     (EDGE, &[], "small", 958),
 ];
 
-/// Weighs what is shipped; an error names what is over its budget.
+/// Builds and weighs the components; the error names those that exceed their limit.
 pub(crate) fn sizes() -> Outcome {
     let mut over = Vec::new();
     for (package, program, profile, most) in BUDGETS {
@@ -90,7 +92,7 @@ pub(crate) fn sizes() -> Outcome {
     if over.is_empty() { Ok(()) } else { Err(format!("too large: {}", over.join(", "))) }
 }
 
-/// Builds the edge function, small, and serves it; what it remembers is kept in `target`.
+/// Builds the edge function with the profile `small` and serves it. Its state is kept in `target`.
 fn edge(port: &str) -> Outcome {
     let component = executable(crate::cargo().args(["build", "--profile", "small"]), EDGE)?;
     let state = crate::root().join("target/edge-state");
@@ -107,7 +109,7 @@ fn tls() -> Outcome {
     build.args(["test", "--no-run", "--features", "tls", "--test", "tls"]);
     let component = executable(&mut build, TRANSPORT).map_err(|error| {
         format!(
-            "{error}: clang builds its cryptography; is it there, or named by CC_wasm32_wasip2?"
+            "{error}: clang builds the cryptography; install it, or name one in CC_wasm32_wasip2"
         )
     })?;
     let mut command = crate::cargo();
@@ -118,17 +120,18 @@ fn tls() -> Outcome {
 
 /// The one component that a build of `package` makes.
 fn executable(command: &mut Command, package: &str) -> Result<PathBuf, String> {
-    let built = executables(command, package)?;
-    built.into_iter().next().ok_or_else(|| "cargo built no component".to_owned())
+    let built = executables(command, &[package])?;
+    built.into_iter().next().ok_or_else(|| format!("cargo built no component of {package}"))
 }
 
-/// Builds the host and the components, and tells where they are: variables for `cargo test`.
+/// Builds the host and the components, and returns the variables that tell `cargo test` where they
+/// are.
 pub(crate) fn environment() -> Result<[(&'static str, OsString); 2], String> {
     let guests = std::env::join_paths(guests()?).map_err(|e| format!("components: {e}"))?;
     Ok([(HOST, host()?.into()), (GUESTS, guests)])
 }
 
-/// The host's program, built unless a ready one is named.
+/// The path of the host, which is built unless `SLOTCAR_WASI_HOST` names one.
 fn host() -> Result<PathBuf, String> {
     if let Some(ready) = std::env::var_os(HOST) {
         return Ok(ready.into());
@@ -136,37 +139,82 @@ fn host() -> Result<PathBuf, String> {
     host_of("dev")
 }
 
-/// The host's program, built with this profile.
+/// The path of the host, built with this profile.
 fn host_of(profile: &str) -> Result<PathBuf, String> {
-    let folder = crate::root().join("tests/wasi-host");
-    let target = folder.join("target");
     let place = if profile == "dev" { "debug" } else { profile };
-    let program = target.join(place).join("wasi-host");
+    let program = crate::root().join(HOST_FOLDER).join("target").join(place).join("wasi-host");
     if !program.is_file() {
-        println!("building the host of components, once: some minutes");
+        println!("building the host of components: some minutes, once");
     }
-    let mut command = crate::cargo();
-    command.args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"]);
-    command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(target);
-    run_to_end(&mut command)?;
+    run_to_end(crate::cargo().args(host_build(profile)))?;
     Ok(program)
 }
 
-/// The tests and examples of the transport as components, one per file, and the edge function.
-fn guests() -> Result<Vec<PathBuf>, String> {
-    let mut guests = executables(crate::cargo().args(["test", "--no-run"]), TRANSPORT)?;
-    guests.push(executable(crate::cargo().arg("build"), EDGE)?);
-    Ok(guests)
+/// The arguments of cargo that build the host.
+fn host_build(profile: &str) -> Vec<OsString> {
+    let folder = crate::root().join(HOST_FOLDER);
+    let words = ["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"];
+    let mut arguments: Vec<OsString> = words.map(OsString::from).into();
+    arguments.push(folder.join("Cargo.toml").into());
+    arguments.extend(["--target-dir".into(), folder.join("target").into()]);
+    arguments
 }
 
-/// What a build of a package for WASI produces.
-fn executables(command: &mut Command, package: &str) -> Result<Vec<PathBuf>, String> {
+/// Begins to build the host, at the lowest priority and without a word. It is an optimisation only:
+/// [`environment`] builds what is missing, and shows why it fails.
+pub(crate) fn build_host_in_background() -> HostBuild {
+    if std::env::var_os(HOST).is_some() {
+        return HostBuild(None);
+    }
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(crate::cargo().get_program());
+    command.args(host_build("dev")).current_dir(crate::root());
+    HostBuild(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok())
+}
+
+/// A build of the host in the background; it ends when this is dropped.
+pub(crate) struct HostBuild(Option<Child>);
+
+impl HostBuild {
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) {
+        if let Some(mut build) = self.0.take() {
+            let _ = build.wait();
+        }
+    }
+}
+
+impl Drop for HostBuild {
+    fn drop(&mut self) {
+        if let Some(build) = &mut self.0 {
+            // An error means that it has ended.
+            let _ = build.kill();
+            let _ = build.wait();
+        }
+    }
+}
+
+/// The tests of the transport, one component per file, and the programs that the tests serve.
+///
+/// All in one build and with the profile of the tests, so that each dependency is compiled once.
+fn guests() -> Result<Vec<PathBuf>, String> {
+    let mut command = crate::cargo();
+    command.args(["build", "--profile", "test", "--no-default-features"]);
+    command.args(["--tests", "--examples", "--bins"]);
+    executables(&mut command, &[TRANSPORT, DOOR, EDGE])
+}
+
+/// The components that a build of these packages makes.
+fn executables(command: &mut Command, packages: &[&str]) -> Result<Vec<PathBuf>, String> {
     targets::ensure(targets::WASI)?;
-    command.args(["--package", package, "--target", targets::WASI]);
+    command.args(["--target", targets::WASI]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = command.output().map_err(|e| format!("cargo: {e}"))?;
     if !output.status.success() {
-        return Err(format!("{package} does not build for wasm32-wasip2"));
+        return Err(format!("{} does not build for {}", packages.join(", "), targets::WASI));
     }
     let lines = String::from_utf8_lossy(&output.stdout);
     let programs = lines.lines().filter_map(|line| {

@@ -4,21 +4,21 @@
 //! for the frame, decode it into the type asked for. Whatever does not go straight continues in
 //! `driver/spread.rs`, boxed.
 
-use super::Client;
+use super::client::Client;
 use crate::command::Command;
-use crate::connection::budget::Place;
+use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Reply};
-use crate::connection::queue::{Claim, Due, Entry, Rejected, Wanted};
+use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::driver::link::submit::{admit, sole_reply, turned_away};
 use crate::driver::node::in_flight_guard::InFlightGuard;
-use crate::driver::replica::read::Begin;
+use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
-use crate::routing::retry::Seen;
-use crate::routing::session::refusal;
+use crate::routing::plan::{Plan, plan};
+use crate::routing::retry::AttemptFailure;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -62,13 +62,25 @@ const _: () = assert!(size_of::<Call<'static, ()>>() <= 256, "a call is moved in
 enum State {
     /// Not sent, or waiting for room in the budget until its deadline. On the straight way the
     /// connection keeps that.
-    Start(Option<(Place, Timestamp)>),
+    Start(Option<(BudgetWait, Timestamp)>),
     /// Enqueued on a live link.
     Straight(PendingReply, InFlightGuard),
     /// Dialling, retrying.
     Around(BoxFuture<'static, Result<Bytes, Error>>),
     /// The result was given out.
     Finished,
+}
+
+impl Client {
+    /// Runs any command and decodes its reply into `T`.
+    ///
+    /// # Errors
+    /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
+    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
+    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and their kin); the error names what to use instead.
+    pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
+        Call::new(self, command)
+    }
 }
 
 impl<T> std::fmt::Debug for Call<'_, T> {
@@ -79,7 +91,7 @@ impl<T> std::fmt::Debug for Call<'_, T> {
 
 impl<'c, T> Call<'c, T> {
     #[inline]
-    pub(super) fn new(client: &'c Client, command: Command) -> Self {
+    fn new(client: &'c Client, command: Command) -> Self {
         Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
     }
 }
@@ -88,59 +100,65 @@ impl Way<'_> {
     /// Enqueues on a live link, or goes around.
     fn start(
         &mut self,
-        place: Option<(Place, Timestamp)>,
+        place: Option<(BudgetWait, Timestamp)>,
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let goes_straight = self.command.goes_straight();
         let due = match place {
-            Some((_, deadline)) => Due::At(deadline),
-            None if goes_straight => Due::After(self.client.command_timeout()),
+            Some((_, deadline)) => Deadline::At(deadline),
+            None if goes_straight => Deadline::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
-        let straight = goes_straight || self.may_go_straight();
-        if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(due, Begin::Fresh));
+        // What waits for room was found to go straight before.
+        if !goes_straight
+            && place.is_none()
+            && let Some(plan) = self.plan_around()?
+        {
+            return Ok(self.around(plan, due, ResumeFrom::Start));
         }
-        let seat = match self.seat() {
-            Ok(seat) => seat,
-            Err(begin) => return Ok(self.around(due, begin)),
+        if self.client.timeout == Some(Duration::ZERO) {
+            return Ok(self.around(Plan::Whole, due, ResumeFrom::Start));
+        }
+        let guard = match self.guard() {
+            Ok(guard) => guard,
+            Err(from) => return Ok(self.around(Plan::Whole, due, from)),
         };
-        let Some(link) = seat.node().ready() else {
-            return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
+        let Some(link) = guard.node().ready() else {
+            return Ok(self.around(Plan::Whole, due, ResumeFrom::Node(Arc::clone(guard.node()))));
         };
         let (place, deadline) = place.unzip();
-        let claim = if place.is_some() { Claim::Waited } else { Claim::New };
+        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = Wanted { len, replies: 1, due, claim };
+        let entry = NewEntry { len, replies: 1, due, admission };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
         match room.and_then(|()| link.enqueue(entry, write, cx)) {
-            Ok(ticket) => Ok(State::Straight(PendingReply::of(link, ticket), seat)),
-            Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
+            Ok(ticket) => Ok(State::Straight(PendingReply::new(link, ticket), guard)),
+            Err(rejected) => self.wait_or_go_around(&link, &guard, rejected, (entry, place), cx),
         }
     }
 
     /// The node that the command goes to, by the read policy if one governs it.
     #[inline]
-    fn seat(&self) -> Result<InFlightGuard, Begin> {
+    fn guard(&self) -> Result<InFlightGuard, ResumeFrom> {
         let shared = &self.client.shared;
-        if let Some(seat) = self.client.seat_by_rule(&self.command) {
+        if let Some(guard) = self.client.seat_by_rule(&self.command) {
             // Whoever goes around drives the look that is due.
-            return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
+            return if shared.topology.is_poll_due() { Err(ResumeFrom::Start) } else { guard };
         }
-        if let Some(node) = shared.only_node() {
-            return Ok(InFlightGuard::plain(node));
+        if let Some(node) = shared.sole_node() {
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
-            return Err(Begin::Fresh);
+            return Err(ResumeFrom::Start);
         }
         shared
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
-            .ok_or(Begin::Fresh)
+            .map(InFlightGuard::uncounted)
+            .ok_or(ResumeFrom::Start)
     }
 
     /// The link did not take the command: waits for room, goes around, or fails.
@@ -148,9 +166,9 @@ impl Way<'_> {
     fn wait_or_go_around(
         &self,
         link: &Link,
-        seat: &InFlightGuard,
+        guard: &InFlightGuard,
         rejected: Rejected,
-        (entry, place): (Wanted, Option<Place>),
+        (entry, place): (NewEntry, Option<BudgetWait>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;
@@ -158,28 +176,33 @@ impl Way<'_> {
         match turned_away(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
-                Ok(State::Start(Some((link.block(place, entry, cx), deadline))))
+                Ok(State::Start(Some((link.wait_for_budget(place, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
-                Ok(self.around(Due::At(deadline), Begin::At(Arc::clone(seat.node()))))
+                let from = ResumeFrom::Node(Arc::clone(guard.node()));
+                Ok(self.around(Plan::Whole, Deadline::At(deadline), from))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
-    /// Whether a command that had to be looked at goes to one node on a shared connection.
-    fn may_go_straight(&self) -> bool {
-        let command = &self.command;
-        !command.is_blocking()
-            && refusal(command).is_none()
-            && entry::is_single(&self.client.shared.topology, command)
+    /// How a command is sent that does not go straight by its flags; `None` if it does after all: to
+    /// one node, on a shared connection.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    #[inline(never)]
+    fn plan_around(&self) -> Result<Option<Plan>, Error> {
+        let plan = plan(&self.command, self.client.shared.env.has_slots())?;
+        let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
+        Ok(if is_straight { None } else { Some(plan) })
     }
 
-    fn around(&self, due: Due, begin: Begin) -> State {
-        let terms = self.client.terms(due.from(self.client.shared.env.now()));
+    fn around(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
+        let options = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
-        let rule = self.client.read_rule();
-        State::Around(entry::run(topology, self.command.clone(), rule, terms, begin))
+        let reads = self.client.read_rule();
+        State::Around(entry::run(topology, self.command.clone(), plan, reads, options, from))
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
@@ -202,20 +225,21 @@ impl Way<'_> {
                         }
                     }
                 }
-                State::Straight(exchange, seat) => {
-                    let (outcome, due) = std::task::ready!(exchange.poll_due(cx));
+                State::Straight(exchange, guard) => {
+                    let (outcome, due) = std::task::ready!(exchange.poll_with_deadline(cx));
                     match judge_straight(outcome) {
                         Ok(frame) => {
-                            seat.succeed(|| self.client.shared.env.now());
+                            guard.succeed(|| self.client.shared.env.now());
                             self.state = State::Finished;
                             return Poll::Ready(Ok(frame));
                         }
                         Err(seen) => {
-                            let node = Arc::clone(seat.node());
+                            let node = Arc::clone(guard.node());
                             if seen.is_redirect() {
-                                self.client.shared.redirects.store(true, Ordering::Relaxed);
+                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
                             }
-                            self.state = self.around(due, Begin::After(seen, node));
+                            let from = ResumeFrom::Attempt(seen, node);
+                            self.state = self.around(Plan::Whole, due, from);
                         }
                     }
                 }
@@ -232,7 +256,7 @@ impl Way<'_> {
 
 /// What the straight way came to: a frame to decode, or what was seen instead.
 #[inline]
-fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
+fn judge_straight(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
         Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
         outcome => judge_other(outcome),
@@ -240,8 +264,8 @@ fn judge_straight(outcome: Outcome) -> Result<Bytes, Seen> {
 }
 
 #[cold]
-fn judge_other(outcome: Outcome) -> Result<Bytes, Seen> {
-    sole_reply(outcome.map_err(Seen::Failed)?)
+fn judge_other(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
+    sole_reply(outcome.map_err(AttemptFailure::NoReply)?)
 }
 
 impl<T: DeserializeOwned> Future for Call<'_, T> {

@@ -11,7 +11,7 @@
 //! Spec: <https://redis.io/docs/latest/develop/data-types/streams/>, "Consumer groups". Called by
 //! users.
 
-use super::Client;
+use super::client::Client;
 use crate::command::{Command, ToArg, cmd};
 use crate::error::Error;
 use crate::resp::{Blob, Value};

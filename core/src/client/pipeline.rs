@@ -3,11 +3,12 @@
 //! Invariants: nothing is sent before `run` or `run_each` is polled; results are in the order of
 //! the commands. Limit: `pipeline_commands_max`. The work is `driver/batch.rs`; called by users.
 
-use super::{Client, too_many};
+use super::client::Client;
 use crate::command::Command;
+use crate::config::Config;
 use crate::driver::dispatch::entry;
 use crate::driver::dispatch::pipeline::Results;
-use crate::error::Error;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -59,11 +60,14 @@ impl Reply {
     }
 }
 
-impl<'c> Pipeline<'c> {
-    pub(super) fn new(client: &'c Client) -> Self {
-        Self { client, commands: Vec::with_capacity(USUAL) }
+impl Client {
+    /// Commands to be sent together, in one write.
+    pub fn pipeline(&self) -> Pipeline<'_> {
+        Pipeline { client: self, commands: Vec::with_capacity(USUAL) }
     }
+}
 
+impl Pipeline<'_> {
     /// Adds a command at the end.
     #[expect(clippy::should_implement_trait, reason = "a pipeline and a command have no sum")]
     #[inline]
@@ -121,13 +125,19 @@ impl<'c> Pipeline<'c> {
 
     async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
-        if let Some(error) = too_many("pipeline", self.commands.len(), shared.env.config()) {
-            return Err(error);
-        }
-        if let Some(error) = self.commands.iter().find_map(entry::unfit) {
-            return Err(error);
-        }
-        let (terms, rule) = (self.client.fresh_terms(), self.client.read_rule());
-        entry::run_all(&shared.topology, &self.commands, rule.as_ref(), terms).await
+        check_length("pipeline", self.commands.len(), shared.env.config())?;
+        let (options, reads) = (self.client.call_options_from_now(), self.client.read_rule());
+        entry::run_all(&shared.topology, &self.commands, reads.as_ref(), options).await
     }
+}
+
+/// Fails a pipeline or a transaction of more than `pipeline_commands_max` commands.
+pub(super) fn check_length(what: &str, commands: usize, config: &Config) -> Result<(), Error> {
+    let max = config.pipeline_commands_max as usize;
+    if commands <= max {
+        return Ok(());
+    }
+    let message = format!("a {what} of {commands} commands; {max} are allowed");
+    let limit = ErrorDetail::Limit { name: "pipeline_commands_max", max: max as u64 };
+    Err(Error::new(ErrorKind::Limit, Delivery::NotSent, message).with_detail(limit))
 }

@@ -3,7 +3,7 @@
 //! Nothing is fetched before the stream is polled, and one page is held at a time. Called by users;
 //! the work is `driver/scan.rs`.
 
-use super::Client;
+use super::client::Client;
 use crate::BoxFuture;
 use crate::command::{Command, ScanOptions, ToArg, cmd, hscan, scan, sscan, zscan};
 use crate::driver::dispatch::keyspace_scan::{next_page, page};
@@ -152,7 +152,8 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
                         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
                         return (cursor, Err(error));
                     }
-                    let terms = client.terms(client.deadline_for(&scan(0, ScanOptions::new())));
+                    let terms =
+                        client.call_options(client.deadline_for(&scan(0, ScanOptions::new())));
                     let topology = Arc::clone(&client.shared.topology);
                     let page = next_page(&topology, &mut cursor, &tail, terms).await;
                     (cursor, page)
@@ -221,7 +222,7 @@ impl<T> KeyScan<T> {
                 let name = String::from_utf8_lossy(&name);
                 cmd(&name).arg(&key).arg(cursor).args(&tail)
             };
-            let terms = client.terms(client.deadline_for(&command(0)));
+            let terms = client.call_options(client.deadline_for(&command(0)));
             let run = async |cursor| {
                 let topology = Arc::clone(&client.shared.topology);
                 let errand = Request::new(command(cursor), Destination::Key);

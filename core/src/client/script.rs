@@ -3,7 +3,7 @@
 //! It is routed by its keys, as any command is, and goes where they go: a server that does not know
 //! it (a new primary, one that was restarted) is told. Called by users.
 
-use super::Client;
+use super::client::Client;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
 use serde::de::DeserializeOwned;

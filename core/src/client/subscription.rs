@@ -5,7 +5,7 @@
 //! reads, answers, dials and follows by itself. What it holds of the client keeps that alive.
 //! Called by users; the work is `driver/hub.rs` and `driver/pubsub.rs`.
 
-use super::Client;
+use super::client::Client;
 use crate::BoxFuture;
 use crate::command::ToArgs;
 use crate::config::WhenLagging;
@@ -95,12 +95,13 @@ impl<'c> Subscribe<'c> {
         let hub = match rule {
             rule if own => {
                 let max = shared.env.config().exclusive_connections_max as usize;
-                place = Some(Place::take(&shared.own_hubs, max)?);
+                place = Some(Place::take(&shared.own_connection_subscriptions, max)?);
                 Subscriber::new(topology(), true, rule)
             }
-            Some(rule) => hub_for(&shared.replica_hubs, rule, topology()),
+            Some(rule) => hub_for(&shared.replica_subscribers, rule, topology()),
             None => {
-                let hub = shared.hub.get_or_init(|| Subscriber::new(topology(), false, None));
+                let hub =
+                    shared.subscriber.get_or_init(|| Subscriber::new(topology(), false, None));
                 Arc::clone(hub).as_hub()
             }
         };
@@ -237,7 +238,7 @@ impl Subscription {
             }
             stands
         });
-        if let Some(result) = env.by(env.now().after(timeout), live).await {
+        if let Some(result) = env.with_deadline(env.now().after(timeout), live).await {
             return result;
         }
         let Standing::Missing(channel, cause) = self.hub.stands(self.id) else { return Ok(()) };
@@ -285,7 +286,7 @@ impl Subscription {
     /// Dropping the future loses nothing.
     pub async fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, Error> {
         let env = Arc::clone(&self.client.shared.env);
-        let next = env.by(env.now().after(timeout), self.next()).await;
+        let next = env.with_deadline(env.now().after(timeout), self.next()).await;
         next.ok_or_else(|| {
             let message = format!("no update within {timeout:?}");
             Error::new(ErrorKind::Timeout, Delivery::NotSent, message)

@@ -6,8 +6,8 @@
 //! `pipeline_commands_max`, `exclusive_connections_max`. The work is `driver/transaction.rs`.
 //! Spec: <https://redis.io/docs/latest/develop/interact/transactions/>. Called by users.
 
-use super::pipeline::Reply;
-use super::{Client, too_many};
+use super::client::Client;
+use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
 use crate::driver::dispatch::transaction::{self, Watching};
 use crate::error::{Delivery, Error};
@@ -88,17 +88,15 @@ impl<'c> Transaction<'c> {
 
     async fn frame(self) -> Result<Bytes, Error> {
         let lead = self.checked()?;
-        let terms = self.client.fresh_terms();
-        transaction::run(&self.client.shared.topology, lead, self.commands, terms).await
+        let options = self.client.call_options_from_now();
+        transaction::run(&self.client.shared.topology, lead, self.commands, options).await
     }
 
     /// What stands for all of them, if they can be run together.
     fn checked(&self) -> Result<Command, Error> {
         let env = &self.client.shared.env;
-        match too_many("transaction", self.commands.len(), env.config()) {
-            Some(error) => Err(error),
-            None => lead(&self.commands, env.has_slots()),
-        }
+        check_length("transaction", self.commands.len(), env.config())?;
+        lead(&self.commands, env.has_slots())
     }
 }
 
@@ -143,7 +141,7 @@ impl Watch<'_> {
     /// Dropped before its end, the command may or may not have run.
     pub async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<T, Error> {
         refusal(&command).map_or(Ok(()), Err)?;
-        let frame = self.watching.send(&command, self.client.fresh_terms()).await?;
+        let frame = self.watching.send(&command, self.client.call_options_from_now()).await?;
         from_frame(&frame).map_err(|e| Error::undecodable(e).with_command(&command.name()))
     }
 
@@ -160,8 +158,8 @@ impl Watch<'_> {
         transaction: Transaction<'_>,
     ) -> Result<Option<T>, Error> {
         let lead = transaction.checked()?;
-        let terms = self.client.fresh_terms();
-        let frame = self.watching.commit(&lead, &transaction.commands, terms).await?;
+        let options = self.client.call_options_from_now();
+        let frame = self.watching.commit(&lead, &transaction.commands, options).await?;
         if crate::resp::is_null(&frame) { Ok(None) } else { decode(&frame).map(Some) }
     }
 }
@@ -187,8 +185,8 @@ impl Client {
         let watch = cmd("WATCH").keys_from(keys);
         let env = &self.shared.env;
         crate::routing::transaction::one_slot(std::slice::from_ref(&watch), env.has_slots())?;
-        let terms = self.fresh_terms();
-        let watching = Watching::start(&self.shared.topology, watch, terms).await?;
+        let options = self.call_options_from_now();
+        let watching = Watching::start(&self.shared.topology, watch, options).await?;
         Ok(Watch { client: self, watching })
     }
 }

@@ -1,8 +1,7 @@
 //! What Redis 8.0.2 and Valkey 9.1.2 reply to COMMAND.
 //!
-//! Written by `cargo xtask commands`, never by hand. A line holds a command's name, its flags as
-//! letters, its keys and, where the key does not decide, the nodes that the command goes to.
-//! Invariant: sorted by name, names in upper case.
+//! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by
+//! letter, its keys, and its policies where no key decides the node.
 
 use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, Spec, wide};
 use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};

@@ -13,7 +13,7 @@
 //! exceed it when it is alone. Called by `connection/queue.rs`, which charges, and by those who
 //! wait.
 
-use super::entry::{Claim, Wakers};
+use super::entry::{Admission, Wakers};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -95,14 +95,14 @@ impl Drop for Driver {
 
 /// A place in the row, given up when dropped. It is kept by who was woken, until it has its room.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct BudgetWait {
     /// Whose row it is.
     budget: Arc<Budget>,
     /// Its number.
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for BudgetWait {
     fn drop(&mut self) {
         let mut row = lock(&self.budget.row);
         let left = row.find(self.number).ok().and_then(|at| row.places.remove(at));
@@ -129,11 +129,11 @@ impl Budget {
 
     /// Charges an entry if there is room for it. One that is new lets those pass who wait.
     #[inline]
-    pub(crate) fn take(&self, cost: usize, claim: Claim) -> bool {
-        match claim {
-            Claim::New if self.is_awaited() => return false,
-            Claim::New | Claim::Waited => {}
-            Claim::Must => {
+    pub(crate) fn take(&self, cost: usize, admission: Admission) -> bool {
+        match admission {
+            Admission::New if self.is_awaited() => return false,
+            Admission::New | Admission::Waited => {}
+            Admission::Must => {
                 self.charge(cost);
                 return true;
             }
@@ -176,17 +176,17 @@ impl Budget {
     /// can be served at once is woken.
     pub(crate) fn wait(
         self: &Arc<Self>,
-        place: Option<Place>,
+        place: Option<BudgetWait>,
         (waker, deadline, cost): (&Waker, Timestamp, usize),
         wake: &mut Wakers,
-    ) -> Place {
+    ) -> BudgetWait {
         let waiter = Waiter { waker: waker.clone(), deadline, cost };
         let (place, before, begins) = {
             let mut row = lock(&self.row);
             let begins = row.places.is_empty();
             let place = place.unwrap_or_else(|| {
                 row.next += 1;
-                Place { budget: Arc::clone(self), number: row.next }
+                BudgetWait { budget: Arc::clone(self), number: row.next }
             });
             let before = row.put(place.number, waiter);
             self.count.store(row.places.len(), Ordering::SeqCst);
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn waking_at_the_budget_is_linear_and_in_turn() {
         let budget = Budget::new(10);
-        assert!((0..10).all(|_| budget.take(1, Claim::New)));
+        assert!((0..10).all(|_| budget.take(1, Admission::New)));
         let count = Arc::new(Count(AtomicU64::new(0)));
         let waker = Waker::from(Arc::clone(&count));
         let far = Timestamp::FAR_FUTURE;
@@ -276,19 +276,19 @@ mod tests {
             budget.give(1, &mut wake);
             wake.drain(..).for_each(Waker::wake);
             assert_eq!(count.0.load(Ordering::Relaxed), served as u64 + 1);
-            assert!(served == 999 || !budget.take(1, Claim::New), "others wait");
-            assert!(budget.take(1, Claim::Waited));
+            assert!(served == 999 || !budget.take(1, Admission::New), "others wait");
+            assert!(budget.take(1, Admission::Waited));
             drop(place);
         }
         assert!(!budget.is_awaited());
-        assert!(!budget.take(1, Claim::New));
+        assert!(!budget.take(1, Admission::New));
     }
 
     /// The last entry's reply wakes all: none depends on another that was woken and never came.
     #[test]
     fn nothing_in_flight_leaves_nobody_asleep() {
         let budget = Budget::new(10);
-        assert!(budget.take(10, Claim::New));
+        assert!(budget.take(10, Admission::New));
         let mut wake = Wakers::new();
         let wait =
             |wake: &mut Wakers| budget.wait(None, (Waker::noop(), Timestamp::FAR_FUTURE, 8), wake);
@@ -297,7 +297,7 @@ mod tests {
         budget.give(10, &mut wake);
         assert_eq!(wake.len(), 3);
         drop(places);
-        assert!(budget.take(100, Claim::New), "more than the budget goes alone");
+        assert!(budget.take(100, Admission::New), "more than the budget goes alone");
         assert!(budget.is_full(1));
     }
 
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn who_begins_to_wait_calls_the_drivers_of_all_lanes() {
         let budget = Budget::new(10);
-        assert!(budget.take(10, Claim::New));
+        assert!(budget.take(10, Admission::New));
         let count = Arc::new(Count(AtomicU64::new(0)));
         let lanes = [0, 1].map(|_| budget.join(Waker::from(Arc::clone(&count))));
         let far = Timestamp::FAR_FUTURE;
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn places_end_with_their_callers_and_deadlines() {
         let budget = Budget::new(10);
-        assert!(budget.take(10, Claim::New));
+        assert!(budget.take(10, Admission::New));
         let mut wake = Wakers::new();
         let at = |nanos| Timestamp::from_duration(std::time::Duration::from_nanos(nanos));
         let first = budget.wait(None, (Waker::noop(), at(9), 10), &mut wake);
@@ -346,6 +346,6 @@ mod tests {
         budget.give(1, &mut wake);
         assert_eq!(wake.len(), 2);
         drop(second);
-        assert!(budget.take(1, Claim::New));
+        assert!(budget.take(1, Admission::New));
     }
 }

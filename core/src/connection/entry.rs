@@ -2,14 +2,12 @@
 //!
 //! Called by `connection/queue.rs`, which gives them out, and by everything that enqueues.
 
+pub(crate) use super::wakers::Wakers;
+
 use super::outcome::Lost;
 use crate::time::Timestamp;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
-
-/// Wakers to wake once the lock is released.
-pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
 
 /// Names an entry until its outcome is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ pub(crate) struct Entry {
 
 /// When a caller gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum Deadline {
     /// At this moment.
     At(Timestamp),
     /// So long after the driver first sees the entry, which is at once: a clock is then read for
@@ -63,7 +61,7 @@ pub(crate) enum Due {
     After(Duration),
 }
 
-impl Due {
+impl Deadline {
     /// The moment, if the entry is seen `now` for the first time.
     #[inline]
     pub(crate) fn from(self, now: Timestamp) -> Timestamp {
@@ -76,7 +74,7 @@ impl Due {
 
 /// By what right an entry takes room in the node's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum Admission {
     /// If there is room, and nobody waits for it.
     New,
     /// If there is room: its caller had a place in the row.
@@ -88,21 +86,21 @@ pub(crate) enum Claim {
 
 /// An entry as the queue takes it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct NewEntry {
     /// Bytes that it will write.
     pub(crate) len: usize,
     /// Replies that it will get; at least 1.
     pub(crate) replies: u32,
     /// When its caller gives up.
-    pub(crate) due: Due,
+    pub(crate) due: Deadline,
     /// By what right it takes room in the budget.
-    pub(crate) claim: Claim,
+    pub(crate) admission: Admission,
 }
 
-impl From<Entry> for Wanted {
+impl From<Entry> for NewEntry {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
-        Self { len, replies, due: Due::At(deadline), claim: Claim::New }
+        Self { len, replies, due: Deadline::At(deadline), admission: Admission::New }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Only `connection/queue.rs` uses it; its invariants are there.
 
-use super::entry::Due;
+use super::entry::Deadline;
 use super::outcome::{Failed, Failure, Outcome};
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub(super) struct Slot {
     /// What the budget is charged while it is owed something.
     pub(super) cost: usize,
     /// When its caller gives up.
-    pub(super) due: Due,
+    pub(super) due: Deadline,
     /// The place of the entry whose bytes follow, or `NONE`.
     pub(super) next: u32,
     /// Offset of its first byte in the connection's stream.
@@ -62,7 +62,7 @@ impl Slot {
             owed: 0,
             posted: false,
             cost: 0,
-            due: Due::At(Timestamp::FAR_FUTURE),
+            due: Deadline::At(Timestamp::FAR_FUTURE),
             next: NONE,
             start: 0,
             end: 0,

@@ -18,9 +18,11 @@
 //!
 //! Limits: those of the budget (`connection/budget.rs`); entries: 2^32.
 
-pub(crate) use super::entry::{Claim, Due, Entry, Flush, Rejected, Ticket, Wakers, Wanted};
+pub(crate) use super::entry::{
+    Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers,
+};
 
-use super::budget::{Budget, Driver, Place};
+use super::budget::{Budget, BudgetWait, Driver};
 use super::listeners::Listeners;
 use super::outcome::{Failure, Lost, Outcome, Reply};
 use crate::connection::place::{NONE, Slot, State};
@@ -137,14 +139,14 @@ impl Queue {
     #[inline]
     pub(crate) fn enqueue(
         &mut self,
-        entry: Wanted,
+        entry: NewEntry,
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
         if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
-        if !self.budget.take(cost_of(entry.len), entry.claim) {
+        if !self.budget.take(cost_of(entry.len), entry.admission) {
             return Err(Rejected::Full);
         }
         self.say_greeting();
@@ -153,7 +155,7 @@ impl Queue {
         // the timer would come too late.
         let calls = self.out.is_empty()
             || self.stalled
-            || matches!(entry.due, Due::At(deadline) if deadline < self.earliest);
+            || matches!(entry.due, Deadline::At(deadline) if deadline < self.earliest);
         let ticket = self.append(entry, State::Waiting(Some(waker.clone())), write);
         self.waiting += 1;
         Ok(if alone {
@@ -168,7 +170,12 @@ impl Queue {
 
     /// Writes an entry that is charged already, and gives it a place in the order of replies.
     #[inline]
-    fn append(&mut self, entry: Wanted, state: State, write: impl FnOnce(&mut Vec<u8>)) -> Ticket {
+    fn append(
+        &mut self,
+        entry: NewEntry,
+        state: State,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Ticket {
         let before = self.out.len();
         write(&mut self.out);
         debug_assert_eq!(self.out.len() - before, entry.len, "an entry writes what it announced");
@@ -230,16 +237,16 @@ impl Queue {
     fn say_greeting_now(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Open);
         let Phase::Fresh { greeting, replies } = phase else { return };
-        let (len, due) = (greeting.len(), Due::At(Timestamp::FAR_FUTURE));
+        let (len, due) = (greeting.len(), Deadline::At(Timestamp::FAR_FUTURE));
         self.budget.charge(cost_of(len));
-        let entry = Wanted { len, replies, due, claim: Claim::Must };
+        let entry = NewEntry { len, replies, due, admission: Admission::Must };
         self.append(entry, State::Abandoned, |out| out.extend_from_slice(&greeting));
     }
 
     /// The entry's outcome, if it is here, and when it was due; else the waker is kept for when it
     /// is.
     #[inline]
-    pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Outcome, Due)> {
+    pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Outcome, Deadline)> {
         match &mut self.slot(ticket).state {
             State::Done(_) => Some(self.take(ticket)),
             State::Waiting(kept) => {
@@ -282,11 +289,11 @@ impl Queue {
     /// Waits for the budget: `waker` is woken when there may be room, or at the deadline.
     pub(crate) fn block(
         &mut self,
-        place: Option<Place>,
+        place: Option<BudgetWait>,
         waker: &Waker,
         entry: Entry,
         wake: &mut Wakers,
-    ) -> Place {
+    ) -> BudgetWait {
         self.earliest = self.earliest.min(entry.deadline);
         self.budget.wait(place, (waker, entry.deadline, cost_of(entry.len)), wake)
     }
@@ -404,7 +411,7 @@ impl Queue {
     }
 
     /// Whether a flush now would part commands that others are about to add to.
-    pub(crate) fn may_gather(&self) -> bool {
+    pub(crate) fn should_wait_for_more(&self) -> bool {
         !self.out.is_empty() && self.in_flight > 1
     }
 
@@ -432,7 +439,7 @@ impl Queue {
 
     /// The outcome of an entry that has one; its place is free if nothing is owed any more.
     #[inline]
-    fn take(&mut self, ticket: Ticket) -> (Outcome, Due) {
+    fn take(&mut self, ticket: Ticket) -> (Outcome, Deadline) {
         let slot = &mut self.slots[ticket.index as usize];
         let due = slot.due;
         let next = if slot.owed == 0 {

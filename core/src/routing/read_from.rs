@@ -3,12 +3,12 @@
 //! A row of the table says what is known of one node and, if it is to be passed by, why. Every
 //! policy is a list of sets, the first of which that is not empty serves; within a set it takes the
 //! next in turn, any, the nearest, or the less loaded of two. A node of the set of which something
-//! has to be found out goes before that: one whose quarantine is over (`Due::Trial`), or one from
-//! which a policy that reckons with latency has not heard lately (`Due::Probe`).
+//! has to be found out goes before that: one whose quarantine is over (`CheckDue::Trial`), or one
+//! from which a policy that reckons with latency has not heard lately (`CheckDue::Probe`).
 //!
 //! Invariants: pure; the same table, turn and chance give the same choice; a row that is passed by
-//! is never chosen; the primary is chosen only by policies that say so, and `How::Fallback` marks
-//! the choices that are to be capped. Limit: `ROWS_MAX` nodes of a shard are looked at.
+//! is never chosen; the primary is chosen only by policies that say so, and `ChosenFor::Fallback`
+//! marks the choices that are to be capped. Limit: `ROWS_MAX` nodes of a shard are looked at.
 //! Spec of the drawing: Mitzenmacher 2001, "The power of two choices in randomized load balancing".
 //! Called by `driver/pick.rs`, for reads and for `Client::explain` alike.
 
@@ -24,19 +24,19 @@ pub(crate) const ROWS_MAX: usize = 64;
 const ALIKE: u64 = 4;
 
 /// A table; most shards have a few nodes.
-pub(crate) type Rows = SmallVec<[Row; 8]>;
+pub(crate) type NodeRows = SmallVec<[NodeRow; 8]>;
 
 /// What is known of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct NodeRow {
     /// The shard's primary.
     pub(crate) is_primary: bool,
     /// In the zone that the policy names.
     pub(crate) in_zone: bool,
     /// Something has to be found out of it.
-    pub(crate) due: Due,
+    pub(crate) due: CheckDue,
     /// Why it is passed by.
-    pub(crate) skip: Option<Skip>,
+    pub(crate) skip: Option<SkipReason>,
     /// It has lost its primary: it serves when nobody else does.
     pub(crate) is_spare: bool,
     /// Commands in flight.
@@ -47,7 +47,7 @@ pub(crate) struct Row {
 
 /// What has to be found out of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum CheckDue {
     /// Nothing.
     Not,
     /// How fast it is.
@@ -58,7 +58,7 @@ pub(crate) enum Due {
 
 /// Why a node is passed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Skip {
+pub(crate) enum SkipReason {
     /// Nothing is known of its lag, and the policy wants to know.
     LagUnknown,
     /// It says that it is no replica.
@@ -73,7 +73,7 @@ pub(crate) enum Skip {
     Tried,
 }
 
-impl fmt::Display for Skip {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LagUnknown => "its lag is not known",
@@ -88,16 +88,16 @@ impl fmt::Display for Skip {
 
 /// A choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct NodeChoice {
     /// The row.
     pub(crate) index: usize,
     /// What for.
-    pub(crate) how: How,
+    pub(crate) how: ChosenFor,
 }
 
 /// What a node was chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum ChosenFor {
     /// The policy wants it.
     Policy,
     /// It is the primary, for want of a replica that can answer.
@@ -124,7 +124,12 @@ enum Take {
 /// The node that a read goes to, or `None` when the policy has nobody who can answer. `turn` grows
 /// by one with each choice for the shard; `chance` is any number. A custom policy has a function of
 /// its own (`choose_custom`).
-pub(crate) fn choose(policy: &ReadFrom, rows: &[Row], turn: u64, chance: u64) -> Option<Choice> {
+pub(crate) fn choose(
+    policy: &ReadFrom,
+    rows: &[NodeRow],
+    turn: u64,
+    chance: u64,
+) -> Option<NodeChoice> {
     let with = |spares| choose_with(policy, rows, spares, turn, chance);
     with(false).or_else(|| if rows.iter().any(|row| row.is_spare) { with(true) } else { None })
 }
@@ -133,27 +138,28 @@ pub(crate) fn choose(policy: &ReadFrom, rows: &[Row], turn: u64, chance: u64) ->
 #[inline]
 fn choose_with(
     policy: &ReadFrom,
-    rows: &[Row],
+    rows: &[NodeRow],
     spares: bool,
     turn: u64,
     chance: u64,
-) -> Option<Choice> {
-    let set =
-        |wanted: &dyn Fn(&Row) -> bool| set(rows, |row| wanted(row) && (spares || !row.is_spare));
+) -> Option<NodeChoice> {
+    let set = |wanted: &dyn Fn(&NodeRow) -> bool| {
+        set(rows, |row| wanted(row) && (spares || !row.is_spare))
+    };
     let among = |among: &Among, take| {
-        let wanted = |row: &Row| *among == Among::All || !row.is_primary;
+        let wanted = |row: &NodeRow| *among == Among::All || !row.is_primary;
         pick(rows, set(&wanted), take, turn, chance)
     };
     let replicas = |take| pick(rows, set(&|row| !row.is_primary), take, turn, chance);
     let fallback = || {
         let primary = set(&|row| row.is_primary);
         let choice = pick(rows, primary, Take::Any, turn, chance)?;
-        Some(Choice { how: How::Fallback, ..choice })
+        Some(NodeChoice { how: ChosenFor::Fallback, ..choice })
     };
     match policy {
         ReadFrom::Primary => {
             let index = rows.iter().position(|row| row.is_primary)?;
-            Some(Choice { index, how: How::Policy })
+            Some(NodeChoice { index, how: ChosenFor::Policy })
         }
         ReadFrom::Replica => replicas(Take::Lighter),
         ReadFrom::PreferReplica => replicas(Take::Lighter).or_else(fallback),
@@ -163,7 +169,7 @@ fn choose_with(
         ReadFrom::LeastLoaded(nodes) => among(nodes, Take::Lighter),
         ReadFrom::Zone(_) => {
             let here = |is_primary| {
-                let wanted = |row: &Row| row.in_zone && row.is_primary == is_primary;
+                let wanted = |row: &NodeRow| row.in_zone && row.is_primary == is_primary;
                 pick(rows, set(&wanted), Take::Lighter, turn, chance)
             };
             let near = || here(false).or_else(|| here(true));
@@ -177,23 +183,25 @@ fn choose_with(
 /// same nodes in the same order.
 pub(crate) fn choose_custom(
     policy: &ReadFrom,
-    rows: &[Row],
+    rows: &[NodeRow],
     candidates: &[Candidate<'_>],
     turn: u64,
-) -> Option<Choice> {
+) -> Option<NodeChoice> {
     let ReadFrom::Custom(custom) = policy else { return None };
-    let barred = |row: &Row| matches!(row.skip, Some(Skip::Tried | Skip::Stale | Skip::LagUnknown));
+    let barred = |row: &NodeRow| {
+        matches!(row.skip, Some(SkipReason::Tried | SkipReason::Stale | SkipReason::LagUnknown))
+    };
     let open: SmallVec<[usize; 8]> =
         rows.iter().enumerate().filter(|(_, row)| !barred(row)).map(|(index, _)| index).collect();
     let shown: SmallVec<[Candidate<'_>; 8]> =
         open.iter().filter_map(|index| candidates.get(*index)).copied().collect();
     let index = *open.get(custom.policy().choose(&shown, turn)?)?;
-    Some(Choice { index, how: How::Policy })
+    Some(NodeChoice { index, how: ChosenFor::Policy })
 }
 
 /// What a node weighs for the less loaded of two: lower is better. Without a latency it weighs by
 /// its commands in flight alone.
-pub(crate) fn weight(row: &Row) -> u64 {
+pub(crate) fn weight(row: &NodeRow) -> u64 {
     weight_of((row.in_flight, row.latency))
 }
 
@@ -222,9 +230,9 @@ fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
 
 /// The rows that are not passed by and that `wanted` accepts, one bit each.
 #[inline]
-fn set(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> u64 {
+fn set(rows: &[NodeRow], wanted: impl Fn(&NodeRow) -> bool) -> u64 {
     debug_assert!(rows.len() <= ROWS_MAX, "a table has a bit for each row");
-    let bit = |(index, row): (usize, &Row)| {
+    let bit = |(index, row): (usize, &NodeRow)| {
         u64::from(row.skip.is_none() && wanted(row)) << (index % ROWS_MAX)
     };
     rows.iter().enumerate().map(bit).fold(0, |all, bit| all | bit)
@@ -232,18 +240,18 @@ fn set(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> u64 {
 
 /// One of a set.
 #[inline]
-fn pick(rows: &[Row], set: u64, take: Take, turn: u64, chance: u64) -> Option<Choice> {
+fn pick(rows: &[NodeRow], set: u64, take: Take, turn: u64, chance: u64) -> Option<NodeChoice> {
     let count = u64::from(set.count_ones());
     if count == 0 {
         return None;
     }
     let first = |due| indexes(set).find(|index| rows[*index].due == due);
-    if let Some(index) = first(Due::Trial) {
-        return Some(Choice { index, how: How::Trial });
+    if let Some(index) = first(CheckDue::Trial) {
+        return Some(NodeChoice { index, how: ChosenFor::Trial });
     }
     let by_latency = matches!(take, Take::Nearest | Take::Lighter);
-    if by_latency && let Some(index) = first(Due::Probe) {
-        return Some(Choice { index, how: How::Probe });
+    if by_latency && let Some(index) = first(CheckDue::Probe) {
+        return Some(NodeChoice { index, how: ChosenFor::Probe });
     }
     let draw = chance & u64::from(u32::MAX);
     let index = match take {
@@ -268,10 +276,10 @@ fn pick(rows: &[Row], set: u64, take: Take, turn: u64, chance: u64) -> Option<Ch
             lighter(rows, one, other)
         }
     };
-    Some(Choice { index, how: How::Policy })
+    Some(NodeChoice { index, how: ChosenFor::Policy })
 }
 
-fn lighter(rows: &[Row], one: usize, other: usize) -> usize {
+fn lighter(rows: &[NodeRow], one: usize, other: usize) -> usize {
     let load = |index: usize| (rows[index].in_flight, rows[index].latency);
     if is_lighter(load(other), load(one)) { other } else { one }
 }

@@ -14,27 +14,27 @@ use crate::resp::ServerError;
 
 /// How one attempt ended, when not with a reply to hand over.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub(crate) enum AttemptFailure {
     /// The server answered with an error.
-    Refused(ServerError),
+    ErrorReply(ServerError),
     /// No reply came.
-    Failed(Box<Failed>),
+    NoReply(Box<Failed>),
     /// There was no connection to send it on.
     NoLink(Error),
     /// The server answered, and what that means is this; there is nothing to try.
-    Ended(Error),
+    Final(Error),
 }
 
-impl Seen {
+impl AttemptFailure {
     /// Whether the server named another node.
     pub(crate) fn is_redirect(&self) -> bool {
-        matches!(self, Self::Refused(error) if matches!(error.code(), "ASK" | "MOVED"))
+        matches!(self, Self::ErrorReply(error) if matches!(error.code(), "ASK" | "MOVED"))
     }
 }
 
 /// What matters about a command and its caller.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct RetryContext {
     /// The command changes nothing.
     pub(crate) readonly: bool,
     /// The caller accepts that a command may run twice.
@@ -43,13 +43,13 @@ pub(crate) struct Facts {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallAction {
     /// Tell the caller.
     Fail,
     /// Try again at once: the wait, if any, is for a connection.
-    Again,
+    RetryNow,
     /// Try again after a growing pause: the server said that it needs time.
-    AgainLater,
+    RetryAfterPause,
 }
 
 /// Error codes by which a server says "not now" and has not run the command.
@@ -74,24 +74,26 @@ const NOT_THIS: &[&str] = &[
 ];
 
 /// Whether to try again.
-pub(crate) fn judge(seen: &Seen, facts: Facts) -> Verdict {
+pub(crate) fn judge(seen: &AttemptFailure, facts: RetryContext) -> CallAction {
     match seen {
-        Seen::Refused(error) if NOT_NOW.contains(&error.code()) => Verdict::AgainLater,
-        Seen::Refused(_) | Seen::Ended(_) => Verdict::Fail,
-        Seen::NoLink(error) => match error.kind() {
-            ErrorKind::Connect => Verdict::Again,
-            _ => Verdict::Fail,
+        AttemptFailure::ErrorReply(error) if NOT_NOW.contains(&error.code()) => {
+            CallAction::RetryAfterPause
+        }
+        AttemptFailure::ErrorReply(_) | AttemptFailure::Final(_) => CallAction::Fail,
+        AttemptFailure::NoLink(error) => match error.kind() {
+            ErrorKind::Connect => CallAction::RetryNow,
+            _ => CallAction::Fail,
         },
-        Seen::Failed(failed) => match &failed.failure {
-            Failure::TimedOut => Verdict::Fail,
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => Verdict::Fail,
+        AttemptFailure::NoReply(failed) => match &failed.failure {
+            Failure::TimedOut => CallAction::Fail,
+            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => CallAction::Fail,
             // A server that breaks the protocol once will do so again.
             Failure::Lost(lost) if matches!(**lost, Lost::Protocol(_)) && !failed.never_sent() => {
-                Verdict::Fail
+                CallAction::Fail
             }
             Failure::Lost(_) => {
                 let safe = failed.never_sent() || facts.readonly || facts.retry_unknown;
-                if safe { Verdict::Again } else { Verdict::Fail }
+                if safe { CallAction::RetryNow } else { CallAction::Fail }
             }
         },
     }

@@ -76,7 +76,7 @@ pub(crate) struct Split {
     /// How many arguments belong to each key, itself included.
     step: usize,
     /// The keys, those of a part together.
-    keys: Vec<Key>,
+    keys: Vec<SplitKey>,
     /// The parts, by slot or by key.
     parts: Vec<Part>,
     /// How the replies are put together.
@@ -85,7 +85,7 @@ pub(crate) struct Split {
 
 /// A key with what belongs to it.
 #[derive(Clone, Copy, Debug)]
-struct Key {
+struct SplitKey {
     /// Where the key belongs.
     slot: Slot,
     /// How many keys stand before it in the command.
@@ -127,7 +127,7 @@ impl Split {
             for _ in 1..run.step {
                 args.next()?;
             }
-            keys.push(Key { slot, order, start, end: all - args.bytes_left() });
+            keys.push(SplitKey { slot, order, start, end: all - args.bytes_left() });
         }
         if grain == Grain::Slot {
             keys.sort_unstable_by_key(|key| (key.slot, key.order));
@@ -148,7 +148,7 @@ impl Split {
     fn cut(&mut self, grain: Grain) {
         self.parts.reserve(self.keys.len());
         let fixed_len = self.head.len() + self.tail.len();
-        let together = |a: &Key, b: &Key| grain == Grain::Slot && a.slot == b.slot;
+        let together = |a: &SplitKey, b: &SplitKey| grain == Grain::Slot && a.slot == b.slot;
         let mut from = 0;
         for keys in self.keys.chunk_by(together) {
             let range = from..from + keys.len();

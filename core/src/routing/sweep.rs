@@ -41,7 +41,7 @@ pub struct ScanCursor {
     half: Vec<(Slot, NodeId)>,
     /// The server that is being gone through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pass: Option<Pass>,
+    pass: Option<NodePass>,
     /// Passes in a row that a changed epoch voided.
     #[serde(default)]
     redone: u32,
@@ -49,7 +49,7 @@ pub struct ScanCursor {
 
 /// One server, gone through once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pass {
+struct NodePass {
     /// The server.
     node: NodeId,
     /// Its process: another one numbers keys in another way.
@@ -70,7 +70,7 @@ struct Pass {
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct NodeReport {
     /// Its id; none where servers have none.
     id: Option<NodeId>,
     /// Its process.
@@ -89,7 +89,7 @@ pub(crate) struct Standing {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum ScanStep {
     /// A pass at the owner of this slot.
     BeginAt(Slot),
     /// A pass at this node, where slots are going.
@@ -134,10 +134,14 @@ impl ScanCursor {
     }
 
     /// What comes next; `is_served` says whether anybody owns a slot.
-    pub(crate) fn next(&self, is_served: impl Fn(Slot) -> bool) -> Next {
+    pub(crate) fn next(&self, is_served: impl Fn(Slot) -> bool) -> ScanStep {
         if let Some(pass) = &self.pass {
             let node = pass.node.clone();
-            return if pass.ended { Next::Check(node) } else { Next::Page(node, pass.cursor) };
+            return if pass.ended {
+                ScanStep::Check(node)
+            } else {
+                ScanStep::Page(node, pass.cursor)
+            };
         }
         let done = table(&self.done);
         let is_half = |slot: &Slot| self.half.iter().any(|(half, _)| half == slot);
@@ -145,17 +149,17 @@ impl ScanCursor {
             every_slot().zip(done).filter(|(_, done)| !done).map(|(slot, _)| slot).peekable();
         let first = left.peek().copied();
         if let Some(slot) = left.find(|slot| !is_half(slot) && is_served(*slot)) {
-            return Next::BeginAt(slot);
+            return ScanStep::BeginAt(slot);
         }
         match (self.half.first(), first) {
-            (_, None) => Next::Done,
-            (Some((_, target)), _) => Next::BeginOn(target.clone()),
-            (None, Some(slot)) => Next::Uncovered(slot),
+            (_, None) => ScanStep::Done,
+            (Some((_, target)), _) => ScanStep::BeginOn(target.clone()),
+            (None, Some(slot)) => ScanStep::Uncovered(slot),
         }
     }
 
     /// Begins a pass at a server. False if that would prove nothing.
-    pub(crate) fn begin(&mut self, here: &Standing, known_as: &NodeId) -> bool {
+    pub(crate) fn begin(&mut self, here: &NodeReport, known_as: &NodeId) -> bool {
         let done = table(&self.done);
         let left = |slot: Slot| !done[usize::from(slot.number())];
         let id = here.id.as_ref().unwrap_or(known_as);
@@ -163,7 +167,7 @@ impl ScanCursor {
             |slot: &Slot| self.half.iter().any(|(half, to)| half == slot && to == id);
         let mut slots = table(&here.owned);
         slots.iter_mut().zip(&done).for_each(|(owned, done)| *owned &= !done);
-        let pass = Pass {
+        let pass = NodePass {
             node: id.clone(),
             run: here.run.clone(),
             epoch: here.epoch,
@@ -198,7 +202,7 @@ impl ScanCursor {
     }
 
     /// The pass is over; what its server says of itself shows what that proves.
-    pub(crate) fn check(&mut self, here: &Standing, known_as: &NodeId) {
+    pub(crate) fn check(&mut self, here: &NodeReport, known_as: &NodeId) {
         let Some(pass) = self.pass.take() else { return };
         let same = here.id.as_ref().unwrap_or(known_as) == &pass.node && here.run == pass.run;
         if !same || !here.primary {
@@ -240,7 +244,7 @@ impl ScanCursor {
     }
 }
 
-impl Standing {
+impl NodeReport {
     /// A server that owns everything: in a deployment without slots.
     pub(crate) fn alone(run: String) -> Self {
         Self { run, primary: true, owned: vec![SlotRange::ALL], ..Self::default() }

@@ -13,14 +13,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::wait::BOUND;
+
 /// The last usable host of a block carries the claim, on this port.
 const CLAIM: (u8, u16) = (254, 6399);
 /// First port that a server gets; with an address of its own this one is nearly always free.
 const FIRST_PORT: u16 = 7000;
 /// Servers before version 7 put the cluster bus here, and later ones by default.
 const BUS_OFFSET: u16 = 10_000;
-/// How long a promised address may stay taken by a process that is being started.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -79,7 +79,7 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     let began = Instant::now();
     loop {
         match TcpListener::bind(at) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < BOUND => {
                 thread::sleep(PAUSE);
             }
             result => return result,

@@ -27,7 +27,7 @@ pub mod proxy;
 pub mod scratch;
 pub mod script;
 pub mod sentinel;
-
+pub mod socket;
 pub mod version;
 pub mod wait;
 pub mod wire;

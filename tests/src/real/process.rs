@@ -3,7 +3,6 @@
 //! Everything takes `&self`, so that one thread may break a server while others use it.
 //! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a
 //! restart keeps the folder, and with it the node id and what was saved (nothing, by default).
-//! **Limits**: a start and a graceful stop may take 10 s each.
 //! Clusters and sentinel groups are made of it; `process/asked.rs` is what a server is asked
 //! through its socket, `process/faults.rs` what is changed inside of it.
 
@@ -19,17 +18,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::certificates::TLS_PORT;
 use super::version::Version;
-use super::wait::{until, until_true};
+use super::wait::{BOUND, until, until_true};
 use super::{address, scratch};
 
-/// How long a start or a graceful stop may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Starts with another port after the first was taken in between.
 const PORT_TRIES: usize = 5;
 
@@ -47,6 +43,7 @@ impl Options {
             state: Mutex::new(State {
                 address: SocketAddr::from((ip, port)),
                 child: None,
+                paused: false,
                 lines: self.lines,
                 password: self.password,
             }),
@@ -79,6 +76,8 @@ struct State {
     address: SocketAddr,
     /// The process, unless it was stopped or killed.
     child: Option<Child>,
+    /// Frozen by [`Server::pause`].
+    paused: bool,
     /// Configuration lines for the next start.
     lines: Vec<String>,
     /// The default user's password.
@@ -132,6 +131,11 @@ impl Server {
         state.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Whether the process exists and is not frozen: then it answers, however long that takes.
+    pub fn is_up(&self) -> bool {
+        self.is_running() && !self.state().paused
+    }
+
     /// Everything that it logged, over all its starts.
     pub fn log(&self) -> String {
         fs::read(self.log_path())
@@ -152,7 +156,7 @@ impl Server {
     /// Stops the process with SIGTERM, as an operator would: it says goodbye to its connections.
     pub fn stop(&self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let status = until(&format!("{} to stop", self.address()), PATIENCE, || {
+        let status = until(&format!("{} to stop", self.address()), || {
             self.state().child.as_mut().and_then(|child| child.try_wait().ok().flatten())
         });
         self.state().child = None;
@@ -163,13 +167,15 @@ impl Server {
     pub fn pause(&self) {
         self.signal(Signal::STOP);
         // The signal is delivered at some later moment; the state says when.
-        until_true("the server to freeze", PATIENCE, || self.process_state() == Some('T'));
+        until_true("the server to freeze", || self.process_state() == Some('T'));
+        self.state().paused = true;
     }
 
     /// Lets a paused process go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
-        until_true("the server to thaw", PATIENCE, || self.process_state() != Some('T'));
+        self.state().paused = false;
+        until_true("the server to thaw", || self.process_state() != Some('T'));
     }
 
     /// [`Server::restart_on`] without waiting for an answer.
@@ -190,11 +196,11 @@ impl Server {
     /// Waits until it answers PING; panics with its log if it ends before.
     pub fn wait_until_ready(&self) {
         for _ in 0..PORT_TRIES {
-            let alive = until(&format!("{} to answer PING", self.address()), PATIENCE, || {
+            let alive = until(&format!("{} to answer PING", self.address()), || {
                 if !self.is_running() {
                     return Some(false);
                 }
-                self.answers().then_some(true)
+                self.answers_within(BOUND).then_some(true)
             });
             if alive {
                 return;
@@ -263,7 +269,8 @@ impl Server {
         }
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         let child = child.unwrap_or_else(|e| panic!("{}: {e}", self.version.server().display()));
-        self.state().child = Some(child);
+        let mut state = self.state();
+        (state.child, state.paused) = (Some(child), false);
     }
 
     fn write_config(&self) {

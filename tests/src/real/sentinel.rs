@@ -6,7 +6,6 @@
 //! On loopback both sides must announce their addresses, or all would appear as 127.0.0.1.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::process::Server;
 use super::version::Version;
@@ -15,11 +14,6 @@ use super::wire::Reply;
 
 /// The name under which sentinels know the group, unless changed.
 pub const SERVICE: &str = "mymaster";
-
-/// How long the group may take to agree on anything.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long servers may take to follow: sentinels look every 10 s, and then hesitate for 8 s.
-const SETTLING: Duration = Duration::from_secs(60);
 
 /// How a group shall be started; made by [`Sentinels::of`].
 #[derive(Clone, Debug)]
@@ -106,7 +100,7 @@ impl Options {
         }
         let mut group = Sentinels { service: self.service.clone(), servers, sentinels: vec![] };
         // A sentinel looks at the primary at once and then every 10 s: replicas come first.
-        until_true("the replicas to follow", PATIENCE, || group.is_followed(0));
+        until_true("the replicas to follow", || group.is_followed(0));
         group.sentinels.extend((0..self.sentinels).map(|_| self.sentinel(at).launch()));
         for sentinel in &group.sentinels {
             sentinel.wait_until_ready();
@@ -237,7 +231,7 @@ impl Sentinels {
             votes * 2 > opinions.len()
         };
         let is_primary = |server: &Server| {
-            let role = server.answers().then(|| server.try_call(&["ROLE"]).ok()).flatten();
+            let role = server.is_up().then(|| server.try_call(&["ROLE"]).ok()).flatten();
             role.is_some_and(|r| r.items().first().is_some_and(|r| r.text() == "master"))
         };
         self.servers.iter().position(|server| named(server) && is_primary(server))
@@ -252,8 +246,8 @@ impl Sentinels {
     pub fn failover(&self) -> usize {
         let old = self.primary().expect("the group has a primary");
         // Refused while the last failover is young, or replicas have not been looked at again.
-        until_true("a sentinel to accept the failover", PATIENCE, || {
-            let live = (0..self.sentinels.len()).find(|i| self.sentinels[*i].answers());
+        until_true("a sentinel to accept the failover", || {
+            let live = (0..self.sentinels.len()).find(|i| self.sentinels[*i].is_up());
             let reply = live.and_then(|i| self.ask(i, &["SENTINEL", "FAILOVER", &self.service]));
             reply.is_some_and(|reply| reply.text() == "OK")
         });
@@ -263,7 +257,7 @@ impl Sentinels {
     /// Waits until another server than `old` is the primary and most sentinels say so.
     #[track_caller]
     pub fn wait_for_new_primary(&self, old: usize) -> usize {
-        until("a new primary", PATIENCE, || self.primary().filter(|new| *new != old))
+        until("a new primary", || self.primary().filter(|new| *new != old))
     }
 
     /// Waits until every running sentinel names the same primary and knows all others, and every
@@ -272,9 +266,9 @@ impl Sentinels {
     /// On a loaded machine sentinels may fail over once more than the test asked them to.
     #[track_caller]
     pub fn wait_until_settled(&self) -> usize {
-        until("sentinels and servers to agree on a primary", SETTLING, || {
+        until("sentinels and servers to agree on a primary", || {
             let primary = self.primary()?;
-            let running = (0..self.sentinels.len()).filter(|i| self.sentinels[*i].answers());
+            let running = (0..self.sentinels.len()).filter(|i| self.sentinels[*i].is_up());
             let known = running.into_iter().all(|i| self.knows_all(i, primary));
             (known && self.is_followed(primary)).then_some(primary)
         })
@@ -301,7 +295,7 @@ impl Sentinels {
             info.text().contains(&master) && info.text().contains("master_link_status:up")
         };
         let others: Vec<&Server> =
-            self.servers.iter().filter(|s| s.address() != at && s.answers()).collect();
+            self.servers.iter().filter(|s| s.address() != at && s.is_up()).collect();
         // What the primary counts is what a sentinel reads there.
         let Ok(counted) = self.servers[primary].try_call(&["INFO", "replication"]) else {
             return false;
@@ -328,7 +322,7 @@ impl Sentinels {
     /// One question to a sentinel that may be dead or paused.
     fn ask(&self, sentinel: usize, words: &[&str]) -> Option<Reply> {
         let sentinel = &self.sentinels[sentinel];
-        if !sentinel.answers() {
+        if !sentinel.is_up() {
             return None;
         }
         sentinel.try_call(words).ok().filter(|reply| !matches!(reply, Reply::Error(_)))

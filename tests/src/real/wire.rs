@@ -2,14 +2,15 @@
 //!
 //! It shares no code with slotcar, on purpose: a decoder bug on both sides would cancel out. It
 //! reads RESP2 and RESP3, trusts its peer, and knows nothing of clusters.
-//! **Limits**: connecting takes at most 1 s, and so does every read and write, unless changed.
+//! **Limits**: connecting, one read and one write take at most [`BOUND`], unless changed: a server
+//! that gets no time on the processor is slow, not dead.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long connecting, one read or one write may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+use super::socket::Socket;
+use super::wait::BOUND;
 
 /// What a server answers; types that tests never tell apart are folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,23 +84,18 @@ impl Reply {
 #[derive(Debug)]
 pub struct Conn {
     /// Buffered for reading; writes go to the stream inside.
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Socket>,
 }
 
 impl Conn {
     /// Connects; no handshake, so the protocol is RESP2 until a HELLO says otherwise.
     pub fn open(address: SocketAddr) -> io::Result<Conn> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        let conn = Conn { stream: BufReader::new(stream) };
-        conn.set_patience(PATIENCE)?;
-        Ok(conn)
+        Ok(Conn { stream: BufReader::new(Socket::connect(address, BOUND)?) })
     }
 
     /// Changes how long one read or write may take.
-    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.stream.get_ref().set_read_timeout(Some(patience))?;
-        self.stream.get_ref().set_write_timeout(Some(patience))
+    pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.stream.get_mut().set_timeout(timeout)
     }
 
     /// Sends a command and reads one reply.

@@ -71,7 +71,7 @@ impl Load {
             beside::spawn(run(client, stop, ended, counts))
         };
         let load = Load { client, stop, ended, counts, work };
-        slotcar_tests::real::wait::until_true("the load to run", Duration::from_secs(10), || {
+        slotcar_tests::real::wait::until_true("the load to run", || {
             let ended = load.ended.lock().unwrap();
             SLOTS.iter().all(|slot| ended.iter().any(|e| e.slot == *slot && e.error.is_none()))
         });
@@ -79,8 +79,8 @@ impl Load {
     }
 
     /// Waits until every slot has had a success that began after `since`.
-    pub(crate) fn wait_until_well(&self, since: Instant, bound: Duration) {
-        slotcar_tests::real::wait::until_true("every slot to answer again", bound, || {
+    pub(crate) fn wait_until_well(&self, since: Instant) {
+        slotcar_tests::real::wait::until_true("every slot to answer again", || {
             let ended = self.ended.lock().unwrap();
             let good = |e: &Ended| e.error.is_none() && e.began >= since;
             SLOTS.iter().all(|slot| ended.iter().any(|e| e.slot == *slot && good(e)))

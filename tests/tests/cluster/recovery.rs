@@ -26,7 +26,8 @@ const HANDOVER: Duration = Duration::from_secs(10);
 
 /// One shard's trouble is its own.
 fn cluster() -> Cluster {
-    Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start()
+    let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
+    cluster.quick_failover().start()
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn a_killed_primary_is_replaced() {
     cluster.node(0).kill();
     cluster.wait_for_new_primary(100, 0);
     let serving = Instant::now();
-    load.wait_until_well(serving, Duration::from_secs(10));
+    load.wait_until_well(serving);
     let record = load.stop();
     for slot in [100, 2000, 5000] {
         let took = record.first_success(slot, serving);
@@ -54,7 +55,7 @@ fn a_killed_primary_is_replaced() {
 /// From the moment that somebody serves a slot again to the first success there.
 #[track_caller]
 fn assert_recovered(load: Load, slots: &[u16], serving: Instant, bound: Duration, what: &str) {
-    load.wait_until_well(serving, Duration::from_secs(20));
+    load.wait_until_well(serving);
     let record = load.stop();
     let took = slots.iter().map(|slot| record.first_success(*slot, serving)).max();
     let took = took.expect("some slots are asked about");
@@ -127,20 +128,19 @@ fn dead_seeds_that_are_listed_first_cost_little() {
 
 #[test]
 fn a_rolling_restart_on_new_addresses_costs_no_error() {
-    // Patient nodes, so that a busy machine makes no failover of its own. A primary that hands over
-    // holds its replies back until its replica has caught up, which may take it 5 s there.
-    let cluster = Cluster::of(&Version::any()).node_timeout_ms(5000).start();
+    // A primary that hands over holds its replies back until its replica has caught up, which may
+    // take 5 s on a busy machine.
+    let cluster = Cluster::of(&Version::any()).start();
     let patient = config(&cluster).command_timeout(HANDOVER).progress_timeout(HANDOVER);
     let load = Load::start(patient);
     for index in 0..6 {
         if cluster.primaries().contains(&index) {
-            let replica = cluster.replicas_of(index)[0];
-            cluster.failover(replica, Failover::Graceful);
+            cluster.failover(cluster.replica_of(index), Failover::Graceful);
             cluster.wait_until_agreed();
         }
         cluster.restart_elsewhere(index);
     }
-    load.wait_until_well(Instant::now(), Duration::from_secs(10));
+    load.wait_until_well(Instant::now());
     let client = load.client.clone();
     let record = load.stop();
     println!(
@@ -161,9 +161,7 @@ fn a_shard_that_is_down_is_its_own_trouble() {
     cluster.node(0).kill();
     let since = Instant::now();
     let before = load.client.metrics();
-    until_true("three seconds of trouble", Duration::from_secs(30), || {
-        since.elapsed() > Duration::from_secs(3)
-    });
+    until_true("three seconds of trouble", || since.elapsed() > Duration::from_secs(3));
     let after = load.client.metrics();
     let record = load.stop();
     let others = |slot| slot > 5460;
@@ -188,9 +186,7 @@ fn a_wrong_password_is_no_storm_of_connections() {
     let before = load.client.metrics().dials;
     set("wrong");
     let since = Instant::now();
-    until_true("three seconds of a wrong password", Duration::from_secs(30), || {
-        since.elapsed() > Duration::from_secs(3)
-    });
+    until_true("three seconds of a wrong password", || since.elapsed() > Duration::from_secs(3));
     set("right");
     let serving = Instant::now();
     let dials = load.client.metrics().dials - before;
@@ -208,7 +204,7 @@ fn connections_that_are_killed_ten_times_cost_no_idempotent_command() {
         for node in cluster.nodes() {
             let _ = node.kill_clients("normal");
         }
-        load.wait_until_well(Instant::now(), Duration::from_secs(10));
+        load.wait_until_well(Instant::now());
     }
     let client = load.client.clone();
     let record = load.stop();

@@ -43,7 +43,7 @@ fn every_version_is_scanned_whole_while_slots_move() {
 
 #[test]
 fn a_scan_goes_on_at_the_replica_that_took_over() {
-    let cluster = Cluster::of(&Version::any()).start();
+    let cluster = Cluster::of(&Version::any()).quick_failover().start();
     smol::block_on(async {
         let client = connect(&cluster).await;
         let keys: BTreeSet<String> = (0..2000).map(|n| format!("key:{n}")).collect();

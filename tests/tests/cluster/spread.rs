@@ -229,7 +229,7 @@ fn one_dead_shard_leaves_the_others_values() {
     for name in ["redis-7.0", "valkey-9.1"] {
         let Some(version) = Version::named(name) else { continue };
         let cluster = Cluster::of(&version).config("cluster-require-full-coverage no");
-        let cluster = cluster.replicas(0).start();
+        let cluster = cluster.replicas(0).quick_failover().start();
         smol::block_on(async {
             let client = connect(&cluster).await.with_timeout(Duration::from_secs(1));
             let keys = keys();

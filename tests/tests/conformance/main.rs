@@ -8,14 +8,12 @@
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
 use slotcar_sim::{Served, Sim};
-use slotcar_tests::real::wait::until;
+use slotcar_tests::real::wait::{BOUND, until};
 use slotcar_tests::real::{Conn, Reply, Sentinels, Version};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long anything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Fields whose numbers are compared.
 const COUNTS: [&str; 7] = [
     "config-epoch",
@@ -130,7 +128,7 @@ impl Group {
 
     /// Waits until everybody is known, connected and in step.
     fn settle(&self) {
-        until("everybody to be well", PATIENCE, || {
+        until("everybody to be well", || {
             let of = |what| format!("SENTINEL {what} mymaster");
             let questions = ["MASTER", "REPLICAS", "SENTINELS"].map(of);
             let told = self.ask(0, "3", &questions.each_ref().map(|q| &**q));
@@ -143,7 +141,7 @@ impl Group {
 
     /// The shape of an answer once it has something in it.
     fn ask_until(&self, question: &str, wanted: &str) -> String {
-        until(wanted, PATIENCE, || {
+        until(wanted, || {
             self.ask(0, "3", &[question]).pop().filter(|answer| answer.contains(wanted))
         })
     }
@@ -152,14 +150,14 @@ impl Group {
     /// channels and shapes.
     fn announcements(&self) -> BTreeSet<String> {
         let mut conn = Conn::open(self.sentinel(0)).unwrap();
-        conn.set_patience(Duration::from_millis(200)).unwrap();
+        conn.set_timeout(Duration::from_millis(200)).unwrap();
         conn.call(&["HELLO", "3"]).unwrap();
         conn.call(&["PSUBSCRIBE", "*"]).unwrap();
         self.kill_primary();
         let began = Instant::now();
         let mut heard = BTreeSet::new();
         while !heard.iter().any(|one: &String| one.contains("+switch-master")) {
-            assert!(began.elapsed() < PATIENCE, "no failover: {heard:?}");
+            assert!(began.elapsed() < BOUND, "no failover: {heard:?}");
             // Nothing for a while is an error of the connection, too.
             heard.extend(conn.receive().ok().map(|push| shape(&push)));
         }
@@ -275,7 +273,7 @@ fn a_sentinel_alone_tells_of_the_dead_alike() {
             let group = &pair[kind];
             [1, 2].iter().for_each(|index| group.kill_sentinel(*index));
             let down = "flags \"s_down,sentinel,disconnected\"";
-            let sentinels = until("both to be down", PATIENCE, || {
+            let sentinels = until("both to be down", || {
                 let told = group.ask(0, "3", &["SENTINEL SENTINELS mymaster"]).pop();
                 // Equal shapes are told once.
                 told.filter(|told| told.contains(down) && !told.contains("flags \"sentinel"))

@@ -3,7 +3,7 @@
 //! Each case is seen by `connect`, by a call on a good connection that may run once, and by a read,
 //! which is tried again unless the protocol was violated.
 
-use super::{BACKGROUNDS, LONG, SHORT, config, connect, servers};
+use super::{BACKGROUNDS, SHORT, config, connect, servers};
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
@@ -195,7 +195,7 @@ fn a_reply_nobody_asked_for() {
                         b"GET" if at_once => peer.send(b"$3\r\nyes\r\n$5\r\nwrong\r\n"),
                         b"GET" => {
                             peer.send(b"$3\r\nyes\r\n");
-                            until_true("it to be taken", LONG, || takes.load(Ordering::SeqCst) > 0);
+                            until_true("it to be taken", || takes.load(Ordering::SeqCst) > 0);
                             peer.send(b"$5\r\nwrong\r\n");
                         }
                         name => panic!("{name:?}"),
@@ -210,9 +210,9 @@ fn a_reply_nobody_asked_for() {
             assert_eq!(run(client.get::<String>("k")).expect("its own reply"), "yes");
             taken.store(1, Ordering::SeqCst);
             if background {
-                until_true("the client to hang up", LONG, || ended.load(Ordering::SeqCst) == 1);
+                until_true("the client to hang up", || ended.load(Ordering::SeqCst) == 1);
             } else {
-                until_true("the reply to arrive", LONG, || sent.load(Ordering::SeqCst) == 2);
+                until_true("the reply to arrive", || sent.load(Ordering::SeqCst) == 2);
             }
             for token in ["one", "two"] {
                 let echo = run(client.send::<String>(cmd("ECHO").arg(token)));

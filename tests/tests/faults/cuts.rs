@@ -1,7 +1,7 @@
 //! Connections that are cut at any byte: what may run once runs once at most, what only reads is
 //! read again, and every reply is its caller's own.
 
-use super::{LONG, config, connect, servers};
+use super::{config, connect, servers};
 use futures::future::{Either, join_all, select};
 use slotcar::{Client, Delivery, Error, ErrorKind, cmd};
 use slotcar_tcp::Smol;
@@ -154,7 +154,7 @@ fn a_stream_that_breaks_while_writing() {
         run(once.set("n", 0)).expect("good");
         let head = watched.writes().last().expect("a stream")[0].len();
         server.kill_clients("normal");
-        until_true("the ends to be noticed", LONG, || watched.streams() == 0);
+        until_true("the ends to be noticed", || watched.streams() == 0);
         let incr = "*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n".len();
         // The handshake's own bytes, and then three and a half commands.
         let set = "*3\r\n$3\r\nSET\r\n$1\r\nn\r\n$1\r\n0\r\n".len();

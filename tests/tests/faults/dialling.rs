@@ -206,5 +206,5 @@ fn a_dial_ends_with_those_who_wait_for_it() {
     let brief = client.with_timeout(SHORT);
     told.at(script.address()).check_err(run(brief.get::<()>("k")));
     drop((client, brief));
-    until_true("everything to end", LONG, || watched.left() == (0, 0, 0));
+    until_true("everything to end", || watched.left() == (0, 0, 0));
 }

@@ -286,7 +286,7 @@ fn a_server_that_is_full() {
 
 /// Takes the place that the client just left.
 fn free_place(server: &Server) -> Conn {
-    slotcar_tests::real::until("a free place", LONG, || {
+    slotcar_tests::real::until("a free place", || {
         let mut conn = Conn::open(server.address()).ok()?;
         conn.call(&["PING"]).is_ok_and(|reply| reply.text() == "PONG").then_some(conn)
     })

@@ -1,7 +1,7 @@
 //! Several connections to one node: all of them come to life while one carries the commands, and a
 //! huge reply on one stalls nobody on the others.
 
-use super::{BACKGROUNDS, LONG, config, servers};
+use super::{BACKGROUNDS, config, servers};
 use futures::future::{Either, select};
 use slotcar::{Client, Config, cmd};
 use slotcar_tcp::Smol;
@@ -52,7 +52,7 @@ fn all_lanes_come_to_life() {
             assert_eq!(watched.dialled().len(), 3, "no more than are wanted");
             server.kill_clients("normal");
             if background {
-                until_true("the ends to be noticed", LONG, || watched.streams() == 0);
+                until_true("the ends to be noticed", || watched.streams() == 0);
             }
             run(async {
                 while watched.dialled().len() < 6 {
@@ -83,7 +83,7 @@ fn a_huge_reply_does_not_stall_small_calls() {
                 reply.extend_from_slice(b"\r\n");
                 let (first, second) = reply.split_at(HUGE / 2);
                 peer.send(first);
-                until_true("the gate to open", LONG, || opened.load(Ordering::SeqCst));
+                until_true("the gate to open", || opened.load(Ordering::SeqCst));
                 peer.send(second);
             }
         });

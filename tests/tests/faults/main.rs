@@ -16,6 +16,7 @@ mod server_state;
 
 use slotcar::{Client, Config, Error};
 use slotcar_tcp::Smol;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Server, Version};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const SHORT: Duration = Duration::from_millis(200);
 /// Hosts with a background task, and without one.
 const BACKGROUNDS: [bool; 2] = [true, false];
 /// Long enough for everything that happens at all.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = BOUND;
 
 /// The versions that show a fault: the oldest with all features, and the newest.
 fn versions() -> Vec<Version> {
@@ -61,5 +62,5 @@ fn lazy(config: Config) -> Client {
 /// Waits until the server has no client left.
 #[track_caller]
 fn gone(server: &Server) {
-    slotcar_tests::real::wait::until_true("all to leave", LONG, || server.client_count() == 0);
+    until_true("all to leave", || server.client_count() == 0);
 }

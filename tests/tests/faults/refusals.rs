@@ -59,7 +59,7 @@ fn busy() {
         server.set_config("lua-time-limit", "20");
         let mut busy = server.conn().expect("it answers");
         busy.send(&["EVAL", "while true do end", "0"]).expect("it listens");
-        until_true("the script to be slow", LONG, || server.call(&["GET", "k"]).is_error("BUSY"));
+        until_true("the script to be slow", || server.call(&["GET", "k"]).is_error("BUSY"));
         is_outlasted(&server, ("INCR", incr("n")), "BUSY", || {
             server.call(&["SCRIPT", "KILL"]).ok();
         });
@@ -77,7 +77,7 @@ fn loading() {
         server
             .config_at_restart("key-load-delay 20000\nloading-process-events-interval-bytes 1024");
         server.relaunch_on(server.address());
-        until_true("it to load", LONG, || {
+        until_true("it to load", || {
             server.try_call(&["GET", "k"]).is_ok_and(|reply| reply.is_error("LOADING"))
         });
         is_outlasted(&server, ("INCR", incr("n")), "LOADING", || {

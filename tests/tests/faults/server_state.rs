@@ -2,7 +2,7 @@
 //!
 //! Progress decides who is dead: a server that owes bytes and sends none, whatever TCP says.
 
-use super::{BACKGROUNDS, LONG, SHORT, config, connect, servers, versions};
+use super::{BACKGROUNDS, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
@@ -32,7 +32,7 @@ fn killed_in_the_middle_of_a_reply() {
             async move { client.send::<Vec<u8>>(dump).await }
         });
         proxy.set(Fault::CutRepliesAfter(BIG as u64 / 2));
-        until_true("half of the reply", LONG, || proxy.reply_bytes() > before + 1000);
+        until_true("half of the reply", || proxy.reply_bytes() > before + 1000);
         server.kill();
         let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
         told.at(proxy.address()).check_err(run(bounded(call)));
@@ -147,7 +147,7 @@ fn closed_while_idle() {
             for round in 1..=5 {
                 assert_eq!(server.kill_clients("normal"), 1, "{version}");
                 if background {
-                    until_true("the end to be noticed", LONG, || watched.streams() == 0);
+                    until_true("the end to be noticed", || watched.streams() == 0);
                 }
                 assert_eq!(run(client.incr("n")).expect("on a new connection"), round);
             }

@@ -43,7 +43,7 @@ fn all_versions_form_clusters() {
 #[test]
 fn a_killed_primary_is_replaced_and_returns_as_replica() {
     for version in versions() {
-        let cluster = Cluster::of(&version).start();
+        let cluster = Cluster::of(&version).quick_failover().start();
         cluster.node(1).kill();
         let new = cluster.wait_for_new_primary(8000, 1);
         assert_eq!(new, 4, "{version}");
@@ -59,7 +59,7 @@ fn a_killed_primary_is_replaced_and_returns_as_replica() {
 #[test]
 fn a_paused_primary_is_replaced_and_steps_down_when_it_wakes() {
     for version in versions() {
-        let cluster = Cluster::of(&version).start();
+        let cluster = Cluster::of(&version).quick_failover().start();
         cluster.node(0).pause();
         let new = cluster.wait_for_new_primary(0, 0);
         cluster.node(0).resume();
@@ -235,7 +235,7 @@ fn reads_are_counted_where_they_went() {
         let cluster = Cluster::of(&version).start();
         let (key, primary, replica) = (key_in(0), cluster.node(0), cluster.node(3));
         primary.call(&["SET", &key, "v"]).ok();
-        until_true("the write to arrive", std::time::Duration::from_secs(10), || {
+        until_true("the write to arrive", || {
             let mut conn = replica.conn().unwrap();
             conn.call(&["READONLY"]).unwrap().ok();
             conn.call(&["GET", &key]).unwrap().text() == "v"

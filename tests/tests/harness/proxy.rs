@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use slotcar_tests::real::proxy::Unreachable;
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Conn, Fault, Proxy, Reply, Server, script};
 
 use crate::versions;
 
-const SOON: Duration = Duration::from_secs(10);
 /// Long enough for any answer on loopback, short enough to wait for none.
 const SILENCE: Duration = Duration::from_millis(150);
 
@@ -25,18 +24,18 @@ fn start() -> Vec<(Server, Proxy)> {
 }
 
 fn conn(proxy: &Proxy) -> Conn {
-    let conn = Conn::open(proxy.address()).unwrap();
-    conn.set_patience(SOON).unwrap();
+    let mut conn = Conn::open(proxy.address()).unwrap();
+    conn.set_timeout(BOUND).unwrap();
     conn
 }
 
 fn silent(conn: &mut Conn) -> bool {
-    conn.set_patience(SILENCE).unwrap();
+    conn.set_timeout(SILENCE).unwrap();
     let quiet = matches!(
         conn.receive_raw(1).map_err(|e| e.kind()),
         Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)
     );
-    conn.set_patience(SOON).unwrap();
+    conn.set_timeout(BOUND).unwrap();
     quiet
 }
 
@@ -50,7 +49,7 @@ fn everything_passes_unchanged() {
         assert_eq!((proxy.accepted(), proxy.open()), (1, 1));
         assert!(proxy.request_bytes() > 3_000_000 && proxy.reply_bytes() > 3_000_000);
         drop(conn);
-        until_true("the connection to be gone", SOON, || proxy.open() == 0);
+        until_true("the connection to be gone", || proxy.open() == 0);
     }
 }
 
@@ -80,7 +79,7 @@ fn held_replies_mean_that_the_server_acted() {
         let mut conn = conn(&proxy);
         proxy.set(Fault::HoldReplies);
         conn.send(&["INCR", "n"]).unwrap();
-        until_true("the server to act", SOON, || server.call(&["GET", "n"]).text() == "1");
+        until_true("the server to act", || server.call(&["GET", "n"]).text() == "1");
         assert!(silent(&mut conn));
         proxy.clear();
         assert_eq!(conn.receive().unwrap(), Reply::Integer(1));
@@ -123,7 +122,7 @@ fn cut_now_ends_and_reset_now_fails() {
         conn.call(&["PING"]).unwrap().ok();
         proxy.reset_now();
         assert_eq!(conn.receive_raw(1).unwrap_err().kind(), ErrorKind::ConnectionReset);
-        until_true("the server to notice", SOON, || server.client_count() == 0);
+        until_true("the server to notice", || server.client_count() == 0);
         assert_eq!(self::conn(&proxy).call(&["PING"]).unwrap().text(), "PONG");
     }
 }
@@ -250,8 +249,8 @@ fn a_dropped_proxy_closes_what_it_held() {
         drop(proxy);
         let _passed_before = conn.receive();
         assert!(conn.receive().is_err(), "{fault:?}");
-        until_true("the port to close", SOON, || Conn::open(address).is_err());
-        until_true("the server to notice", SOON, || server.client_count() == 0);
+        until_true("the port to close", || Conn::open(address).is_err());
+        until_true("the server to notice", || server.client_count() == 0);
     }
 }
 

@@ -72,7 +72,7 @@ fn canned_bytes_arrive_as_they_are() {
     });
     for expected in canned {
         let mut conn = Conn::open(script.address()).unwrap();
-        conn.set_patience(Duration::from_secs(10)).unwrap();
+        conn.set_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(conn.call(&["SELECT", "0"]).unwrap().text(), "OK");
         conn.send(&["GET", "k"]).unwrap();
         let mut got = Vec::new();

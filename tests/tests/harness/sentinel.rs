@@ -1,14 +1,10 @@
 //! A sentinel group: birth, failovers, views that are old.
 //! Every covered version forms one; the faults run against one Redis and one Valkey.
 
-use std::time::Duration;
-
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Conn, Reply, Sentinels, Version};
 
 use crate::versions;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// A group that fails over only when it is told to, however loaded the machine is.
 fn patient(version: &Version) -> Sentinels {
@@ -119,7 +115,7 @@ fn sentinels_return_with_an_old_view() {
         assert!(group.epoch_of(1).unwrap() < epoch);
         group.sentinel(0).resume();
         // The one that remembers tells them, or they notice by themselves that 0 is a replica.
-        until_true("the newer view to win", SOON, || {
+        until_true("the newer view to win", || {
             (0..3).all(|i| group.opinion_of(i) == Some(group.server(new).address()))
         });
     }
@@ -130,7 +126,7 @@ fn the_switch_is_announced() {
     for version in versions() {
         let group = patient(&version);
         let mut watcher = group.sentinel(2).conn().unwrap();
-        watcher.set_patience(SOON).unwrap();
+        watcher.set_timeout(BOUND).unwrap();
         watcher.call(&["SUBSCRIBE", "+switch-master"]).unwrap().ok();
         let new = group.failover();
         let message = watcher.receive().unwrap();

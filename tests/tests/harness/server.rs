@@ -6,12 +6,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Conn, Reply, Server, Version, address, scratch};
 
 use crate::versions;
-
-const SOON: Duration = Duration::from_secs(10);
 
 /// The time-outs that a silent peer gives on Linux.
 fn timed_out(error: &std::io::Error) -> bool {
@@ -65,14 +63,14 @@ fn pause_is_silence_and_resume_answers() {
     for version in versions() {
         let server = Server::start(&version);
         let mut conn = server.conn().unwrap();
-        conn.set_patience(Duration::from_millis(200)).unwrap();
+        conn.set_timeout(Duration::from_millis(200)).unwrap();
         server.pause();
         conn.send(&["PING"]).unwrap();
         assert!(timed_out(&conn.receive().unwrap_err()), "{version}");
         assert!(Conn::open(server.address()).is_ok(), "the kernel still accepts");
         assert!(server.is_running() && !server.answers());
         server.resume();
-        conn.set_patience(SOON).unwrap();
+        conn.set_timeout(BOUND).unwrap();
         assert_eq!(conn.receive().unwrap().text(), "PONG", "the question was not lost");
     }
 }
@@ -123,7 +121,7 @@ fn servers_of_a_killed_test_process_are_reaped() {
     let words: Vec<&str> = text.split_whitespace().collect();
     let at = words.iter().position(|w| *w == "pid").unwrap_or_else(|| panic!("{text}"));
     let (pid, folder) = (words[at + 1], words[at + 3]);
-    until_true("the reaper to act", SOON, || {
+    until_true("the reaper to act", || {
         !std::path::Path::new(&format!("/proc/{pid}")).exists()
             && !std::path::Path::new(folder).exists()
     });
@@ -182,20 +180,20 @@ fn clients_are_killed_paused_and_counted() {
         assert!(clients.iter_mut().all(|c| c.call(&["PING"]).is_err()));
 
         let mut client = server.conn().unwrap();
-        client.set_patience(Duration::from_millis(100)).unwrap();
+        client.set_timeout(Duration::from_millis(100)).unwrap();
         server.pause_clients(1_000);
         client.send(&["GET", "k"]).unwrap();
         assert!(timed_out(&client.receive().unwrap_err()));
-        client.set_patience(SOON).unwrap();
+        client.set_timeout(BOUND).unwrap();
         assert_eq!(client.receive().unwrap(), Reply::Null);
 
         server.pause_writes();
         assert_eq!(client.call(&["GET", "k"]).unwrap(), Reply::Null);
-        client.set_patience(Duration::from_millis(100)).unwrap();
+        client.set_timeout(Duration::from_millis(100)).unwrap();
         client.send(&["SET", "k", "v"]).unwrap();
         assert!(timed_out(&client.receive().unwrap_err()));
         server.unpause_writes();
-        client.set_patience(SOON).unwrap();
+        client.set_timeout(BOUND).unwrap();
         assert_eq!(client.receive().unwrap().text(), "OK");
     }
 }

@@ -1,12 +1,12 @@
 //! Subscribing, adding, removing and ending, on every version, in both protocols.
 //! What the server itself says of its subscribers is compared where it matters.
 
-use super::reader::{PATIENCE, next_sorted, next_words};
+use super::reader::{next_sorted, next_words};
 use slotcar::config::Protocol;
 use slotcar::{Client, Config, ErrorKind, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Cluster, Server, Version};
 use smol::block_on;
 
@@ -40,7 +40,7 @@ fn what_is_published_comes_on_every_version_in_both_protocols() {
             block_on(client.publish("c", "here")).unwrap();
             assert_eq!(next_words(&mut names, 1), ["c=here"]);
             drop((names, pattern));
-            until_true("nobody to be subscribed", PATIENCE, || {
+            until_true("nobody to be subscribed", || {
                 block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
                     && block_on(client.pubsub_numpat()).unwrap() == 0
             });
@@ -137,7 +137,7 @@ fn a_closed_client_ends_its_streams() {
     let mut names = block_on(client.subscribe("a").into_future()).unwrap();
     assert_eq!(next_words(&mut names, 1), ["+a"]);
     client.close();
-    let end = block_on(names.next_within(PATIENCE)).unwrap();
+    let end = block_on(names.next_within(BOUND)).unwrap();
     assert!(end.is_none(), "{end:?}");
 }
 
@@ -151,7 +151,7 @@ fn a_subscription_outlives_its_client() {
     server.call(&["PUBLISH", "a", "1"]);
     assert_eq!(next_words(&mut names, 2), ["+a", "a=1"]);
     drop(names);
-    until_true("the connection to close", PATIENCE, || {
+    until_true("the connection to close", || {
         server.call(&["PUBSUB", "CHANNELS"]).items().is_empty()
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! Figures are printed; bounds are those that a busy machine keeps.
 
-use super::reader::{PATIENCE, next, words};
+use super::reader::{next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::beside::{self, Beside};
@@ -147,17 +147,17 @@ fn an_idle_client_follows_a_moved_slot() {
 #[test]
 fn a_dead_primary_is_followed() {
     for busy in [false, true] {
-        let cluster =
-            Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
+        let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
+        let cluster = cluster.quick_failover().start();
         let client = client(&cluster);
         let names = ["a", "b", "c"].map(|name| format!("{}{name}", key_in(100)));
         let mut all = block_on(client.ssubscribe(&names).into_future()).unwrap();
         (0..3).for_each(|_| drop(next(&mut all)));
         let gets = busy.then(|| Gets::start(&client, 50, &key_in(6001)));
         let old = cluster.primary_of(100);
+        let new = cluster.replica_of(old);
         cluster.node(old).kill();
         // Asked often, for this is the clock.
-        let new = cluster.replicas_of(old)[0];
         let promoted = loop {
             let role = cluster.node(new).call(&["ROLE"]);
             if role.items()[0].text() == "master" {
@@ -170,7 +170,7 @@ fn a_dead_primary_is_followed() {
         assert_eq!(seen.len(), 6, "{seen:?}");
         println!("busy: {busy}; {took:?} after the promotion");
         assert!(took < Duration::from_secs(3), "{took:?}");
-        until_true("the message to arrive", PATIENCE, || {
+        until_true("the message to arrive", || {
             block_on(client.spublish(&names[0], "hi")).is_ok_and(|count| count == 1)
         });
         assert_eq!(words_of(&mut all), format!("{}=hi", names[0]));
@@ -190,7 +190,7 @@ fn a_planned_failover_is_one_gap() {
     let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
     assert_eq!(words_of(&mut all), format!("+{name}"));
     let old = cluster.primary_of(100);
-    let new = cluster.replicas_of(old)[0];
+    let new = cluster.replica_of(old);
     cluster.failover(new, slotcar_tests::real::Failover::Graceful);
     cluster.wait_until_agreed();
     block_on(client.refresh()).unwrap();
@@ -199,7 +199,7 @@ fn a_planned_failover_is_one_gap() {
     assert_eq!(seen, [format!("gap {name}"), format!("moved {name}")]);
     block_on(client.spublish(&name, "hi")).unwrap();
     assert_eq!(words_of(&mut all), format!("{name}=hi"));
-    until_true("the old one to be left", PATIENCE, || {
+    until_true("the old one to be left", || {
         cluster.node(old).call(&["PUBSUB", "SHARDCHANNELS"]).items().is_empty()
     });
 }
@@ -234,11 +234,11 @@ fn subscriptions_follow_new_addresses() {
     let name = key_in(100);
     let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
     assert_eq!(words_of(&mut all), format!("+{name}"));
-    let node = cluster.replicas_of(cluster.primary_of(100))[0];
+    let node = cluster.replica_of(cluster.primary_of(100));
     cluster.failover(node, slotcar_tests::real::Failover::Graceful);
     cluster.wait_until_agreed();
     block_on(client.refresh()).unwrap();
-    until_true("the new primary to be found", PATIENCE, || {
+    until_true("the new primary to be found", || {
         cluster.node(node).call(&["PUBSUB", "SHARDCHANNELS"]).items().len() == 1
     });
     let moved_and_gap = [words_of(&mut all), words_of(&mut all)];
@@ -246,7 +246,7 @@ fn subscriptions_follow_new_addresses() {
     cluster.restart_elsewhere(node);
     let seen = until_gaps(&mut all, 1);
     println!("{seen:?}");
-    until_true("a message to arrive", PATIENCE, || {
+    until_true("a message to arrive", || {
         block_on(client.spublish(&name, "hi")).is_ok_and(|count| count == 1)
     });
     let mut last = words_of(&mut all);
@@ -285,7 +285,7 @@ fn what_was_removed_while_disconnected_does_not_come_back() {
     let mut all = block_on(client.ssubscribe(["a", "b"]).into_future()).unwrap();
     (0..2).for_each(|_| drop(next(&mut all)));
     server.kill();
-    until_true("the loss to be noticed", PATIENCE, || !all.is_live());
+    until_true("the loss to be noticed", || !all.is_live());
     all.sunsubscribe(["a", "b"]);
     all.ssubscribe(["b", "c"]);
     server.restart();
@@ -313,7 +313,7 @@ fn a_silent_server_is_noticed() {
     let mut all = block_on(client.subscribe("a").into_future()).unwrap();
     assert_eq!(words_of(&mut all), "+a");
     server.pause();
-    until_true("the silence to be noticed", PATIENCE, || !all.is_live());
+    until_true("the silence to be noticed", || !all.is_live());
     server.resume();
     let Update::Gap { cause, since, .. } = next(&mut all) else { panic!("a gap") };
     assert_eq!(cause, slotcar::GapCause::Silent);
@@ -327,7 +327,7 @@ fn a_replica_serves_channels_where_the_policy_says_so() {
     let client = client(&cluster).with_read_from(slotcar::ReadFrom::Replica);
     let name = key_in(100);
     let primary = cluster.primary_of(100);
-    let replica = cluster.replicas_of(primary)[0];
+    let replica = cluster.replica_of(primary);
     let mut all = block_on(client.ssubscribe(&name).into_future()).unwrap();
     assert_eq!(words_of(&mut all), format!("+{name}"));
     let channels =
@@ -336,5 +336,5 @@ fn a_replica_serves_channels_where_the_policy_says_so() {
     block_on(client.spublish(&name, "hi")).unwrap();
     assert_eq!(words_of(&mut all), format!("{name}=hi"));
     drop(all);
-    until_true("the replica to be left", PATIENCE, || channels(replica) == 0);
+    until_true("the replica to be left", || channels(replica) == 0);
 }

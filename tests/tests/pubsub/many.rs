@@ -1,7 +1,7 @@
 //! Many channels, and a service behind sentinels.
 //! Figures are printed; bounds are those that a busy machine keeps.
 
-use super::reader::{PATIENCE, next, words};
+use super::reader::{next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
@@ -35,7 +35,8 @@ fn read(all: &mut Subscription, count: usize, what: impl Fn(&Update) -> bool) {
 
 #[test]
 fn ten_thousand_channels_follow_a_failover() {
-    let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
+    let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
+    let cluster = cluster.quick_failover().start();
     let config = Config::from_url(&cluster.url()).unwrap();
     let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let names: Vec<String> = (0..COUNT).map(|n| format!("channel:{n}")).collect();
@@ -57,11 +58,9 @@ fn ten_thousand_channels_follow_a_failover() {
     let own = |slot: u16| slot <= 5460;
     let moved = names.iter().filter(|n| own(slotcar_tests::real::cluster::slot_of(n)));
     let moved = moved.count();
+    let new = cluster.replica_of(old);
     cluster.node(old).kill();
-    let new = cluster.replicas_of(old)[0];
-    until_true("a promotion", PATIENCE, || {
-        cluster.node(new).call(&["ROLE"]).items()[0].text() == "master"
-    });
+    until_true("a promotion", || cluster.node(new).call(&["ROLE"]).items()[0].text() == "master");
     let promoted = Instant::now();
     read(&mut all, moved, |update| matches!(update, Update::Gap { .. }));
     println!("{moved} channels are back {:?} after the promotion", promoted.elapsed());
@@ -88,7 +87,7 @@ fn a_subscription_follows_a_service() {
             seen.push(words(&next(&mut all)));
         }
         println!("named after {named:?}, subscribed again after {:?}: {seen:?}", began.elapsed());
-        until_true("the new primary to have the subscriber", PATIENCE, || {
+        until_true("the new primary to have the subscriber", || {
             sentinels.server(new).call(&["PUBLISH", "a", "hi"]).integer() == Some(1)
         });
         let mut last = words(&next(&mut all));
@@ -111,7 +110,7 @@ fn a_password_that_was_changed_back_is_all_it_takes() {
     for node in cluster.nodes() {
         node.call(&["CLIENT", "KILL", "TYPE", "pubsub"]).ok();
     }
-    until_true("the cut to be noticed", PATIENCE, || !all.is_live());
+    until_true("the cut to be noticed", || !all.is_live());
     cluster.set_password(Some("old"));
     assert_eq!(words(&next(&mut all)), "gap a");
 }

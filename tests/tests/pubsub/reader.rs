@@ -2,15 +2,12 @@
 //! Words read better in an assertion than updates with all their fields.
 
 use slotcar::{Subscription, Update};
-use std::time::Duration;
-
-/// Longer than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use slotcar_tests::real::wait::BOUND;
 
 /// The next update.
 #[track_caller]
 pub(crate) fn next(subscription: &mut Subscription) -> Update {
-    let next = smol::block_on(subscription.next_within(PATIENCE));
+    let next = smol::block_on(subscription.next_within(BOUND));
     next.expect("an update in time").expect("the stream goes on")
 }
 

@@ -1,7 +1,7 @@
 //! Readers that are slower than what comes: each policy, with exact counts.
 //! Messages are numbers in order, so that one missing in silence is found at once.
 
-use super::reader::{PATIENCE, next, words};
+use super::reader::{next, words};
 use slotcar::config::WhenLagging;
 use slotcar::{Client, Config, ErrorKind, Subscription, Update};
 use slotcar_tcp::Smol;
@@ -79,7 +79,7 @@ fn a_slow_reader_may_be_disconnected() {
     let Update::Disconnected(error) = next(&mut slow) else { panic!("the end") };
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(block_on(slow.next()).is_none());
-    until_true("the server to know", PATIENCE, || {
+    until_true("the server to know", || {
         block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
     });
 }
@@ -131,6 +131,6 @@ fn a_connection_of_its_own_is_counted_and_closed() {
     let error = client.subscribe("b").own_connection().start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
     drop(own);
-    until_true("its connection to close", PATIENCE, || subscribers() == 0);
+    until_true("its connection to close", || subscribers() == 0);
     assert!(client.subscribe("b").own_connection().start().is_ok());
 }

@@ -59,7 +59,7 @@ fn replicas_that_sentinels_tell_of_are_read_from_through_a_failover() {
     let new = sentinels.wait_until_settled();
     let began = Instant::now();
     let reads = |server: &Server| gets(server);
-    until_true("reads to leave the new primary for the old one", Duration::from_secs(20), || {
+    until_true("reads to leave the new primary for the old one", || {
         let before = (reads(sentinels.server(new)), reads(sentinels.server(primary)));
         load.wait_for(500);
         reads(sentinels.server(new)) == before.0 && reads(sentinels.server(primary)) > before.1

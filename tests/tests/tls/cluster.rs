@@ -11,9 +11,7 @@ use slotcar_tests::turns::run;
 
 /// A cluster of three primaries.
 fn cluster(version: &Version, replicas: usize) -> Cluster {
-    // Nodes that meet give each other this long, and their own handshakes take some of it.
-    let timeout = 3000;
-    let options = Cluster::of(version).replicas(replicas).node_timeout_ms(timeout);
+    let options = Cluster::of(version).replicas(replicas).quick_failover();
     options.config(&SHARED.addresses.clustered()).start()
 }
 

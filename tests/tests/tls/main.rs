@@ -18,6 +18,7 @@ use slotcar::{
     BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Timestamp, Transport,
 };
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Authority, Pem, Version, address};
 use slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Long enough for everything that happens at all.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = BOUND;
 
 /// What all tests share: making keys takes a while.
 struct Shared {

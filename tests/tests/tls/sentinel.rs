@@ -8,10 +8,6 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 use slotcar_tests::turns::run;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// How long servers and sentinels may take to find each other.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A primary, its replica and one sentinel, which all listen both ways; `secure` says how they talk
 /// to each other, and so which ports the sentinel tells.
@@ -30,7 +26,7 @@ impl Group {
         let primary = server().start();
         let at = port_of(&primary, secure);
         let replica = server().config(&format!("replicaof {} {}", at.ip(), at.port())).start();
-        until_true("the replica to follow", PATIENCE, || {
+        until_true("the replica to follow", || {
             replica.info("replication").get("master_link_status").is_some_and(|s| s == "up")
         });
         let lines = format!(
@@ -44,7 +40,7 @@ impl Group {
             .config(&SHARED.addresses.listening())
             .config(&lines)
             .start();
-        until_true("the sentinel to find the replica", PATIENCE, || {
+        until_true("the sentinel to find the replica", || {
             let reply = sentinel.call(&["SENTINEL", "MASTER", "m"]);
             reply.field("num-slaves").is_some_and(|n| n.text() == "1")
         });

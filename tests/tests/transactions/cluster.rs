@@ -71,7 +71,7 @@ fn a_slot_that_is_torn_is_waited_for() {
             let retries = client.clone();
             thread::spawn(move || {
                 // Not before the client was told to try again.
-                super::until_true("a retry", super::LONG, || retries.metrics().retries > 0);
+                super::until_true("a retry", || retries.metrics().retries > 0);
                 cluster.migrate(&[&b], from, to);
                 cluster.finish_move(100, from, to);
             })

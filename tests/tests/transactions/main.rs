@@ -7,12 +7,12 @@ mod cluster;
 use slotcar::command::{get, incr, lpush, set};
 use slotcar::{Client, Config, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Fault, Proxy, Server, Version};
 use std::time::Duration;
 
 /// Long enough for everything that happens at all.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = BOUND;
 
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("the test writes a good URL");
@@ -90,7 +90,7 @@ fn a_watched_key_that_changed_keeps_all_from_running() {
         // Both used one connection, in turn; dropped, it is closed.
         assert_eq!(server.client_count(), 2);
         drop(client.watch(["stock"]).await.unwrap());
-        until_true("the watch to end", LONG, || server.client_count() == 1);
+        until_true("the watch to end", || server.client_count() == 1);
     });
 }
 
@@ -123,7 +123,7 @@ fn what_may_have_run_is_not_run_again() {
 
 fn until_ran(server: std::net::SocketAddr) {
     use slotcar_tests::real::wire::Conn;
-    until_true("the transaction to run", LONG, || {
+    until_true("the transaction to run", || {
         let reply = Conn::open(server).and_then(|mut conn| conn.call(&["EXISTS", "n"]));
         reply.is_ok_and(|reply| reply.integer() == Some(1))
     });

@@ -9,10 +9,6 @@ use crate::serving::instances;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Version, scratch};
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The function, and the cluster that it works on.
 fn serve() -> Option<(Serving, Cluster, std::path::PathBuf)> {
@@ -52,7 +48,7 @@ fn rates_are_limited_and_sessions_kept() {
 
     assert_eq!(ask(at, "GET", "/session/7", "").status, 404);
     assert_eq!(ask(at, "PUT", "/session/7", "basket=3").status, 204);
-    until_true("the replica to have the session", PATIENCE, || {
+    until_true("the replica to have the session", || {
         ask(at, "GET", "/session/7", "").body == "basket=3"
     });
     let reads = |range: std::ops::Range<usize>| -> u64 {
@@ -74,8 +70,8 @@ fn rates_are_limited_and_sessions_kept() {
         assert_eq!(ask(at, "PUT", &format!("/session/{number}"), "x").status, 204);
     }
     assert_eq!(looks(&cluster), before, "twenty cold starts asked nobody for the map");
-    until_true("every instance to end", PATIENCE, || instances(at) == 0);
-    until_true("every connection to close", PATIENCE, || connections(&cluster) == 0);
+    until_true("every instance to end", || instances(at) == 0);
+    until_true("every connection to close", || connections(&cluster) == 0);
     assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
 }
 
@@ -111,10 +107,10 @@ fn events_are_streamed_until_the_reader_leaves() {
     }
     // It learns that the reader has left when it writes to it.
     drop(reader);
-    until_true("the subscription to end", PATIENCE, || {
+    until_true("the subscription to end", || {
         ask(at, "POST", "/events/news", "is anybody there?").body == "0\n"
     });
-    until_true("every instance to end", PATIENCE, || instances(at) == 0);
-    until_true("every connection to close", PATIENCE, || connections(&cluster) == 0);
+    until_true("every instance to end", || instances(at) == 0);
+    until_true("every connection to close", || connections(&cluster) == 0);
     assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
 }

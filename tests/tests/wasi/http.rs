@@ -2,12 +2,9 @@
 //!
 //! Bodies come whole, or in chunks, whose frames are taken off.
 
+use slotcar_tests::real::wait::BOUND;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
-
-/// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came back.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ pub(crate) fn open(
     body: &str,
 ) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).expect("the host accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(BOUND)).expect("set");
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\

@@ -8,7 +8,6 @@ use crate::http::ask;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Reply, Server, Version};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Requests, unless the environment says otherwise.
 const REQUESTS: usize = 200;
@@ -53,8 +52,7 @@ fn requests_leave_nothing_behind() {
     });
     let count = ask(address, "GET", "/page", "").body;
     assert_eq!(count, (requests / AT_ONCE * AT_ONCE + 1).to_string());
-    let patience = Duration::from_secs(10);
-    until_true("every instance to end", patience, || instances(address) == 0);
-    until_true("every connection to close", patience, || connections(&server) <= before);
+    until_true("every instance to end", || instances(address) == 0);
+    until_true("every connection to close", || connections(&server) <= before);
     println!("{requests} requests, {} connections before and after", before);
 }

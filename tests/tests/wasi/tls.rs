@@ -15,7 +15,7 @@ fn components_speak_tls() {
     let pem = authority.sign_block(address::fresh());
     let version = Version::any();
     let server = Server::of(&version).config(&pem.listening()).start();
-    let cluster = Cluster::of(&version).replicas(0).node_timeout_ms(3000);
+    let cluster = Cluster::of(&version).replicas(0);
     let cluster = cluster.config(&pem.clustered()).start();
     guest
         .env("SLOTCAR_TLS_SERVER", &format!("rediss://{}", server.tls_address()))

@@ -1,7 +1,8 @@
 //! The harness, as far as the suites inside of components use it.
 //!
 //! Most of it is the native harness's own source; `version`, `address`, `process`, `proxy` and
-//! `simulated` have its names and ask the outside, through `remote`. A crate that includes it has a
+//! `simulated` have its names and ask the outside, through `remote`; `socket` waits without
+//! blocking. A crate that includes it has a
 //! module `beside`, whose `nap` is how a wait waits.
 
 pub mod address;
@@ -15,6 +16,7 @@ pub mod script;
 #[path = "../../../tests/src/real/sentinel.rs"]
 pub mod sentinel;
 pub mod simulated;
+pub mod socket;
 pub mod version;
 #[path = "../../../tests/src/real/wait.rs"]
 pub mod wait;

@@ -31,7 +31,7 @@ impl Options {
             id: id.clone(),
             version: self.version,
             sentinel: self.sentinel,
-            state: Mutex::new(State { address, password: self.password }),
+            state: Mutex::new(State { address, password: self.password, up: true }),
         }
     }
 }
@@ -56,6 +56,8 @@ struct State {
     address: SocketAddr,
     /// The default user's password.
     password: Option<String>,
+    /// It runs and is not frozen.
+    up: bool,
 }
 
 impl Server {
@@ -79,30 +81,40 @@ impl Server {
         self.state().password.clone()
     }
 
+    /// Whether the process exists and is not frozen: then it answers, however long that takes.
+    pub fn is_up(&self) -> bool {
+        self.state().up
+    }
+
     /// Kills the process, as a power cut would.
     pub fn kill(&self) {
         self.tell("kill");
+        self.state().up = false;
     }
 
     /// Stops the process, as an operator would: it says goodbye to its connections.
     pub fn stop(&self) {
         self.tell("stop");
+        self.state().up = false;
     }
 
     /// Freezes the process.
     pub fn pause(&self) {
         self.tell("pause");
+        self.state().up = false;
     }
 
     /// Lets a paused process go on.
     pub fn resume(&self) {
         self.tell("resume");
+        self.state().up = true;
     }
 
     /// [`Server::restart_on`] without waiting for an answer.
     pub fn relaunch_on(&self, address: SocketAddr) {
         ask(&["relaunch", &self.id, &address.to_string()]);
-        self.state().address = address;
+        let mut state = self.state();
+        (state.address, state.up) = (address, true);
     }
 
     /// Adds configuration lines for the next restart.

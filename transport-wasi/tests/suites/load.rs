@@ -4,14 +4,13 @@
 //! idempotent, so the counters tell whether anything ran twice.
 
 use crate::pause;
+use crate::real::wait::BOUND;
 use futures::future::{join, join_all};
 use slotcar::{Client, Delivery, Error};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// No recovery takes longer.
-const BOUND: Duration = Duration::from_secs(30);
 /// Between two looks at the servers: each look holds the whole component up.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -104,7 +103,7 @@ impl Load {
             if let Some(found) = look() {
                 return found;
             }
-            assert!(began.elapsed() < BOUND, "waited {BOUND:?} in vain for {what}");
+            assert!(began.elapsed() < BOUND, "this did not happen within {BOUND:?}: {what}");
             pause(LOOK).await;
         }
     }

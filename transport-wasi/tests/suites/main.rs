@@ -49,8 +49,8 @@ use slotcar::Transport;
 use std::pin::pin;
 use std::time::Duration;
 
-/// No future of a suite takes longer, unless it hangs.
-const BOUND: Duration = Duration::from_secs(120);
+/// No future of a suite takes longer, unless it hangs: a wait within it may have all of its bound.
+const BOUND: Duration = real::wait::BOUND.saturating_mul(2);
 
 /// What the suites take for their executor's: runs a future to its end, which must come.
 pub fn block_on<F: Future>(future: F) -> F::Output {

@@ -3,7 +3,7 @@
 //! The twin of the native suite `reads`, whose load runs in a thread.
 
 use crate::real::cluster::key_in;
-use crate::real::wait::until_true;
+use crate::real::wait::{BOUND, until_true};
 use crate::real::{Cluster, Sentinels, Server, Version};
 use crate::{block_on, pause};
 use slotcar::config::Among;
@@ -34,7 +34,7 @@ async fn fill(client: &Client, cluster: &Cluster) -> [String; 3] {
             conn.call(&["READONLY"]).expect("the replica answers");
             conn.call(&["GET", key]).expect("the replica answers").text() == *key
         };
-        until_true("the replica to have the key", Duration::from_secs(10), has_it);
+        until_true("the replica to have the key", has_it);
     }
     keys
 }
@@ -117,7 +117,7 @@ fn a_dead_replica_costs_no_read() {
             cluster.node(3).kill();
             let (killed, before) = (Instant::now(), reads.get());
             while reads.get() < before + 100 {
-                assert!(killed.elapsed() < Duration::from_secs(20), "the reads stand still");
+                assert!(killed.elapsed() < BOUND, "the reads stand still");
                 pause(Duration::from_millis(10)).await;
             }
             done.set(true);
@@ -150,9 +150,7 @@ fn a_service_is_read_from_its_replicas() {
         for (index, server) in sentinels.servers().iter().enumerate() {
             let list = if index == primary { &mut primaries } else { &mut replicas };
             list.push(server);
-            until_true("the key to be there", Duration::from_secs(10), || {
-                server.call(&["GET", "key"]).text() == "value"
-            });
+            until_true("the key to be there", || server.call(&["GET", "key"]).text() == "value");
         }
         let reader = client.with_read_from(ReadFrom::Replica);
         let before = (gets(&primaries), gets(&replicas));

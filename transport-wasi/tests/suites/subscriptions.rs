@@ -7,6 +7,7 @@
 use crate::block_on;
 use crate::reader::words;
 use crate::real::cluster::key_in;
+use crate::real::wait::BOUND;
 use crate::real::{Cluster, Server, Version};
 use futures::future::{Either, join, select};
 use slotcar::config::{Protocol, WhenLagging};
@@ -15,9 +16,6 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 async fn connect(url: &str, protocol: Protocol) -> Client {
     let config = Config::from_url(url).expect("a good URL").protocol(protocol);
     slotcar::connect_with(config).await.expect("connect")
@@ -25,7 +23,7 @@ async fn connect(url: &str, protocol: Protocol) -> Client {
 
 /// The next update, in words.
 async fn next(subscription: &mut Subscription) -> String {
-    let update = subscription.next_within(PATIENCE).await.expect("an update in time");
+    let update = subscription.next_within(BOUND).await.expect("an update in time");
     words(&update.expect("the stream goes on"))
 }
 
@@ -150,7 +148,7 @@ fn a_moved_slot_takes_its_channels_along() {
 #[test]
 fn a_dead_primary_is_followed_by_an_idle_subscriber() {
     let options = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
-    let cluster = options.start();
+    let cluster = options.quick_failover().start();
     block_on(async {
         let client = connect(&cluster.url(), Protocol::Resp3).await;
         let name = key_in(100);
@@ -166,7 +164,7 @@ fn a_dead_primary_is_followed_by_an_idle_subscriber() {
         loop {
             match client.spublish(&name, "hi").await {
                 Ok(1) => break,
-                _ => assert!(killed.elapsed() < PATIENCE, "nobody is subscribed"),
+                _ => assert!(killed.elapsed() < BOUND, "nobody is subscribed"),
             }
         }
         while next(&mut all).await != format!("{name}=hi") {}
@@ -192,7 +190,7 @@ fn a_slow_reader_is_told_what_it_lost() {
         }
         let (mut delivered, mut lost) = (0, 0);
         while delivered + lost < COUNT {
-            let update = slow.next_within(PATIENCE).await.expect("in time").expect("it goes on");
+            let update = slow.next_within(BOUND).await.expect("in time").expect("it goes on");
             match update {
                 Update::Message(message) => {
                     let number: u64 = message.text().expect("text").parse().expect("a number");

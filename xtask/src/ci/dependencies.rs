@@ -3,9 +3,10 @@
 //! The licences stand in `deny.toml`, which is also what `cargo deny` reads; it runs too where it
 //! is installed, and adds the advisories that no file of ours can hold.
 //!
-//! Limit: 60 crates in the normal dependencies of `slotcar-tcp`, itself counted. Each is code that
-//! its users build, audit and ship.
+//! Limit: 60 crates in the normal dependencies of `slotcar` with its default features, itself
+//! counted. Each is code that its users build, audit and ship.
 
+use super::DOOR;
 use crate::Outcome;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -29,13 +30,13 @@ pub(super) fn check() -> Outcome {
     }
     println!("{} packages under allowed licences", packages.len());
 
-    let tree = ["tree", "--locked", "--package", "slotcar-tcp", "--edges", "normal"];
+    let tree = ["tree", "--locked", "--package", DOOR, "--edges", "normal"];
     let tree = output(&[&tree[..], &["--prefix", "none", "--format", "{p}"]].concat())?;
     let crates: BTreeSet<&str> = tree.lines().map(|l| l.trim_end_matches(" (*)")).collect();
     let crates = crates.iter().filter(|line| !line.is_empty()).count();
-    println!("{crates} crates in slotcar-tcp, of at most {CRATES_MAX}");
+    println!("{crates} crates in {DOOR}, of at most {CRATES_MAX}");
     if crates > CRATES_MAX {
-        return Err(format!("slotcar-tcp has {crates} crates; at most {CRATES_MAX}"));
+        return Err(format!("{DOOR} has {crates} crates; at most {CRATES_MAX}"));
     }
     match crate::cargo().args(["deny", "--version"]).output() {
         Ok(output) if output.status.success() => super::cargo(&["deny", "check"]),

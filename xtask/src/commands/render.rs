@@ -2,7 +2,6 @@
 //!
 //! One line per command, so that a difference between two servers' versions reads as one line in a
 //! review. Short constructor names keep those lines short; the file explains them at its top.
-//! Called by `commands`.
 
 use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
 use std::fmt::Write;
@@ -81,11 +80,8 @@ pub(super) fn table(commands: &Commands, versions: &[String]) -> String {
     let mut text = format!(
         "//! What {} reply to COMMAND.\n\
          //!\n\
-         //! Written by `cargo xtask commands`, never by hand. A line holds a command's name, its \
-         flags as\n\
-         //! letters, its keys and, where the key does not decide, the nodes that the command goes \
-         to.\n\
-         //! Invariant: sorted by name, names in upper case.\n\n{PREAMBLE}\n",
+         //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by\n\
+         //! letter, its keys, and its policies where no key decides the node.\n\n{PREAMBLE}\n",
         versions.join(" and "),
     );
     let count = commands.len();

@@ -11,9 +11,8 @@ const LINES_MAX: usize = 500;
 /// Of a line, comments included; `wrap` keeps to it too.
 pub(super) const WIDTH_MAX: usize = 100;
 
-/// Names that say nothing about what a file is for.
-const VAGUE_FILES: &[&str] =
-    &["common.rs", "helper.rs", "helpers.rs", "misc.rs", "util.rs", "utils.rs"];
+/// Names of files and folders that say nothing about what is in them.
+const VAGUE_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "shared", "util", "utils"];
 
 /// Starts of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "C:\\Users"];
@@ -29,9 +28,9 @@ pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
     // The rules have to name what they forbid.
     let is_rule = source.path.starts_with("xtask/src/tidy");
 
-    let name = source.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if VAGUE_FILES.contains(&name) {
-        complain(0, format!("`{name}` says nothing: name the file after what it is for"));
+    let names = source.path.iter().filter_map(|part| part.to_str()?.split('.').next());
+    for name in names.filter(|name| VAGUE_NAMES.contains(name)) {
+        complain(0, format!("the name `{name}` says nothing: what is the file or folder for?"));
     }
     let count = source.text.lines().count();
     if is_rust && count > LINES_MAX {
@@ -95,6 +94,9 @@ mod tests {
         let table: &[(&str, &str, &[usize])] = &[
             ("core/src/a.rs", good, &[]),
             ("core/src/utils.rs", good, &[0]),
+            ("core/src/shared/a.rs", good, &[0]),
+            ("core/src/misc/helpers.rs", good, &[0, 0]),
+            ("core/src/shared_map.rs", good, &[]),
             ("core/src/a.rs", "//! One line is not enough.\n", &[1]),
             ("core/src/a.rs", "//!\n//!\n", &[1]),
             ("core/src/a/tests.rs", "//! One line is enough for tests.\n", &[]),

@@ -6,7 +6,7 @@
 //! (start, and the compilation of the component).
 //! Limits: Linux, which says what children used; [`SERVER`] is the program that is asked.
 
-use super::{TRANSPORT, executable, host_of};
+use super::{DOOR, executable, host_of};
 use crate::Outcome;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -33,9 +33,9 @@ pub(super) fn throughput() -> Outcome {
     let host = host_of("release")?;
     let mut build = crate::cargo();
     let component =
-        executable(build.args(["build", "--release", "--example", "throughput"]), TRANSPORT)?;
+        executable(build.args(["build", "--release", "--example", "throughput"]), DOOR)?;
     let mut build = crate::cargo();
-    build.args(["build", "--release", "--package", TRANSPORT, "--example", "throughput"]);
+    build.args(["build", "--release", "--package", DOOR, "--example", "throughput"]);
     crate::process::run_to_end(&mut build)?;
     let native = crate::root().join("target/release/examples/throughput");
     let server = Server::start(&[])?;
@@ -128,7 +128,7 @@ fn load() -> String {
 pub(super) fn cold() -> Outcome {
     let host = host_of("release")?;
     let mut build = crate::cargo();
-    let component = executable(build.args(["build", "--release", "--example", "get"]), TRANSPORT)?;
+    let component = executable(build.args(["build", "--release", "--example", "get"]), DOOR)?;
     let lines = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"];
     let nodes: Vec<Server> = (0..3).map(|_| Server::start(&lines)).collect::<Result<_, _>>()?;
     let at: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();

@@ -4,7 +4,7 @@
 //! budget here, is earlier than `Queue::earliest`.
 //! Called by `driver/io.rs`.
 
-use super::{Due, NONE, Queue, State, Wakers};
+use super::{Deadline, NONE, Queue, State, Wakers};
 use crate::connection::outcome::Failure;
 use crate::time::Timestamp;
 
@@ -13,14 +13,14 @@ impl Queue {
     pub(crate) fn see(&mut self, now: Timestamp) {
         let mut index = std::mem::replace(&mut self.unseen, NONE);
         // Nearly all have the same time.
-        let mut last = (Due::At(Timestamp::FAR_FUTURE), Timestamp::FAR_FUTURE);
+        let mut last = (Deadline::At(Timestamp::FAR_FUTURE), Timestamp::FAR_FUTURE);
         while index != NONE {
             let slot = &mut self.slots[index as usize];
             if slot.due != last.0 {
                 last = (slot.due, slot.due.from(now));
                 self.earliest = self.earliest.min(last.1);
             }
-            slot.due = Due::At(last.1);
+            slot.due = Deadline::At(last.1);
             index = slot.next;
         }
     }

@@ -181,10 +181,10 @@ fn an_entry_larger_than_the_budget_goes_alone() {
 #[test]
 fn one_caller_is_woken_itself_and_several_through_the_background() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background(Waker::noop());
+    queue.attach_background(Waker::noop());
     let (background, background_waker) = counted();
-    assert!(!queue.rest_background(&background_waker), "it looks once more after it was set");
-    assert!(queue.rest_background(&background_waker));
+    assert!(!queue.may_background_sleep(&background_waker), "it looks once more after it was set");
+    assert!(queue.may_background_sleep(&background_waker));
     let (first, first_waker) = counted();
     let (second, second_waker) = counted();
     let wake = |queue: &mut Queue| {
@@ -207,7 +207,10 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
     assert_eq!(flush, Flush::Covered);
     woken.unwrap().wake();
     assert_eq!(counts(), [1, 0, 1]);
-    assert!(queue.rest_background(&background_waker), "a full stream calls when it takes more");
+    assert!(
+        queue.may_background_sleep(&background_waker),
+        "a full stream calls when it takes more"
+    );
     let calls = |queue: &mut Queue, deadline| {
         let entry = Entry { deadline, ..entry(1, 1) };
         let (.., woken) = queue.enqueue(entry.into(), |o| o.push(b'c'), Waker::noop()).unwrap();
@@ -215,12 +218,15 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
     };
     assert!(!calls(&mut queue, at(1000)), "it goes out with those before");
     assert!(calls(&mut queue, at(10)), "the timer would come too late");
-    assert!(queue.rest_background(&background_waker));
+    assert!(queue.may_background_sleep(&background_waker));
     queue.take_output(&mut Vec::new());
     wake(&mut queue);
     assert_eq!(counts(), [1, 0, 2]);
     wake(&mut queue);
-    assert!(!queue.rest_background(&background_waker), "a call while it was awake is not lost");
+    assert!(
+        !queue.may_background_sleep(&background_waker),
+        "a call while it was awake is not lost"
+    );
 }
 
 #[test]
@@ -299,10 +305,10 @@ fn random_events_never_misplace_a_reply() {
 #[test]
 fn a_greeting_takes_nobodys_waker() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background(Waker::noop());
+    queue.attach_background(Waker::noop());
     let (background, waker) = counted();
-    assert!(!queue.rest_background(&waker));
-    assert!(queue.rest_background(&waker));
+    assert!(!queue.may_background_sleep(&waker));
+    assert!(queue.may_background_sleep(&waker));
     queue.greet(b"hello".to_vec(), 2);
     let (a, flush) = put(&mut queue, "a", 1);
     assert_eq!(flush, Flush::Now, "the greeting goes out with it");
@@ -363,7 +369,7 @@ fn lanes_share_a_budget() {
     let mut wakers = Wakers::new();
     one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
     assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
-    let waited = Wanted { claim: Claim::Waited, ..entry(1, 1).into() };
+    let waited = NewEntry { admission: Admission::Waited, ..entry(1, 1).into() };
     other.enqueue(waited, |out| out.push(b'c'), Waker::noop()).unwrap();
     drop(place);
     // What a lost lane held is there again.
@@ -380,7 +386,7 @@ fn a_handshake_takes_its_room_in_any_case() {
     put(&mut busy, "a", 1);
     let mut wakers = Wakers::new();
     let place = fresh.block(None, Waker::noop(), entry(1, 1), &mut wakers);
-    let greeting = Wanted { claim: Claim::Must, ..entry(5, 1).into() };
+    let greeting = NewEntry { admission: Admission::Must, ..entry(5, 1).into() };
     let written = |out: &mut Vec<u8>| out.extend_from_slice(b"HELLO");
     let (ticket, _, _) = fresh.enqueue(greeting, written, Waker::noop()).unwrap();
     fresh.deliver(Bytes::from_static(b"%0"), u64::MAX, None, &mut wakers).unwrap();
@@ -396,11 +402,13 @@ fn a_handshake_takes_its_room_in_any_case() {
 #[test]
 fn an_entry_is_due_from_the_first_look_on() {
     let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.set_background(Waker::noop());
-    let due = Due::After(Duration::from_millis(50));
-    let entry = Wanted { len: 1, replies: 1, due, claim: Claim::New };
+    queue.attach_background(Waker::noop());
+    let due = Deadline::After(Duration::from_millis(50));
+    let entry = NewEntry { len: 1, replies: 1, due, admission: Admission::New };
     let enqueue = |queue: &mut Queue| {
-        assert!(queue.rest_background(Waker::noop()) || queue.rest_background(Waker::noop()));
+        assert!(
+            queue.may_background_sleep(Waker::noop()) || queue.may_background_sleep(Waker::noop())
+        );
         let (ticket, _, woken) = queue.enqueue(entry, |o| o.push(b'x'), Waker::noop()).unwrap();
         (ticket, woken.is_some())
     };
@@ -417,7 +425,7 @@ fn an_entry_is_due_from_the_first_look_on() {
     for ticket in [first, second] {
         let (outcome, due) = queue.poll(ticket, Waker::noop()).unwrap();
         assert!(matches!(outcome.unwrap_err().failure, Failure::TimedOut));
-        assert_eq!(due, Due::At(at(150)));
+        assert_eq!(due, Deadline::At(at(150)));
     }
     assert!(queue.poll(third, Waker::noop()).is_none());
     assert_eq!(queue.earliest(), at(170));

@@ -48,7 +48,7 @@ impl Queue {
 
     /// A background task looks after this connection from now on. `signal` calls it when the only
     /// caller that was called so far is not to be relied on any more.
-    pub(crate) fn set_background(&mut self, signal: &Waker) {
+    pub(crate) fn attach_background(&mut self, signal: &Waker) {
         self.background = true;
         self.driver = Some(self.budget.join(signal.clone()));
         self.background_again = true;
@@ -60,7 +60,7 @@ impl Queue {
     }
 
     /// The background task wants to sleep. False when it has to look again first.
-    pub(crate) fn rest_background(&mut self, waker: &Waker) -> bool {
+    pub(crate) fn may_background_sleep(&mut self, waker: &Waker) -> bool {
         if std::mem::take(&mut self.background_again) {
             return false;
         }
@@ -74,6 +74,15 @@ impl Queue {
         let waker = self.background_waker.take();
         self.background_again |= waker.is_none();
         waker
+    }
+
+    /// Whether a task will come to drive when `wake_driver` is called: one that it wakes, or one that
+    /// was woken before and has not come yet.
+    pub(crate) fn has_driver(&self) -> bool {
+        self.background
+            || self.waiting > 0
+            || self.budget.is_awaited()
+            || self.listeners.are_watching()
     }
 
     /// Whether a caller that is polled should look at the stream itself.

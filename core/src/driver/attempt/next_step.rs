@@ -16,9 +16,9 @@ use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Redirect, ServerError};
-use crate::routing::retry::{Facts, Seen, Verdict, delivery_of, judge};
+use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, delivery_of, judge};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use std::error::Error as _;
@@ -80,11 +80,11 @@ pub(crate) fn next_step(
     command: &Command,
     terms: CallOptions,
     tries: &mut Attempts,
-    seen: &Seen,
+    seen: &AttemptFailure,
     node: &Arc<Node>,
 ) -> NextStep {
     let env = topology.env();
-    if let Seen::Refused(error) = seen
+    if let AttemptFailure::ErrorReply(error) = seen
         && let Some(redirect) = error.redirect()
     {
         tries.redirects += 1;
@@ -104,22 +104,23 @@ pub(crate) fn next_step(
         };
     }
     if let Some(reason) = reason_to_look(seen) {
-        topology.want_about(node, reason);
+        topology.request_refresh_about(node, reason);
     }
-    let facts = Facts { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
+    let facts =
+        RetryContext { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
     let verdict = judge(seen, facts);
     let spent = tries.attempts >= env.config().attempts_max || env.now() >= terms.deadline;
     match verdict {
-        Verdict::Fail => NextStep::Fail,
+        CallAction::Fail => NextStep::Fail,
         _ if spent => NextStep::Fail,
-        Verdict::Again | Verdict::AgainLater => {
+        CallAction::RetryNow | CallAction::RetryAfterPause => {
             count(&env.telemetry().retries);
             tries.last = Some(explain(seen, command, node.endpoint(), tries, terms));
             // Where a look may name another node, the pause is for the look; elsewhere the lane
             // itself paces the dials, but not those of blocking commands.
             let paced = !topology.is_dynamic() && !command.is_blocking();
             let pause = match verdict {
-                Verdict::Again if paced => Duration::ZERO,
+                CallAction::RetryNow if paced => Duration::ZERO,
                 _ => env.backoff(tries.attempts),
             };
             NextStep::Again { target: NextHop::Map, pause }
@@ -136,16 +137,16 @@ fn follow(
     let env = topology.env();
     // Two nodes that point at each other are settling a failover: give them time, and look
     // elsewhere.
-    let pause = if redirects > 2 { env.settling(redirects - 2) } else { Duration::ZERO };
+    let pause = if redirects > 2 { env.redirect_pause(redirects - 2) } else { Duration::ZERO };
     let (ask, slot, target) = match &redirect {
         Redirect::Ask { slot, host, port } => (true, *slot, (host, *port)),
         Redirect::Moved { slot, host, port } => (false, *slot, (host, *port)),
     };
     let config = env.config();
     let rule =
-        EndpointRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
+        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
     let Some(endpoint) = rule.redirect(target.0, target.1) else {
-        topology.want(RefreshReason::Moved);
+        topology.request_refresh(RefreshReason::Moved);
         return NextStep::Again { target: NextHop::Map, pause: env.backoff(redirects) };
     };
     if ask {
@@ -153,7 +154,8 @@ fn follow(
     }
     // The second time that a name leads back to its sender, it is taken for another node's.
     let literally = redirects > 1;
-    let by_alias = || topology.known_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
+    let by_alias =
+        || topology.known_node_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
     if endpoint == *node.endpoint() || (!literally && by_alias()) {
         node.redial();
         return NextStep::Again { target: NextHop::Node(Arc::clone(node)), pause };
@@ -164,21 +166,21 @@ fn follow(
 }
 
 /// What a failed attempt says about the topology.
-pub(in crate::driver) fn reason_to_look(seen: &Seen) -> Option<RefreshReason> {
+pub(in crate::driver) fn reason_to_look(seen: &AttemptFailure) -> Option<RefreshReason> {
     match seen {
-        Seen::Refused(error) => match error.code() {
+        AttemptFailure::ErrorReply(error) => match error.code() {
             "READONLY" => Some(RefreshReason::ReadOnly),
             "CLUSTERDOWN" => Some(RefreshReason::ClusterDown),
             "MASTERDOWN" => Some(RefreshReason::NodeLost),
             _ => None,
         },
-        Seen::Failed(failed) => match &failed.failure {
+        AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => Some(RefreshReason::NodeSilent),
             Failure::Lost(lost) if matches!(**lost, Lost::ByUs | Lost::Retired) => None,
             Failure::Lost(_) => Some(RefreshReason::NodeLost),
         },
-        Seen::NoLink(_) => Some(RefreshReason::NodeLost),
-        Seen::Ended(_) => None,
+        AttemptFailure::NoLink(_) => Some(RefreshReason::NodeLost),
+        AttemptFailure::Final(_) => None,
     }
 }
 
@@ -203,16 +205,16 @@ pub(in crate::driver) fn too_many_redirects(
 /// What the end of the attempts means to the caller: how the last one ended, and whether any of
 /// them may have run the command.
 pub(crate) fn explain(
-    seen: &Seen,
+    seen: &AttemptFailure,
     command: &Command,
     endpoint: &Endpoint,
     tries: &Attempts,
     terms: CallOptions,
 ) -> Error {
     let mut error = match seen {
-        Seen::NoLink(error) | Seen::Ended(error) => error.clone(),
-        Seen::Refused(server) => Error::server(delivery_of(server), server.clone()),
-        Seen::Failed(failed) => {
+        AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.clone(),
+        AttemptFailure::ErrorReply(server) => Error::server(delivery_of(server), server.clone()),
+        AttemptFailure::NoReply(failed) => {
             let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };
             match &failed.failure {
                 Failure::TimedOut => {

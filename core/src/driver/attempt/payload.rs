@@ -13,7 +13,7 @@ use crate::connection::queue::Entry;
 use crate::driver::link::submit::{error_in, sole_reply};
 use crate::error::{Delivery, Error};
 use crate::resp::ServerError;
-use crate::routing::retry::{Seen, delivery_of};
+use crate::routing::retry::{AttemptFailure, delivery_of};
 use crate::time::Timestamp;
 use bytes::Bytes;
 
@@ -74,7 +74,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The reply that answers it all, or what came instead.
-    pub(crate) fn judge(&self, reply: Reply) -> Result<Bytes, Seen> {
+    pub(crate) fn judge(&self, reply: Reply) -> Result<Bytes, AttemptFailure> {
         match self.contents {
             Contents::Single(_) => sole_reply(reply),
             Contents::Transaction(_) => {
@@ -86,7 +86,7 @@ impl<'a> Payload<'a> {
 }
 
 /// `frames` answer MULTI, each command, and EXEC.
-fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, Seen> {
+fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
     let (exec, queued) = frames.split_last().expect("a transaction has a reply of its EXEC");
     let Some(abort) = error_in(exec) else { return Ok(exec.clone()) };
     let mut errors = queued.iter().map(error_in);
@@ -94,16 +94,16 @@ fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, Seen> {
     let cause = errors.find_map(|error| error).unwrap_or(abort);
     if without_multi.is_some() && queued.iter().skip(1).any(|frame| error_in(frame).is_none()) {
         // Without its MULTI, a command ran by itself.
-        return Err(Seen::Ended(Error::server(Delivery::Unknown, cause)));
+        return Err(AttemptFailure::Final(Error::server(Delivery::Unknown, cause)));
     }
     Err(refusal(cause))
 }
 
 /// Nothing ran: whatever a command was refused with, EXEC refused all of them.
-fn refusal(cause: ServerError) -> Seen {
+fn refusal(cause: ServerError) -> AttemptFailure {
     match delivery_of(&cause) {
-        Delivery::Refused => Seen::Refused(cause),
-        _ => Seen::Ended(Error::server(Delivery::Refused, cause)),
+        Delivery::Refused => AttemptFailure::ErrorReply(cause),
+        _ => AttemptFailure::Final(Error::server(Delivery::Refused, cause)),
     }
 }
 
@@ -165,8 +165,10 @@ mod tests {
         ];
         for (lines, code, ended) in cases {
             match (judge(&lines).unwrap_err(), ended) {
-                (Seen::Refused(error), None) => assert_eq!(error.code(), code, "{lines:?}"),
-                (Seen::Ended(error), Some(delivery)) => {
+                (AttemptFailure::ErrorReply(error), None) => {
+                    assert_eq!(error.code(), code, "{lines:?}")
+                }
+                (AttemptFailure::Final(error), Some(delivery)) => {
                     assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, delivery));
                     assert_eq!(error.server_error().unwrap().code(), code, "{lines:?}");
                 }

@@ -55,7 +55,7 @@ pub(crate) async fn ask(
     let mut until = env.now().after(manner.stagger);
     let mut good = 0;
     while !asked.is_empty() {
-        match env.by(until.min(deadline), asked.next()).await {
+        match env.with_deadline(until.min(deadline), asked.next()).await {
             Some(Some(is_good)) => {
                 good += usize::from(is_good);
                 if good >= manner.enough {
@@ -85,7 +85,7 @@ pub(crate) async fn ask(
 ///
 /// # Errors
 /// When not all of them came in time.
-pub(crate) async fn replies(
+pub(crate) async fn query_node(
     env: &Arc<Environment>,
     node: &Arc<Node>,
     commands: &[Command],

@@ -12,7 +12,7 @@ use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Blob, Elements, Value, from_frame, integer};
 use crate::routing::destination::Destination;
-use crate::routing::sweep::{Next, ScanCursor, Standing};
+use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
@@ -30,7 +30,7 @@ pub(crate) async fn next_page(
     topology: &Arc<LiveTopology>,
     cursor: &mut ScanCursor,
     tail: &[Vec<u8>],
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Option<Vec<Bytes>>, Error> {
     loop {
         let routes = topology.routes().clone();
@@ -39,34 +39,34 @@ pub(crate) async fn next_page(
         let knows_nothing = map.slots().owned() == 0;
         let is_served = |slot| knows_nothing || (map.owner(slot).is_some() && !denied(slot));
         match cursor.next(is_served) {
-            Next::Done => return Ok(None),
-            Next::Uncovered(slot) => return Err(uncovered(topology, slot)),
-            Next::BeginAt(slot) => {
-                let (here, id) = standing(topology, Destination::Slot(slot), terms).await?;
+            ScanStep::Done => return Ok(None),
+            ScanStep::Uncovered(slot) => return Err(uncovered(topology, slot)),
+            ScanStep::BeginAt(slot) => {
+                let (here, id) = standing(topology, Destination::Slot(slot), options).await?;
                 if !cursor.begin(&here, &id) {
                     // Not the owner by its own word: the map is to be mended first.
-                    topology.want(RefreshReason::Moved);
-                    wait(topology, terms).await?;
+                    topology.request_refresh(RefreshReason::Moved);
+                    wait(topology, options).await?;
                 }
             }
-            Next::BeginOn(id) => {
-                let begun = match standing(topology, Destination::Primary(id.clone()), terms).await
-                {
-                    Ok((here, id)) => cursor.begin(&here, &id),
-                    Err(error) if is_gone(topology, &id) => {
-                        drop(error);
-                        false
-                    }
-                    Err(error) => return Err(error),
-                };
+            ScanStep::BeginOn(id) => {
+                let begun =
+                    match standing(topology, Destination::Primary(id.clone()), options).await {
+                        Ok((here, id)) => cursor.begin(&here, &id),
+                        Err(error) if is_gone(topology, &id) => {
+                            drop(error);
+                            false
+                        }
+                        Err(error) => return Err(error),
+                    };
                 if !begun {
                     cursor.forget_target(&id);
                 }
             }
-            Next::Page(id, at) => {
+            ScanStep::Page(id, at) => {
                 let command = cmd("SCAN").arg(at).args(tail);
-                let errand = Request::new(command, Destination::Primary(id.clone()));
-                match dispatch(Arc::clone(topology), errand, terms, None).await {
+                let request = Request::new(command, Destination::Primary(id.clone()));
+                match dispatch(Arc::clone(topology), request, options, None).await {
                     Ok((frame, _)) => {
                         let (at, keys) = page(&frame)?;
                         // What is done already was returned, from where it was then.
@@ -76,13 +76,13 @@ pub(crate) async fn next_page(
                     }
                     Err(_) if is_gone(topology, &id) => {
                         cursor.drop_pass();
-                        wait(topology, terms).await?;
+                        wait(topology, options).await?;
                     }
                     Err(error) => return Err(error),
                 }
             }
-            Next::Check(id) => {
-                match standing(topology, Destination::Primary(id.clone()), terms).await {
+            ScanStep::Check(id) => {
+                match standing(topology, Destination::Primary(id.clone()), options).await {
                     Ok((here, id)) => cursor.check(&here, &id),
                     Err(_) if is_gone(topology, &id) => cursor.drop_pass(),
                     Err(error) => return Err(error),
@@ -104,9 +104,9 @@ fn is_done(cursor: &ScanCursor, key: &Bytes) -> bool {
 ///
 /// # Errors
 /// When the time is up.
-async fn wait(topology: &Arc<LiveTopology>, terms: CallOptions) -> Result<(), Error> {
-    rest(topology, PAUSE, terms.deadline).await;
-    if topology.env().now() < terms.deadline {
+async fn wait(topology: &Arc<LiveTopology>, options: CallOptions) -> Result<(), Error> {
+    rest(topology, PAUSE, options.deadline).await;
+    if topology.env().now() < options.deadline {
         return Ok(());
     }
     let message = "no node goes on with the scan in time";
@@ -125,15 +125,15 @@ fn uncovered(topology: &LiveTopology, slot: Slot) -> Error {
 /// What a server says of itself, and the id that the map has for it.
 async fn standing(
     topology: &Arc<LiveTopology>,
-    aim: Destination,
-    terms: CallOptions,
-) -> Result<(Standing, NodeId), Error> {
-    let ask = async |command: Command, aim: Destination| {
-        dispatch(Arc::clone(topology), Request::new(command, aim), terms, None).await
+    destination: Destination,
+    options: CallOptions,
+) -> Result<(NodeReport, NodeId), Error> {
+    let ask = async |command: Command, destination: Destination| {
+        dispatch(Arc::clone(topology), Request::new(command, destination), options, None).await
     };
     let forbidden =
         |error: &Error| error.server_error().is_some_and(|server| server.code() == "NOPERM");
-    let (info, node) = match ask(cmd("INFO").arg("server"), aim.clone()).await {
+    let (info, node) = match ask(cmd("INFO").arg("server"), destination.clone()).await {
         Ok((frame, node)) => (from_frame::<Value>(&frame).ok(), Some(node)),
         Err(error) if forbidden(&error) => (None, None),
         Err(error) => return Err(error),
@@ -145,16 +145,17 @@ async fn standing(
     let routes = topology.routes().clone();
     // From here on everything is asked of the one that has answered.
     let at = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
-    let id = at.or_else(|| routes.index_of(&aim)).map(|index| routes.map.node(index).id.clone());
-    let id = id.ok_or_else(|| topology.nowhere().with_command("SCAN"))?;
+    let id =
+        at.or_else(|| routes.index_of(&destination)).map(|index| routes.map.node(index).id.clone());
+    let id = id.ok_or_else(|| topology.no_node_error().with_command("SCAN"))?;
     if !topology.env().has_slots() {
-        return Ok((Standing::alone(run), id));
+        return Ok((NodeReport::alone(run), id));
     }
     match ask(cmd("CLUSTER").arg("NODES"), Destination::Node(id.clone())).await {
         Ok((frame, _)) => {
             let text = from_frame::<Value>(&frame).ok();
             let standing = text.as_ref().and_then(Value::as_str);
-            let standing = standing.and_then(|text| Standing::parse(text, run));
+            let standing = standing.and_then(|text| NodeReport::parse(text, run));
             let broken = || {
                 let message = "a node's word on itself makes no sense";
                 Error::new(ErrorKind::Topology, Delivery::Answered, message).with_command("SCAN")
@@ -169,7 +170,7 @@ async fn standing(
             let owned = owned.into_iter().map(|(range, ())| range).collect();
             let epoch = routes.map.shards().find(|(shard, _)| Some(shard.primary) == index);
             let epoch = epoch.and_then(|(_, epoch)| epoch).unwrap_or_default();
-            Ok((Standing::presumed(id.clone(), run, owned, epoch), id))
+            Ok((NodeReport::presumed(id.clone(), run, owned, epoch), id))
         }
         Err(error) => Err(error),
     }

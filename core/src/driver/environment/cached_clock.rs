@@ -31,7 +31,7 @@ impl CachedClock {
 
     /// Time passes.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub(crate) fn clear(&self) {
         // Drivers on several threads share it: where nobody chooses, nothing is written.
         if self.0.load(Ordering::Relaxed) != 0 {
             self.0.store(0, Ordering::Relaxed);
@@ -50,7 +50,7 @@ mod tests {
         let at = |nanos| move || Timestamp::from_nanos(nanos);
         assert_eq!(moment.get(at(5)), Timestamp::from_nanos(5));
         assert_eq!(moment.get(|| unreachable!("nobody asks twice")), Timestamp::from_nanos(5));
-        moment.end();
+        moment.clear();
         assert_eq!(moment.get(at(7)), Timestamp::from_nanos(7));
     }
 }

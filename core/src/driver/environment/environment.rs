@@ -36,11 +36,11 @@ pub(crate) struct Environment {
     /// What the client did by itself.
     telemetry: Telemetry,
     /// The time, for choices.
-    moment: Arc<CachedClock>,
+    cached_clock: Arc<CachedClock>,
     /// For jitter; seeded by the transport once.
     rng: Mutex<Rng>,
     /// The transport has refused a task: there is no background.
-    lonely: AtomicBool,
+    no_background: AtomicBool,
     /// The client was closed.
     closed: AtomicBool,
     /// Told when it is.
@@ -55,9 +55,9 @@ impl Environment {
             config,
             triggers: Arc::default(),
             telemetry: Telemetry::default(),
-            moment: Arc::default(),
+            cached_clock: Arc::default(),
             rng,
-            lonely: AtomicBool::new(false),
+            no_background: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             closing: event_listener::Event::new(),
         }
@@ -94,7 +94,7 @@ impl Environment {
         };
         let failed =
             |kind, message| Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
-        match self.by(deadline, dial).await {
+        match self.with_deadline(deadline, dial).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(cause)) => {
                 let hopeless = cause.kind() == io::ErrorKind::InvalidData;
@@ -118,13 +118,13 @@ impl Environment {
             return false;
         }
         let spawned = self.transport.spawn(task);
-        self.lonely.store(!spawned, Ordering::Relaxed);
+        self.no_background.store(!spawned, Ordering::Relaxed);
         spawned
     }
 
     /// Whether there is a background, as far as is known.
     pub(crate) fn has_background(&self) -> bool {
-        BACKGROUND && !self.lonely.load(Ordering::Relaxed)
+        BACKGROUND && !self.no_background.load(Ordering::Relaxed)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -145,7 +145,7 @@ impl Environment {
     }
 
     /// The generator, for decisions below that take chance as an argument.
-    pub(crate) fn chance(&self) -> std::sync::MutexGuard<'_, Rng> {
+    pub(crate) fn rng(&self) -> std::sync::MutexGuard<'_, Rng> {
         lock(&self.rng)
     }
 
@@ -153,10 +153,10 @@ impl Environment {
         self.transport.now()
     }
 
-    /// The time as of a moment ago, for a choice that leads to a command: see `driver/moment.rs`.
+    /// The time as of a moment ago, for a choice that leads to a command: see `cached_clock.rs`.
     #[inline]
-    pub(crate) fn moment(&self) -> Timestamp {
-        self.moment.get(|| self.now())
+    pub(crate) fn recent_time(&self) -> Timestamp {
+        self.cached_clock.get(|| self.now())
     }
 
     pub(crate) async fn sleep_until(&self, deadline: Timestamp) {
@@ -167,7 +167,11 @@ impl Environment {
 
     /// The future's output, or `None` if the deadline comes first. The future goes first, so that a
     /// result that is there is never lost.
-    pub(crate) async fn by<F: Future>(&self, deadline: Timestamp, future: F) -> Option<F::Output> {
+    pub(crate) async fn with_deadline<F: Future>(
+        &self,
+        deadline: Timestamp,
+        future: F,
+    ) -> Option<F::Output> {
         if deadline == Timestamp::FAR_FUTURE {
             return Some(future.await);
         }
@@ -199,23 +203,23 @@ impl Environment {
 
     /// When to look at the topology without a cause for the first time: clients that started
     /// together do not stay together.
-    pub(crate) fn first_poll(&self) -> Timestamp {
+    pub(crate) fn first_refresh_at(&self) -> Timestamp {
         match (&self.config.deployment, self.config.sentinel_interval) {
             (Deployment::Sentinel { .. }, interval) => {
-                self.now().after(interval / 2 + self.chance().jitter(interval / 2))
+                self.now().after(interval / 2 + self.rng().jitter(interval / 2))
             }
-            _ => self.next_poll(),
+            _ => self.next_refresh_at(),
         }
     }
 
     /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
     /// tenth.
-    pub(crate) fn next_poll(&self) -> Timestamp {
+    pub(crate) fn next_refresh_at(&self) -> Timestamp {
         let config = &self.config;
         match (&config.deployment, config.refresh_interval) {
             (Deployment::Sentinel { .. }, _) => self.now().after(config.sentinel_interval),
             (_, Some(interval)) => {
-                self.now().after(interval / 10 * 9 + self.chance().jitter(interval / 5))
+                self.now().after(interval / 10 * 9 + self.rng().jitter(interval / 5))
             }
             (_, None) => Timestamp::FAR_FUTURE,
         }
@@ -230,7 +234,7 @@ impl Environment {
     /// The wait before a command follows one more redirect of nodes that send it to and fro: it
     /// grows slowly, so that the redirects allowed outlast a failover's settling and none comes
     /// late.
-    pub(crate) fn settling(&self, bounces: u32) -> Duration {
+    pub(crate) fn redirect_pause(&self, bounces: u32) -> Duration {
         let whole = self.config.backoff_base.saturating_mul(6 * bounces.min(1000));
         let half = whole.min(self.config.backoff_cap) / 2;
         half + lock(&self.rng).jitter(half)
@@ -255,7 +259,7 @@ impl Environment {
                 reply_depth_max: self.config.reply_depth_max as usize,
             },
             progress_timeout: Some(self.config.progress_timeout),
-            moment: Arc::clone(&self.moment),
+            cached_clock: Arc::clone(&self.cached_clock),
         }
     }
 }

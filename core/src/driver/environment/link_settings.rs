@@ -19,5 +19,5 @@ pub(crate) struct LinkSettings {
     /// be silent.
     pub(crate) progress_timeout: Option<Duration>,
     /// The client's; each turn ends it.
-    pub(crate) moment: Arc<CachedClock>,
+    pub(crate) cached_clock: Arc<CachedClock>,
 }

@@ -25,51 +25,51 @@ pub(crate) struct RefreshTriggers {
 
 impl RefreshTriggers {
     /// A connection was lost.
-    pub(crate) fn raise_lost(&self) {
+    pub(crate) fn report_connection_lost(&self) {
         self.lost.store(true, Ordering::Release);
         self.event.notify(usize::MAX);
     }
 
     /// A server is silent.
-    pub(crate) fn raise_silent(&self) {
+    pub(crate) fn report_server_silent(&self) {
         self.silent.store(true, Ordering::Release);
         self.event.notify(usize::MAX);
     }
 
     /// A sentinel announced something.
-    pub(crate) fn raise_news(&self) {
+    pub(crate) fn report_sentinel_message(&self) {
         self.news.store(true, Ordering::Release);
         self.event.notify(usize::MAX);
     }
 
     /// A node has another role than it is held to have.
-    pub(crate) fn raise_role(&self) {
+    pub(crate) fn report_role_changed(&self) {
         self.role.store(true, Ordering::Release);
         self.event.notify(usize::MAX);
     }
 
     /// Wakes the listeners for a reason of their own.
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn wake_listeners(&self) {
         self.event.notify(usize::MAX);
     }
 
     /// Whether a connection was lost since the last time.
-    pub(crate) fn take_lost(&self) -> bool {
+    pub(crate) fn take_connection_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a server was silent since the last time.
-    pub(crate) fn take_silent(&self) -> bool {
+    pub(crate) fn take_server_silent(&self) -> bool {
         self.silent.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a sentinel announced something since the last time.
-    pub(crate) fn take_news(&self) -> bool {
+    pub(crate) fn take_sentinel_message(&self) -> bool {
         self.news.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a node told another role since the last time.
-    pub(crate) fn take_role(&self) -> bool {
+    pub(crate) fn take_role_changed(&self) -> bool {
         self.role.swap(false, Ordering::AcqRel)
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn spawn_driver(link: &Arc<Link>, transport: &dyn Transport) {
     }
     let background = BackgroundTask { link: Arc::clone(link), yielded: false };
     if transport.spawn(Box::pin(background)) {
-        link.set_background();
+        link.attach_background();
     }
 }
 
@@ -35,14 +35,16 @@ impl Future for BackgroundTask {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Woken by the first of several commands, it steps back once, so that whoever is ready adds
         // theirs to the same write.
-        if !self.yielded && self.link.may_gather() {
+        if !self.yielded && self.link.should_wait_for_more() {
             self.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.yielded = false;
         self.link.drive(None);
-        let Some(rests) = self.link.rest_background(cx.waker()) else { return Poll::Ready(()) };
+        let Some(rests) = self.link.may_background_sleep(cx.waker()) else {
+            return Poll::Ready(());
+        };
         // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O
         // answers "pending" and wakes at once until the task has been let go of.
         if !rests {

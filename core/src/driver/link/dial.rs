@@ -10,10 +10,11 @@ use crate::Endpoint;
 use crate::command::Command;
 use crate::connection::handshake::{Handshake, Next, Profile};
 use crate::connection::outcome::{Failure, Reply};
-use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
+use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
+use crate::driver::environment::events::Event;
 use crate::driver::environment::link_settings::LinkSettings;
-use crate::driver::environment::telemetry::{Event, add_time, count};
+use crate::driver::environment::telemetry::{add_time, count};
 use crate::driver::link::background_task::spawn_driver;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -50,7 +51,7 @@ pub(crate) async fn open(
     let name_took = notes.name_time();
     add_time(&env.telemetry().dial_time, took);
     add_time(&env.telemetry().name_time, name_took.unwrap_or_default());
-    env.telemetry().tell(|| Event::Connected { endpoint: endpoint.clone(), took, name_took });
+    env.telemetry().emit(|| Event::Connected { endpoint: endpoint.clone(), took, name_took });
     let link = Link::start(
         endpoint.clone(),
         stream,
@@ -65,7 +66,7 @@ pub(crate) async fn open(
         let (len, replies) = size_of(&commands);
         let mut greeting = Vec::with_capacity(len);
         commands.iter().for_each(|command| command.write_to(&mut greeting));
-        link.greet(greeting, replies);
+        link.defer_handshake(greeting, replies);
         return Ok(link);
     }
     let unready = Unready(Some(link));
@@ -113,14 +114,14 @@ async fn shake_hands(
         let (len, replies) = size_of(&commands);
         let entry = Entry { len, replies, deadline };
         // Other lanes may have taken all the room.
-        let wanted = Wanted { claim: Claim::Must, ..entry.into() };
+        let wanted = NewEntry { admission: Admission::Must, ..entry.into() };
         let mut exchange = None;
         let outcome = poll_fn(|cx| {
             if let Some(exchange) = &mut exchange {
                 return PendingReply::poll(exchange, cx).map(Ok);
             }
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            match PendingReply::begin(Arc::clone(link), wanted, write, cx) {
+            match PendingReply::enqueue(Arc::clone(link), wanted, write, cx) {
                 Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
                 Err(rejected) => Poll::Ready(Err(rejected)),
             }

@@ -16,6 +16,7 @@ use crate::BoxFuture;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
+use crate::connection::wakers::{wake_all, without_panic};
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
@@ -103,7 +104,7 @@ pub(crate) struct Io {
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// See `LinkSettings`.
-    moment: Arc<CachedClock>,
+    cached_clock: Arc<CachedClock>,
     /// The timer; may be set to an earlier moment that no longer matters.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
     /// Reused between deliveries.
@@ -153,7 +154,7 @@ impl Io {
             clock: None,
             silent: false,
             progress_timeout: settings.progress_timeout,
-            moment: settings.moment,
+            cached_clock: settings.cached_clock,
             sleep: None,
             wakers: Wakers::new(),
             pushes: Vec::new(),
@@ -172,7 +173,7 @@ impl Io {
             self.armed = Armed::default();
         }
         self.clock = None;
-        self.moment.end();
+        self.cached_clock.clear();
         for _ in 0..READS_PER_TURN {
             match self.step(mine) {
                 Ok(true) => {}
@@ -366,7 +367,7 @@ impl Io {
             self.owing = queue.owes();
             self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
         }
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         if !self.pushes.is_empty()
             && let Some(sink) = self.notes.sink.get()
         {
@@ -421,21 +422,31 @@ impl Io {
         }
         if now >= suspect && !self.silent {
             self.silent = true;
-            self.triggers.raise_silent();
+            self.triggers.report_server_silent();
         }
         lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         Ok(true)
     }
 
     fn lose(&mut self, cause: Lost) {
         if !matches!(cause, Lost::Retired) {
-            self.triggers.raise_lost();
+            self.triggers.report_connection_lost();
         }
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);
         self.release();
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
+    }
+
+    /// A turn panics. What is in flight fails first, for the rest is foreign code, which may panic
+    /// again. How much of what was taken from the queue the stream has accepted is not known.
+    pub(crate) fn lose_by_panic(&mut self) {
+        self.notes.closed.store(true, Ordering::Release);
+        lock(&self.queue).lose(Lost::Panicked, u64::MAX, &mut self.wakers);
+        wake_all(&mut self.wakers);
+        without_panic(|| self.triggers.report_connection_lost());
+        without_panic(|| self.release());
     }
 
     /// Lets go of the stream and the timer: the link is lost.

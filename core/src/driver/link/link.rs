@@ -9,32 +9,40 @@
 //! at wake time whom to wake (`Queue::wake_driver`). So it never matters who polled last.
 //!
 //! Invariants:
-//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look
-//!   again (`drive`);
+//! - one driver at a time, which `turns` chooses: nobody ever waits for `io`;
+//! - a caller drives for others for a bounded number of turns (`TURNS_MAX`), then another task that
+//!   waits is woken to go on;
+//! - a panic in a turn loses the link: all that is in flight fails with `Lost::Panicked`;
 //! - `queue` is locked for moments only, and no foreign waker is called under it.
 //!
 //! What a driver does is in `driver/io.rs`. Called by `driver/lane.rs`, which makes links and
 //! replaces lost ones, and by the futures that wait on one.
 
 use crate::Endpoint;
-use crate::connection::budget::{Budget, Place};
+use crate::connection::budget::{Budget, BudgetWait};
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
-    Due, Entry, Flush, Queue, Rejected, Ticket, Wakers, Wanted, cost_of,
+    Deadline, Entry, Flush, NewEntry, Queue, Rejected, Ticket, Wakers, cost_of,
 };
+use crate::connection::wakers::{wake_all, wake_one, without_panic};
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, Notes};
 use crate::driver::link::push_sink::PushSink;
+use crate::driver::link::turns::Turns;
 use crate::lock::lock;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// So many bytes of a large reply that are still to come count as one entry in flight.
 const BYTES_PER_LOAD: usize = 16 * 1024;
+/// Turns that one poll runs while other tasks keep adding work. More would let one caller pay for
+/// all others; fewer would wake tasks more often than the work needs.
+const TURNS_MAX: u32 = 8;
 
 /// See the head of this file.
 pub(crate) struct Link {
@@ -45,8 +53,8 @@ pub(crate) struct Link {
     queue: Arc<Mutex<Queue>>,
     /// What a driver needs; held by one at a time.
     io: Mutex<Io>,
-    /// Somebody wanted to drive while another did.
-    kicked: AtomicBool,
+    /// Which task moves the bytes, and whether it has to look again.
+    turns: Turns,
     /// What drivers and others tell each other.
     notes: Arc<Notes>,
     /// The node's.
@@ -75,25 +83,25 @@ impl Link {
         let notes = Arc::new(Notes::default());
         let io = Io::new(stream, &queue, &notes, transport, triggers, settings);
         let signal = io.waker().clone();
-        let (io, kicked) = (Mutex::new(io), AtomicBool::new(false));
-        Arc::new(Self { endpoint, queue, io, kicked, notes, budget, signal })
+        let (io, turns) = (Mutex::new(io), Turns::default());
+        Arc::new(Self { endpoint, queue, io, turns, notes, budget, signal })
     }
 
     /// A background task looks after this link from now on.
-    pub(in crate::driver) fn set_background(&self) {
-        lock(&self.queue).set_background(&self.signal);
+    pub(in crate::driver) fn attach_background(&self) {
+        lock(&self.queue).attach_background(&self.signal);
     }
 
     /// Whether a flush now would part commands that others are about to add to.
-    pub(in crate::driver) fn may_gather(&self) -> bool {
-        lock(&self.queue).may_gather()
+    pub(in crate::driver) fn should_wait_for_more(&self) -> bool {
+        lock(&self.queue).should_wait_for_more()
     }
 
     /// The background task wants to sleep. False when it has to look again first; `None` when the
     /// link is lost.
-    pub(in crate::driver) fn rest_background(&self, waker: &Waker) -> Option<bool> {
+    pub(in crate::driver) fn may_background_sleep(&self, waker: &Waker) -> Option<bool> {
         let mut queue = lock(&self.queue);
-        if queue.lost().is_some() { None } else { Some(queue.rest_background(waker)) }
+        if queue.lost().is_some() { None } else { Some(queue.may_background_sleep(waker)) }
     }
 
     /// Where this link leads.
@@ -119,18 +127,18 @@ impl Link {
     }
 
     /// Whether it was lost because the server owed replies and said nothing.
-    pub(crate) fn fell_silent(&self) -> bool {
+    pub(crate) fn was_unresponsive(&self) -> bool {
         lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
     }
 
     /// Keeps a greeting: `replies` answers to it will come that nobody waits for. It is written
     /// with the first entry, in one piece.
-    pub(crate) fn greet(&self, greeting: Vec<u8>, replies: u32) {
+    pub(crate) fn defer_handshake(&self, greeting: Vec<u8>, replies: u32) {
         lock(&self.queue).greet(greeting, replies);
     }
 
     /// Whether somebody gets its pushes.
-    pub(crate) fn is_listened(&self) -> bool {
+    pub(crate) fn has_push_sink(&self) -> bool {
         self.notes.sink.get().is_some()
     }
 
@@ -145,7 +153,7 @@ impl Link {
     }
 
     /// Gives all pushes to `sink` from now on. False if another has them already.
-    pub(crate) fn listen(&self, sink: Arc<dyn PushSink>) -> bool {
+    pub(crate) fn set_push_sink(&self, sink: Arc<dyn PushSink>) -> bool {
         // Before the queue knows: whatever is told to be posted has somebody to go to.
         let first = self.notes.sink.set(sink).is_ok();
         lock(&self.queue).listen();
@@ -153,39 +161,39 @@ impl Link {
     }
 
     /// The same where the server speaks RESP2: the connection carries nothing else any more.
-    pub(crate) fn listen_to_lists(&self) {
+    pub(crate) fn treat_lists_as_pushes(&self) {
         self.notes.lists_are_pushes.store(true, Ordering::Relaxed);
     }
 
     /// Takes in commands that are answered by pushes or errors, and one whose reply ends them.
-    /// They are written by the next `push_on`, so that it can be called under a lock.
-    pub(crate) fn post(&self, commands: &[u8]) {
+    /// They are written by the next `move_bytes`, so that it can be called under a lock.
+    pub(crate) fn enqueue_push_commands(&self, commands: &[u8]) {
         lock(&self.queue).post(commands);
     }
 
     /// Writes what was posted, or looks at the stream for whoever watches.
-    pub(crate) fn push_on(&self) {
+    pub(crate) fn move_bytes(&self) {
         self.drive(None);
     }
 
     /// Whether something is subscribed to on it: a retired link stays until nothing is.
-    pub(crate) fn keep(&self, kept: bool) {
-        lock(&self.queue).keep(kept);
+    pub(crate) fn set_subscribed(&self, subscribed: bool) {
+        lock(&self.queue).keep(subscribed);
     }
 
     /// Reads nothing, or goes on.
-    pub(crate) fn pause(&self, paused: bool) {
+    pub(crate) fn pause_reading(&self, paused: bool) {
         self.notes.paused.store(paused, Ordering::Release);
     }
 
     /// `waker` is woken whenever the stream is to be looked at; for hosts without a background.
-    pub(crate) fn watch(&self, name: u64, waker: &Waker) {
-        lock(&self.queue).watch(name, waker);
+    pub(crate) fn register_reader(&self, reader: u64, waker: &Waker) {
+        lock(&self.queue).watch(reader, waker);
     }
 
     /// Ends a `watch`.
-    pub(crate) fn unwatch(&self, name: u64) {
-        lock(&self.queue).unwatch(name);
+    pub(crate) fn unregister_reader(&self, reader: u64) {
+        lock(&self.queue).unwatch(reader);
     }
 
     /// Takes no more entries, and closes when all that are in flight have ended.
@@ -200,7 +208,7 @@ impl Link {
     #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: Wanted,
+        entry: NewEntry,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
@@ -212,25 +220,31 @@ impl Link {
         };
         match flush {
             Flush::Now => self.drive(None),
-            Flush::Later => cx.waker().wake_by_ref(),
+            // A panic of the caller's own waker must not lose its ticket.
+            Flush::Later => without_panic(|| cx.waker().wake_by_ref()),
             Flush::Covered => {}
         }
         if let Some(waker) = wake {
-            waker.wake();
+            wake_one(waker);
         }
         Ok(ticket)
     }
 
     /// Waits for room in the budget, for a caller whose entry was rejected as one too many. The
     /// place is the caller's until its entry is taken.
-    pub(crate) fn block(&self, place: Option<Place>, entry: Entry, cx: &Context<'_>) -> Place {
+    pub(crate) fn wait_for_budget(
+        &self,
+        place: Option<BudgetWait>,
+        entry: Entry,
+        cx: &Context<'_>,
+    ) -> BudgetWait {
         let mut wakers = Wakers::new();
         let (place, drives) = {
             let mut queue = lock(&self.queue);
             let place = queue.block(place, cx.waker(), entry, &mut wakers);
             (place, queue.drives_itself())
         };
-        wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut wakers);
         if drives {
             self.drive(None);
         } else {
@@ -242,7 +256,7 @@ impl Link {
     /// Takes what has come, if there is no room for an entry of so many bytes and nobody else looks
     /// at the stream: callers that have gone may be charged for replies that are there.
     #[inline]
-    pub(crate) fn make_room(&self, len: usize) {
+    pub(crate) fn reclaim_budget(&self, len: usize) {
         if self.budget.is_full(cost_of(len)) {
             self.take_what_has_come();
         }
@@ -257,7 +271,7 @@ impl Link {
 
     /// The outcome of an entry, once it has one, and when it was due.
     #[inline]
-    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+    pub(crate) fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
         let drives = {
             let mut queue = lock(&self.queue);
             if let Some(outcome) = queue.poll(ticket, cx.waker()) {
@@ -268,7 +282,7 @@ impl Link {
         if drives { self.drive_for(ticket, cx) } else { Poll::Pending }
     }
 
-    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+    fn drive_for(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
         self.drive(Some(ticket));
         match lock(&self.queue).poll(ticket, cx.waker()) {
             Some(outcome) => Poll::Ready(outcome),
@@ -280,7 +294,7 @@ impl Link {
     pub(crate) fn abandon(&self, ticket: Ticket) {
         let wake = lock(&self.queue).abandon(ticket);
         if let Some(waker) = wake {
-            waker.wake();
+            wake_one(waker);
         }
     }
 
@@ -289,19 +303,54 @@ impl Link {
         let mut wakers = Wakers::new();
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
-        wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut wakers);
         self.drive(None);
     }
 
-    /// Moves all bytes that can be moved. Returns when the stream has registered the signal, or
-    /// when another driver is at it, who then looks again. `mine` is the caller's entry, if it
-    /// looks for its outcome afterwards.
-    pub(in crate::driver) fn drive(&self, mine: Option<Ticket>) {
-        self.kicked.store(true, Ordering::SeqCst);
-        while self.kicked.load(Ordering::SeqCst) {
-            let Ok(mut io) = self.io.try_lock() else { return };
-            self.kicked.store(false, Ordering::SeqCst);
-            io.turn(mine);
+    /// Moves all bytes that can be moved. Returns when the stream and the timer have registered the
+    /// link's waker, or when another task is at it, which then runs another turn. `own` is the
+    /// caller's entry, if it polls that entry afterwards: it needs no waking.
+    pub(in crate::driver) fn drive(&self, own: Option<Ticket>) {
+        if self.turns.begin() {
+            self.turn(own);
+            if self.turns.end() {
+                self.drive_on(own);
+            }
         }
+    }
+
+    /// Other tasks wanted to drive during the turn, so there is more to do.
+    #[cold]
+    fn drive_on(&self, own: Option<Ticket>) {
+        loop {
+            for _ in 1..TURNS_MAX {
+                self.turn(own);
+                if !self.turns.end() {
+                    return;
+                }
+            }
+            if lock(&self.queue).has_driver() {
+                self.turns.give_up();
+                self.signal.wake_by_ref();
+                return;
+            }
+        }
+    }
+
+    fn turn(&self, own: Option<Ticket>) {
+        let mut io = lock(&self.io);
+        let turn = LostByPanic(&mut io);
+        turn.0.turn(own);
+        mem::forget(turn);
+    }
+}
+
+/// Dropped only when a turn unwinds: the link is lost then, and every caller learns it. The panic
+/// itself goes on to the task that drives.
+struct LostByPanic<'a>(&'a mut Io);
+
+impl Drop for LostByPanic<'_> {
+    fn drop(&mut self) {
+        self.0.lose_by_panic();
     }
 }

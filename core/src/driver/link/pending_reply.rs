@@ -5,7 +5,7 @@
 //! (handshakes).
 
 use crate::connection::outcome::Outcome;
-use crate::connection::queue::{Due, Rejected, Ticket, Wanted};
+use crate::connection::queue::{Deadline, NewEntry, Rejected, Ticket};
 use crate::driver::link::link::Link;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,30 +22,30 @@ pub(crate) struct PendingReply {
 impl PendingReply {
     /// Enqueues. `write` appends exactly `entry.len` bytes.
     #[inline]
-    pub(crate) fn begin(
+    pub(crate) fn enqueue(
         link: Arc<Link>,
-        entry: Wanted,
+        entry: NewEntry,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {
         let ticket = link.enqueue(entry, write, cx)?;
-        Ok(Self::of(link, ticket))
+        Ok(Self::new(link, ticket))
     }
 
     /// An entry that was enqueued on this link.
     #[inline]
-    pub(crate) fn of(link: Arc<Link>, ticket: Ticket) -> Self {
+    pub(crate) fn new(link: Arc<Link>, ticket: Ticket) -> Self {
         Self { link, ticket: Some(ticket) }
     }
 
     /// The outcome, once.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
-        self.poll_due(cx).map(|(outcome, _)| outcome)
+        self.poll_with_deadline(cx).map(|(outcome, _)| outcome)
     }
 
     /// The outcome, once, and when it was due.
     #[inline]
-    pub(crate) fn poll_due(&mut self, cx: &Context<'_>) -> Poll<(Outcome, Due)> {
+    pub(crate) fn poll_with_deadline(&mut self, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
         let ticket = self.ticket.expect("an exchange is not polled again after its outcome");
         let outcome = std::task::ready!(self.link.poll(ticket, cx));
         self.ticket = None;

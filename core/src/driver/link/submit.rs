@@ -5,13 +5,13 @@
 
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Reply};
-use crate::connection::queue::{Claim, Entry, Rejected, Wanted};
+use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{FrameKind, ServerError, frame_kind};
-use crate::routing::retry::Seen;
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -44,9 +44,9 @@ pub(crate) async fn submit(
             return exchange.poll(cx).map(Ok);
         }
         let room = admit(env, link, entry.len, place.as_ref().map(|_| entry.deadline));
-        let claim = if place.is_some() { Claim::Waited } else { Claim::New };
-        let wanted = Wanted { claim, ..entry.into() };
-        let begin = |()| PendingReply::begin(Arc::clone(link), wanted, write, cx);
+        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
+        let wanted = NewEntry { admission, ..entry.into() };
+        let begin = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(begin) {
             Ok(exchange) => {
                 place = None;
@@ -55,7 +55,7 @@ pub(crate) async fn submit(
             Err(rejected) => match turned_away(env, link, rejected, entry.deadline) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => {
-                    place = Some(link.block(place.take(), entry, cx));
+                    place = Some(link.wait_for_budget(place.take(), entry, cx));
                     Poll::Pending
                 }
             },
@@ -76,7 +76,7 @@ pub(crate) fn admit(
     if len > env.config().node_bytes_max {
         return Err(Rejected::Large);
     }
-    link.make_room(len);
+    link.reclaim_budget(len);
     let is_late = |deadline| env.now() >= deadline && !link.is_closed();
     let in_vain = blocked.is_some_and(is_late);
     if in_vain { Err(Rejected::Full) } else { Ok(()) }
@@ -121,11 +121,11 @@ fn over_budget(kind: ErrorKind, message: String, env: &Environment, link: &Link)
 }
 
 /// The reply to a single command, if it is no error. Earlier replies of its entry only prepare.
-pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, Seen> {
+pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, AttemptFailure> {
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
         None => Ok(frame),
-        Some(error) => Err(Seen::Refused(error)),
+        Some(error) => Err(AttemptFailure::ErrorReply(error)),
     }
 }
 

@@ -16,7 +16,8 @@
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::telemetry::{Event, count};
+use crate::driver::environment::events::Event;
+use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::link::Link;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -126,7 +127,7 @@ impl ReconnectingLink {
                 Step::Dial(_) if env.now() >= deadline => {
                     return Err(self.too_late(lock(&self.dial).last.clone()));
                 }
-                Step::Dial(dialling) => match env.by(deadline, dialling).await {
+                Step::Dial(dialling) => match env.with_deadline(deadline, dialling).await {
                     Some(result) => return result,
                     None => return Err(self.too_late(lock(&self.dial).last.clone())),
                 },
@@ -185,7 +186,7 @@ impl ReconnectingLink {
     }
 
     /// Whether there is no live link, and none will be dialled for before a pause is over.
-    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_backing_off(&self, now: Timestamp) -> bool {
         if self.live().is_some() {
             return false;
         }
@@ -194,7 +195,7 @@ impl ReconnectingLink {
     }
 
     /// The next dial need not wait: there is reason to hope.
-    pub(crate) fn hurry(&self, now: Timestamp) {
+    pub(crate) fn end_backoff(&self, now: Timestamp) {
         let mut dial = lock(&self.dial);
         dial.not_before = dial.not_before.min(now);
         dial.failures = dial.failures.min(1);
@@ -225,7 +226,7 @@ impl ReconnectingLink {
             }
             // A server that takes connections and answers nothing is as bad as one that takes none.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.fell_silent() {
+            if link.has_answered() && !link.was_unresponsive() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -269,7 +270,7 @@ impl ReconnectingLink {
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
                 if dial.last.take().is_some() {
-                    env.telemetry().tell(|| Event::NodeBack { endpoint: self.endpoint.clone() });
+                    env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
                 }
                 *lock(&self.link) = Some(Arc::clone(link));
             }
@@ -278,7 +279,7 @@ impl ReconnectingLink {
                 let lost =
                     || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
                 if dial.last.is_none() {
-                    env.telemetry().tell(lost);
+                    env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
                 dial.not_before = env.now().after(env.backoff(dial.failures));

@@ -195,7 +195,7 @@ impl Subscriber {
     ) -> Arc<Self> {
         let env = topology.env();
         let pauses = (env.config().backoff_base, env.config().backoff_cap);
-        let rng = Rng::new(env.chance().next_u64());
+        let rng = Rng::new(env.rng().next_u64());
         let state = State {
             reconciler: Reconciler::new(env.has_slots(), pauses, rng),
             readers: BTreeMap::new(),
@@ -261,7 +261,7 @@ impl Subscriber {
             state.closed |= ends;
             (state.sessions.values().map(|session| Arc::clone(&session.link)).collect(), ends)
         };
-        links.iter().for_each(|link| link.unwatch(reader.0));
+        links.iter().for_each(|link| link.unregister_reader(reader.0));
         if ends {
             self.shut();
         } else {
@@ -295,8 +295,8 @@ impl Subscriber {
     /// A connection that was paused for a slow reader goes on.
     pub(crate) fn resume(&self) {
         for link in self.links() {
-            link.pause(false);
-            link.push_on();
+            link.pause_reading(false);
+            link.move_bytes();
         }
     }
 
@@ -334,14 +334,14 @@ impl Subscriber {
             state.names += 1;
             let id = SessionId(state.names);
             state.reconciler.open(id, Arc::new(node.endpoint().clone()));
-            link.keep(true);
+            link.set_subscribed(true);
             let (node, kept) = (Arc::clone(node), Arc::clone(&link));
             let session = Session { node, link: kept, resp3, heard: now, probed: false };
             state.sessions.insert(id, session);
             (id, link)
         };
         let sink = Sink { hub: Arc::downgrade(self), id };
-        if !link.listen(Arc::new(sink)) || link.is_lost() {
+        if !link.set_push_sink(Arc::new(sink)) || link.is_lost() {
             self.handle_lost(id, &Lost::ByPeer);
         }
     }
@@ -454,7 +454,7 @@ impl State {
         }
         give(first, message, &self.readers);
         if pauses {
-            self.sessions.values().for_each(|session| session.link.pause(true));
+            self.sessions.values().for_each(|session| session.link.pause_reading(true));
         }
         for id in &ended {
             self.reconciler.forget(*id);

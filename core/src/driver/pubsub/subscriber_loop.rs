@@ -22,7 +22,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{Failing, Fresh, Session, State, Subscriber, Waits};
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{Call, choice, table};
+use crate::driver::replica::select::{SelectionContext, choice, table};
 use crate::driver::replica::shard_lookup::members;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -31,7 +31,7 @@ use crate::resp::{Redirect, ServerError};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::reconcile::{Order, ReaderId, SessionId, Wish};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use futures::future::{Either, select};
@@ -77,8 +77,8 @@ impl Subscriber {
             let _ = Pin::new(waits).poll(cx);
         }
         for link in self.links() {
-            link.watch(reader.0, cx.waker());
-            link.push_on();
+            link.register_reader(reader.0, cx.waker());
+            link.move_bytes();
         }
     }
 
@@ -86,7 +86,7 @@ impl Subscriber {
     pub(crate) fn pump(&self) -> Wanted {
         let now = self.topology.env().now();
         // In this order: what was looked at later may be of a later map.
-        let looked = self.topology.looked();
+        let looked = self.topology.refreshed_at();
         let routes = Arc::clone(&self.topology.routes());
         let mut wake = Wakers::new();
         let (mut write, mut leave) = (Vec::new(), Vec::new());
@@ -105,7 +105,7 @@ impl Subscriber {
             wanted
         };
         wake.drain(..).for_each(Waker::wake);
-        write.iter().for_each(|link| link.push_on());
+        write.iter().for_each(|link| link.move_bytes());
         leave.iter().for_each(|link| link.retire());
         wanted
     }
@@ -135,7 +135,7 @@ impl Subscriber {
                 }
             }
         }
-        write.iter().for_each(|link| link.push_on());
+        write.iter().for_each(|link| link.move_bytes());
         next
     }
 
@@ -161,7 +161,7 @@ impl Subscriber {
         }
         match attached {
             Ok(fresh) => self.attached(node, fresh),
-            Err(_) => self.topology.want(RefreshReason::NodeLost),
+            Err(_) => self.topology.request_refresh(RefreshReason::NodeLost),
         }
     }
 }
@@ -180,7 +180,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             let mut until = hub.probe(env.now());
             if wanted.owner {
                 // For as long as a channel has no node to go to, somebody has to look for one.
-                topology.want(RefreshReason::Uncovered);
+                topology.request_refresh(RefreshReason::Uncovered);
                 until = until.min(env.now().after(UNSETTLED));
             }
             if !begin(&hub, wanted.nodes, &mut attaching) {
@@ -190,7 +190,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             (listener, version, until.min(next.unwrap_or(Timestamp::FAR_FUTURE)))
         };
         let attached = {
-            let newer = pin!(topology.newer_than(version));
+            let newer = pin!(topology.wait_for_newer_map(version));
             let changed = select(listener, newer);
             // Without any attempt there is none that ends.
             let attempts = poll_fn(|cx| match attaching.poll_next_unpin(cx) {
@@ -198,7 +198,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             });
             let happens = select(attempts, changed);
-            let waits = env.by(until, topology.beside(happens));
+            let waits = env.with_deadline(until, topology.while_refreshing(happens));
             match env.while_open(waits).await {
                 Some(Some(Either::Left((attached, _)))) => Some(attached),
                 Some(_) => None,
@@ -255,7 +255,7 @@ async fn attach(
     // Its greeting is answered: what it is used for depends on the protocol.
     let link = open(node.endpoint(), node.profile(), &env, settings, false).await?;
     if !link.is_resp3() {
-        link.listen_to_lists();
+        link.treat_lists_as_pushes();
     }
     Ok(Fresh::new(link))
 }
@@ -281,20 +281,20 @@ async fn greet(env: &Environment, link: &Arc<Link>, deadline: Timestamp) -> Resu
 fn learn_from(topology: &LiveTopology, node: &Arc<Node>, error: &ServerError) {
     let config = topology.env().config();
     let (tls, address_map) = (config.tls, &config.address_map);
-    let rule = EndpointRule { asked: node.endpoint(), tls, address_map };
+    let rule = AddressRule { asked: node.endpoint(), tls, address_map };
     match error.redirect() {
         Some(Ok(Redirect::Moved { slot, host, port })) => {
             match (Slot::new(slot), rule.redirect(&host, port)) {
                 // The address is another server's now.
                 (Some(_), Some(endpoint)) if endpoint == *node.endpoint() => node.redial(),
                 (Some(slot), Some(endpoint)) => drop(topology.handle_moved(slot, &endpoint, false)),
-                _ => topology.want(RefreshReason::Moved),
+                _ => topology.request_refresh(RefreshReason::Moved),
             }
         }
-        Some(_) => topology.want(RefreshReason::Moved),
+        Some(_) => topology.request_refresh(RefreshReason::Moved),
         None => match error.code() {
-            "CLUSTERDOWN" => topology.want(RefreshReason::ClusterDown),
-            "MASTERDOWN" => topology.want(RefreshReason::NodeLost),
+            "CLUSTERDOWN" => topology.request_refresh(RefreshReason::ClusterDown),
+            "MASTERDOWN" => topology.request_refresh(RefreshReason::NodeLost),
             _ => {}
         },
     }
@@ -363,7 +363,7 @@ impl State {
         for (id, session) in &self.sessions {
             let member = routes.dialable().any(|node| Arc::ptr_eq(node, &session.node));
             if (session.link.is_closed() || !member) && !self.reconciler.uses(*id) {
-                session.link.keep(false);
+                session.link.set_subscribed(false);
                 leave.push(Arc::clone(&session.link));
             }
         }
@@ -413,9 +413,9 @@ fn by_rule<'r>(
         return Some(held);
     }
     let tried: Vec<Arc<Node>> = failed.iter().map(|failing| Arc::clone(&failing.node)).collect();
-    let call = Call { rule, tried: &tried, capped: false, now };
+    let call = SelectionContext { settings: rule, tried: &tried, capped: false, now };
     let (rows, nodes) = table(routes, shard, &call);
-    let turn = routes.node(shard.primary)?.health().next_turn();
+    let turn = routes.node(shard.primary)?.health().next_choice();
     let choice = choice(routes, shard, &call, &rows, turn)?;
     nodes.get(choice.index).copied()
 }
@@ -433,7 +433,7 @@ impl Session {
         let mut commands = Vec::new();
         orders.iter().for_each(|order| command(order).write_to(&mut commands));
         marker.write_to(&mut commands);
-        self.link.post(&commands);
+        self.link.enqueue_push_commands(&commands);
     }
 }
 

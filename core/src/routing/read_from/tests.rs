@@ -9,11 +9,11 @@ use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
 
-fn replica() -> Row {
-    Row {
+fn replica() -> NodeRow {
+    NodeRow {
         is_primary: false,
         in_zone: false,
-        due: Due::Not,
+        due: CheckDue::Not,
         skip: None,
         is_spare: false,
         in_flight: 0,
@@ -21,26 +21,26 @@ fn replica() -> Row {
     }
 }
 
-fn primary() -> Row {
-    Row { is_primary: true, ..replica() }
+fn primary() -> NodeRow {
+    NodeRow { is_primary: true, ..replica() }
 }
 
-fn down() -> Row {
-    Row { skip: Some(Skip::Quarantined), ..replica() }
+fn down() -> NodeRow {
+    NodeRow { skip: Some(SkipReason::Quarantined), ..replica() }
 }
 
-fn here(row: Row) -> Row {
-    Row { in_zone: true, ..row }
+fn here(row: NodeRow) -> NodeRow {
+    NodeRow { in_zone: true, ..row }
 }
 
-fn chosen(policy: &ReadFrom, rows: &[Row], turn: u64) -> Option<(usize, How)> {
+fn chosen(policy: &ReadFrom, rows: &[NodeRow], turn: u64) -> Option<(usize, ChosenFor)> {
     // Numbers that look drawn, one for each turn.
     let chance = (turn + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
     choose(policy, rows, turn, chance).map(|choice| (choice.index, choice.how))
 }
 
 /// How often each row is chosen in 3000 turns.
-fn counts(policy: &ReadFrom, rows: &[Row]) -> Vec<usize> {
+fn counts(policy: &ReadFrom, rows: &[NodeRow]) -> Vec<usize> {
     let mut counts = vec![0; rows.len()];
     for turn in 0..3000 {
         if let Some((index, _)) = chosen(policy, rows, turn) {
@@ -84,8 +84,8 @@ fn one_node_that_can_answer_is_taken_and_none_is_nobody() {
         let rows = [primary(), down(), down()];
         let expected = match &policy {
             strict if is_strict(strict) => None,
-            ReadFrom::PreferReplica | ReadFrom::Zone(_) => Some((0, How::Fallback)),
-            _ => Some((0, How::Policy)),
+            ReadFrom::PreferReplica | ReadFrom::Zone(_) => Some((0, ChosenFor::Fallback)),
+            _ => Some((0, ChosenFor::Policy)),
         };
         assert_eq!(chosen(&policy, &rows, 7), expected, "{policy}");
         assert_eq!(chosen(&policy, &[], 0), None, "{policy}: no node at all");
@@ -94,7 +94,7 @@ fn one_node_that_can_answer_is_taken_and_none_is_nobody() {
 
 #[test]
 fn a_primary_that_cannot_answer_is_no_fallback() {
-    let rows = [Row { skip: Some(Skip::Tried), ..primary() }, down()];
+    let rows = [NodeRow { skip: Some(SkipReason::Tried), ..primary() }, down()];
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
         assert_eq!(chosen(&policy, &rows, 0), None, "{policy}");
     }
@@ -102,12 +102,20 @@ fn a_primary_that_cannot_answer_is_no_fallback() {
 
 #[test]
 fn a_replica_without_its_primary_serves_when_nobody_else_does() {
-    let spare = Row { is_spare: true, ..replica() };
+    let spare = NodeRow { is_spare: true, ..replica() };
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
-        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, replica()];
-        assert_eq!(chosen(&policy, &rows, 5), Some((2, How::Policy)), "{policy}: others first");
-        let rows = [Row { skip: Some(Skip::Tried), ..primary() }, spare, down()];
-        assert_eq!(chosen(&policy, &rows, 5), Some((1, How::Policy)), "{policy}: for want of any");
+        let rows = [NodeRow { skip: Some(SkipReason::Tried), ..primary() }, spare, replica()];
+        assert_eq!(
+            chosen(&policy, &rows, 5),
+            Some((2, ChosenFor::Policy)),
+            "{policy}: others first"
+        );
+        let rows = [NodeRow { skip: Some(SkipReason::Tried), ..primary() }, spare, down()];
+        assert_eq!(
+            chosen(&policy, &rows, 5),
+            Some((1, ChosenFor::Policy)),
+            "{policy}: for want of any"
+        );
         let strict = is_strict(&policy);
         let picked = chosen(&policy, &[primary(), spare], 5).map(|(index, _)| index);
         assert_eq!(picked, Some(usize::from(strict)), "{policy}: the primary has all data");
@@ -135,13 +143,13 @@ fn random_gives_each_about_the_same() {
 
 #[test]
 fn nearest_takes_the_fastest_and_equals_share() {
-    let slow = Row { latency: 50 * MS, ..replica() };
-    let fast = Row { latency: MS / 2, ..primary() };
-    let alike = Row { latency: MS * 6 / 5, ..replica() };
+    let slow = NodeRow { latency: 50 * MS, ..replica() };
+    let fast = NodeRow { latency: MS / 2, ..primary() };
+    let alike = NodeRow { latency: MS * 6 / 5, ..replica() };
     let rows = [fast, slow, replica()];
     assert_eq!(counts(&ReadFrom::Nearest(Among::Replicas), &rows), [0, 0, 3000]);
     assert_eq!(counts(&ReadFrom::Nearest(Among::All), &rows), [3000, 0, 0]);
-    let unknown = Row { latency: 0, ..replica() };
+    let unknown = NodeRow { latency: 0, ..replica() };
     assert_eq!(counts(&ReadFrom::Nearest(Among::Replicas), &[fast, unknown, slow]), [0, 0, 3000]);
     let equal = counts(&ReadFrom::Nearest(Among::Replicas), &[primary(), replica(), replica()]);
     assert!(equal[1].min(equal[2]) > 1200, "{equal:?}");
@@ -152,11 +160,11 @@ fn nearest_takes_the_fastest_and_equals_share() {
 #[test]
 fn least_loaded_weighs_what_is_in_flight_by_latency() {
     let policy = ReadFrom::LeastLoaded(Among::Replicas);
-    let busy = Row { in_flight: 9, ..replica() };
+    let busy = NodeRow { in_flight: 9, ..replica() };
     assert_eq!(counts(&policy, &[primary(), busy, replica()]), [0, 0, 3000]);
-    let slow = Row { latency: 50 * MS, ..replica() };
+    let slow = NodeRow { latency: 50 * MS, ..replica() };
     assert_eq!(counts(&policy, &[primary(), busy, slow]), [0, 3000, 0], "10 ms against 50 ms");
-    let unknown = Row { latency: 0, in_flight: 1, ..replica() };
+    let unknown = NodeRow { latency: 0, in_flight: 1, ..replica() };
     assert_eq!(counts(&policy, &[primary(), slow, unknown]), [0, 3000, 0], "by number alone");
     let three = counts(&policy, &[primary(), replica(), replica(), slow]);
     assert_eq!(three[3], 0, "the slowest of three loses every draw");
@@ -166,10 +174,10 @@ fn least_loaded_weighs_what_is_in_flight_by_latency() {
 #[test]
 fn a_zone_falls_back_as_written() {
     let table = [
-        (vec![primary(), here(replica()), replica()], Some((1, How::Policy))),
-        (vec![here(primary()), here(down()), replica()], Some((0, How::Policy))),
-        (vec![primary(), here(down()), replica()], Some((2, How::Policy))),
-        (vec![primary(), here(down()), down()], Some((0, How::Fallback))),
+        (vec![primary(), here(replica()), replica()], Some((1, ChosenFor::Policy))),
+        (vec![here(primary()), here(down()), replica()], Some((0, ChosenFor::Policy))),
+        (vec![primary(), here(down()), replica()], Some((2, ChosenFor::Policy))),
+        (vec![primary(), here(down()), down()], Some((0, ChosenFor::Fallback))),
     ];
     for (rows, expected) in table {
         assert_eq!(chosen(&zone(), &rows, 3), expected, "{rows:?}");
@@ -178,18 +186,18 @@ fn a_zone_falls_back_as_written() {
 
 #[test]
 fn what_has_to_be_found_out_goes_first_within_the_set() {
-    let trial = Row { due: Due::Trial, ..replica() };
-    let probe = Row { due: Due::Probe, ..replica() };
+    let trial = NodeRow { due: CheckDue::Trial, ..replica() };
+    let probe = NodeRow { due: CheckDue::Probe, ..replica() };
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
         let rows = [primary(), replica(), here(trial)];
-        assert_eq!(chosen(&policy, &rows, 1), Some((2, How::Trial)), "{policy}");
+        assert_eq!(chosen(&policy, &rows, 1), Some((2, ChosenFor::Trial)), "{policy}");
         let rows = [primary(), replica(), probe];
         let reckons = !matches!(policy, ReadFrom::RoundRobin(_) | ReadFrom::Random(_));
-        let found = chosen(&policy, &rows, 1).is_some_and(|(_, how)| how == How::Probe);
+        let found = chosen(&policy, &rows, 1).is_some_and(|(_, how)| how == ChosenFor::Probe);
         assert_eq!(found, reckons, "{policy}");
     }
     let rows = [primary(), here(replica()), trial];
-    assert_eq!(chosen(&zone(), &rows, 0), Some((1, How::Policy)), "another zone can wait");
+    assert_eq!(chosen(&zone(), &rows, 0), Some((1, ChosenFor::Policy)), "another zone can wait");
 }
 
 /// Takes the last candidate that is well.
@@ -215,7 +223,7 @@ fn a_custom_policy_sees_all_but_the_barred() {
     let quarantined = Candidate { is_quarantined: true, ..Candidate::replica(&at) };
     let candidates =
         [Candidate::primary(&at), Candidate::replica(&at), Candidate::replica(&at), quarantined];
-    let stale = Row { skip: Some(Skip::Stale), ..replica() };
+    let stale = NodeRow { skip: Some(SkipReason::Stale), ..replica() };
     let rows = [primary(), replica(), stale, down()];
     let choice = choose_custom(&policy, &rows, &candidates, 0).unwrap();
     assert_eq!(choice.index, 1, "the last of those that keep the bound");
@@ -223,16 +231,20 @@ fn a_custom_policy_sees_all_but_the_barred() {
     assert_eq!(policy.to_string(), "custom:last");
 }
 
-fn row() -> impl Strategy<Value = Row> {
-    let due = prop_oneof![3 => Just(Due::Not), 1 => Just(Due::Probe), 1 => Just(Due::Trial)];
+fn row() -> impl Strategy<Value = NodeRow> {
+    let due = prop_oneof![
+        3 => Just(CheckDue::Not),
+        1 => Just(CheckDue::Probe),
+        1 => Just(CheckDue::Trial)
+    ];
     let skip = option::of(prop_oneof![
-        Just(Skip::Quarantined),
-        Just(Skip::Silent),
-        Just(Skip::Stale),
-        Just(Skip::Tried),
+        Just(SkipReason::Quarantined),
+        Just(SkipReason::Silent),
+        Just(SkipReason::Stale),
+        Just(SkipReason::Tried),
     ]);
     (any::<bool>(), due, skip, 0..100u32, 0..100 * MS).prop_map(
-        |(in_zone, due, skip, in_flight, latency)| Row {
+        |(in_zone, due, skip, in_flight, latency)| NodeRow {
             is_primary: false,
             in_zone,
             due,
@@ -253,10 +265,10 @@ proptest! {
         chance in any::<u64>(),
         with_primary in any::<bool>(),
     ) {
-        let row = |(in_flight, latency)| Row { in_flight, latency, ..replica() };
+        let row = |(in_flight, latency)| NodeRow { in_flight, latency, ..replica() };
         let [first, second] = loads.map(row);
         let (policies, rows, before) = if with_primary {
-            let first = Row { is_primary: true, ..first };
+            let first = NodeRow { is_primary: true, ..first };
             (vec![ReadFrom::LeastLoaded(Among::All)], vec![first, second], 0)
         } else {
             let all = [ReadFrom::Replica, ReadFrom::PreferReplica];
@@ -265,7 +277,7 @@ proptest! {
         };
         for policy in policies {
             let choice = choose(&policy, &rows, turn, chance).expect("all is well");
-            prop_assert_eq!(choice.how, How::Policy);
+            prop_assert_eq!(choice.how, ChosenFor::Policy);
             prop_assert_eq!(choice.index - before, lighter_of_two(loads, chance));
         }
     }
@@ -295,7 +307,7 @@ proptest! {
                     prop_assert_eq!(row.skip, None, "{}", &policy);
                     prop_assert!(!(row.is_primary && is_strict(&policy)), "{}", &policy);
                     let whole = rows[1..].iter().any(|row| row.skip.is_none() && !row.is_spare);
-                    if choice.how == How::Fallback {
+                    if choice.how == ChosenFor::Fallback {
                         prop_assert!(row.is_primary && !whole, "{}", &policy);
                     }
                 }

@@ -11,35 +11,35 @@ fn slot(number: u16) -> Slot {
 }
 
 /// `slots` as a line of CLUSTER NODES has them.
-fn standing(name: &str, epoch: u64, slots: &str) -> Standing {
+fn standing(name: &str, epoch: u64, slots: &str) -> NodeReport {
     let line = format!("{name} h:1@2 myself,master - 0 0 {epoch} connected {slots}");
     let other = "zz h:3@4 slave aa 0 0 1 connected";
-    Standing::parse(&format!("{other}\n{}\n", line.trim_end()), "r1".to_owned()).unwrap()
+    NodeReport::parse(&format!("{other}\n{}\n", line.trim_end()), "r1".to_owned()).unwrap()
 }
 
 /// A pass from its beginning to its end.
-fn pass(cursor: &mut ScanCursor, before: &Standing, after: &Standing) {
+fn pass(cursor: &mut ScanCursor, before: &NodeReport, after: &NodeReport) {
     let node = before.id.clone().unwrap();
     assert!(cursor.begin(before, &node));
-    assert_eq!(cursor.next(|_| true), Next::Page(node.clone(), 0));
+    assert_eq!(cursor.next(|_| true), ScanStep::Page(node.clone(), 0));
     cursor.turn(7);
-    assert_eq!(cursor.next(|_| true), Next::Page(node.clone(), 7));
+    assert_eq!(cursor.next(|_| true), ScanStep::Page(node.clone(), 7));
     cursor.turn(0);
-    assert_eq!(cursor.next(|_| true), Next::Check(node.clone()));
+    assert_eq!(cursor.next(|_| true), ScanStep::Check(node.clone()));
     cursor.check(after, &node);
 }
 
 #[test]
 fn a_cluster_at_rest_is_gone_through_once() {
     let mut cursor = ScanCursor::new();
-    assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(0)));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(0)));
     let a = standing("aa", 1, "0-8000");
     pass(&mut cursor, &a, &a);
-    assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(8001)));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(8001)));
     assert!(cursor.has_done(slot(8000)) && !cursor.has_done(slot(8001)));
     let b = standing("bb", 2, "8001-16383");
     pass(&mut cursor, &b, &b);
-    assert_eq!(cursor.next(|_| true), Next::Done);
+    assert_eq!(cursor.next(|_| true), ScanStep::Done);
     assert!(cursor.is_finished());
 }
 
@@ -47,7 +47,7 @@ fn a_cluster_at_rest_is_gone_through_once() {
 fn a_slot_that_left_during_the_pass_is_gone_through_where_it_is() {
     let mut cursor = ScanCursor::new();
     pass(&mut cursor, &standing("aa", 1, "0-16383"), &standing("aa", 1, "0-99 101-16383"));
-    assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(100)));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(100)));
     let b = standing("bb", 2, "100");
     pass(&mut cursor, &b, &b);
     assert!(cursor.is_finished());
@@ -59,13 +59,13 @@ fn a_slot_that_is_leaving_is_gone_through_at_both_ends() {
     let a = standing("aa", 1, "0-16383 [100->-bb]");
     pass(&mut cursor, &a, &a);
     assert!(!cursor.has_done(slot(100)));
-    assert_eq!(cursor.next(|_| true), Next::BeginOn(id("bb")));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginOn(id("bb")));
     let b = standing("bb", 2, "[100-<-aa]");
     pass(&mut cursor, &b, &standing("bb", 3, "100"));
     assert!(!cursor.is_finished(), "the epoch changed: what came and went is not known");
     let b = standing("bb", 3, "100");
     // It has arrived meanwhile, and is owned like any other.
-    assert_eq!(cursor.next(|_| true), Next::BeginOn(id("bb")));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginOn(id("bb")));
     pass(&mut cursor, &b, &b);
     assert!(cursor.is_finished());
 }
@@ -77,7 +77,7 @@ fn a_move_that_is_given_up_starts_over() {
     pass(&mut cursor, &a, &a);
     assert!(!cursor.begin(&standing("bb", 2, ""), &id("bb")), "nothing is going there");
     cursor.forget_target(&id("bb"));
-    assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(100)));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(100)));
     // Given up during the pass: some keys may have been there, and are back.
     pass(&mut cursor, &a, &standing("aa", 1, "0-16383"));
     assert!(!cursor.has_done(slot(100)));
@@ -86,16 +86,16 @@ fn a_move_that_is_given_up_starts_over() {
 #[test]
 fn what_proves_nothing_is_done_again() {
     let a = || standing("aa", 1, "0-16383");
-    let restarted = Standing { run: "r2".to_owned(), ..a() };
-    let demoted = Standing { primary: false, ..a() };
+    let restarted = NodeReport { run: "r2".to_owned(), ..a() };
+    let demoted = NodeReport { primary: false, ..a() };
     let back = standing("aa", 9, "0-16383");
     for after in [restarted, demoted, back] {
         let mut cursor = ScanCursor::new();
         pass(&mut cursor, &a(), &after);
-        assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(0)), "{after:?}");
+        assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(0)), "{after:?}");
     }
     let mut cursor = ScanCursor::new();
-    assert!(!cursor.begin(&Standing { primary: false, ..a() }, &id("aa")));
+    assert!(!cursor.begin(&NodeReport { primary: false, ..a() }, &id("aa")));
     for epoch in 0..9 {
         pass(&mut cursor, &standing("aa", epoch, "0-16383"), &standing("aa", epoch + 1, "0-16383"));
     }
@@ -108,8 +108,8 @@ fn slots_that_nobody_serves_come_last_and_are_named() {
     let served = |slot: Slot| slot.number() != 5;
     let a = standing("aa", 1, "0-4 6-16383");
     pass(&mut cursor, &a, &a);
-    assert_eq!(cursor.next(served), Next::Uncovered(slot(5)));
-    assert_eq!(cursor.next(|_| true), Next::BeginAt(slot(5)));
+    assert_eq!(cursor.next(served), ScanStep::Uncovered(slot(5)));
+    assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(5)));
 }
 
 #[test]
@@ -130,10 +130,10 @@ fn a_cursor_is_small_text_and_goes_on() {
 #[test]
 fn lines_that_make_no_sense_are_no_standing() {
     for text in ["", "aa h:1@2 master - 0 0 1 connected 0-5", "aa h:1@2 myself,master - 0 0 x c"] {
-        assert_eq!(Standing::parse(text, String::new()), None, "{text}");
+        assert_eq!(NodeReport::parse(text, String::new()), None, "{text}");
     }
     let wrong = "aa h:1@2 myself,master - 0 0 1 connected ";
     for slots in ["5-4", "16384", "x", "[99999->-bb]", "[5->-]"] {
-        assert_eq!(Standing::parse(&format!("{wrong}{slots}"), String::new()), None, "{slots}");
+        assert_eq!(NodeReport::parse(&format!("{wrong}{slots}"), String::new()), None, "{slots}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Cluster, PATIENCE};
+use super::Cluster;
 use crate::real::address;
 use crate::real::wait::until_true;
 use crate::real::wire::Reply;
@@ -33,12 +33,15 @@ impl Cluster {
             Failover::Graceful => &["CLUSTER", "FAILOVER"],
             Failover::Takeover => &["CLUSTER", "FAILOVER", "TAKEOVER"],
         };
+        // A replica that misses a vote asks for votes again only after four times
+        // `cluster-node-timeout`: because its epoch has passed, or a node has no connection to it.
+        self.wait_until_agreed();
         // For a moment after its primary has moved, a replica holds it for down.
-        until_true("the replica to agree to the failover", PATIENCE, || {
+        until_true("the replica to agree to the failover", || {
             self.nodes[replica].call(words) == Reply::Status("OK".to_owned())
         });
         let mut asked = Instant::now();
-        until_true("the replica to become primary", PATIENCE, || {
+        until_true("the replica to become primary", || {
             if asked.elapsed() > GIVEN_UP && self.myself(replica).is_some_and(|me| me.is("slave")) {
                 asked = Instant::now();
                 self.nodes[replica].call(words);
@@ -93,6 +96,7 @@ impl Cluster {
         }
         self.meet();
         self.wait_until_agreed();
+        self.set_quick_timeout();
     }
 
     /// Lets every node announce a host name and prefer it (`hostname`), or no endpoint at all
@@ -104,7 +108,7 @@ impl Cluster {
             node.set_config("cluster-preferred-endpoint-type", preferred);
         }
         // The names travel by gossip; until they did, other nodes' replies show "?".
-        until_true("the host names to be known", PATIENCE, || {
+        self.until_heard("the host names to be known", || {
             self.nodes.iter().all(|node| {
                 let text = node.call(&["CLUSTER", "NODES"]).ok().text();
                 (0..self.nodes.len()).all(|at| text.contains(&format!(",{}", host_of(at))))

@@ -2,18 +2,20 @@
 //!
 //! Nodes are named by their index, which never changes: `0..primaries` start as primaries with
 //! equal shares of the slots, the others as replicas (`primaries + i` replicates `i % primaries`).
-//! Who is a primary later is asked from the nodes themselves, by `view.rs`; what breaks a cluster
-//! is in `faults.rs`, what moves slots in `slots.rs`.
-//! **Invariant**: a started cluster is agreed upon: every node says `ok`, knows every other node
-//! and every slot's owner, and every replica is in sync.
-//! Replicas never migrate to other primaries by themselves, or indexes would mean less.
+//! Which node is a primary later, `view.rs` reads from the nodes themselves. `faults.rs` breaks
+//! clusters, `slots.rs` moves slots.
+//! **Invariants**: in a started cluster all nodes agree: each says `ok`, knows every other node and
+//! the owner of every slot, and each replica is in sync. No node replaces another by itself unless
+//! [`Options::quick_failover`] asked for it. Replicas never migrate to other primaries.
+//! **Limits**: a node is suspected after `NODE_TIMEOUT`; with a quick failover after the time that
+//! the cluster needed to form, at least `QUICK_MIN` and at most `NODE_TIMEOUT`.
 
 mod faults;
 mod slots;
 mod view;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::process::Server;
 use super::version::Version;
@@ -24,8 +26,10 @@ pub use faults::Failover;
 pub use slots::{SLOT_COUNT, key_in, slot_of};
 pub use view::NodeLine;
 
-/// How long the cluster may take to agree on anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// `cluster-node-timeout`: no starved machine keeps a node silent for so long.
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+/// `cluster-node-timeout` for a quick failover on a machine with nothing else to do.
+const QUICK_MIN: Duration = Duration::from_secs(1);
 
 /// How a cluster shall be started; made by [`Cluster::of`].
 #[derive(Clone, Debug)]
@@ -36,8 +40,8 @@ pub struct Options {
     primaries: usize,
     /// Replicas of each.
     replicas: usize,
-    /// After which silence a node is suspected.
-    node_timeout_ms: u32,
+    /// A silent primary is replaced soon.
+    quick_failover: bool,
     /// Configuration lines of every node.
     lines: String,
     /// The default user's password.
@@ -57,9 +61,13 @@ impl Options {
         self
     }
 
-    /// `cluster-node-timeout`; 1000 ms if not given. A failover takes about twice as long.
-    pub fn node_timeout_ms(mut self, milliseconds: u32) -> Options {
-        self.node_timeout_ms = milliseconds;
+    /// Replaces a silent primary as soon as the machine allows: for tests that wait for it.
+    ///
+    /// The nodes get their short `cluster-node-timeout` after they agreed. It is the time that they
+    /// needed to agree, so it grows with the load of the machine: a node that only waits for the
+    /// processor must not be taken for dead. A failover takes about twice as long.
+    pub fn quick_failover(mut self) -> Options {
+        self.quick_failover = true;
         self
     }
 
@@ -80,22 +88,29 @@ impl Options {
 
     /// Starts all nodes, joins them and waits until they agree.
     pub fn start(self) -> Cluster {
+        let began = Instant::now();
         let nodes = self.launch_nodes();
         for node in &nodes {
             node.wait_until_ready();
         }
         let ids = nodes.iter().map(|n| n.call(&["CLUSTER", "MYID"]).ok().text()).collect();
-        let cluster = Cluster { nodes, ids };
+        let mut cluster = Cluster { nodes, ids, quick_timeout: None };
         cluster.give_slots(self.primaries);
         cluster.meet();
-        until_true("every node to know every other", PATIENCE, || {
+        until_true("every node to know every other", || {
             (0..cluster.nodes.len()).all(|i| cluster.knows_everyone(i))
         });
         for at in self.primaries..cluster.nodes.len() {
             let primary = &cluster.ids[(at - self.primaries) % self.primaries];
             cluster.nodes[at].call(&["CLUSTER", "REPLICATE", primary]).ok();
         }
+        // Tells the new roles to all nodes at once: gossip would take rounds.
+        cluster.meet();
         cluster.wait_until_agreed();
+        if self.quick_failover {
+            cluster.quick_timeout = Some(began.elapsed().clamp(QUICK_MIN, NODE_TIMEOUT));
+            cluster.set_quick_timeout();
+        }
         cluster
     }
 
@@ -105,7 +120,8 @@ impl Options {
             let mut options = Server::of(&self.version).config(&format!(
                 "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-announce-ip {{ip}}\n\
                  cluster-node-timeout {}\ncluster-migration-barrier 999\n{}",
-                self.node_timeout_ms, self.lines
+                NODE_TIMEOUT.as_millis(),
+                self.lines
             ));
             if let Some(password) = &self.password {
                 options = options.password(password);
@@ -123,6 +139,8 @@ pub struct Cluster {
     nodes: Vec<Server>,
     /// Their node ids, in the same order.
     ids: Vec<String>,
+    /// `cluster-node-timeout` while no node restarts, if it is a short one.
+    quick_timeout: Option<Duration>,
 }
 
 impl Cluster {
@@ -132,7 +150,7 @@ impl Cluster {
             version: version.clone(),
             primaries: 3,
             replicas: 1,
-            node_timeout_ms: 1000,
+            quick_failover: false,
             lines: String::new(),
             password: None,
         }
@@ -199,11 +217,21 @@ impl Cluster {
         }
     }
 
+    /// Gives all nodes the short `cluster-node-timeout`, if the cluster has one. A node that is
+    /// started again has the long one until then.
+    fn set_quick_timeout(&self) {
+        let Some(timeout) = self.quick_timeout else { return };
+        for node in self.nodes.iter().filter(|node| node.is_up()) {
+            node.set_config("cluster-node-timeout", &timeout.as_millis().to_string());
+        }
+    }
+
     /// Introduces every running node to every other: gossip alone takes rounds.
     fn meet(&self) {
-        for node in self.nodes.iter().filter(|node| node.answers()) {
+        let up: Vec<&Server> = self.nodes.iter().filter(|node| node.is_up()).collect();
+        for node in &up {
             let mut conn = node.conn().expect("the node answers");
-            for other in self.addresses() {
+            for other in up.iter().map(|other| other.address()) {
                 if other != node.address() {
                     let (ip, port) = (other.ip().to_string(), other.port().to_string());
                     let reply = conn.call(&["CLUSTER", "MEET", &ip, &port]);

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use super::{Cluster, NodeLine, PATIENCE};
+use super::{Cluster, NodeLine};
 use crate::real::wait::until_true;
 use crate::real::wire::Reply;
 
@@ -110,9 +110,9 @@ impl Cluster {
     /// owners would claim the slot, and a third node believe the wrong one for good.
     #[track_caller]
     fn settle_epochs(&self) {
-        until_true("all nodes to know the latest epoch", PATIENCE, || {
+        self.until_heard("all nodes to know the latest epoch", || {
             let mut known = (0..self.nodes.len()).filter_map(|at| {
-                let info = self.nodes[at].try_call(&["CLUSTER", "INFO"]).ok()?.text();
+                let info = self.ask(at, &["CLUSTER", "INFO"])?;
                 info.lines()
                     .find_map(|l| l.strip_prefix("cluster_current_epoch:").map(str::to_owned))
             });
@@ -126,7 +126,7 @@ impl Cluster {
     #[track_caller]
     fn settle_owner(&self, slot: u16, owner: usize) {
         let mut told = Instant::now();
-        until_true(&format!("all nodes to know the owner of {slot}"), PATIENCE, || {
+        until_true(&format!("all nodes to know the owner of {slot}"), || {
             let knows = |view: Vec<NodeLine>| {
                 view.iter().any(|line| line.owns(slot) && line.id == self.ids[owner])
             };
@@ -170,7 +170,7 @@ impl Cluster {
         // comes first, and the others are told until none of them remembers.
         let owner = self.primary_of(*slots.start());
         self.nodes[owner].call(&words).ok();
-        until_true("every node to forget the slots", PATIENCE, || {
+        until_true("every node to forget the slots", || {
             let mut known = false;
             for at in 0..self.nodes.len() {
                 let Some(view) = self.view(at) else { continue };
@@ -198,7 +198,7 @@ impl Cluster {
     /// Waits until every node that answers says that `owner` has a slot.
     #[track_caller]
     pub fn wait_until_owner(&self, slot: u16, owner: usize) {
-        until_true(&format!("all nodes to know the owner of {slot}"), PATIENCE, || {
+        self.until_heard(&format!("all nodes to know the owner of {slot}"), || {
             let mut views = (0..self.nodes.len()).filter_map(|i| self.view(i));
             views.all(|view| view.iter().any(|l| l.owns(slot) && l.id == self.ids[owner]))
         });

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use super::{Cluster, PATIENCE, SLOT_COUNT};
+use super::{Cluster, SLOT_COUNT};
 use crate::real::wait::{until, until_true};
-use crate::real::wire::Conn;
+
+/// The first pause before nodes that do not know something yet are made to talk; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// One line of CLUSTER NODES.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub struct NodeLine {
     pub primary: Option<String>,
     /// Configuration epoch.
     pub epoch: u64,
+    /// Whether the node that was asked has a connection to it: without one it sends no vote.
+    pub connected: bool,
     /// Ranges of slots, first and last.
     pub slots: Vec<(u16, u16)>,
     /// Slots on their way, such as `[93-<-ID]`.
@@ -32,7 +37,7 @@ pub struct NodeLine {
 impl NodeLine {
     fn parse(line: &str) -> Option<NodeLine> {
         let words: Vec<&str> = line.split(' ').collect();
-        let [id, address, flags, primary, _, _, epoch, _, slots @ ..] = words.as_slice() else {
+        let [id, address, flags, primary, _, _, epoch, link, slots @ ..] = words.as_slice() else {
             return None;
         };
         let range = |text: &&&str| {
@@ -46,6 +51,7 @@ impl NodeLine {
             flags: flags.split(',').map(str::to_owned).collect(),
             primary: (*primary != "-").then(|| (*primary).to_owned()),
             epoch: epoch.parse().ok()?,
+            connected: *link == "connected",
             slots: slots.iter().filter(|s| !s.starts_with('[')).filter_map(|s| range(&s)).collect(),
             moving: moving.map(|s| (*s).to_owned()).collect(),
         })
@@ -65,16 +71,15 @@ impl NodeLine {
 impl Cluster {
     /// What one node knows; `None` if it does not answer.
     pub fn view(&self, index: usize) -> Option<Vec<NodeLine>> {
-        let text = self.quick(index)?.call(&["CLUSTER", "NODES"]).ok()?.text();
-        text.lines().map(NodeLine::parse).collect()
+        self.ask(index, &["CLUSTER", "NODES"])?.lines().map(NodeLine::parse).collect()
     }
 
     /// The node that itself says that it is a slot's primary; of several, the newest epoch's.
     ///
-    /// Panics if none says so for a while; a node that is busy may not answer at once.
+    /// Waits until a node says so.
     #[track_caller]
     pub fn primary_of(&self, slot: u16) -> usize {
-        until(&format!("a node to say that it owns slot {slot}"), PATIENCE, || {
+        until(&format!("a node to say that it owns slot {slot}"), || {
             self.claimants(slot).into_iter().max().map(|(_, index)| index)
         })
     }
@@ -93,39 +98,66 @@ impl Cluster {
         (0..self.nodes.len()).filter(follows).collect()
     }
 
+    /// A replica of `primary` that is in sync with it; waits until there is one.
+    #[track_caller]
+    pub fn replica_of(&self, primary: usize) -> usize {
+        until(&format!("a replica in sync with node {primary}"), || {
+            self.replicas_of(primary).into_iter().find(|replica| self.in_sync(*replica))
+        })
+    }
+
     /// Waits until another node than `old` serves a slot as its primary; returns that node.
     #[track_caller]
     pub fn wait_for_new_primary(&self, slot: u16, old: usize) -> usize {
-        until(&format!("a new primary of slot {slot}"), PATIENCE, || {
+        until(&format!("a new primary of slot {slot}"), || {
             let (_, owner) = self.claimants(slot).into_iter().max()?;
             (owner != old && self.says_ok(owner)).then_some(owner)
         })
     }
 
-    /// Waits until every node that answers says `ok`, all say the same, and replicas are in sync.
+    /// Waits until every node that is up says `ok`, all say the same, all are connected with each
+    /// other, and replicas are in sync.
     ///
     /// Nodes that are down or paused are left out; what they served must be served by others,
     /// unless full coverage is not required.
     #[track_caller]
     pub fn wait_until_agreed(&self) {
-        until_true("the cluster to agree", PATIENCE, || {
-            let live: Vec<usize> =
-                (0..self.nodes.len()).filter(|i| self.quick(*i).is_some()).collect();
-            let mut opinions = live.iter().map(|i| self.opinion(*i));
+        self.until_heard("the cluster to agree", || {
+            let up: Vec<usize> = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up()).collect();
+            let mut opinions = up.iter().map(|i| self.opinion(*i));
             let Some(Some(first)) = opinions.next() else { return false };
             opinions.all(|other| other.as_ref() == Some(&first))
-                && live.iter().all(|i| self.says_ok(*i) && self.in_sync(*i))
+                && up.iter().all(|i| self.says_ok(*i) && self.in_sync(*i))
         });
     }
 
     /// Waits until every node that answers holds `node` for failed, or for not failed.
     #[track_caller]
     pub fn wait_until_failed(&self, node: usize, failed: bool) {
-        until_true("the nodes to agree on who failed", PATIENCE, || {
+        until_true("the nodes to agree on who failed", || {
             let others = (0..self.nodes.len()).filter(|i| *i != node);
             others.filter_map(|i| self.view(i)).all(|view| {
                 view.iter().any(|line| line.id == self.ids[node] && line.is("fail") == failed)
             })
+        });
+    }
+
+    /// Waits for something that nodes hear from each other.
+    ///
+    /// A node with a long `cluster-node-timeout` talks to one other node a second, so all of them
+    /// are made to talk to each other, again and again.
+    #[track_caller]
+    pub(super) fn until_heard(&self, what: &str, mut heard: impl FnMut() -> bool) {
+        let (mut pause, mut last) = (FIRST_PAUSE, Instant::now());
+        until_true(what, || {
+            if heard() {
+                return true;
+            }
+            if last.elapsed() > pause {
+                self.meet();
+                (pause, last) = (pause * 2, Instant::now());
+            }
+            false
         });
     }
 
@@ -150,14 +182,15 @@ impl Cluster {
     }
 
     fn says_ok(&self, index: usize) -> bool {
-        let text = self.quick(index).and_then(|mut c| c.call(&["CLUSTER", "INFO"]).ok());
-        text.is_some_and(|reply| reply.text().contains("cluster_state:ok"))
+        let info = self.ask(index, &["CLUSTER", "INFO"]);
+        info.is_some_and(|text| text.contains("cluster_state:ok"))
     }
 
     fn in_sync(&self, index: usize) -> bool {
-        let text = self.quick(index).and_then(|mut c| c.call(&["INFO", "replication"]).ok());
-        let text = text.map(|reply| reply.text()).unwrap_or_default();
-        text.contains("role:master") || text.contains("master_link_status:up")
+        let info = self.ask(index, &["INFO", "replication"]);
+        info.is_some_and(|text| {
+            text.contains("role:master") || text.contains("master_link_status:up")
+        })
     }
 
     /// What a node thinks of each running node and of each slot: what has to be equal everywhere.
@@ -166,30 +199,39 @@ impl Cluster {
         let mut owners = vec![None; usize::from(SLOT_COUNT)];
         let mut nodes = BTreeMap::new();
         for line in &view {
-            let member = self.index_of(&line.id)?; // a node still in handshake has a made-up id
+            // A node that is being introduced has a made-up id. The end of the introduction closes
+            // a connection that the two nodes had before, and with it a vote that is on its way.
+            let member = self.index_of(&line.id)?;
             for (first, last) in &line.slots {
                 owners[usize::from(*first)..=usize::from(*last)].fill(Some(member));
+            }
+            if self.nodes[member].is_up() && !line.connected {
+                return None;
             }
             let seen_as = (line.address, line.primary.clone(), line.is("fail"), line.is("fail?"));
             nodes.insert(member, seen_as);
         }
+        let info = self.ask(index, &["CLUSTER", "INFO"])?;
+        let epoch = info.lines().find_map(|l| l.strip_prefix("cluster_current_epoch:"))?.to_owned();
         let settled = nodes.len() == self.nodes.len() && nodes.values().all(|node| !node.3);
-        settled.then_some(Opinion { owners, nodes })
+        settled.then_some(Opinion { epoch, owners, nodes })
     }
 
-    /// A connection with little patience: a paused node must not stall a look at all nodes.
-    fn quick(&self, index: usize) -> Option<Conn> {
+    /// The text that a node replies; `None` at once if the node is down or frozen.
+    pub(super) fn ask(&self, index: usize, words: &[&str]) -> Option<String> {
         let node = &self.nodes[index];
-        if !node.answers() {
+        if !node.is_up() {
             return None;
         }
-        node.conn().ok()
+        Some(node.try_call(words).ok()?.text())
     }
 }
 
 /// See [`Cluster::opinion`].
 #[derive(PartialEq)]
 struct Opinion {
+    /// The latest epoch that the node knows.
+    epoch: String,
     /// Slot to node index.
     owners: Vec<Option<usize>>,
     /// Node index to address, primary, failed, suspected.
@@ -213,6 +255,7 @@ mod tests {
         let line = "e7d1 :0@0 slave,fail 07c3 1 2 3 disconnected";
         let line = NodeLine::parse(line).unwrap();
         assert_eq!((line.address, line.primary.as_deref()), (None, Some("07c3")));
+        assert!(!line.connected);
         assert_eq!(NodeLine::parse("e7d1 short"), None);
     }
 }

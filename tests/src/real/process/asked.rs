@@ -46,9 +46,17 @@ impl Server {
     }
 
     /// Whether it answers PING right now, be it with a demand for a password.
+    ///
+    /// A frozen server is given 250 ms. A starved one may take longer, so `false` proves nothing of
+    /// it: [`Server::is_up`] is what to decide by.
     pub fn answers(&self) -> bool {
+        self.answers_within(Duration::from_millis(250))
+    }
+
+    /// Whether it answers PING, with so much time for the reply.
+    pub(super) fn answers_within(&self, timeout: Duration) -> bool {
         let reply = Conn::open(self.address()).and_then(|mut conn| {
-            conn.set_patience(Duration::from_millis(250))?;
+            conn.set_timeout(timeout)?;
             conn.call(&["PING"])
         });
         match reply {

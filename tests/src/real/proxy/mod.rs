@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::wait::BOUND;
 use super::{address, wire};
 use link::Link;
 
@@ -275,7 +276,7 @@ impl Shared {
             }
             // A server that is gone shows as a connection that ends at once.
             _ => {
-                if let Ok(server) = TcpStream::connect_timeout(&target, Duration::from_secs(1)) {
+                if let Ok(server) = TcpStream::connect_timeout(&target, BOUND) {
                     let link = Arc::new(Link::new(client, server));
                     if self.register(&link) {
                         link::start(self, &link);

@@ -4,6 +4,8 @@
 //! A task is polled only when its waker was called, so a wake-up that is lost is a caller that
 //! never ends, and the test says so.
 
+mod hand_over;
+mod panics;
 mod wire;
 
 use super::*;
@@ -74,6 +76,8 @@ struct Scripted {
     now: Arc<AtomicU64>,
     /// Whom to wake, and when.
     sleepers: Arc<Mutex<Vec<(Timestamp, Waker)>>>,
+    /// The next timer that is polled panics.
+    timer_panics: Arc<AtomicBool>,
     /// Where spawned tasks go; without it there is no background.
     spawned: Option<Arc<Mutex<Vec<Task>>>>,
 }
@@ -87,7 +91,8 @@ impl std::fmt::Debug for Scripted {
 impl Scripted {
     fn new(background: bool) -> Self {
         let spawned = background.then(Arc::default);
-        Self { now: Arc::default(), sleepers: Arc::default(), spawned }
+        let timer_panics = Arc::default();
+        Self { now: Arc::default(), sleepers: Arc::default(), timer_panics, spawned }
     }
 
     fn advance(&self, by: Duration) {
@@ -112,6 +117,7 @@ impl Transport for Scripted {
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         let this = self.clone();
         Box::pin(poll_fn(move |cx| {
+            assert!(!this.timer_panics.swap(false, Ordering::SeqCst), "a timer panics on purpose");
             if this.now() >= deadline {
                 return Poll::Ready(());
             }
@@ -135,7 +141,7 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
-        moment: Arc::default(),
+        cached_clock: Arc::default(),
     };
     let stream = Box::new(Stream(Arc::clone(wire)));
     let endpoint = Endpoint::tcp("scripted", 1);
@@ -156,7 +162,7 @@ fn call(link: &Arc<Link>, token: u64, deadline: Timestamp, eager: bool) -> CallF
     Box::pin(poll_fn(move |cx| {
         if exchange.is_none() {
             let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-            let begun = PendingReply::begin(Arc::clone(&link), entry.into(), write, cx);
+            let begun = PendingReply::enqueue(Arc::clone(&link), entry.into(), write, cx);
             exchange = Some(begun.expect("a link with room takes it"));
             if !eager {
                 return Poll::Pending;
@@ -330,7 +336,7 @@ fn a_driver_that_steps_back_comes_again() {
         let mut tasks = [Task::new(Box::pin(poll_fn(move |cx| {
             let exchange = exchange.get_or_insert_with(|| {
                 let write = |out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 200 * COMMAND_BYTES]);
-                PendingReply::begin(Arc::clone(&link), entry.into(), write, cx)
+                PendingReply::enqueue(Arc::clone(&link), entry.into(), write, cx)
                     .expect("there is room")
             });
             let replies = |outcome: Outcome| outcome.expect("answered").into_all().len();
@@ -365,7 +371,7 @@ fn nothing_is_written_to_a_server_that_has_left() {
         run_all(&transport, &mut tasks);
         let cx = Context::from_waker(Waker::noop());
         let entry = Entry { len: 1, replies: 1, deadline: Timestamp::FAR_FUTURE };
-        match PendingReply::begin(link, entry.into(), |out| out.push(b'x'), &cx) {
+        match PendingReply::enqueue(link, entry.into(), |out| out.push(b'x'), &cx) {
             Err(rejected) => assert!(background && matches!(rejected, Rejected::Closed(_))),
             Ok(mut exchange) => {
                 let Poll::Ready(Err(failed)) = exchange.poll(&cx) else { panic!("not lost") };

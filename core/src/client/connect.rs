@@ -1,0 +1,126 @@
+//! How a client begins: connected, at its first command, or with a topology known from before.
+//!
+//! Invariant: a configuration that contradicts itself fails here, before anything is sent. Limit:
+//! `connect_timeout`, once for the whole of [`Client::connect`].
+
+use super::client::{Client, Shared};
+use crate::command::cmd;
+use crate::config::{Config, ConfigError, Deployment, ReadFrom};
+use crate::driver::discovery::background_refresh;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::Environment;
+use crate::driver::link::dial::WANTS_TLS;
+use crate::driver::replica::policy::SharedReadSettings;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::features::{READ_POLICIES, SENTINEL, left_out};
+use crate::topology::snapshot::Topology;
+use crate::transport::Transport;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+
+impl Client {
+    /// Connects over `transport` and returns once the server has accepted the handshake.
+    ///
+    /// Dials once; an application that wants to start before its server does can use
+    /// [`Client::connect_lazy`].
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself; `Connect`, `Handshake`, `Protocol` or
+    /// `Timeout` for a server that cannot be reached or refuses.
+    ///
+    /// Dropping the future closes what was opened.
+    pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
+        let client = Self::connect_lazy(transport, config)?;
+        let Shared { env, topology, .. } = &*client.shared;
+        let timeout = env.config().connect_timeout;
+        let deadline = env.now().after(timeout);
+        if topology.is_dynamic() {
+            topology.wait_for_refresh(deadline).await;
+            return if topology.routes().nodes.is_empty() {
+                Err(topology.no_node_error())
+            } else {
+                Ok(client)
+            };
+        }
+        let node = topology.routes().dialable().next().cloned();
+        if let Some(node) = node {
+            // The dial has the same time-out, and tells more when it ends by that.
+            node.connect(env, deadline.after(timeout)).await?;
+        }
+        // In one write with the handshake, where that has not been sent yet.
+        let pinged = client.with_timeout(timeout).send::<()>(cmd("PING")).await;
+        match pinged {
+            Ok(()) => Ok(client),
+            Err(lost) if lost.kind() == ErrorKind::Connect && !env.config().tls => {
+                Err(lost.with_hint(WANTS_TLS))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A client that dials when its first command needs it.
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself.
+    pub fn connect_lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
+        Self::start(transport, config, None)
+    }
+
+    /// A client of a cluster that an earlier client knew ([`Client::topology`]): its first command
+    /// goes straight to the owner of its slot, without a look at the topology before.
+    ///
+    /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
+    /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
+    /// nothing to know, and this is [`Client::connect_lazy`].
+    ///
+    /// # Errors
+    /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
+    /// another version wrote.
+    pub fn with_topology(
+        transport: impl Transport,
+        config: Config,
+        topology: &Topology,
+    ) -> Result<Self, Error> {
+        Self::start(transport, config, Some(topology))
+    }
+
+    fn start(
+        transport: impl Transport,
+        config: Config,
+        topology: Option<&Topology>,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        if config.needs_tls() && transport.tls().is_none() {
+            return Err(ConfigError::no_tls().into());
+        }
+        if !SENTINEL && matches!(config.deployment, Deployment::Sentinel { .. }) {
+            return Err(left_out("sentinels", "sentinel"));
+        }
+        if !READ_POLICIES && config.read_from != ReadFrom::Primary {
+            return Err(left_out("a read policy", "read-policies"));
+        }
+        let env = Arc::new(Environment::new(Arc::new(transport), config));
+        let unusable = |error| {
+            let message = format!("a topology that cannot be used: {error}");
+            Error::new(ErrorKind::Config, Delivery::NotSent, message)
+        };
+        let known = topology.map(|known| known.to_map(env.now())).transpose().map_err(unusable)?;
+        let topology = LiveTopology::start(Arc::clone(&env), known);
+        background_refresh::start(&topology);
+        let sole_node = match topology.routes().nodes.as_slice() {
+            [node] if !topology.is_dynamic() => node.clone(),
+            _ => None,
+        };
+        let shared = Shared {
+            reads: SharedReadSettings::new(env.config()),
+            env,
+            topology,
+            subscriber: OnceLock::new(),
+            replica_subscribers: Mutex::default(),
+            own_connection_subscriptions: Arc::default(),
+            sole_node,
+            was_redirected: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared), timeout: None, read_settings: None })
+    }
+}

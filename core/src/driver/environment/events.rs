@@ -1,0 +1,162 @@
+//! What a client did on its own or noticed, as a stream of events.
+//!
+//! Each listener has a bounded queue of its own. A slow listener loses events and learns how many;
+//! it neither slows the client down nor takes events from other listeners.
+//!
+//! Limit: `EVENTS_MAX` events wait for one listener; further ones are dropped and counted.
+//! Users get the stream from `Client::events`.
+
+use crate::Endpoint;
+use crate::error::Error;
+use crate::lock::lock;
+use crate::topology::refresh::RefreshReason;
+use futures::Stream;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The most events that wait for one listener.
+pub(super) const EVENTS_MAX: usize = 1024;
+
+/// Something that the client noticed or did on its own.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// For some time, all nodes have described another cluster than the one known so far. The
+    /// client uses the other cluster from now on.
+    ClusterReplaced,
+    /// A connection was opened.
+    Connected {
+        /// The node it leads to.
+        endpoint: Endpoint,
+        /// Time for name resolution, connection and TLS.
+        took: Duration,
+        /// The part of it that name resolution took, where the transport measures that.
+        name_took: Option<Duration>,
+    },
+    /// Every slot has an owner again.
+    CoverageComplete,
+    /// Some slots have no owner.
+    CoverageIncomplete {
+        /// Slots that have an owner, of 16384.
+        covered: u16,
+    },
+    /// This listener was too slow and lost this many events at this point of the stream.
+    Lagged(u64),
+    /// A node that was lost is connected again.
+    NodeBack {
+        /// The node.
+        endpoint: Endpoint,
+    },
+    /// A node cannot be reached: connecting or the handshake failed for the first time since the
+    /// last connection to it.
+    NodeLost {
+        /// The node.
+        endpoint: Endpoint,
+        /// The reason.
+        error: Error,
+    },
+    /// A refresh of the topology got no usable answer from any node.
+    RefreshFailed {
+        /// Why the refresh was started.
+        reason: RefreshReason,
+        /// The error of the last node.
+        error: Option<Error>,
+    },
+    /// A refresh of the topology has ended.
+    Refreshed {
+        /// Why it was started.
+        reason: RefreshReason,
+        /// Number of nodes before the refresh.
+        nodes_before: usize,
+        /// Number of nodes after it.
+        nodes_after: usize,
+        /// Slots that had an owner before the refresh, of 16384.
+        covered_before: u16,
+        /// Slots that have an owner after it.
+        covered_after: u16,
+        /// Whether commands are routed differently now.
+        changed: bool,
+        /// Duration of the refresh.
+        took: Duration,
+    },
+    /// A redirect told the client that a slot has moved, before any refresh did.
+    SlotMoved {
+        /// The slot's number.
+        slot: u16,
+        /// The node that owns it now.
+        to: Endpoint,
+    },
+}
+
+/// The queue of one listener.
+#[derive(Debug, Default)]
+pub(super) struct EventQueue {
+    /// Not yet taken by the listener.
+    events: VecDeque<Event>,
+    /// Events dropped since the listener last took one, because the queue was full.
+    dropped: u64,
+    /// The client is closed: nothing follows.
+    closed: bool,
+    /// Wakes the task that waits for the next event.
+    waker: Option<Waker>,
+}
+
+impl EventQueue {
+    /// Adds an event, or counts it as dropped. The caller wakes the waker after it has let go of
+    /// the queue's lock.
+    pub(super) fn push(&mut self, event: Event) -> Option<Waker> {
+        if self.events.len() == EVENTS_MAX {
+            self.dropped += 1;
+        } else {
+            self.events.push_back(event);
+        }
+        self.waker.take()
+    }
+
+    /// Ends the stream after the events that are queued. The caller wakes the waker.
+    pub(super) fn close(&mut self) -> Option<Waker> {
+        self.closed = true;
+        self.waker.take()
+    }
+}
+
+/// A stream of [`Event`]s, from the call that made it until the client is closed.
+///
+/// At most 1024 events wait for a slow listener. Only this listener loses what does not fit, and it
+/// gets an [`Event::Lagged`] instead. Dropping the stream ends the subscription.
+#[derive(Debug)]
+pub struct Events {
+    /// Shared with the client.
+    queue: Arc<Mutex<EventQueue>>,
+}
+
+impl Events {
+    /// A new listener: the stream for the user, and the queue that the client fills.
+    pub(super) fn new() -> (Self, Weak<Mutex<EventQueue>>) {
+        let queue = Arc::default();
+        let filled = Arc::downgrade(&queue);
+        (Self { queue }, filled)
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut queue = lock(&self.queue);
+        if let Some(event) = queue.events.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if queue.dropped > 0 {
+            return Poll::Ready(Some(Event::Lagged(std::mem::take(&mut queue.dropped))));
+        }
+        if queue.closed {
+            return Poll::Ready(None);
+        }
+        queue.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
