@@ -12,8 +12,10 @@ use crate::Endpoint;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::Environment;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
+use crate::driver::node::reconnecting_link::past_deadline;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Redirect, ServerError};
 use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, delivery_of, judge};
@@ -200,6 +202,25 @@ pub(in crate::driver) fn too_many_redirects(
         .with_command(&command.name())
         .with_endpoint(node.endpoint())
         .with_attempts(tries.attempts)
+}
+
+/// [`explain`], for a call that ends now. A dial that failed is made again until the deadline; once
+/// that has passed, the error is the same wherever the call waited.
+pub(crate) fn explain_end(
+    env: &Environment,
+    seen: &AttemptFailure,
+    command: &Command,
+    endpoint: &Endpoint,
+    tries: &Attempts,
+    terms: CallOptions,
+) -> Error {
+    match seen {
+        AttemptFailure::NoLink(error) if env.now() >= terms.deadline => {
+            let late = past_deadline(endpoint, Some(error.clone()));
+            explain(&AttemptFailure::NoLink(late), command, endpoint, tries, terms)
+        }
+        seen => explain(seen, command, endpoint, tries, terms),
+    }
 }
 
 /// What the end of the attempts means to the caller: how the last one ended, and whether any of

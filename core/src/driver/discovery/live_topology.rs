@@ -303,10 +303,10 @@ impl LiveTopology {
                 self.request_poll_if_due();
                 match self.advance_refresh() {
                     RefreshState::Idle => {
-                        let _ = self.env.with_deadline(self.next_poll(), listener).await
+                        self.env.with_deadline(self.next_poll(), listener).await;
                     }
                     RefreshState::DueAt(until) => {
-                        let _ = self.env.with_deadline(until, listener).await
+                        self.env.with_deadline(until, listener).await;
                     }
                     RefreshState::Running(look) => look.await,
                 }

@@ -13,7 +13,7 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, reason_to_look,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
@@ -108,7 +108,7 @@ async fn run(
                 next_step(&topology, command, terms, &mut tries, &what, &node)
             };
             let fail = || {
-                let error = explain(&what, command, node.endpoint(), &tries, terms);
+                let error = explain_end(&env, &what, command, node.endpoint(), &tries, terms);
                 let slot = command.first_key().map(Slot::of);
                 let told = slot
                     .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));

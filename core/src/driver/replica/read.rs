@@ -17,7 +17,9 @@ use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
 use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, too_many_redirects};
+use crate::driver::attempt::next_step::{
+    Attempts, CallOptions, explain, explain_end, too_many_redirects,
+};
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
@@ -337,8 +339,9 @@ fn next_read(
 ) -> After {
     let env = topology.env();
     let now = env.now();
-    let fail =
-        |tries: &Attempts| After::Fail(explain(seen, item.command, node.endpoint(), tries, terms));
+    let fail = |tries: &Attempts| {
+        After::Fail(explain_end(env, seen, item.command, node.endpoint(), tries, terms))
+    };
     if let AttemptFailure::ErrorReply(error) = seen
         && let Some(redirect) = error.redirect()
     {
