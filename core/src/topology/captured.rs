@@ -3,11 +3,11 @@
 //! Clusters of three primaries and three replicas, nodes 1 to 6 at 127.77.V.1 to 127.77.V.6 (V
 //! counts the versions), port 7000, the TLS port 7443. From Redis 7 on the first four have host
 //! names, Valkey has zones. Node 1 was asked, unless said:
-//! `fresh` before it met another node; `settled`; `hostname` and `unknown-endpoint` with that preferred
-//! endpoint type; `migrating` and `importing` (node 2 asked) with slot 100 on its way from 1 to 2;
-//! `hole` after slot 9000 was deleted (node 2 asked); `failed-over` after 3 died and 6 took over;
-//! `shard-lost` after 5 and then 2 died as well; `tls` with both ports, `tls-only` with one.
-//! Each is `== scene command protocol bytes` and the reply as it came.
+//! `fresh` before it met another node; `settled`; `hostname` and `unknown-endpoint` with that
+//! preferred endpoint type; `migrating` and `importing` (node 2 asked) with slot 100 on its way
+//! from 1 to 2; `hole` after slot 9000 was deleted (node 2 asked); `failed-over` after 3 died and 6
+//! took over; `shard-lost` after 5 and then 2 died as well; `tls` with both ports, `tls-only` with
+//! one. Each is `== scene command protocol bytes` and the reply as it came.
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Value, from_frame};

@@ -4,8 +4,8 @@
 //! path reads its [`SlotMap`], whose indexes point into [`ClusterMap::nodes`].
 //!
 //! Invariants: a node is in one shard at most, and primaries have that role (asserted where a map
-//! is assembled); a version stands for one state of the routing, and grows with each change; a patch
-//! appends nodes, so that their indexes stay valid.
+//! is assembled); a version stands for one state of the routing, and grows with each change; a
+//! patch appends nodes, so that their indexes stay valid.
 
 use super::node_id::NodeId;
 use super::slot::Slot;
@@ -71,7 +71,8 @@ impl ClusterMap {
         Self::assemble(0, MapParts { owners, ..MapParts::default() })
     }
 
-    /// The map of a deployment without slots: one primary, which owns all of them, and its replicas.
+    /// The map of a deployment without slots: one primary, which owns all of them, and its
+    /// replicas.
     pub(crate) fn single(primary: NodeView, replicas: Vec<NodeView>) -> Self {
         let mut nodes = vec![Arc::new(NodeView { role: Role::Primary, ..primary })];
         let replicas = replicas.into_iter();

@@ -30,8 +30,8 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    /// Whether every view is of another cluster. `replaced_cluster` decides when that means that the
-    /// cluster was replaced.
+    /// Whether every view is of another cluster. `replaced_cluster` decides when that means that
+    /// the cluster was replaced.
     pub(crate) fn is_foreign(&self) -> bool {
         let mut said =
             self.rejections.iter().filter(|rejection| **rejection != Some(Rejection::Empty));

@@ -1,7 +1,8 @@
 //! When a cluster counts as replaced: refreshes hear from another cluster, and from no known node.
 //!
-//! A single view of another cluster proves little: a node was reset or moved, or a name led elsewhere
-//! for a moment. While any known node answers, its view counts and the count starts over. Pure.
+//! A single view of another cluster proves little: a node was reset or moved, or a name led
+//! elsewhere for a moment. While any known node answers, its view counts and the count starts over.
+//! Pure.
 
 use crate::time::Timestamp;
 use std::time::Duration;

@@ -59,7 +59,8 @@ fn same_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>
 }
 
 /// Whether a view is of the cluster that `known` is of. That the view contains the node that told
-/// it proves nothing: it must contain another known node, or known nodes must own most of its slots.
+/// it proves nothing: it must contain another known node, or known nodes must own most of its
+/// slots.
 fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
     if ids.shared(known).any(|id| Some(*id) != view.told_by.as_ref()) {
         return true;
@@ -72,7 +73,8 @@ fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
     u32::from(slots) * 2 > u32::from(view.coverage())
 }
 
-/// No map is known, so any cluster is accepted, but only one: that of most views, then of most slots.
+/// No map is known, so any cluster is accepted, but only one: that of most views, then of most
+/// slots.
 fn largest_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View]) -> Vec<usize> {
     let mut clusters: Vec<(Ids<'_>, Vec<usize>)> = Vec::new();
     for index in told {

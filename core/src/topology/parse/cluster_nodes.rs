@@ -1,8 +1,8 @@
 //! CLUSTER NODES (every version) to lines, and lines to a view.
 //!
-//! Only NODES tells config epochs, and it tells roles, slots and links as of one moment; but it tells
-//! neither the preferred endpoint nor zones. So NODES gives the structure, and SHARDS or SLOTS give
-//! the addresses (`View::with_epochs`).
+//! Only NODES tells config epochs, and it tells roles, slots and links as of one moment; but it
+//! tells neither the preferred endpoint nor zones. So NODES gives the structure, and SHARDS or
+//! SLOTS give the addresses (`View::with_epochs`).
 //!
 //! A line: `id ip:port@cport[,hostname[,key=value..]] flags primary ping pong epoch link slot..`.
 //! A slot in brackets is being migrated, and still owned where a line lists it without brackets.
@@ -95,9 +95,9 @@ impl NodesReply {
 }
 
 impl View {
-    /// This view with epochs, roles and slots of `nodes`, which the same node told at the same time.
-    /// Addresses, zones and offsets stay. A node that this view does not contain gets no address,
-    /// because NODES does not tell the preferred one.
+    /// This view with epochs, roles and slots of `nodes`, which the same node told at the same
+    /// time. Addresses, zones and offsets stay. A node that this view does not contain gets no
+    /// address, because NODES does not tell the preferred one.
     ///
     /// # Errors
     /// As `View::checked`.
@@ -217,7 +217,8 @@ fn parse_flags(text: &str) -> Result<LineFlags, ViewError> {
             "slave" | "replica" => role = Some(Role::Replica),
             "fail?" => health = health.max(ReportedHealth::Suspected),
             "fail" => health = health.max(ReportedHealth::Failed),
-            // `noaddr` shows in the address; `nofailover`, `noflags` and unknown flags do not matter.
+            // `noaddr` shows in the address; `nofailover`, `noflags` and unknown flags do not
+            // matter.
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! CLUSTER SLOTS (every version that has clusters) to a view.
 //!
-//! The reply lists ranges, each with its primary and replicas; here they become shards again, by the
-//! primary's id. Replicas that failed and nodes without slots are not in the reply.
+//! The reply lists ranges, each with its primary and replicas; here they become shards again, by
+//! the primary's id. Replicas that failed and nodes without slots are not in the reply.
 //! Since Redis 7 a node has metadata (`ip`, `hostname`, Valkey's `availability-zone`): a map, a
 //! flat array in RESP2, or nothing. Spec: redis.io/commands/cluster-slots.
 

@@ -78,8 +78,8 @@ pub(crate) fn zone(value: &Value) -> Result<Option<String>, ViewError> {
     }
 }
 
-/// A node's health in the words of CLUSTER SHARDS. A word that is not known here is `Unknown`, and no
-/// reason to lose a view.
+/// A node's health in the words of CLUSTER SHARDS. A word that is not known here is `Unknown`, and
+/// no reason to lose a view.
 pub(crate) fn health(value: &Value) -> ReportedHealth {
     match value.as_str() {
         Some("online") => ReportedHealth::Online,
