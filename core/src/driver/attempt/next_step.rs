@@ -18,7 +18,7 @@ use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Redirect, ServerError};
 use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, delivery_of, judge};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use std::error::Error as _;
@@ -104,7 +104,7 @@ pub(crate) fn next_step(
         };
     }
     if let Some(reason) = reason_to_look(seen) {
-        topology.want_about(node, reason);
+        topology.request_refresh_about(node, reason);
     }
     let facts =
         RetryContext { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
@@ -144,9 +144,9 @@ fn follow(
     };
     let config = env.config();
     let rule =
-        EndpointRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
+        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
     let Some(endpoint) = rule.redirect(target.0, target.1) else {
-        topology.want(RefreshReason::Moved);
+        topology.request_refresh(RefreshReason::Moved);
         return NextStep::Again { target: NextHop::Map, pause: env.backoff(redirects) };
     };
     if ask {
@@ -154,7 +154,8 @@ fn follow(
     }
     // The second time that a name leads back to its sender, it is taken for another node's.
     let literally = redirects > 1;
-    let by_alias = || topology.known_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
+    let by_alias =
+        || topology.known_node_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
     if endpoint == *node.endpoint() || (!literally && by_alias()) {
         node.redial();
         return NextStep::Again { target: NextHop::Node(Arc::clone(node)), pause };

@@ -10,7 +10,7 @@
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{Call, choice, table};
+use crate::driver::replica::select::{SelectionContext, choice, table};
 use crate::driver::replica::shard_lookup::members;
 use crate::error::Error;
 use crate::subscription::kind::ChannelKind;
@@ -78,9 +78,9 @@ pub(super) fn by_read_policy<'r>(
         return Some(current);
     }
     let tried: Vec<Arc<Node>> = unreachable.iter().map(|one| Arc::clone(&one.node)).collect();
-    let call = Call { rule: settings, tried: &tried, capped: false, now };
-    let (rows, nodes) = table(routes, shard, &call);
-    let turn = routes.node(shard.primary)?.health().next_turn();
-    let choice = choice(routes, shard, &call, &rows, turn)?;
+    let context = SelectionContext { settings, tried: &tried, capped: false, now };
+    let (rows, nodes) = table(routes, shard, &context);
+    let turn = routes.node(shard.primary)?.health().next_choice();
+    let choice = choice(routes, shard, &context, &rows, turn)?;
     nodes.get(choice.index).copied()
 }

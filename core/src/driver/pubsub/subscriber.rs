@@ -247,7 +247,7 @@ impl Subscriber {
     pub(super) fn send_plan(&self) -> MissingConnections {
         let now = self.topology.env().now();
         // The time is read before the map: so the map is at least as new as the time says.
-        let refreshed_at = self.topology.looked();
+        let refreshed_at = self.topology.refreshed_at();
         let routes = Arc::clone(&self.topology.routes());
         let mut wake = Wakers::new();
         let (mut write, mut unused) = (Vec::new(), Vec::new());

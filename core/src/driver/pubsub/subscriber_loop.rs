@@ -29,7 +29,7 @@ use crate::lock::lock;
 use crate::resp::{Redirect, ServerError};
 use crate::subscription::channel_table::ReaderId;
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use futures::future::{Either, select};
@@ -138,7 +138,7 @@ impl Subscriber {
         }
         match result {
             Ok(link) => self.add_connection(node, link),
-            Err(_) => self.topology.want(RefreshReason::NodeLost),
+            Err(_) => self.topology.request_refresh(RefreshReason::NodeLost),
         }
     }
 
@@ -177,7 +177,7 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             let mut until = subscriber.probe(env.now());
             if missing.needs_refresh {
                 // Requested again and again, for as long as a channel has no node.
-                topology.want(RefreshReason::Uncovered);
+                topology.request_refresh(RefreshReason::Uncovered);
                 until = until.min(env.now().after(NO_OWNER_INTERVAL));
             }
             if !subscriber.start_connecting(missing.nodes, &mut attempts) {
@@ -187,7 +187,7 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             (listener, version, until.min(next.unwrap_or(Timestamp::FAR_FUTURE)))
         };
         let connected = {
-            let newer_map = pin!(topology.newer_than(version));
+            let newer_map = pin!(topology.wait_for_newer_map(version));
             let changed = select(listener, newer_map);
             // Without attempts, the stream is at its end: that is no event.
             let attempt_ends = poll_fn(|cx| match attempts.poll_next_unpin(cx) {
@@ -195,7 +195,7 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             });
             let event = select(attempt_ends, changed);
-            let wait = env.with_deadline(until, topology.beside(event));
+            let wait = env.with_deadline(until, topology.while_refreshing(event));
             match env.while_open(wait).await {
                 Some(Some(Either::Left((result, _)))) => Some(result),
                 Some(_) => None,
@@ -265,20 +265,20 @@ async fn wait_for_first_reply(
 fn apply_topology_error(topology: &LiveTopology, node: &Arc<Node>, error: &ServerError) {
     let config = topology.env().config();
     let (tls, address_map) = (config.tls, &config.address_map);
-    let rule = EndpointRule { asked: node.endpoint(), tls, address_map };
+    let rule = AddressRule { asked: node.endpoint(), tls, address_map };
     match error.redirect() {
         Some(Ok(Redirect::Moved { slot, host, port })) => {
             match (Slot::new(slot), rule.redirect(&host, port)) {
                 // A redirect to its own address: another server listens there now.
                 (Some(_), Some(endpoint)) if endpoint == *node.endpoint() => node.redial(),
                 (Some(slot), Some(endpoint)) => drop(topology.handle_moved(slot, &endpoint, false)),
-                _ => topology.want(RefreshReason::Moved),
+                _ => topology.request_refresh(RefreshReason::Moved),
             }
         }
-        Some(_) => topology.want(RefreshReason::Moved),
+        Some(_) => topology.request_refresh(RefreshReason::Moved),
         None => match error.code() {
-            "CLUSTERDOWN" => topology.want(RefreshReason::ClusterDown),
-            "MASTERDOWN" => topology.want(RefreshReason::NodeLost),
+            "CLUSTERDOWN" => topology.request_refresh(RefreshReason::ClusterDown),
+            "MASTERDOWN" => topology.request_refresh(RefreshReason::NodeLost),
             _ => {}
         },
     }
