@@ -315,9 +315,9 @@ fn a_silent_server_is_noticed() {
     server.pause();
     until_true("the silence to be noticed", || !all.is_live());
     server.resume();
-    let Update::Gap { cause, since, .. } = next(&mut all) else { panic!("a gap") };
+    let Update::Gap { cause, duration, .. } = next(&mut all) else { panic!("a gap") };
     assert_eq!(cause, slotcar::GapCause::Silent);
-    assert!(since >= Duration::from_millis(300), "from the last word on: {since:?}");
+    assert!(duration >= Duration::from_millis(300), "since its last frame: {duration:?}");
 }
 
 /// By a policy that reads from replicas, a channel is subscribed to at one, and nowhere else.
