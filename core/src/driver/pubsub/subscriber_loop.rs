@@ -13,6 +13,7 @@ use crate::BoxFuture;
 use crate::command::{Command, cmd};
 use crate::config::Protocol;
 use crate::connection::entry::{Entry, Wakers};
+use crate::driver::attempt::redirect::{Redirected, resolve};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
@@ -27,11 +28,11 @@ use crate::driver::replica::shard_lookup::members;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
-use crate::resp::{Redirect, ServerError};
+use crate::resp::ServerError;
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::reconcile::{Order, ReaderId, SessionId, Wish};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use futures::future::{Either, select};
@@ -279,24 +280,18 @@ async fn greet(env: &Environment, link: &Arc<Link>, deadline: Timestamp) -> Resu
 
 /// What an error to a subscribe command says about the topology.
 fn learn_from(topology: &LiveTopology, node: &Arc<Node>, error: &ServerError) {
-    let config = topology.env().config();
-    let (tls, address_map) = (config.tls, &config.address_map);
-    let rule = EndpointRule { asked: node.endpoint(), tls, address_map };
-    match error.redirect() {
-        Some(Ok(Redirect::Moved { slot, host, port })) => {
-            match (Slot::new(slot), rule.redirect(&host, port)) {
-                // The address is another server's now.
-                (Some(_), Some(endpoint)) if endpoint == *node.endpoint() => node.redial(),
-                (Some(slot), Some(endpoint)) => drop(topology.handle_moved(slot, &endpoint, false)),
-                _ => topology.want(RefreshReason::Moved),
+    if let Some(Ok(redirect)) = error.redirect() {
+        match resolve(topology, &redirect, node, 1) {
+            Redirected::Sender => return node.redial(),
+            Redirected::Moved { slot, endpoint, literally } => {
+                return drop(topology.handle_moved(slot, &endpoint, literally));
             }
+            // A subscription goes only where the map says.
+            Redirected::Ask(_) | Redirected::Unusable => {}
         }
-        Some(_) => topology.want(RefreshReason::Moved),
-        None => match error.code() {
-            "CLUSTERDOWN" => topology.want(RefreshReason::ClusterDown),
-            "MASTERDOWN" => topology.want(RefreshReason::NodeLost),
-            _ => {}
-        },
+    }
+    if let Some(reason) = reply_policy(error, ErrorOrigin::Server).refresh {
+        topology.want(reason);
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{EAGER_MAX, Entry, Gap, Reconciler, SessionId};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin, reply_policy};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::session::{Named, NotDone};
 use crate::subscription::update::{GapCause, Update};
@@ -109,9 +110,11 @@ impl Reconciler {
         error: Option<&ServerError>,
         now: Timestamp,
     ) {
-        let code = error.map_or("", ServerError::code);
-        let moved = matches!(code, "MOVED" | "ASK");
-        let passing = error.is_none() || moved || PASSING.contains(&code);
+        let call = error.map(|error| reply_policy(error, ErrorOrigin::Server).call);
+        let moved = call == Some(CallAction::FollowRedirect);
+        // The server has nothing against the channel.
+        let passing =
+            matches!(call, None | Some(CallAction::FollowRedirect | CallAction::RetryAfterPause));
         for Named { name, serial } in failed.names {
             let Some(index) = self.names[failed.kind as usize].get(&name).copied() else {
                 continue;
@@ -150,10 +153,6 @@ impl Entry {
         self.gap.get_or_insert_with(gap);
     }
 }
-
-/// What a server says that has nothing against the channel.
-const PASSING: [&str; 7] =
-    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"];
 
 /// The longest pause after so many failures.
 fn pause((base, cap): (Duration, Duration), failures: u32) -> Duration {
