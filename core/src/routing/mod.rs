@@ -3,6 +3,7 @@
 //! `plan`, `sweep`, `retry`, `read_from`.
 
 pub(crate) mod destination;
+pub(crate) mod error_policy;
 pub(crate) mod fold;
 pub(crate) mod partial;
 pub(crate) mod plan;

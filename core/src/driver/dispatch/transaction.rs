@@ -18,8 +18,8 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
-use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ impl Watching {
             Ok(Ok(reply)) => match payload.judge(reply) {
                 Ok(frame) => return Ok(frame),
                 Err(seen) => {
-                    if seen.is_redirect() {
-                        self.topology.request_refresh(RefreshReason::Moved);
+                    if let Some(reason) = seen.policy(ErrorOrigin::of(name)).refresh {
+                        self.topology.request_refresh(reason);
                     }
                     seen
                 }
