@@ -13,7 +13,7 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step, refresh_reason,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
@@ -109,7 +109,7 @@ async fn run(
                 next_step(&topology, command, options, &mut tries, &what, &node)
             };
             let fail = || {
-                let error = explain(&what, command, node.endpoint(), &tries, options);
+                let error = explain_end(&env, &what, command, node.endpoint(), &tries, options);
                 let slot = command.first_key().map(Slot::of);
                 let told = slot
                     .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));

@@ -10,7 +10,7 @@
 
 use crate::command::Command;
 use crate::connection::handshake::Profile;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain_end};
 use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::single::{Kept, Request, dispatch};
@@ -116,6 +116,6 @@ impl Watching {
             Err(error) => AttemptFailure::NoLink(error),
         };
         let tries = Attempts { attempts: 1, ..Attempts::default() };
-        Err(explain(&seen, name, self.node.endpoint(), &tries, options))
+        Err(explain_end(env, &seen, name, self.node.endpoint(), &tries, options))
     }
 }

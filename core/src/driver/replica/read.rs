@@ -16,7 +16,7 @@ use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
 use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -360,7 +360,7 @@ fn next_read(
         CallAction::RetryNow => After::Again(Duration::ZERO),
         CallAction::RetryAfterPause => After::Again(env.backoff(tries.attempts)),
         CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
-            After::Fail(explain(seen, item.command, node.endpoint(), tries, options))
+            After::Fail(explain_end(env, seen, item.command, node.endpoint(), tries, options))
         }
     }
 }
