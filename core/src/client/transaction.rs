@@ -9,7 +9,7 @@
 use super::client::Client;
 use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
-use crate::driver::dispatch::transaction::{self, Watching};
+use crate::driver::dispatch::transaction::{self, WatchLink};
 use crate::error::{Delivery, Error};
 use crate::resp::{Elements, ServerError, from_frame};
 use crate::routing::session::refusal;
@@ -126,7 +126,7 @@ pub struct Watch<'c> {
     /// Whose configuration counts.
     client: &'c Client,
     /// The connection.
-    watching: Watching,
+    link: WatchLink,
 }
 
 impl Watch<'_> {
@@ -141,7 +141,7 @@ impl Watch<'_> {
     /// Dropped before its end, the command may or may not have run.
     pub async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<T, Error> {
         refusal(&command).map_or(Ok(()), Err)?;
-        let frame = self.watching.send(&command, self.client.call_options_from_now()).await?;
+        let frame = self.link.send(&command, self.client.call_options_from_now()).await?;
         from_frame(&frame).map_err(|e| Error::undecodable(e).with_command(&command.name()))
     }
 
@@ -159,7 +159,7 @@ impl Watch<'_> {
     ) -> Result<Option<T>, Error> {
         let lead = transaction.checked()?;
         let options = self.client.call_options_from_now();
-        let frame = self.watching.commit(&lead, &transaction.commands, options).await?;
+        let frame = self.link.commit(&lead, &transaction.commands, options).await?;
         if crate::resp::is_null(&frame) { Ok(None) } else { decode(&frame).map(Some) }
     }
 }
@@ -186,8 +186,8 @@ impl Client {
         let env = &self.shared.env;
         crate::routing::transaction::one_slot(std::slice::from_ref(&watch), env.has_slots())?;
         let options = self.call_options_from_now();
-        let watching = Watching::start(&self.shared.topology, watch, options).await?;
-        Ok(Watch { client: self, watching })
+        let link = WatchLink::start(&self.shared.topology, watch, options).await?;
+        Ok(Watch { client: self, link })
     }
 }
 

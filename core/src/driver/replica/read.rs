@@ -444,7 +444,7 @@ fn follow(
     if redirects > 2 { later } else { Duration::ZERO }
 }
 
-/// NoNode can answer: names the slot, and of each node why not.
+/// No node can answer: the error names the slot, and says of each node why not.
 pub(crate) fn no_replica(
     routes: &Routes,
     shard: &Shard,
