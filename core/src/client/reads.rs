@@ -103,7 +103,7 @@ impl Client {
 
     /// The place of an ordinary read, where all is well with the few nodes that there are.
     fn seat_straight(&self, command: &Command, among_all: bool) -> Option<InFlightGuard> {
-        if !read::is_plain(command) {
+        if !read::is_ordinary_read(command) {
             return None;
         }
         let shared = &self.shared;
