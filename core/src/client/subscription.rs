@@ -90,7 +90,7 @@ impl<'c> Subscribe<'c> {
         let shared = &self.client.shared;
         let topology = || Arc::clone(&shared.topology);
         let own = self.own || self.limits.when_lagging == WhenLagging::PauseReading;
-        let rule = self.client.read_rule();
+        let rule = self.client.non_primary_read_settings();
         let mut place = None;
         let hub = match rule {
             rule if own => {
