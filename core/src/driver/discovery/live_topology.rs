@@ -25,8 +25,8 @@ use crate::features::SENTINEL;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::merge::replaced_cluster::Foreign;
-use crate::topology::refresh::{Refresh, RefreshReason};
+use crate::topology::merge::replaced_cluster::ReplacedCluster;
+use crate::topology::refresh::{RefreshReason, RefreshSchedule};
 use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
 use crate::topology::view::{NodeView, ReportedHealth, Role};
@@ -73,7 +73,7 @@ pub(crate) struct LiveTopology {
 /// See `LiveTopology::state`.
 pub(in crate::driver) struct State {
     /// Decides when.
-    pub(in crate::driver) refresh: Refresh,
+    pub(in crate::driver) refresh: RefreshSchedule,
     /// The look that is under way.
     pub(in crate::driver) look: Option<RefreshFuture>,
     /// The seeds, and nodes that a redirect named and the map does not know.
@@ -85,7 +85,7 @@ pub(in crate::driver) struct State {
     /// Why the last look failed.
     pub(in crate::driver) failure: Option<Error>,
     /// Whether looks hear of another cluster.
-    pub(in crate::driver) foreign: Foreign,
+    pub(in crate::driver) foreign: ReplacedCluster,
     /// The look that is due is for those who waited when the last one ended, and for nobody else.
     pub(in crate::driver) follows_up: bool,
     /// No look will begin any more.
@@ -108,9 +108,9 @@ impl LiveTopology {
         let mut others = Vec::new();
         let mut sentinels = None;
         let mut map = ClusterMap::empty();
-        let mut refresh = Refresh::new(config.refreshes_per_second, env.now());
+        let mut refresh = RefreshSchedule::new(config.refreshes_per_second, env.now());
         let mut begin = || {
-            refresh.want(RefreshReason::Start, false, env.now(), &mut env.rng());
+            refresh.request(RefreshReason::Start, false, env.now(), &mut env.rng());
         };
         match &config.deployment {
             Deployment::Cluster => {
@@ -149,7 +149,7 @@ impl LiveTopology {
             sentinels,
             looked: None,
             failure: None,
-            foreign: Foreign::default(),
+            foreign: ReplacedCluster::default(),
             follows_up: false,
             closed: false,
         };
@@ -195,7 +195,7 @@ impl LiveTopology {
             return;
         }
         let (now, mut state) = (self.env.now(), lock(&self.state));
-        let sooner = state.refresh.want(reason, patient, now, &mut self.env.rng());
+        let sooner = state.refresh.request(reason, patient, now, &mut self.env.rng());
         state.follows_up = false;
         drop(state);
         // Only who changes when the next look begins has to wake those who wait for it.
@@ -334,7 +334,7 @@ impl LiveTopology {
 
     /// Asks for the look without a cause, if it is time; one that is wanted already will do.
     fn request_poll_if_due(&self) {
-        if self.is_poll_due() && !lock(&self.state).refresh.is_wanted() {
+        if self.is_poll_due() && !lock(&self.state).refresh.is_pending() {
             self.request_refresh(RefreshReason::Interval);
             self.poll_begun.store(true, Ordering::Relaxed);
         }
@@ -375,7 +375,7 @@ impl LiveTopology {
         let mut state = lock(&self.state);
         let patched = self.routes.load().map.patch(slot, endpoint);
         // A map that says so already was newer than the command; the first look is under way.
-        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
+        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_pending());
         if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
             self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });

@@ -51,7 +51,7 @@ impl LiveTopology {
             return RefreshState::DueAt(due);
         }
         if state.follows_up && !self.waiters().0 {
-            state.refresh.forget();
+            state.refresh.cancel();
             return RefreshState::Idle;
         }
         let Some(reason) = state.refresh.begin(now) else { return RefreshState::Idle };
@@ -205,7 +205,7 @@ impl LiveTopology {
         let follows = waiting && !changed;
         if follows || reason == RefreshReason::Foreign {
             let nobody_asked = state.refresh.due().is_none();
-            state.refresh.want(reason, waiting && !hopeful, now, &mut chance);
+            state.refresh.request(reason, waiting && !hopeful, now, &mut chance);
             state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
         }
     }

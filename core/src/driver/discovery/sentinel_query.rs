@@ -24,7 +24,7 @@ use crate::lock::lock;
 use crate::resp::{ServerError, Value, plain_value};
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
-    Choice, Fitness, Opinion, Service, choose, parse_opinion, sentinels_of,
+    Opinion, PrimaryChoice, PrimaryState, Service, choose, parse_opinion, sentinels_of,
 };
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,16 +132,16 @@ impl Sentinels {
         now: Timestamp,
     ) -> Option<Service> {
         let lasting = |since| now.since(since) >= DOUBT;
-        let fitness = match primary {
-            Some(node) if !node.is_failing() => Fitness::Good,
-            _ if self.doubted.is_some_and(lasting) => Fitness::Lost,
-            _ => Fitness::Unreachable,
+        let state = match primary {
+            Some(node) if !node.is_failing() => PrimaryState::Reachable,
+            _ if self.doubted.is_some_and(lasting) => PrimaryState::LongUnreachable,
+            _ => PrimaryState::Unreachable,
         };
-        let choice = choose(self.held.as_ref(), fitness, self.known, opinions);
-        self.doubted = self.doubted.or(Some(now)).filter(|_| choice == Choice::Doubt);
+        let choice = choose(self.held.as_ref(), state, self.known, opinions);
+        self.doubted = self.doubted.or(Some(now)).filter(|_| choice == PrimaryChoice::Doubt);
         let changed = match choice {
-            Choice::Keep | Choice::Doubt => None,
-            Choice::Take(service) => Some(service),
+            PrimaryChoice::Keep | PrimaryChoice::Doubt => None,
+            PrimaryChoice::Take(service) => Some(service),
         };
         self.held = changed.clone().or(self.held.take());
         let floor = self.floor();
