@@ -186,8 +186,8 @@ impl Way<'_> {
         }
     }
 
-    /// How a command is sent that does not go straight by its flags; `None` if it does after all: to
-    /// one node, on a shared connection.
+    /// How a command is sent that does not go straight by its flags; `None` if it does after all:
+    /// to one node, on a shared connection.
     ///
     /// # Errors
     /// When it cannot be sent.

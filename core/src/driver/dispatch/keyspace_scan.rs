@@ -10,7 +10,7 @@ use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::resp::{Blob, Elements, Value, from_frame, integer};
+use crate::resp::{Blob, Elements, ErrorClass, Value, from_frame, integer};
 use crate::routing::destination::Destination;
 use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
@@ -131,8 +131,9 @@ async fn standing(
     let ask = async |command: Command, destination: Destination| {
         dispatch(Arc::clone(topology), Request::new(command, destination), options, None).await
     };
-    let forbidden =
-        |error: &Error| error.server_error().is_some_and(|server| server.code() == "NOPERM");
+    let forbidden = |error: &Error| {
+        error.server_error().is_some_and(|server| server.class() == ErrorClass::NoPermission)
+    };
     let (info, node) = match ask(cmd("INFO").arg("server"), destination.clone()).await {
         Ok((frame, node)) => (from_frame::<Value>(&frame).ok(), Some(node)),
         Err(error) if forbidden(&error) => (None, None),

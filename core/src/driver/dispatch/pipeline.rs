@@ -16,7 +16,7 @@ use crate::connection::outcome::{Failed, Outcome, Reply};
 use crate::connection::queue::Entry;
 use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
 };
 use crate::driver::attempt::waiting::{await_anybody, connect, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -188,7 +188,8 @@ async fn run_rounds(
                     NextStep::FailWith(error) => results[member] = Some(Err(error)),
                     NextStep::Fail | NextStep::Again { .. } => {
                         let at = group.node.endpoint();
-                        results[member] = Some(Err(explain(&seen, command, at, &tries, options)));
+                        results[member] =
+                            Some(Err(explain_end(env, &seen, command, at, &tries, options)));
                     }
                 }
             }

@@ -13,7 +13,7 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
@@ -25,6 +25,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
+use crate::resp::ErrorClass;
 use crate::routing::destination::Destination;
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
@@ -98,7 +99,7 @@ async fn run(
     let mut need = None;
     loop {
         if let Some((what, node)) = seen.take() {
-            if reason_to_look(&what).is_some() {
+            if refresh_reason(&what, command).is_some() {
                 need.get_or_insert_with(|| topology.register_waiter(Some(&node)));
             }
             let leads_away = !destination.follows_redirects() && what.is_redirect();
@@ -108,7 +109,7 @@ async fn run(
                 next_step(&topology, command, options, &mut tries, &what, &node)
             };
             let fail = || {
-                let error = explain(&what, command, node.endpoint(), &tries, options);
+                let error = explain_end(&env, &what, command, node.endpoint(), &tries, options);
                 let slot = command.first_key().map(Slot::of);
                 let told = slot
                     .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));
@@ -194,7 +195,7 @@ async fn wait_for(
 
 /// Says of a failure which slot nobody serves.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
-    let down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
+    let down = error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
     match uncovered {
         Some((slot, since)) if down => {
             let since = env.now().since(since);

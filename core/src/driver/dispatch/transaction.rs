@@ -10,7 +10,7 @@
 
 use crate::command::Command;
 use crate::connection::handshake::Profile;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain_end};
 use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::single::{Kept, Request, dispatch};
@@ -18,8 +18,8 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
-use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ impl Watching {
             Ok(Ok(reply)) => match payload.judge(reply) {
                 Ok(frame) => return Ok(frame),
                 Err(seen) => {
-                    if seen.is_redirect() {
-                        self.topology.request_refresh(RefreshReason::Moved);
+                    if let Some(reason) = seen.policy(ErrorOrigin::of(name)).refresh {
+                        self.topology.request_refresh(reason);
                     }
                     seen
                 }
@@ -116,6 +116,6 @@ impl Watching {
             Err(error) => AttemptFailure::NoLink(error),
         };
         let tries = Attempts { attempts: 1, ..Attempts::default() };
-        Err(explain(&seen, name, self.node.endpoint(), &tries, options))
+        Err(explain_end(env, &seen, name, self.node.endpoint(), &tries, options))
     }
 }

@@ -15,6 +15,7 @@ use crate::BoxFuture;
 use crate::command::cmd;
 use crate::config::Protocol;
 use crate::connection::entry::Entry;
+use crate::driver::attempt::redirect::{Redirected, resolve};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::open;
@@ -27,12 +28,11 @@ use crate::driver::pubsub::subscriber_state::State;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
-use crate::resp::{Redirect, ServerError};
+use crate::resp::ServerError;
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::channel_table::ReaderId;
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
-use crate::topology::slot::Slot;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -264,23 +264,17 @@ async fn wait_for_first_reply(
 
 /// Applies what an error of a subscribe command says about the topology.
 fn apply_topology_error(topology: &LiveTopology, node: &Arc<Node>, error: &ServerError) {
-    let config = topology.env().config();
-    let (tls, address_map) = (config.tls, &config.address_map);
-    let rule = AddressRule { asked: node.endpoint(), tls, address_map };
-    match error.redirect() {
-        Some(Ok(Redirect::Moved { slot, host, port })) => {
-            match (Slot::new(slot), rule.redirect(&host, port)) {
-                // A redirect to its own address: another server listens there now.
-                (Some(_), Some(endpoint)) if endpoint == *node.endpoint() => node.redial(),
-                (Some(slot), Some(endpoint)) => drop(topology.handle_moved(slot, &endpoint, false)),
-                _ => topology.request_refresh(RefreshReason::Moved),
+    if let Some(Ok(redirect)) = error.redirect() {
+        match resolve(topology, &redirect, node, 1) {
+            Redirected::Sender => return node.redial(),
+            Redirected::Moved { slot, endpoint, literally } => {
+                return drop(topology.handle_moved(slot, &endpoint, literally));
             }
+            // A subscription goes only where the map says.
+            Redirected::Ask(_) | Redirected::Unusable => {}
         }
-        Some(_) => topology.request_refresh(RefreshReason::Moved),
-        None => match error.code() {
-            "CLUSTERDOWN" => topology.request_refresh(RefreshReason::ClusterDown),
-            "MASTERDOWN" => topology.request_refresh(RefreshReason::NodeLost),
-            _ => {}
-        },
+    }
+    if let Some(reason) = reply_policy(error, ErrorOrigin::Server).refresh {
+        topology.request_refresh(reason);
     }
 }

@@ -6,6 +6,7 @@
 use super::{ChannelEntry, ChannelTable, ConnectionId, Gap, IMMEDIATE_RETRIES_MAX};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin, reply_policy};
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::pending_commands::{RequestedChannel, UnconfirmedChannels};
 use crate::subscription::update::{GapCause, Update};
@@ -115,9 +116,11 @@ impl ChannelTable {
         error: Option<&ServerError>,
         now: Timestamp,
     ) {
-        let code = error.map_or("", ServerError::code);
-        let moved = matches!(code, "MOVED" | "ASK");
-        let temporary = error.is_none() || moved || TEMPORARY_ERRORS.contains(&code);
+        let call = error.map(|error| reply_policy(error, ErrorOrigin::Server).call);
+        let moved = call == Some(CallAction::FollowRedirect);
+        // The server has nothing against the channel.
+        let temporary =
+            matches!(call, None | Some(CallAction::FollowRedirect | CallAction::RetryAfterPause));
         for RequestedChannel { name, serial } in failed.names {
             let Some(index) = self.names[failed.kind as usize].get(&name).copied() else {
                 continue;
@@ -159,10 +162,6 @@ impl ChannelEntry {
         self.gap.get_or_insert_with(gap);
     }
 }
-
-/// Error codes that do not concern the channel: the command may succeed later.
-const TEMPORARY_ERRORS: [&str; 7] =
-    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"];
 
 /// The longest pause after so many failures in a row.
 fn pause((base, cap): (Duration, Duration), failures: u32) -> Duration {
