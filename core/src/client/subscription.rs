@@ -1,11 +1,11 @@
 //! A subscription as a stream of messages and, in order among them, what the reader has to know to
 //! trust them.
 //!
-//! Invariants: a subscription that is polled also polls what it waits for, so that on a host without
-//! background tasks it reads, connects and follows slots by itself; it keeps the client alive.
-//! Limits: `subscription_bytes_max`, `subscription_messages_max`; `exclusive_connections_max`
-//! subscriptions with connections of their own. The work is done in `driver/pubsub`.
-//! Tested by `tests/tests/pubsub` and `tests/sim/tests/pubsub.rs`.
+//! Invariants: a subscription that is polled also polls what it waits for, so that on a host
+//! without background tasks it reads, connects and follows slots by itself; it keeps the client
+//! alive. Limits: `subscription_bytes_max`, `subscription_messages_max`;
+//! `exclusive_connections_max` subscriptions with connections of their own. The work is done in
+//! `driver/pubsub`. Tested by `tests/tests/pubsub` and `tests/sim/tests/pubsub.rs`.
 
 use super::client::Client;
 use crate::BoxFuture;
@@ -106,8 +106,8 @@ impl<'c> Subscribe<'c> {
     /// stream when the server has confirmed it.
     ///
     /// # Errors
-    /// `Limit` when `exclusive_connections_max` subscriptions have connections of their own already;
-    /// `Closed` after [`Client::close`].
+    /// `Limit` when `exclusive_connections_max` subscriptions have connections of their own
+    /// already; `Closed` after [`Client::close`].
     pub fn start(self) -> Result<Subscription, Error> {
         let shared = &self.client.shared;
         let topology = || Arc::clone(&shared.topology);
@@ -164,9 +164,9 @@ impl<'c> IntoFuture for Subscribe<'c> {
 /// A running subscription: a stream of [`Update`]s.
 ///
 /// It follows slots that move, primaries that are replaced and nodes that fail, and says what that
-/// may have cost: [`Update::Gap`] after an interruption, [`Update::Lagged`] where the reader was too
-/// slow. Between two of them no message that the server sent is missing. The stream ends (`None`)
-/// after [`Client::close`], and after [`Update::Disconnected`].
+/// may have cost: [`Update::Gap`] after an interruption, [`Update::Lagged`] where the reader was
+/// too slow. Between two of them no message that the server sent is missing. The stream ends
+/// (`None`) after [`Client::close`], and after [`Update::Disconnected`].
 ///
 /// Channels can be added and removed at any time. Dropping the subscription unsubscribes from the
 /// channels that no other subscription of the client wants, and closes connections of its own.
@@ -225,7 +225,8 @@ impl Subscription {
         self.add(ChannelKind::Pattern, &names_of(&patterns));
     }
 
-    /// Adds sharded channels. Each comes as [`Update::Subscribed`] when the server has confirmed it.
+    /// Adds sharded channels. Each comes as [`Update::Subscribed`] when the server has confirmed
+    /// it.
     pub fn ssubscribe(&self, channels: impl ToArgs) {
         self.add(ChannelKind::Sharded, &names_of(&channels));
     }

@@ -6,10 +6,10 @@
 //! says how many are missing, and where.
 //!
 //! Invariants:
-//! - messages read, plus those told as `Lagged`, plus those waiting, plus those dropped and not told
-//!   yet, are the messages received (a property in the tests);
-//! - `bytes` is the cost of the waiting messages. It exceeds the limit by one message at most, or by
-//!   one read where the connection is to pause.
+//! - messages read, plus those told as `Lagged`, plus those waiting, plus those dropped and not
+//!   told yet, are the messages received (a property in the tests);
+//! - `bytes` is the cost of the waiting messages. It exceeds the limit by one message at most, or
+//!   by one read where the connection is to pause.
 //!
 //! Memory: a message that comes while more than `SHARED_MAX` wait is copied, so that waiting
 //! messages keep at most so many chunks of other replies alive. Copies of one subscription lie side

@@ -15,8 +15,8 @@ const OVERHEAD: usize = 96;
 
 /// A message that was published.
 ///
-/// It keeps the memory alive that it was read into: up to 64 KiB, or its own size if that is larger.
-/// To keep a small part for a long time, copy it.
+/// It keeps the memory alive that it was read into: up to 64 KiB, or its own size if that is
+/// larger. To keep a small part for a long time, copy it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The bytes that the positions below are in.
@@ -106,8 +106,8 @@ impl Message {
         self.payload.1 - self.first() + OVERHEAD
     }
 
-    /// A copy in memory that only other copies share. Copies are made in `arena`; when that is full,
-    /// a new one of `arena_size` bytes replaces it.
+    /// A copy in memory that only other copies share. Copies are made in `arena`; when that is
+    /// full, a new one of `arena_size` bytes replaces it.
     pub(crate) fn copied(&self, arena: &mut BytesMut, arena_size: usize) -> Self {
         let first = self.first();
         let bytes = &self.frame[first..self.payload.1];

@@ -1,9 +1,9 @@
 //! The commands that were written on one connection and are not answered yet, oldest first.
 //!
 //! A server answers a subscribe command by one push for each of its channels, or by one error. It
-//! answers an unsubscribe command likewise, and may send the same pushes unasked. So a reply belongs
-//! to the oldest unanswered command. Every write ends with a marker, a command that always has a
-//! reply: what is unanswered when that reply comes was not answered at all.
+//! answers an unsubscribe command likewise, and may send the same pushes unasked. So a reply
+//! belongs to the oldest unanswered command. Every write ends with a marker, a command that always
+//! has a reply: what is unanswered when that reply comes was not answered at all.
 //!
 //! Invariant: a reply is never taken for that of a command of a later write.
 

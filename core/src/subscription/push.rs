@@ -1,4 +1,5 @@
-//! The meaning of a frame on a connection with subscriptions: a message, a confirmation, or another.
+//! The meaning of a frame on a connection with subscriptions: a message, a confirmation, or
+//! another.
 //!
 //! Both protocols have the same shape: `>3` in RESP3, `*3` in RESP2. This runs once per message, so
 //! it reads the three or four headers and nothing else.

@@ -4,8 +4,8 @@
 //! shard. Every other channel may be at any node of the deployment: channels are spread as if their
 //! names had slots, and a channel stays at its node for as long as that is a member.
 //!
-//! Invariants: nothing here waits or sends; a node that could not be reached the last time is chosen
-//! only if it alone can serve the channel.
+//! Invariants: nothing here waits or sends; a node that could not be reached the last time is
+//! chosen only if it alone can serve the channel.
 
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
@@ -17,6 +17,9 @@ use crate::subscription::kind::ChannelKind;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// A node that the last attempt could not connect to.
 #[derive(Debug)]

@@ -13,6 +13,9 @@ use crate::subscription::update::Update;
 use std::sync::Mutex;
 use std::task::{Poll, Waker};
 
+#[cfg(test)]
+mod tests;
+
 /// The queue of one subscription, shared by the link's driver and the reader.
 #[derive(Debug)]
 pub(crate) struct ReaderQueue {

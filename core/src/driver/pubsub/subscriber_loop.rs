@@ -1,5 +1,6 @@
 //! The loop of a subscriber: what waits for connections, timers and newer slot maps. It is one
-//! future, polled by the readers of subscriptions and, where the host has one, by a background task.
+//! future, polled by the readers of subscriptions and, where the host has one, by a background
+//! task.
 //!
 //! Each turn applies what errors say about the topology, makes a plan, queues and writes it, and
 //! starts the connections that the plan lacks; then it sleeps until something happens. A connection
