@@ -9,7 +9,7 @@ use crate::resp::{self, FrameKind, ScanLimits, Scanner};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::parse::cluster_nodes::parse_nodes;
 use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
@@ -97,7 +97,7 @@ pub fn scan_one(buf: &[u8]) -> usize {
 #[must_use]
 pub fn topology(frames: &[Bytes], tls: bool) -> u16 {
     let asked = Endpoint::tcp("asked", 7000);
-    let rule = EndpointRule { asked: &asked, tls, address_map: &BTreeMap::new() };
+    let rule = AddressRule { asked: &asked, tls, address_map: &BTreeMap::new() };
     let mut map = ClusterMap::empty();
     let mut views = Vec::new();
     for frame in frames {

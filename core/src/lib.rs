@@ -63,5 +63,5 @@ pub use topology::refresh::RefreshReason;
 pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
-pub use topology::view::Health;
+pub use topology::view::ReportedHealth;
 pub use transport::{ByteStream, ConnectTls, DialNotes, Transport};

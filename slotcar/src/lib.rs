@@ -31,9 +31,9 @@
 pub use slotcar_core::{
     Backlog, Blob, BoxFuture, ByteStream, Call, Channel, ChannelKind, Client, Command, Config,
     ConnectTls, Delivery, DialNotes, Endpoint, Error, ErrorDetail, ErrorKind, Event, Events,
-    Explanation, GapCause, Health, KeyScan, MaybeSend, MaybeSync, Message, Metrics,
-    NodeExplanation, NodeId, NodeMetrics, NodeReply, NodeState, PartFailure, Pipeline, ReadFrom,
-    RefreshReason, Reply, SLOT_COUNT, Scan, ScanCursor, Script, ServerError, Slot, SlotRange,
+    Explanation, GapCause, KeyScan, MaybeSend, MaybeSync, Message, Metrics, NodeExplanation,
+    NodeId, NodeMetrics, NodeReply, NodeState, PartFailure, Pipeline, ReadFrom, RefreshReason,
+    Reply, ReportedHealth, SLOT_COUNT, Scan, ScanCursor, Script, ServerError, Slot, SlotRange,
     StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Timestamp, ToArg, ToArgs,
     Topology, TopologyNode, TopologyShard, Transaction, Transport, Update, Value, Watch, bounds,
     cmd, command, config, transport,

@@ -10,7 +10,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// No test's future takes longer, unless it hangs: a call within it may have all of [`wait::BOUND`].
+/// No test's future takes longer, unless it hangs: a call within it may have all of
+/// [`wait::BOUND`].
 const BOUND: Duration = wait::BOUND.saturating_mul(2);
 
 /// Runs a future to its end, on smol.

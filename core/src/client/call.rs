@@ -14,11 +14,11 @@ use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::driver::link::submit::{admit, sole_reply, turned_away};
 use crate::driver::node::in_flight_guard::InFlightGuard;
-use crate::driver::replica::read::Begin;
+use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
 use crate::resp::{FrameKind, frame_kind, from_frame};
+use crate::routing::plan::{Plan, plan};
 use crate::routing::retry::AttemptFailure;
-use crate::routing::session::refusal;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -109,16 +109,22 @@ impl Way<'_> {
             None if goes_straight => Deadline::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
-        let straight = goes_straight || self.may_go_straight();
-        if !straight || self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(due, Begin::Fresh));
+        // What waits for room was found to go straight before.
+        if !goes_straight
+            && place.is_none()
+            && let Some(plan) = self.plan_around()?
+        {
+            return Ok(self.around(plan, due, ResumeFrom::Start));
         }
-        let seat = match self.seat() {
-            Ok(seat) => seat,
-            Err(begin) => return Ok(self.around(due, begin)),
+        if self.client.timeout == Some(Duration::ZERO) {
+            return Ok(self.around(Plan::Whole, due, ResumeFrom::Start));
+        }
+        let guard = match self.guard() {
+            Ok(guard) => guard,
+            Err(from) => return Ok(self.around(Plan::Whole, due, from)),
         };
-        let Some(link) = seat.node().ready() else {
-            return Ok(self.around(due, Begin::At(Arc::clone(seat.node()))));
+        let Some(link) = guard.node().ready() else {
+            return Ok(self.around(Plan::Whole, due, ResumeFrom::Node(Arc::clone(guard.node()))));
         };
         let (place, deadline) = place.unzip();
         let admission = if place.is_some() { Admission::Waited } else { Admission::New };
@@ -128,31 +134,31 @@ impl Way<'_> {
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
         match room.and_then(|()| link.enqueue(entry, write, cx)) {
-            Ok(ticket) => Ok(State::Straight(PendingReply::new(link, ticket), seat)),
-            Err(rejected) => self.wait_or_go_around(&link, &seat, rejected, (entry, place), cx),
+            Ok(ticket) => Ok(State::Straight(PendingReply::new(link, ticket), guard)),
+            Err(rejected) => self.wait_or_go_around(&link, &guard, rejected, (entry, place), cx),
         }
     }
 
     /// The node that the command goes to, by the read policy if one governs it.
     #[inline]
-    fn seat(&self) -> Result<InFlightGuard, Begin> {
+    fn guard(&self) -> Result<InFlightGuard, ResumeFrom> {
         let shared = &self.client.shared;
-        if let Some(seat) = self.client.seat_by_rule(&self.command) {
+        if let Some(guard) = self.client.seat_by_rule(&self.command) {
             // Whoever goes around drives the look that is due.
-            return if shared.topology.is_poll_due() { Err(Begin::Fresh) } else { seat };
+            return if shared.topology.is_poll_due() { Err(ResumeFrom::Start) } else { guard };
         }
         if let Some(node) = shared.sole_node() {
-            return Ok(InFlightGuard::plain(node));
+            return Ok(InFlightGuard::uncounted(node));
         }
         if shared.topology.is_poll_due() {
-            return Err(Begin::Fresh);
+            return Err(ResumeFrom::Start);
         }
         shared
             .topology
             .routes()
             .node_for(&self.command)
-            .map(InFlightGuard::plain)
-            .ok_or(Begin::Fresh)
+            .map(InFlightGuard::uncounted)
+            .ok_or(ResumeFrom::Start)
     }
 
     /// The link did not take the command: waits for room, goes around, or fails.
@@ -160,7 +166,7 @@ impl Way<'_> {
     fn wait_or_go_around(
         &self,
         link: &Link,
-        seat: &InFlightGuard,
+        guard: &InFlightGuard,
         rejected: Rejected,
         (entry, place): (NewEntry, Option<BudgetWait>),
         cx: &Context<'_>,
@@ -173,25 +179,30 @@ impl Way<'_> {
                 Ok(State::Start(Some((link.wait_for_budget(place, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
-                Ok(self.around(Deadline::At(deadline), Begin::At(Arc::clone(seat.node()))))
+                let from = ResumeFrom::Node(Arc::clone(guard.node()));
+                Ok(self.around(Plan::Whole, Deadline::At(deadline), from))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
-    /// Whether a command that had to be looked at goes to one node on a shared connection.
-    fn may_go_straight(&self) -> bool {
-        let command = &self.command;
-        !command.is_blocking()
-            && refusal(command).is_none()
-            && entry::is_single(&self.client.shared.topology, command)
+    /// How a command is sent that does not go straight by its flags; `None` if it does after all: to
+    /// one node, on a shared connection.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    #[inline(never)]
+    fn plan_around(&self) -> Result<Option<Plan>, Error> {
+        let plan = plan(&self.command, self.client.shared.env.has_slots())?;
+        let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
+        Ok(if is_straight { None } else { Some(plan) })
     }
 
-    fn around(&self, due: Deadline, begin: Begin) -> State {
-        let terms = self.client.call_options(due.from(self.client.shared.env.now()));
+    fn around(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
+        let options = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
-        let rule = self.client.read_rule();
-        State::Around(entry::run(topology, self.command.clone(), rule, terms, begin))
+        let reads = self.client.read_rule();
+        State::Around(entry::run(topology, self.command.clone(), plan, reads, options, from))
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
@@ -214,20 +225,21 @@ impl Way<'_> {
                         }
                     }
                 }
-                State::Straight(exchange, seat) => {
+                State::Straight(exchange, guard) => {
                     let (outcome, due) = std::task::ready!(exchange.poll_with_deadline(cx));
                     match judge_straight(outcome) {
                         Ok(frame) => {
-                            seat.succeed(|| self.client.shared.env.now());
+                            guard.succeed(|| self.client.shared.env.now());
                             self.state = State::Finished;
                             return Poll::Ready(Ok(frame));
                         }
                         Err(seen) => {
-                            let node = Arc::clone(seat.node());
+                            let node = Arc::clone(guard.node());
                             if seen.is_redirect() {
                                 self.client.shared.was_redirected.store(true, Ordering::Relaxed);
                             }
-                            self.state = self.around(due, Begin::After(seen, node));
+                            let from = ResumeFrom::Attempt(seen, node);
+                            self.state = self.around(Plan::Whole, due, from);
                         }
                     }
                 }

@@ -15,7 +15,7 @@ use crate::driver::environment::events::Events;
 use crate::driver::environment::metrics::Metrics;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{AnySubscriber, Subscriber};
-use crate::driver::replica::policy::{ReadSettings, Reads};
+use crate::driver::replica::policy::{ReadSettings, SharedReadSettings};
 use crate::error::Error;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     /// The current topology: which node each command goes to.
     pub(super) topology: Arc<LiveTopology>,
     /// The read settings of all views that have none of their own.
-    pub(super) reads: Reads,
+    pub(super) reads: SharedReadSettings,
     /// The subscriber of all subscriptions that share connections; set by the first of them. Behind
     /// a trait, so that a program without subscriptions does not link the subscriber's code.
     pub(super) subscriber: OnceLock<Arc<dyn AnySubscriber>>,
@@ -107,9 +107,9 @@ impl Client {
     /// What the look failed with.
     pub async fn refresh(&self) -> Result<(), Error> {
         let Shared { env, topology, .. } = &*self.shared;
-        topology.want(RefreshReason::Requested);
-        topology.look(env.now().after(self.command_timeout())).await;
-        topology.failure().map_or(Ok(()), Err)
+        topology.request_refresh(RefreshReason::Requested);
+        topology.wait_for_refresh(env.now().after(self.command_timeout())).await;
+        topology.refresh_failure().map_or(Ok(()), Err)
     }
 
     /// What this client did by itself (retries, redirects, dials, looks at the topology), and how

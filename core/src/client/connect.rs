@@ -10,7 +10,7 @@ use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::WANTS_TLS;
-use crate::driver::replica::policy::Reads;
+use crate::driver::replica::policy::SharedReadSettings;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::topology::snapshot::Topology;
@@ -35,9 +35,9 @@ impl Client {
         let timeout = env.config().connect_timeout;
         let deadline = env.now().after(timeout);
         if topology.is_dynamic() {
-            topology.look(deadline).await;
+            topology.wait_for_refresh(deadline).await;
             return if topology.routes().nodes.is_empty() {
-                Err(topology.nowhere())
+                Err(topology.no_node_error())
             } else {
                 Ok(client)
             };
@@ -112,7 +112,7 @@ impl Client {
             _ => None,
         };
         let shared = Shared {
-            reads: Reads::new(env.config()),
+            reads: SharedReadSettings::new(env.config()),
             env,
             topology,
             subscriber: OnceLock::new(),

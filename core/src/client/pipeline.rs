@@ -126,11 +126,8 @@ impl Pipeline<'_> {
     async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
         check_length("pipeline", self.commands.len(), shared.env.config())?;
-        if let Some(error) = self.commands.iter().find_map(entry::unfit) {
-            return Err(error);
-        }
-        let (terms, rule) = (self.client.call_options_from_now(), self.client.read_rule());
-        entry::run_all(&shared.topology, &self.commands, rule.as_ref(), terms).await
+        let (options, reads) = (self.client.call_options_from_now(), self.client.read_rule());
+        entry::run_all(&shared.topology, &self.commands, reads.as_ref(), options).await
     }
 }
 

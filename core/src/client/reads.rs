@@ -10,9 +10,9 @@ use crate::driver::attempt::item::Item;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
-use crate::driver::replica::policy::{Manner, ReadSettings};
-use crate::driver::replica::read::{self, Begin};
-use crate::driver::replica::select::{self, Call, select_node};
+use crate::driver::replica::policy::{ReadSettings, SelectionMode};
+use crate::driver::replica::read::{self, ResumeFrom};
+use crate::driver::replica::select::{self, SelectionContext, select_node};
 use crate::driver::replica::shard_lookup;
 use crate::endpoint::Endpoint;
 use crate::features::READ_POLICIES;
@@ -35,8 +35,8 @@ impl Client {
     /// ```
     #[must_use]
     pub fn with_read_from(&self, policy: ReadFrom) -> Self {
-        let rule = ReadSettings { policy, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
+        let settings = ReadSettings { policy, ..ReadSettings::clone(&self.whole_rule()) };
+        Self { read_settings: Some(Arc::new(settings)), ..self.clone() }
     }
 
     /// A view of this client whose reads accept data of at most this age, or of any; see
@@ -44,16 +44,17 @@ impl Client {
     #[must_use]
     pub fn with_max_staleness(&self, max_staleness: impl Into<Option<Duration>>) -> Self {
         let max_staleness = max_staleness.into();
-        let rule = ReadSettings { max_staleness, ..ReadSettings::clone(&self.whole_rule()) };
-        Self { read_settings: Some(Arc::new(rule)), ..self.clone() }
+        let settings = ReadSettings { max_staleness, ..ReadSettings::clone(&self.whole_rule()) };
+        Self { read_settings: Some(Arc::new(settings)), ..self.clone() }
     }
 
     /// Changes where this client and its clones read from, except for views that chose for
     /// themselves. In force for every call that is polled first after this returns; no connection
     /// is made or closed, and calls under way end where they are.
     pub fn set_read_from(&self, policy: ReadFrom) {
-        let rule = ReadSettings { policy, ..ReadSettings::clone(&self.shared.reads.rule()) };
-        self.shared.reads.set(rule);
+        let settings =
+            ReadSettings { policy, ..ReadSettings::clone(&self.shared.reads.settings()) };
+        self.shared.reads.set(settings);
     }
 
     /// Where this client, or this view of it, reads from.
@@ -63,35 +64,41 @@ impl Client {
     }
 
     fn whole_rule(&self) -> Arc<ReadSettings> {
-        self.read_settings.clone().unwrap_or_else(|| self.shared.reads.rule())
+        self.read_settings.clone().unwrap_or_else(|| self.shared.reads.settings())
     }
 
     /// The rule by which reads are spread, if they are.
     #[inline]
     pub(super) fn read_rule(&self) -> Option<Arc<ReadSettings>> {
-        if self.manner() == Manner::Plain {
+        if self.selection_mode() == SelectionMode::Primary {
             return None;
         }
-        Some(self.whole_rule()).filter(|rule| !rule.is_primary())
+        Some(self.whole_rule()).filter(|settings| !settings.is_primary())
     }
 
     /// How this view's rule chooses.
     #[inline]
-    fn manner(&self) -> Manner {
-        self.read_settings.as_ref().map_or_else(|| self.shared.reads.manner(), |rule| rule.manner())
+    fn selection_mode(&self) -> SelectionMode {
+        self.read_settings.as_ref().map_or_else(
+            || self.shared.reads.selection_mode(),
+            |settings| settings.selection_mode(),
+        )
     }
 
     /// The place that a rule gives a command; `None` where none governs it.
     #[inline]
-    pub(super) fn seat_by_rule(&self, command: &Command) -> Option<Result<InFlightGuard, Begin>> {
-        let seat = match self.manner() {
-            Manner::Plain => return None,
-            _ if !READ_POLICIES => return Some(Err(Begin::Fresh)),
-            Manner::Table => None,
-            Manner::LighterReplica => self.seat_straight(command, false),
-            Manner::Lighter => self.seat_straight(command, true),
+    pub(super) fn seat_by_rule(
+        &self,
+        command: &Command,
+    ) -> Option<Result<InFlightGuard, ResumeFrom>> {
+        let guard = match self.selection_mode() {
+            SelectionMode::Primary => return None,
+            _ if !READ_POLICIES => return Some(Err(ResumeFrom::Start)),
+            SelectionMode::Table => None,
+            SelectionMode::LessLoadedReplica => self.seat_straight(command, false),
+            SelectionMode::LessLoaded => self.seat_straight(command, true),
         };
-        seat.map(Ok).or_else(|| self.seat_by_table(command))
+        guard.map(Ok).or_else(|| self.seat_by_table(command))
     }
 
     /// The place of an ordinary read, where all is well with the few nodes that there are.
@@ -103,36 +110,37 @@ impl Client {
         let routes = shared.topology.routes();
         let shard = shard_lookup::shard_of(&routes, command)?;
         let now = shared.env.recent_time();
-        let node = select::pick_straight(&routes, shard, among_all, (now, shared.reads.silent()))?;
-        Some(InFlightGuard::take(node, now))
+        let node =
+            select::select_less_loaded(&routes, shard, among_all, (now, shared.reads.silent()))?;
+        Some(InFlightGuard::timed(node, now))
     }
 
     /// The same, of any command under any rule. What cannot be governed at all is left to the way
     /// around, and so is what an error says: how to go around.
     #[inline(never)]
-    fn seat_by_table(&self, command: &Command) -> Option<Result<InFlightGuard, Begin>> {
-        let rule = self.read_rule()?;
-        if let Ok(false) = read::governs(&rule, Item::whole(command)) {
+    fn seat_by_table(&self, command: &Command) -> Option<Result<InFlightGuard, ResumeFrom>> {
+        let settings = self.read_rule()?;
+        if let Ok(false) = read::governs(&settings, Item::whole(command)) {
             return None;
         }
-        Some(self.pick_by_table(&self.shared.topology.routes(), command, &rule))
+        Some(self.pick_by_table(&self.shared.topology.routes(), command, &settings))
     }
 
     fn pick_by_table(
         &self,
         routes: &Arc<Routes>,
         command: &Command,
-        rule: &Arc<ReadSettings>,
-    ) -> Result<InFlightGuard, Begin> {
+        settings: &Arc<ReadSettings>,
+    ) -> Result<InFlightGuard, ResumeFrom> {
         let env = &self.shared.env;
-        let shard = shard_lookup::shard_of(routes, command).ok_or(Begin::Fresh)?;
+        let shard = shard_lookup::shard_of(routes, command).ok_or(ResumeFrom::Start)?;
         let now = env.now();
-        let call = Call { rule, tried: &[], capped: false, now };
-        if read::is_cursor(command) || select::must_ask_first(env, routes, shard, &call) {
-            return Err(Begin::Fresh);
+        let context = SelectionContext { settings, tried: &[], capped: false, now };
+        if read::is_cursor(command) || select::must_check_first(env, routes, shard, &context) {
+            return Err(ResumeFrom::Start);
         }
-        let node = select_node(env, routes, shard, &call)?;
-        Ok(InFlightGuard::take(node, now))
+        let node = select_node(env, routes, shard, &context)?;
+        Ok(InFlightGuard::timed(node, now))
     }
 
     /// Where a command would go now, and why; of a read under a policy, what is known of every
@@ -145,7 +153,8 @@ impl Client {
         let item = Item::whole(command);
         let governed = matches!(read::governs(&whole, item), Ok(true)) && !whole.is_primary();
         let policy = if governed { whole.policy.clone() } else { ReadFrom::Primary };
-        let rule = Arc::new(ReadSettings { policy: policy.clone(), ..ReadSettings::clone(&whole) });
+        let settings =
+            Arc::new(ReadSettings { policy: policy.clone(), ..ReadSettings::clone(&whole) });
         let now = self.shared.env.now();
         let slot = command.first_key().map(|_| shard_lookup::slot_of(command).number());
         let mut explanation = Explanation {
@@ -164,15 +173,16 @@ impl Client {
             return explanation;
         };
         explanation.shard = Some(routes.map.node(shard.primary).id.clone());
-        let call = Call { rule: &rule, tried: &[], capped: false, now };
-        let (rows, nodes) = select::table(&routes, shard, &call);
-        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().turn());
-        let choice = select::choice(&routes, shard, &call, &rows, turn);
+        let context = SelectionContext { settings: &settings, tried: &[], capped: false, now };
+        let (rows, nodes) = select::table(&routes, shard, &context);
+        let turn = routes.node(shard.primary).map_or(0, |primary| primary.health().peek_choice());
+        let choice = select::choice(&routes, shard, &context, &rows, turn);
         explanation.chosen = choice.map(|choice| nodes[choice.index].endpoint().clone());
         explanation.why = why(choice, governed, command).to_owned();
         let ids = shard_lookup::members(shard).filter(|index| routes.node(*index).is_some());
         let each = ids.zip(rows.iter().zip(nodes));
-        let each = each.map(|(index, (row, node))| told(&routes, shard, index, row, node, &call));
+        let each =
+            each.map(|(index, (row, node))| told(&routes, shard, index, row, node, &context));
         explanation.nodes = each.collect();
         explanation
     }
@@ -196,12 +206,12 @@ fn told(
     index: usize,
     row: &NodeRow,
     node: &Arc<Node>,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
 ) -> NodeExplanation {
     let health = node.health();
-    let skipped = row.skip.map(|skip| match (health.why(), health.quarantined_until()) {
+    let skipped = row.skip.map(|skip| match (health.last_failure(), health.quarantined_until()) {
         (why, Some(until)) if !why.is_empty() => {
-            format!("{skip}: {why}; for {:?} more", until.since(call.now))
+            format!("{skip}: {why}; for {:?} more", until.since(context.now))
         }
         _ => skip.to_string(),
     });
@@ -215,7 +225,7 @@ fn told(
         zone: shard_lookup::zone_of(routes, index, node).map(str::to_owned),
         in_flight: row.in_flight,
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
-        lag: health.lag(call.now),
+        lag: health.lag(context.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
         is_due: row.due != CheckDue::Not,
         skipped,

@@ -6,60 +6,15 @@
 
 use super::client::Client;
 use super::pipeline::Reply;
-use crate::command::{Command, ToArg};
-use crate::driver::dispatch::entry::{self, Goal};
+use crate::command::Command;
+use crate::driver::dispatch::fan_out;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::resp::from_frame;
-use crate::routing::destination::Destination;
-use crate::routing::plan::Audience;
+pub use crate::routing::target::Target;
 use crate::topology::node_id::NodeId;
-use crate::topology::slot::Slot;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-
-/// Which node or nodes a command is for, whatever its keys say.
-///
-/// In a deployment without slots, the one primary owns all of them.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Every primary, and every replica that the cluster does not hold for failed.
-    AllNodes,
-    /// Every primary.
-    AllPrimaries,
-    /// One primary, another each time, past those without a live connection.
-    AnyPrimary,
-    /// The node that listens there, if the topology has one.
-    Endpoint(Endpoint),
-    /// This node, primary or replica.
-    Node(NodeId),
-    /// The primary that owns this slot, and its replicas that the cluster does not hold for failed.
-    Shard(Slot),
-    /// The primary that owns this slot.
-    Slot(Slot),
-}
-
-impl Target {
-    /// The primary that owns a key's slot.
-    pub fn key(key: impl ToArg) -> Self {
-        let mut slot = Slot::FIRST;
-        key.with_bytes(|bytes| slot = Slot::of(bytes));
-        Self::Slot(slot)
-    }
-
-    fn goal(self) -> Goal {
-        match self {
-            Self::AllNodes => Goal::Many(Audience::Nodes),
-            Self::AllPrimaries => Goal::Many(Audience::Primaries),
-            Self::AnyPrimary => Goal::One(Destination::Any),
-            Self::Endpoint(endpoint) => Goal::One(Destination::At(endpoint)),
-            Self::Node(id) => Goal::One(Destination::Node(id)),
-            Self::Shard(slot) => Goal::Many(Audience::Shard(slot)),
-            Self::Slot(slot) => Goal::One(Destination::Slot(slot)),
-        }
-    }
-}
 
 /// What one node answered.
 #[non_exhaustive]
@@ -104,8 +59,8 @@ impl Client {
         command: Command,
     ) -> Result<T, Error> {
         let name = command.name();
-        let terms = self.call_options(self.deadline_for(&command));
-        let frame = entry::run_at(&self.shared.topology, target.goal(), command, terms).await?;
+        let options = self.call_options(self.deadline_for(&command));
+        let frame = fan_out::run_at(&self.shared.topology, &target, command, options).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
 
@@ -122,9 +77,10 @@ impl Client {
         target: Target,
         command: Command,
     ) -> Result<Vec<NodeReply>, Error> {
-        let terms = self.call_options(self.deadline_for(&command));
-        let answers = entry::each_at(&self.shared.topology, target.goal(), command, terms).await?;
-        let reply = |answer: entry::Answer| NodeReply {
+        let options = self.call_options(self.deadline_for(&command));
+        let answers =
+            fan_out::run_at_each(&self.shared.topology, &target, command, options).await?;
+        let reply = |answer: fan_out::NodeAnswer| NodeReply {
             node: answer.node,
             endpoint: answer.endpoint,
             result: answer.result.map(Reply::new),
@@ -142,9 +98,10 @@ impl Client {
     ///
     /// Dropped before its end, any of the keys may or may not have been served.
     pub async fn send_by_key(&self, command: Command) -> Result<Vec<Result<Reply, Error>>, Error> {
-        let terms = self.call_options(self.deadline_for(&command));
+        let options = self.call_options(self.deadline_for(&command));
         let topology = Arc::clone(&self.shared.topology);
-        let results = entry::by_key(&topology, command, self.read_rule().as_ref(), terms).await?;
+        let results =
+            fan_out::run_per_key(&topology, command, self.read_rule().as_ref(), options).await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
     }
 }

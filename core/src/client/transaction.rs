@@ -88,8 +88,8 @@ impl<'c> Transaction<'c> {
 
     async fn frame(self) -> Result<Bytes, Error> {
         let lead = self.checked()?;
-        let terms = self.client.call_options_from_now();
-        transaction::run(&self.client.shared.topology, lead, self.commands, terms).await
+        let options = self.client.call_options_from_now();
+        transaction::run(&self.client.shared.topology, lead, self.commands, options).await
     }
 
     /// What stands for all of them, if they can be run together.
@@ -158,8 +158,8 @@ impl Watch<'_> {
         transaction: Transaction<'_>,
     ) -> Result<Option<T>, Error> {
         let lead = transaction.checked()?;
-        let terms = self.client.call_options_from_now();
-        let frame = self.watching.commit(&lead, &transaction.commands, terms).await?;
+        let options = self.client.call_options_from_now();
+        let frame = self.watching.commit(&lead, &transaction.commands, options).await?;
         if crate::resp::is_null(&frame) { Ok(None) } else { decode(&frame).map(Some) }
     }
 }
@@ -185,8 +185,8 @@ impl Client {
         let watch = cmd("WATCH").keys_from(keys);
         let env = &self.shared.env;
         crate::routing::transaction::one_slot(std::slice::from_ref(&watch), env.has_slots())?;
-        let terms = self.call_options_from_now();
-        let watching = Watching::start(&self.shared.topology, watch, terms).await?;
+        let options = self.call_options_from_now();
+        let watching = Watching::start(&self.shared.topology, watch, options).await?;
         Ok(Watch { client: self, watching })
     }
 }

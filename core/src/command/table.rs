@@ -1,8 +1,7 @@
 //! What Redis 8.0.2 and Valkey 9.1.2 say of their commands, sorted by name.
 //!
 //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by
-//! letter, its keys, and how it spreads over a cluster where the key does not say.
-//! Called by `spec`.
+//! letter, its keys, and its policies where no key decides the node.
 
 use super::spec::{Begin, Find, Flags, KeySpec, Spec, wide};
 use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};

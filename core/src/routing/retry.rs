@@ -120,9 +120,11 @@ fn class_of_failure(failure: &Failure, sent: bool) -> NoReplyClass {
             Lost::Protocol(_) if sent => NoReplyClass::ProtocolViolated,
             // What broke the protocol was the reply to another command.
             Lost::Protocol(_) => NoReplyClass::LinkLost,
-            Lost::ByPeer | Lost::TurnedAway(_) | Lost::Io(_) | Lost::NoProgress(_) => {
-                NoReplyClass::LinkLost
-            }
+            Lost::ByPeer
+            | Lost::TurnedAway(_)
+            | Lost::Io(_)
+            | Lost::NoProgress(_)
+            | Lost::Panicked => NoReplyClass::LinkLost,
         },
     }
 }

@@ -11,7 +11,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Value, from_frame};
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -56,10 +56,10 @@ pub(super) fn reply(server: &str, scene: &str, command: &str) -> Option<Value> {
 }
 
 /// The rule for a connection to node 1 of a server without an address map.
-pub(super) fn rule(tls: bool) -> EndpointRule<'static> {
+pub(super) fn rule(tls: bool) -> AddressRule<'static> {
     static ASKED: LazyLock<Endpoint> = LazyLock::new(|| Endpoint::tcp("asked.test", 7000));
     static NO_MAP: BTreeMap<Endpoint, Endpoint> = BTreeMap::new();
-    EndpointRule { asked: &ASKED, tls, address_map: &NO_MAP }
+    AddressRule { asked: &ASKED, tls, address_map: &NO_MAP }
 }
 
 fn read(server: &'static str, mut bytes: &'static [u8]) -> Vec<Captured> {

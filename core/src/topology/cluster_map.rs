@@ -11,7 +11,7 @@
 use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::{Shard, SlotMap};
-use super::view::{Health, NodeView, Role};
+use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
@@ -50,7 +50,7 @@ pub(crate) struct ClusterMap {
 
 /// The pieces that `merge` puts together.
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct MapParts {
     /// See `ClusterMap`.
     pub(crate) nodes: Vec<Arc<NodeView>>,
     /// See `ClusterMap`.
@@ -69,7 +69,7 @@ impl ClusterMap {
     /// The map of nothing: no node, no slot.
     pub(crate) fn empty() -> Self {
         let owners = vec![super::slot_map::UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
-        Self::assemble(0, Parts { owners, ..Parts::default() })
+        Self::assemble(0, MapParts { owners, ..MapParts::default() })
     }
 
     /// The map of a deployment without slots: a primary and its replicas.
@@ -80,12 +80,12 @@ impl ClusterMap {
         let shards = vec![Shard { primary: 0, replicas: (1..nodes.len()).collect() }];
         let owners = vec![0; usize::from(super::slot::SLOT_COUNT)];
         let epochs = vec![None];
-        Self::assemble(1, Parts { nodes, shards, owners, epochs, ..Parts::default() })
+        Self::assemble(1, MapParts { nodes, shards, owners, epochs, ..MapParts::default() })
     }
 
     /// The map of these pieces.
-    pub(crate) fn assemble(version: u64, parts: Parts) -> Self {
-        let Parts { nodes, shards, owners, epochs, patches, uncovered } = parts;
+    pub(crate) fn assemble(version: u64, parts: MapParts) -> Self {
+        let MapParts { nodes, shards, owners, epochs, patches, uncovered } = parts;
         assert_eq!(shards.len(), epochs.len(), "each shard has an entry for its epoch");
         let mut taken = vec![false; nodes.len()];
         for shard in &shards {
@@ -130,11 +130,6 @@ impl ClusterMap {
         self.nodes.get(index).expect("an index of this map")
     }
 
-    /// The node with this id.
-    pub(crate) fn find(&self, id: &NodeId) -> Option<&Arc<NodeView>> {
-        self.nodes.iter().find(|node| node.id == *id)
-    }
-
     /// The primary that owns `slot`.
     pub(crate) fn owner(&self, slot: Slot) -> Option<&Arc<NodeView>> {
         self.slots.shard_at(slot).map(|shard| self.node(shard.primary))
@@ -146,7 +141,7 @@ impl ClusterMap {
     }
 
     /// Whether slots belong to a node that nobody but a redirect ever named.
-    pub(crate) fn rests_on_hearsay(&self) -> bool {
+    pub(crate) fn has_unconfirmed_owners(&self) -> bool {
         let mut patched = self.patches.keys();
         patched.any(|slot| self.owner(*slot).is_some_and(|owner| owner.id.is_provisional()))
     }
@@ -241,7 +236,7 @@ impl NodeView {
             role: Role::Primary,
             zone: None,
             offset: None,
-            health: Health::Unknown,
+            health: ReportedHealth::Unknown,
             link_up: true,
         }
     }

@@ -10,7 +10,7 @@ use super::node_id::NodeId;
 use super::slot::Slot;
 use super::slot_map::Shard;
 use super::slot_range::{SlotRange, every_slot, runs};
-use super::view::{Health, NodeView, Role, ShardView, View};
+use super::view::{NodeView, ReportedHealth, Role, ShardView, View};
 use crate::endpoint::Endpoint;
 
 /// Where a node of this name listens.
@@ -72,7 +72,7 @@ pub(super) fn node(text: &str, role: Role) -> NodeView {
         role,
         zone: None,
         offset: None,
-        health: if failed { Health::Failed } else { Health::Online },
+        health: if failed { ReportedHealth::Failed } else { ReportedHealth::Online },
         link_up: true,
     }
 }
@@ -109,7 +109,7 @@ pub(super) fn picture(map: &ClusterMap) -> String {
 }
 
 fn show(node: &NodeView) -> String {
-    let failed = if node.health == Health::Failed { "!" } else { "" };
+    let failed = if node.health == ReportedHealth::Failed { "!" } else { "" };
     let usual = node.id.is_provisional() || node.endpoint == Some(at(node.id.as_str()));
     let place = match &node.endpoint {
         _ if usual => String::new(),

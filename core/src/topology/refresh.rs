@@ -1,6 +1,6 @@
 //! When to look at the topology: the one component that owns this decision.
 //!
-//! Everything that goes wrong may ask for a look (`want`); looks are merged, spaced, and bounded by
+//! Everything that goes wrong may ask for a look (`want`); refreshes are merged, spaced, and bounded by
 //! a token bucket, so that a fleet of clients that sees the same failover does not become a storm.
 //! A cause that lasts (a slot that nobody serves, a shard that is down) is looked at again with
 //! growing pauses, up to a cap of its own, for as long as somebody asks.
@@ -41,8 +41,8 @@ pub enum RefreshReason {
     Uncovered,
 }
 
-/// How the looks for one reason follow each other.
-struct Pace {
+/// How the refreshes for one reason follow each other.
+struct Pacing {
     /// Before the first look: any part of this.
     first: Duration,
     /// Never sooner than this after the look before.
@@ -56,28 +56,28 @@ struct Pace {
 }
 
 impl RefreshReason {
-    const fn pace(self) -> Pace {
+    const fn pacing(self) -> Pacing {
         let ms = Duration::from_millis;
         let waited_for =
-            Pace { first: ms(0), apart: ms(0), start: ms(45), cap: ms(450), chance: 20 };
+            Pacing { first: ms(0), apart: ms(0), start: ms(45), cap: ms(450), chance: 20 };
         match self {
             // Nobody waits for these: the slot was patched at once, the periodic look has time.
-            Self::Interval => Pace { start: ms(100), cap: ms(1000), ..waited_for },
+            Self::Interval => Pacing { start: ms(100), cap: ms(1000), ..waited_for },
             Self::Moved => {
-                Pace { first: ms(50), apart: ms(200), start: ms(200), cap: ms(1000), chance: 20 }
+                Pacing { first: ms(50), apart: ms(200), start: ms(200), cap: ms(1000), chance: 20 }
             }
             // Nothing but a look finds out that the slot is served again.
             Self::ClusterDown | Self::Uncovered => {
-                Pace { start: ms(190), cap: ms(190), chance: 5, ..waited_for }
+                Pacing { start: ms(190), cap: ms(190), chance: 5, ..waited_for }
             }
             Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => waited_for,
             Self::Announced | Self::Requested | Self::Start => {
-                Pace { start: ms(25), cap: ms(250), ..waited_for }
+                Pacing { start: ms(25), cap: ms(250), ..waited_for }
             }
         }
     }
 
-    /// Whether whoever asked looks at the outcome, and asks again if that does not help.
+    /// Whether whoever asked refreshes at the outcome, and asks again if that does not help.
     const fn is_followed_up(self) -> bool {
         matches!(self, Self::ClusterDown | Self::Uncovered)
     }
@@ -88,7 +88,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// See the head of this file.
 #[derive(Clone, Debug)]
-pub(crate) struct Refresh {
+pub(crate) struct RefreshSchedule {
     /// Looks per second, and the largest burst.
     per_second: u32,
     /// Looks that may begin at once, in thousandths.
@@ -102,12 +102,12 @@ pub(crate) struct Refresh {
     /// The most urgent reason that came up while it was.
     next: Option<(RefreshReason, bool)>,
     /// Looks in a row that changed nothing.
-    idle_looks: u32,
+    unchanged: u32,
     /// When the last look ended.
     ended: Timestamp,
 }
 
-impl Refresh {
+impl RefreshSchedule {
     pub(crate) fn new(per_second: u32, now: Timestamp) -> Self {
         let per_second = per_second.max(1);
         let tokens = u64::from(per_second) * 1000;
@@ -118,7 +118,7 @@ impl Refresh {
             due: None,
             running: false,
             next: None,
-            idle_looks: 0,
+            unchanged: 0,
             ended: Timestamp::ZERO,
         }
     }
@@ -126,7 +126,7 @@ impl Refresh {
     /// Somebody has a reason to look. The earliest moment wins. `patient`: nothing but time mends
     /// the cause, so that a lasting one is looked at half as often. True if the next look is due
     /// sooner now, or for the first time.
-    pub(crate) fn want(
+    pub(crate) fn request(
         &mut self,
         reason: RefreshReason,
         patient: bool,
@@ -135,7 +135,7 @@ impl Refresh {
     ) -> bool {
         if self.running {
             let cap = |(reason, patient): (RefreshReason, bool)| {
-                reason.pace().cap * (1 + u32::from(patient))
+                reason.pacing().cap * (1 + u32::from(patient))
             };
             if self.next.is_none_or(|next| cap((reason, patient)) < cap(next)) {
                 self.next = Some((reason, patient));
@@ -143,14 +143,14 @@ impl Refresh {
             return false;
         }
         if now.since(self.ended) > QUIET {
-            self.idle_looks = 0;
+            self.unchanged = 0;
         }
-        let Pace { first, apart, start, cap, chance } = reason.pace();
+        let Pacing { first, apart, start, cap, chance } = reason.pacing();
         let cap = if patient { cap * 2 } else { cap };
-        let begin = if self.idle_looks == 0 {
+        let begin = if self.unchanged == 0 {
             now.after(rng.jitter(first)).max(self.ended.after(apart))
         } else {
-            let grown = start.saturating_mul(1 << (self.idle_looks - 1).min(8)).min(cap);
+            let grown = start.saturating_mul(1 << (self.unchanged - 1).min(8)).min(cap);
             self.ended.after(shorten(grown, chance, rng))
         };
         let at = begin.max(now).max(self.token_at(now));
@@ -169,12 +169,12 @@ impl Refresh {
     }
 
     /// Whether a look is under way or will be.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.running || self.due.is_some()
     }
 
     /// Nobody wants the look that is due any more.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         self.due = None;
     }
 
@@ -192,11 +192,11 @@ impl Refresh {
     pub(crate) fn end(&mut self, now: Timestamp, changed: bool, rng: &mut Rng) {
         self.running = false;
         self.ended = now;
-        self.idle_looks = if changed { 0 } else { self.idle_looks.saturating_add(1) };
+        self.unchanged = if changed { 0 } else { self.unchanged.saturating_add(1) };
         if let Some((reason, patient)) = self.next.take()
             && !(changed && reason.is_followed_up())
         {
-            self.want(reason, patient, now, rng);
+            self.request(reason, patient, now, rng);
         }
     }
 
@@ -232,31 +232,31 @@ mod tests {
 
     /// Asks without pause for `millis`, each look taking 5 ms and changing nothing; returns how
     /// many there were.
-    fn looks(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
-        let (mut refresh, mut rng) = (Refresh::new(per_second, at(0)), Rng::new(3));
-        let (mut looks, mut now) = (0, 0);
+    fn refreshes(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
+        let (mut refresh, mut rng) = (RefreshSchedule::new(per_second, at(0)), Rng::new(3));
+        let (mut refreshes, mut now) = (0, 0);
         while now < millis {
-            refresh.want(reason, patient, at(now), &mut rng);
+            refresh.request(reason, patient, at(now), &mut rng);
             if refresh.begin(at(now)).is_some() {
-                looks += 1;
+                refreshes += 1;
                 now += 5;
                 refresh.end(at(now), false, &mut rng);
             }
             now += 1;
         }
-        looks
+        refreshes
     }
 
     #[test]
     fn the_first_cause_is_looked_at_at_once() {
-        let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(1));
+        let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
         assert_eq!(refresh.due(), None);
-        assert!(refresh.want(RefreshReason::NodeLost, false, at(10), &mut rng));
-        assert!(!refresh.want(RefreshReason::NodeLost, false, at(10), &mut rng), "nothing new");
+        assert!(refresh.request(RefreshReason::NodeLost, false, at(10), &mut rng));
+        assert!(!refresh.request(RefreshReason::NodeLost, false, at(10), &mut rng), "nothing new");
         assert_eq!(refresh.due(), Some(at(10)));
         assert_eq!(refresh.begin(at(9)), None);
         assert_eq!(refresh.begin(at(10)), Some(RefreshReason::NodeLost));
-        refresh.want(RefreshReason::NodeSilent, false, at(11), &mut rng);
+        refresh.request(RefreshReason::NodeSilent, false, at(11), &mut rng);
         assert_eq!(refresh.due(), None, "one look at a time");
         assert_eq!(refresh.begin(at(11)), None);
         refresh.end(at(12), true, &mut rng);
@@ -266,15 +266,15 @@ mod tests {
     /// A hundred callers miss a slot; the look that one of them began finds it for all.
     #[test]
     fn a_look_that_found_something_answers_those_who_asked_meanwhile() {
-        let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(1));
-        refresh.want(RefreshReason::Uncovered, false, at(10), &mut rng);
+        let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
+        refresh.request(RefreshReason::Uncovered, false, at(10), &mut rng);
         refresh.begin(at(10)).unwrap();
-        refresh.want(RefreshReason::Uncovered, false, at(11), &mut rng);
+        refresh.request(RefreshReason::Uncovered, false, at(11), &mut rng);
         refresh.end(at(12), true, &mut rng);
         assert_eq!(refresh.due(), None);
-        refresh.want(RefreshReason::Uncovered, false, at(13), &mut rng);
+        refresh.request(RefreshReason::Uncovered, false, at(13), &mut rng);
         refresh.begin(at(13)).unwrap();
-        refresh.want(RefreshReason::Uncovered, false, at(14), &mut rng);
+        refresh.request(RefreshReason::Uncovered, false, at(14), &mut rng);
         refresh.end(at(15), false, &mut rng);
         let due = refresh.due().expect("it found nothing, so there is another");
         assert!((at(190)..=at(205)).contains(&due), "{due:?}");
@@ -282,42 +282,42 @@ mod tests {
 
     #[test]
     fn a_lasting_cause_is_looked_at_with_growing_pauses() {
-        let uncovered = looks(RefreshReason::Uncovered, false, 2000, 1000);
-        assert!((8..=12).contains(&uncovered), "{uncovered} looks in 2 s");
-        let lost = looks(RefreshReason::NodeLost, false, 10_000, 1000);
-        assert!((18..=30).contains(&lost), "{lost} looks in 10 s");
-        let hopeless = looks(RefreshReason::NodeLost, true, 10_000, 1000);
-        assert!((8..=20).contains(&hopeless), "{hopeless} looks in 10 s");
+        let uncovered = refreshes(RefreshReason::Uncovered, false, 2000, 1000);
+        assert!((8..=12).contains(&uncovered), "{uncovered} refreshes in 2 s");
+        let lost = refreshes(RefreshReason::NodeLost, false, 10_000, 1000);
+        assert!((18..=30).contains(&lost), "{lost} refreshes in 10 s");
+        let hopeless = refreshes(RefreshReason::NodeLost, true, 10_000, 1000);
+        assert!((8..=20).contains(&hopeless), "{hopeless} refreshes in 10 s");
     }
 
     /// Slots that move one after the other are not each looked at.
     #[test]
     fn moves_are_gathered() {
-        let (mut refresh, mut rng) = (Refresh::new(1000, at(0)), Rng::new(9));
-        let mut looks = 0;
+        let (mut refresh, mut rng) = (RefreshSchedule::new(1000, at(0)), Rng::new(9));
+        let mut refreshes = 0;
         for now in 1000..5000 {
-            refresh.want(RefreshReason::Moved, false, at(now), &mut rng);
+            refresh.request(RefreshReason::Moved, false, at(now), &mut rng);
             if refresh.begin(at(now)).is_some() {
-                looks += 1;
+                refreshes += 1;
                 refresh.end(at(now), true, &mut rng);
             }
         }
-        assert!((10..=20).contains(&looks), "{looks} looks in 4 s");
+        assert!((10..=20).contains(&refreshes), "{refreshes} refreshes in 4 s");
     }
 
     #[test]
     fn the_bucket_bounds_them_all() {
         for reason in [RefreshReason::Moved, RefreshReason::Uncovered, RefreshReason::Start] {
-            let count = looks(reason, false, 10_000, 2);
-            assert!(count <= 22, "{count} looks in 10 s at 2 a second and a burst of 2");
+            let count = refreshes(reason, false, 10_000, 2);
+            assert!(count <= 22, "{count} refreshes in 10 s at 2 a second and a burst of 2");
         }
     }
 
     #[test]
     fn an_urgent_reason_comes_before_a_lazy_one() {
-        let (mut refresh, mut rng) = (Refresh::new(5, at(0)), Rng::new(5));
-        refresh.want(RefreshReason::Moved, false, at(0), &mut rng);
-        refresh.want(RefreshReason::Uncovered, false, at(0), &mut rng);
+        let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(5));
+        refresh.request(RefreshReason::Moved, false, at(0), &mut rng);
+        refresh.request(RefreshReason::Uncovered, false, at(0), &mut rng);
         assert_eq!(refresh.due(), Some(at(0)));
     }
 }

@@ -7,7 +7,7 @@
 //! stops moving while the primary goes on.
 //!
 //! Places are comparable within one history (`replid`); when the primary's changes, as after a
-//! failover, what was known is forgotten. Pure. Limit: `PLACES_MAX` questions are remembered.
+//! failover, what was known is forgotten. Pure. Limit: `OFFSETS_MAX` questions are remembered.
 //! Spec: INFO, section replication; redis.io/docs, "Redis replication", "How Redis replication
 //! works". Called by `driver/checkup.rs`.
 
@@ -15,11 +15,11 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 
 /// Questions that are remembered: at four within the bound, enough for a lag of four bounds.
-const PLACES_MAX: usize = 16;
+const OFFSETS_MAX: usize = 16;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct ReplicationInfo {
     /// It takes writes.
     pub(crate) is_primary: bool,
     /// A replica's link to its primary is up.
@@ -31,8 +31,8 @@ pub(crate) struct Standing {
 }
 
 /// Reads the reply to INFO replication; `None` if it is none.
-pub(crate) fn parse_standing(info: &str) -> Option<Standing> {
-    let mut standing = Standing::default();
+pub(crate) fn parse_replication(info: &str) -> Option<ReplicationInfo> {
+    let mut standing = ReplicationInfo::default();
     let (mut role, mut own, mut applied) = (None, None, None);
     for line in info.lines() {
         let Some((name, value)) = line.trim_end().split_once(':') else { continue };
@@ -58,16 +58,16 @@ pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 
 /// Where a primary stood, and when it was asked.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct PrimaryOffsets {
     /// The history.
     replid: String,
     /// When the question was sent, and the answer; both ascend.
     asked: VecDeque<(Timestamp, u64)>,
 }
 
-impl Places {
+impl PrimaryOffsets {
     /// Notes what a primary answered to a question that was sent at `at`.
-    pub(crate) fn note(&mut self, at: Timestamp, standing: &Standing) {
+    pub(crate) fn note(&mut self, at: Timestamp, standing: &ReplicationInfo) {
         let Some(offset) = standing.offset.filter(|_| standing.is_primary) else { return };
         let goes_on = self.asked.back().is_none_or(|(_, last)| *last <= offset);
         if self.replid != standing.replid || !goes_on {
@@ -77,14 +77,14 @@ impl Places {
         if self.asked.back().is_some_and(|(last, _)| *last > at) {
             return;
         }
-        if self.asked.len() == PLACES_MAX {
+        if self.asked.len() == OFFSETS_MAX {
             self.asked.pop_front();
         }
         self.asked.push_back((at, offset));
     }
 
     /// The moment up to which a replica that stands so has everything; `None` if that is not known.
-    pub(crate) fn reached_by(&self, standing: &Standing) -> Option<Timestamp> {
+    pub(crate) fn reached_by(&self, standing: &ReplicationInfo) -> Option<Timestamp> {
         if standing.is_primary || standing.replid != self.replid {
             return None;
         }
@@ -103,13 +103,13 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(ms))
     }
 
-    fn primary(replid: &str, offset: u64) -> Standing {
+    fn primary(replid: &str, offset: u64) -> ReplicationInfo {
         let replid = replid.to_owned();
-        Standing { is_primary: true, link_up: false, replid, offset: Some(offset) }
+        ReplicationInfo { is_primary: true, link_up: false, replid, offset: Some(offset) }
     }
 
-    fn replica(replid: &str, offset: u64) -> Standing {
-        Standing { is_primary: false, link_up: true, ..primary(replid, offset) }
+    fn replica(replid: &str, offset: u64) -> ReplicationInfo {
+        ReplicationInfo { is_primary: false, link_up: true, ..primary(replid, offset) }
     }
 
     // spec: INFO, section replication, as Redis 7 and Valkey 8 write it.
@@ -118,13 +118,13 @@ mod tests {
         let said = "# Replication\r\nrole:slave\r\nmaster_host:127.0.0.1\r\n\
             master_link_status:up\r\nmaster_last_io_seconds_ago:0\r\nslave_read_repl_offset:99\r\n\
             slave_repl_offset:90\r\nmaster_replid:abc\r\nmaster_repl_offset:90\r\n";
-        assert_eq!(parse_standing(said), Some(replica("abc", 90)));
+        assert_eq!(parse_replication(said), Some(replica("abc", 90)));
         let said = "role:master\r\nconnected_slaves:1\r\nmaster_replid:abc\r\n\
             master_repl_offset:120\r\n";
-        assert_eq!(parse_standing(said), Some(primary("abc", 120)));
-        let down = parse_standing("role:slave\nmaster_link_status:down\n").unwrap();
+        assert_eq!(parse_replication(said), Some(primary("abc", 120)));
+        let down = parse_replication("role:slave\nmaster_link_status:down\n").unwrap();
         assert!(!down.link_up && down.offset.is_none());
-        assert_eq!(parse_standing("# Server\r\n"), None);
+        assert_eq!(parse_replication("# Server\r\n"), None);
     }
 
     #[test]
@@ -137,37 +137,37 @@ mod tests {
 
     #[test]
     fn a_replica_is_as_new_as_the_last_question_that_it_has_reached() {
-        let mut places = Places::default();
-        assert_eq!(places.reached_by(&replica("a", 5)), None, "nothing is known");
+        let mut offsets = PrimaryOffsets::default();
+        assert_eq!(offsets.reached_by(&replica("a", 5)), None, "nothing is known");
         for (ms, offset) in [(10, 100), (20, 200), (30, 200), (40, 300)] {
-            places.note(at(ms), &primary("a", offset));
+            offsets.note(at(ms), &primary("a", offset));
         }
         let table =
             [(99, None), (100, Some(10)), (199, Some(10)), (200, Some(30)), (301, Some(40))];
         for (offset, expected) in table {
-            assert_eq!(places.reached_by(&replica("a", offset)), expected.map(at), "{offset}");
+            assert_eq!(offsets.reached_by(&replica("a", offset)), expected.map(at), "{offset}");
         }
-        assert_eq!(places.reached_by(&replica("b", 300)), None, "of another history");
-        assert_eq!(places.reached_by(&primary("a", 300)), None, "no replica");
+        assert_eq!(offsets.reached_by(&replica("b", 300)), None, "of another history");
+        assert_eq!(offsets.reached_by(&primary("a", 300)), None, "no replica");
     }
 
     #[test]
     fn another_history_or_a_step_back_forgets_what_was_known() {
-        let mut places = Places::default();
-        places.note(at(10), &primary("a", 100));
-        places.note(at(20), &primary("b", 150));
-        assert_eq!(places.reached_by(&replica("a", 100)), None);
-        assert_eq!(places.reached_by(&replica("b", 150)), Some(at(20)));
-        places.note(at(30), &primary("b", 50));
-        assert_eq!(places.reached_by(&replica("b", 150)), Some(at(30)), "reckoned from there");
-        assert_eq!(places.reached_by(&replica("b", 49)), None);
+        let mut offsets = PrimaryOffsets::default();
+        offsets.note(at(10), &primary("a", 100));
+        offsets.note(at(20), &primary("b", 150));
+        assert_eq!(offsets.reached_by(&replica("a", 100)), None);
+        assert_eq!(offsets.reached_by(&replica("b", 150)), Some(at(20)));
+        offsets.note(at(30), &primary("b", 50));
+        assert_eq!(offsets.reached_by(&replica("b", 150)), Some(at(30)), "reckoned from there");
+        assert_eq!(offsets.reached_by(&replica("b", 49)), None);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut places = Places::default();
-        (0..1000).for_each(|n| places.note(at(n), &primary("a", n)));
-        assert_eq!(places.asked.len(), PLACES_MAX);
-        assert_eq!(places.reached_by(&replica("a", 10)), None);
+        let mut offsets = PrimaryOffsets::default();
+        (0..1000).for_each(|n| offsets.note(at(n), &primary("a", n)));
+        assert_eq!(offsets.asked.len(), OFFSETS_MAX);
+        assert_eq!(offsets.reached_by(&replica("a", 10)), None);
     }
 }

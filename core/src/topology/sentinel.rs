@@ -16,7 +16,7 @@
 //! Called by `driver/sentinels.rs` (parsing) and `driver/look.rs` (choice).
 
 use super::node_id::NodeId;
-use super::view::{Health, NodeView, Role};
+use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
@@ -52,19 +52,19 @@ pub(crate) struct Service {
 
 /// How the primary that is held does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fitness {
+pub(crate) enum PrimaryState {
     /// Nothing speaks against it.
-    Good,
+    Reachable,
     /// No connection to it can be made, or it says itself that it is none.
     Unreachable,
     /// The same, for as long as all who answer have named another one: whoever is silent is not
     /// waited for any more.
-    Lost,
+    LongUnreachable,
 }
 
 /// What was made of opinions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum PrimaryChoice {
     /// What is held stays.
     Keep,
     /// What is held stays, although it is not fit and all who answered name one other: they count
@@ -77,27 +77,27 @@ pub(crate) enum Choice {
 /// What follows from `opinions`. `known`: how many sentinels there are, as far as is known.
 pub(crate) fn choose(
     held: Option<&Service>,
-    fitness: Fitness,
+    state: PrimaryState,
     known: usize,
     opinions: &[Opinion],
-) -> Choice {
+) -> PrimaryChoice {
     let Some(newest) = opinions.iter().map(|opinion| opinion.epoch).max() else {
-        return Choice::Keep;
+        return PrimaryChoice::Keep;
     };
     let voices = one_each(opinions);
     if let Some(held) = held.filter(|held| newest < held.epoch) {
         let agreed = opinions.iter().all(|opinion| opinion.primary == opinions[0].primary);
         let known = known.max(sentinels_of(opinions));
-        let enough = match fitness {
-            _ if !agreed => return Choice::Keep,
+        let enough = match state {
+            _ if !agreed => return PrimaryChoice::Keep,
             // Nothing moves: they may tell of the replicas.
             _ if opinions[0].primary == held.primary => true,
-            Fitness::Good => return Choice::Keep,
-            Fitness::Unreachable => voices.len() >= known,
-            Fitness::Lost => true,
+            PrimaryState::Reachable => return PrimaryChoice::Keep,
+            PrimaryState::Unreachable => voices.len() >= known,
+            PrimaryState::LongUnreachable => true,
         };
         if !enough {
-            return Choice::Doubt;
+            return PrimaryChoice::Doubt;
         }
     }
     let newest_ones = || voices.iter().filter(|opinion| opinion.epoch == newest);
@@ -112,7 +112,7 @@ pub(crate) fn choose(
     let teller = newest_ones()
         .filter(|opinion| Some(&opinion.primary) == primary)
         .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()));
-    let Some(teller) = teller else { return Choice::Keep };
+    let Some(teller) = teller else { return PrimaryChoice::Keep };
     let service = Service {
         // Who remembers less than is known does not make it forgotten.
         epoch: keeps(&teller.primary).map_or(newest, |held| newest.max(held.epoch)),
@@ -120,7 +120,7 @@ pub(crate) fn choose(
         replicas: teller.replicas.clone(),
     };
     let same = held.is_some_and(|held| held.is_alike(&service));
-    if same { Choice::Keep } else { Choice::Take(service) }
+    if same { PrimaryChoice::Keep } else { PrimaryChoice::Take(service) }
 }
 
 /// How many sentinels there are by these opinions, themselves included.
@@ -197,13 +197,13 @@ fn parse_replica(
     let flags = fields.get("flags").copied().unwrap_or_default();
     let link_up = fields.get("master-link-status").copied().unwrap_or("ok") == "ok";
     let health = if has_flag(flags, &["o_down"]) {
-        Health::Failed
+        ReportedHealth::Failed
     } else if has_flag(flags, &["s_down", "disconnected"]) {
-        Health::Suspected
+        ReportedHealth::Suspected
     } else if link_up {
-        Health::Online
+        ReportedHealth::Online
     } else {
-        Health::Loading
+        ReportedHealth::Loading
     };
     Ok(NodeView {
         role: Role::Replica,

@@ -10,7 +10,7 @@ use super::merge::merge;
 use super::node_id::NodeId;
 use super::slot::SLOT_COUNT;
 use super::slot_range::{SlotRange, every_slot, runs};
-use super::view::{Health, NodeView, Role, ShardView, View};
+use super::view::{NodeView, ReportedHealth, Role, ShardView, View};
 use super::view_error::ViewError;
 use crate::endpoint::Endpoint;
 use crate::time::Timestamp;
@@ -70,7 +70,7 @@ pub struct TopologyNode {
     pub zone: Option<String>,
     /// How it did.
     #[serde(default)]
-    pub health: Health,
+    pub health: ReportedHealth,
 }
 
 impl Topology {

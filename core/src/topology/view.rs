@@ -33,7 +33,7 @@ pub(crate) enum Role {
 )]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Health {
+pub enum ReportedHealth {
     /// Nobody told; as good as online.
     #[default]
     Unknown,
@@ -66,7 +66,7 @@ pub(crate) struct NodeView {
     /// How much of the replication stream it has, in bytes.
     pub(crate) offset: Option<u64>,
     /// How it does.
-    pub(crate) health: Health,
+    pub(crate) health: ReportedHealth,
     /// Whether the node asked has a link to it over the cluster bus; true where nobody says.
     pub(crate) link_up: bool,
 }
@@ -159,7 +159,8 @@ impl View {
     /// one endpoint; or two that own slots have addresses of their own and one endpoint after the
     /// map. Failed nodes do not count: their address may be somebody else's by now.
     fn check_folding(&self) -> Result<(), ViewError> {
-        let up = |node: &&NodeView| node.health != Health::Failed && node.endpoint.is_some();
+        let up =
+            |node: &&NodeView| node.health != ReportedHealth::Failed && node.endpoint.is_some();
         let mut at: SortedMap<&Option<Endpoint>, Vec<&NodeView>> = SortedMap::new();
         for node in self.nodes().filter(up) {
             at.get_or_insert_with(&node.endpoint, Vec::new).push(node);

@@ -91,11 +91,6 @@ const CANNOT: &[(&str, &[&str])] = &[
         "its cluster is prepared with sixteen thousand questions, a connection each",
         &["cluster::healing::a_node_without_a_slot_is_no_cluster_to_start_with"],
     ),
-    (
-        "not understood yet: it passes on a calm machine; on a busy one a slot may stay silent for \
-         ten seconds after its moves",
-        &["cluster::moves::loaded_slots_are_resharded_without_an_error"],
-    ),
     ("it runs programs: redis-cli, Python", &["simulated::redis_cli", "simulated::redis_py"]),
     (
         "it runs on the reactor alone, in another component",

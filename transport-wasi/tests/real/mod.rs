@@ -1,8 +1,8 @@
 //! The harness, as far as the suites inside of components use it.
 //!
 //! Most of it is the native harness's own source; `version`, `address`, `process`, `proxy` and
-//! `simulated` have its names and ask the outside, through `remote`; `socket` waits without blocking.
-//! A crate that includes it has a
+//! `simulated` have its names and ask the outside, through `remote`; `socket` waits without
+//! blocking. A crate that includes it has a
 //! module `beside`, whose `nap` is how a wait waits.
 
 pub mod address;

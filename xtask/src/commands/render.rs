@@ -2,7 +2,6 @@
 //!
 //! One line per command, so that a difference between two servers' versions reads as one line in a
 //! review. Short constructor names keep those lines short; the file explains them at its top.
-//! Called by `commands`.
 
 use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
 use std::fmt::Write;
@@ -82,8 +81,7 @@ pub(super) fn table(commands: &Commands, versions: &[String]) -> String {
         "//! What {} say of their commands, sorted by name.\n\
          //!\n\
          //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by\n\
-         //! letter, its keys, and how it spreads over a cluster where the key does not say.\n\
-         //! Called by `spec`.\n\n{PREAMBLE}\n",
+         //! letter, its keys, and its policies where no key decides the node.\n\n{PREAMBLE}\n",
         versions.join(" and "),
     );
     let count = commands.len();

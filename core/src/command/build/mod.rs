@@ -1,9 +1,9 @@
 //! A function for each of the everyday commands, which returns it as a value.
 //!
 //! A function is named as its command, in lower case; `_with` marks a form with options and
-//! `_many` one with a count. Each only writes arguments: what the reply becomes is the caller's choice, or that of
-//! the client's method of the same name. A command without a function here goes through `cmd`.
-//! One file per data type. Called by users and by `client`.
+//! `_many` one with a count. Each only writes arguments: what the reply becomes is the caller's
+//! choice, or that of the client's method of the same name. A command without a function here goes
+//! through `cmd`. One file per data type. Called by users and by `client`.
 
 mod append;
 mod counters;

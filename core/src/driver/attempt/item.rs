@@ -66,7 +66,7 @@ impl<'a> Item<'a> {
     pub(crate) fn node<'r>(&self, routes: &'r Routes) -> Option<&'r Arc<Node>> {
         match (self.part, self.aim) {
             (Some((_, part)), _) => routes.owner(part.slot),
-            (None, Some(aim)) => routes.aimed(aim, self.command),
+            (None, Some(aim)) => routes.resolve(aim, self.command),
             (None, None) => routes.node_for(self.command),
         }
     }

@@ -101,7 +101,7 @@ pub(crate) fn next_step(
         return follow(topology, command, attempts, error, node);
     }
     if let Some(reason) = policy.refresh {
-        topology.want_about(node, reason);
+        topology.request_refresh_about(node, reason);
     }
     match action {
         CallAction::Fail | CallAction::FollowRedirect => NextStep::Fail,
@@ -144,7 +144,7 @@ fn follow(
     let pause = if met > 2 { env.redirect_pause(met - 2) } else { Duration::ZERO };
     let target = match resolve(topology, &redirect, node, met) {
         Redirected::Unusable => {
-            topology.want(RefreshReason::Moved);
+            topology.request_refresh(RefreshReason::Moved);
             return NextStep::Again { target: NextHop::Map, pause: env.backoff(met) };
         }
         Redirected::Ask(endpoint) => NextHop::Ask(topology.node_at(&endpoint)),

@@ -15,7 +15,7 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Redirect, ServerError};
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::slot::Slot;
 use std::fmt;
 use std::sync::Arc;
@@ -54,13 +54,10 @@ pub(crate) fn resolve(
     count: u32,
 ) -> Redirected {
     let config = topology.env().config();
-    let rule = EndpointRule {
-        asked: sender.endpoint(),
-        tls: config.tls,
-        address_map: &config.address_map,
-    };
+    let rule =
+        AddressRule { asked: sender.endpoint(), tls: config.tls, address_map: &config.address_map };
     let is_sender = |endpoint: &Endpoint| {
-        topology.known_at(endpoint).is_some_and(|known| Arc::ptr_eq(&known, sender))
+        topology.known_node_at(endpoint).is_some_and(|known| Arc::ptr_eq(&known, sender))
     };
     read(redirect, rule, count, is_sender)
 }
@@ -68,7 +65,7 @@ pub(crate) fn resolve(
 /// `is_sender`: whether the map knows the sender by this address, too.
 fn read(
     redirect: &Redirect,
-    rule: EndpointRule<'_>,
+    rule: AddressRule<'_>,
     count: u32,
     is_sender: impl FnOnce(&Endpoint) -> bool,
 ) -> Redirected {

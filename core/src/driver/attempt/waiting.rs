@@ -27,12 +27,12 @@ pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timest
         return;
     }
     let env = topology.env();
-    let need = topology.need(None);
+    let need = topology.register_waiter(None);
     for attempt in 1..env.config().attempts_max {
-        if topology.anybody().is_some() || env.now() >= deadline {
+        if topology.any_node().is_some() || env.now() >= deadline {
             break;
         }
-        topology.want(RefreshReason::Uncovered);
+        topology.request_refresh(RefreshReason::Uncovered);
         rest(topology, env.backoff(attempt), deadline).await;
     }
     drop(need);
@@ -52,7 +52,7 @@ pub(crate) async fn before(
     if !pause.is_zero() {
         let env = topology.env();
         let until = env.now().after(pause).min(deadline);
-        topology.beside(env.while_open(env.sleep_until(until))).await;
+        topology.while_refreshing(env.while_open(env.sleep_until(until))).await;
     }
 }
 
@@ -69,8 +69,8 @@ pub(crate) fn rest(
         let version = topology.routes().map.version();
         let env = topology.env();
         let until = env.now().after(pause).min(deadline);
-        let wait = env.while_open(env.with_deadline(until, topology.newer_than(version)));
-        topology.beside(wait).await;
+        let wait = env.while_open(env.with_deadline(until, topology.wait_for_newer_map(version)));
+        topology.while_refreshing(wait).await;
     })
 }
 
@@ -98,20 +98,20 @@ async fn connect_unless(
 ) -> Result<Option<Arc<Link>>, Error> {
     let mut version = routes.map.version();
     let env = topology.env();
-    let mut need = node.is_failing().then(|| topology.need(Some(node)));
+    let mut need = node.is_failing().then(|| topology.register_waiter(Some(node)));
     loop {
         // Begun anew with each map: it may come with the news that waiting makes no sense any more.
         let mut link = pin!(env.while_open(node.connect(env, deadline)));
         // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { env.now().after(PATIENCE) };
-        let newer = pin!(env.with_deadline(patience, topology.newer_than(version)));
+        let newer = pin!(env.with_deadline(patience, topology.wait_for_newer_map(version)));
         match select(link.as_mut(), newer).await {
             Either::Left((Some(link), _)) => return link.map(Some),
             Either::Left((None, _)) => return Err(closed(node.endpoint())),
             Either::Right((None, _)) => {
-                need = Some(topology.need(Some(node)));
-                topology.want_about(node, RefreshReason::NodeLost);
+                need = Some(topology.register_waiter(Some(node)));
+                topology.request_refresh_about(node, RefreshReason::NodeLost);
             }
             Either::Right((Some(()), _)) => {
                 let now = topology.routes();
@@ -120,7 +120,7 @@ async fn connect_unless(
                 }
                 version = now.map.version();
                 if need.is_some() {
-                    topology.want_about(node, RefreshReason::NodeLost);
+                    topology.request_refresh_about(node, RefreshReason::NodeLost);
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! on says nothing. Called by `client/mod.rs`, once per client.
 
 use crate::config::Deployment;
-use crate::driver::discovery::live_topology::{LiveTopology, Step};
+use crate::driver::discovery::live_topology::{LiveTopology, RefreshState};
 use crate::driver::discovery::sentinel_query;
 use crate::driver::environment::environment::Environment;
 use crate::features::{BACKGROUND, SENTINEL};
@@ -21,7 +21,7 @@ pub(crate) fn start(topology: &Arc<LiveTopology>) {
         let watch = || watch(Arc::downgrade(topology), Arc::clone(env));
         let is_watched = BACKGROUND && env.spawn(Box::pin(watch()));
         if !is_watched && matches!(env.config().deployment, Deployment::Sentinel { .. }) {
-            topology.poll_from(env.first_refresh_at());
+            topology.set_next_poll(env.first_refresh_at());
         }
     }
 }
@@ -35,15 +35,15 @@ async fn watch(topology: Weak<LiveTopology>, env: Arc<Environment>) {
             if topology.is_closed() {
                 return;
             }
-            topology.hear();
+            topology.take_triggers();
             if env.now() >= periodic {
-                topology.want(RefreshReason::Interval);
+                topology.request_refresh(RefreshReason::Interval);
                 periodic = env.next_refresh_at();
             }
-            match topology.step() {
-                Step::Nothing => periodic,
-                Step::Wait(until) => until.min(periodic),
-                Step::Drive(look) => {
+            match topology.advance_refresh() {
+                RefreshState::Idle => periodic,
+                RefreshState::DueAt(until) => until.min(periodic),
+                RefreshState::Running(look) => {
                     let sentinels = topology.sentinels();
                     drop(topology);
                     look.await;

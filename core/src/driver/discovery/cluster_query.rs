@@ -8,7 +8,7 @@
 //! Limits: `VIEWS_MAX` views, `connect_timeout` for the whole look. Called by `driver/topology.rs`.
 
 use crate::command::{Command, cmd};
-use crate::driver::discovery::staggered_query::{Manner, Question, ask, replies};
+use crate::driver::discovery::staggered_query::{Manner, Question, ask, query_node};
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::submit::error_in;
 use crate::driver::node::node::Node;
@@ -16,7 +16,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, plain_value};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::EndpointRule;
+use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::parse::cluster_nodes::parse_nodes;
 use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
@@ -75,7 +75,7 @@ async fn view_of(
     let name = |error: Error| error.with_endpoint(node.endpoint());
     let about = |what| cmd("CLUSTER").arg(what);
     let both = async |commands: [Command; 2]| -> Result<[Bytes; 2], Error> {
-        let frames = replies(env, &node, &commands, deadline).await?;
+        let frames = query_node(env, &node, &commands, deadline).await?;
         Ok(frames.try_into().expect("a question of two that ended well has two replies"))
     };
     let [mut shape, nodes] = both([about("SHARDS"), about("NODES")]).await.map_err(name)?;
@@ -96,7 +96,7 @@ async fn view_of(
     let value = |frame: &Bytes| plain_value(frame).map_err(|e| broken(e.to_string()));
     let config = env.config();
     let (asked, address_map) = (node.endpoint(), &config.address_map);
-    let rule = EndpointRule { asked, tls: config.tls, address_map };
+    let rule = AddressRule { asked, tls: config.tls, address_map };
     let parse = if shards { parse_shards } else { parse_slots };
     let view = parse(&value(&shape)?, rule).map_err(|error| broken(error.to_string()))?;
     // An ACL may forbid NODES; a view without epochs is chosen by majority.

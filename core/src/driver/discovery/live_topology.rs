@@ -8,7 +8,7 @@
 //! Invariants:
 //! - configured endpoints are kept for ever, as names, and asked when nobody else answers;
 //! - a look that began before a redirect was followed does not undo it (`patched`);
-//! - while a caller waits for a repair ([`Need`]), looks follow looks.
+//! - while a caller waits for a repair ([`RepairWaiter`]), looks follow looks.
 //!
 //! Called by `client` (reads `routes`) and `driver/dispatch.rs` (wants looks, follows redirects).
 
@@ -25,11 +25,11 @@ use crate::features::SENTINEL;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::merge::replaced_cluster::Foreign;
-use crate::topology::refresh::{Refresh, RefreshReason};
+use crate::topology::merge::replaced_cluster::ReplacedCluster;
+use crate::topology::refresh::{RefreshReason, RefreshSchedule};
 use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
-use crate::topology::view::{Health, NodeView, Role};
+use crate::topology::view::{NodeView, ReportedHealth, Role};
 use crate::{BoxFuture, Endpoint};
 use arc_swap::{ArcSwap, Guard};
 use futures::future::{Either, Shared, select};
@@ -45,7 +45,7 @@ use std::time::Duration;
 const LINGER: Duration = Duration::from_millis(100);
 
 /// A look under way, driven by whoever waits for it.
-pub(in crate::driver) type Look = Shared<BoxFuture<'static, ()>>;
+pub(in crate::driver) type RefreshFuture = Shared<BoxFuture<'static, ()>>;
 
 /// See the head of this file.
 pub(crate) struct LiveTopology {
@@ -58,7 +58,7 @@ pub(crate) struct LiveTopology {
     /// Everything that only looks and redirects touch.
     pub(in crate::driver) state: Mutex<State>,
     /// What servers said of commands that the table lacks.
-    pub(in crate::driver) lessons: CommandInfoCache,
+    pub(in crate::driver) command_info: CommandInfoCache,
     /// Callers that wait for a repair.
     waiting: AtomicUsize,
     /// Those of them whom a look may help: somebody could take over what they need.
@@ -73,9 +73,9 @@ pub(crate) struct LiveTopology {
 /// See `LiveTopology::state`.
 pub(in crate::driver) struct State {
     /// Decides when.
-    pub(in crate::driver) refresh: Refresh,
+    pub(in crate::driver) refresh: RefreshSchedule,
     /// The look that is under way.
-    pub(in crate::driver) look: Option<Look>,
+    pub(in crate::driver) look: Option<RefreshFuture>,
     /// The seeds, and nodes that a redirect named and the map does not know.
     pub(in crate::driver) others: Vec<Arc<Node>>,
     /// Who tells of the service, where sentinels do.
@@ -85,7 +85,7 @@ pub(in crate::driver) struct State {
     /// Why the last look failed.
     pub(in crate::driver) failure: Option<Error>,
     /// Whether looks hear of another cluster.
-    pub(in crate::driver) foreign: Foreign,
+    pub(in crate::driver) foreign: ReplacedCluster,
     /// The look that is due is for those who waited when the last one ended, and for nobody else.
     pub(in crate::driver) follows_up: bool,
     /// No look will begin any more.
@@ -108,9 +108,9 @@ impl LiveTopology {
         let mut others = Vec::new();
         let mut sentinels = None;
         let mut map = ClusterMap::empty();
-        let mut refresh = Refresh::new(config.refreshes_per_second, env.now());
+        let mut refresh = RefreshSchedule::new(config.refreshes_per_second, env.now());
         let mut begin = || {
-            refresh.want(RefreshReason::Start, false, env.now(), &mut env.rng());
+            refresh.request(RefreshReason::Start, false, env.now(), &mut env.rng());
         };
         match &config.deployment {
             Deployment::Cluster => {
@@ -149,7 +149,7 @@ impl LiveTopology {
             sentinels,
             looked: None,
             failure: None,
-            foreign: Foreign::default(),
+            foreign: ReplacedCluster::default(),
             follows_up: false,
             closed: false,
         };
@@ -158,7 +158,7 @@ impl LiveTopology {
             routes: ArcSwap::from_pointee(routes),
             published: event_listener::Event::new(),
             state: Mutex::new(state),
-            lessons: CommandInfoCache::default(),
+            command_info: CommandInfoCache::default(),
             waiting: AtomicUsize::new(0),
             hopeful: AtomicUsize::new(0),
             poll_at: AtomicU64::new(u64::MAX),
@@ -181,21 +181,21 @@ impl LiveTopology {
     }
 
     /// Asks for a look. Nothing waits for it here.
-    pub(crate) fn want(&self, reason: RefreshReason) {
-        self.want_as(reason, false);
+    pub(crate) fn request_refresh(&self, reason: RefreshReason) {
+        self.request_refresh_as(reason, false);
     }
 
     /// Asks for a look because of what a node did.
-    pub(crate) fn want_about(&self, node: &Arc<Node>, reason: RefreshReason) {
-        self.want_as(reason, !self.may_be_replaced(node));
+    pub(crate) fn request_refresh_about(&self, node: &Arc<Node>, reason: RefreshReason) {
+        self.request_refresh_as(reason, !self.may_be_replaced(node));
     }
 
-    fn want_as(&self, reason: RefreshReason, patient: bool) {
+    fn request_refresh_as(&self, reason: RefreshReason, patient: bool) {
         if !self.is_dynamic() {
             return;
         }
         let (now, mut state) = (self.env.now(), lock(&self.state));
-        let sooner = state.refresh.want(reason, patient, now, &mut self.env.rng());
+        let sooner = state.refresh.request(reason, patient, now, &mut self.env.rng());
         state.follows_up = false;
         drop(state);
         // Only who changes when the next look begins has to wake those who wait for it.
@@ -205,7 +205,7 @@ impl LiveTopology {
     }
 
     /// Makes reasons to look of what links have shouted.
-    pub(in crate::driver) fn hear(&self) {
+    pub(in crate::driver) fn take_triggers(&self) {
         let triggers = self.env.triggers();
         let raised = [
             (triggers.take_connection_lost(), RefreshReason::NodeLost),
@@ -213,7 +213,7 @@ impl LiveTopology {
             (triggers.take_sentinel_message(), RefreshReason::Announced),
             (triggers.take_role_changed(), RefreshReason::ReadOnly),
         ];
-        raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.want(r));
+        raised.into_iter().filter(|(raised, _)| *raised).for_each(|(_, r)| self.request_refresh(r));
     }
 
     /// Whether somebody could take over from a node: a look may find that somebody has. A primary
@@ -223,7 +223,7 @@ impl LiveTopology {
         let routes = self.routes.load();
         let is_it = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
         let mut shards = routes.map.slots().shards().iter();
-        let lives = |index: &usize| routes.map.node(*index).health != Health::Failed;
+        let lives = |index: &usize| routes.map.node(*index).health != ReportedHealth::Failed;
         let shard = shards.find(|shard| is_it(&shard.primary));
         shard.is_none_or(|shard| shard.replicas.iter().any(lives))
             || !routes.dialable().any(|node| node.is_live())
@@ -231,21 +231,24 @@ impl LiveTopology {
 
     /// Says that a caller cannot go on before `node`, or any node, serves it again. Looks follow
     /// looks until the result is dropped.
-    pub(in crate::driver) fn need(self: &Arc<Self>, node: Option<&Arc<Node>>) -> Need {
+    pub(in crate::driver) fn register_waiter(
+        self: &Arc<Self>,
+        node: Option<&Arc<Node>>,
+    ) -> RepairWaiter {
         let hopeful = node.is_none_or(|node| self.may_be_replaced(node));
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.hopeful.fetch_add(usize::from(hopeful), Ordering::Relaxed);
-        Need { topology: Arc::clone(self), hopeful }
+        RepairWaiter { topology: Arc::clone(self), hopeful }
     }
 
     /// Whether a caller waits for a repair, and whether for one that a look may find.
-    pub(in crate::driver) fn needs(&self) -> (bool, bool) {
+    pub(in crate::driver) fn waiters(&self) -> (bool, bool) {
         let some = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
         (some(&self.waiting), some(&self.hopeful))
     }
 
     /// Ends when routes newer than `version` are published.
-    pub(crate) async fn newer_than(&self, version: u64) {
+    pub(crate) async fn wait_for_newer_map(&self, version: u64) {
         loop {
             let listener = self.published.listen();
             if self.routes.load().map.version() > version {
@@ -257,21 +260,21 @@ impl LiveTopology {
 
     /// Waits until the look that is wanted has ended, or `deadline` passes; drives it. Returns at
     /// once when none is wanted.
-    pub(crate) fn look(self: &Arc<Self>, deadline: Timestamp) -> BoxFuture<'_, ()> {
-        Box::pin(self.see_to_look(deadline))
+    pub(crate) fn wait_for_refresh(self: &Arc<Self>, deadline: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.drive_refresh(deadline))
     }
 
-    async fn see_to_look(self: &Arc<Self>, deadline: Timestamp) {
+    async fn drive_refresh(self: &Arc<Self>, deadline: Timestamp) {
         loop {
-            match self.step() {
-                Step::Nothing => return,
-                Step::Wait(until) => {
+            match self.advance_refresh() {
+                RefreshState::Idle => return,
+                RefreshState::DueAt(until) => {
                     self.env.sleep_until(until.min(deadline)).await;
                     if self.env.now() >= deadline {
                         return;
                     }
                 }
-                Step::Drive(look) => {
+                RefreshState::Running(look) => {
                     self.env.with_deadline(deadline, look).await;
                     return;
                 }
@@ -281,27 +284,31 @@ impl LiveTopology {
 
     /// Runs `future`, and beside it every look that is wanted meanwhile. For hosts without a
     /// background, where a look would otherwise wait for nobody.
-    pub(crate) async fn beside<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+    pub(crate) async fn while_refreshing<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         if !self.is_dynamic() {
             return future.await;
         }
-        match select(pin!(future), self.looks()).await {
+        match select(pin!(future), self.drive_refreshes()).await {
             Either::Left((output, _)) => output,
             Either::Right((never, _)) => match never {},
         }
     }
 
     /// Drives every look that is wanted, for ever.
-    fn looks(self: &Arc<Self>) -> BoxFuture<'_, Infallible> {
+    fn drive_refreshes(self: &Arc<Self>) -> BoxFuture<'_, Infallible> {
         Box::pin(async {
             loop {
                 let listener = self.env.triggers().listen();
-                self.hear();
-                self.poll();
-                match self.step() {
-                    Step::Nothing => drop(self.env.with_deadline(self.poll_at(), listener).await),
-                    Step::Wait(until) => drop(self.env.with_deadline(until, listener).await),
-                    Step::Drive(look) => look.await,
+                self.take_triggers();
+                self.request_poll_if_due();
+                match self.advance_refresh() {
+                    RefreshState::Idle => {
+                        self.env.with_deadline(self.next_poll(), listener).await;
+                    }
+                    RefreshState::DueAt(until) => {
+                        self.env.with_deadline(until, listener).await;
+                    }
+                    RefreshState::Running(look) => look.await,
                 }
             }
         })
@@ -309,12 +316,12 @@ impl LiveTopology {
 
     /// There is no background that would look from time to time: whoever comes by does, from `at`
     /// on.
-    pub(in crate::driver) fn poll_from(&self, at: Timestamp) {
+    pub(in crate::driver) fn set_next_poll(&self, at: Timestamp) {
         self.poll_at.store(at.nanos(), Ordering::Relaxed);
     }
 
     /// When whoever comes by is to look without a cause.
-    pub(in crate::driver) fn poll_at(&self) -> Timestamp {
+    pub(in crate::driver) fn next_poll(&self) -> Timestamp {
         Timestamp::from_nanos(self.poll_at.load(Ordering::Relaxed))
     }
 
@@ -326,30 +333,34 @@ impl LiveTopology {
     }
 
     /// Asks for the look without a cause, if it is time; one that is wanted already will do.
-    fn poll(&self) {
-        if self.is_poll_due() && !lock(&self.state).refresh.is_wanted() {
-            self.want(RefreshReason::Interval);
+    fn request_poll_if_due(&self) {
+        if self.is_poll_due() && !lock(&self.state).refresh.is_pending() {
+            self.request_refresh(RefreshReason::Interval);
             self.poll_begun.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whoever comes by when such a look is under way sees it through for a moment, once his own
     /// work is `done`: the next may not come before it is out of date.
-    pub(in crate::driver) async fn linger<T>(self: &Arc<Self>, done: T, deadline: Timestamp) -> T {
+    pub(in crate::driver) async fn wait_briefly_for_own_refresh<T>(
+        self: &Arc<Self>,
+        done: T,
+        deadline: Timestamp,
+    ) -> T {
         if self.poll_begun.load(Ordering::Relaxed) && self.poll_begun.swap(false, Ordering::Relaxed)
         {
-            self.look(self.env.now().after(LINGER).min(deadline)).await;
+            self.wait_for_refresh(self.env.now().after(LINGER).min(deadline)).await;
         }
         done
     }
 
     /// When the last look that found something ended.
-    pub(crate) fn looked(&self) -> Option<Timestamp> {
+    pub(crate) fn refreshed_at(&self) -> Option<Timestamp> {
         lock(&self.state).looked
     }
 
     /// Why the last look found nothing, if it did.
-    pub(crate) fn failure(&self) -> Option<Error> {
+    pub(crate) fn refresh_failure(&self) -> Option<Error> {
         lock(&self.state).failure.clone()
     }
 
@@ -364,39 +375,39 @@ impl LiveTopology {
         let mut state = lock(&self.state);
         let patched = self.routes.load().map.patch(slot, endpoint);
         // A map that says so already was newer than the command; the first look is under way.
-        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_wanted());
+        let is_news = patched.is_some() && (state.looked.is_some() || !state.refresh.is_pending());
         if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
             self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
             self.publish(&mut state, map);
         }
-        let node = match self.known_at(endpoint) {
+        let node = match self.known_node_at(endpoint) {
             Some(node) if !literally => node,
             _ => self.node_in(&mut state, endpoint),
         };
         drop(state);
         if is_news {
-            self.want(RefreshReason::Moved);
+            self.request_refresh(RefreshReason::Moved);
         }
         node
     }
 
     /// The node of the map that listens at `endpoint`, or is known under it besides.
-    pub(crate) fn known_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
+    pub(crate) fn known_node_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
         let routes = self.routes.load();
         routes.node(routes.map.node_at(endpoint)?).cloned()
     }
 
     /// The node at `endpoint`, known or new; the map does not change.
     pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Arc<Node> {
-        let known = self.known_at(endpoint);
+        let known = self.known_node_at(endpoint);
         known.unwrap_or_else(|| self.node_in(&mut lock(&self.state), endpoint))
     }
 
     /// Somebody who can say more about a slot that the map does not know: any primary, else any
     /// node; who is connected before who is not, and the seeds in their order, so that the first
     /// command travels with the first look.
-    pub(crate) fn anybody(&self) -> Option<Arc<Node>> {
+    pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
         let routes = self.routes.load();
         let state = lock(&self.state);
         let all = || routes.dialable().chain(&state.others);
@@ -435,13 +446,13 @@ impl LiveTopology {
 }
 
 /// What a caller who waits for a look has to do.
-pub(in crate::driver) enum Step {
+pub(in crate::driver) enum RefreshState {
     /// No look is wanted.
-    Nothing,
+    Idle,
     /// The next may begin then.
-    Wait(Timestamp),
+    DueAt(Timestamp),
     /// One is under way.
-    Drive(Look),
+    Running(RefreshFuture),
 }
 
 impl LiveTopology {
@@ -458,23 +469,23 @@ impl LiveTopology {
     }
 
     /// What a command fails with that no node can take.
-    pub(crate) fn nowhere(&self) -> Error {
+    pub(crate) fn no_node_error(&self) -> Error {
         let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
         // Why nobody could be asked says more than that nobody was.
-        self.failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
+        self.refresh_failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
     }
 }
 
-/// See [`LiveTopology::need`].
+/// See [`LiveTopology::register_waiter`].
 #[derive(Debug)]
-pub(in crate::driver) struct Need {
+pub(in crate::driver) struct RepairWaiter {
     /// Whose looks go on.
     topology: Arc<LiveTopology>,
     /// Whether it counts among those whom a look may help.
     hopeful: bool,
 }
 
-impl Drop for Need {
+impl Drop for RepairWaiter {
     fn drop(&mut self) {
         self.topology.waiting.fetch_sub(1, Ordering::Relaxed);
         self.topology.hopeful.fetch_sub(usize::from(self.hopeful), Ordering::Relaxed);

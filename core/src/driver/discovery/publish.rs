@@ -10,7 +10,7 @@ use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::view::{Health, NodeView, Role};
+use crate::topology::view::{NodeView, ReportedHealth, Role};
 use std::sync::Arc;
 
 /// Nodes that redirects named and no view has confirmed: more than slots move to at a time, and few
@@ -51,8 +51,11 @@ impl LiveTopology {
         // A replica of which the servers say that it is down, others go before.
         let views = map.nodes().iter().zip(&nodes);
         for (view, node) in views.filter_map(|(view, node)| Some((view, node.as_ref()?))) {
-            if view.role == Role::Replica && view.health >= Health::Suspected && !node.is_live() {
-                node.health().strike(self.env.now(), "the servers say that it is down");
+            if view.role == Role::Replica
+                && view.health >= ReportedHealth::Suspected
+                && !node.is_live()
+            {
+                node.health().record_failure(self.env.now(), "the servers say that it is down");
             }
         }
         let kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));

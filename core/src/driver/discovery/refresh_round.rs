@@ -7,7 +7,7 @@
 
 use crate::BoxFuture;
 use crate::driver::discovery::cluster_query::{self, Found};
-use crate::driver::discovery::live_topology::{LiveTopology, State, Step};
+use crate::driver::discovery::live_topology::{LiveTopology, RefreshState, State};
 use crate::driver::discovery::sentinel_query::{self, Heard};
 use crate::driver::environment::events::Event;
 use crate::driver::environment::telemetry::count;
@@ -37,29 +37,29 @@ struct Began {
 
 impl LiveTopology {
     /// What to do for the look that is wanted; begins it when its time has come.
-    pub(in crate::driver) fn step(self: &Arc<Self>) -> Step {
+    pub(in crate::driver) fn advance_refresh(self: &Arc<Self>) -> RefreshState {
         let mut state = lock(&self.state);
         if state.closed {
-            return Step::Nothing;
+            return RefreshState::Idle;
         }
         if let Some(look) = &state.look {
-            return Step::Drive(look.clone());
+            return RefreshState::Running(look.clone());
         }
         let now = self.env.now();
-        let Some(due) = state.refresh.due() else { return Step::Nothing };
+        let Some(due) = state.refresh.due() else { return RefreshState::Idle };
         if due > now {
-            return Step::Wait(due);
+            return RefreshState::DueAt(due);
         }
-        if state.follows_up && !self.needs().0 {
-            state.refresh.forget();
-            return Step::Nothing;
+        if state.follows_up && !self.waiters().0 {
+            state.refresh.cancel();
+            return RefreshState::Idle;
         }
-        let Some(reason) = state.refresh.begin(now) else { return Step::Nothing };
+        let Some(reason) = state.refresh.begin(now) else { return RefreshState::Idle };
         state.follows_up = false;
         count(&self.env.telemetry().refreshes);
         let (version, doubtful) = {
             let map = &self.routes.load().map;
-            (map.version(), map.rests_on_hearsay())
+            (map.version(), map.has_unconfirmed_owners())
         };
         let began = Began { version, at: now, reason };
         let (weak, env) = (Arc::downgrade(self), Arc::clone(&self.env));
@@ -85,7 +85,7 @@ impl LiveTopology {
         };
         let look = look.shared();
         state.look = Some(look.clone());
-        Step::Drive(look)
+        RefreshState::Running(look)
     }
 
     /// Whom to ask, in order: those with a live connection, others of the map, the seeds; those
@@ -113,7 +113,7 @@ impl LiveTopology {
             // paced themselves.
             let turn = chance.below(seeds.len() as u64) as usize;
             seeds.rotate_left(turn);
-            seeds[0].hurry(&self.env);
+            seeds[0].end_backoff(&self.env);
         }
         let mut seeds = seeds.into_iter();
         let mut order: Vec<&Arc<Node>> = live.into_iter().chain(known).collect();
@@ -127,7 +127,7 @@ impl LiveTopology {
         for node in order {
             // Who has just failed would only keep the look waiting, and the next one from
             // beginning.
-            if !candidates.is_empty() && node.is_paused(now) {
+            if !candidates.is_empty() && node.is_backing_off(now) {
                 continue;
             }
             if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
@@ -169,7 +169,7 @@ impl LiveTopology {
         state.looked = Some(now);
         let map = if recovered {
             // Somebody answers again: those who wait for others need not wait any longer.
-            held.dialable().for_each(|node| node.hurry(&self.env));
+            held.dialable().for_each(|node| node.end_backoff(&self.env));
             map.with_version(held.map.version() + 1)
         } else {
             map
@@ -190,12 +190,12 @@ impl LiveTopology {
     /// A look is over; another one follows if somebody still waits for what it did not bring.
     fn end_look(&self, state: &mut State, changed: bool) {
         let now = self.env.now();
-        if self.poll_at() != Timestamp::FAR_FUTURE {
-            self.poll_from(self.env.next_refresh_at());
+        if self.next_poll() != Timestamp::FAR_FUTURE {
+            self.set_next_poll(self.env.next_refresh_at());
         }
         let mut chance = self.env.rng();
         state.refresh.end(now, changed, &mut chance);
-        let (waiting, hopeful) = self.needs();
+        let (waiting, hopeful) = self.waiters();
         let reason = if state.foreign.is_suspected() {
             RefreshReason::Foreign
         } else {
@@ -205,7 +205,7 @@ impl LiveTopology {
         let follows = waiting && !changed;
         if follows || reason == RefreshReason::Foreign {
             let nobody_asked = state.refresh.due().is_none();
-            state.refresh.want(reason, waiting && !hopeful, now, &mut chance);
+            state.refresh.request(reason, waiting && !hopeful, now, &mut chance);
             state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
         }
     }

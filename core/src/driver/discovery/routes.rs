@@ -89,7 +89,7 @@ impl Routes {
         }
         match command.first_key() {
             Some(key) => self.node(slots.shard_of(key)?.primary),
-            None => self.anybody(),
+            None => self.next_primary(),
         }
     }
 
@@ -100,9 +100,9 @@ impl Routes {
     }
 
     /// The node that an aim means now.
-    pub(crate) fn aimed(&self, aim: &Destination, command: &Command) -> Option<&Arc<Node>> {
+    pub(crate) fn resolve(&self, aim: &Destination, command: &Command) -> Option<&Arc<Node>> {
         match aim {
-            Destination::Any => self.anybody(),
+            Destination::Any => self.next_primary(),
             Destination::Key => self.node_for(command),
             _ => self.node(self.index_of(aim)?),
         }
@@ -137,14 +137,14 @@ impl Routes {
             Destination::Any => false,
             Destination::Key if command.first_key().is_none() => false,
             Destination::Key | Destination::Shard(_) | Destination::Slot(_) => {
-                self.aimed(aim, command).is_some_and(|other| !Arc::ptr_eq(other, node))
+                self.resolve(aim, command).is_some_and(|other| !Arc::ptr_eq(other, node))
             }
-            _ => self.aimed(aim, command).is_none_or(|other| !Arc::ptr_eq(other, node)),
+            _ => self.resolve(aim, command).is_none_or(|other| !Arc::ptr_eq(other, node)),
         }
     }
 
     /// The next primary with a live connection; the next one at all where none has.
-    fn anybody(&self) -> Option<&Arc<Node>> {
+    fn next_primary(&self) -> Option<&Arc<Node>> {
         let shards = self.map.slots().shards();
         if let [only] = shards {
             return self.node(only.primary);

@@ -13,7 +13,7 @@ use crate::command::cmd;
 use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
 use crate::connection::outcome::Lost;
-use crate::driver::discovery::staggered_query::{Manner, Question, ask, replies};
+use crate::driver::discovery::staggered_query::{Manner, Question, ask, query_node};
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::push_sink::PushSink;
@@ -25,7 +25,7 @@ use crate::resp::{ErrorClass, ServerError, Value, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
-    Choice, Fitness, Opinion, Service, choose, parse_opinion, sentinels_of,
+    Opinion, PrimaryChoice, PrimaryState, Service, choose, parse_opinion, sentinels_of,
 };
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,16 +133,16 @@ impl Sentinels {
         now: Timestamp,
     ) -> Option<Service> {
         let lasting = |since| now.since(since) >= DOUBT;
-        let fitness = match primary {
-            Some(node) if !node.is_failing() => Fitness::Good,
-            _ if self.doubted.is_some_and(lasting) => Fitness::Lost,
-            _ => Fitness::Unreachable,
+        let state = match primary {
+            Some(node) if !node.is_failing() => PrimaryState::Reachable,
+            _ if self.doubted.is_some_and(lasting) => PrimaryState::LongUnreachable,
+            _ => PrimaryState::Unreachable,
         };
-        let choice = choose(self.held.as_ref(), fitness, self.known, opinions);
-        self.doubted = self.doubted.or(Some(now)).filter(|_| choice == Choice::Doubt);
+        let choice = choose(self.held.as_ref(), state, self.known, opinions);
+        self.doubted = self.doubted.or(Some(now)).filter(|_| choice == PrimaryChoice::Doubt);
         let changed = match choice {
-            Choice::Keep | Choice::Doubt => None,
-            Choice::Take(service) => Some(service),
+            PrimaryChoice::Keep | PrimaryChoice::Doubt => None,
+            PrimaryChoice::Take(service) => Some(service),
         };
         self.held = changed.clone().or(self.held.take());
         let floor = self.floor();
@@ -240,12 +240,12 @@ async fn opinion_of(
     // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
     let what = ["MASTER", "GET-MASTER-ADDR-BY-NAME", "SLAVES", "SENTINELS"];
     let commands = what.map(about);
-    let frames = replies(env, node, &commands, deadline).await?;
+    let frames = query_node(env, node, &commands, deadline).await?;
     if let Some(error) = error_in(&frames[0]) {
         if error.class() != ErrorClass::UnknownService {
             return Err(refused(error));
         }
-        let known = replies(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
+        let known = query_node(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
         let known = plain_value(&known[0]).map_err(|e| broken(&e.to_string()))?;
         let names = known.as_slice().unwrap_or_default().iter();
         let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());

@@ -85,7 +85,7 @@ pub(crate) async fn ask(
 ///
 /// # Errors
 /// When not all of them came in time.
-pub(crate) async fn replies(
+pub(crate) async fn query_node(
     env: &Arc<Environment>,
     node: &Arc<Node>,
     commands: &[Command],

@@ -30,7 +30,7 @@ pub(crate) async fn next_page(
     topology: &Arc<LiveTopology>,
     cursor: &mut ScanCursor,
     tail: &[Vec<u8>],
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Option<Vec<Bytes>>, Error> {
     loop {
         let routes = topology.routes().clone();
@@ -42,31 +42,31 @@ pub(crate) async fn next_page(
             ScanStep::Done => return Ok(None),
             ScanStep::Uncovered(slot) => return Err(uncovered(topology, slot)),
             ScanStep::BeginAt(slot) => {
-                let (here, id) = standing(topology, Destination::Slot(slot), terms).await?;
+                let (here, id) = standing(topology, Destination::Slot(slot), options).await?;
                 if !cursor.begin(&here, &id) {
                     // Not the owner by its own word: the map is to be mended first.
-                    topology.want(RefreshReason::Moved);
-                    wait(topology, terms).await?;
+                    topology.request_refresh(RefreshReason::Moved);
+                    wait(topology, options).await?;
                 }
             }
             ScanStep::BeginOn(id) => {
-                let begun = match standing(topology, Destination::Primary(id.clone()), terms).await
-                {
-                    Ok((here, id)) => cursor.begin(&here, &id),
-                    Err(error) if is_gone(topology, &id) => {
-                        drop(error);
-                        false
-                    }
-                    Err(error) => return Err(error),
-                };
+                let begun =
+                    match standing(topology, Destination::Primary(id.clone()), options).await {
+                        Ok((here, id)) => cursor.begin(&here, &id),
+                        Err(error) if is_gone(topology, &id) => {
+                            drop(error);
+                            false
+                        }
+                        Err(error) => return Err(error),
+                    };
                 if !begun {
                     cursor.forget_target(&id);
                 }
             }
             ScanStep::Page(id, at) => {
                 let command = cmd("SCAN").arg(at).args(tail);
-                let errand = Request::new(command, Destination::Primary(id.clone()));
-                match dispatch(Arc::clone(topology), errand, terms, None).await {
+                let request = Request::new(command, Destination::Primary(id.clone()));
+                match dispatch(Arc::clone(topology), request, options, None).await {
                     Ok((frame, _)) => {
                         let (at, keys) = page(&frame)?;
                         // What is done already was returned, from where it was then.
@@ -76,13 +76,13 @@ pub(crate) async fn next_page(
                     }
                     Err(_) if is_gone(topology, &id) => {
                         cursor.drop_pass();
-                        wait(topology, terms).await?;
+                        wait(topology, options).await?;
                     }
                     Err(error) => return Err(error),
                 }
             }
             ScanStep::Check(id) => {
-                match standing(topology, Destination::Primary(id.clone()), terms).await {
+                match standing(topology, Destination::Primary(id.clone()), options).await {
                     Ok((here, id)) => cursor.check(&here, &id),
                     Err(_) if is_gone(topology, &id) => cursor.drop_pass(),
                     Err(error) => return Err(error),
@@ -104,9 +104,9 @@ fn is_done(cursor: &ScanCursor, key: &Bytes) -> bool {
 ///
 /// # Errors
 /// When the time is up.
-async fn wait(topology: &Arc<LiveTopology>, terms: CallOptions) -> Result<(), Error> {
-    rest(topology, PAUSE, terms.deadline).await;
-    if topology.env().now() < terms.deadline {
+async fn wait(topology: &Arc<LiveTopology>, options: CallOptions) -> Result<(), Error> {
+    rest(topology, PAUSE, options.deadline).await;
+    if topology.env().now() < options.deadline {
         return Ok(());
     }
     let message = "no node goes on with the scan in time";
@@ -125,16 +125,16 @@ fn uncovered(topology: &LiveTopology, slot: Slot) -> Error {
 /// What a server says of itself, and the id that the map has for it.
 async fn standing(
     topology: &Arc<LiveTopology>,
-    aim: Destination,
-    terms: CallOptions,
+    destination: Destination,
+    options: CallOptions,
 ) -> Result<(NodeReport, NodeId), Error> {
-    let ask = async |command: Command, aim: Destination| {
-        dispatch(Arc::clone(topology), Request::new(command, aim), terms, None).await
+    let ask = async |command: Command, destination: Destination| {
+        dispatch(Arc::clone(topology), Request::new(command, destination), options, None).await
     };
     let forbidden = |error: &Error| {
         error.server_error().is_some_and(|server| server.class() == ErrorClass::NoPermission)
     };
-    let (info, node) = match ask(cmd("INFO").arg("server"), aim.clone()).await {
+    let (info, node) = match ask(cmd("INFO").arg("server"), destination.clone()).await {
         Ok((frame, node)) => (from_frame::<Value>(&frame).ok(), Some(node)),
         Err(error) if forbidden(&error) => (None, None),
         Err(error) => return Err(error),
@@ -146,8 +146,9 @@ async fn standing(
     let routes = topology.routes().clone();
     // From here on everything is asked of the one that has answered.
     let at = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
-    let id = at.or_else(|| routes.index_of(&aim)).map(|index| routes.map.node(index).id.clone());
-    let id = id.ok_or_else(|| topology.nowhere().with_command("SCAN"))?;
+    let id =
+        at.or_else(|| routes.index_of(&destination)).map(|index| routes.map.node(index).id.clone());
+    let id = id.ok_or_else(|| topology.no_node_error().with_command("SCAN"))?;
     if !topology.env().has_slots() {
         return Ok((NodeReport::alone(run), id));
     }

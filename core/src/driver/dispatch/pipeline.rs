@@ -21,17 +21,17 @@ use crate::driver::attempt::next_step::{
 use crate::driver::attempt::waiting::{await_anybody, connect, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::parts::Work;
+use crate::driver::dispatch::parts::PartList;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::link::submit::{error_in, submit};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::read::{self, Begin};
-use crate::driver::replica::select::{Call, select_node};
+use crate::driver::replica::read::{self, ResumeFrom};
+use crate::driver::replica::select::{SelectionContext, select_node};
 use crate::driver::replica::shard_lookup::shard_for;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::features::{READ_POLICIES, left_out};
+use crate::features::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::AttemptFailure;
 use crate::sorted::sort_by_key;
@@ -77,34 +77,34 @@ struct Pending {
 pub(crate) async fn run(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> Results {
     let mut begun = None;
-    await_anybody(topology, terms.deadline).await;
+    await_anybody(topology, options.deadline).await;
     let routes = Arc::clone(&topology.routes());
-    if let Some(node) = routes.only().filter(|_| rule.is_none() && !commands.is_empty()) {
+    if let Some(node) = routes.only().filter(|_| reads.is_none() && !commands.is_empty()) {
         let all = Group::all(node, commands.len());
-        let sent = send(topology, &routes, &all, &commands, terms);
-        match all_good(topology.beside(sent).await) {
+        let sent = send(topology, &routes, &all, &commands, options);
+        match all_good(topology.while_refreshing(sent).await) {
             Ok(frames) => {
-                let frames = topology.linger(frames, terms.deadline).await;
+                let frames = topology.wait_briefly_for_own_refresh(frames, options.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
             Err(outcome) => begun = Some((all, outcome)),
         }
     }
-    rounds(topology, &commands, rule, terms, begun).await
+    rounds(topology, &commands, reads, options, begun).await
 }
 
-/// Runs a work, which may have parts for many nodes.
-pub(crate) fn run_work<'a>(
+/// Runs the items of a list, which may be for several nodes.
+pub(crate) fn run_parts<'a>(
     topology: &'a Arc<LiveTopology>,
-    work: &'a Work<'_>,
-    rule: Option<&'a Arc<ReadSettings>>,
-    terms: CallOptions,
+    parts: &'a PartList<'_>,
+    reads: Option<&'a Arc<ReadSettings>>,
+    options: CallOptions,
 ) -> BoxFuture<'a, Results> {
-    rounds(topology, work, rule, terms, None)
+    rounds(topology, parts, reads, options, None)
 }
 
 /// What came of sending all items to one node.
@@ -114,13 +114,13 @@ type Begun = (Group, Result<Outcome, Error>);
 fn rounds<'a>(
     topology: &'a Arc<LiveTopology>,
     items: &'a dyn Items,
-    rule: Option<&'a Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&'a Arc<ReadSettings>>,
+    options: CallOptions,
     begun: Option<Begun>,
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
-        let results = run_rounds(topology, items, rule, terms, begun).await;
-        topology.linger(results, terms.deadline).await
+        let results = run_rounds(topology, items, reads, options, begun).await;
+        topology.wait_briefly_for_own_refresh(results, options.deadline).await
     })
 }
 
@@ -134,8 +134,8 @@ fn all_good(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcom
 async fn run_rounds(
     topology: &Arc<LiveTopology>,
     items: &dyn Items,
-    rule: Option<&Arc<ReadSettings>>,
-    terms: CallOptions,
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
     mut begun: Option<Begun>,
 ) -> Results {
     let env = topology.env();
@@ -143,7 +143,7 @@ async fn run_rounds(
     let fresh = |member| Pending { member, target: NextHop::Map, tries: Attempts::default() };
     let mut pending: Vec<Pending> = (0..items.count()).map(fresh).collect();
     // Reads under a policy that go on by themselves.
-    let mut alone = take_reads(items, rule, &mut pending, &mut results);
+    let mut alone = take_reads(items, reads, &mut pending, &mut results);
     while !pending.is_empty() || !alone.is_empty() {
         let (groups, outcomes) = match begun.take() {
             Some((all, outcome)) => {
@@ -153,14 +153,15 @@ async fn run_rounds(
             None => {
                 let routes = Arc::clone(&topology.routes());
                 let mut groups = group(topology, &routes, items, &mut pending, &mut results);
-                alone = join_groups(topology, &routes, items, rule, alone, &mut groups);
-                let sent = groups.iter().map(|group| send(topology, &routes, group, items, terms));
-                let reads = alone.drain(..).map(|(member, begin)| async move {
-                    let rule = rule.expect("only a rule makes reads go alone");
-                    (member, read::read(topology, rule, items.item(member), terms, begin).await)
+                alone = join_groups(topology, &routes, items, reads, alone, &mut groups);
+                let sent =
+                    groups.iter().map(|group| send(topology, &routes, group, items, options));
+                let reads = alone.drain(..).map(|(member, from)| async move {
+                    let reads = reads.expect("only a reads makes reads go alone");
+                    (member, read::read(topology, reads, items.item(member), options, from).await)
                 });
                 let both = join(join_all(sent), join_all(reads));
-                let (outcomes, read) = topology.beside(both).await;
+                let (outcomes, read) = topology.while_refreshing(both).await;
                 for (member, result) in read {
                     results[member] = Some(result.map(|(frame, _)| frame));
                 }
@@ -172,22 +173,22 @@ async fn run_rounds(
         for (group, outcome) in groups.iter().zip(outcomes) {
             for (member, seen) in judge_each(group, items, outcome, &mut results) {
                 if group.spread {
-                    alone.push((member, Begin::After(seen, Arc::clone(&group.node))));
+                    alone.push((member, ResumeFrom::Attempt(seen, Arc::clone(&group.node))));
                     continue;
                 }
                 let index = pending.binary_search_by_key(&member, |p| p.member);
                 let index = index.expect("groups are made of what is pending");
                 let mut tries = std::mem::take(&mut pending[index].tries);
                 let command = items.item(member).command;
-                match next_step(topology, command, terms, &mut tries, &seen, &group.node) {
-                    NextStep::Again { target, pause: own } if env.now() < terms.deadline => {
+                match next_step(topology, command, options, &mut tries, &seen, &group.node) {
+                    NextStep::Again { target, pause: own } if env.now() < options.deadline => {
                         pause = pause.max(own);
                         left.push(Pending { member, target, tries });
                     }
                     NextStep::FailWith(error) => results[member] = Some(Err(error)),
                     NextStep::Fail | NextStep::Again { .. } => {
                         let at = group.node.endpoint();
-                        results[member] = Some(Err(explain(&seen, command, at, &tries, terms)));
+                        results[member] = Some(Err(explain(&seen, command, at, &tries, options)));
                     }
                 }
             }
@@ -195,8 +196,8 @@ async fn run_rounds(
         sort_by_key(&mut left, |pending: &Pending| pending.member);
         pending = left;
         if !pending.is_empty() {
-            rest(topology, pause, terms.deadline).await;
-            if env.now() >= terms.deadline {
+            rest(topology, pause, options.deadline).await;
+            if env.now() >= options.deadline {
                 give_up(&mut pending, &mut results);
             }
         }
@@ -205,26 +206,21 @@ async fn run_rounds(
 }
 
 /// A read under a policy: its number, and where it stands.
-type Alone = (usize, Begin);
+type Alone = (usize, ResumeFrom);
 
 /// Takes out what a read policy governs.
 fn take_reads(
     items: &dyn Items,
-    rule: Option<&Arc<ReadSettings>>,
+    reads: Option<&Arc<ReadSettings>>,
     pending: &mut Vec<Pending>,
     results: &mut [Option<Result<Bytes, Error>>],
 ) -> Vec<Alone> {
-    let Some(rule) = rule else { return Vec::new() };
+    let Some(reads) = reads else { return Vec::new() };
     let mut alone = Vec::new();
-    pending.retain(|one| match read::governs(rule, items.item(one.member)) {
+    pending.retain(|one| match read::governs(reads, items.item(one.member)) {
         Ok(false) => true,
-        Ok(true) if !READ_POLICIES => {
-            let error = left_out("a read policy", "read-policies");
-            results[one.member] = Some(Err(error));
-            false
-        }
         Ok(true) => {
-            alone.push((one.member, Begin::Fresh));
+            alone.push((one.member, ResumeFrom::Start));
             false
         }
         Err(error) => {
@@ -240,28 +236,29 @@ fn join_groups(
     topology: &LiveTopology,
     routes: &Arc<Routes>,
     items: &dyn Items,
-    rule: Option<&Arc<ReadSettings>>,
+    reads: Option<&Arc<ReadSettings>>,
     alone: Vec<Alone>,
     groups: &mut Vec<Group>,
 ) -> Vec<Alone> {
-    let Some(rule) = rule else { return alone };
-    let call = Call { rule, tried: &[], capped: false, now: topology.env().now() };
+    let Some(reads) = reads.filter(|_| READ_POLICIES) else { return alone };
+    let context =
+        SelectionContext { settings: reads, tried: &[], capped: false, now: topology.env().now() };
     let pick_for = |member| {
-        let shard = shard_for(routes, items.item(member), call.now).ok_or(Begin::Fresh)?;
-        select_node(topology.env(), routes, shard, &call).map_err(Begin::from)
+        let shard = shard_for(routes, items.item(member), context.now).ok_or(ResumeFrom::Start)?;
+        select_node(topology.env(), routes, shard, &context).map_err(ResumeFrom::from)
     };
     let mut left = Vec::new();
-    for (member, begin) in alone {
-        let picked = if matches!(begin, Begin::Fresh) { pick_for(member) } else { Err(begin) };
+    for (member, from) in alone {
+        let picked = if matches!(from, ResumeFrom::Start) { pick_for(member) } else { Err(from) };
         let node = match picked {
             Ok(node) => node,
-            Err(begin) => {
-                left.push((member, begin));
+            Err(from) => {
+                left.push((member, from));
                 continue;
             }
         };
         if node.ready().is_none_or(|link| link.is_closed()) {
-            left.push((member, Begin::At(Arc::clone(node))));
+            left.push((member, ResumeFrom::Node(Arc::clone(node))));
             continue;
         }
         let fits = |group: &&mut Group| group.spread && Arc::ptr_eq(&group.node, node);
@@ -330,13 +327,13 @@ fn group(
 
 /// Whom to ask about a slot that the map does not know: the answer teaches.
 fn somebody(topology: &LiveTopology, item: Item<'_>) -> Option<Arc<Node>> {
-    topology.want(RefreshReason::Uncovered);
-    if item.may_ask_around() { topology.anybody() } else { None }
+    topology.request_refresh(RefreshReason::Uncovered);
+    if item.may_ask_around() { topology.any_node() } else { None }
 }
 
 fn nobody(topology: &LiveTopology, item: Item<'_>) -> Error {
     let error = if item.may_ask_around() {
-        topology.nowhere()
+        topology.no_node_error()
     } else {
         let message = "the node that this was for has left";
         Error::new(ErrorKind::Topology, Delivery::NotSent, message)
@@ -350,7 +347,7 @@ async fn send<I: Items + ?Sized>(
     routes: &Routes,
     group: &Group,
     items: &I,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Outcome, Error> {
     let (env, node) = (topology.env(), &group.node);
     let numbers = group.members.as_slice();
@@ -359,7 +356,7 @@ async fn send<I: Items + ?Sized>(
         Some(link) if !link.is_closed() => link,
         _ => {
             let away = |now: &Routes| members().any(|item| item.leads_away(now, node));
-            let link = connect(topology, routes, node, &away, terms.deadline).await?;
+            let link = connect(topology, routes, node, &away, options.deadline).await?;
             link.ok_or_else(|| {
                 let message = "another node serves the slot now";
                 Error::new(ErrorKind::Connect, Delivery::NotSent, message)
@@ -373,7 +370,7 @@ async fn send<I: Items + ?Sized>(
         len: members().map(|item| item.encoded_len()).sum::<usize>() + count * each,
         replies: u32::try_from(count * (1 + usize::from(group.ask)))
             .expect("a batch is limited in its commands"),
-        deadline: terms.deadline,
+        deadline: options.deadline,
     };
     let write = |out: &mut Vec<u8>| {
         out.reserve(entry.len);
@@ -384,10 +381,10 @@ async fn send<I: Items + ?Sized>(
             item.write_to(out);
         }
     };
-    let mut seat = if group.spread { Some(InFlightGuard::take_many(node, count)) } else { None };
+    let mut guard = if group.spread { Some(InFlightGuard::counted(node, count)) } else { None };
     let outcome = submit(env, &link, entry, &write).await;
-    if let (Some(seat), Ok(Ok(_))) = (&mut seat, &outcome) {
-        seat.succeed(|| env.now());
+    if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
+        guard.succeed(|| env.now());
     }
     outcome
 }

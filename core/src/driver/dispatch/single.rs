@@ -41,7 +41,7 @@ pub(crate) struct Request {
     /// What runs or, of a transaction, what stands for it.
     command: Command,
     /// Where.
-    aim: Destination,
+    destination: Destination,
     /// The commands of a transaction.
     transaction: Option<Arc<[Command]>>,
     /// Where the connection is left, for a caller who wants to go on with it alone.
@@ -52,8 +52,8 @@ pub(crate) struct Request {
 pub(crate) type Kept = Arc<Mutex<Option<ExclusiveLink>>>;
 
 impl Request {
-    pub(crate) fn new(command: Command, aim: Destination) -> Self {
-        Self { command, aim, transaction: None, keep: None }
+    pub(crate) fn new(command: Command, destination: Destination) -> Self {
+        Self { command, destination, transaction: None, keep: None }
     }
 
     /// `lead` stands for all of them.
@@ -66,7 +66,7 @@ impl Request {
         Self { keep: Some(kept), ..Self::new(command, Destination::Key) }
     }
 
-    fn parcel(&self, ask: bool) -> Payload<'_> {
+    fn payload(&self, ask: bool) -> Payload<'_> {
         match &self.transaction {
             None => Payload::single(&self.command, ask),
             Some(commands) => Payload::transaction(commands, ask),
@@ -78,20 +78,20 @@ impl Request {
 /// replied.
 pub(crate) fn dispatch(
     topology: Arc<LiveTopology>,
-    errand: Request,
-    terms: CallOptions,
+    request: Request,
+    options: CallOptions,
     seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
-    Box::pin(run(topology, errand, terms, seen))
+    Box::pin(run(topology, request, options, seen))
 }
 
 async fn run(
     topology: Arc<LiveTopology>,
-    errand: Request,
-    terms: CallOptions,
+    request: Request,
+    options: CallOptions,
     mut seen: Option<(AttemptFailure, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
-    let Request { command, aim, .. } = &errand;
+    let Request { command, destination, .. } = &request;
     let env = Arc::clone(topology.env());
     let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
     let mut target = NextHop::Map;
@@ -100,16 +100,16 @@ async fn run(
     loop {
         if let Some((what, node)) = seen.take() {
             if refresh_reason(&what, command).is_some() {
-                need.get_or_insert_with(|| topology.need(Some(&node)));
+                need.get_or_insert_with(|| topology.register_waiter(Some(&node)));
             }
-            let leads_away = !aim.follows_redirects() && what.is_redirect();
+            let leads_away = !destination.follows_redirects() && what.is_redirect();
             let reaction = if leads_away {
                 NextStep::Fail
             } else {
-                next_step(&topology, command, terms, &mut tries, &what, &node)
+                next_step(&topology, command, options, &mut tries, &what, &node)
             };
             let fail = || {
-                let error = explain(&what, command, node.endpoint(), &tries, terms);
+                let error = explain(&what, command, node.endpoint(), &tries, options);
                 let slot = command.first_key().map(Slot::of);
                 let told = slot
                     .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));
@@ -120,11 +120,12 @@ async fn run(
                 NextStep::Fail => return fail(),
                 NextStep::Again { target: next, pause } => {
                     target = next;
-                    before(&target, &topology, pause, terms.deadline).await;
+                    before(&target, &topology, pause, options.deadline).await;
                 }
             }
-            let gone = aim.is_pinned() && topology.routes().aimed(aim, command).is_none();
-            if gone || env.now() >= terms.deadline {
+            let gone = destination.is_pinned()
+                && topology.routes().resolve(destination, command).is_none();
+            if gone || env.now() >= options.deadline {
                 return fail();
             }
         }
@@ -134,28 +135,33 @@ async fn run(
             NextHop::Ask(node) => (node, true),
             NextHop::Map => {
                 tries.attempts += 1;
-                let node = match routes.aimed(aim, command).cloned() {
-                    None if matches!(aim, Destination::Any | Destination::Key) => {
+                let node = match routes.resolve(destination, command).cloned() {
+                    None if matches!(destination, Destination::Any | Destination::Key) => {
                         // Anybody's answer teaches about a slot that the map does not know: a MOVED
                         // names the owner, a CLUSTERDOWN says that there is none.
                         let slot = command.first_key().map(Slot::of);
                         uncovered = uncovered.or(slot.map(|slot| (slot, env.now())));
-                        need.get_or_insert_with(|| topology.need(None));
-                        topology.want(RefreshReason::Uncovered);
-                        topology.anybody()
+                        need.get_or_insert_with(|| topology.register_waiter(None));
+                        topology.request_refresh(RefreshReason::Uncovered);
+                        topology.any_node()
                     }
                     aimed => aimed,
                 };
                 let Some(node) = node else {
-                    wait_for(&topology, &errand, terms, &tries).await?;
+                    wait_for(&topology, &request, options, &tries).await?;
                     continue;
                 };
                 (node, false)
             }
         };
-        let tried = attempt(&topology, &routes, &node, &errand, ask, terms.deadline);
-        match topology.beside(tried).await {
-            Ok(Some(frame)) => return Ok((topology.linger(frame, terms.deadline).await, node)),
+        let tried = attempt(&topology, &routes, &node, &request, ask, options.deadline);
+        match topology.while_refreshing(tried).await {
+            Ok(Some(frame)) => {
+                return Ok((
+                    topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
+                    node,
+                ));
+            }
             // The map sends it elsewhere now.
             Ok(None) => {}
             Err(what) => seen = Some((what, node)),
@@ -163,27 +169,27 @@ async fn run(
     }
 }
 
-/// Nobody is where the command is to go, and nobody else will do: waits for a newer map.
+/// NoNode is where the command is to go, and nobody else will do: waits for a newer map.
 async fn wait_for(
     topology: &Arc<LiveTopology>,
-    errand: &Request,
-    terms: CallOptions,
+    request: &Request,
+    options: CallOptions,
     tries: &Attempts,
 ) -> Result<(), Error> {
     let env = topology.env();
-    let spent = tries.attempts >= env.config().attempts_max || env.now() >= terms.deadline;
-    if errand.aim.is_pinned() || spent {
+    let spent = tries.attempts >= env.config().attempts_max || env.now() >= options.deadline;
+    if request.destination.is_pinned() || spent {
         let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
-        let error = if matches!(errand.aim, Destination::Any | Destination::Key) {
-            topology.nowhere().with_delivery(sent)
+        let error = if matches!(request.destination, Destination::Any | Destination::Key) {
+            topology.no_node_error().with_delivery(sent)
         } else {
-            let message = format!("the deployment has no {}", errand.aim);
+            let message = format!("the deployment has no {}", request.destination);
             Error::new(ErrorKind::Topology, sent, message)
         };
-        return Err(error.with_command(&errand.command.name()).with_attempts(tries.attempts));
+        return Err(error.with_command(&request.command.name()).with_attempts(tries.attempts));
     }
-    topology.want(RefreshReason::Uncovered);
-    rest(topology, env.backoff(tries.attempts), terms.deadline).await;
+    topology.request_refresh(RefreshReason::Uncovered);
+    rest(topology, env.backoff(tries.attempts), options.deadline).await;
     Ok(())
 }
 
@@ -212,19 +218,19 @@ async fn attempt(
     topology: &Arc<LiveTopology>,
     routes: &Arc<Routes>,
     node: &Arc<Node>,
-    errand: &Request,
+    request: &Request,
     ask: bool,
     deadline: Timestamp,
 ) -> Result<Option<Bytes>, AttemptFailure> {
-    let (env, command) = (topology.env(), &errand.command);
+    let (env, command) = (topology.env(), &request.command);
     if env.now() >= deadline {
         return Err(AttemptFailure::NoLink(no_connection(node)));
     }
-    let parcel = errand.parcel(ask);
-    let entry = parcel.entry(deadline);
-    let write = |out: &mut Vec<u8>| parcel.write_to(out);
-    let outcome = if command.is_blocking() || errand.keep.is_some() {
-        let dialled = env.while_open(env.with_deadline(deadline, node.own_link(env))).await;
+    let payload = request.payload(ask);
+    let entry = payload.entry(deadline);
+    let write = |out: &mut Vec<u8>| payload.write_to(out);
+    let outcome = if command.is_blocking() || request.keep.is_some() {
+        let dialled = env.while_open(env.with_deadline(deadline, node.exclusive_link(env))).await;
         let own = match dialled {
             Some(Some(own)) => own.map_err(AttemptFailure::NoLink)?,
             Some(None) => return Err(AttemptFailure::NoLink(no_connection(node))),
@@ -241,14 +247,14 @@ async fn attempt(
                 }
             }
         };
-        match &errand.keep {
+        match &request.keep {
             _ if !matches!(outcome, Ok(Ok(_))) => {}
             Some(kept) => *lock(kept) = Some(own),
-            None => own.give_back(),
+            None => own.release(),
         }
         outcome
     } else {
-        let away = |now: &Routes| now.leads_away(&errand.aim, command, node);
+        let away = |now: &Routes| now.leads_away(&request.destination, command, node);
         match connect(topology, routes, node, &away, deadline).await {
             Ok(Some(link)) => submit(env, &link, entry, &write).await,
             Ok(None) => return Ok(None),
@@ -257,6 +263,6 @@ async fn attempt(
     };
     match outcome.map_err(AttemptFailure::NoLink)? {
         Err(failed) => Err(AttemptFailure::NoReply(failed)),
-        Ok(reply) => parcel.judge(reply).map(Some),
+        Ok(reply) => payload.judge(reply).map(Some),
     }
 }

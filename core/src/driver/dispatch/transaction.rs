@@ -28,10 +28,10 @@ pub(crate) async fn run(
     topology: &Arc<LiveTopology>,
     lead: Command,
     commands: Vec<Command>,
-    terms: CallOptions,
+    options: CallOptions,
 ) -> Result<Bytes, Error> {
-    let errand = Request::transaction(lead, commands.into());
-    Ok(dispatch(Arc::clone(topology), errand, terms, None).await?.0)
+    let request = Request::transaction(lead, commands.into());
+    Ok(dispatch(Arc::clone(topology), request, options, None).await?.0)
 }
 
 /// A connection that watches keys.
@@ -39,7 +39,7 @@ pub(crate) async fn run(
 pub(crate) struct Watching {
     /// Knows the configuration and the clock.
     topology: Arc<LiveTopology>,
-    /// Nobody else's. Closed when this is dropped, which ends the watch, too.
+    /// NoNode else's. Closed when this is dropped, which ends the watch, too.
     own: ExclusiveLink,
     /// Where it leads.
     node: Arc<Node>,
@@ -50,18 +50,22 @@ impl Watching {
     pub(crate) async fn start(
         topology: &Arc<LiveTopology>,
         watch: Command,
-        terms: CallOptions,
+        options: CallOptions,
     ) -> Result<Self, Error> {
         let kept = Kept::default();
-        let errand = Request::keeping(watch, Arc::clone(&kept));
-        let (_, node) = dispatch(Arc::clone(topology), errand, terms, None).await?;
-        let own = lock(&kept).take().expect("an errand that ended well left its connection");
+        let request = Request::keeping(watch, Arc::clone(&kept));
+        let (_, node) = dispatch(Arc::clone(topology), request, options, None).await?;
+        let own = lock(&kept).take().expect("an request that ended well left its connection");
         Ok(Self { topology: Arc::clone(topology), own, node })
     }
 
     /// Runs one command there.
-    pub(crate) async fn send(&self, command: &Command, terms: CallOptions) -> Result<Bytes, Error> {
-        self.once(Payload::single(command, false), command, terms).await
+    pub(crate) async fn send(
+        &self,
+        command: &Command,
+        options: CallOptions,
+    ) -> Result<Bytes, Error> {
+        self.once(Payload::single(command, false), command, options).await
     }
 
     /// Runs the commands as one, unless a watched key was changed: then the reply is a null. Ends
@@ -70,10 +74,10 @@ impl Watching {
         self,
         lead: &Command,
         commands: &[Command],
-        terms: CallOptions,
+        options: CallOptions,
     ) -> Result<Bytes, Error> {
-        let frame = self.once(Payload::transaction(commands, false), lead, terms).await?;
-        self.own.give_back();
+        let frame = self.once(Payload::transaction(commands, false), lead, options).await?;
+        self.own.release();
         Ok(frame)
     }
 
@@ -86,9 +90,9 @@ impl Watching {
 
     async fn once(
         &self,
-        parcel: Payload<'_>,
+        payload: Payload<'_>,
         name: &Command,
-        terms: CallOptions,
+        options: CallOptions,
     ) -> Result<Bytes, Error> {
         let env = self.topology.env();
         if self.is_replaced() {
@@ -96,14 +100,14 @@ impl Watching {
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
         }
-        let entry = parcel.entry(terms.deadline);
-        let outcome = submit(env, self.own.link(), entry, &|out| parcel.write_to(out)).await;
+        let entry = payload.entry(options.deadline);
+        let outcome = submit(env, self.own.link(), entry, &|out| payload.write_to(out)).await;
         let seen = match outcome {
-            Ok(Ok(reply)) => match parcel.judge(reply) {
+            Ok(Ok(reply)) => match payload.judge(reply) {
                 Ok(frame) => return Ok(frame),
                 Err(seen) => {
                     if let Some(reason) = seen.policy(ErrorOrigin::of(name)).refresh {
-                        self.topology.want(reason);
+                        self.topology.request_refresh(reason);
                     }
                     seen
                 }
@@ -112,6 +116,6 @@ impl Watching {
             Err(error) => AttemptFailure::NoLink(error),
         };
         let tries = Attempts { attempts: 1, ..Attempts::default() };
-        Err(explain(&seen, name, self.node.endpoint(), &tries, terms))
+        Err(explain(&seen, name, self.node.endpoint(), &tries, options))
     }
 }

@@ -16,6 +16,7 @@ use crate::BoxFuture;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
+use crate::connection::wakers::{wake_all, without_panic};
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
@@ -367,7 +368,7 @@ impl Io {
             self.owing = queue.owes();
             self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
         }
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         if !self.pushes.is_empty()
             && let Some(sink) = self.notes.sink.get()
         {
@@ -425,7 +426,7 @@ impl Io {
             self.triggers.report_server_silent();
         }
         lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         Ok(true)
     }
 
@@ -436,7 +437,17 @@ impl Io {
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);
         self.release();
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
+    }
+
+    /// A turn panics. What is in flight fails first, for the rest is foreign code, which may panic
+    /// again. How much of what was taken from the queue the stream has accepted is not known.
+    pub(crate) fn lose_by_panic(&mut self) {
+        self.notes.closed.store(true, Ordering::Release);
+        lock(&self.queue).lose(Lost::Panicked, u64::MAX, &mut self.wakers);
+        wake_all(&mut self.wakers);
+        without_panic(|| self.triggers.report_connection_lost());
+        without_panic(|| self.release());
     }
 
     /// Lets go of the stream and the timer: the link is lost.

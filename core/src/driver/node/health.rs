@@ -13,7 +13,7 @@
 
 use crate::lock::lock;
 use crate::time::Timestamp;
-use crate::topology::replication::Places;
+use crate::topology::replication::PrimaryOffsets;
 use event_listener::{Event, EventListener};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,7 +28,7 @@ const TRIAL: Duration = Duration::from_millis(500);
 /// Half of an old average is forgotten after about this long under load.
 const SMOOTHING: u64 = 250_000_000;
 /// After this long without a reply, a node's latency is worth finding out anew.
-pub(crate) const UNHEARD: Duration = Duration::from_secs(1);
+pub(crate) const LATENCY_AGE_MAX: Duration = Duration::from_secs(1);
 /// Failures in a row after which a node is known to be down.
 const DOWN_STRIKES: u32 = 3;
 /// Reads' worth of fallback that a shard may save up, in hundredths.
@@ -70,7 +70,7 @@ pub(crate) struct NodeHealth {
     /// It has everything that was written before.
     fresh: AtomicU64,
     /// Where it stood in the replication stream; of a primary.
-    places: Mutex<Places>,
+    places: Mutex<PrimaryOffsets>,
     /// The zone that it told, where the topology does not.
     zone: OnceLock<Option<Arc<str>>>,
     /// Choices made for its shard; of a primary.
@@ -109,12 +109,12 @@ impl NodeHealth {
     /// out.
     #[inline]
     pub(crate) fn latency(&self, now: Timestamp) -> u64 {
-        self.latency.load(Ordering::Relaxed).max(self.silence(now))
+        self.latency.load(Ordering::Relaxed).max(self.unanswered_for(now))
     }
 
     /// How long the timed read has been out.
     #[inline]
-    pub(crate) fn silence(&self, now: Timestamp) -> u64 {
+    pub(crate) fn unanswered_for(&self, now: Timestamp) -> u64 {
         match self.asked.load(Ordering::Relaxed) {
             0 => 0,
             asked => now.nanos().saturating_sub(asked),
@@ -123,8 +123,8 @@ impl NodeHealth {
 
     /// Whether nothing was heard for long, and nobody has gone to find out.
     #[inline]
-    pub(crate) fn is_unheard(&self, now: Timestamp) -> bool {
-        let old = now.nanos().saturating_sub(nanos(UNHEARD));
+    pub(crate) fn needs_probe(&self, now: Timestamp) -> bool {
+        let old = now.nanos().saturating_sub(nanos(LATENCY_AGE_MAX));
         let before = |moment: &AtomicU64| match moment.load(Ordering::Relaxed) {
             0 => true,
             at => at < old,
@@ -135,7 +135,7 @@ impl NodeHealth {
     /// The caller goes to find out how fast the node is; false if another does already.
     pub(crate) fn claim_probe(&self, now: Timestamp) -> bool {
         let last = self.probed.load(Ordering::Relaxed);
-        let free = last == 0 || now.nanos().saturating_sub(last) >= nanos(UNHEARD);
+        let free = last == 0 || now.nanos().saturating_sub(last) >= nanos(LATENCY_AGE_MAX);
         free && self.swap(&self.probed, last, now.nanos())
     }
 
@@ -170,7 +170,7 @@ impl NodeHealth {
     }
 
     /// It failed: others first, for a while.
-    pub(crate) fn strike(&self, now: Timestamp, why: &str) {
+    pub(crate) fn record_failure(&self, now: Timestamp, why: &str) {
         why.clone_into(&mut lock(&self.why));
         let on_trial = self.on_trial.swap(false, Ordering::Relaxed);
         // Many that fail at once are one failure.
@@ -184,7 +184,7 @@ impl NodeHealth {
 
     /// It answered.
     #[inline]
-    pub(crate) fn forgive(&self) {
+    pub(crate) fn record_success(&self) {
         if self.until.load(Ordering::Relaxed) != 0 {
             self.until.store(0, Ordering::Relaxed);
             self.strikes.store(0, Ordering::Relaxed);
@@ -197,19 +197,19 @@ impl NodeHealth {
     }
 
     /// What the last failure was.
-    pub(crate) fn why(&self) -> String {
+    pub(crate) fn last_failure(&self) -> String {
         lock(&self.why).clone()
     }
 
     /// What a replica says of itself: whether it is one, and whether its link is down.
-    pub(crate) fn set_standing(&self, promoted: bool, unlinked: bool) {
+    pub(crate) fn set_reported(&self, promoted: bool, unlinked: bool) {
         self.promoted.store(promoted, Ordering::Relaxed);
         self.unlinked.store(unlinked, Ordering::Relaxed);
     }
 
     /// By its own word it has no link to its primary.
     #[inline]
-    pub(crate) fn is_unlinked(&self) -> bool {
+    pub(crate) fn is_link_down(&self) -> bool {
         self.unlinked.load(Ordering::Relaxed)
     }
 
@@ -221,12 +221,12 @@ impl NodeHealth {
 
     /// Whether nothing at all speaks against a read here, and nothing has to be found out.
     #[inline]
-    pub(crate) fn is_well(&self, now: Timestamp, silent: u64) -> bool {
+    pub(crate) fn is_healthy(&self, now: Timestamp, silent: u64) -> bool {
         let is_well = self.until.load(Ordering::Relaxed) == 0
             && !self.is_promoted()
-            && !self.is_unlinked()
-            && self.silence(now) <= silent;
-        is_well && !self.is_unheard(now)
+            && !self.is_link_down()
+            && self.unanswered_for(now) <= silent;
+        is_well && !self.needs_probe(now)
     }
 
     /// Whether the shard of this primary is to be checked up on, for `lags` or without.
@@ -237,7 +237,7 @@ impl NodeHealth {
         checked == 0 || now.nanos().saturating_sub(checked) >= nanos(interval)
     }
 
-    /// The caller does the check-up; false if another does already. It ends with `tell_checked`.
+    /// The caller does the check-up; false if another does already. It ends with `end_check`.
     pub(crate) fn claim_check(&self, now: Timestamp, interval: Duration, lags: bool) -> bool {
         let last = if lags { &self.lags_asked } else { &self.checked };
         let checked = last.load(Ordering::Relaxed);
@@ -251,13 +251,13 @@ impl NodeHealth {
     }
 
     /// A check-up that was claimed is not made: it is still due.
-    pub(crate) fn give_check_back(&self) {
+    pub(crate) fn return_check(&self) {
         self.checked.store(0, Ordering::Relaxed);
         self.lags_asked.store(0, Ordering::Relaxed);
     }
 
     /// A check-up that was claimed has ended.
-    pub(crate) fn tell_checked(&self) {
+    pub(crate) fn end_check(&self) {
         self.checking.fetch_sub(1, Ordering::Relaxed);
         self.check_ended.notify(usize::MAX);
     }
@@ -268,12 +268,12 @@ impl NodeHealth {
     }
 
     /// Ends with the next end of a check-up after this call.
-    pub(crate) fn when_checked(&self) -> EventListener {
+    pub(crate) fn listen_for_check_end(&self) -> EventListener {
         self.check_ended.listen()
     }
 
     /// It has everything that was written before `moment`; never goes back.
-    pub(crate) fn set_fresh(&self, moment: Option<Timestamp>) {
+    pub(crate) fn set_fresh_as_of(&self, moment: Option<Timestamp>) {
         let moment = moment.map_or(0, |moment| moment.nanos().max(1));
         self.fresh.fetch_max(moment, Ordering::Relaxed);
     }
@@ -288,7 +288,7 @@ impl NodeHealth {
     }
 
     /// Where it stood in the replication stream.
-    pub(crate) fn places(&self) -> &Mutex<Places> {
+    pub(crate) fn primary_offsets(&self) -> &Mutex<PrimaryOffsets> {
         &self.places
     }
 
@@ -304,12 +304,12 @@ impl NodeHealth {
 
     /// The number of the next choice for its shard.
     #[inline]
-    pub(crate) fn next_turn(&self) -> u64 {
+    pub(crate) fn next_choice(&self) -> u64 {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The same without taking it.
-    pub(crate) fn turn(&self) -> u64 {
+    pub(crate) fn peek_choice(&self) -> u64 {
         self.turn.load(Ordering::Relaxed)
     }
 
@@ -340,12 +340,12 @@ impl NodeHealth {
     }
 
     /// Takes a timed reply in.
-    pub(super) fn hear(&self, began: Timestamp, now: Timestamp) {
+    pub(super) fn record_reply(&self, began: Timestamp, now: Timestamp) {
         let sample = nanos(now.since(began)).max(1);
         let heard = self.heard.swap(now.nanos().max(1), Ordering::Relaxed);
         let age = now.nanos().saturating_sub(heard);
         let known = self.latency.load(Ordering::Relaxed);
-        let average = if known == 0 || age >= nanos(UNHEARD) {
+        let average = if known == 0 || age >= nanos(LATENCY_AGE_MAX) {
             sample
         } else {
             let (weight, smoothing) = (age as f64 + 1.0, SMOOTHING as f64);
@@ -367,45 +367,45 @@ mod tests {
     fn a_quarantine_doubles_ends_and_lets_one_in() {
         let health = NodeHealth::default();
         assert_eq!(health.quarantine(at(1000)), None);
-        health.strike(at(1000), "gone");
-        health.strike(at(1001), "gone");
+        health.record_failure(at(1000), "gone");
+        health.record_failure(at(1001), "gone");
         assert_eq!(health.quarantine(at(1049)), Some(false), "failing together is failing once");
         assert_eq!(health.quarantine(at(1050)), Some(true));
         assert!(health.claim_trial(at(1050)));
         assert!(!health.claim_trial(at(1050)), "one at a time");
-        health.strike(at(1060), "gone");
+        health.record_failure(at(1060), "gone");
         assert_eq!(health.quarantine(at(1159)), Some(false), "a trial that failed is a failure");
         assert_eq!(health.quarantine(at(1160)), Some(true));
         for n in 0..40 {
-            health.strike(at(3000 + 2000 * n), "gone");
+            health.record_failure(at(3000 + 2000 * n), "gone");
         }
         assert!(health.is_down());
         let capped = health.quarantined_until().unwrap();
         assert_eq!(capped, at(3000 + 2000 * 39).after(PENALTY_CAP));
-        health.forgive();
+        health.record_success();
         assert_eq!((health.quarantine(at(1)), health.is_down()), (None, false));
     }
 
     #[test]
     fn an_average_follows_and_an_old_one_is_forgotten() {
         let health = NodeHealth::default();
-        health.hear(at(1000), at(1010));
+        health.record_reply(at(1000), at(1010));
         assert_eq!(health.latency(at(1010)), 10_000_000);
-        health.hear(at(1010), at(1060));
+        health.record_reply(at(1010), at(1060));
         let rising = health.latency(at(1060));
         assert!((10_000_000..30_000_000).contains(&rising), "{rising}");
-        health.hear(at(2500), at(2501));
+        health.record_reply(at(2500), at(2501));
         assert_eq!(health.latency(at(2501)), 1_000_000, "nothing heard for a second");
     }
 
     #[test]
     fn one_read_in_a_second_finds_out() {
         let health = NodeHealth::default();
-        assert!(health.is_unheard(at(5000)) && health.claim_probe(at(5000)));
-        assert!(!health.is_unheard(at(5500)) && !health.claim_probe(at(5999)));
-        assert!(health.is_unheard(at(6001)) && health.claim_probe(at(6001)));
-        health.hear(at(6001), at(6002));
-        assert!(!health.is_unheard(at(7000)));
+        assert!(health.needs_probe(at(5000)) && health.claim_probe(at(5000)));
+        assert!(!health.needs_probe(at(5500)) && !health.claim_probe(at(5999)));
+        assert!(health.needs_probe(at(6001)) && health.claim_probe(at(6001)));
+        health.record_reply(at(6001), at(6002));
+        assert!(!health.needs_probe(at(7000)));
     }
 
     #[test]

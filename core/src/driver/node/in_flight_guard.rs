@@ -21,13 +21,13 @@ pub(crate) struct InFlightGuard {
 impl InFlightGuard {
     /// A place that is not counted.
     #[inline]
-    pub(crate) fn plain(node: &Arc<Node>) -> Self {
+    pub(crate) fn uncounted(node: &Arc<Node>) -> Self {
         Self { node: Arc::clone(node), count: 0, began: 0 }
     }
 
     /// A place for a read, timed if no other one is.
     #[inline]
-    pub(crate) fn take(node: &Arc<Node>, now: Timestamp) -> Self {
+    pub(crate) fn timed(node: &Arc<Node>, now: Timestamp) -> Self {
         let health = node.health();
         health.begin(1);
         let began = health.claim_timing(now);
@@ -35,7 +35,7 @@ impl InFlightGuard {
     }
 
     /// A place for several commands.
-    pub(crate) fn take_many(node: &Arc<Node>, count: usize) -> Self {
+    pub(crate) fn counted(node: &Arc<Node>, count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         node.health().begin(count);
         Self { node: Arc::clone(node), count, began: 0 }
@@ -52,9 +52,9 @@ impl InFlightGuard {
             return;
         }
         if self.began != 0 {
-            self.node.health().hear(Timestamp::from_nanos(self.began), now());
+            self.node.health().record_reply(Timestamp::from_nanos(self.began), now());
         }
-        self.node.health().forgive();
+        self.node.health().record_success();
     }
 }
 

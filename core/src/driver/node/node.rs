@@ -132,16 +132,16 @@ impl Node {
         links.min_by_key(|link| link.load())
     }
 
-    /// A connection for one blocking command. It goes back with [`ExclusiveLink::give_back`];
+    /// A connection for one blocking command. It goes back with [`ExclusiveLink::release`];
     /// dropped instead, it is closed, for the server may be blocked on it for ever.
-    pub(crate) fn own_link<'a>(
+    pub(crate) fn exclusive_link<'a>(
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.take_own_link(env))
+        Box::pin(self.take_exclusive_link(env))
     }
 
-    async fn take_own_link(
+    async fn take_exclusive_link(
         self: &Arc<Self>,
         env: &Arc<Environment>,
     ) -> Result<ExclusiveLink, Error> {
@@ -194,13 +194,13 @@ impl Node {
     }
 
     /// Whether a connection is out of reach before a pause is over.
-    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
-        self.lanes.iter().all(|lane| lane.is_paused(now))
+    pub(crate) fn is_backing_off(&self, now: Timestamp) -> bool {
+        self.lanes.iter().all(|lane| lane.is_backing_off(now))
     }
 
     /// The next dial need not wait.
-    pub(crate) fn hurry(&self, env: &Environment) {
-        self.lanes.iter().for_each(|lane| lane.hurry(env.now()));
+    pub(crate) fn end_backoff(&self, env: &Environment) {
+        self.lanes.iter().for_each(|lane| lane.end_backoff(env.now()));
     }
 
     /// Gives up every shared connection; the next command dials anew. For an address behind which
@@ -249,7 +249,7 @@ impl ExclusiveLink {
     }
 
     /// Nothing is owed on it: the next may have it.
-    pub(crate) fn give_back(mut self) {
+    pub(crate) fn release(mut self) {
         let Some(link) = self.link.take() else { return };
         let mut own = lock(&self.node.own);
         if own.closed || own.retired {

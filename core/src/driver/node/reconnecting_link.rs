@@ -186,7 +186,7 @@ impl ReconnectingLink {
     }
 
     /// Whether there is no live link, and none will be dialled for before a pause is over.
-    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_backing_off(&self, now: Timestamp) -> bool {
         if self.live().is_some() {
             return false;
         }
@@ -195,7 +195,7 @@ impl ReconnectingLink {
     }
 
     /// The next dial need not wait: there is reason to hope.
-    pub(crate) fn hurry(&self, now: Timestamp) {
+    pub(crate) fn end_backoff(&self, now: Timestamp) {
         let mut dial = lock(&self.dial);
         dial.not_before = dial.not_before.min(now);
         dial.failures = dial.failures.min(1);

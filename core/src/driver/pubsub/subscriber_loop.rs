@@ -23,7 +23,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
 use crate::driver::pubsub::subscriber::{Failing, Fresh, Session, State, Subscriber, Waits};
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{Call, choice, table};
+use crate::driver::replica::select::{SelectionContext, choice, table};
 use crate::driver::replica::shard_lookup::members;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -87,7 +87,7 @@ impl Subscriber {
     pub(crate) fn pump(&self) -> Wanted {
         let now = self.topology.env().now();
         // In this order: what was looked at later may be of a later map.
-        let looked = self.topology.looked();
+        let looked = self.topology.refreshed_at();
         let routes = Arc::clone(&self.topology.routes());
         let mut wake = Wakers::new();
         let (mut write, mut leave) = (Vec::new(), Vec::new());
@@ -162,7 +162,7 @@ impl Subscriber {
         }
         match attached {
             Ok(fresh) => self.attached(node, fresh),
-            Err(_) => self.topology.want(RefreshReason::NodeLost),
+            Err(_) => self.topology.request_refresh(RefreshReason::NodeLost),
         }
     }
 }
@@ -181,7 +181,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             let mut until = hub.probe(env.now());
             if wanted.owner {
                 // For as long as a channel has no node to go to, somebody has to look for one.
-                topology.want(RefreshReason::Uncovered);
+                topology.request_refresh(RefreshReason::Uncovered);
                 until = until.min(env.now().after(UNSETTLED));
             }
             if !begin(&hub, wanted.nodes, &mut attaching) {
@@ -191,7 +191,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             (listener, version, until.min(next.unwrap_or(Timestamp::FAR_FUTURE)))
         };
         let attached = {
-            let newer = pin!(topology.newer_than(version));
+            let newer = pin!(topology.wait_for_newer_map(version));
             let changed = select(listener, newer);
             // Without any attempt there is none that ends.
             let attempts = poll_fn(|cx| match attaching.poll_next_unpin(cx) {
@@ -199,7 +199,7 @@ async fn run(hub: Weak<Subscriber>, topology: Arc<LiveTopology>) {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             });
             let happens = select(attempts, changed);
-            let waits = env.with_deadline(until, topology.beside(happens));
+            let waits = env.with_deadline(until, topology.while_refreshing(happens));
             match env.while_open(waits).await {
                 Some(Some(Either::Left((attached, _)))) => Some(attached),
                 Some(_) => None,
@@ -291,7 +291,7 @@ fn learn_from(topology: &LiveTopology, node: &Arc<Node>, error: &ServerError) {
         }
     }
     if let Some(reason) = reply_policy(error, ErrorOrigin::Server).refresh {
-        topology.want(reason);
+        topology.request_refresh(reason);
     }
 }
 
@@ -408,9 +408,9 @@ fn by_rule<'r>(
         return Some(held);
     }
     let tried: Vec<Arc<Node>> = failed.iter().map(|failing| Arc::clone(&failing.node)).collect();
-    let call = Call { rule, tried: &tried, capped: false, now };
+    let call = SelectionContext { settings: rule, tried: &tried, capped: false, now };
     let (rows, nodes) = table(routes, shard, &call);
-    let turn = routes.node(shard.primary)?.health().next_turn();
+    let turn = routes.node(shard.primary)?.health().next_choice();
     let choice = choice(routes, shard, &call, &rows, turn)?;
     nodes.get(choice.index).copied()
 }

@@ -14,7 +14,7 @@
 use crate::BoxFuture;
 use crate::command::cmd;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::discovery::staggered_query::replies;
+use crate::driver::discovery::staggered_query::query_node;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::link::submit::error_in;
@@ -26,7 +26,7 @@ use crate::lock::lock;
 use crate::resp::{ServerError, from_frame};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
-use crate::topology::replication::{Standing, info_field, parse_standing};
+use crate::topology::replication::{ReplicationInfo, info_field, parse_replication};
 use crate::topology::slot_map::Shard;
 use std::sync::Arc;
 
@@ -49,12 +49,12 @@ pub(crate) fn claim(
     env: &Arc<Environment>,
     routes: &Routes,
     shard: &Shard,
-    rule: &ReadSettings,
+    settings: &ReadSettings,
     now: Timestamp,
 ) -> Option<HealthCheck> {
     let primary = routes.node(shard.primary)?;
-    let lags = rule.max_staleness.is_some();
-    if !primary.health().claim_check(now, rule.check_interval(), lags) {
+    let lags = settings.max_staleness.is_some();
+    if !primary.health().claim_check(now, settings.check_interval(), lags) {
         return None;
     }
     let zoned = |index: usize| routes.map.nodes().get(index).is_some_and(|v| v.zone.is_some());
@@ -64,7 +64,7 @@ pub(crate) fn claim(
         primary: Arc::clone(primary),
         replicas: replicas.collect(),
         wants_lag: lags,
-        wants_zones: rule.needs_zones() && !members(shard).all(zoned),
+        wants_zones: settings.needs_zones() && !members(shard).all(zoned),
     })
 }
 
@@ -73,16 +73,16 @@ pub(crate) fn begin(
     env: &Arc<Environment>,
     routes: &Arc<Routes>,
     shard: &Shard,
-    rule: &Arc<ReadSettings>,
+    settings: &Arc<ReadSettings>,
     now: Timestamp,
 ) {
     if BACKGROUND
         && env.has_background()
-        && let Some(checkup) = claim(env, routes, shard, rule, now)
+        && let Some(checkup) = claim(env, routes, shard, settings, now)
     {
         let primary = Arc::clone(&checkup.primary);
         if !env.spawn(checkup.run()) {
-            primary.health().give_check_back();
+            primary.health().return_check();
         }
     }
 }
@@ -98,9 +98,9 @@ pub(crate) fn try_out(env: &Arc<Environment>, node: &Arc<Node>, now: Timestamp) 
     let trial: BoxFuture<'static, ()> = Box::pin(async move {
         if let Ok(standing) = examine(&env, &node, false, deadline).await {
             if !standing.is_primary {
-                node.health().set_standing(false, !standing.link_up);
+                node.health().set_reported(false, !standing.link_up);
             }
-            node.health().forgive();
+            node.health().record_success();
         }
     });
     at.spawn(trial)
@@ -109,7 +109,7 @@ pub(crate) fn try_out(env: &Arc<Environment>, node: &Arc<Node>, now: Timestamp) 
 /// However it ended.
 impl Drop for HealthCheck {
     fn drop(&mut self) {
-        self.primary.health().tell_checked();
+        self.primary.health().end_check();
     }
 }
 
@@ -128,7 +128,7 @@ impl HealthCheck {
                 if !standing.is_primary {
                     self.env.triggers().report_role_changed();
                 }
-                lock(self.primary.health().places()).note(asked, &standing);
+                lock(self.primary.health().primary_offsets()).note(asked, &standing);
             }
         }
         join_all(self.replicas.iter().map(|node| self.check(node, deadline))).await;
@@ -141,7 +141,7 @@ impl HealthCheck {
         // One that is quarantined is tried out in its own time.
         // One that was found without a primary is asked until it has one, though no read goes
         // there.
-        let ails = node.health().is_unlinked() || node.health().is_promoted();
+        let ails = node.health().is_link_down() || node.health().is_promoted();
         let wanted = live || ails || self.wants_lag || self.wants_zones;
         if quarantined || !wanted {
             return;
@@ -153,8 +153,9 @@ impl HealthCheck {
             self.env.triggers().report_role_changed();
         }
         let unlinked = !standing.is_primary && !standing.link_up;
-        node.health().set_standing(standing.is_primary, unlinked);
-        node.health().set_fresh(lock(self.primary.health().places()).reached_by(&standing));
+        node.health().set_reported(standing.is_primary, unlinked);
+        node.health()
+            .set_fresh_as_of(lock(self.primary.health().primary_offsets()).reached_by(&standing));
     }
 }
 
@@ -169,7 +170,7 @@ fn examine<'a>(
     node: &'a Arc<Node>,
     zone: bool,
     deadline: Timestamp,
-) -> BoxFuture<'a, Result<Standing, ()>> {
+) -> BoxFuture<'a, Result<ReplicationInfo, ()>> {
     Box::pin(ask_one(env, node, zone, deadline))
 }
 
@@ -178,14 +179,14 @@ async fn ask_one(
     node: &Arc<Node>,
     zone: bool,
     deadline: Timestamp,
-) -> Result<Standing, ()> {
+) -> Result<ReplicationInfo, ()> {
     let mut questions = vec![cmd("PING"), cmd("INFO").arg("replication")];
     let asks_zone = zone && node.health().zone().is_none();
     if asks_zone {
         questions.push(cmd("INFO").arg("server"));
     }
-    let strike = |why: &str| node.health().strike(env.now(), why);
-    let answers = replies(env, node, &questions, deadline).await;
+    let strike = |why: &str| node.health().record_failure(env.now(), why);
+    let answers = query_node(env, node, &questions, deadline).await;
     let answers = answers.map_err(|error| strike(&error.to_string()))?;
     let [ping, info, server @ ..] = answers.as_slice() else { return Err(()) };
     if let Some(error) = error_in(ping).filter(is_unwell) {
@@ -196,7 +197,7 @@ async fn ask_one(
         node.health().set_zone(info_field(&server, "availability_zone"));
     }
     // Who may not ask INFO knows nothing of lags and roles, and reads all the same.
-    let unknown = || Standing { link_up: true, ..Standing::default() };
-    let standing = from_frame::<String>(info).ok().and_then(|info| parse_standing(&info));
+    let unknown = || ReplicationInfo { link_up: true, ..ReplicationInfo::default() };
+    let standing = from_frame::<String>(info).ok().and_then(|info| parse_replication(&info));
     Ok(standing.unwrap_or_else(unknown))
 }

@@ -28,9 +28,10 @@ use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
 use crate::driver::replica::policy::ReadSettings;
-use crate::driver::replica::select::{Call, Nobody, select_node, table};
+use crate::driver::replica::select::{NoNode, SelectionContext, select_node, table};
 use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::features::{READ_POLICIES, left_out};
 use crate::resp::ServerError;
 use crate::routing::error_policy::{CallAction, ErrorOrigin};
 use crate::routing::read_from::{NodeRow, SkipReason};
@@ -39,6 +40,7 @@ use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot_map::Shard;
 use bytes::Bytes;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,23 +57,23 @@ const LOOKS_MAX: u32 = 4;
 /// How long a read waits for a check-up that somebody else makes.
 const CHECK_WAIT: Duration = Duration::from_millis(500);
 
-/// Where a read stands when it comes here.
-pub(crate) enum Begin {
-    /// This came of an attempt at this node.
-    After(AttemptFailure, Arc<Node>),
-    /// It was given to this node, which has no link.
-    At(Arc<Node>),
-    /// No replica could answer, and the primary had its share.
-    Capped,
+/// What was done for a call before it left the straight path.
+pub(crate) enum ResumeFrom {
+    /// An attempt at this node failed.
+    Attempt(AttemptFailure, Arc<Node>),
+    /// This node was selected, and has no live link.
+    Node(Arc<Node>),
+    /// No replica can answer, and the primary has had its share.
+    PrimaryCapped,
     /// Nothing was done yet.
-    Fresh,
+    Start,
 }
 
-impl From<Nobody> for Begin {
-    fn from(nobody: Nobody) -> Self {
-        match nobody {
-            Nobody::Capped => Self::Capped,
-            Nobody::NoReplica => Self::Fresh,
+impl From<NoNode> for ResumeFrom {
+    fn from(why: NoNode) -> Self {
+        match why {
+            NoNode::Capped => Self::PrimaryCapped,
+            NoNode::NoReplica => Self::Start,
         }
     }
 }
@@ -89,7 +91,7 @@ enum After {
 ///
 /// # Errors
 /// `Config` for a cursor under a policy that never reads from the primary.
-pub(crate) fn governs(rule: &ReadSettings, item: Item<'_>) -> Result<bool, Error> {
+pub(crate) fn governs(settings: &ReadSettings, item: Item<'_>) -> Result<bool, Error> {
     let command = item.command;
     if !command.is_readonly() || command.is_blocking() || !item.may_be_spread() {
         return Ok(false);
@@ -97,7 +99,7 @@ pub(crate) fn governs(rule: &ReadSettings, item: Item<'_>) -> Result<bool, Error
     if !is_cursor(command) {
         return Ok(true);
     }
-    if rule.may_use_primary() {
+    if settings.may_use_primary() {
         return Ok(false);
     }
     let message = "its cursor is one node's: read it from the primary, or name a node";
@@ -120,85 +122,93 @@ pub(crate) fn is_cursor(command: &Command) -> bool {
 /// replied.
 pub(crate) fn read<'a>(
     topology: &'a Arc<LiveTopology>,
-    rule: &'a Arc<ReadSettings>,
+    settings: &'a Arc<ReadSettings>,
     item: Item<'a>,
-    terms: CallOptions,
-    begin: Begin,
+    options: CallOptions,
+    from: ResumeFrom,
 ) -> BoxFuture<'a, Result<(Bytes, Arc<Node>), Error>> {
-    Box::pin(run(topology, rule, item, terms, begin))
+    if !READ_POLICIES {
+        let error = left_out("a read policy", "read-policies");
+        return Box::pin(ready(Err(error.with_command(&item.command.name()))));
+    }
+    Box::pin(run(topology, settings, item, options, from))
 }
 
 async fn run(
     topology: &Arc<LiveTopology>,
-    rule: &Arc<ReadSettings>,
+    settings: &Arc<ReadSettings>,
     item: Item<'_>,
-    terms: CallOptions,
-    begin: Begin,
+    options: CallOptions,
+    from: ResumeFrom,
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let env = topology.env();
-    let mut capped = matches!(begin, Begin::Capped);
-    let (mut seen, mut first) = match begin {
-        Begin::After(seen, node) => (Some((seen, node)), None),
-        Begin::At(node) => (None, Some(node)),
-        Begin::Capped | Begin::Fresh => (None, None),
+    let mut capped = matches!(from, ResumeFrom::PrimaryCapped);
+    let (mut seen, mut first) = match from {
+        ResumeFrom::Attempt(seen, node) => (Some((seen, node)), None),
+        ResumeFrom::Node(node) => (None, Some(node)),
+        ResumeFrom::PrimaryCapped | ResumeFrom::Start => (None, None),
     };
     let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
     let mut tried: Vec<Arc<Node>> = Vec::new();
     let mut waited = Waited::default();
     loop {
         if let Some((what, node)) = seen.take() {
-            match next_read(topology, item, terms, &mut tries, &what, &node) {
+            match next_read(topology, item, options, &mut tries, &what, &node) {
                 After::Fail(error) => return Err(error),
                 After::Again(pause) => {
                     count(&env.telemetry().retries);
-                    tries.last = Some(explain(&what, item.command, node.endpoint(), &tries, terms));
+                    tries.last =
+                        Some(explain(&what, item.command, node.endpoint(), &tries, options));
                     tried.push(node);
-                    rest(topology, pause, terms.deadline).await;
+                    rest(topology, pause, options.deadline).await;
                 }
             }
         }
         let routes = Arc::clone(&topology.routes());
         let now = env.now();
-        let spent = tries.attempts >= env.config().attempts_max || now >= terms.deadline;
+        let spent = tries.attempts >= env.config().attempts_max || now >= options.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
             if spent {
-                return Err(topology.nowhere().with_command(&item.command.name()));
+                return Err(topology.no_node_error().with_command(&item.command.name()));
             }
             tries.attempts += 1;
-            topology.want(RefreshReason::Uncovered);
-            rest(topology, env.backoff(tries.attempts), terms.deadline).await;
+            topology.request_refresh(RefreshReason::Uncovered);
+            rest(topology, env.backoff(tries.attempts), options.deadline).await;
             continue;
         };
         if !env.has_background()
-            && let Some(checkup) = health_check::claim(env, &routes, shard, rule, now)
+            && let Some(checkup) = health_check::claim(env, &routes, shard, settings, now)
         {
-            topology.beside(checkup.run()).await;
-            topology.hear();
+            topology.while_refreshing(checkup.run()).await;
+            topology.take_triggers();
         }
-        let call = Call { rule, tried: &tried, capped, now: env.now() };
+        let context = SelectionContext { settings, tried: &tried, capped, now: env.now() };
         let picked = match first.take() {
-            _ if spent => Err(Nobody::NoReplica),
+            _ if spent => Err(NoNode::NoReplica),
             Some(node) => Ok(node),
-            None => select_node(env, &routes, shard, &call).cloned(),
+            None => select_node(env, &routes, shard, &context).cloned(),
         };
         match picked {
             Ok(node) => {
                 tries.attempts += 1;
-                match attempt(topology, item, &node, terms.deadline).await {
+                match attempt(topology, item, &node, options.deadline).await {
                     Ok(frame) => {
-                        return Ok((topology.linger(frame, terms.deadline).await, node));
+                        return Ok((
+                            topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
+                            node,
+                        ));
                     }
                     Err(what) => seen = Some((what, node)),
                 }
             }
             Err(nobody) => {
                 let more =
-                    !spent && wait(topology, &routes, shard, &call, terms, &mut waited).await;
+                    !spent && wait(topology, &routes, shard, &context, options, &mut waited).await;
                 if !more {
-                    let error = no_replica(&routes, shard, &call, item, nobody);
+                    let error = no_replica(&routes, shard, &context, item, nobody);
                     return Err(finish(error, item, tries));
                 }
-                capped = capped || nobody == Nobody::Capped;
+                capped = capped || nobody == NoNode::Capped;
                 tried.clear();
             }
         }
@@ -220,13 +230,13 @@ async fn wait(
     topology: &Arc<LiveTopology>,
     routes: &Arc<Routes>,
     shard: &Shard,
-    call: &Call<'_>,
-    terms: CallOptions,
+    context: &SelectionContext<'_>,
+    options: CallOptions,
     waited: &mut Waited,
 ) -> bool {
     let env = topology.env();
-    if call.rule.max_staleness.is_some() && !std::mem::replace(&mut waited.check, true) {
-        learn_lags(topology, routes, shard, call, terms.deadline).await;
+    if context.settings.max_staleness.is_some() && !std::mem::replace(&mut waited.check, true) {
+        learn_lags(topology, routes, shard, context, options.deadline).await;
         return true;
     }
     let replicas = || members(shard).skip(1).filter_map(|index| routes.node(index));
@@ -234,22 +244,24 @@ async fn wait(
     let doubtful = replicas().all(|node| node.health().is_promoted());
     if doubtful && topology.is_dynamic() && waited.looks < LOOKS_MAX {
         waited.looks += 1;
-        topology.want(RefreshReason::ReadOnly);
-        topology.look(terms.deadline.min(call.now.after(env.config().connect_timeout))).await;
-        rest(topology, env.backoff(waited.looks), terms.deadline).await;
-        return env.now() < terms.deadline;
+        topology.request_refresh(RefreshReason::ReadOnly);
+        topology
+            .wait_for_refresh(options.deadline.min(context.now.after(env.config().connect_timeout)))
+            .await;
+        rest(topology, env.backoff(waited.looks), options.deadline).await;
+        return env.now() < options.deadline;
     }
-    let (rows, nodes) = table(routes, shard, call);
+    let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary);
-    let Some(until) = each.filter_map(|(row, node)| hope(row, node, call.now)).min() else {
+    let Some(until) = each.filter_map(|(row, node)| hope(row, node, context.now)).min() else {
         return false;
     };
-    if until >= terms.deadline {
+    if until >= options.deadline {
         return false;
     }
     // A trial that somebody else makes may end sooner.
-    let pause = until.since(call.now).clamp(PAUSE_MIN, PAUSE_MAX);
-    rest(topology, pause, terms.deadline).await;
+    let pause = until.since(context.now).clamp(PAUSE_MIN, PAUSE_MAX);
+    rest(topology, pause, options.deadline).await;
     true
 }
 
@@ -270,22 +282,22 @@ async fn learn_lags(
     topology: &Arc<LiveTopology>,
     routes: &Arc<Routes>,
     shard: &Shard,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
     deadline: Timestamp,
 ) {
     let env = topology.env();
     let Some(primary) = routes.node(shard.primary) else { return };
-    let ended = primary.health().when_checked();
-    if let Some(checkup) = health_check::claim(env, routes, shard, call.rule, call.now) {
+    let ended = primary.health().listen_for_check_end();
+    if let Some(checkup) = health_check::claim(env, routes, shard, context.settings, context.now) {
         drop(ended);
-        topology.beside(checkup.run()).await;
+        topology.while_refreshing(checkup.run()).await;
         return;
     }
     if !primary.health().is_checking() {
         return;
     }
-    let until = deadline.min(call.now.after(CHECK_WAIT));
-    topology.beside(env.with_deadline(until, ended)).await;
+    let until = deadline.min(context.now.after(CHECK_WAIT));
+    topology.while_refreshing(env.with_deadline(until, ended)).await;
 }
 
 /// One try at one node.
@@ -296,14 +308,14 @@ async fn attempt(
     deadline: Timestamp,
 ) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
-    let mut seat = InFlightGuard::take(node, env.now());
+    let mut guard = InFlightGuard::timed(node, env.now());
     let link = match node.ready() {
         Some(link) if !link.is_closed() => link,
         _ => {
             let patience = env.config().progress_timeout / DIAL_PART;
             let until = deadline.min(env.now().after(patience));
             let dial = env.while_open(node.connect(env, until));
-            match topology.beside(dial).await {
+            match topology.while_refreshing(dial).await {
                 Some(link) => link.map_err(AttemptFailure::NoLink)?,
                 None => {
                     return Err(AttemptFailure::NoLink(closed(node.endpoint())));
@@ -313,10 +325,10 @@ async fn attempt(
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.beside(submit(env, &link, entry, &write)).await;
+    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
-    seat.succeed(|| env.now());
+    guard.succeed(|| env.now());
     Ok(frame)
 }
 
@@ -324,7 +336,7 @@ async fn attempt(
 fn next_read(
     topology: &Arc<LiveTopology>,
     item: Item<'_>,
-    terms: CallOptions,
+    options: CallOptions,
     tries: &mut Attempts,
     seen: &AttemptFailure,
     node: &Arc<Node>,
@@ -332,23 +344,23 @@ fn next_read(
     let env = topology.env();
     let now = env.now();
     let policy = seen.policy(ErrorOrigin::of(item.command));
-    let action = decide_read(policy, now >= terms.deadline);
+    let action = decide_read(policy, now >= options.deadline);
     if action == CallAction::FollowRedirect
         && let AttemptFailure::ErrorReply(error) = seen
     {
         return follow(topology, item.command, tries, error, node);
     }
     if policy.node.is_strike() {
-        node.health().strike(now, &reason_of(seen));
+        node.health().record_failure(now, &reason_of(seen));
     }
     if let Some(reason) = policy.refresh {
-        topology.want(reason);
+        topology.request_refresh(reason);
     }
     match action {
         CallAction::RetryNow => After::Again(Duration::ZERO),
         CallAction::RetryAfterPause => After::Again(env.backoff(tries.attempts)),
         CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
-            After::Fail(explain(seen, item.command, node.endpoint(), tries, terms))
+            After::Fail(explain(seen, item.command, node.endpoint(), tries, options))
         }
     }
 }
@@ -384,7 +396,7 @@ fn follow(
     let version = topology.routes().map.version();
     match resolve(topology, &redirect, node, met) {
         Redirected::Unusable => {
-            topology.want(RefreshReason::Moved);
+            topology.request_refresh(RefreshReason::Moved);
             return After::Again(later);
         }
         // The slot is on the move: soon it will be at one place.
@@ -396,24 +408,24 @@ fn follow(
     }
     if topology.routes().map.version() == version {
         // The map says the same: it is the node that is not what the map takes it for.
-        node.health().strike(env.now(), "it does not serve reads of the slot");
+        node.health().record_failure(env.now(), "it does not serve reads of the slot");
     }
     After::Again(if met > 2 { later } else { Duration::ZERO })
 }
 
-/// Nobody can answer: names the slot, and of each node why not.
+/// The error of a read that no node can answer: names the slot, and of each node why not.
 pub(crate) fn no_replica(
     routes: &Routes,
     shard: &Shard,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
     item: Item<'_>,
-    nobody: Nobody,
+    nobody: NoNode,
 ) -> Error {
     let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
-    let (rows, nodes) = table(routes, shard, call);
+    let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {
         let why = row.skip.map_or("it may be well again".to_owned(), |skip| skip.to_string());
-        let last = node.health().why();
+        let last = node.health().last_failure();
         match last.is_empty() {
             true => format!("{}: {why}", node.endpoint()),
             false => format!("{}: {why} ({last})", node.endpoint()),
@@ -421,8 +433,8 @@ pub(crate) fn no_replica(
     });
     let each: Vec<String> = each.collect();
     let whose = match nobody {
-        Nobody::NoReplica => "no node that the read policy allows can answer",
-        Nobody::Capped => "no replica can answer, and the primary has its share of reads",
+        NoNode::NoReplica => "no node that the read policy allows can answer",
+        NoNode::Capped => "no replica can answer, and the primary has its share of reads",
     };
     let nodes = match each.is_empty() {
         true => "no replica is known".to_owned(),

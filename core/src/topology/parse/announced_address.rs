@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// What the rule needs to know besides the reply.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EndpointRule<'a> {
+pub(crate) struct AddressRule<'a> {
     /// Where the node asked was dialled.
     pub(crate) asked: &'a Endpoint,
     /// Whether connections speak TLS.
@@ -73,7 +73,7 @@ impl<'a> Host<'a> {
     }
 }
 
-impl EndpointRule<'_> {
+impl AddressRule<'_> {
     /// Where a node is that a topology reply tells about.
     pub(crate) fn resolve(&self, told: Announcement<'_>) -> Resolved {
         let port = if self.tls { told.tls_port.or(told.port) } else { told.port };

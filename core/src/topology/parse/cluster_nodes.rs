@@ -11,11 +11,12 @@
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 use crate::topology::node_id::NodeId;
-use crate::topology::parse::announced_address::{Announcement, EndpointRule};
+#[cfg(any(test, fuzzing))]
+use crate::topology::parse::announced_address::{AddressRule, Announcement};
 use crate::topology::parse::fields::{is_host, range};
 use crate::topology::slot::Slot;
 use crate::topology::slot_range::SlotRange;
-use crate::topology::view::{Health, NODES_MAX, NodeView, Role, ShardView, View};
+use crate::topology::view::{NODES_MAX, NodeView, ReportedHealth, Role, ShardView, View};
 use crate::topology::view_error::ViewError;
 
 /// A line of the reply.
@@ -34,7 +35,7 @@ struct Line {
     /// A replica's primary.
     primary: Option<NodeId>,
     /// The flags about its state.
-    health: Health,
+    health: ReportedHealth,
     /// Whether the node asked has a link to it.
     link_up: bool,
     /// The config epoch; a replica shows its primary's.
@@ -72,12 +73,14 @@ pub(crate) fn parse_nodes(reply: &Value) -> Result<NodesReply, ViewError> {
     Ok(NodesReply { told_by, lines })
 }
 
+#[cfg(any(test, fuzzing))]
 impl NodesReply {
-    /// The view that the lines alone give.
+    /// The view that the lines alone give. The client uses `View::with_epochs`; tests and fuzzing
+    /// compare the two.
     ///
     /// # Errors
     /// As `View::checked`.
-    pub(crate) fn into_view(self, rule: EndpointRule<'_>) -> Result<View, ViewError> {
+    pub(crate) fn into_view(self, rule: AddressRule<'_>) -> Result<View, ViewError> {
         build(self, |line| {
             let hosts = [line.ip.as_str(), line.hostname.as_str()];
             let (host, port) = (line.ip.as_str(), line.port);
@@ -196,31 +199,31 @@ fn parse_line(text: &str) -> Result<Option<(Line, bool)>, ViewError> {
 }
 
 /// What the flags of a line say.
-struct Flags {
+struct LineFlags {
     /// It is the line of the node asked.
     myself: bool,
     /// `master` or `slave`; one of them is always there.
     role: Role,
     /// `fail`, `fail?` or neither.
-    health: Health,
+    health: ReportedHealth,
 }
 
-fn parse_flags(text: &str) -> Result<Flags, ViewError> {
-    let (mut myself, mut role, mut health) = (false, None, Health::Online);
+fn parse_flags(text: &str) -> Result<LineFlags, ViewError> {
+    let (mut myself, mut role, mut health) = (false, None, ReportedHealth::Online);
     for flag in text.split(',') {
         match flag {
             "myself" => myself = true,
             "master" | "primary" => role = Some(Role::Primary),
             "slave" | "replica" => role = Some(Role::Replica),
-            "fail?" => health = health.max(Health::Suspected),
-            "fail" => health = health.max(Health::Failed),
+            "fail?" => health = health.max(ReportedHealth::Suspected),
+            "fail" => health = health.max(ReportedHealth::Failed),
             // `noaddr` shows in the address; `nofailover`, `noflags` and those to come do not
             // matter.
             _ => {}
         }
     }
     let role = role.ok_or_else(|| ViewError::bad_text("flags", text.as_bytes()))?;
-    Ok(Flags { myself, role, health })
+    Ok(LineFlags { myself, role, health })
 }
 
 /// `ip:port@cport[,hostname[,key=value..]]`; `@cport` came with Redis 4.

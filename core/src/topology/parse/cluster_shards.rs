@@ -8,7 +8,7 @@
 //! Called by `driver` for a refresh.
 
 use crate::resp::Value;
-use crate::topology::parse::announced_address::{Announcement, EndpointRule};
+use crate::topology::parse::announced_address::{AddressRule, Announcement};
 use crate::topology::parse::fields::{field, health, host, list, node_id, port, range, slot, zone};
 use crate::topology::slot_range::SlotRange;
 use crate::topology::view::{NODES_MAX, NodeView, Role, ShardView, View};
@@ -18,7 +18,7 @@ use crate::topology::view_error::ViewError;
 ///
 /// # Errors
 /// The reply is an error (`Refused`), or it is malformed; the error names the part.
-pub(crate) fn parse_shards(reply: &Value, rule: EndpointRule<'_>) -> Result<View, ViewError> {
+pub(crate) fn parse_shards(reply: &Value, rule: AddressRule<'_>) -> Result<View, ViewError> {
     let entries = list("shards", reply)?;
     if entries.len() > NODES_MAX {
         return Err(ViewError::TooMany { what: "shards", max: NODES_MAX });
@@ -62,7 +62,7 @@ fn parse_ranges(value: &Value) -> Result<Vec<SlotRange>, ViewError> {
     pairs.iter().map(|[start, end]| range(slot(start)?, slot(end)?)).collect()
 }
 
-fn parse_node(node: &Value, rule: EndpointRule<'_>) -> Result<NodeView, ViewError> {
+fn parse_node(node: &Value, rule: AddressRule<'_>) -> Result<NodeView, ViewError> {
     let text = |key| node.get(key).map_or(Ok(""), host);
     let number = |key| node.get(key).map_or(Ok(None), port);
     let ip = text("ip")?;

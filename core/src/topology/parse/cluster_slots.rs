@@ -9,18 +9,18 @@
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 use crate::topology::node_id::NodeId;
-use crate::topology::parse::announced_address::{Announcement, EndpointRule};
+use crate::topology::parse::announced_address::{AddressRule, Announcement};
 use crate::topology::parse::fields::{host, list, node_id, port, range, slot, zone};
 use crate::topology::slot_range::SlotRange;
-use crate::topology::view::{Health, NODES_MAX, NodeView, Role, ShardView, View};
+use crate::topology::view::{NODES_MAX, NodeView, ReportedHealth, Role, ShardView, View};
 use crate::topology::view_error::ViewError;
 
 /// The view in a reply to CLUSTER SLOTS.
 ///
 /// # Errors
 /// The reply is an error (`Refused`), or it is malformed; the error names the part.
-pub(crate) fn parse_slots(reply: &Value, rule: EndpointRule<'_>) -> Result<View, ViewError> {
-    let mut found: SortedMap<NodeId, Found> = SortedMap::new();
+pub(crate) fn parse_slots(reply: &Value, rule: AddressRule<'_>) -> Result<View, ViewError> {
+    let mut found: SortedMap<NodeId, ShardBuilder> = SortedMap::new();
     let entries = list("slot ranges", reply)?;
     // No two ranges of a view share a slot, so there cannot be more ranges than slots.
     if entries.len() > usize::from(crate::topology::slot::SLOT_COUNT) {
@@ -36,18 +36,18 @@ pub(crate) fn parse_slots(reply: &Value, rule: EndpointRule<'_>) -> Result<View,
         }
         let slots = range(slot(start)?, slot(end)?)?;
         let primary = parse_node(primary, Role::Primary, rule)?;
-        let shard = found.get_or_insert_with(primary.id.clone(), || Found::new(primary));
+        let shard = found.get_or_insert_with(primary.id.clone(), || ShardBuilder::new(primary));
         shard.slots.push(slots);
         for replica in replicas {
             let replica = parse_node(replica, Role::Replica, rule)?;
             shard.replicas.insert(replica.id.clone(), replica);
         }
     }
-    View::checked(None, found.into_values().map(Found::into_shard).collect())
+    View::checked(None, found.into_values().map(ShardBuilder::into_shard).collect())
 }
 
 /// A shard while its ranges are read: each of them names the nodes again.
-struct Found {
+struct ShardBuilder {
     /// Its ranges so far.
     slots: Vec<SlotRange>,
     /// Who owns them.
@@ -56,7 +56,7 @@ struct Found {
     replicas: SortedMap<NodeId, NodeView>,
 }
 
-impl Found {
+impl ShardBuilder {
     fn new(primary: NodeView) -> Self {
         Self { slots: Vec::new(), primary, replicas: SortedMap::new() }
     }
@@ -72,7 +72,7 @@ impl Found {
 }
 
 /// `[host, port, id, metadata]`; the metadata is younger than the rest, the id came with Redis 4.
-fn parse_node(node: &Value, role: Role, rule: EndpointRule<'_>) -> Result<NodeView, ViewError> {
+fn parse_node(node: &Value, role: Role, rule: AddressRule<'_>) -> Result<NodeView, ViewError> {
     let [preferred, number, id, rest @ ..] = list("node", node)? else {
         return Err(ViewError::Missing { what: "node id" });
     };
@@ -92,7 +92,7 @@ fn parse_node(node: &Value, role: Role, rule: EndpointRule<'_>) -> Result<NodeVi
         role,
         zone: told("availability-zone").map_or(Ok(None), zone)?,
         offset: None,
-        health: Health::Unknown,
+        health: ReportedHealth::Unknown,
         link_up: true,
     })
 }

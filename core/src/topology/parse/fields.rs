@@ -8,7 +8,7 @@ use crate::resp::Value;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::Slot;
 use crate::topology::slot_range::SlotRange;
-use crate::topology::view::Health;
+use crate::topology::view::ReportedHealth;
 use crate::topology::view_error::ViewError;
 
 /// The longest host name: what DNS allows, and a bit.
@@ -80,11 +80,11 @@ pub(crate) fn zone(value: &Value) -> Result<Option<String>, ViewError> {
 }
 
 /// How a node does, in the words of CLUSTER SHARDS. Words to come are no reason to lose a view.
-pub(crate) fn health(value: &Value) -> Health {
+pub(crate) fn health(value: &Value) -> ReportedHealth {
     match value.as_str() {
-        Some("online") => Health::Online,
-        Some("loading") => Health::Loading,
-        Some("fail" | "failed") => Health::Failed,
-        _ => Health::Unknown,
+        Some("online") => ReportedHealth::Online,
+        Some("loading") => ReportedHealth::Loading,
+        Some("fail" | "failed") => ReportedHealth::Failed,
+        _ => ReportedHealth::Unknown,
     }
 }

@@ -1,6 +1,6 @@
-//! Waits for a number of spawned tasks, without a runtime, and gathers what they measured.
+//! Waits for a number of spawned tasks, without a runtime, and collects what they measured.
 //!
-//! One future waits, any number of tasks arrive, each once; results come in the order of arrival.
+//! One future waits, and each task reports once. Results come in the order of the reports.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};

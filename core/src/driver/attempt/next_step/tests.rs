@@ -79,7 +79,7 @@ fn step(
     attempts: &mut Attempts,
     failure: &AttemptFailure,
 ) -> NextStep {
-    let node = topology.known_at(&at("a")).expect("it is on the map");
+    let node = topology.known_node_at(&at("a")).expect("it is on the map");
     next_step(topology, command, options(), attempts, failure, &node)
 }
 
@@ -184,7 +184,7 @@ fn pauses_are_for_the_map_or_for_the_server() {
 #[test]
 fn attempts_and_time_run_out() {
     let topology = cluster();
-    let node = topology.known_at(&at("a")).expect("it is on the map");
+    let node = topology.known_node_at(&at("a")).expect("it is on the map");
     let failures = [reply("LOADING"), lost(0), reply("READONLY")];
     for failure in &failures {
         let mut spent = Attempts { attempts: 4, ..Attempts::default() };

@@ -8,7 +8,7 @@ fn says(text: &str, count: u32) -> Redirected {
     let redirect = ServerError::from_text(text.as_bytes()).redirect().expect(text).expect(text);
     let asked = Endpoint::tcp("a", 7000);
     let address_map = BTreeMap::from([(Endpoint::tcp("inner", 1), Endpoint::tcp("outer", 2))]);
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &address_map };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &address_map };
     read(&redirect, rule, count, |endpoint| *endpoint == Endpoint::tcp("alias", 7000))
 }
 
@@ -49,6 +49,6 @@ fn a_redirect_says_one_of_four_things() {
 fn the_host_of_a_socket_is_unusable() {
     let redirect = ServerError::from_text(b"MOVED 7 :7001").redirect().expect("one").expect("good");
     let (asked, map) = (Endpoint::Unix { path: "/s".into() }, BTreeMap::new());
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &map };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &map };
     assert_eq!(read(&redirect, rule, 1, |_| false), Redirected::Unusable);
 }

@@ -5,7 +5,7 @@ use super::*;
 const PLAIN: Option<u16> = Some(7000);
 
 /// `host`, as the text form of an endpoint.
-fn dial(rule: EndpointRule<'_>, host: &str) -> Option<String> {
+fn dial(rule: AddressRule<'_>, host: &str) -> Option<String> {
     let told = Announcement { host, port: PLAIN, ..Announcement::default() };
     rule.resolve(told).endpoint.map(|endpoint| endpoint.to_string())
 }
@@ -15,7 +15,7 @@ fn dial(rule: EndpointRule<'_>, host: &str) -> Option<String> {
 #[test]
 fn a_host_is_named_or_that_of_the_node_asked_or_unknown() {
     let asked = Endpoint::tcp("seed.test", 7001);
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &BTreeMap::new() };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &BTreeMap::new() };
     let table = [
         ("10.0.0.1", Some("10.0.0.1:7000")),
         ("node-1.cluster.test", Some("node-1.cluster.test:7000")),
@@ -62,7 +62,7 @@ fn the_port_is_that_of_the_protocol_in_use() {
         (false, None, None, None),
     ];
     for (tls, port, tls_port, dialled) in table {
-        let rule = EndpointRule { asked: &asked, tls, address_map: &BTreeMap::new() };
+        let rule = AddressRule { asked: &asked, tls, address_map: &BTreeMap::new() };
         let told = Announcement { host: "h", port, tls_port, other_hosts: ["", ""] };
         let endpoint = rule.resolve(told).endpoint;
         let case = (tls, port, tls_port);
@@ -78,7 +78,7 @@ fn the_address_map_comes_last_and_keeps_the_announced_name() {
         (Endpoint::tcp("gate.test", 7000), Endpoint::tcp("gate.test", 17009)),
         (Endpoint::tcp("fe80::2", 7000), Endpoint::tcp("gate.test", 17002)),
     ]);
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &map };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &map };
     let table = [
         ("10.0.0.1", "gate.test:17001"),
         ("[fe80::2]", "gate.test:17002"),
@@ -102,7 +102,7 @@ fn the_address_map_comes_last_and_keeps_the_announced_name() {
 fn other_hosts_are_aliases_by_the_same_rule() {
     let asked = Endpoint::tcp("seed.test", 7000);
     let map = BTreeMap::from([(Endpoint::tcp("10.0.0.1", 7000), Endpoint::tcp("gate", 1))]);
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &map };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &map };
     let aliases = |host, other_hosts| {
         let found = rule.resolve(Announcement { host, port: PLAIN, tls_port: None, other_hosts });
         found.aliases.iter().map(Endpoint::to_string).collect::<Vec<_>>()
@@ -116,7 +116,7 @@ fn other_hosts_are_aliases_by_the_same_rule() {
 #[test]
 fn a_unix_socket_shares_its_host_with_nobody() {
     let asked = Endpoint::unix("/run/server.sock");
-    let rule = EndpointRule { asked: &asked, tls: false, address_map: &BTreeMap::new() };
+    let rule = AddressRule { asked: &asked, tls: false, address_map: &BTreeMap::new() };
     assert_eq!(dial(rule, ""), None);
     assert_eq!(dial(rule, "10.0.0.1").as_deref(), Some("10.0.0.1:7000"));
 }

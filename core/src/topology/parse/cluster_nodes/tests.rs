@@ -36,7 +36,7 @@ fn alone_it_is_a_whole_view() {
         assert_eq!(outline(&view), settled, "{server}");
         let teller = view.nodes().find(|node| Some(&node.id) == view.told_by.as_ref()).unwrap();
         assert_eq!(teller.role, Role::Primary, "node 1 was asked");
-        assert!(view.nodes().all(|node| node.health == Health::Online && node.link_up));
+        assert!(view.nodes().all(|node| node.health == ReportedHealth::Online && node.link_up));
     }
 }
 
@@ -83,7 +83,8 @@ fn joined_views_tell_roles_and_epochs() {
             let view = parse_shards(&reply, rule(false)).unwrap();
             let joined = view.with_epochs(nodes(server, scene)).unwrap();
             assert_eq!(outline(&joined), shards, "{server} {scene}");
-            let failed = joined.nodes().filter(|node| node.health == Health::Failed).count();
+            let failed =
+                joined.nodes().filter(|node| node.health == ReportedHealth::Failed).count();
             assert_eq!(failed, if scene == "shard-lost" { 3 } else { 1 }, "{server} {scene}");
             assert!(joined.told_by.is_some());
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::topology::captured::{self, SERVERS, rule};
-use crate::topology::view::Health;
+use crate::topology::view::ReportedHealth;
 
 /// `primary-ranges <- replicas`, nodes by the last number of their address.
 fn outline(view: &View) -> Vec<String> {
@@ -33,7 +33,7 @@ fn every_server_is_understood_in_both_protocols() {
             let view = parse_shards(&it.reply, rule(false)).unwrap();
             let settled = ["1 0-5460 <- 4", "2 5461-10922 <- 5", "3 10923-16383 <- 6"];
             assert_eq!(outline(&view), settled, "{} {}", it.server, it.protocol);
-            assert!(view.nodes().all(|node| node.health == Health::Online));
+            assert!(view.nodes().all(|node| node.health == ReportedHealth::Online));
             assert!(view.nodes().all(|node| node.offset > Some(0)));
             versions += 1;
         }
@@ -162,7 +162,7 @@ fn ports_of_zero_and_keys_to_come_are_no_errors() {
         {"id":"a","port":0,"ip":"h","role":"master","health":"dizzy","mood":{"x":[1]}}]}]"#;
     let view = parse_shards(&reply(json), rule(false)).unwrap();
     let node = view.nodes().next().unwrap();
-    assert_eq!((node.endpoint.as_ref(), node.health), (None, Health::Unknown));
+    assert_eq!((node.endpoint.as_ref(), node.health), (None, ReportedHealth::Unknown));
 }
 
 #[test]
