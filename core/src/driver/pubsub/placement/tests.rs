@@ -1,7 +1,7 @@
 //! Placement as tables: a channel, its node until now, and the nodes that cannot be reached.
 //!
-//! The cluster has three shards, with a node for each letter: `a` with its replica `x`, `b` with its
-//! replicas `y` and `w`, `c` alone. `z` is a node that has left. The last slot has no owner.
+//! The cluster has three shards, with a node for each letter: `a` with its replica `x`, `b` with
+//! its replicas `y` and `w`, `c` alone. `z` is a node that has left. The last slot has no owner.
 
 use super::*;
 use crate::BoxFuture;
@@ -60,7 +60,7 @@ impl World {
         let count = shards.len() as u16;
         let share = (SLOT_COUNT - 1) / count;
         let owner = |slot: u16| if slot + 1 == SLOT_COUNT { UNCOVERED } else { slot / share };
-        let owners = (0..SLOT_COUNT).map(|slot| owner(slot).min(UNCOVERED)).collect();
+        let owners = (0..SLOT_COUNT).map(owner).collect();
         let primary = |at: usize| shards.iter().any(|shard| shard.primary == at);
         let members = MEMBERS.chars().enumerate();
         let nodes = members.map(|(at, name)| Arc::new(view(name, primary(at)))).collect();
