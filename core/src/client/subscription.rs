@@ -112,7 +112,7 @@ impl<'c> Subscribe<'c> {
         let shared = &self.client.shared;
         let topology = || Arc::clone(&shared.topology);
         let own = self.own_connection || self.limits.when_lagging == WhenLagging::PauseReading;
-        let read_settings = self.client.read_rule();
+        let read_settings = self.client.non_primary_read_settings();
         let mut permit = None;
         let subscriber = match read_settings {
             settings if own => {

@@ -18,6 +18,7 @@ fn failure(name: &str) -> AttemptFailure {
         "timed out" => Failure::TimedOut,
         "by peer" => lost(Lost::ByPeer),
         "by us" => lost(Lost::ByUs),
+        "panicked" => lost(Lost::Panicked),
         "retired" => lost(Lost::Retired),
         "turned away" => lost(Lost::TurnedAway("ERR max number of clients reached".into())),
         "io" => lost(Lost::Io(io::ErrorKind::ConnectionReset.into())),
@@ -48,7 +49,7 @@ fn failure(name: &str) -> AttemptFailure {
 
 /// Name, what an ordinary command does, what one does that may run twice, what a read under a
 /// policy does, and whether it may have run.
-const TABLE: [(&str, &str, &str, &str, Delivery); 30] = [
+const TABLE: [(&str, &str, &str, &str, Delivery); 31] = [
     ("MOVED 7 10.0.0.1:7", "follow", "follow", "follow", Delivery::Refused),
     ("ASK 7 10.0.0.1:7", "follow", "follow", "follow", Delivery::Refused),
     ("BUSY", "later", "later", "now", Delivery::Refused),
@@ -74,6 +75,7 @@ const TABLE: [(&str, &str, &str, &str, Delivery); 30] = [
     ("turned away unsent", "now", "now", "now", Delivery::NotSent),
     ("io", "fail", "now", "now", Delivery::Unknown),
     ("no progress", "fail", "now", "now", Delivery::Unknown),
+    ("panicked", "fail", "now", "now", Delivery::Unknown),
     ("retired", "fail", "now", "now", Delivery::Unknown),
     ("by us", "fail", "fail", "fail", Delivery::Unknown),
     ("protocol", "fail", "fail", "fail", Delivery::Unknown),
