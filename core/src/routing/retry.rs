@@ -121,10 +121,10 @@ fn class_of_failure(failure: &Failure, sent: bool) -> NoReplyClass {
             // What broke the protocol was the reply to another command.
             Lost::Protocol(_) => NoReplyClass::LinkLost,
             Lost::ByPeer
-            | Lost::TurnedAway(_)
             | Lost::Io(_)
             | Lost::NoProgress(_)
-            | Lost::Panicked => NoReplyClass::LinkLost,
+            | Lost::Panicked
+            | Lost::TurnedAway(_) => NoReplyClass::LinkLost,
         },
     }
 }

@@ -14,8 +14,10 @@ use crate::Endpoint;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::Environment;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
+use crate::driver::node::reconnecting_link::past_deadline;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::ServerError;
 use crate::routing::error_policy::{CallAction, ErrorOrigin};
@@ -167,6 +169,25 @@ pub(in crate::driver) fn refresh_reason(
 ) -> Option<RefreshReason> {
     let policy = failure.policy(ErrorOrigin::of(command));
     policy.refresh.filter(|_| policy.call != CallAction::FollowRedirect)
+}
+
+/// [`explain`], for a call that ends now. A dial that failed is made again until the deadline; once
+/// that has passed, the error is the same wherever the call waited.
+pub(crate) fn explain_end(
+    env: &Environment,
+    seen: &AttemptFailure,
+    command: &Command,
+    endpoint: &Endpoint,
+    tries: &Attempts,
+    terms: CallOptions,
+) -> Error {
+    match seen {
+        AttemptFailure::NoLink(error) if env.now() >= terms.deadline => {
+            let late = past_deadline(endpoint, Some(error.clone()));
+            explain(&AttemptFailure::NoLink(late), command, endpoint, tries, terms)
+        }
+        seen => explain(seen, command, endpoint, tries, terms),
+    }
 }
 
 /// What the caller is told: how the last attempt ended, and whether any attempt may have run the
