@@ -305,8 +305,8 @@ impl Error {
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
-        // The message is the configuration's own: "invalid configuration" alone would help nobody
-        // who prints only the top of the chain.
+        // The message is that of the configuration's error: a program that prints only the top of
+        // the chain would say nothing but "invalid configuration".
         Self::new(ErrorKind::Config, Delivery::NotSent, error.to_string())
             .with_detail(ErrorDetail::Config(error))
     }

@@ -99,7 +99,7 @@ impl<'a> Item<'a> {
 
     /// Whether it may go to any node when the map names none. That node answers with a redirect,
     /// since the item has a key.
-    pub(crate) fn may_ask_around(&self) -> bool {
+    pub(crate) fn may_go_to_any_node(&self) -> bool {
         self.part.is_some() || self.destination.is_none()
     }
 }

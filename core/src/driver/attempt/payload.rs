@@ -119,10 +119,10 @@ mod tests {
         Reply::Many(lines.iter().map(|line| Bytes::from(format!("{line}\r\n"))).collect())
     }
 
-    fn written(parcel: &Payload<'_>) -> String {
+    fn written(payload: &Payload<'_>) -> String {
         let mut out = Vec::new();
-        parcel.write_to(&mut out);
-        let entry = parcel.entry(Timestamp::ZERO);
+        payload.write_to(&mut out);
+        let entry = payload.entry(Timestamp::ZERO);
         assert_eq!(entry.len, out.len());
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches('*').count(), entry.replies as usize);

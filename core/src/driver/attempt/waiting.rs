@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Waits for the first node. Behind sentinels none is known before the first refresh has found the
 /// primary; the wait has as many pauses as a single command would make.
-pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timestamp) {
+pub(crate) async fn await_any_node(topology: &Arc<LiveTopology>, deadline: Timestamp) {
     if !topology.routes().nodes.is_empty() {
         return;
     }
