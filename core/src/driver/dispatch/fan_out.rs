@@ -34,6 +34,9 @@ use crate::topology::view::ReportedHealth;
 use bytes::Bytes;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// A reply that is no error, with the node that sent it; or why there is none.
 type NodeResult = Result<(Bytes, Arc<Node>), Error>;
 
