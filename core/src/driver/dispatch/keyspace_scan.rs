@@ -13,7 +13,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::resp::{Blob, Elements, Value, from_frame, integer};
+use crate::resp::{Blob, Elements, ErrorClass, Value, from_frame, integer};
 use crate::routing::destination::Destination;
 use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
@@ -179,7 +179,7 @@ async fn node_report(
 
 /// Whether the user that the client is signed in as may not run the command.
 fn is_forbidden(error: &Error) -> bool {
-    error.server_error().is_some_and(|server| server.code() == "NOPERM")
+    error.server_error().is_some_and(|server| server.class() == ErrorClass::NoPermission)
 }
 
 fn unreadable_report(node: &Node) -> Error {

@@ -14,7 +14,7 @@ use crate::command::Command;
 use crate::connection::outcome::{Outcome, Reply};
 use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
 };
 use crate::driver::attempt::waiting::{await_anybody, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -339,7 +339,7 @@ impl<'a> Rounds<'a> {
             }
             NextStep::FailWith(error) => error,
             NextStep::Fail | NextStep::Again { .. } => {
-                explain(failure, command, node.endpoint(), &tries, options)
+                explain_end(topology.env(), failure, command, node.endpoint(), &tries, options)
             }
         };
         self.results[member] = Some(Err(error));

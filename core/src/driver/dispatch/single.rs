@@ -12,7 +12,7 @@ use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
@@ -24,6 +24,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
+use crate::resp::ErrorClass;
 use crate::routing::destination::Destination;
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
@@ -154,7 +155,7 @@ impl Progress<'_> {
     ) -> Result<(), Error> {
         let Request { command, destination, .. } = self.request;
         let (topology, deadline) = (self.topology, self.options.deadline);
-        if reason_to_look(failure).is_some() {
+        if refresh_reason(failure, command).is_some() {
             self.waiter.get_or_insert_with(|| topology.register_waiter(Some(node)));
         }
         if failure.is_redirect() && !destination.follows_redirects() {
@@ -179,7 +180,8 @@ impl Progress<'_> {
     /// What the caller is told if `failure` is the last.
     fn error(&self, failure: &AttemptFailure, node: &Node) -> Error {
         let command = &self.request.command;
-        let error = explain(failure, command, node.endpoint(), &self.tries, self.options);
+        let env = self.topology.env();
+        let error = explain_end(env, failure, command, node.endpoint(), &self.tries, self.options);
         let routes = self.topology.routes();
         let slot = command.first_key().map(Slot::of);
         let reported = slot.and_then(|slot| Some((slot, routes.map.uncovered_since(slot)?)));
@@ -237,7 +239,8 @@ impl Progress<'_> {
 
 /// Names the slot that has no owner in an error that says only that the cluster is down.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
-    let is_down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
+    let is_down =
+        error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
     let Some((slot, since)) = uncovered.filter(|_| is_down) else { return error };
     let since = env.now().since(since);
     let message = format!("no node serves slot {slot}");

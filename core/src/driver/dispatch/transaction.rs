@@ -9,7 +9,7 @@
 
 use crate::command::Command;
 use crate::connection::handshake::Profile;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain_end};
 use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::single::{KeptLink, Request, dispatch};
@@ -17,8 +17,8 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
-use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -111,10 +111,12 @@ impl WatchLink {
             Ok(Err(failed)) => AttemptFailure::NoReply(failed),
             Err(error) => AttemptFailure::NoLink(error),
         };
-        if failure.is_redirect() {
-            self.topology.request_refresh(RefreshReason::Moved);
+        if let AttemptFailure::ErrorReply(_) = failure
+            && let Some(reason) = failure.policy(ErrorOrigin::of(name)).refresh
+        {
+            self.topology.request_refresh(reason);
         }
         let tries = Attempts { attempts: 1, ..Attempts::default() };
-        Err(explain(&failure, name, self.node.endpoint(), &tries, options))
+        Err(explain_end(env, &failure, name, self.node.endpoint(), &tries, options))
     }
 }

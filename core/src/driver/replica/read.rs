@@ -12,10 +12,10 @@
 
 use crate::BoxFuture;
 use crate::command::Command;
-use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
 use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, too_many_redirects};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
+use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
@@ -31,12 +31,11 @@ use crate::driver::replica::select::{NoNode, SelectionContext, select_node, tabl
 use crate::driver::replica::shard_lookup::{shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
-use crate::resp::Redirect;
-use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, judge};
+use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin};
+use crate::routing::retry::{AttemptFailure, decide_read};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
-use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
 use bytes::Bytes;
 use std::future::ready;
@@ -281,104 +280,74 @@ fn next_read(
 ) -> ReadStep {
     let env = topology.env();
     let now = env.now();
-    let fail = |tries: &Attempts| {
-        ReadStep::Fail(explain(seen, item.command, node.endpoint(), tries, options))
-    };
-    if let AttemptFailure::ErrorReply(error) = seen
-        && let Some(redirect) = error.redirect()
+    let policy = seen.policy(ErrorOrigin::of(item.command));
+    let action = decide_read(policy, now >= options.deadline);
+    if action == CallAction::FollowRedirect
+        && let AttemptFailure::ErrorReply(error) = seen
     {
-        tries.redirects += 1;
-        count(&env.telemetry().redirects);
-        if tries.redirects > env.config().redirects_max {
-            return ReadStep::Fail(too_many_redirects(topology, item.command, error, node, tries));
-        }
-        let Ok(redirect) = redirect else { return fail(tries) };
-        let pause = follow(topology, &redirect, tries.redirects, node);
-        return ReadStep::Again(pause);
+        return follow(topology, item.command, tries, error, node);
     }
-    if !strike(topology, seen, node, now) || now >= options.deadline {
-        return fail(tries);
+    if policy.node.is_strike() {
+        node.health().record_failure(now, &reason_of(seen));
     }
-    let facts = RetryContext { readonly: true, retry_unknown: true };
-    match judge(seen, facts) {
-        // The others are picked at once, and those that may still come back are waited for there.
-        CallAction::RetryAfterPause if is_passing(seen) => {
-            ReadStep::Again(env.backoff(tries.attempts))
-        }
-        _ => ReadStep::Again(Duration::ZERO),
-    }
-}
-
-/// Whether a refusal says nothing about the node, but about the moment.
-fn is_passing(seen: &AttemptFailure) -> bool {
-    let AttemptFailure::ErrorReply(error) = seen else { return false };
-    matches!(error.code(), "TRYAGAIN" | "UNBLOCKED")
-}
-
-/// Notes what a failure says of its node. False when another node would fail alike.
-fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Timestamp) -> bool {
-    let (why, reason) = match seen {
-        AttemptFailure::ErrorReply(_) if is_passing(seen) => return true,
-        AttemptFailure::ErrorReply(error) => match error.code() {
-            "LOADING" | "BUSY" => (error.code().to_owned(), None),
-            "MASTERDOWN" => (error.code().to_owned(), Some(RefreshReason::NodeLost)),
-            "CLUSTERDOWN" => (error.code().to_owned(), Some(RefreshReason::ClusterDown)),
-            _ => return false,
-        },
-        AttemptFailure::NoReply(failed) => match &failed.failure {
-            Failure::TimedOut => {
-                topology.request_refresh(RefreshReason::NodeSilent);
-                return false;
-            }
-            Failure::Lost(lost) => match **lost {
-                Lost::ByUs | Lost::Protocol(_) => return false,
-                Lost::Retired => return true,
-                _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
-            },
-        },
-        AttemptFailure::Final(_) => return false,
-        AttemptFailure::NoLink(error) => match error.kind() {
-            ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
-            _ => (error.to_string(), Some(RefreshReason::NodeLost)),
-        },
-    };
-    node.health().record_failure(now, &why);
-    if let Some(reason) = reason {
+    if let Some(reason) = policy.refresh {
         topology.request_refresh(reason);
     }
-    true
+    match action {
+        CallAction::RetryNow => ReadStep::Again(Duration::ZERO),
+        CallAction::RetryAfterPause => ReadStep::Again(env.backoff(tries.attempts)),
+        CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
+            ReadStep::Fail(explain_end(env, seen, item.command, node.endpoint(), tries, options))
+        }
+    }
+}
+
+/// What `Client::explain` and errors say of a node that failed.
+fn reason_of(seen: &AttemptFailure) -> String {
+    match seen {
+        AttemptFailure::ErrorReply(error) => error.code().to_owned(),
+        AttemptFailure::NoReply(failed) => failed.failure.to_string(),
+        AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.to_string(),
+    }
 }
 
 /// Learns from a redirect. The next node comes from the map as it is then, and from the policy: a
 /// redirect names a primary.
 fn follow(
     topology: &LiveTopology,
-    redirect: &Redirect,
-    redirects: u32,
+    command: &Command,
+    tries: &mut Attempts,
+    error: &ServerError,
     node: &Arc<Node>,
-) -> Duration {
+) -> ReadStep {
     let env = topology.env();
-    let config = env.config();
-    let endpoints =
-        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
-    let later = env.backoff(redirects);
-    let (slot, to) = match redirect {
-        // The slot is on the move: soon it will be at one place.
-        Redirect::Ask { .. } => return later,
-        Redirect::Moved { slot, host, port } => (*slot, endpoints.redirect(host, *port)),
+    tries.redirects += 1;
+    count(&env.telemetry().redirects);
+    let (met, max) = (tries.redirects, env.config().redirects_max);
+    let redirect = match error.redirect() {
+        Some(Ok(redirect)) if met <= max => redirect,
+        Some(Err(wrong)) => return ReadStep::Fail(malformed(wrong, command, node)),
+        _ => return ReadStep::Fail(too_many(max, command, error, node, tries.attempts)),
     };
-    let (Some(slot), Some(to)) = (Slot::new(slot), to) else {
-        topology.request_refresh(RefreshReason::Moved);
-        return later;
-    };
+    let later = env.backoff(met);
     let version = topology.routes().map.version();
-    topology.handle_moved(slot, &to, redirects > 1);
+    match resolve(topology, &redirect, node, met) {
+        Redirected::Unusable => {
+            topology.request_refresh(RefreshReason::Moved);
+            return ReadStep::Again(later);
+        }
+        // The slot is on the move: soon it will be at one place.
+        Redirected::Ask(_) => return ReadStep::Again(later),
+        Redirected::Sender => node.redial(),
+        Redirected::Moved { slot, endpoint, literally } => {
+            drop(topology.handle_moved(slot, &endpoint, literally));
+        }
+    }
     if topology.routes().map.version() == version {
         // The map says the same: it is the node that is not what the map takes it for.
-        let what = "it refuses reads of a slot that the map gives it";
-        node.health().record_failure(env.now(), what);
+        node.health().record_failure(env.now(), "it refuses reads of a slot that the map gives it");
     }
-    if redirects > 2 { later } else { Duration::ZERO }
+    ReadStep::Again(if met > 2 { later } else { Duration::ZERO })
 }
 
 /// No node can answer: the error names the slot, and says of each node why not.
