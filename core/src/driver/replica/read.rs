@@ -1,14 +1,14 @@
 //! A read under a policy that cannot go straight: no link yet, a failed attempt, no node that can
 //! answer.
 //!
-//! One loop: select a node of the key's shard (`select.rs`), get a link, submit, and decide what the
-//! end of the attempt means for the node (a failure, a passed trial) and for the call (another node,
-//! a pause, an error), under the caller's one deadline. A node at which the call has failed is tried
-//! again only after all others.
+//! One loop: select a node of the key's shard (`select.rs`), get a link, submit, and decide what
+//! the end of the attempt means for the node (a failure, a passed trial) and for the call (another
+//! node, a pause, an error), under the caller's one deadline. A node at which the call has failed
+//! is tried again only after all others.
 //!
-//! Invariants: the call never leaves the shard that owns its key, nor goes to the primary unless the
-//! policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be down
-//! it fails at once; while one may recover, it waits for that (`recovery.rs`).
+//! Invariants: the call never leaves the shard that owns its key, nor goes to the primary unless
+//! the policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be
+//! down it fails at once; while one may recover, it waits for that (`recovery.rs`).
 
 use crate::BoxFuture;
 use crate::command::Command;

@@ -1,7 +1,7 @@
 //! Placement as tables: a channel, its node until now, and the nodes that cannot be reached.
 //!
-//! The cluster has three shards, with a node for each letter: `a` with its replica `x`, `b` with its
-//! replicas `y` and `w`, `c` alone. `z` is a node that has left. The last slot has no owner.
+//! The cluster has three shards, with a node for each letter: `a` with its replica `x`, `b` with
+//! its replicas `y` and `w`, `c` alone. `z` is a node that has left. The last slot has no owner.
 
 use super::*;
 use crate::BoxFuture;
