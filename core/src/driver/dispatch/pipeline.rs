@@ -38,6 +38,9 @@ use futures::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// The result of each command: its frame, which is no error reply, or its error.
 pub(crate) type Results = Vec<Result<Bytes, Error>>;
 

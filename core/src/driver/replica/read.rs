@@ -42,6 +42,9 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// Commands whose cursor is valid on one node only.
 const CURSORS: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
 /// A read waits for a dial for this part of the progress timeout; then it goes to another node.
