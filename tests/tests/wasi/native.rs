@@ -66,7 +66,7 @@ const CANNOT: &[(&str, &[&str])] = &[
         "what sentinels announce has to be heard at once: that needs a background, without which \
          they are asked at an interval",
         &[
-            "reads::places::replicas_that_sentinels_tell_of_are_read_from_through_a_failover",
+            "reads::places::replicas_that_sentinels_announce_are_read_from_through_a_failover",
             "sentinel::one_sentinel_of_three_is_enough_to_follow_a_failover",
             "sentinel::sentinels_with_an_old_view_move_nobody_back",
             "sentinel::writes_leave_a_demoted_primary_that_is_alive",
