@@ -1,5 +1,5 @@
-//! Several connections to one node: all of them come to life while one carries the commands, and a
-//! huge reply on one stalls nobody on the others.
+//! Several connections to one node: all of them are dialled while one carries the commands, and a
+//! huge reply on one does not stall the others.
 
 use super::{BACKGROUNDS, config, servers};
 use futures::future::{Either, select};
@@ -34,8 +34,8 @@ async fn grow(client: &Client, watched: &Watched, streams: usize) {
     .await;
 }
 
-/// Lanes are dialled while one lives, without a call that waits or fails for it; those that were
-/// lost come back.
+/// Connections are dialled while one is open, and no call waits or fails for it; lost ones are
+/// replaced.
 #[test]
 fn all_lanes_come_to_life() {
     for server in servers() {
@@ -66,7 +66,7 @@ fn all_lanes_come_to_life() {
     }
 }
 
-/// The server sends the half of a huge reply and waits: hundreds of small calls end meanwhile.
+/// The server sends half of a huge reply and waits: hundreds of small calls end meanwhile.
 #[test]
 fn a_huge_reply_does_not_stall_small_calls() {
     for background in BACKGROUNDS {
