@@ -81,9 +81,9 @@ fn run(seed: u64, background: bool) -> usize {
         let moved = memory.step(true) | memory.run_background();
         !tasks.iter_mut().fold(moved, |ran, task| task.run() | ran)
     });
-    assert!(settled, "seed {seed}, background {background}: they wake each other for ever");
+    assert!(settled, "seed {seed}, background {background}: they wake each other without end");
     let left = tasks.iter().filter(|task| task.future.is_some()).count();
-    assert_eq!(left, 0, "seed {seed}, background {background}: callers wait for ever");
+    assert_eq!(left, 0, "seed {seed}, background {background}: callers wait without end");
     assert_eq!(ended.load(Ordering::SeqCst) + cancelled, CALLERS);
     drop((tasks, client));
     // The background ends with its connections.

@@ -36,7 +36,7 @@ async fn suite(client: Client, url: String) {
     assert_eq!(popped.expect("BLPOP"), ("list".to_owned(), "x".to_owned()));
     let brief = client.with_timeout(Duration::from_millis(50));
     let late = brief.send::<Option<(String, String)>>(cmd("BLPOP").key("none").arg(0)).await;
-    let late = late.expect_err("nobody pushes");
+    let late = late.expect_err("the list stays empty");
     assert_eq!((late.kind(), late.delivery()), (ErrorKind::Timeout, Delivery::Unknown), "{late}");
 
     let id: u64 = client.send(cmd("CLIENT").arg("ID")).await.expect("CLIENT ID");

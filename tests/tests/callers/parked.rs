@@ -15,10 +15,10 @@ async fn go_on(client: &Client, round: usize) {
     let echo = |i| client.send::<String>(cmd("ECHO").arg(token(i)));
     let all = join_all((0..OTHERS).map(echo)).await;
     for (i, reply) in all.into_iter().enumerate() {
-        assert_eq!(reply.expect("nobody holds it up"), token(i));
+        assert_eq!(reply.expect("no other call blocks it"), token(i));
     }
     for i in 0..OTHERS {
-        assert_eq!(echo(i).await.expect("nobody holds it up"), token(i));
+        assert_eq!(echo(i).await.expect("no other call blocks it"), token(i));
     }
 }
 

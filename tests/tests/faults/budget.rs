@@ -35,7 +35,7 @@ impl Silent {
         let waits = Arc::clone(&gate);
         let script = Script::start(move |peer| {
             while let Some(command) = peer.command() {
-                let open = waits.0.lock().expect("nobody panics");
+                let open = waits.0.lock().expect("no thread panics");
                 drop(waits.1.wait_while(open, |open| !*open));
                 let answer = script::handshake_answer(&command);
                 peer.send(&answer.unwrap_or_else(|| b"+OK\r\n".to_vec()));
@@ -45,7 +45,7 @@ impl Silent {
     }
 
     fn open(&self) {
-        *self.gate.0.lock().expect("nobody panics") = true;
+        *self.gate.0.lock().expect("no thread panics") = true;
         self.gate.1.notify_all();
     }
 
@@ -92,7 +92,7 @@ fn at_the_limit_a_call_fails_if_so_configured() {
         let told = told.at(silent.script.address()).says("65536 bytes");
         run(async {
             for _ in 0..CALLS - BUDGET / VALUE {
-                let error = calls.next().await.expect("many").expect_err("nobody answers");
+                let error = calls.next().await.expect("many").expect_err("no reply comes");
                 told.check(&error);
                 assert_eq!(error.details(), Some(&limit()));
             }
@@ -123,7 +123,7 @@ fn at_the_limit_a_call_waits_by_default() {
             let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent)
                 .at(silent.script.address());
             let told = told.says("65536 bytes");
-            let late = || async { brief.set("late", value()).await.expect_err("nobody answers") };
+            let late = || async { brief.set("late", value()).await.expect_err("no reply comes") };
             let mut error = late().await;
             while error.delivery() != Delivery::NotSent {
                 // There was still room.
@@ -132,7 +132,7 @@ fn at_the_limit_a_call_waits_by_default() {
             told.clone().command("SET").attempts(0..=1).check(&error);
             assert_eq!(error.details(), Some(&limit()));
             let pipeline = brief.pipeline().add(cmd("SET").key("late").arg(value()));
-            let error = pipeline.run::<()>().await.expect_err("nobody answers");
+            let error = pipeline.run::<()>().await.expect_err("no reply comes");
             told.command("SET").check(&error);
             assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
             silent.open();

@@ -65,7 +65,7 @@ fn the_server_does_not_answer() {
             let client = client.with_timeout(SHORT * i / 2);
             async move {
                 let began = Instant::now();
-                let error = client.get::<Value>("k").await.expect_err("nobody answers");
+                let error = client.get::<Value>("k").await.expect_err("no reply comes");
                 (i, began.elapsed(), error.kind())
             }
         });

@@ -181,7 +181,7 @@ fn an_outage_is_no_storm_of_connections() {
     let client = Client::connect_lazy(watched.clone(), config).expect("a good configuration");
     let calls = (0..100).map(|i| {
         let client = client.clone();
-        async move { client.incr(i).await.expect_err("nobody is there") }
+        async move { client.incr(i).await.expect_err("no server is there") }
     });
     for error in run(futures::future::join_all(calls)) {
         assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
@@ -193,7 +193,7 @@ fn an_outage_is_no_storm_of_connections() {
     let before = watched.dialled().len();
     let error =
         run(client.with_timeout(SHORT * 4).send::<()>(slotcar::cmd("BLPOP").key("list").arg(0)))
-            .expect_err("nobody is there");
+            .expect_err("no server is there");
     assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
     let dials = watched.dialled().len() - before;
     assert!((1..=12).contains(&dials), "{dials} dials for one blocking command");

@@ -7,11 +7,11 @@
 
 mod bad_bytes;
 mod budget;
+mod connections;
 mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
-mod lanes;
 mod refusals;
 mod server_state;
 

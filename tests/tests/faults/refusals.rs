@@ -164,7 +164,7 @@ fn pauses_grow_and_differ() {
     let script = Script::answering(move |command| {
         if command[0] == b"GET" {
             let key = String::from_utf8_lossy(&command[1]).into_owned();
-            noted.lock().expect("nobody panics").push((key, Instant::now()));
+            noted.lock().expect("no thread panics").push((key, Instant::now()));
         }
         Some(b"-LOADING not yet\r\n".to_vec())
     });
@@ -179,7 +179,7 @@ fn pauses_grow_and_differ() {
             ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("GET").attempts(8..=8);
         told.at(script.address()).code("LOADING").check_err(result);
     }
-    let seen = seen.lock().expect("nobody panics");
+    let seen = seen.lock().expect("no thread panics");
     let pauses = |key: String| -> Vec<Duration> {
         let times: Vec<_> = seen.iter().filter(|(k, _)| *k == key).map(|(_, at)| *at).collect();
         assert_eq!(times.len(), 8);

@@ -136,7 +136,7 @@ fn an_idle_connection_is_left_alone() {
     let before = watched.written();
     run(async {
         let brief = client.with_timeout(Duration::from_millis(300));
-        brief.send::<()>(cmd("BLPOP").key("none").arg(0)).await.expect_err("nobody pushes");
+        brief.send::<()>(cmd("BLPOP").key("none").arg(0)).await.expect_err("the list stays empty");
     });
     // The blocking call has an exclusive connection; nothing went over the first one.
     assert_eq!(watched.writes()[0].iter().map(Vec::len).sum::<usize>(), before);

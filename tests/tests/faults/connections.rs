@@ -27,7 +27,7 @@ fn client(config: Config, background: bool) -> (Client, Watched) {
 async fn grow(client: &Client, watched: &Watched, streams: usize) {
     bounded(async {
         while watched.streams() < streams {
-            client.ping().await.expect("another lane carries it");
+            client.ping().await.expect("another connection carries it");
             smol::future::yield_now().await;
         }
     })
@@ -37,7 +37,7 @@ async fn grow(client: &Client, watched: &Watched, streams: usize) {
 /// Connections are dialled while one is open, and no call waits or fails for it; lost ones are
 /// replaced.
 #[test]
-fn all_lanes_come_to_life() {
+fn all_connections_are_dialled() {
     for server in servers() {
         for background in BACKGROUNDS {
             let (client, watched) =
@@ -92,7 +92,7 @@ fn a_huge_reply_does_not_stall_small_calls() {
         let mut huge = pin!(client.send::<String>(cmd("GET").key("huge")));
         let mut small = pin!(async {
             for _ in 0..300 {
-                client.ping().await.expect("on the other lane");
+                client.ping().await.expect("on the other connection");
                 smol::future::yield_now().await;
             }
         });
