@@ -4,9 +4,7 @@
 use super::load::Load;
 use futures::StreamExt;
 use slotcar::config::Deployment;
-use slotcar::{
-    BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Timestamp, Transport,
-};
+use slotcar::{BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Transport};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Proxy, Script, Version};
@@ -39,21 +37,7 @@ impl Transport for Names {
         })
     }
 
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        self.tcp.spawn(task)
-    }
-
-    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        self.tcp.sleep_until(deadline)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.tcp.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.tcp.seed()
-    }
+    slotcar_tests::forward_transport!(tcp: spawn, sleep_until, now, seed);
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {

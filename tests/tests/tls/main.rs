@@ -14,9 +14,7 @@ mod system;
 #[path = "../pubsub/reader.rs"]
 mod reader;
 
-use slotcar::{
-    BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Timestamp, Transport,
-};
+use slotcar::{BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Transport};
 use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Authority, Pem, Version, address};
@@ -99,21 +97,7 @@ impl Transport for Carrier {
         })
     }
 
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        self.inner.spawn(task)
-    }
-
-    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        self.inner.sleep_until(deadline)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.inner.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.inner.seed()
-    }
+    slotcar_tests::forward_transport!(inner: spawn, sleep_until, now, seed);
 }
 
 fn to(address: SocketAddr) -> Endpoint {

@@ -19,6 +19,8 @@ pub mod background;
 mod executor;
 #[path = "../../../tests/src/expected_error.rs"]
 pub mod expected_error;
+#[path = "../../../tests/src/forward.rs"]
+pub mod forward;
 #[path = "../../../tests/src/polling.rs"]
 pub mod polling;
 #[path = "../real/mod.rs"]

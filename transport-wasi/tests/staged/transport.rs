@@ -52,13 +52,7 @@ impl Transport for Smol {
         }))
     }
 
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.0.seed()
-    }
+    crate::forward_transport!(0: now, seed);
 }
 
 /// A stream of the transport under test.
