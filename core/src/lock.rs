@@ -1,11 +1,14 @@
-//! Locks that are held for moments and never across an await.
+//! Locks and atomics, and how locks are taken: for a short time and never across an await.
 //!
-//! Called by everything that shares state between callers: links, lanes, nodes.
+//! Files that `tests/models` compiles against `loom` import these types from here, so that the
+//! models can put loom's types in their place.
+
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, also after a panic of another holder: every critical section leaves its data whole or the
-/// connection lost.
+/// Locks, also after another holder has panicked: every critical section leaves its data whole, or
+/// the connection is lost.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,14 +2,12 @@
 //!
 //! Called by `connection/queue.rs`, which gives them out, and by everything that enqueues.
 
+pub(crate) use super::wakers::Wakers;
+
 use super::outcome::Lost;
 use crate::time::Timestamp;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
-
-/// Wakers to wake once the lock is released.
-pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
 
 /// Names an entry until its outcome is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

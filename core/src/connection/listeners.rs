@@ -17,6 +17,11 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
+    /// Whether any task waits to be woken.
+    pub(super) fn are_watching(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
     /// Wakes all that watch; they watch again when they are polled.
     pub(super) fn call_all(&mut self, wake: &mut Wakers) {
         wake.extend(self.watchers.drain(..).map(|(_, waker)| waker));

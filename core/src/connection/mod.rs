@@ -9,3 +9,4 @@ pub(crate) mod outcome;
 mod place;
 pub(crate) mod queue;
 pub(crate) mod reader;
+pub(crate) mod wakers;

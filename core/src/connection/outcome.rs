@@ -93,6 +93,8 @@ pub(crate) enum Lost {
     NoProgress(std::time::Duration),
     /// The server sent what no server may send.
     Protocol(String),
+    /// The stream, the timer or other foreign code panicked while bytes were moved.
+    Panicked,
 }
 
 impl Lost {
@@ -112,6 +114,7 @@ impl fmt::Display for Lost {
             Self::Io(error) => write!(f, "connection lost: {error}"),
             Self::NoProgress(time) => write!(f, "no byte from the server for {time:?}"),
             Self::Protocol(what) => write!(f, "protocol violated: {what}"),
+            Self::Panicked => f.write_str("the connection's stream or timer panicked"),
         }
     }
 }

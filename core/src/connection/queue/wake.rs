@@ -76,6 +76,15 @@ impl Queue {
         waker
     }
 
+    /// Whether a task will come to drive when `wake_driver` is called: one that it wakes, or one
+    /// that was woken before and has not come yet.
+    pub(crate) fn has_driver(&self) -> bool {
+        self.background
+            || self.waiting > 0
+            || self.budget.is_awaited()
+            || self.listeners.are_watching()
+    }
+
     /// Whether a caller that is polled should look at the stream itself.
     pub(crate) fn drives_itself(&self) -> bool {
         !self.background || (self.waiting <= 1 && !self.budget.is_awaited())

@@ -16,13 +16,15 @@ use crate::BoxFuture;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::{Queue, Ticket, Wakers};
 use crate::connection::reader::Reader;
+use crate::connection::wakers::{wake_all, without_panic};
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -366,7 +368,7 @@ impl Io {
             self.owing = queue.owes();
             self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
         }
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         if !self.pushes.is_empty()
             && let Some(sink) = self.notes.sink.get()
         {
@@ -424,7 +426,7 @@ impl Io {
             self.triggers.report_server_silent();
         }
         lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         Ok(true)
     }
 
@@ -435,7 +437,17 @@ impl Io {
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);
         self.release();
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
+    }
+
+    /// A turn panics. What is in flight fails first, for the rest is foreign code, which may panic
+    /// again. How much of what was taken from the queue the stream has accepted is not known.
+    pub(crate) fn lose_by_panic(&mut self) {
+        self.notes.closed.store(true, Ordering::Release);
+        lock(&self.queue).lose(Lost::Panicked, u64::MAX, &mut self.wakers);
+        wake_all(&mut self.wakers);
+        without_panic(|| self.triggers.report_connection_lost());
+        without_panic(|| self.release());
     }
 
     /// Lets go of the stream and the timer: the link is lost.
@@ -456,13 +468,13 @@ impl Io {
 /// knows which of them it answers, so the connection cannot go on.
 fn unready(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    let unready = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
-    unready.then(|| error.to_string())
+    let policy = reply_policy(&error, ErrorOrigin::Server);
+    policy.node.refuses_everything().then(|| error.to_string())
 }
 
 /// What a server says that takes no more connections: it has run nothing, and closes.
 // spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
 fn turned_away(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    error.message().contains("max number of clients").then(|| error.to_string())
+    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
 }

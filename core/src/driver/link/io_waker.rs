@@ -5,28 +5,29 @@
 //! Called by the reactor; made and asked by `driver/io.rs`.
 
 use crate::connection::queue::{Queue, Wakers};
+use crate::connection::wakers::wake_all;
+use crate::driver::link::turns::Fired;
 use crate::lock::lock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Wake, Waker};
+use std::task::Wake;
 
 /// The waker of a link's stream and timer.
 pub(crate) struct IoWaker {
     /// Who may be waiting. Weak, so that a forgotten registration keeps nothing alive.
     queue: Weak<Mutex<Queue>>,
     /// The stream or the timer has called since somebody last looked.
-    fired: AtomicBool,
+    fired: Fired,
 }
 
 impl IoWaker {
     pub(crate) fn new(queue: &Arc<Mutex<Queue>>) -> Self {
-        Self { queue: Arc::downgrade(queue), fired: AtomicBool::new(false) }
+        Self { queue: Arc::downgrade(queue), fired: Fired::default() }
     }
 
     /// Whether it was called since the last time. Ask before polling, never after: a call in
     /// between must be seen by the next.
     pub(crate) fn take(&self) -> bool {
-        self.fired.load(Ordering::Acquire) && self.fired.swap(false, Ordering::AcqRel)
+        self.fired.take()
     }
 }
 
@@ -36,10 +37,10 @@ impl Wake for IoWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.fired.store(true, Ordering::Release);
+        self.fired.set();
         let Some(queue) = self.queue.upgrade() else { return };
         let mut wakers = Wakers::new();
         lock(&queue).wake_driver(&mut wakers);
-        wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut wakers);
     }
 }

@@ -9,8 +9,10 @@
 //! at wake time whom to wake (`Queue::wake_driver`). So it never matters who polled last.
 //!
 //! Invariants:
-//! - one driver at a time: `io` is only ever try-locked, and `kicked` makes whoever holds it look
-//!   again (`drive`);
+//! - one driver at a time, which `turns` chooses: nobody ever waits for `io`;
+//! - a caller drives for others for a bounded number of turns (`TURNS_MAX`), then another task that
+//!   waits is woken to go on;
+//! - a panic in a turn loses the link: all that is in flight fails with `Lost::Panicked`;
 //! - `queue` is locked for moments only, and no foreign waker is called under it.
 //!
 //! What a driver does is in `driver/io.rs`. Called by `driver/lane.rs`, which makes links and
@@ -22,19 +24,25 @@ use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
     Deadline, Entry, Flush, NewEntry, Queue, Rejected, Ticket, Wakers, cost_of,
 };
+use crate::connection::wakers::{wake_all, wake_one, without_panic};
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, Notes};
 use crate::driver::link::push_sink::PushSink;
+use crate::driver::link::turns::Turns;
 use crate::lock::lock;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// So many bytes of a large reply that are still to come count as one entry in flight.
 const BYTES_PER_LOAD: usize = 16 * 1024;
+/// Turns that one poll runs while other tasks keep adding work. More would let one caller pay for
+/// all others; fewer would wake tasks more often than the work needs.
+const TURNS_MAX: u32 = 8;
 
 /// See the head of this file.
 pub(crate) struct Link {
@@ -45,8 +53,8 @@ pub(crate) struct Link {
     queue: Arc<Mutex<Queue>>,
     /// What a driver needs; held by one at a time.
     io: Mutex<Io>,
-    /// Somebody wanted to drive while another did.
-    kicked: AtomicBool,
+    /// Which task moves the bytes, and whether it has to look again.
+    turns: Turns,
     /// What drivers and others tell each other.
     notes: Arc<Notes>,
     /// The node's.
@@ -75,8 +83,8 @@ impl Link {
         let notes = Arc::new(Notes::default());
         let io = Io::new(stream, &queue, &notes, transport, triggers, settings);
         let signal = io.waker().clone();
-        let (io, kicked) = (Mutex::new(io), AtomicBool::new(false));
-        Arc::new(Self { endpoint, queue, io, kicked, notes, budget, signal })
+        let (io, turns) = (Mutex::new(io), Turns::default());
+        Arc::new(Self { endpoint, queue, io, turns, notes, budget, signal })
     }
 
     /// A background task looks after this link from now on.
@@ -212,11 +220,12 @@ impl Link {
         };
         match flush {
             Flush::Now => self.drive(None),
-            Flush::Later => cx.waker().wake_by_ref(),
+            // A panic of the caller's own waker must not lose its ticket.
+            Flush::Later => without_panic(|| cx.waker().wake_by_ref()),
             Flush::Covered => {}
         }
         if let Some(waker) = wake {
-            waker.wake();
+            wake_one(waker);
         }
         Ok(ticket)
     }
@@ -235,7 +244,7 @@ impl Link {
             let place = queue.block(place, cx.waker(), entry, &mut wakers);
             (place, queue.drives_itself())
         };
-        wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut wakers);
         if drives {
             self.drive(None);
         } else {
@@ -285,7 +294,7 @@ impl Link {
     pub(crate) fn abandon(&self, ticket: Ticket) {
         let wake = lock(&self.queue).abandon(ticket);
         if let Some(waker) = wake {
-            waker.wake();
+            wake_one(waker);
         }
     }
 
@@ -294,19 +303,54 @@ impl Link {
         let mut wakers = Wakers::new();
         self.notes.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
-        wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut wakers);
         self.drive(None);
     }
 
-    /// Moves all bytes that can be moved. Returns when the stream has registered the signal, or
-    /// when another driver is at it, who then looks again. `mine` is the caller's entry, if it
-    /// looks for its outcome afterwards.
-    pub(in crate::driver) fn drive(&self, mine: Option<Ticket>) {
-        self.kicked.store(true, Ordering::SeqCst);
-        while self.kicked.load(Ordering::SeqCst) {
-            let Ok(mut io) = self.io.try_lock() else { return };
-            self.kicked.store(false, Ordering::SeqCst);
-            io.turn(mine);
+    /// Moves all bytes that can be moved. Returns when the stream and the timer have registered the
+    /// link's waker, or when another task is at it, which then runs another turn. `own` is the
+    /// caller's entry, if it polls that entry afterwards: it needs no waking.
+    pub(in crate::driver) fn drive(&self, own: Option<Ticket>) {
+        if self.turns.begin() {
+            self.turn(own);
+            if self.turns.end() {
+                self.drive_on(own);
+            }
         }
+    }
+
+    /// Other tasks wanted to drive during the turn, so there is more to do.
+    #[cold]
+    fn drive_on(&self, own: Option<Ticket>) {
+        loop {
+            for _ in 1..TURNS_MAX {
+                self.turn(own);
+                if !self.turns.end() {
+                    return;
+                }
+            }
+            if lock(&self.queue).has_driver() {
+                self.turns.give_up();
+                self.signal.wake_by_ref();
+                return;
+            }
+        }
+    }
+
+    fn turn(&self, own: Option<Ticket>) {
+        let mut io = lock(&self.io);
+        let turn = LostByPanic(&mut io);
+        turn.0.turn(own);
+        mem::forget(turn);
+    }
+}
+
+/// Dropped only when a turn unwinds: the link is lost then, and every caller learns it. The panic
+/// itself goes on to the task that drives.
+struct LostByPanic<'a>(&'a mut Io);
+
+impl Drop for LostByPanic<'_> {
+    fn drop(&mut self) {
+        self.0.lose_by_panic();
     }
 }

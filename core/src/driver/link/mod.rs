@@ -9,3 +9,4 @@ pub(crate) mod link;
 pub(crate) mod pending_reply;
 pub(crate) mod push_sink;
 pub(crate) mod submit;
+pub(crate) mod turns;

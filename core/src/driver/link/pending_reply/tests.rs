@@ -4,6 +4,8 @@
 //! A task is polled only when its waker was called, so a wake-up that is lost is a caller that
 //! never ends, and the test says so.
 
+mod hand_over;
+mod panics;
 mod wire;
 
 use super::*;
@@ -74,6 +76,8 @@ struct Scripted {
     now: Arc<AtomicU64>,
     /// Whom to wake, and when.
     sleepers: Arc<Mutex<Vec<(Timestamp, Waker)>>>,
+    /// The next timer that is polled panics.
+    timer_panics: Arc<AtomicBool>,
     /// Where spawned tasks go; without it there is no background.
     spawned: Option<Arc<Mutex<Vec<Task>>>>,
 }
@@ -87,7 +91,8 @@ impl std::fmt::Debug for Scripted {
 impl Scripted {
     fn new(background: bool) -> Self {
         let spawned = background.then(Arc::default);
-        Self { now: Arc::default(), sleepers: Arc::default(), spawned }
+        let timer_panics = Arc::default();
+        Self { now: Arc::default(), sleepers: Arc::default(), timer_panics, spawned }
     }
 
     fn advance(&self, by: Duration) {
@@ -112,6 +117,7 @@ impl Transport for Scripted {
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         let this = self.clone();
         Box::pin(poll_fn(move |cx| {
+            assert!(!this.timer_panics.swap(false, Ordering::SeqCst), "a timer panics on purpose");
             if this.now() >= deadline {
                 return Poll::Ready(());
             }

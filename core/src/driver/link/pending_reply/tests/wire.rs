@@ -8,8 +8,11 @@ use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+
+/// Foreign code that a stream runs whenever it is polled: with 0 to read, with 1 to write.
+pub(in crate::driver) type Hook = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// Both ends of a stream.
 pub(in crate::driver) struct Wire {
@@ -27,6 +30,8 @@ pub(in crate::driver) struct Wire {
     pub(in crate::driver) hasty: bool,
     /// Chance of everything.
     pub(in crate::driver) rng: Rng,
+    /// Run at each call of `poll_read` and `poll_write`, with nothing locked.
+    pub(in crate::driver) hook: Option<Hook>,
     /// Calls of `poll_read` and `poll_write`.
     pub(in crate::driver) polls: [usize; 2],
 }
@@ -41,6 +46,7 @@ impl Wire {
             wakers: [None, None],
             hasty: false,
             rng: Rng::new(seed),
+            hook: None,
             polls: [0; 2],
         }))
     }
@@ -92,14 +98,23 @@ pub(in crate::driver) fn make_room(wire: &Mutex<Wire>, room: usize) {
 
 pub(in crate::driver) struct Stream(pub(in crate::driver) Arc<Mutex<Wire>>);
 
+impl Stream {
+    fn polled(&self, way: usize) -> MutexGuard<'_, Wire> {
+        let hook = lock(&self.0).hook.clone();
+        hook.into_iter().for_each(|hook| hook(way));
+        let mut wire = lock(&self.0);
+        wire.polls[way] += 1;
+        wire
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut wire = lock(&self.0);
-        wire.polls[0] += 1;
+        let mut wire = self.polled(0);
         if !wire.closed && wire.is_rationed(cx) {
             return Poll::Pending;
         }
@@ -122,8 +137,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut wire = lock(&self.0);
-        wire.polls[1] += 1;
+        let mut wire = self.polled(1);
         if wire.room == 0 {
             wire.wakers[1] = Some(cx.waker().clone());
             return Poll::Pending;
