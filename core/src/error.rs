@@ -362,10 +362,7 @@ const SERVER_TEXT_MAX: usize = 200;
 /// a command that they do not know, and among those may be a password or a value.
 fn write_server_text(error: &ServerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(" \"")?;
-    let (message, quotes) = match error.message().find(", with args beginning with") {
-        Some(end) => (&error.message()[..end], true),
-        None => (error.message(), false),
-    };
+    let (message, quotes) = error.message_without_arguments();
     let gap = if message.is_empty() { "" } else { " " };
     let mut text = error.code().chars().chain(gap.chars()).chain(message.chars());
     for character in text.by_ref().take(SERVER_TEXT_MAX) {

@@ -14,7 +14,7 @@
 use super::client::Client;
 use crate::command::{Command, ToArg, cmd};
 use crate::error::Error;
-use crate::resp::{Blob, Value};
+use crate::resp::{Blob, ErrorClass, Value};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl StreamConsumer {
                 return Ok(entry);
             }
             if let Err(error) = self.fetch().await {
-                if error.server_error().is_some_and(|e| e.code() == "NOGROUP") {
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownGroup) {
                     self.create_group().await?;
                     continue;
                 }
@@ -211,7 +211,11 @@ impl StreamConsumer {
         let create = cmd("XGROUP").arg("CREATE").key(&self.stream[..]).arg(self.group.as_str());
         match self.client.send::<()>(create.arg(self.start).arg("MKSTREAM")).await {
             // Another consumer was first.
-            Err(error) if error.server_error().is_some_and(|e| e.code() == "BUSYGROUP") => Ok(()),
+            Err(error)
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::GroupExists) =>
+            {
+                Ok(())
+            }
             result => result,
         }
     }

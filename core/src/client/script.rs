@@ -6,6 +6,7 @@
 use super::client::Client;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
+use crate::resp::ErrorClass;
 use serde::de::DeserializeOwned;
 use sha1_smol::Sha1;
 use std::sync::Arc;
@@ -68,7 +69,9 @@ impl Client {
         let (keys, args) = (Lent(&keys), Lent(&args));
         let by_digest = command::evalsha(script.digest(), keys, args);
         match self.send(by_digest).await {
-            Err(error) if error.server_error().is_some_and(|e| e.code() == "NOSCRIPT") => {
+            Err(error)
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownScript) =>
+            {
                 self.send(command::eval(script.source(), keys, args)).await
             }
             result => result,

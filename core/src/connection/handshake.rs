@@ -12,6 +12,7 @@
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
 use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
+use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, reply_policy};
 use bytes::Bytes;
 
 /// What kind of server a connection leads to.
@@ -218,14 +219,10 @@ fn check_role(reply: &Bytes) -> Result<(), Refusal> {
 
 /// Whether HELLO was refused as a command, rather than the credentials in it.
 fn speaks_resp2_only(error: &ServerError, knows_password: bool) -> bool {
-    match error.code() {
-        // Redis 6+: version not supported. An ACL that forbids HELLO may still allow AUTH.
-        "NOPROTO" | "NOPERM" => true,
-        // A server that hides from strangers which commands it knows.
-        "NOAUTH" => knows_password,
-        // Before Redis 6: "unknown command `HELLO`".
-        "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
-        _ => false,
+    match reply_policy(error, ErrorOrigin::Server).hello {
+        HelloRefusal::TryResp2 => true,
+        HelloRefusal::TryResp2WithPassword => knows_password,
+        HelloRefusal::Final => false,
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 
 /// Where a command's keys live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Span {
+pub(crate) enum KeySlots {
     /// In one slot, or it has no key.
     One,
     /// In several.
@@ -37,13 +37,13 @@ pub(crate) enum Span {
 }
 
 /// Looks at every key. Of a single one, no slot is computed.
-pub(crate) fn span<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> Span {
-    let (Some(first), Some(second)) = (keys.next(), keys.next()) else { return Span::One };
+pub(crate) fn key_slots<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> KeySlots {
+    let (Some(first), Some(second)) = (keys.next(), keys.next()) else { return KeySlots::One };
     let first = Slot::of(first);
     let mut others = std::iter::once(second).chain(keys).map(Slot::of);
     match others.find(|slot| *slot != first) {
-        Some(second) => Span::Several { first, second },
-        None => Span::One,
+        Some(second) => KeySlots::Several { first, second },
+        None => KeySlots::One,
     }
 }
 
@@ -55,9 +55,9 @@ pub(crate) fn cross_slot(first: Slot, second: Slot) -> Error {
         .with_detail(ErrorDetail::CrossSlot { first, second })
 }
 
-/// How finely to cut.
+/// What a part of a command is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grain {
+pub(crate) enum SplitBy {
     /// A part for each slot, for one reply in the end.
     Slot,
     /// A part for each key, in the order of the keys, for a reply to each.
@@ -109,7 +109,7 @@ pub(crate) struct Part {
 
 impl Split {
     /// Cuts a command; `None` if it is none of those that can be cut.
-    pub(crate) fn of(command: &Command, grain: Grain) -> Option<Self> {
+    pub(crate) fn of(command: &Command, split_by: SplitBy) -> Option<Self> {
         let run = command.spec().splittable()?;
         let last = command.count().checked_sub(run.after)?;
         let keys_count = last.checked_sub(run.first)? / run.step;
@@ -129,7 +129,7 @@ impl Split {
             }
             keys.push(SplitKey { slot, order, start, end: all - args.bytes_left() });
         }
-        if grain == Grain::Slot {
+        if split_by == SplitBy::Slot {
             keys.sort_unstable_by_key(|key| (key.slot, key.order));
         }
         let mut split = Self {
@@ -141,14 +141,14 @@ impl Split {
             parts: Vec::new(),
             response: command.spec().response(),
         };
-        split.cut(grain);
+        split.cut(split_by);
         Some(split)
     }
 
-    fn cut(&mut self, grain: Grain) {
+    fn cut(&mut self, split_by: SplitBy) {
         self.parts.reserve(self.keys.len());
         let fixed_len = self.head.len() + self.tail.len();
-        let together = |a: &SplitKey, b: &SplitKey| grain == Grain::Slot && a.slot == b.slot;
+        let together = |a: &SplitKey, b: &SplitKey| split_by == SplitBy::Slot && a.slot == b.slot;
         let mut from = 0;
         for keys in self.keys.chunk_by(together) {
             let range = from..from + keys.len();

@@ -6,7 +6,7 @@
 //! Invariant: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
 //! cluster-spec, "Implemented subset". Called by `client/transaction.rs`.
 
-use super::split::{Span, cross_slot, span};
+use super::split::{KeySlots, cross_slot, key_slots};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
 
@@ -34,8 +34,8 @@ pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Err
 /// # Errors
 /// `Config`, with the two slots.
 pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Error> {
-    match span(commands.iter().flat_map(keys)) {
-        Span::Several { first, second } if has_slots => Err(cross_slot(first, second)),
+    match key_slots(commands.iter().flat_map(keys)) {
+        KeySlots::Several { first, second } if has_slots => Err(cross_slot(first, second)),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! When to look at the topology: the one component that owns this decision.
 //!
-//! Everything that goes wrong may ask for a look (`want`); refreshes are merged, spaced, and bounded by
-//! a token bucket, so that a fleet of clients that sees the same failover does not become a storm.
-//! A cause that lasts (a slot that nobody serves, a shard that is down) is looked at again with
-//! growing pauses, up to a cap of its own, for as long as somebody asks.
+//! Everything that goes wrong may ask for a look (`want`); refreshes are merged, spaced, and
+//! bounded by a token bucket, so that a fleet of clients that sees the same failover does not
+//! become a storm. A cause that lasts (a slot that nobody serves, a shard that is down) is looked
+//! at again with growing pauses, up to a cap of its own, for as long as somebody asks.
 //!
 //! Invariants: at most one look at a time (`begin` to `end`); never more than `per_second` in any
 //! second beyond the bucket's burst. Pure: the clock and chance come as arguments. Called by

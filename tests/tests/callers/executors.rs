@@ -5,8 +5,8 @@ use super::{config, server};
 use futures::future::join_all;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::polling::bounded;
 use slotcar_tests::real::Server;
-use slotcar_tests::turns::bounded;
 use std::collections::HashMap;
 use std::time::Duration;
 

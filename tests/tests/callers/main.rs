@@ -18,8 +18,8 @@ mod writes;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version};
-use slotcar_tests::turns::run;
 use std::time::Duration;
 
 /// Hosts with a background task, and without one.

@@ -4,7 +4,7 @@
 use super::{BACKGROUNDS, client, server};
 use futures::future::join_all;
 use slotcar::{Client, cmd};
-use slotcar_tests::turns::{poll_once, run};
+use slotcar_tests::polling::{poll_once, run};
 
 /// Calls that go on beside those that are parked.
 const OTHERS: usize = 100;

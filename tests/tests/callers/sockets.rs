@@ -4,8 +4,8 @@
 use super::{config, server};
 use slotcar::{Client, Config};
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::Server;
-use slotcar_tests::turns::{bounded, run};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 /// Commands, a pipeline, a value of a megabyte, and a new connection after the old one was cut.

@@ -4,7 +4,7 @@
 use super::{BACKGROUNDS, client, server};
 use futures::future::join_all;
 use slotcar::cmd;
-use slotcar_tests::turns::run;
+use slotcar_tests::polling::run;
 
 /// Callers at once.
 const CALLERS: usize = 64;

@@ -9,7 +9,7 @@
 
 use slotcar::{Client, Config, Delivery};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::cluster::key_in;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,7 +39,7 @@ pub(crate) struct Load {
     /// Per slot: acknowledged and perhaps-run increments.
     counts: Arc<Mutex<Vec<(u16, i64, i64)>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 /// What a load saw.
@@ -68,7 +68,7 @@ impl Load {
         let work = {
             let (stop, ended, counts) = (stop.clone(), ended.clone(), counts.clone());
             let client = client.clone();
-            beside::spawn(run(client, stop, ended, counts))
+            background::spawn(run(client, stop, ended, counts))
         };
         let load = Load { client, stop, ended, counts, work };
         slotcar_tests::real::wait::until_true("the load to run", || {

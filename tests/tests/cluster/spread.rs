@@ -2,7 +2,7 @@
 //!
 //! The cheap questions are asked of every version of server; what a dead shard changes, of two.
 
-use slotcar::command::{cmd, dbsize, get, mget, set};
+use slotcar::command::{cmd, dbsize, get, set};
 use slotcar::{Blob, Client, Config, Delivery, ErrorDetail, ErrorKind, NodeReply, Slot, Target};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::{key_in, slot_of};
@@ -100,9 +100,8 @@ fn a_single_server_is_asked_as_the_caller_wrote_it() {
         let each = client.send_each(Target::AllNodes, dbsize()).await.unwrap();
         assert_eq!(each.len(), 1);
         assert_eq!(client.send_to::<i32>(Target::key(&a), get(&a)).await.unwrap(), 1);
-        let by_key = client.send_by_key(mget([&b, &a])).await.unwrap();
-        let values: Vec<i32> =
-            by_key.iter().map(|r| r.as_ref().unwrap().decode().unwrap()).collect();
+        let values = client.mget_each::<i32>([&b, &a]).await;
+        let values: Vec<i32> = values.into_iter().map(Result::unwrap).collect();
         assert_eq!(values, [2, 1]);
         let text = server.call(&["INFO", "commandstats"]).ok().text();
         assert!(text.contains("cmdstat_mget:calls=3"), "one whole, two by key: {text}");
@@ -246,11 +245,11 @@ fn one_dead_shard_leaves_the_others_values() {
             let error = client.mget::<Vec<Option<String>>>(&keys).await.unwrap_err();
             assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
             assert!(matches!(error.details(), Some(ErrorDetail::Partial { .. })), "{error:?}");
-            let results = client.send_by_key(mget(&keys)).await.unwrap();
+            let results = client.mget_each::<String>(&keys).await;
             assert_eq!(results.len(), 100);
             for (key, result) in keys.iter().zip(&results) {
                 match result {
-                    Ok(value) => assert_eq!(value.decode::<String>().unwrap(), *key),
+                    Ok(value) => assert_eq!(value, key),
                     Err(error) => assert!(slot_of(key) <= 5460, "{key}: {error}"),
                 }
             }

@@ -6,10 +6,10 @@
 use super::{BACKGROUNDS, SHORT, config, connect, servers};
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Peer, Proxy, Script, script};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,12 +60,13 @@ fn at_the_first_byte() {
             let _ = peer.command();
             bad(peer);
         });
-        let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command("PING");
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command("PING");
         let told = told.at(script.address()).says("protocol violated").says(words);
         told.check_err(run(connect(config(&script.url()))));
         // Where the handshake must be answered first, no command was even written.
-        let told =
-            Told::new(ErrorKind::Protocol, Delivery::NotSent).at(script.address()).says(words);
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::NotSent)
+            .at(script.address())
+            .says(words);
         told.check_err(run(connect(config(&script.url()).password("pw"))));
     }
     for (bad, words) in ends() {
@@ -74,12 +75,12 @@ fn at_the_first_byte() {
             bad(peer);
         });
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(1);
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
         // An end that meets bytes which were never read is a reset.
         let reset = words.contains("closed");
         let told = if reset { told } else { told.says(words) };
         told.at(script.address()).check_err(run(connect(config.clone())));
-        let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
         told.says("no handshake").check_err(run(connect(config.password("pw"))));
     }
 }
@@ -88,7 +89,7 @@ fn at_the_first_byte() {
 #[test]
 fn a_server_that_closes_at_once() {
     let script = Script::start(|_| {});
-    let told = Told::new(ErrorKind::Connect, Delivery::Unknown).or(Delivery::NotSent);
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).or(Delivery::NotSent);
     let told = told.at(script.address());
     let config = config(&script.url()).attempts_max(3);
     let client = Client::connect_lazy(Smol::new(), config.clone()).expect("good");
@@ -96,7 +97,7 @@ fn a_server_that_closes_at_once() {
     told.clone().command("INCR").attempts(1..=3).check_err(run(client.incr("n")));
     assert!(script.accepted() >= 4, "{} connections", script.accepted());
     let client = Client::connect_lazy(Smol::new(), config.password("pw")).expect("good");
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
     told.command("INCR").attempts(3..=3).says("no handshake").check_err(run(client.incr("n")));
 }
 
@@ -118,7 +119,7 @@ fn in_the_middle() {
         let script = peer_with(bad);
         let client = run(connect(config(&script.url()))).expect("good until now");
         for name in ["INCR", "GET"] {
-            let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command(name);
+            let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command(name);
             let told = told.at(script.address()).says("protocol violated").says(words);
             told.check_err(run(client.send::<Value>(cmd(name).key("k"))));
             // The next connection is as good as the first one was.
@@ -130,7 +131,7 @@ fn in_the_middle() {
         let script = peer_with(bad);
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(2);
         let client = run(connect(config)).expect("good until now");
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(script.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).at(script.address());
         let told = told.says(words);
         told.clone().command("INCR").check_err(run(client.incr("k")));
         told.command("GET").attempts(2..=2).check_err(run(client.get::<()>("k")));
@@ -146,7 +147,8 @@ fn a_malformed_value() {
         _ => Some(b":12x\r\n".to_vec()),
     });
     let client = run(connect(config(&script.url()))).expect("good");
-    let told = Told::new(ErrorKind::Convert, Delivery::Answered).command("GET").attempts(0..=1);
+    let told =
+        ExpectedError::new(ErrorKind::Convert, Delivery::Answered).command("GET").attempts(0..=1);
     let error = run(client.get::<u64>("k")).expect_err("no number");
     told.says("expected u64, got integer 12x").check(&error);
     run(client.ping()).expect("the connection goes on");
@@ -172,7 +174,7 @@ fn replies_before_a_violation_count() {
     let calls = (0..5).map(|i| client.get::<u64>(i));
     let results = run(futures::future::join_all(calls));
     assert!(matches!(results[..2], [Ok(1), Ok(2)]), "{results:?}");
-    let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command("GET");
+    let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command("GET");
     let told = told.at(script.address());
     results.into_iter().skip(2).for_each(|result| told.check_err(result));
 }
@@ -273,7 +275,7 @@ fn one_byte_at_a_time() {
             Ok(())
         });
         result.expect("every reply is put together");
-        let told = Told::new(ErrorKind::Server, Delivery::Answered).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("INCR");
         told.at(proxy.address()).code("WRONGTYPE").check_err(run(client.incr("h")));
         assert_eq!(proxy.accepted(), 1);
     }
@@ -286,7 +288,7 @@ fn a_reply_beyond_the_limits() {
         let limits = config(&server.url()).reply_bytes_max(1000).reply_depth_max(6);
         let client = run(connect(limits)).expect("good");
         run(client.set("k", "v".repeat(2000))).expect("only replies are limited");
-        let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).at(server.address());
         let told = told.or_kind(ErrorKind::Limit);
         told.clone()
             .command("GET")

@@ -9,9 +9,9 @@ use futures::stream::FuturesUnordered;
 use slotcar::config::WhenFull;
 use slotcar::{Client, Delivery, ErrorDetail, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::{poll_once, run};
 use slotcar_tests::real::{Script, script};
-use slotcar_tests::turns::{poll_once, run};
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// The limit that the tests set.
@@ -87,7 +87,8 @@ fn at_the_limit_a_call_fails_if_so_configured() {
         let silent = Silent::start();
         let (client, watched) = silent.client(WhenFull::Fail, background);
         let mut calls: FuturesUnordered<_> = (0..CALLS).map(|i| client.set(i, value())).collect();
-        let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET").attempts(0..=1);
+        let told =
+            ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET").attempts(0..=1);
         let told = told.at(silent.script.address()).says("65536 bytes");
         run(async {
             for _ in 0..CALLS - BUDGET / VALUE {
@@ -119,7 +120,8 @@ fn at_the_limit_a_call_waits_by_default() {
                 smol::future::yield_now().await;
             }
             let brief = client.with_timeout(SHORT);
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(silent.script.address());
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent)
+                .at(silent.script.address());
             let told = told.says("65536 bytes");
             let late = || async { brief.set("late", value()).await.expect_err("nobody answers") };
             let mut error = late().await;
@@ -181,12 +183,12 @@ fn a_command_larger_than_the_budget_is_refused() {
                 run(client.set("k", "v")).expect("good");
             }
             let written = watched.written();
-            let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
+            let told = ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
             let told = told.attempts(0..=1).says("65536 bytes");
             let large = "v".repeat(BUDGET);
             let error = run(client.set("k", &large)).expect_err("too large");
             let at = error.endpoint().cloned();
-            let told = at.into_iter().fold(told, Told::at_endpoint);
+            let told = at.into_iter().fold(told, ExpectedError::at_endpoint);
             told.check(&error);
             assert_eq!(error.details(), Some(&limit()));
             let set = || cmd("SET").key("k").arg(value());

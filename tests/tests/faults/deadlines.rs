@@ -4,9 +4,9 @@
 use super::{LONG, SHORT, config, connect, lazy, servers};
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Fault, Proxy, Script, address};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::time::{Duration, Instant};
 
 /// How long it took, and what it ended with.
@@ -32,7 +32,7 @@ fn the_node_is_down_and_the_pause_longer_than_the_deadline() {
     let config =
         config(&format!("redis://{at}")).backoff_base(Duration::from_millis(250)).backoff_cap(LONG);
     let client = lazy(config).with_timeout(Duration::from_millis(100));
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
+    let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
     let told = told.says("no connection in time").because("refused");
     // The later calls find a pause that goes on; it counts as well.
     for _ in 0..5 {
@@ -51,7 +51,7 @@ fn the_server_does_not_answer() {
         let client = run(connect(config(&server.url()))).expect("good");
         let brief = client.with_timeout(SHORT);
         server.pause();
-        let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown).at(server.address());
         let told = told.says("no reply within 200ms");
         let (took, error) = timed(brief.get::<Value>("k"));
         ended_at(took, SHORT);
@@ -94,12 +94,12 @@ fn the_deadline_has_passed() {
             }
             let written = watched.written();
             let late = client.with_timeout(Duration::ZERO);
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR");
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR");
             let told = told.attempts(0..=1).at(server.address());
             told.check_err(run(late.incr("n")));
             let incr = || cmd("INCR").key("n");
             told.check_err(run(late.pipeline().add(incr()).add(incr()).run::<Value>()));
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("BLPOP");
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("BLPOP");
             let told = told.attempts(0..=1).at(server.address());
             told.check_err(run(late.send::<Value>(cmd("BLPOP").key("list").arg(0))));
             assert_eq!(watched.written(), written, "not a byte was sent");
@@ -135,7 +135,7 @@ fn a_late_reply_is_nobodys() {
         }
         let waits = client.send::<String>(cmd("ECHO").arg("mine"));
         let frees = async {
-            slotcar_tests::turns::step_back(2).await;
+            slotcar_tests::polling::yield_times(2).await;
             proxy.clear();
         };
         let (reply, ()) = run(futures::future::join(waits, frees));
@@ -157,7 +157,7 @@ fn blocking_commands_have_a_deadline_only_when_given_one() {
         let brief = client.with_timeout(SHORT);
         let (took, error) = timed(brief.send::<Value>(pop("0")));
         ended_at(took, SHORT);
-        let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).command("BLPOP");
+        let told = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown).command("BLPOP");
         told.at(server.address()).says("no reply within 200ms").check(&error);
     }
 }

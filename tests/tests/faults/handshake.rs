@@ -7,9 +7,9 @@ use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::config::Protocol;
 use slotcar::{Client, Delivery, ErrorKind};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Conn, Script, Server, Version, script};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched, told};
+use slotcar_tests::{ExpectedError, Watched, expected_error};
 
 /// What CLIENT LIST shows of the only other connection.
 fn listed(server: &Server) -> String {
@@ -22,7 +22,7 @@ fn a_wrong_password() {
     for version in versions() {
         let server = Server::of(&version).password("right").start();
         let config = config(&format!("redis://{}", server.address()));
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("HELLO was refused").code("WRONGPASS");
         let wrong = config.clone().password("hunter2");
         let error = run(connect(wrong.clone())).expect_err("it is wrong");
@@ -31,14 +31,14 @@ fn a_wrong_password() {
         // A command does not wait for a password to become right.
         let told = told.command("GET").attempts(1..=1);
         told.check_err(run(lazy(wrong.clone()).get::<()>("k")));
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("AUTH was refused").code("WRONGPASS");
         told.check_err(run(connect(wrong.protocol(Protocol::Resp2))));
         // None at all: the server says so to the first command.
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("PING");
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("PING");
         told.at(server.address()).code("NOAUTH").check_err(run(connect(config.clone())));
         let unknown = config.clone().username("nobody").password("right");
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         told.says("HELLO was refused").code("WRONGPASS").check_err(run(connect(unknown)));
         run(connect(config.password("right"))).expect("it is right");
     }
@@ -52,11 +52,11 @@ fn no_permission() {
         let config = config(&format!("redis://reader:pw@{}", server.address()));
         let client = run(connect(config.clone())).expect("it may connect");
         run(client.get::<Option<String>>("mine:k")).expect("it may read this");
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).at(server.address());
         told.clone().command("SET").code("NOPERM").check_err(run(client.set("mine:k", 1)));
         told.command("GET").code("NOPERM").check_err(run(client.get::<()>("yours")));
         // It may not choose a database, and would run in the wrong one.
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("SELECT was refused").code("NOPERM");
         told.check_err(run(connect(config.database(1))));
     }
@@ -82,7 +82,7 @@ fn no_permission_for_hello() {
 fn a_wrong_database() {
     for server in servers() {
         let config = config(&server.url()).database(999);
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("SELECT was refused").says("out of range").code("ERR");
         told.check_err(run(connect(config.clone())));
         told.command("SET").check_err(run(lazy(config).set("k", "v")));
@@ -195,7 +195,8 @@ fn nothing_is_sent_before_the_handshake_is_whole() {
         });
         let config = config(&script.url()).password("pw").client_name("me").database(1);
         let client = run(connect(config)).expect("the first connection is fine");
-        let told = Told::new(ErrorKind::Handshake, Delivery::Unknown).or(Delivery::NotSent);
+        let told =
+            ExpectedError::new(ErrorKind::Handshake, Delivery::Unknown).or(Delivery::NotSent);
         let told = told.command("GET").attempts(2..=2).at(script.address());
         let told = told.says(&format!("{refused} was refused")).code("ERR");
         told.check_err(run(client.get::<()>("k")));
@@ -244,7 +245,7 @@ fn a_password_that_changes() {
         server.set_password(Some("second"));
         run(client.get::<Option<String>>("k")).expect("the connection stays");
         server.kill_clients("normal");
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.or(Delivery::Unknown).command("GET").attempts(1..=2).code("WRONGPASS");
         told.check_err(run(client.get::<()>("k")));
         server.set_password(Some("first"));
@@ -267,12 +268,13 @@ fn a_server_that_is_full() {
         }
         for url in [server.url(), format!("{}/1", server.url())] {
             let config = config(&url).connect_timeout(SHORT).attempts_max(1000);
-            let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(server.address());
+            let told =
+                ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(server.address());
             let told = told.or_kind(ErrorKind::Timeout);
             let error = run(connect(config.clone())).expect_err("it is full");
             let told = if error.command().is_some() { told.command("PING") } else { told };
             told.attempts(0..=1000).check(&error);
-            let mut all = told::causes(&error);
+            let mut all = expected_error::causes(&error);
             all.push(error.to_string());
             assert!(all.iter().any(|text| text.contains("max number of clients")), "{all:?}");
             let client = lazy(config.command_timeout(LONG));

@@ -7,10 +7,10 @@
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::command::{get, incr};
 use slotcar::{Command, Delivery, Error, ErrorKind, Value, cmd};
-use slotcar_tests::Told;
+use slotcar_tests::ExpectedError;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Script, Server, address};
-use slotcar_tests::turns::run;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 fn is_outlasted(server: &Server, (name, command): (&str, Command), code: &str, end: impl FnOnce()) {
     let client = lazy(config(&server.url()).attempts_max(100_000));
     // At the deadline one more attempt may be on its way: what the server said before is its cause.
-    let refused = Told::new(ErrorKind::Server, Delivery::Refused).says(code).code(code);
-    let on_its_way = Told::new(ErrorKind::Timeout, Delivery::Unknown);
+    let refused = ExpectedError::new(ErrorKind::Server, Delivery::Refused).says(code).code(code);
+    let on_its_way = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown);
     let on_its_way = on_its_way.or(Delivery::NotSent).because(code);
     let check = |error: Error| {
         let told = if error.kind() == ErrorKind::Timeout { &on_its_way } else { &refused };
@@ -144,7 +144,7 @@ fn what_each_code_means() {
         });
         let client = run(connect(config(&script.url()).attempts_max(3))).expect("good");
         let code = line.split(' ').next().expect("a first word");
-        let told = Told::new(ErrorKind::Server, delivery).command("INCR").code(code);
+        let told = ExpectedError::new(ErrorKind::Server, delivery).command("INCR").code(code);
         let told = told.at(script.address()).attempts(attempts..=attempts);
         let said = line.split(", with args").next().expect("a first part");
         let told = told.says(said);
@@ -175,7 +175,8 @@ fn pauses_grow_and_differ() {
     let client = lazy(config);
     let calls = (0..20).map(|i| client.get::<Value>(i));
     for result in run(futures::future::join_all(calls)) {
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("GET").attempts(8..=8);
+        let told =
+            ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("GET").attempts(8..=8);
         told.at(script.address()).code("LOADING").check_err(result);
     }
     let seen = seen.lock().expect("nobody panics");
@@ -210,9 +211,10 @@ fn neighbours_of_a_refused_command_run_once() {
         let each = run(each.run_each()).expect("it was sent");
         let number = |at: usize| each[at].clone().expect("it ran").decode::<i64>();
         assert!(matches!((number(0), number(2), number(4)), (Ok(1), Ok(2), Ok(3))));
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("NOSUCHCOMMAND");
+        let told =
+            ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("NOSUCHCOMMAND");
         told.at(server.address()).code("ERR").check_err(each[1].clone());
-        let told = Told::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
         told.at(server.address()).code("WRONGTYPE").check_err(each[3].clone());
     }
 }

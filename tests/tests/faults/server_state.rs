@@ -6,10 +6,10 @@ use super::{BACKGROUNDS, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server};
-use slotcar_tests::turns::{bounded, run};
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::time::Instant;
 
 /// Bytes of a value that no socket buffer swallows whole.
@@ -34,7 +34,7 @@ fn killed_in_the_middle_of_a_reply() {
         proxy.set(Fault::CutRepliesAfter(BIG as u64 / 2));
         until_true("half of the reply", || proxy.reply_bytes() > before + 1000);
         server.kill();
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
         told.at(proxy.address()).check_err(run(bounded(call)));
         server.restart();
         proxy.clear();
@@ -52,14 +52,14 @@ fn killed_with_many_in_flight() {
         let reads: Vec<_> = (50..100).map(|i| client.get::<Option<u64>>(i)).collect();
         let killed = async {
             // Everything above is polled before this, and the first of it is written.
-            slotcar_tests::turns::step_back(3).await;
+            slotcar_tests::polling::yield_times(3).await;
             server.kill();
             server.restart();
         };
         let writes = futures::future::join_all(writes);
         let reads = futures::future::join_all(reads);
         let (writes, reads, ()) = run(futures::future::join3(writes, reads, killed));
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
         let told = told.at(server.address());
         // What was not written yet is sent to the server that comes after, and counts there.
         assert!(writes.iter().any(Result::is_err), "the first was written");
@@ -83,7 +83,7 @@ fn frozen() {
         let client = run(connect(config)).expect("good");
         server.pause();
         let began = Instant::now();
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).at(server.address());
         let told = told.says("no byte from the server for 200ms");
         let all = futures::future::join_all((0..20).map(|i| client.incr(i)));
         for result in run(all) {
@@ -125,7 +125,7 @@ fn out_of_memory() {
         let client = run(connect(config(&server.url()))).expect("good");
         run(client.set("k", "v")).expect("good");
         server.set_config("maxmemory", "1");
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).at(server.address());
         told.command("SET").code("OOM").says("OOM").check_err(run(client.set("k", "w")));
         assert_eq!(run(client.get::<String>("k")).expect("reads go on"), "v");
         server.set_config("maxmemory", "0");
@@ -163,7 +163,7 @@ fn delivery_is_that_of_all_attempts() {
         let proxy = Proxy::to(server.address());
         // With a name, a connection carries nothing before its handshake was answered.
         let config = config(&proxy.url()).attempts_max(3).retry_unknown(true).client_name("me");
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
         let told = told.attempts(3..=3).at(proxy.address()).says("no handshake");
         let client = run(connect(config)).expect("good");
         proxy.set(Fault::CutRepliesAfter(1));

@@ -5,7 +5,7 @@
 use super::reader::{next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Server, Version};
@@ -37,7 +37,7 @@ struct Gets {
     /// Replies.
     all: Arc<AtomicU64>,
     /// The callers.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Gets {
@@ -50,7 +50,7 @@ impl Gets {
         let shared: (Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>) =
             (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&all));
         let client = client.clone();
-        let work = beside::spawn(async move {
+        let work = background::spawn(async move {
             let one = |key: String| {
                 let (client, (stop, wrong, all)) = (&client, &shared);
                 async move {
@@ -163,7 +163,7 @@ fn a_dead_primary_is_followed() {
             if role.items()[0].text() == "master" {
                 break Instant::now();
             }
-            beside::nap(Duration::from_micros(100));
+            background::nap(Duration::from_micros(100));
         };
         let seen = until_gaps(&mut all, 3);
         let took = promoted.elapsed();
@@ -315,9 +315,9 @@ fn a_silent_server_is_noticed() {
     server.pause();
     until_true("the silence to be noticed", || !all.is_live());
     server.resume();
-    let Update::Gap { cause, since, .. } = next(&mut all) else { panic!("a gap") };
+    let Update::Gap { cause, duration, .. } = next(&mut all) else { panic!("a gap") };
     assert_eq!(cause, slotcar::GapCause::Silent);
-    assert!(since >= Duration::from_millis(300), "from the last word on: {since:?}");
+    assert!(duration >= Duration::from_millis(300), "since its last frame: {duration:?}");
 }
 
 /// By a policy that reads from replicas, a channel is subscribed to at one, and nowhere else.

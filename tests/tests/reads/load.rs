@@ -4,7 +4,7 @@
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub(crate) struct Load {
     /// What failed.
     errors: Arc<Mutex<Vec<slotcar::Error>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Load {
@@ -36,7 +36,7 @@ impl Load {
         let (done, worst) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let errors = Arc::<Mutex<Vec<slotcar::Error>>>::default();
         let shared = (stop.clone(), done.clone(), worst.clone(), errors.clone());
-        let work = beside::spawn(async move {
+        let work = background::spawn(async move {
             let (stop, done, worst, errors) = &shared;
             let (client, keys) = (&client, &keys);
             let reader = |from: usize| async move {

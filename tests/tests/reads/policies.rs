@@ -128,7 +128,7 @@ fn split_and_spread_commands_follow_the_policy_too() {
         assert_eq!(values, names);
         let size: u64 = view.send(slotcar::cmd("DBSIZE")).await.unwrap();
         assert_eq!(size, 1000);
-        let each = view.send_by_key(command::mget(&names)).await.unwrap();
+        let each = view.mget_each::<String>(&names).await;
         assert!(each.iter().all(Result::is_ok));
     });
     for primary in &cluster.nodes()[..3] {

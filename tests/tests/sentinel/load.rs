@@ -3,7 +3,7 @@
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::Sentinels;
 use slotcar_tests::real::wait::until_true;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub(crate) struct Load {
     /// What has ended.
     ended: Arc<Mutex<Vec<Ended>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Load {
@@ -34,7 +34,7 @@ impl Load {
         let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Ended>>>::default());
         let work = {
             let (stop, ended) = (stop.clone(), ended.clone());
-            beside::spawn(async move {
+            background::spawn(async move {
                 let client = Client::connect(Smol::new(), config).await.unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();

@@ -4,10 +4,10 @@
 use super::{SHARED, carriers, config, tls, versions};
 use crate::reader::next_words;
 use slotcar::{Client, Endpoint};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
-use slotcar_tests::turns::run;
 
 /// A cluster of three primaries.
 fn cluster(version: &Version, replicas: usize) -> Cluster {

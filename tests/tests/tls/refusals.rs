@@ -4,9 +4,9 @@
 use super::{SHARED, carriers, config, lazy, tls, tls_kind, trusting};
 use slotcar::{Client, Delivery, Error, ErrorKind};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Fault, Pem, Proxy, Script, Server, Version};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use slotcar_tls::{Tls, TlsConfig, TlsErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn first_error(client: &Client) -> Error {
 /// A verdict: handshake, nothing sent, this node, these words, one dial.
 #[track_caller]
 fn check_final(error: &Error, at: SocketAddr, kind: TlsErrorKind, words: &str) {
-    Told::new(ErrorKind::Handshake, Delivery::NotSent)
+    ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent)
         .command("SET")
         .at(at)
         .says(words)
@@ -177,7 +177,8 @@ fn a_plain_port_and_a_silent_server_end_with_the_deadline() {
             let client = Client::connect_lazy(tls(carrier), config).expect("good");
             let error = first_error(&client);
             assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
-            let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+            let told =
+                [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
             let why = "no TLS handshake within 300ms: the server is silent";
             // What was said instead, if the random part of the handshake held a line's end.
             let answered = told.iter().any(|text| text.contains("does not speak TLS"));
@@ -202,7 +203,8 @@ fn a_handshake_that_is_cut_is_begun_again() {
         let error = run(brief.set("k", "v")).expect_err("it is cut each time");
         assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
         assert_ne!(error.kind(), ErrorKind::Handshake, "{error:?}");
-        let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+        let told =
+            [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
         assert!(told.iter().any(|text| text.contains("hung up in the middle")), "{told:?}");
         proxy.set(Fault::Pass);
         run(client.set("k", "v")).expect("a later dial");
@@ -221,7 +223,7 @@ fn a_plain_transport_is_refused_before_it_dials() {
     ] {
         let watched = Watched::new(Smol::new());
         let error = run(Client::connect(watched.clone(), config(&url))).expect_err("refused");
-        Told::new(ErrorKind::Config, Delivery::NotSent)
+        ExpectedError::new(ErrorKind::Config, Delivery::NotSent)
             .says("speaks no TLS")
             .says("feature `tls`")
             .check(&error);
@@ -244,6 +246,6 @@ fn a_plain_client_at_a_tls_port_is_told_what_that_may_mean() {
     let client = Client::connect_lazy(Smol::new(), config).expect("good");
     let brief = client.with_timeout(Duration::from_millis(500));
     let error = run(brief.get::<Option<String>>("k")).expect_err("it is no plain port");
-    let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+    let told = [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
     assert!(told.iter().any(|text| text.contains(words)), "{told:?}");
 }

@@ -3,10 +3,10 @@
 
 use super::{SHARED, carriers, config, tls};
 use slotcar::{Client, Error};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
-use slotcar_tests::turns::run;
 use std::net::SocketAddr;
 
 /// A primary, its replica and one sentinel, which all listen both ways; `secure` says how they talk

@@ -7,8 +7,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::{DroppedAfter, run};
 use slotcar_tests::real::{Fault, Proxy, Server, Version};
-use slotcar_tests::turns::{DroppedAfter, run};
 use std::time::Duration;
 
 fn server() -> Server {

@@ -5,8 +5,8 @@
 
 use super::SHARED;
 use slotcar::ErrorKind;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version, scratch};
-use slotcar_tests::turns::run;
 use std::process::Command;
 
 /// What the process of its own is to connect to.

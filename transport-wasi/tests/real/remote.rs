@@ -3,7 +3,7 @@
 //! A question is a list of words, an answer another one, each behind its length. The other side is
 //! `tests/tests/wasi/control.rs`. A question that fails there is a panic here, with its words.
 
-use crate::beside::nap;
+use crate::background::nap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};

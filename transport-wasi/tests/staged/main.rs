@@ -15,16 +15,16 @@ extern crate self as smol;
 #[macro_use]
 extern crate slotcar_stage;
 
-pub mod beside;
+pub mod background;
 mod executor;
+#[path = "../../../tests/src/expected_error.rs"]
+pub mod expected_error;
+#[path = "../../../tests/src/polling.rs"]
+pub mod polling;
 #[path = "../real/mod.rs"]
 pub mod real;
 mod stage;
-#[path = "../../../tests/src/told.rs"]
-pub mod told;
 mod transport;
-#[path = "../../../tests/src/turns.rs"]
-pub mod turns;
 #[path = "../../../tests/src/watched.rs"]
 pub mod watched;
 
@@ -46,9 +46,9 @@ mod simulated;
 mod transactions;
 
 pub use executor::{Task, Timer, future, spawn, unblock};
+pub use expected_error::ExpectedError;
 pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
-pub use told::Told;
 pub use transport::Smol;
 pub use watched::Watched;
 

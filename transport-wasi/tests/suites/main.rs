@@ -18,7 +18,7 @@ extern crate self as slotcar_tcp;
 extern crate self as slotcar_tests;
 extern crate self as smol;
 
-pub mod beside {
+pub mod background {
     //! How a wait waits here: the whole component does.
     pub use std::thread::sleep as nap;
 }

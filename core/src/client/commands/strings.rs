@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// `MGET key [key ...]`: the values in the order of the keys, null for each that is missing.
-    /// One shard that is down fails the whole; see [`Client::send_by_key`].
+    /// One shard that is down fails the whole; see [`Client::mget_each`].
     ///
     /// Since 1.0.0. <https://redis.io/commands/mget/>
     pub fn mget<T: DeserializeOwned>(&self, keys: impl ToArgs) -> Call<'_, T> {

@@ -76,8 +76,8 @@ impl Queue {
         waker
     }
 
-    /// Whether a task will come to drive when `wake_driver` is called: one that it wakes, or one that
-    /// was woken before and has not come yet.
+    /// Whether a task will come to drive when `wake_driver` is called: one that it wakes, or one
+    /// that was woken before and has not come yet.
     pub(crate) fn has_driver(&self) -> bool {
         self.background
             || self.waiting > 0

@@ -4,4 +4,5 @@
 pub(crate) mod item;
 pub(crate) mod next_step;
 pub(crate) mod payload;
+pub(crate) mod redirect;
 pub(crate) mod waiting;

@@ -13,7 +13,8 @@ use crate::connection::queue::Entry;
 use crate::driver::link::submit::{error_in, sole_reply};
 use crate::error::{Delivery, Error};
 use crate::resp::ServerError;
-use crate::routing::retry::{AttemptFailure, delivery_of};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
 
@@ -101,7 +102,8 @@ fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
 
 /// Nothing ran: whatever a command was refused with, EXEC refused all of them.
 fn refusal(cause: ServerError) -> AttemptFailure {
-    match delivery_of(&cause) {
+    // What the server says to a command that it queues is its own word.
+    match reply_policy(&cause, ErrorOrigin::Server).delivery {
         Delivery::Refused => AttemptFailure::ErrorReply(cause),
         _ => AttemptFailure::Final(Error::server(Delivery::Refused, cause)),
     }

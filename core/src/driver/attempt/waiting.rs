@@ -9,7 +9,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::Error;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use futures::future::{Either, select};
@@ -128,6 +128,5 @@ async fn connect_unless(
 }
 
 pub(crate) fn no_connection(node: &Node) -> Error {
-    Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time")
-        .with_endpoint(node.endpoint())
+    node.deadline_error()
 }

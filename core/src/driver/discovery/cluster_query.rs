@@ -14,7 +14,7 @@ use crate::driver::link::submit::error_in;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
-use crate::resp::plain_value;
+use crate::resp::{ErrorClass, plain_value};
 use crate::time::Timestamp;
 use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::parse::cluster_nodes::parse_nodes;
@@ -80,8 +80,9 @@ async fn view_of(
     };
     let [mut shape, nodes] = both([about("SHARDS"), about("NODES")]).await.map_err(name)?;
     let mut shards = true;
-    // Before 7.0: "Unknown subcommand" or "unknown command".
-    if error_in(&shape).is_some_and(|e| e.message().to_ascii_lowercase().contains("unknown")) {
+    // Servers before 7.0 do not know SHARDS.
+    let unknown = [ErrorClass::UnknownCommand, ErrorClass::UnknownSubcommand];
+    if error_in(&shape).is_some_and(|error| unknown.contains(&error.class())) {
         shards = false;
         [shape, _] = both([about("SLOTS"), cmd("PING")]).await.map_err(name)?;
     }

@@ -21,7 +21,8 @@ use crate::driver::link::submit::{error_in, submit};
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
-use crate::resp::{ServerError, Value, plain_value};
+use crate::resp::{ErrorClass, ServerError, Value, plain_value};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
     Opinion, PrimaryChoice, PrimaryState, Service, choose, parse_opinion, sentinels_of,
@@ -241,7 +242,7 @@ async fn opinion_of(
     let commands = what.map(about);
     let frames = query_node(env, node, &commands, deadline).await?;
     if let Some(error) = error_in(&frames[0]) {
-        if !error.message().starts_with("No such master") {
+        if error.class() != ErrorClass::UnknownService {
             return Err(refused(error));
         }
         let known = query_node(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
@@ -267,9 +268,9 @@ async fn opinion_of(
 }
 
 fn refused(error: ServerError) -> Error {
-    let kind = match error.code() {
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => ErrorKind::Handshake,
-        _ => ErrorKind::Server,
+    let kind = match reply_policy(&error, ErrorOrigin::Server).is_about_rights {
+        true => ErrorKind::Handshake,
+        false => ErrorKind::Server,
     };
     Error::new(kind, Delivery::Refused, "the sentinel refused").with_server_error(error)
 }

@@ -19,6 +19,7 @@ use crate::driver::link::background_task::spawn_driver;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
 use std::future::poll_fn;
@@ -153,10 +154,10 @@ async fn shake_hands(
 /// The server said no. Credentials and the like will not get better by dialling again at once; a
 /// server that is full or loading will.
 fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal) -> Error {
-    let passing = refusal.error.as_ref().is_some_and(|error| {
-        matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
-            || error.message().contains("max number of clients")
-    });
+    let passing = refusal
+        .error
+        .as_ref()
+        .is_some_and(|error| reply_policy(error, ErrorOrigin::Server).dial_again);
     // Sentinels named a primary that is none: they will name another.
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {

@@ -23,7 +23,8 @@ use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -467,13 +468,13 @@ impl Io {
 /// knows which of them it answers, so the connection cannot go on.
 fn unready(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    let unready = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
-    unready.then(|| error.to_string())
+    let policy = reply_policy(&error, ErrorOrigin::Server);
+    policy.node.refuses_everything().then(|| error.to_string())
 }
 
 /// What a server says that takes no more connections: it has run nothing, and closes.
 // spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
 fn turned_away(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    error.message().contains("max number of clients").then(|| error.to_string())
+    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
 }

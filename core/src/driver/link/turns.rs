@@ -6,12 +6,12 @@
 //!
 //! **Invariants**:
 //! - one driver at a time;
-//! - whatever happened before a call of `begin` is seen by a turn that starts after that call, unless
-//!   the driver gives up, in which case it wakes another one;
+//! - whatever happened before a call of `begin` is seen by a turn that starts after that call,
+//!   unless the driver gives up, in which case it wakes another one;
 //! - whatever happened before a call of `Fired::set` is seen by the turn whose `take` returns true.
 //!
-//! Both are one atomic that is only changed by read-modify-write operations: a request that fails to
-//! start a turn releases what it added to the driver's `end`, and no fence is needed.
+//! Both are one atomic that is only changed by read-modify-write operations: a request that fails
+//! to start a turn releases what it added to the driver's `end`, and no fence is needed.
 //!
 //! Tested by `tests/models`, which compiles this file against `loom`.
 

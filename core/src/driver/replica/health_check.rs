@@ -23,7 +23,8 @@ use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::shard_lookup::members;
 use crate::features::BACKGROUND;
 use crate::lock::lock;
-use crate::resp::from_frame;
+use crate::resp::{ServerError, from_frame};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::topology::replication::{ReplicationInfo, info_field, parse_replication};
 use crate::topology::slot_map::Shard;
@@ -158,6 +159,11 @@ impl HealthCheck {
     }
 }
 
+/// Whether a node that answers PING so is left out of reads.
+fn is_unwell(error: &ServerError) -> bool {
+    !reply_policy(error, ErrorOrigin::Server).is_well
+}
+
 /// One node's word about itself. A failure is a strike.
 fn examine<'a>(
     env: &'a Arc<Environment>,
@@ -183,7 +189,7 @@ async fn ask_one(
     let answers = query_node(env, node, &questions, deadline).await;
     let answers = answers.map_err(|error| strike(&error.to_string()))?;
     let [ping, info, server @ ..] = answers.as_slice() else { return Err(()) };
-    if let Some(error) = error_in(ping).filter(|error| error.code() != "NOPERM") {
+    if let Some(error) = error_in(ping).filter(is_unwell) {
         strike(error.code());
         return Err(());
     }

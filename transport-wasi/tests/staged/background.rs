@@ -10,20 +10,20 @@ pub(crate) use crate::stage::nap;
 
 /// Work that goes on. Dropping it lets it go on.
 #[derive(Debug)]
-pub struct Beside(Arc<AtomicBool>);
+pub struct BackgroundWork(Arc<AtomicBool>);
 
 /// Begins work.
-pub fn spawn(work: impl Future<Output = ()> + 'static) -> Beside {
+pub fn spawn(work: impl Future<Output = ()> + 'static) -> BackgroundWork {
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);
     stage::begin(async move {
         work.await;
         end.store(true, Ordering::Relaxed);
     });
-    Beside(ended)
+    BackgroundWork(ended)
 }
 
-impl Beside {
+impl BackgroundWork {
     /// Waits for its end.
     pub fn join(self) {
         while !self.0.load(Ordering::Relaxed) {
