@@ -58,8 +58,10 @@ const TRANSPORT: &str = "slotcar-wasi";
 /// The edge function.
 const EDGE: &str = "slotcar-edge";
 
-/// The program with the default features, and without any.
-const WHOLE: &[&str] = &["--example", "get"];
+/// The program with all features that have a use in a component, which has no background tasks; and
+/// with none.
+const WHOLE: &[&str] =
+    &["--example", "get", "--no-default-features", "--features", "fan-out,read-policies,sentinel"];
 /// See `WHOLE`.
 const LEAN: &[&str] = &["--example", "get", "--no-default-features"];
 
