@@ -58,10 +58,8 @@ const TRANSPORT: &str = "slotcar-wasi";
 /// The edge function.
 const EDGE: &str = "slotcar-edge";
 
-/// The program with all features that have a use in a component, which has no background tasks; and
-/// with none.
-const WHOLE: &[&str] =
-    &["--example", "get", "--no-default-features", "--features", "fan-out,read-policies,sentinel"];
+/// The program with the door's default features, and with none.
+const WHOLE: &[&str] = &["--example", "get"];
 /// See `WHOLE`.
 const LEAN: &[&str] = &["--example", "get", "--no-default-features"];
 
