@@ -2,7 +2,6 @@
 //! that lead everybody to one place.
 
 use super::load::Load;
-use futures::StreamExt;
 use slotcar::config::Deployment;
 use slotcar::{
     BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Timestamp, Transport,
