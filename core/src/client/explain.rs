@@ -1,6 +1,7 @@
 //! Why a command would go where: `Client::explain` and what it returns.
 //!
-//! **Invariant**: it runs the code that selects a node for a call, sends nothing and changes nothing.
+//! **Invariant**: it runs the code that selects a node for a call, sends nothing and changes
+//! nothing.
 
 use super::client::Client;
 use crate::command::Command;

@@ -2,7 +2,8 @@
 //! the straight path.
 //!
 //! Invariants: a view shares all connections with its client; a switch is in force for every call
-//! that is polled first after it; a client whose policy is `Primary` pays one test for each command.
+//! that is polled first after it; a client whose policy is `Primary` pays one test for each
+//! command.
 
 use super::client::Client;
 use crate::command::Command;
@@ -83,8 +84,8 @@ impl Client {
         )
     }
 
-    /// The node that the read policy selects for a command; `None` if the policy does not govern it.
-    /// An error says from where the slow path continues.
+    /// The node that the read policy selects for a command; `None` if the policy does not govern
+    /// it. An error says from where the slow path continues.
     #[inline]
     pub(super) fn node_by_policy(
         &self,
@@ -114,8 +115,8 @@ impl Client {
         Some(InFlightGuard::timed(node, now))
     }
 
-    /// The node for any read, under any policy. A read that the policy cannot serve at all is left to
-    /// the slow path, which returns the error.
+    /// The node for any read, under any policy. A read that the policy cannot serve at all is left
+    /// to the slow path, which returns the error.
     #[inline(never)]
     fn node_by_table(&self, command: &Command) -> Option<Result<InFlightGuard, ResumeFrom>> {
         let settings = self.non_primary_read_settings()?;

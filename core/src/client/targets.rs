@@ -68,8 +68,8 @@ impl Client {
     /// All are done at the deadline, whether or not each node has answered.
     ///
     /// # Errors
-    /// `Topology` when no node is known, or the target has none; `Config` for a command that would change
-    /// the connection, as with [`Client::send`].
+    /// `Topology` when no node is known, or the target has none; `Config` for a command that would
+    /// change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, any of the nodes may have run the command.
     pub async fn send_each(

@@ -4,7 +4,7 @@
 //! caller gets the result of each node or key.
 //!
 //! Invariants: a part that fails does not keep the others from finishing; an error says how many
-//! parts failed, and at which nodes. In a deployment without slots the one primary stands for all.
+//! parts failed, and at which nodes. Without slots, the one primary is every target.
 
 use crate::Endpoint;
 use crate::command::Command;
@@ -33,6 +33,9 @@ use crate::topology::slot_range::every_slot;
 use crate::topology::view::ReportedHealth;
 use bytes::Bytes;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// A reply that is no error, with the node that sent it; or why there is none.
 type NodeResult = Result<(Bytes, Arc<Node>), Error>;

@@ -24,6 +24,9 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// How long to wait, before the next look at the map, for one that names the right owner.
 const PAUSE: Duration = Duration::from_millis(50);
 

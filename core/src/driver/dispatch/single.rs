@@ -34,6 +34,9 @@ use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+#[cfg(test)]
+mod tests;
+
 /// What to send, and where to.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {

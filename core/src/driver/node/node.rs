@@ -143,8 +143,8 @@ impl Node {
         links.min_by_key(|link| link.load())
     }
 
-    /// A connection for one caller. It goes back with [`ExclusiveLink::release`]. Dropped instead, it
-    /// is closed, because the server may be blocked on it without end.
+    /// A connection for one caller. It goes back with [`ExclusiveLink::release`]. Dropped instead,
+    /// it is closed, because the server may be blocked on it without end.
     ///
     /// # Errors
     /// `Limit` when `exclusive_connections_max` are in use; `Closed`; the dial's error.
@@ -175,8 +175,8 @@ impl Node {
             exclusive.busy += 1;
             exclusive.idle.pop()
         };
-        // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off, also
-        // when the dial fails or is dropped.
+        // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
+        // also when the dial fails or is dropped.
         let mut taken =
             ExclusiveLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
         if taken.link.is_none() {

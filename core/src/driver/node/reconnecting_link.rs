@@ -8,10 +8,10 @@
 //! ```
 //!
 //! Invariants: one dial at a time; after a failure the next dial begins only when the back-off is
-//! over, however many callers wait; every waiting caller drives the dial, and it is dropped when all
-//! of them are gone. A link is published only after its handshake is whole, unless nothing in the
-//! handshake can fail: then the first command travels with it. What a caller gets when its deadline
-//! passes does not depend on where it waited: see [`past_deadline`].
+//! over, however many callers wait; every waiting caller drives the dial, and it is dropped when
+//! all of them are gone. A link is published only after its handshake is whole, unless nothing in
+//! the handshake can fail: then the first command travels with it. What a caller gets when its
+//! deadline passes does not depend on where it waited: see [`past_deadline`].
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
 use crate::connection::budget::Budget;

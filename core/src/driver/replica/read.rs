@@ -1,14 +1,14 @@
 //! A read under a policy that cannot go straight: no link yet, a failed attempt, no node that can
 //! answer.
 //!
-//! One loop: select a node of the key's shard (`select.rs`), get a link, submit, and decide what the
-//! end of the attempt means for the node (a failure, a passed trial) and for the call (another node,
-//! a pause, an error), under the caller's one deadline. A node at which the call has failed is tried
-//! again only after all others.
+//! One loop: select a node of the key's shard (`select.rs`), get a link, submit, and decide what
+//! the end of the attempt means for the node (a failure, a passed trial) and for the call (another
+//! node, a pause, an error), under the caller's one deadline. A node at which the call has failed
+//! is tried again only after all others.
 //!
-//! Invariants: the call never leaves the shard that owns its key, nor goes to the primary unless the
-//! policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be down
-//! it fails at once; while one may recover, it waits for that (`recovery.rs`).
+//! Invariants: the call never leaves the shard that owns its key, nor goes to the primary unless
+//! the policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be
+//! down it fails at once; while one may recover, it waits for that (`recovery.rs`).
 
 use crate::BoxFuture;
 use crate::command::Command;
@@ -41,6 +41,9 @@ use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
 
 /// Commands whose cursor is valid on one node only.
 const CURSORS: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
@@ -92,8 +95,8 @@ pub(crate) fn governs(settings: &ReadSettings, item: Item<'_>) -> Result<bool, E
     if settings.may_use_primary() {
         return Ok(false);
     }
-    let message = "its cursor is valid on one node only: use a read policy that allows the primary, or name the \
-         node with `Client::send_to`";
+    let message = "its cursor is valid on one node only: use a read policy that allows \
+                   the primary, or name the node with `Client::send_to`";
     Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
 }
 

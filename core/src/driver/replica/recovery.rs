@@ -1,9 +1,9 @@
 //! What a read waits for when no node that its policy allows can answer: a health check, a newer
 //! topology, the end of a quarantine.
 //!
-//! Invariants: each wait ends at the caller's deadline; a node that is known to be down is not waited
-//! for. Limits: one wait for a health check, 500 ms at most, and 4 refreshes for each call; 2 to
-//! 50 ms between two looks at the table.
+//! Invariants: each wait ends at the caller's deadline; a node that is known to be down is not
+//! waited for. Limits: one wait for a health check, 500 ms at most, and 4 refreshes for each call;
+//! 2 to 50 ms between two looks at the table.
 
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
