@@ -143,13 +143,7 @@ impl Transport for Watched {
         })
     }
 
-    fn now(&self) -> Timestamp {
-        self.inner.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.inner.seed()
-    }
+    crate::forward_transport!(inner: now, seed);
 }
 
 /// Is counted while it exists.

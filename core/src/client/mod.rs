@@ -3,6 +3,7 @@
 //! This file only declares and re-exports. [`Client`] and what its clones share are in `client.rs`;
 //! each other file adds the methods of one area, beside the type that they return.
 
+mod auto_traits;
 mod call;
 mod client;
 mod commands;

@@ -150,7 +150,8 @@ mod tests {
             ("ERR Unknown command FOO", Class::UnknownCommand),
             ("ERR unknown subcommand 'SHARDS'. Try CLUSTER HELP.", Class::UnknownSubcommand),
             (
-                "ERR Unknown subcommand or wrong number of arguments for 'SHARDS'. Try CLUSTER HELP",
+                "ERR Unknown subcommand or wrong number of arguments for 'SHARDS'. \
+                 Try CLUSTER HELP",
                 Class::UnknownSubcommand,
             ),
             ("ERR max number of clients reached", Class::TooManyClients),

@@ -1,6 +1,6 @@
 //! Where a command goes, how it is split and its replies joined, and whether it is sent again.
-//! Pure. Levels: `fold`, `partial`, `split`, `session`, `transaction`, `destination`, `target`,
-//! `plan`, `sweep`, `retry`, `read_from`.
+//! Pure. Levels: `error_policy`, `fold`, `partial`, `split`, `session`, `transaction`,
+//! `destination`, `target`, `plan`, `sweep`, `retry`, `read_from`.
 
 pub(crate) mod destination;
 pub(crate) mod error_policy;

@@ -94,8 +94,9 @@ fn no_fan_out() -> Error {
 }
 
 fn cursor_of_one_node() -> Error {
-    let message = "its cursor is valid on one node only: scan a cluster with `Client::scan_all`, or name \
-         the node with `Client::send_to`";
+    let message = "its cursor is valid on one node only: scan a cluster with \
+                   `Client::scan_all`, or \
+                   name the node with `Client::send_to`";
     Error::new(ErrorKind::Config, Delivery::NotSent, message)
 }
 

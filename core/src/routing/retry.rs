@@ -98,7 +98,7 @@ pub(crate) fn decide(policy: ErrorPolicy, context: RetryContext) -> CallAction {
 }
 
 /// The same for a read under a policy, which has other nodes to go to. `is_late`: the deadline has
-/// passed. Attempts are counted by the caller, who asks the other nodes first.
+/// passed. The caller counts attempts, and asks the other nodes first.
 pub(crate) fn decide_read(policy: ErrorPolicy, is_late: bool) -> CallAction {
     let context = RetryContext { readonly: true, retry_unknown: true, is_spent: is_late };
     match (decide(policy, context), policy.node) {

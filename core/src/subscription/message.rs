@@ -7,6 +7,7 @@
 use super::kind::{Channel, ChannelKind};
 use crate::resp::Blob;
 use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -50,6 +51,12 @@ impl Message {
     #[must_use]
     pub fn channel(&self) -> &[u8] {
         &self.frame[self.channel.0..self.channel.1]
+    }
+
+    /// The channel's name as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn channel_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.channel())
     }
 
     /// The published bytes.

@@ -1,5 +1,5 @@
-//! The kinds of sockets, through a whole client: unix sockets, version 6 of IP, host names, each
-//! over smol's reactor and over tokio's.
+//! Each kind of socket through a whole client: unix sockets, IPv6, host names, over smol's reactor
+//! and over tokio's.
 
 use super::{config, server};
 use slotcar::{Client, Config};

@@ -1,7 +1,7 @@
-//! Servers that are none, or send what no server sends.
+//! Peers that are no Redis servers, or send what no server sends.
 //!
-//! Each case is seen by `connect`, by a call on a good connection that may run once, and by a read,
-//! which is tried again unless the protocol was violated.
+//! Each case is met by `connect`, by a call on a good connection that may run only once, and by a
+//! read, which is retried unless the peer violated the protocol.
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers};
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a bad peer does at the moment of truth.
+/// What the bad peer does.
 type Bad = Arc<dyn Fn(&mut Peer) + Send + Sync>;
 
-/// Bytes, and then silence.
+/// Sends bytes and then nothing.
 fn bytes(bytes: impl Into<Vec<u8>>) -> Bad {
     let bytes = bytes.into();
     Arc::new(move |peer| {
@@ -26,7 +26,7 @@ fn bytes(bytes: impl Into<Vec<u8>>) -> Bad {
     })
 }
 
-/// Cases that violate the protocol, and the words by which they are told.
+/// Cases that violate the protocol, and the words of the error.
 fn violations() -> Vec<(Bad, &'static str)> {
     vec![
         (bytes(script::HTTP), "server speaks HTTP, not RESP"),
@@ -41,7 +41,7 @@ fn violations() -> Vec<(Bad, &'static str)> {
     ]
 }
 
-/// Cases that end or fall silent, and the words by which they are told.
+/// Cases that close or fall silent, and the words of the error.
 fn ends() -> Vec<(Bad, &'static str)> {
     let close: Bad = Arc::new(|_| {});
     let half: Bad = Arc::new(|peer| peer.send(script::HALF_FRAME));
@@ -63,7 +63,7 @@ fn at_the_first_byte() {
         let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command("PING");
         let told = told.at(script.address()).says("protocol violated").says(words);
         told.check_err(run(connect(config(&script.url()))));
-        // Where the handshake must be answered first, no command was even written.
+        // Where the handshake must be answered first, no command was written.
         let told = ExpectedError::new(ErrorKind::Protocol, Delivery::NotSent)
             .at(script.address())
             .says(words);
@@ -76,7 +76,7 @@ fn at_the_first_byte() {
         });
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(1);
         let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
-        // An end that meets bytes which were never read is a reset.
+        // A close with unread bytes is a reset.
         let reset = words.contains("closed");
         let told = if reset { told } else { told.says(words) };
         told.at(script.address()).check_err(run(connect(config.clone())));
@@ -85,7 +85,8 @@ fn at_the_first_byte() {
     }
 }
 
-/// Not even the first command is read: whether it was written is the kernel's to know.
+/// The peer closes before it reads the first command; whether that was written depends on the
+/// kernel.
 #[test]
 fn a_server_that_closes_at_once() {
     let script = Script::start(|_| {});
@@ -101,7 +102,7 @@ fn a_server_that_closes_at_once() {
     told.command("INCR").attempts(3..=3).says("no handshake").check_err(run(client.incr("n")));
 }
 
-/// On a connection that was good until now.
+/// The bad bytes come on a connection that was good before.
 #[test]
 fn in_the_middle() {
     let peer_with = |bad: Bad| {
@@ -122,7 +123,7 @@ fn in_the_middle() {
             let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command(name);
             let told = told.at(script.address()).says("protocol violated").says(words);
             told.check_err(run(client.send::<Value>(cmd(name).key("k"))));
-            // The next connection is as good as the first one was.
+            // The next connection is good again.
             assert_eq!(run(client.send::<String>(cmd("ECHO").arg("x"))).expect("good"), "good");
         }
         assert_eq!(script.accepted(), 3);
@@ -139,7 +140,7 @@ fn in_the_middle() {
     }
 }
 
-/// A frame that is whole and makes no sense is that one caller's.
+/// A complete reply with a bad value fails only its own caller.
 #[test]
 fn a_malformed_value() {
     let script = Script::answering(|command| match command[0].as_slice() {
@@ -155,8 +156,8 @@ fn a_malformed_value() {
     assert_eq!(script.accepted(), 1);
 }
 
-/// Those who wait on the same connection get their own replies up to the violation, and the truth
-/// after it.
+/// Callers on the same connection get their own replies up to the violation, and its error after
+/// it.
 #[test]
 fn replies_before_a_violation_count() {
     let script = Script::start(|peer| {
@@ -179,8 +180,8 @@ fn replies_before_a_violation_count() {
     results.into_iter().skip(2).for_each(|result| told.check_err(result));
 }
 
-/// One reply too many ends the connection and answers nobody: neither when it comes with the last
-/// one, nor while nobody waits, nor where no background looks at the socket meanwhile.
+/// An extra reply closes the connection and reaches no caller: when it comes with the last reply,
+/// when no caller waits, and on a host without a background task.
 #[test]
 fn a_reply_nobody_asked_for() {
     for background in BACKGROUNDS {
@@ -225,7 +226,7 @@ fn a_reply_nobody_asked_for() {
     }
 }
 
-/// Pushes are no replies, wherever they come, and also when nobody subscribed to anything.
+/// Pushes are not replies, wherever they come, also without a subscription.
 #[test]
 fn pushes_are_kept_apart_from_replies() {
     let push = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\nbody\r\n";
@@ -245,7 +246,7 @@ fn pushes_are_kept_apart_from_replies() {
     assert_eq!(script.accepted(), 1);
 }
 
-/// Every kind of reply, cut into single bytes.
+/// Each kind of reply, cut into single bytes.
 #[test]
 fn one_byte_at_a_time() {
     for server in servers() {
@@ -281,7 +282,7 @@ fn one_byte_at_a_time() {
     }
 }
 
-/// A reply beyond the caller's own limits is told with the limit.
+/// The error of a reply beyond the caller's own limits names the limit.
 #[test]
 fn a_reply_beyond_the_limits() {
     for server in servers() {

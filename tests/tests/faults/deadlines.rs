@@ -1,5 +1,6 @@
-//! One deadline over queueing, connecting, all attempts and all pauses: no call outlives it, and
-//! the error keeps the last cause.
+//! One deadline for queueing, connecting, all attempts and all pauses.
+//!
+//! **Invariants**: no call ends long after its deadline, and the error keeps the last cause.
 
 use super::{LONG, SHORT, config, connect, lazy, servers};
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
@@ -9,7 +10,7 @@ use slotcar_tests::real::{Fault, Proxy, Script, address};
 use slotcar_tests::{ExpectedError, Watched};
 use std::time::{Duration, Instant};
 
-/// How long it took, and what it ended with.
+/// How long a call took, and its error.
 fn timed<T>(future: impl Future<Output = Result<T, Error>>) -> (Duration, Error) {
     let began = Instant::now();
     match run(future) {
@@ -18,8 +19,7 @@ fn timed<T>(future: impl Future<Output = Result<T, Error>>) -> (Duration, Error)
     }
 }
 
-/// At the deadline, give or take what a busy machine needs: a timer that was missed would take
-/// seconds.
+/// Asserts that a call ended at its deadline, with 2 s for a busy machine.
 #[track_caller]
 fn ended_at(took: Duration, deadline: Duration) {
     assert!(took >= deadline, "{took:?}, before {deadline:?}");
@@ -34,7 +34,7 @@ fn the_node_is_down_and_the_pause_longer_than_the_deadline() {
     let client = lazy(config).with_timeout(Duration::from_millis(100));
     let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
     let told = told.says("no connection in time").because("refused");
-    // The later calls find a pause that goes on; it counts as well.
+    // Later calls begin within a pause, which counts as well.
     for _ in 0..5 {
         let (took, error) = timed(client.get::<Value>("k"));
         ended_at(took, Duration::from_millis(100));
@@ -55,17 +55,17 @@ fn the_server_does_not_answer() {
         let told = told.says("no reply within 200ms");
         let (took, error) = timed(brief.get::<Value>("k"));
         ended_at(took, SHORT);
-        // Its time is over: not even a read is tried again.
+        // The deadline has passed: not even a read is retried.
         told.clone().command("GET").check(&error);
         let (took, error) = timed(brief.pipeline().add(cmd("INCR").key("n")).run::<(i64,)>());
         ended_at(took, SHORT);
         told.command("INCR").check(&error);
-        // Many at once, with different deadlines: each ends at its own.
+        // Many calls with different deadlines: each ends at its own.
         let calls = (1..=10).map(|i| {
             let client = client.with_timeout(SHORT * i / 2);
             async move {
                 let began = Instant::now();
-                let error = client.get::<Value>("k").await.expect_err("nobody answers");
+                let error = client.get::<Value>("k").await.expect_err("no reply comes");
                 (i, began.elapsed(), error.kind())
             }
         });
@@ -74,7 +74,7 @@ fn the_server_does_not_answer() {
             assert_eq!(kind, ErrorKind::Timeout);
         }
         server.resume();
-        // The late replies go to nobody.
+        // The late replies are discarded.
         for i in 0..10 {
             let token = format!("token {i}");
             assert_eq!(run(client.send::<String>(cmd("ECHO").arg(&*token))).expect("good"), token);
@@ -108,7 +108,7 @@ fn the_deadline_has_passed() {
     }
 }
 
-/// Lost connections and refusals on the way: still one deadline.
+/// Lost connections and refusals on the way: one deadline for all attempts.
 #[test]
 fn attempts_share_the_deadline() {
     let closes = Script::answering(|command| (command[0] != b"GET").then(|| b"+OK\r\n".to_vec()));
@@ -122,7 +122,7 @@ fn attempts_share_the_deadline() {
     }
 }
 
-/// The reply comes after the deadline: the connection goes on and the reply is nobody's.
+/// The reply comes after the deadline: the connection stays and the reply is discarded.
 #[test]
 fn a_late_reply_is_nobodys() {
     for server in servers() {
@@ -144,8 +144,8 @@ fn a_late_reply_is_nobodys() {
     }
 }
 
-/// A command that blocks waits as long as its own argument says, and no longer than a deadline that
-/// was given.
+/// A blocking command waits as long as its own argument says, and no longer than a deadline that
+/// the caller gave.
 #[test]
 fn blocking_commands_have_a_deadline_only_when_given_one() {
     for server in servers() {

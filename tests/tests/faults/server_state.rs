@@ -1,6 +1,6 @@
-//! Servers that die, freeze or fill up while commands are on their way.
+//! Servers that die, freeze or fill up while commands are in flight.
 //!
-//! Progress decides who is dead: a server that owes bytes and sends none, whatever TCP says.
+//! Progress decides whether a server is dead: it owes bytes and sends none, whatever TCP reports.
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Bytes of a value that no socket buffer swallows whole.
 const BIG: usize = 32 << 20;
 
-/// Half of the reply has come when the process dies.
+/// Half of the reply has arrived when the process dies.
 #[test]
 fn killed_in_the_middle_of_a_reply() {
     for server in servers() {
@@ -26,7 +26,7 @@ fn killed_in_the_middle_of_a_reply() {
         let dump = cmd("EVAL").arg("redis.call('INCR', 'ran') return redis.call('GET', 'big')");
         let dump = dump.arg(0);
         let before = proxy.reply_bytes();
-        // A script may write: it is not tried again.
+        // A script may write: it is not retried.
         let call = smol::spawn({
             let client = client.clone();
             async move { client.send::<Vec<u8>>(dump).await }
@@ -42,7 +42,8 @@ fn killed_in_the_middle_of_a_reply() {
     }
 }
 
-/// All that wait when the process dies learn the truth, and a read only fails with its deadline.
+/// When the process dies, all calls get an error that is true, and a read fails only at its
+/// deadline.
 #[test]
 fn killed_with_many_in_flight() {
     for server in servers() {
@@ -51,7 +52,7 @@ fn killed_with_many_in_flight() {
         let writes: Vec<_> = (0..50).map(|i| client.incr(i)).collect();
         let reads: Vec<_> = (50..100).map(|i| client.get::<Option<u64>>(i)).collect();
         let killed = async {
-            // Everything above is polled before this, and the first of it is written.
+            // Each call is polled before this, and the first one is written.
             slotcar_tests::polling::yield_times(3).await;
             server.kill();
             server.restart();
@@ -61,7 +62,7 @@ fn killed_with_many_in_flight() {
         let (writes, reads, ()) = run(futures::future::join3(writes, reads, killed));
         let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
         let told = told.at(server.address());
-        // What was not written yet is sent to the server that comes after, and counts there.
+        // What was not written yet is sent to the next server and counts there.
         assert!(writes.iter().any(Result::is_err), "the first was written");
         for write in writes {
             match write {
@@ -75,7 +76,7 @@ fn killed_with_many_in_flight() {
     }
 }
 
-/// TCP says that all is well; the missing progress says that it is not.
+/// TCP reports no error; the missing progress does.
 #[test]
 fn frozen() {
     for server in servers() {
@@ -90,7 +91,7 @@ fn frozen() {
             told.clone().command("INCR").check_err(result);
         }
         assert!(began.elapsed() >= SHORT);
-        // A read outlasts the freeze.
+        // A read is retried until the server runs again.
         let read = smol::spawn({
             let client = client.clone();
             async move { client.get::<Option<u64>>(1).await }
@@ -102,7 +103,7 @@ fn frozen() {
     }
 }
 
-/// Slow is not frozen: as long as bytes come, nothing is given up.
+/// Slow is not frozen: as long as bytes come, the connection stays.
 #[test]
 fn slow_is_not_frozen() {
     for server in servers() {
@@ -133,8 +134,8 @@ fn out_of_memory() {
     }
 }
 
-/// A connection that the server closes while nobody uses it costs nobody a command, with a
-/// background that notices and without one.
+/// A connection that the server closes while it is idle fails no command, with a background task
+/// and without one.
 #[test]
 fn closed_while_idle() {
     for version in versions() {
@@ -155,8 +156,8 @@ fn closed_while_idle() {
     }
 }
 
-/// An earlier attempt may have run, though the last one found no connection: what the caller is
-/// told is about all of them.
+/// An earlier attempt may have run, though the last one found no connection: the delivery in the
+/// error covers all attempts.
 #[test]
 fn delivery_is_that_of_all_attempts() {
     for server in servers() {

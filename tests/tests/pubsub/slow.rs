@@ -1,5 +1,6 @@
-//! Readers that are slower than what comes: each policy, with exact counts.
-//! Messages are numbers in order, so that one missing in silence is found at once.
+//! Readers that are slower than the messages: each policy, with exact counts.
+//!
+//! Messages are numbers in order, so a missing one is found at once.
 
 use super::reader::{next, words};
 use slotcar::config::WhenLagging;
@@ -48,7 +49,7 @@ fn read_all(all: &mut Subscription, numbers: std::ops::Range<u64>) -> (u64, u64)
     (delivered, lost)
 }
 
-/// Another reader, and commands, go on at their own speed beside one that does not read at all.
+/// Another reader and commands keep their speed while one reader does not read at all.
 #[test]
 fn a_slow_reader_loses_by_its_policy_and_slows_nobody() {
     let server = Server::start(&Version::any());
@@ -87,7 +88,7 @@ fn a_slow_reader_may_be_disconnected() {
     });
 }
 
-/// A paused connection loses nothing as long as the server's own buffers hold.
+/// A paused connection loses nothing while the server's own buffers have room.
 #[test]
 fn a_slow_reader_may_pause_its_connection() {
     let server = Server::start(&Version::any());
@@ -133,7 +134,7 @@ fn a_million_messages_come() {
     assert_eq!((delivered, lost), (end, 0));
 }
 
-/// A channel with a connection of its own is no shared connection's business.
+/// A channel on an exclusive connection does not use the shared one.
 #[test]
 fn a_connection_of_its_own_is_counted_and_closed() {
     let server = Server::start(&Version::any());

@@ -1,5 +1,4 @@
-//! Readers that run beside a test until they are stopped, and the servers' counts of
-//! what reached them.
+//! Readers that run in the background of a test, and the servers' counters of what reached them.
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};
@@ -131,7 +130,7 @@ pub(crate) fn gets(server: &Server) -> u64 {
     server.command_calls().get("get").copied().unwrap_or_default()
 }
 
-/// The part that each server has of the GETs that run within a moment.
+/// The share that each server has of the next `count` GETs.
 pub(crate) fn shares(servers: &[&Server], load: &Load, count: u64) -> Vec<f64> {
     let before: Vec<u64> = servers.iter().map(|server| gets(server)).collect();
     load.wait_for(count);

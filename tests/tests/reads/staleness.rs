@@ -1,5 +1,5 @@
 //! A bound on staleness is kept: no read under it sees data that is older.
-//! The truth comes from the data: a writer writes what time it is.
+//! The data itself shows its age: a writer writes the time.
 
 use super::load::{Group, connect, follow, gets, wait_until_in_sync};
 use slotcar::{Client, ErrorDetail, ReadFrom};

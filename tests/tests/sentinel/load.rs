@@ -1,5 +1,4 @@
-//! A service's callers: INCRs, one after the other, each with its times and its result.
-//! What a test asserts of a fault, it reads off this record.
+//! The load of a service: INCRs, one after the other, each recorded with its times and its result.
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Every call has one second.
+/// Each call has a timeout of one second.
 pub(crate) fn config(sentinels: &Sentinels) -> Config {
     let config = Config::from_url(&sentinels.url()).expect("a service has a good URL");
     config.command_timeout(Duration::from_secs(1))

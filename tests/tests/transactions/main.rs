@@ -1,6 +1,7 @@
 //! Transactions and watched keys, on one server and in a cluster whose slots move.
 //!
-//! What must hold: all or nothing, once at most, and a caller who is told which of these it was.
+//! **Invariant**: all commands of a transaction run or none, once at most, and its result says
+//! which.
 
 mod cluster;
 

@@ -1,4 +1,4 @@
-//! One attempt of a command: what is sent, what it waits for, and what follows from how it ended.
+//! One attempt of a command: what is sent, what it waits for, and what follows from its end.
 //! Knows the rooms up to `discovery`.
 
 pub(crate) mod item;

@@ -16,7 +16,7 @@ use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
 };
-use crate::driver::attempt::waiting::{await_anybody, rest};
+use crate::driver::attempt::waiting::{await_any_node, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::node_batch::NodeBatch;
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     options: CallOptions,
 ) -> Results {
     let mut first_round = None;
-    await_anybody(topology, options.deadline).await;
+    await_any_node(topology, options.deadline).await;
     let routes = Arc::clone(&topology.routes());
     if let Some(node) = routes.only().filter(|_| reads.is_none() && !commands.is_empty()) {
         let members = (0..commands.len()).collect();
@@ -362,11 +362,11 @@ impl<'a> Rounds<'a> {
 /// The node to ask about a slot that the map has no owner for: its answer names the owner.
 fn any_node_for(topology: &LiveTopology, item: Item<'_>) -> Option<Arc<Node>> {
     topology.request_refresh(RefreshReason::Uncovered);
-    if item.may_ask_around() { topology.any_node() } else { None }
+    if item.may_go_to_any_node() { topology.any_node() } else { None }
 }
 
 fn no_node_for(topology: &LiveTopology, item: Item<'_>) -> Error {
-    let error = if item.may_ask_around() {
+    let error = if item.may_go_to_any_node() {
         topology.no_node_error()
     } else {
         let message = "the node that the command was for has left the deployment";

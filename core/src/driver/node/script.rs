@@ -79,7 +79,9 @@ struct World {
     commands: Vec<(Endpoint, Vec<String>)>,
     /// How often the connections to a server were cut.
     cuts: BTreeMap<Endpoint, u32>,
-    /// Readers that a cut wakes.
+    /// Bytes that a server sends without being asked, to the connection that reads first.
+    pushes: Vec<(Endpoint, Vec<u8>)>,
+    /// Readers that a cut, a push or a reply wakes.
     readers: Vec<Waker>,
     /// Background tasks.
     tasks: Vec<BoxFuture<'static, ()>>,
@@ -129,6 +131,16 @@ impl Script {
         let readers = {
             let mut world = lock(&self.0);
             *world.cuts.entry(endpoint.clone()).or_default() += 1;
+            mem::take(&mut world.readers)
+        };
+        readers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The server at `endpoint` sends these bytes to one of its connections, unasked.
+    pub(in crate::driver) fn push(&self, endpoint: &Endpoint, bytes: &str) {
+        let readers = {
+            let mut world = lock(&self.0);
+            world.pushes.push((endpoint.clone(), bytes.into()));
             mem::take(&mut world.readers)
         };
         readers.into_iter().for_each(Waker::wake);
@@ -304,6 +316,14 @@ impl AsyncRead for Stream {
         let cuts = lock(&self.script.0).cuts.get(&self.endpoint).copied().unwrap_or_default();
         if cuts != self.cuts {
             return Poll::Ready(Ok(0));
+        }
+        let pushed = {
+            let mut world = lock(&self.script.0);
+            let first = world.pushes.iter().position(|(endpoint, _)| *endpoint == self.endpoint);
+            first.map(|first| world.pushes.remove(first).1)
+        };
+        if let Some(bytes) = pushed {
+            self.replies.push_back((now, bytes));
         }
         match self.replies.front_mut() {
             Some((at, bytes)) if *at <= now => {

@@ -95,8 +95,8 @@ pub(crate) fn governs(settings: &ReadSettings, item: Item<'_>) -> Result<bool, E
     if settings.may_use_primary() {
         return Ok(false);
     }
-    let message = "its cursor is valid on one node only: use a read policy that allows the primary, or name the \
-         node with `Client::send_to`";
+    let message = "its cursor is valid on one node only: use a read policy that allows \
+                   the primary, or name the node with `Client::send_to`";
     Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
 }
 

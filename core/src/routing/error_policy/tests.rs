@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A row, short: call, delivery, refresh, node, and what holds of it besides.
+/// A row in short: call, delivery, refresh, node, and the flags that are set.
 fn show(policy: ErrorPolicy) -> String {
     let call = match policy.call {
         CallAction::Fail => "fail",

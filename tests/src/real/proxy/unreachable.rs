@@ -30,8 +30,7 @@ impl Unreachable {
         listener.bind(&address.into()).expect("the port is free");
         listener.listen(0).expect("the socket is bound");
         let mut queued = Vec::new();
-        // The kernel's queue is a little longer than requested; the first time-out means it is
-        // full.
+        // The kernel's queue is a little longer than requested; the first time-out ends it.
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
             queued.push(stream);
             assert!(queued.len() < 64, "the queue of {address} never fills");

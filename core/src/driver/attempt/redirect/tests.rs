@@ -1,9 +1,9 @@
-//! What each kind of redirect says, by who sent it and how many came before.
+//! What each kind of redirect says, by its sender and by how many came before it.
 
 use super::*;
 use std::collections::BTreeMap;
 
-/// A redirect as a server at `a:7000` writes it, whom the map also knows as `alias:7000`.
+/// What a redirect of the node at `a:7000` says, which the map also knows as `alias:7000`.
 fn says(text: &str, count: u32) -> Redirected {
     let redirect = ServerError::from_text(text.as_bytes()).redirect().expect(text).expect(text);
     let asked = Endpoint::tcp("a", 7000);

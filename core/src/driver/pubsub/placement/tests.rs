@@ -60,7 +60,7 @@ impl World {
         let count = shards.len() as u16;
         let share = (SLOT_COUNT - 1) / count;
         let owner = |slot: u16| if slot + 1 == SLOT_COUNT { UNCOVERED } else { slot / share };
-        let owners = (0..SLOT_COUNT).map(|slot| owner(slot).min(UNCOVERED)).collect();
+        let owners = (0..SLOT_COUNT).map(owner).collect();
         let primary = |at: usize| shards.iter().any(|shard| shard.primary == at);
         let members = MEMBERS.chars().enumerate();
         let nodes = members.map(|(at, name)| Arc::new(view(name, primary(at)))).collect();
