@@ -1,7 +1,8 @@
-//! A scripted cluster, for tests of the driver: nodes that redirect, refuse and fail as a test says.
+//! A scripted cluster, for tests of the driver: nodes that redirect, refuse and fail as a test
+//! says.
 //!
-//! A node answers handshakes, CLUSTER and INFO by itself, and any other command with its own name as
-//! a bulk string, so that a reply shows which node sent it. A test says what else happens, in
+//! A node answers handshakes, CLUSTER and INFO by itself, and any other command with its own name
+//! as a bulk string, so that a reply shows which node sent it. A test says what else happens, in
 //! [`ScriptedCluster::on`]: one answer, for the next command of that text at that node.
 //!
 //! Invariants: those of `node/script.rs`, which has streams, clock and executor; replies take no

@@ -16,7 +16,8 @@ use crate::driver::attempt::next_step::{
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
-use crate::driver::discovery::live_topology::{LiveTopology, RepairWaiter};
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
