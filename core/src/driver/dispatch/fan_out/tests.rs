@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{cmd, mget};
 use crate::config::Config;
 use crate::driver::dispatch::entry;
-use crate::driver::script::{Answer, Script, id};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster, id};
 use crate::error::{Delivery, ErrorDetail, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::plan::plan;
@@ -13,8 +13,8 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Three primaries, of which a has the replica d, and a client that knows them.
-fn start() -> (Script, Arc<LiveTopology>) {
-    let script = Script::of_primaries(3).with_replica("d", "a");
+fn start() -> (ScriptedCluster, Arc<LiveTopology>) {
+    let script = ScriptedCluster::of_primaries(3).with_replica("d", "a");
     let topology = script.topology(Config::default());
     (script, topology)
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::get;
 use crate::config::{Config, ReadFrom};
-use crate::driver::script::{Answer, Script};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const REPLICAS: [&str; 2] = ["c", "d"];
 /// A client with a read policy.
 struct Reader {
     /// The cluster.
-    script: Script,
+    script: ScriptedCluster,
     /// The client's view of it.
     topology: Arc<LiveTopology>,
     /// Its read settings.
@@ -27,7 +27,8 @@ impl Reader {
     }
 
     fn with(primaries: u16, config: Config) -> Self {
-        let script = Script::of_primaries(primaries).with_replica("c", "a").with_replica("d", "a");
+        let script =
+            ScriptedCluster::of_primaries(primaries).with_replica("c", "a").with_replica("d", "a");
         let topology = script.topology(config.clone());
         Self { script, topology, settings: Arc::new(ReadSettings::of(&config)) }
     }
@@ -90,7 +91,7 @@ fn a_tryagain_says_nothing_about_the_node() {
 
 #[test]
 fn without_a_replica_the_policy_decides() {
-    let stop = |cluster: &mut crate::driver::script::Cluster| {
+    let stop = |cluster: &mut crate::driver::scripted_cluster::Nodes| {
         REPLICAS.iter().for_each(|name| cluster.stop(name));
     };
     let reader = Reader::start(1, ReadFrom::PreferReplica);
