@@ -11,12 +11,11 @@
 //! with the first success. Times are nanoseconds of the host's clock; 0 stands for never.
 //! Called by `driver/pick.rs`, `driver/checkup.rs`, `driver/reads.rs` and `driver/batch.rs`.
 
-use crate::lock::lock;
+use crate::lock::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Timestamp;
 use crate::topology::replication::PrimaryOffsets;
 use event_listener::{Event, EventListener};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The first quarantine.
