@@ -1,4 +1,4 @@
-//! What a program is told on a host that denies it something.
+//! The error of a program on a host that denies a permission.
 //!
 //! `SLOTCAR_DENIED` says what the host denies: `names` or `tcp`. The suite `wasi` of
 //! `slotcar-tests` runs this once for each; without it, there is nothing to test.

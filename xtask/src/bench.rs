@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: builds the benchmark's own workspace (tests/bench) and runs it.
 //!
-//! Without a word before the options it measures slotcar beside its peers; `check` compares
-//! instruction counts with the committed ones; `build` tells what each client costs to build. Peers
-//! are built one by one, so that none changes the features of another's dependencies. What cannot
-//! be built is said and left out; an older program of that name is not used instead.
+//! Without an argument, or with options only, it measures slotcar beside its peers. `check`
+//! compares instruction counts with the committed ones. `build` measures what each client costs to
+//! build. Peers are built one by one, so that none changes the features of another's dependencies.
+//! A peer that does not build is reported and left out; an older program of it is not used.
 
 use crate::{Outcome, servers};
 use std::ffi::OsString;

@@ -1,9 +1,9 @@
 //! `cargo xtask commands [--check]`: writes `core/src/command/table.rs` from real servers.
 //!
 //! Starts the newest Redis and Valkey of `tests/servers.txt`, asks both COMMAND, and merges the
-//! answers with care: read-only only if every server that has the command says so, any other flag
-//! if one does. Where they describe keys or policies differently, Valkey's word is taken. What
-//! COMMAND cannot express is added here: see `complete_keys` and `SESSION`.
+//! answers: a command is read-only only if every server that has it says so, and has any other flag
+//! if one server says so. Where servers describe keys or policies differently, Valkey's description
+//! is taken. What COMMAND cannot express is added here: see `complete_keys` and `SESSION`.
 //! With `--check` nothing is written, and a table that would change is an error.
 //! Spec: <https://redis.io/docs/latest/commands/command/>.
 
@@ -32,12 +32,13 @@ const FLAGS: [&str; 9] = [
     SESSION_FLAG,
 ];
 
-/// Of a command of `SESSION`.
+/// The flag of the commands in `SESSION`.
 const SESSION_FLAG: &str = "session";
 
-/// Commands that change what later ones on their connection mean, or whether and how they are
-/// answered: who and where they are (AUTH, SELECT), the protocol, transactions, subscriptions, the
-/// mode of a replica's or a debugger's link. A subcommand stands behind its container.
+/// Commands that change the state of their connection, and with it the meaning or the reply of
+/// later commands: the user (AUTH), the database (SELECT), the protocol, transactions,
+/// subscriptions, the mode of a replica's or a debugger's connection. A subcommand stands after its
+/// container.
 const SESSION: &[&str] = &[
     "ASKING",
     "AUTH",

@@ -1,7 +1,7 @@
 //! The project's own commands, run as `cargo xtask NAME`.
 //!
-//! A file per command, each with `run(arguments)`; this file only chooses. Every failure is a
-//! sentence on standard error and exit code 1.
+//! One file per command, each with `run(arguments)`; this file only chooses. A failure prints one
+//! sentence on standard error and ends with exit code 1.
 
 mod bench;
 mod ci;
@@ -17,7 +17,7 @@ mod wasi;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// What a command returns: nothing, or the sentence that says what went wrong.
+/// What a command returns; an error is the sentence that says what went wrong.
 type Outcome<T = ()> = Result<T, String>;
 
 /// A command's name, what it does in one line, and the function that does it.

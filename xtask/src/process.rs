@@ -1,5 +1,5 @@
-//! Other programs, run to their end with their output shown. Called by every command that is made
-//! of programs: `ci`, `test`, `wasi`, `targets`.
+//! Runs other programs to their end, with their output shown. An error names the command line that
+//! failed.
 
 use crate::Outcome;
 use std::path::PathBuf;

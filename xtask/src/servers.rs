@@ -2,10 +2,10 @@
 //!
 //! Each lands in `.servers/NAME/` (or `$SLOTCAR_SERVERS/NAME/`): `bin/` with one script per
 //! program, under the same names for Redis and Valkey; `root/` with the unpacked packages; `stamp`
-//! with the version, written last. What is stamped is left alone, so a second run costs nothing.
-//! Needs no root and starts no daemon: packages are unpacked, never installed.
-//! **Invariant**: a folder NAME is whole or absent; it is built beside itself and renamed.
-//! Where there is no Debian apt, what PATH offers is listed, and what is missing is said.
+//! with the version, written last. A folder with a stamp is not fetched again. Neither root nor a
+//! daemon is needed: packages are unpacked, never installed.
+//! **Invariant**: a folder NAME is complete or absent; it is built elsewhere and renamed.
+//! Without Debian's apt, only the servers on PATH are used; missing ones are listed.
 
 mod apt;
 mod unpack;
@@ -168,7 +168,7 @@ fn fetch_one(
     Ok(())
 }
 
-/// Without Debian's apt: whatever servers PATH holds, and a loud line for each one missing.
+/// Without Debian's apt: lists the servers on PATH, and warns of each one that is missing.
 fn use_path(missing: &[&Server], reason: &str) -> Outcome {
     println!("WARNING: {reason}: only the servers on PATH can be used");
     let on_path: Vec<(&str, String)> = ["redis", "valkey"]

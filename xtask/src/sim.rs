@@ -1,7 +1,7 @@
-//! `cargo xtask sim [--deployment NAME] [--seeds N] [--from S]`: simulated runs, as many as one
-//! likes.
+//! `cargo xtask sim [--deployment NAME] [--seeds N] [--from S]`: any number of
+//! simulated runs.
 //!
-//! It builds the runner with the profile `sim` and hands it the arguments; see `slotcar-sim run
+//! It builds the runner with the profile `sim` and passes the arguments on; see `slotcar-sim run
 //! --help`.
 
 use crate::Outcome;
@@ -24,5 +24,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         .args(arguments)
         .status()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err("a simulated run broke a promise".to_owned()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err("a simulated run failed; its seed and the reason are above".to_owned())
+    }
 }

@@ -1,7 +1,7 @@
-//! Compilation targets that commands need beside the machine's own.
+//! Compilation targets that commands need in addition to the machine's own.
 //!
-//! `rust-toolchain.toml` names them, but rustup reads that only when it installs the toolchain: on
-//! a machine that has the toolchain already, they may be missing. Called by `ci` and `wasi`.
+//! `rust-toolchain.toml` names them, but rustup reads it only when it installs the toolchain: on a
+//! machine that has the toolchain already, they may be missing.
 
 use crate::Outcome;
 use crate::process::run_to_end;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Components for WASI 0.2.
 pub(crate) const WASI: &str = "wasm32-wasip2";
-/// WebAssembly without any system below.
+/// WebAssembly without an operating system.
 pub(crate) const BARE: &str = "wasm32-unknown-unknown";
 
 /// Installs the standard library for `target`, unless it is there.
@@ -20,8 +20,7 @@ pub(crate) fn ensure(target: &str) -> Outcome {
     }
     let mut command = Command::new("rustup");
     command.args(["target", "add", target]).current_dir(crate::root());
-    run_to_end(&mut command)
-        .map_err(|e| format!("{e}; the standard library for {target} is needed"))
+    run_to_end(&mut command).map_err(|e| format!("{e}; install the standard library for {target}"))
 }
 
 fn sysroot() -> Result<PathBuf, String> {

@@ -5,7 +5,7 @@
 //! walk ends and nothing panics. Spec: <https://redis.io/docs/latest/develop/reference/key-specs/>.
 //! Called by `Command`.
 
-use super::spec::{Begin, Find, KeySpec};
+use super::spec::{BeginSearch, FindKeys, KeySpec};
 
 /// A command's arguments in order, its name first.
 #[derive(Clone, Debug)]
@@ -82,17 +82,17 @@ impl<'a> Keys<'a> {
     /// The range that a spec names in these arguments; none if it does not apply, or if the
     /// arguments are wrong.
     fn resolve(&self, spec: &KeySpec) -> Option<Range<'a>> {
-        let begin = match spec.begin {
-            Begin::Filled(at) => {
+        let begin = match spec.begin_search {
+            BeginSearch::Filled(at) => {
                 let at = usize::from(at);
                 self.all.clone().nth(at).filter(|arg| !arg.is_empty())?;
                 at
             }
-            Begin::Index(at) => usize::from(at),
-            Begin::Keyword(word, from) => self.keyword(word, from)? + 1,
+            BeginSearch::Index(at) => usize::from(at),
+            BeginSearch::Keyword(word, from) => self.keyword(word, from)? + 1,
         };
-        let (at, last, step) = match spec.find {
-            Find::Range { last, step, limit } => {
+        let (at, last, step) = match spec.find_keys {
+            FindKeys::Range { last, step, limit } => {
                 let last = match (usize::try_from(last), limit) {
                     (Ok(after), _) => begin + after,
                     (Err(_), 0 | 1) => self.back_from_end(last)?,
@@ -101,7 +101,7 @@ impl<'a> Keys<'a> {
                 };
                 (begin, last, step)
             }
-            Find::Count { at, first, step } => {
+            FindKeys::KeyNum { at, first, step } => {
                 let number = self.all.clone().nth(begin + usize::from(at))?;
                 let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
                 let first = begin + usize::from(first);

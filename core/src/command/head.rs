@@ -5,6 +5,7 @@
 //! from.
 
 use super::inline::Inline;
+use super::lookup;
 use super::spec::Spec;
 
 /// The encoded name of a known command, with its subcommand's where there is one.
@@ -21,13 +22,13 @@ pub(super) struct Head {
 impl Head {
     /// At compile time: the head of `name`, which the table must have.
     pub(super) const fn of(name: &str) -> Self {
-        let head = Self { inline: Inline::empty(), count: 0, spec: Spec::known(name, "") };
+        let head = Self { inline: Inline::empty(), count: 0, spec: lookup::known(name, "") };
         head.and(name)
     }
 
     /// At compile time: the head of a container's subcommand.
     pub(super) const fn sub(name: &str, subcommand: &str) -> Self {
-        let spec = Spec::known(name, subcommand);
+        let spec = lookup::known(name, subcommand);
         let head = Self { inline: Inline::empty(), count: 0, spec };
         head.and(name).and(subcommand)
     }

@@ -6,7 +6,7 @@
 //! Spec: redis.io/commands/command-info; key specifications. Called by `driver/spread.rs`.
 
 use super::args::Keys;
-use super::spec::{Begin, Find, Flags, KeySpec, RequestPolicy, ResponsePolicy, Spec};
+use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, RequestPolicy, ResponsePolicy, Spec};
 use super::{Args, Command};
 use crate::resp::Value;
 
@@ -68,20 +68,20 @@ fn key_spec(spec: &Value) -> Option<KeySpec> {
     let (at, how) = (begin.get("spec")?, find.get("spec")?);
     let index = u8::try_from(number(at, "index")?).ok()?;
     let small = |key| u8::try_from(number(how, key)?).ok();
-    let find = match find.get("type")?.as_str()? {
-        "range" => Find::Range {
+    let find_keys = match find.get("type")?.as_str()? {
+        "range" => FindKeys::Range {
             last: i8::try_from(number(how, "lastkey")?).ok()?,
             step: small("keystep")?,
             limit: small("limit")?,
         },
-        "keynum" => Find::Count {
+        "keynum" => FindKeys::KeyNum {
             at: small("keynumidx")?,
             first: small("firstkey")?,
             step: small("keystep")?,
         },
         _ => return None,
     };
-    Some(KeySpec { begin: Begin::Index(index), find })
+    Some(KeySpec { begin_search: BeginSearch::Index(index), find_keys })
 }
 
 /// The first, the last and the step, as servers before 7.0 tell them.
@@ -91,7 +91,8 @@ fn legacy(fields: &[Value]) -> Option<KeySpec> {
     let index = u8::try_from(first).ok().filter(|first| *first > 0)?;
     let last = if last < 0 { last } else { last - first };
     let (last, step) = (i8::try_from(last).ok()?, u8::try_from(number(5)?).ok()?);
-    Some(KeySpec { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 } })
+    let find_keys = FindKeys::Range { last, step, limit: 0 };
+    Some(KeySpec { begin_search: BeginSearch::Index(index), find_keys })
 }
 
 impl Command {

@@ -16,6 +16,7 @@ mod build;
 mod head;
 mod inline;
 mod learned;
+mod lookup;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -62,7 +63,7 @@ pub struct Command {
 pub fn cmd(name: &str) -> Command {
     let mut words = name.split_ascii_whitespace();
     let first = words.next().unwrap_or_default().as_bytes();
-    let spec = Spec::find(first).unwrap_or(Spec::UNKNOWN);
+    let spec = lookup::find(first).unwrap_or(Spec::UNKNOWN);
     let mut command = Command { bytes: Buffer::new(), count: 0, key_start: 0, key_len: 0, spec };
     command.push_bytes(first);
     for word in words {
@@ -134,7 +135,7 @@ impl Command {
     /// Appends one of the first arguments.
     fn push_and_learn(&mut self, bytes: &[u8]) {
         if self.count == 1 {
-            self.spec = self.spec.subcommand(bytes).unwrap_or(self.spec);
+            self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
         }
         if self.spec.fixed_first_key().is_some_and(|at| usize::from(at) == self.count) {
             return self.push_key(bytes);
@@ -191,7 +192,7 @@ impl Command {
         let name = args.next().unwrap_or_default();
         let name = String::from_utf8_lossy(&name[..name.len().min(NAME_BYTES_MAX)]);
         let mut name = name.to_ascii_uppercase();
-        let container = Spec::find(name.as_bytes());
+        let container = lookup::find(name.as_bytes());
         if container.is_some_and(|container| !std::ptr::eq(container, self.spec)) {
             name.push(' ');
             name.push_str(self.spec.name);

@@ -1,10 +1,9 @@
-//! What Redis 8.0.2 and Valkey 9.1.2 say of their commands, sorted by name.
+//! What Redis 8.0.2 and Valkey 9.1.2 reply to COMMAND.
 //!
 //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by
-//! letter, its keys, and how it spreads over a cluster where the key does not say.
-//! Called by `spec`.
+//! letter, its keys, and its policies where no key decides the node.
 
-use super::spec::{Begin, Find, Flags, KeySpec, Spec, wide};
+use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, Spec, wide};
 use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};
 
 const R: u16 = Flags::READONLY.0;
@@ -17,12 +16,12 @@ const X: u16 = Flags::NO_MULTI.0;
 const A: u16 = Flags::ADMIN.0;
 const S: u16 = Flags::SESSION.0;
 
-/// A command that goes where its key is.
+/// A command that goes to the owner of its key; without a key, to any node.
 const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {
     p(name, flags, keys, Ask::Default, Fold::Default)
 }
 
-/// A command with policies.
+/// A command with a request policy and a response policy.
 const fn p(
     name: &'static str,
     flags: u16,
@@ -34,14 +33,14 @@ const fn p(
     Spec { name, flags, keys, request, response, subcommands: &[] }
 }
 
-/// The same with subcommands.
+/// A command with subcommands.
 const fn with(container: Spec, subcommands: &'static [Spec]) -> Spec {
     Spec { subcommands, ..container }
 }
 
 /// Keys from a position on.
-const fn at(index: u8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Index(index), find }
+const fn at(index: u8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Index(index), find_keys }
 }
 
 /// One key at a position.
@@ -49,22 +48,22 @@ const fn one(index: u8) -> KeySpec {
     at(index, range(0, 1, 0))
 }
 
-/// Keys from a position on, whose argument is not empty.
-const fn filled(index: u8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Filled(index), find }
+/// Keys from a position on; none if the argument there is empty.
+const fn filled(index: u8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Filled(index), find_keys }
 }
 
 /// Keys after a word.
-const fn word(word: &'static str, from: i8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Keyword(word, from), find }
+const fn word(word: &'static str, from: i8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Keyword(word, from), find_keys }
 }
 
-const fn range(last: i8, step: u8, limit: u8) -> Find {
-    Find::Range { last, step, limit }
+const fn range(last: i8, step: u8, limit: u8) -> FindKeys {
+    FindKeys::Range { last, step, limit }
 }
 
-const fn count(at: u8, first: u8, step: u8) -> Find {
-    Find::Count { at, first, step }
+const fn count(at: u8, first: u8, step: u8) -> FindKeys {
+    FindKeys::KeyNum { at, first, step }
 }
 
 /// Every command, sorted by name.

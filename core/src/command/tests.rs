@@ -167,10 +167,10 @@ fn the_table_is_sorted_and_in_upper_case() {
     }
     check(&table::TABLE);
     for spec in &table::TABLE {
-        assert!(std::ptr::eq(Spec::find(spec.name.to_lowercase().as_bytes()).unwrap(), spec));
+        assert!(std::ptr::eq(lookup::find(spec.name.to_lowercase().as_bytes()).unwrap(), spec));
     }
     for name in ["", "~", "0", "GE", "GETT", "ZZZ", "\u{7f}"] {
-        assert_eq!(Spec::find(name.as_bytes()), None, "{name}");
+        assert_eq!(lookup::find(name.as_bytes()), None, "{name}");
     }
 }
 

@@ -4,7 +4,6 @@
 //! wrong place (a port, the part before a lost `@`), the error names the place and not the text.
 //! Called by every file of `config`; callers see it in `Error::details`.
 
-use super::keys;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -64,6 +63,8 @@ pub enum ConfigError {
     UnknownKey {
         /// As written.
         key: String,
+        /// The keys that are allowed, with commas between them.
+        allowed: String,
     },
     /// A URL scheme that is none of ours.
     UnknownScheme {
@@ -118,9 +119,8 @@ impl fmt::Display for ConfigError {
             }
             Self::Missing { key } => write!(f, "{key} is missing"),
             Self::RepeatedKey { key } => write!(f, "{key} is there twice"),
-            Self::UnknownKey { key } => {
-                write!(f, "unknown key `{}`: allowed are ", key.escape_debug())?;
-                f.write_str(&keys::names().collect::<Vec<_>>().join(", "))
+            Self::UnknownKey { key, allowed } => {
+                write!(f, "unknown key `{}`: allowed are {allowed}", key.escape_debug())
             }
             Self::UnknownScheme { scheme } => write!(
                 f,

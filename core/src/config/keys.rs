@@ -5,6 +5,7 @@
 //! for its list of names, by `error`.
 
 use super::Config;
+use super::error::ConfigError;
 use super::text::Setting;
 
 /// A setting in a URL's query.
@@ -91,4 +92,11 @@ pub(super) const SHAPED: [&str; 8] = [
 /// Every query key.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SHAPED.into_iter().chain(KEYS.iter().map(|key| key.name))
+}
+
+/// The error for a query key that is no setting: it lists those that are.
+#[cold]
+pub(super) fn unknown_key(key: &str) -> ConfigError {
+    let allowed = names().collect::<Vec<_>>().join(", ");
+    ConfigError::UnknownKey { key: key.to_owned(), allowed }
 }

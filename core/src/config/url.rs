@@ -13,7 +13,7 @@
 //! `connect`.
 
 use super::error::ConfigError;
-use super::keys::{KEYS, SHAPED, TEXTS};
+use super::keys::{KEYS, SHAPED, TEXTS, unknown_key};
 use super::text::{Setting, TableValue, endpoint_from_text, tcp_from_text};
 use super::{Config, Deployment, ReadFrom, Secret};
 use crate::endpoint::Endpoint;
@@ -303,7 +303,7 @@ fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigEr
             // Quoted only if it looks like a key: it may be what follows the `?` of a password.
             let like_a_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             return Err(match name.bytes().all(like_a_key) {
-                true => ConfigError::UnknownKey { key: name.to_owned() },
+                true => unknown_key(name),
                 false => ConfigError::InvalidUrl {
                     reason: "a query key holds letters, digits and _ only",
                 },

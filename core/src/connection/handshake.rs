@@ -13,6 +13,7 @@
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
 use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
+use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, reply_policy};
 use bytes::Bytes;
 
 /// The kind of server that a connection leads to.
@@ -219,15 +220,10 @@ fn check_role(reply: &Bytes) -> Result<(), Refusal> {
 
 /// Whether the server refused HELLO itself, and not the credentials in it.
 fn speaks_resp2_only(error: &ServerError, knows_password: bool) -> bool {
-    match error.code() {
-        // Redis 6+: version not supported. An ACL that forbids HELLO may still allow AUTH.
-        "NOPROTO" | "NOPERM" => true,
-        // Some servers answer this to any command before authentication, also if they do not know
-        // HELLO.
-        "NOAUTH" => knows_password,
-        // Before Redis 6: "unknown command `HELLO`".
-        "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
-        _ => false,
+    match reply_policy(error, ErrorOrigin::Server).hello {
+        HelloRefusal::TryResp2 => true,
+        HelloRefusal::TryResp2WithPassword => knows_password,
+        HelloRefusal::Final => false,
     }
 }
 

@@ -12,18 +12,17 @@
 
 use super::blob::{self, BLOB_NAME};
 use super::byte_elements::ByteElements;
-use super::cursor::{Aggregate, Cursor, Malformed, Scalar, Token};
+use super::cursor::{Aggregate, Malformed, Scalar, Token};
 use super::decode_error::DecodeError;
-use super::scan::DEPTH_MAX;
 use super::value::{self, VALUE_NAME};
-use access::{Elements, Pairs};
 use bytes::Bytes;
-use serde::de::{self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Visitor};
+use decoder::{Decoder, plain_text};
+use serde::de::{DeserializeOwned, Deserializer, Expected, IntoDeserializer, Visitor};
 use std::any::type_name;
-use std::str::FromStr;
 
 mod access;
 mod any;
+mod decoder;
 mod frames;
 
 pub(crate) use any::plain_value;
@@ -40,140 +39,6 @@ pub(crate) fn from_frame<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Decode
         Ok(value) if decoder.cursor.at_end() => Ok(value),
         Ok(_) => Err(DecodeError::from(Malformed).within(type_name::<T>())),
         Err(error) => Err(error.within(type_name::<T>())),
-    }
-}
-
-/// Where the decoding of one frame stands.
-struct Decoder<'de> {
-    /// The frame, to slice blobs from.
-    frame: &'de Bytes,
-    /// The same, header by header.
-    cursor: Cursor<'de>,
-    /// Aggregates that are open around the cursor. Invariant: at most `DEPTH_MAX`.
-    depth: usize,
-    /// Elements that follow the next value in the same list: a pair may take one of them.
-    siblings: usize,
-    /// How many of them the last value did take.
-    taken: usize,
-}
-
-impl<'de> Decoder<'de> {
-    #[inline]
-    fn new(frame: &'de Bytes) -> Self {
-        Self { frame, cursor: Cursor::new(frame), depth: 0, siblings: 0, taken: 0 }
-    }
-
-    /// The next header; a server's error ends the decoding.
-    #[inline]
-    fn token(&mut self) -> Result<Token<'de>, DecodeError> {
-        match self.cursor.next()? {
-            Token::Error(text) => Err(DecodeError::server(text)),
-            token => Ok(token),
-        }
-    }
-
-    /// The text of the next scalar, for a type that is made of text.
-    #[inline]
-    fn text(&mut self, wanted: &dyn Expected) -> Result<&'de [u8], DecodeError> {
-        if let Some(text) = self.cursor.plain_bulk() {
-            return Ok(text);
-        }
-        match self.token()? {
-            Token::Text(Scalar::Bulk, text) => Ok(text),
-            token => plain_text(&token).ok_or_else(|| DecodeError::mismatch(&wanted, &token)),
-        }
-    }
-
-    /// A number of any width, from whatever has its digits.
-    #[inline]
-    fn number<T: FromStr>(&mut self, wanted: &dyn Expected) -> Result<T, DecodeError> {
-        let token = self.token()?;
-        let text = match &token {
-            Token::Text(Scalar::Bool, b"t") => Some(&b"1"[..]),
-            Token::Text(Scalar::Bool, b"f") => Some(&b"0"[..]),
-            token => plain_text(token),
-        };
-        let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-        number.ok_or_else(|| DecodeError::mismatch(&wanted, &token))
-    }
-
-    #[inline]
-    fn enter(&mut self) -> Result<(), DecodeError> {
-        if self.depth >= DEPTH_MAX {
-            return Err(too_deep());
-        }
-        self.depth += 1;
-        Ok(())
-    }
-
-    /// Leaves an aggregate of which `left` elements were not read.
-    #[inline]
-    fn leave(&mut self, left: usize, wanted: &str) -> Result<(), DecodeError> {
-        self.depth -= 1;
-        (self.siblings, self.taken) = (0, 0);
-        if left == 0 {
-            return Ok(());
-        }
-        Err(DecodeError::mismatch(&wanted, &format_args!("{left} elements more")))
-    }
-
-    /// Reads `values` values without keeping them.
-    fn skip(&mut self, values: usize) -> Result<(), DecodeError> {
-        match self.cursor.skip(values)? {
-            Some(error) => Err(DecodeError::server(error)),
-            None => Ok(()),
-        }
-    }
-
-    /// A list of `count` elements, read by `visitor`.
-    #[inline]
-    fn list<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value, DecodeError> {
-        self.enter()?;
-        let mut elements = Elements { decoder: self, left: count };
-        let value = visitor.visit_seq(&mut elements)?;
-        let left = elements.left;
-        self.leave(left, "the end of the list")?;
-        Ok(value)
-    }
-
-    /// A map of `count` pairs, read by `visitor`.
-    #[inline]
-    fn pairs<V: Visitor<'de>>(
-        &mut self,
-        count: usize,
-        nested: bool,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        self.enter()?;
-        let mut pairs = Pairs { decoder: self, left: count, nested };
-        let value = visitor.visit_map(&mut pairs)?;
-        let left = pairs.left;
-        self.leave(left, "the end of the map")?;
-        Ok(value)
-    }
-}
-
-#[cold]
-fn too_deep() -> DecodeError {
-    de::Error::custom(format_args!("reply nests deeper than {DEPTH_MAX} levels"))
-}
-
-/// What a scalar says as text; a boolean says none.
-#[inline]
-fn plain_text<'de>(token: &Token<'de>) -> Option<&'de [u8]> {
-    match token {
-        Token::Text(Scalar::Bool, _) => None,
-        Token::Text(Scalar::Verbatim, text) => Some(without_format(text)),
-        Token::Text(_, text) => Some(text),
-        _ => None,
-    }
-}
-
-/// `txt:hello` is about `hello`.
-fn without_format(text: &[u8]) -> &[u8] {
-    match text.split_first_chunk::<4>() {
-        Some(([_, _, _, b':'], text)) => text,
-        _ => text,
     }
 }
 

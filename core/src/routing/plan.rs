@@ -1,92 +1,157 @@
-//! Which way a command takes through a cluster: to one slot, cut over several, to many nodes, or
-//! nowhere.
+//! How a command is sent: whole to one node, split over slots, to several nodes, or not at all.
 //!
-//! Decided by the facts of the command table, which are the servers' own; the few exceptions stand
-//! here with their reasons. Only commands that are marked as wide come here.
+//! Decided once for each command, before its first byte is sent, and passed down from there. The
+//! facts are the servers' own, from the command table; the few exceptions stand here with their
+//! reasons.
+//!
+//! Invariant: pure; a command that is refused here is never sent.
 //! Spec: <https://redis.io/docs/latest/develop/reference/command-tips/>, "request_policy".
-//! Called by `client/call.rs`, `client/pipeline.rs` and `driver/spread.rs`.
 
 use super::fold::Fold;
-use super::split::{Span, span};
+use super::session::refusal;
+use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots};
+use super::target::Target;
 use crate::command::{Command, RequestPolicy, ResponsePolicy};
-use crate::topology::slot::Slot;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::features::{FAN_OUT, left_out};
 
-/// See the head of this file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command is sent.
+#[derive(Debug)]
 pub(crate) enum Plan {
-    /// Its keys live in two slots, and it cannot be cut.
-    CrossSlot {
-        /// The slot of the first key.
-        first: Slot,
-        /// The first slot that differs from it.
-        second: Slot,
-    },
-    /// To many nodes.
-    Fan(Audience, Fold),
-    /// It goes on from where it went before: to one node, which the caller has to name.
-    OnNode,
-    /// To one node: the owner of its keys or, without a key, anybody.
-    One,
-    /// Cut by slot.
-    Split,
-    /// Nobody knows where its keys are.
+    /// To each node of a target; their replies become one.
+    FanOut(Target, Fold),
+    /// In parts, one for each slot of its keys.
+    Split(Box<Split>),
+    /// The command table lacks the command, and the caller marked no key: the servers are asked
+    /// where its keys are, and it is planned again.
     Unknown,
+    /// Whole, to one node: the owner of its first key or, without a key, any primary.
+    Whole,
 }
 
-/// Which nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// Every node.
-    Nodes,
-    /// Every primary.
-    Primaries,
-    /// The owner of this slot and its replicas.
-    Shard(Slot),
-}
-
-/// The way of a command.
-pub(crate) fn plan(command: &Command) -> Plan {
-    if command.is_unknown() {
-        return if command.first_key().is_some() { Plan::One } else { Plan::Unknown };
+/// How a command is sent. `has_slots`: whether the deployment is a cluster; without slots there is
+/// one primary, to which everything goes whole.
+///
+/// # Errors
+/// `Config` for a command that cannot be sent: it would change a shared connection, has keys in two
+/// slots and cannot be split, continues a cursor of one node, or needs a feature that this build
+/// lacks.
+pub(crate) fn plan(command: &Command, has_slots: bool) -> Result<Plan, Error> {
+    if let Some(error) = refusal(command) {
+        return Err(error);
     }
-    let spec = command.spec();
-    plan_for(
-        command.keys().map(|(_, key)| key),
-        spec.request(),
-        spec.response(),
-        spec.name(),
-        || spec.splittable().is_some(),
-    )
+    if !has_slots || command.goes_straight() {
+        return Ok(Plan::Whole);
+    }
+    if command.is_unknown() {
+        let can_be_routed = command.first_key().is_some() || !FAN_OUT;
+        return Ok(if can_be_routed { Plan::Whole } else { Plan::Unknown });
+    }
+    plan_wide(command).map_err(|error| error.with_command(&command.name()))
 }
 
-/// The way of a command with these keys and policies.
-fn plan_for<'a>(
-    keys: impl Iterator<Item = &'a [u8]>,
-    request: RequestPolicy,
-    response: ResponsePolicy,
-    name: &str,
-    splittable: impl FnOnce() -> bool,
-) -> Plan {
-    let audience = match request {
-        RequestPolicy::AllNodes => Audience::Nodes,
-        RequestPolicy::AllShards => Audience::Primaries,
-        RequestPolicy::Special if name == "SCAN" => return Plan::OnNode,
+/// How a command of the table is sent to a cluster.
+fn plan_wide(command: &Command) -> Result<Plan, Error> {
+    let spec = command.spec();
+    let target = match spec.request() {
+        RequestPolicy::AllNodes => Target::AllNodes,
+        RequestPolicy::AllShards => Target::AllPrimaries,
+        RequestPolicy::Special if spec.name() == "SCAN" => return Err(cursor_of_one_node()),
         RequestPolicy::Default | RequestPolicy::MultiShard | RequestPolicy::Special => {
-            return match span(keys) {
-                Span::One => Plan::One,
-                Span::Several { .. } if splittable() => Plan::Split,
-                Span::Several { first, second } => Plan::CrossSlot { first, second },
-            };
+            return plan_by_keys(command);
         }
     };
-    match (name, response) {
-        // Whether anybody answers; to ask every shard would fail for the sake of one.
-        ("PING", _) => Plan::One,
+    let how = match (spec.name(), spec.response()) {
+        // It asks whether any server answers; asking each would fail when one of them is down.
+        ("PING", _) => return Ok(Plan::Whole),
         // Any key of any shard.
-        ("RANDOMKEY", _) => Plan::Fan(audience, Fold::AnyValue),
-        // INFO, MEMORY STATS, LATENCY GRAPH and the like: what a node says of itself, which no rule
-        // makes one of. A node answers for itself alone.
-        (_, ResponsePolicy::Special) => Plan::One,
-        _ => Plan::Fan(audience, Fold::By(response)),
+        ("RANDOMKEY", _) => Fold::AnyValue,
+        // INFO, MEMORY STATS, LATENCY GRAPH and the like: what a node says about itself, which no
+        // rule joins into one reply. A node answers for itself alone.
+        (_, ResponsePolicy::Special) => return Ok(Plan::Whole),
+        (_, response) => Fold::By(response),
+    };
+    if FAN_OUT { Ok(Plan::FanOut(target, how)) } else { Err(no_fan_out()) }
+}
+
+/// How a command is sent whose keys alone say where it goes.
+fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
+    let KeySlots::Several { first, second } = key_slots(command.keys().map(|(_, key)| key)) else {
+        return Ok(Plan::Whole);
+    };
+    if command.spec().splittable().is_none() {
+        return Err(cross_slot(first, second));
+    }
+    if !FAN_OUT {
+        return Err(no_fan_out());
+    }
+    let split = Split::of(command, SplitBy::Slot).ok_or_else(|| cross_slot(first, second))?;
+    Ok(Plan::Split(Box::new(split)))
+}
+
+fn no_fan_out() -> Error {
+    left_out("a command for several slots or nodes", "fan-out")
+}
+
+fn cursor_of_one_node() -> Error {
+    let message = "its cursor is valid on one node only: scan a cluster with \
+                   `Client::scan_all`, or \
+                   name the node with `Client::send_to`";
+    Error::new(ErrorKind::Config, Delivery::NotSent, message)
+}
+
+#[cfg(all(test, feature = "fan-out"))]
+mod tests {
+    use super::*;
+    use crate::command::{cmd, get, mget, mset};
+
+    fn kind_of(plan: &Plan) -> &'static str {
+        match plan {
+            Plan::FanOut(Target::AllNodes, _) => "all nodes",
+            Plan::FanOut(..) => "all primaries",
+            Plan::Split(_) => "split",
+            Plan::Unknown => "unknown",
+            Plan::Whole => "whole",
+        }
+    }
+
+    /// Goal: one command of each kind, in a cluster.
+    #[test]
+    fn the_table_and_the_keys_decide() {
+        let table = [
+            (get("k"), "whole"),
+            (mget(["{a}1", "{a}2"]), "whole"),
+            (mget(["a", "b"]), "split"),
+            (mset([("a", 1), ("b", 2)]), "split"),
+            (cmd("PING"), "whole"),
+            (cmd("INFO"), "whole"),
+            (cmd("DBSIZE"), "all primaries"),
+            (cmd("RANDOMKEY"), "all primaries"),
+            (cmd("SCRIPT LOAD").arg("return 1"), "all nodes"),
+            (cmd("FUTURE.COMMAND").arg("k"), "unknown"),
+            (cmd("FUTURE.COMMAND").key("k"), "whole"),
+        ];
+        for (command, expected) in table {
+            assert_eq!(kind_of(&plan(&command, true).unwrap()), expected, "{command:?}");
+            assert_eq!(kind_of(&plan(&command, false).unwrap()), "whole", "{command:?}");
+        }
+    }
+
+    /// Goal: what cannot be sent is refused before a byte is sent, and the error names the command.
+    #[test]
+    fn what_cannot_be_sent_is_refused() {
+        let table = [
+            (cmd("RENAME").arg("a").arg("b"), "keys in two slots", true),
+            (cmd("MSET").arg("a").arg(1).arg("b"), "keys in two slots", true),
+            (cmd("SCAN").arg(0), "cursor", true),
+            (cmd("SELECT").arg(1), "Config::database", false),
+        ];
+        for (command, text, only_in_a_cluster) in table {
+            let error = plan(&command, true).unwrap_err();
+            assert_eq!((error.kind(), error.delivery()), (ErrorKind::Config, Delivery::NotSent));
+            let shown = error.to_string();
+            assert!(shown.contains(text) && shown.contains(&command.name()), "{shown}");
+            assert_eq!(plan(&command, false).is_ok(), only_in_a_cluster, "{command:?}");
+        }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct ClusterMap {
 
 /// The pieces that `merge` puts together.
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct MapParts {
     /// See `ClusterMap`.
     pub(crate) nodes: Vec<Arc<NodeView>>,
     /// See `ClusterMap`.
@@ -69,7 +69,7 @@ impl ClusterMap {
     /// The map of nothing: no node, no slot.
     pub(crate) fn empty() -> Self {
         let owners = vec![super::slot_map::UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
-        Self::assemble(0, Parts { owners, ..Parts::default() })
+        Self::assemble(0, MapParts { owners, ..MapParts::default() })
     }
 
     /// The map of a deployment without slots: a primary and its replicas.
@@ -80,12 +80,12 @@ impl ClusterMap {
         let shards = vec![Shard { primary: 0, replicas: (1..nodes.len()).collect() }];
         let owners = vec![0; usize::from(super::slot::SLOT_COUNT)];
         let epochs = vec![None];
-        Self::assemble(1, Parts { nodes, shards, owners, epochs, ..Parts::default() })
+        Self::assemble(1, MapParts { nodes, shards, owners, epochs, ..MapParts::default() })
     }
 
     /// The map of these pieces.
-    pub(crate) fn assemble(version: u64, parts: Parts) -> Self {
-        let Parts { nodes, shards, owners, epochs, patches, uncovered } = parts;
+    pub(crate) fn assemble(version: u64, parts: MapParts) -> Self {
+        let MapParts { nodes, shards, owners, epochs, patches, uncovered } = parts;
         assert_eq!(shards.len(), epochs.len(), "each shard has an entry for its epoch");
         let mut taken = vec![false; nodes.len()];
         for shard in &shards {
@@ -128,11 +128,6 @@ impl ClusterMap {
     /// The node at an index that this map gave out.
     pub(crate) fn node(&self, index: usize) -> &Arc<NodeView> {
         self.nodes.get(index).expect("an index of this map")
-    }
-
-    /// The node with this id.
-    pub(crate) fn find(&self, id: &NodeId) -> Option<&Arc<NodeView>> {
-        self.nodes.iter().find(|node| node.id == *id)
     }
 
     /// The primary that owns `slot`.

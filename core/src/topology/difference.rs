@@ -60,14 +60,14 @@ pub(crate) struct Reassigned {
 impl Difference {
     /// What `new` says that `old` did not.
     pub(crate) fn between(old: &ClusterMap, new: &ClusterMap) -> Self {
-        let names = Names::new(old, new);
+        let renames = NodeRenames::new(old, new);
         let mut difference = Self {
             coverage_before: old.coverage(),
             coverage_after: new.coverage(),
             ..Self::default()
         };
         let before: SortedMap<&NodeId, &Arc<NodeView>> =
-            old.nodes().iter().map(|node| (names.now(&node.id), node)).collect();
+            old.nodes().iter().map(|node| (renames.current_id(&node.id), node)).collect();
         for node in new.nodes() {
             let Some(was) = before.get(&node.id) else {
                 difference.added.push(node.id.clone());
@@ -84,7 +84,7 @@ impl Difference {
         let after: SortedSet<&NodeId> = new.nodes().iter().map(|node| &node.id).collect();
         let gone = before.keys().filter(|id| !after.contains(*id));
         difference.removed = gone.map(|id| (*id).clone()).collect();
-        difference.slots = names.reassigned(old, new);
+        difference.slots = renames.reassigned(old, new);
         difference
     }
 
@@ -102,12 +102,12 @@ impl Difference {
 }
 
 /// The ids of the old map in the words of the new one.
-struct Names<'a> {
+struct NodeRenames<'a> {
     /// Provisional ids of nodes that have a name now.
     renamed: SortedMap<&'a NodeId, &'a NodeId>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> NodeRenames<'a> {
     fn new(old: &'a ClusterMap, new: &'a ClusterMap) -> Self {
         let nameless = old.nodes().iter().filter(|n| n.id.is_provisional());
         let real = |node: &'a Arc<NodeView>| {
@@ -117,7 +117,7 @@ impl<'a> Names<'a> {
         Self { renamed: nameless.filter_map(real).collect() }
     }
 
-    fn now<'b>(&'b self, id: &'b NodeId) -> &'b NodeId {
+    fn current_id<'b>(&'b self, id: &'b NodeId) -> &'b NodeId {
         self.renamed.get(id).copied().unwrap_or(id)
     }
 
@@ -140,7 +140,7 @@ impl<'a> Names<'a> {
         let mut changed = Vec::new();
         for (slots, (from, to)) in runs(every_slot().map(change)) {
             let (from, to) = (shard(old, from), shard(new, to));
-            let was = primary(old, &from).map(|id| self.now(&id).clone());
+            let was = primary(old, &from).map(|id| self.current_id(&id).clone());
             let is = primary(new, &to);
             if was != is {
                 let within_shard = self.related(old, from.as_ref(), new, to.as_ref());
@@ -160,9 +160,9 @@ impl<'a> Names<'a> {
     ) -> bool {
         let (Some(from), Some(to)) = (from, to) else { return false };
         let has = |map: &ClusterMap, shard: &Shard, id: &NodeId| {
-            shard.replicas.iter().any(|index| self.now(&map.node(*index).id) == id)
+            shard.replicas.iter().any(|index| self.current_id(&map.node(*index).id) == id)
         };
-        let (was, is) = (self.now(&old.node(from.primary).id), &new.node(to.primary).id);
+        let (was, is) = (self.current_id(&old.node(from.primary).id), &new.node(to.primary).id);
         has(old, from, is) || has(new, to, was)
     }
 }

@@ -1,8 +1,6 @@
 //! What the client knows of the deployment: slots, shards and the nodes that have them. Pure: no
 //! I/O, no clock.
 
-#![allow(dead_code, reason = "the levels above that call it are still to come")]
-
 #[cfg(test)]
 mod captured;
 pub(crate) mod cluster_map;

@@ -55,8 +55,8 @@ fn event(update: &Update) -> String {
             event + "\n"
         }
         Update::Subscribed { .. } => "event: ready\ndata\n\n".to_owned(),
-        Update::Gap { since, .. } => {
-            format!("event: gap\ndata: {}\n\n", since.as_millis())
+        Update::Gap { duration, .. } => {
+            format!("event: gap\ndata: {}\n\n", duration.as_millis())
         }
         Update::Lagged(count) => format!("event: lagged\ndata: {count}\n\n"),
         // Where it comes from is no reader's business; nothing was missed.

@@ -1,10 +1,10 @@
-//! A whole client over a server in memory: callers of every kind that come, are polled and leave, a
-//! server that answers in any pieces, says what nobody asked for, and hangs up, and time that
-//! passes, all as the input says.
+//! A whole client over a server in memory. The input decides when callers start, are polled and are
+//! dropped, when the server sends a part of its replies, sends what it was not asked for, or closes
+//! the connection, and when time passes.
 //!
 //! Each byte is an event, some with the byte that follows as their argument. Checked: nothing
-//! panics, every caller ends once the server answers again, and as long as the server has said
-//! nothing of its own everybody's reply is his own.
+//! panics; every caller ends once the server answers again; as long as the server has sent nothing
+//! that was not asked for, every caller gets the reply to its own command.
 //! Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz connection`.
 
 #![no_main]
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// Callers of one run.
 const CALLERS_MAX: usize = 60;
 
-/// What the server says of its own accord, besides the input's bytes.
+/// What the server sends without being asked, in addition to bytes of the input.
 const WORDS: &[&[u8]] = &[
     b"+wrong\r\n",
     b">2\r\n+message\r\n:1\r\n",
@@ -36,7 +36,7 @@ const WORDS: &[&[u8]] = &[
     b"$99999999999999999999\r\n",
 ];
 
-/// A caller; what it gets is checked unless the server was `odd` by then.
+/// A caller. Its reply is checked unless the server was `odd` by then.
 fn caller(client: &Client, kind: u8, number: usize, odd: &Arc<AtomicBool>) -> Task {
     let (client, odd) = (client.clone(), Arc::clone(odd));
     Task::new(Box::pin(async move {
@@ -49,7 +49,8 @@ fn caller(client: &Client, kind: u8, number: usize, odd: &Arc<AtomicBool>) -> Ta
                 all.map(|all| all.iter().all(|reply| *reply == token))
             }
             _ => {
-                // A server that stops in the middle of a frame is waited for without end otherwise.
+                // Without a timeout, a server that stops in the middle of a frame is waited for
+                // forever.
                 let client = client.with_timeout(Duration::from_secs(10));
                 let pop = cmd("BLPOP").key(&token).arg(0);
                 client.send::<[String; 2]>(pop).await.map(|all| all[1] == token)
@@ -103,7 +104,7 @@ fuzz_target!(|input: &[u8]| {
             }
             15 => {
                 let millis = 1 << (event >> 4);
-                // A deadline may pass, or the server seem dead.
+                // A deadline may pass, or the server may count as dead.
                 odd.store(true, Ordering::SeqCst);
                 memory.advance(Duration::from_millis(millis));
             }
@@ -115,16 +116,16 @@ fuzz_target!(|input: &[u8]| {
         let ran = tasks.iter_mut().fold(moved, |ran, task| task.run() | ran);
         tasks.retain(|task| task.future.is_some());
         if tasks.is_empty() {
-            // The background ends with its connections; left alone, it would hold on to them.
+            // The background task ends with its connections. It must run, or it keeps them.
             drop(client);
             while memory.run_background() {}
             return;
         }
         if !ran {
-            // A pause, or a server that fell silent in the middle of a frame.
+            // The client pauses, or the server stopped in the middle of a frame.
             odd.store(true, Ordering::SeqCst);
             memory.advance(Duration::from_millis(100));
         }
     }
-    panic!("{} callers wait for ever", tasks.len());
+    panic!("{} callers never end", tasks.len());
 });

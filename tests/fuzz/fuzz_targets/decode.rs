@@ -1,8 +1,8 @@
 //! Any bytes through the RESP scanner and the typed decoder.
 //!
 //! The first byte says how many chunk lengths follow (0 to 3), the rest is what a server sends.
-//! Checked, besides that nothing panics: the frames do not depend on the chunks; a frame that the
-//! scanner let through ends where the decoder ends; an error's text stays short.
+//! Checked: nothing panics; the frames do not depend on the chunks; a frame that the scanner
+//! accepts ends where the decoder ends; the text of an error stays short.
 //! Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz decode`. `corpus/decode` holds the seeds.
 
 #![no_main]
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
     let _ = decode_list::<()>(&whole);
 });
 
-/// Only that it returns is looked at, and how long an error is.
+/// Checks only that it returns, and how long an error is.
 fn decode<T: DeserializeOwned>(frame: &Bytes) {
     if let Err(text) = slotcar_core::fuzz_api::decode::<T>(frame) {
         assert!(text.len() < 250 || text.starts_with("server error"), "{text}");

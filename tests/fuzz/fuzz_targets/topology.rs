@@ -1,8 +1,8 @@
-//! Any bytes as what clusters tell of themselves, and all of it merged into one map.
+//! Any bytes as the topology replies of a cluster's nodes, merged into one slot map.
 //!
-//! The first byte says whether the connection speaks TLS, the rest is what servers send.
-//! Checked, besides that nothing panics: no slot loses its owner, and the order of the views does
-//! not matter (both in `fuzz_api`).
+//! The first byte says whether the connection uses TLS, the rest is what servers send.
+//! Checked: nothing panics; no slot loses its owner; the order of the views does not matter (both
+//! in `fuzz_api`).
 //! Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz topology`. `corpus/topology` holds the
 //! seeds: replies of real servers.
 

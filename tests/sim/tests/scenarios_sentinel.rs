@@ -257,13 +257,11 @@ fn watched_keys_are_not_committed_at_a_replaced_primary() {
         let set = |value| cmd("SET").arg("k").arg(value);
         let error = watch.send::<Value>(set("v1")).await.unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Topology, Delivery::NotSent));
-        let more = client.transaction().add(set("v2"));
-        let error = watch.commit::<((),)>(more).await.unwrap_err();
+        let error = watch.commit_one::<()>(set("v2")).await.unwrap_err();
         assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
         assert_eq!(sim.peek("a", "k").as_deref(), Some(&b"v0"[..]));
         let watch = client.watch(["k"]).await.unwrap();
-        let more = client.transaction().add(set("v3"));
-        assert_eq!(watch.commit::<((),)>(more).await.unwrap(), Some(((),)));
+        assert_eq!(watch.commit_one::<()>(set("v3")).await.unwrap(), Some(()));
         assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v3"[..]));
     });
 }

@@ -1,5 +1,6 @@
-//! Replicas die, hang, slow down and come back, and readers do not notice.
-//! Each test breaks one thing under a load, and reads off the servers' counts where the load went.
+//! Replicas die, hang, slow down and come back, and no read fails.
+//!
+//! Each test breaks one thing under a load and reads from the servers' counters where reads went.
 
 use super::load::{
     Group, Load, at, connect, connect_over, follow, gets, keys, shares, wait_until_in_sync,

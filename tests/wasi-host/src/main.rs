@@ -8,9 +8,9 @@
 //! wasi-host imports COMPONENT                lists its imports; fails if one is not WASI's
 //! ```
 //!
-//! What a component may do is in `permissions`. `run` is also what `cargo test` runs the tests of
-//! wasm32-wasip2 with, so it ends a component that does not end by itself (`SLOTCAR_WASI_LIMIT`,
-//! seconds, 300 by default) instead of letting a test run hang.
+//! `permissions` says what a component may do. `cargo test` uses `run` for the tests of
+//! wasm32-wasip2. So that a test run cannot hang, it ends a component after `SLOTCAR_WASI_LIMIT`
+//! seconds, 300 by default.
 
 mod permissions;
 mod run;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// One thread for the host, as for the component: there is nothing to gain from handing work over.
+/// One thread for the host, as for the component: more threads would gain nothing.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
@@ -66,7 +66,7 @@ fn imports(path: &str) -> Result<()> {
     names.sort_unstable();
     names.iter().for_each(|name| println!("{name}"));
     match names.iter().find(|name| !name.starts_with("wasi:")) {
-        Some(foreign) => bail!("{path} imports {foreign}, which is none of WASI's interfaces"),
+        Some(foreign) => bail!("{path} imports {foreign}, which is not an interface of WASI"),
         None => Ok(()),
     }
 }

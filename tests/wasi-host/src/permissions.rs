@@ -1,10 +1,10 @@
 //! What a component may do here: TCP on loopback, the lookup of names, standard streams, and a few
 //! variables of the environment. No file, no other address, no UDP.
 //!
-//! `WASI_HOST_STATE` names a folder that it sees as `/state`, and may write to.
+//! `WASI_HOST_STATE` names a folder that the component sees as `/state` and may write to.
 //!
-//! `WASI_HOST_DENY=tcp`, `names` or both takes those two away, for the tests of what a denial looks
-//! like from inside.
+//! `WASI_HOST_DENY=tcp`, `names` or `tcp,names` denies TCP and the lookup of names, for the tests
+//! of how a component sees a denial.
 
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
@@ -36,7 +36,7 @@ impl State {
         Self::with(builder, arguments)
     }
 
-    /// The same with its words in `output`.
+    /// The same with its standard output and error in `output`.
     pub(crate) fn saying_to(
         arguments: &[String],
         output: MemoryOutputPipe,
@@ -54,7 +54,7 @@ impl State {
             .allow_tcp(!denied("tcp"))
             .allow_ip_name_lookup(!denied("names"))
             .socket_addr_check(|address, usage| {
-                // The implicit bind of a socket that connects asks for the wildcard.
+                // A socket that connects is first bound to the wildcard address.
                 let local =
                     matches!(usage, SocketAddrUse::TcpBind) && address.ip().is_unspecified();
                 let allowed = local || address.ip().is_loopback();
@@ -66,7 +66,7 @@ impl State {
         if let Some(folder) = std::env::var_os("WASI_HOST_STATE") {
             builder.preopened_dir(folder, "/state", FsPerms::ReadWrite)?;
         }
-        // A test that fails aborts its component, and what was captured is lost with it.
+        // A test that fails aborts its component, and captured output would be lost.
         builder.env("RUST_TEST_NOCAPTURE", "1");
         Ok(Self {
             wasi: builder.build(),
@@ -102,7 +102,7 @@ impl WasiHttpView for State {
 /// Denies every outgoing request.
 struct NoRequests;
 
-/// What an outgoing request ends in: the response, and what goes on after it.
+/// The outcome of an outgoing request: the response, and the work that remains after it.
 type Answer = (hyper::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for NoRequests {

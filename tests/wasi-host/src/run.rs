@@ -1,7 +1,7 @@
 //! A component as a command: `wasi:cli/run`, once, with the host's standard streams.
 //!
-//! The exit code is the component's own; 1 when its `run` says error, 134 when it trapped (a panic
-//! is a trap there), 124 when it did not end in time.
+//! The exit code is the component's own; 1 when its `run` returns an error, 134 when it trapped (in
+//! a component, a panic is a trap), 124 when it did not end in time.
 
 use crate::permissions::{State, limit};
 use std::process::ExitCode;
@@ -35,8 +35,8 @@ pub(crate) async fn run(path: &str, arguments: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// Runs the component so many times, compiled once and started anew each time, and prints how long
-/// it took from a new instance to its end: the least and the median, in microseconds.
+/// Compiles the component once and runs it `times` times, each time as a new instance. Prints the
+/// least and the median time from the start of an instance to its end, in microseconds.
 pub(crate) async fn repeat(times: &str, path: &str, arguments: &[String]) -> Result<()> {
     let engine = crate::engine()?;
     let component = Component::from_file(&engine, path)?;
@@ -59,7 +59,7 @@ pub(crate) async fn repeat(times: &str, path: &str, arguments: &[String]) -> Res
     Ok(())
 }
 
-/// From a thread of its own, as a component that computes for ever never gives the host its turn.
+/// On a thread of its own: a component that computes without end never yields to the host.
 fn end_after(limit: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);

@@ -1,10 +1,10 @@
-//! A component as an HTTP/1 server: an instance of its own for each request, as hosts do that keep
-//! requests apart.
+//! A component as an HTTP/1 server. Each request has its own instance, as on hosts that isolate
+//! requests.
 //!
-//! It says where it listens on its first line of output. `GET /wasi-host/instances` is answered by
-//! the host itself, with the number of instances that live: a test sees there what a component left
-//! behind. `GET /wasi-host/failures` is answered with the number of those that trapped. An instance
-//! lives until its handler has returned, which may be after its response.
+//! The first line of output says where it listens. The host itself answers two paths:
+//! `GET /wasi-host/instances` with the number of live instances, which shows a test what a
+//! component left behind, and `GET /wasi-host/failures` with the number of instances that trapped.
+//! An instance lives until its handler has returned, which may be after its response.
 
 use crate::permissions::State;
 use http_body_util::{BodyExt, Full};
@@ -28,13 +28,13 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 struct Server {
     /// Compiled and linked.
     component: ProxyPre<State>,
-    /// Instances that live.
+    /// Live instances.
     instances: AtomicUsize,
     /// Instances that trapped.
     failures: AtomicUsize,
 }
 
-/// Counts an instance for as long as it is there.
+/// Counts an instance while it lives.
 struct Counted(Arc<Server>);
 
 impl Counted {
@@ -97,7 +97,7 @@ async fn answer(
     let (sender, receiver) = oneshot::channel();
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
     let out = store.data_mut().http().new_response_outparam(sender)?;
-    // In a task of its own: the component may go on after it gave its response.
+    // In a task of its own: the component may continue after its response.
     let task = tokio::spawn(async move {
         let server = &counted.0;
         let instance = server.component.instantiate_async(&mut store).await?;

@@ -1,10 +1,10 @@
 //! A component of tests, each test in an instance of its own.
 //!
-//! A test that fails ends its instance, for a panic is a trap there; run as a command, a component
-//! of tests would stop at the first. So it is asked which tests it has and then run once for each,
-//! a few at a time. It is compiled once, which is what takes its time.
+//! In a component a panic is a trap, so a test that fails ends its instance: run as a command, the
+//! component would stop at the first failure. So the host lists the tests and runs each in its own
+//! instance, a few at a time. It compiles the component once, which takes most of the time.
 //!
-//! Each test has `SLOTCAR_WASI_LIMIT` seconds; what it said is printed when it has ended.
+//! Limit: `SLOTCAR_WASI_LIMIT` seconds for each test. Its output is printed when it has ended.
 
 use crate::permissions::{State, limit};
 use std::process::ExitCode;
@@ -15,15 +15,15 @@ use wasmtime::{Engine, Result, Store, bail};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
-/// Bytes that are kept of what a test says.
+/// How many bytes of a test's output are kept.
 const OUTPUT_MAX: usize = 4 << 20;
 
 /// A component, ready to run.
 #[derive(Clone)]
 struct Tests {
-    /// What compiled it.
+    /// The engine that compiled it.
     engine: Engine,
-    /// Linked.
+    /// The compiled and linked component.
     command: CommandPre<State>,
     /// Its name, for its first argument.
     name: String,
@@ -31,9 +31,9 @@ struct Tests {
 
 /// How a run of it ended.
 struct Ended {
-    /// As a program ends well.
+    /// It ended with success.
     well: bool,
-    /// What it said.
+    /// Its output.
     output: String,
 }
 
@@ -73,14 +73,14 @@ pub(crate) async fn tests(at_once: &str, path: &str, arguments: &[String]) -> Re
 }
 
 impl Tests {
-    /// Runs one test, and prints how it went.
+    /// Runs one test, and prints its result.
     async fn one(self, name: String) -> (String, bool) {
         let began = Instant::now();
         let run = self.run(vec!["--exact".to_owned(), name.clone()]);
         let ended = match tokio::time::timeout(limit(), run).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => Ended { well: false, output: format!("{error:?}") },
-            Err(_) => Ended { well: false, output: format!("no end after {:?}", limit()) },
+            Err(_) => Ended { well: false, output: format!("did not end within {:?}", limit()) },
         };
         let word = if ended.well { "ok" } else { "FAILED" };
         println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! A program ends when its root future does, whatever is alive then: the reactor waits for every
+//! A program ends when its root future ends, whatever is still pending: the reactor waits for each
 //! wait that is registered with it, and hosts keep an instance until then.
 
 use crate::{BOUND, look, servers};
@@ -7,8 +7,8 @@ use slotcar_wasi::Wasi;
 use std::pin::pin;
 use std::time::Duration;
 
-/// A client, a subscription, a call that never ends and a timer, alive until the root future drops
-/// them.
+/// A client, a subscription, a call that never ends and a timer are pending until the root future
+/// drops them.
 #[test]
 fn with_a_client_a_subscription_a_call_and_a_timer_alive() {
     let Some((_, port)) = servers().pop() else { return };

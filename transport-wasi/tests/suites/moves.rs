@@ -1,6 +1,6 @@
-//! Servers come back under other addresses while the component runs.
+//! Servers restart on other addresses while the component runs.
 //!
-//! Nobody tells the client: it hears of it from the other nodes, or resolves the name again.
+//! The client learns it from the other nodes, or resolves the name again.
 
 use crate::block_on;
 use crate::load::Load;

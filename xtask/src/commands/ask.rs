@@ -1,8 +1,8 @@
-//! Starts a server on a unix socket of its own, asks it COMMAND and its version, and ends it.
+//! Starts a server on its own unix socket, reads the reply to COMMAND and the version, and ends it.
 //!
-//! Speaks RESP2 by a reader of its own: a shared one would hide the same mistake on both sides.
+//! It has its own RESP2 reader: a mistake in a reader that the core shares would not show.
 //! Limits: 10 seconds to start. Spec: the RESP protocol,
-//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Called by `commands`.
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use std::{fs, thread};
 /// How long a server may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a server said.
+/// What a server reported.
 pub(super) struct Answer {
     /// `Redis 8.0.6` and the like.
     pub(super) version: String,
@@ -68,7 +68,7 @@ pub(super) fn ask(name: &str, family: &str) -> Result<Answer, String> {
     server.ask(family).map_err(|e| format!("{name}: {e}"))
 }
 
-/// A running server; ended and cleaned up after by dropping it.
+/// A running server. Dropping it ends the process and removes its files.
 struct Server {
     /// The process.
     child: Child,

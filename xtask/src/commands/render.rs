@@ -2,7 +2,6 @@
 //!
 //! One line per command, so that a difference between two servers' versions reads as one line in a
 //! review. Short constructor names keep those lines short; the file explains them at its top.
-//! Called by `commands`.
 
 use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
 use std::fmt::Write;
@@ -12,7 +11,7 @@ const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A', 'S
 
 /// What stands above the table.
 const PREAMBLE: &str = "\
-use super::spec::{Begin, Find, Flags, KeySpec, Spec, wide};
+use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, Spec, wide};
 use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};
 
 const R: u16 = Flags::READONLY.0;
@@ -25,12 +24,12 @@ const X: u16 = Flags::NO_MULTI.0;
 const A: u16 = Flags::ADMIN.0;
 const S: u16 = Flags::SESSION.0;
 
-/// A command that goes where its key is.
+/// A command that goes to the owner of its key; without a key, to any node.
 const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {
     p(name, flags, keys, Ask::Default, Fold::Default)
 }
 
-/// A command with policies.
+/// A command with a request policy and a response policy.
 const fn p(
     name: &'static str,
     flags: u16,
@@ -42,14 +41,14 @@ const fn p(
     Spec { name, flags, keys, request, response, subcommands: &[] }
 }
 
-/// The same with subcommands.
+/// A command with subcommands.
 const fn with(container: Spec, subcommands: &'static [Spec]) -> Spec {
     Spec { subcommands, ..container }
 }
 
 /// Keys from a position on.
-const fn at(index: u8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Index(index), find }
+const fn at(index: u8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Index(index), find_keys }
 }
 
 /// One key at a position.
@@ -57,33 +56,32 @@ const fn one(index: u8) -> KeySpec {
     at(index, range(0, 1, 0))
 }
 
-/// Keys from a position on, whose argument is not empty.
-const fn filled(index: u8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Filled(index), find }
+/// Keys from a position on; none if the argument there is empty.
+const fn filled(index: u8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Filled(index), find_keys }
 }
 
 /// Keys after a word.
-const fn word(word: &'static str, from: i8, find: Find) -> KeySpec {
-    KeySpec { begin: Begin::Keyword(word, from), find }
+const fn word(word: &'static str, from: i8, find_keys: FindKeys) -> KeySpec {
+    KeySpec { begin_search: BeginSearch::Keyword(word, from), find_keys }
 }
 
-const fn range(last: i8, step: u8, limit: u8) -> Find {
-    Find::Range { last, step, limit }
+const fn range(last: i8, step: u8, limit: u8) -> FindKeys {
+    FindKeys::Range { last, step, limit }
 }
 
-const fn count(at: u8, first: u8, step: u8) -> Find {
-    Find::Count { at, first, step }
+const fn count(at: u8, first: u8, step: u8) -> FindKeys {
+    FindKeys::KeyNum { at, first, step }
 }
 ";
 
 /// The whole file.
 pub(super) fn table(commands: &Commands, versions: &[String]) -> String {
     let mut text = format!(
-        "//! What {} say of their commands, sorted by name.\n\
+        "//! What {} reply to COMMAND.\n\
          //!\n\
          //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by\n\
-         //! letter, its keys, and how it spreads over a cluster where the key does not say.\n\
-         //! Called by `spec`.\n\n{PREAMBLE}\n",
+         //! letter, its keys, and its policies where no key decides the node.\n\n{PREAMBLE}\n",
         versions.join(" and "),
     );
     let count = commands.len();

@@ -1,8 +1,8 @@
 //! A private apt: downloads the packages of any Debian suite without touching the machine's own.
 //!
-//! Works as root and as an ordinary user: state, cache, lists and locks are in a scratch folder,
-//! and the list of installed packages is an EMPTY file, so that apt fetches the whole closure of
-//! libraries of that suite. The mirror and proxies are the machine's own, read from its apt
+//! It works as root and as an ordinary user. State, cache, lists and locks are in a scratch folder.
+//! The list of installed packages is an EMPTY file, so apt fetches all libraries of that suite that
+//! the packages depend on. The mirror and proxies are the machine's own, read from its apt
 //! configuration; no address is written here. Debian's own keyring verifies every suite.
 //! **Limits**: each apt call is tried `TRIES` times, with a pause that grows.
 
@@ -160,7 +160,8 @@ fn sources(release: &Release, suites: &[String]) -> Result<String, String> {
     if text.is_empty() { Err("apt has no security mirror".to_owned()) } else { Ok(text) }
 }
 
-/// The machine's parts are shut out: their hooks act on the machine and may need root.
+/// A configuration that does not read the machine's own: its hooks act on the machine and may need
+/// root.
 fn configuration(home: &Path, settings: &str) -> String {
     let home = home.display();
     format!(

@@ -1,80 +1,91 @@
-//! What a batch consists of: whole commands, parts of commands, the same command for many nodes.
+//! What a pipeline or a wide command consists of: whole commands, parts of commands, the same
+//! command for several nodes.
 //!
-//! A pipeline of ordinary commands is its own list of items and costs nothing besides. As soon as
-//! one of its commands concerns several slots or nodes, the pipeline becomes a [`Work`], in which
-//! every part is an item of its own: parts and whole commands for one node travel in one write.
+//! A pipeline of ordinary commands is its own list of items and needs nothing of this. As soon as
+//! one of its commands concerns several slots or nodes, the pipeline becomes a [`PartList`], in
+//! which every part is an item of its own: parts and whole commands for one node are sent in one
+//! write.
 //!
 //! Invariant: the items of a command stand together, in the order of the commands, so that commands
-//! that meet at a node run there in the caller's order.
-//! Called by `driver/batch.rs`, which sends items, and `driver/spread.rs`, which makes works.
+//! for one node run there in the caller's order.
 
 use crate::command::Command;
 use crate::driver::attempt::item::{Item, Items};
 use crate::error::Error;
 use crate::routing::destination::Destination;
-use crate::routing::fold::{Fold, fold};
+use crate::routing::fold::fold;
 use crate::routing::partial::partial;
-use crate::routing::split::Split;
+use crate::routing::plan::Plan;
 use bytes::Bytes;
-
-/// How one command of a work is sent.
-#[derive(Debug)]
-pub(crate) enum Way {
-    /// To each of these.
-    Fan(Vec<Destination>, Fold),
-    /// In parts.
-    Parts(Split),
-    /// By itself.
-    Whole,
-}
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(crate) struct Work<'a> {
+pub(crate) struct PartList<'a> {
     /// In the caller's order.
     commands: &'a [Command],
     /// How each of them is sent.
-    ways: Vec<Way>,
-    /// Of each item: the number of its command, and its own number within that command.
+    plans: Vec<Plan>,
+    /// The destinations of all commands that are for several nodes.
+    destinations: Vec<Destination>,
+    /// Of each item: the index of its command, and that of its part or destination.
     items: Vec<(u32, u32)>,
 }
 
-impl<'a> Work<'a> {
-    /// `ways` has one for each command.
-    pub(crate) fn new(commands: &'a [Command], ways: Vec<Way>) -> Self {
-        debug_assert_eq!(commands.len(), ways.len(), "every command has a way");
-        let mut items = Vec::new();
-        for (command, way) in (0..).zip(&ways) {
-            let own = u32::try_from(way.count()).expect("fewer parts than bytes in a command");
-            items.extend((0..own).map(|part| (command, part)));
-        }
-        Self { commands, ways, items }
+impl<'a> PartList<'a> {
+    /// A list of which [`PartList::push`] has to add each command.
+    pub(crate) fn new(commands: &'a [Command]) -> Self {
+        let plans = Vec::with_capacity(commands.len());
+        let items = Vec::with_capacity(commands.len());
+        Self { commands, plans, destinations: Vec::new(), items }
     }
 
-    /// What became of each key of its only command, which was cut by key.
-    pub(crate) fn by_key(&self, results: Vec<Result<Bytes, Error>>) -> Vec<Result<Bytes, Error>> {
-        let [Way::Parts(split)] = self.ways.as_slice() else { return results };
+    /// Adds the next command. `destinations`: of a command for several nodes.
+    pub(crate) fn push(&mut self, plan: Plan, destinations: Vec<Destination>) {
+        let number = |count: usize| u32::try_from(count).expect("fewer items than bytes in memory");
+        debug_assert!(self.plans.len() < self.commands.len(), "every command is pushed once");
+        let (command, at) = (number(self.plans.len()), number(self.destinations.len()));
+        let own = match &plan {
+            Plan::FanOut(..) => at..at + number(destinations.len()),
+            Plan::Split(split) => 0..number(split.parts().len()),
+            Plan::Unknown | Plan::Whole => 0..1,
+        };
+        debug_assert!(!own.is_empty(), "every command has an item");
+        self.items.extend(own.map(|part| (command, part)));
+        self.destinations.extend(destinations);
+        self.plans.push(plan);
+    }
+
+    /// The result of each key of the only command, which was split by key.
+    pub(crate) fn per_key(&self, results: Vec<Result<Bytes, Error>>) -> Vec<Result<Bytes, Error>> {
+        let [Plan::Split(split)] = self.plans.as_slice() else { return results };
         results.into_iter().map(|result| split.single(&result?)).collect()
     }
 
-    /// What became of each command, from what became of each item.
-    pub(crate) fn gather(&self, results: Vec<Result<Bytes, Error>>) -> Vec<Result<Bytes, Error>> {
+    /// The result of each command, from the results of all items.
+    pub(crate) fn per_command(
+        &self,
+        results: Vec<Result<Bytes, Error>>,
+    ) -> Vec<Result<Bytes, Error>> {
         let mut results = results.into_iter();
-        let each = self.ways.iter().zip(self.commands);
-        each.map(|(way, command)| {
-            let mut own = results.by_ref().take(way.count());
-            match way {
-                Way::Whole => own.next().expect("every item has a result"),
-                Way::Parts(split) => whole(own, command, true, |frames| split.merge(frames)),
-                Way::Fan(_, how) => whole(own, command, how.needs_all(), |f| fold(*how, f)),
+        let items = self.items.chunk_by(|a, b| a.0 == b.0);
+        let each = items.zip(&self.plans).zip(self.commands);
+        each.map(|((items, plan), command)| {
+            let mut own = results.by_ref().take(items.len());
+            match plan {
+                Plan::FanOut(_, how) => {
+                    join_results(own, command, how.needs_all(), |frames| fold(*how, frames))
+                }
+                Plan::Split(split) => join_results(own, command, true, |f| split.merge(f)),
+                Plan::Unknown | Plan::Whole => own.next().expect("every item has a result"),
             }
         })
         .collect()
     }
 }
 
-/// One result out of the parts'. `needs_all`: a part that failed fails the whole.
-pub(crate) fn whole(
+/// The result of a command, from those of its parts. `needs_all`: it fails if any part failed;
+/// otherwise it fails only if all did.
+pub(crate) fn join_results(
     parts: impl Iterator<Item = Result<Bytes, Error>>,
     command: &Command,
     needs_all: bool,
@@ -93,18 +104,7 @@ pub(crate) fn whole(
     joined.map_err(|error| error.with_command(&command.name()))
 }
 
-impl Way {
-    /// How many items it makes.
-    fn count(&self) -> usize {
-        match self {
-            Self::Fan(aims, _) => aims.len(),
-            Self::Parts(split) => split.parts().len(),
-            Self::Whole => 1,
-        }
-    }
-}
-
-impl Items for Work<'_> {
+impl Items for PartList<'_> {
     fn count(&self) -> usize {
         self.items.len()
     }
@@ -112,12 +112,11 @@ impl Items for Work<'_> {
     #[inline]
     fn item(&self, member: usize) -> Item<'_> {
         let (command, part) = self.items[member];
-        let part = part as usize;
         let item = Item::whole(&self.commands[command as usize]);
-        match &self.ways[command as usize] {
-            Way::Whole => item,
-            Way::Parts(split) => item.with_part(split, &split.parts()[part]),
-            Way::Fan(aims, _) => item.with_destination(&aims[part]),
+        match &self.plans[command as usize] {
+            Plan::FanOut(..) => item.with_destination(&self.destinations[part as usize]),
+            Plan::Split(split) => item.with_part(split, &split.parts()[part as usize]),
+            Plan::Unknown | Plan::Whole => item,
         }
     }
 }

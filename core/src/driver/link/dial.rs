@@ -21,6 +21,7 @@ use crate::driver::link::background_task::spawn_driver;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
 use std::future::poll_fn;
@@ -155,10 +156,10 @@ async fn shake_hands(
 /// The error for a handshake that the server refused. Credentials and the like stay refused at the
 /// next attempt; a server that is full or loading may accept it.
 fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Error {
-    let may_pass = refusal.error.as_ref().is_some_and(|error| {
-        matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
-            || error.message().contains("max number of clients")
-    });
+    let may_pass = refusal
+        .error
+        .as_ref()
+        .is_some_and(|error| reply_policy(error, ErrorOrigin::Server).dial_again);
     // The sentinels named a server that is not the primary any more: they will name another.
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {

@@ -23,7 +23,8 @@ use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -484,8 +485,8 @@ fn unexpected_reply(frame: &Bytes) -> Lost {
 /// on.
 fn refuses_all_commands(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    let refuses = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
-    refuses.then(|| error.to_string())
+    let policy = reply_policy(&error, ErrorOrigin::Server);
+    policy.node.refuses_everything().then(|| error.to_string())
 }
 
 /// The text of the error that a server sends when it takes no more connections: it has run nothing,
@@ -493,5 +494,5 @@ fn refuses_all_commands(frame: &Bytes) -> Option<String> {
 // spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
 fn refuses_connection(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    error.message().contains("max number of clients").then(|| error.to_string())
+    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
 }

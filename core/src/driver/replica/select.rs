@@ -1,16 +1,14 @@
-//! From a read policy to a node: makes the table of a shard's nodes that `routing/read_from.rs`
-//! chooses from, and does what the choice asks for.
+//! From a read policy to a node: makes the table of a shard's nodes from which
+//! `routing/read_from.rs` chooses, and acts on the choice.
 //!
-//! No lock, no wait, no allocation for a shard of up to eight nodes: this runs for every read under
-//! a policy other than `Primary`. Two things it may set going besides: a check-up of the shard
-//! (`driver/checkup.rs`) when one is due, and, where the host has a background, a check-up of a
-//! node whose quarantine is over, so that no caller's read has to try it. Where the policy takes
-//! the less loaded of two nodes and all is well with both, no table is made (`pick_straight`).
+//! Takes no lock, does not wait, and does not allocate for a shard of up to eight nodes: it runs for
+//! every read under a policy other than `Primary`. It may start two things: a health check of the
+//! shard (`health_check.rs`) when one is due, and, if the host has background tasks, a check of a
+//! node whose quarantine is over, so that no caller's read has to try that node. If the policy takes
+//! the less loaded of two nodes and both are healthy, no table is made (`select_less_loaded`).
 //!
-//! Invariants: the primary is given only to policies that name it; beyond its cap it is given to
-//! none; `explain` looks with the same code and changes nothing.
-//! Called by `client/call.rs` (the straight way), `driver/reads.rs`, `driver/batch.rs` and
-//! `Client::explain`.
+//! Invariants: the primary is given only to policies that name it, and beyond its cap to none;
+//! `Client::explain` runs the same code and changes nothing.
 
 use crate::config::{Candidate, ReadFrom};
 use crate::driver::discovery::routes::Routes;
@@ -29,46 +27,46 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a pick needs to know of the call.
-pub(crate) struct Call<'a> {
-    /// Where reads go.
-    pub(crate) rule: &'a Arc<ReadSettings>,
+/// What a selection needs to know of the call.
+pub(crate) struct SelectionContext<'a> {
+    /// The read settings in force.
+    pub(crate) settings: &'a Arc<ReadSettings>,
     /// Nodes at which this call has failed.
     pub(crate) tried: &'a [Arc<Node>],
-    /// The primary refused to stand in for a replica: it is asked once for each call.
+    /// The primary has had its share of reads in place of replicas; this is asked once per call.
     pub(crate) capped: bool,
-    /// The time.
+    /// The current time.
     pub(crate) now: Timestamp,
 }
 
-/// Why a read goes nowhere.
+/// Why no node is selected for a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nobody {
-    /// The primary would have to take more than its share.
+pub(crate) enum NoNode {
+    /// No replica can answer, and the primary has had its share.
     Capped,
     /// No node can answer.
     NoReplica,
 }
 
-/// The node that a read goes to.
+/// Selects the node for a read.
 pub(crate) fn select_node<'r>(
     env: &Arc<Environment>,
     routes: &'r Arc<Routes>,
     shard: &Shard,
-    call: &Call<'_>,
-) -> Result<&'r Arc<Node>, Nobody> {
-    let Some(primary) = routes.node(shard.primary) else { return Err(Nobody::NoReplica) };
-    let (rule, now) = (call.rule, call.now);
-    let (interval, lags) = (rule.check_interval(), rule.max_staleness.is_some());
+    context: &SelectionContext<'_>,
+) -> Result<&'r Arc<Node>, NoNode> {
+    let Some(primary) = routes.node(shard.primary) else { return Err(NoNode::NoReplica) };
+    let (settings, now) = (context.settings, context.now);
+    let (interval, lags) = (settings.check_interval(), settings.max_staleness.is_some());
     if primary.health().is_check_due(now, interval, lags) {
-        health_check::begin(env, routes, shard, rule, now);
+        health_check::start_in_background(env, routes, shard, settings, now);
     }
-    let (mut rows, nodes) = table(routes, shard, call);
+    let (mut rows, nodes) = table(routes, shard, context);
     let turn = primary.health().next_choice();
-    let mut capped = call.capped;
+    let mut capped = context.capped;
     loop {
-        let Some(choice) = choice(routes, shard, call, &rows, turn) else {
-            return Err(if capped { Nobody::Capped } else { Nobody::NoReplica });
+        let Some(choice) = choice(routes, shard, context, &rows, turn) else {
+            return Err(if capped { NoNode::Capped } else { NoNode::NoReplica });
         };
         let node = nodes[choice.index];
         match choice.how {
@@ -78,12 +76,12 @@ pub(crate) fn select_node<'r>(
             ChosenFor::Trial if !node.health().claim_trial(now) => {
                 rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
-            ChosenFor::Trial if health_check::try_out(env, node, now) => {
+            ChosenFor::Trial if health_check::check_quarantined(env, node, now) => {
                 rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
             ChosenFor::Trial => return Ok(node),
             ChosenFor::Fallback
-                if !capped && primary.health().may_fall_back(rule.fallback_percent) =>
+                if !capped && primary.health().may_fall_back(settings.fallback_percent) =>
             {
                 return Ok(node);
             }
@@ -95,11 +93,11 @@ pub(crate) fn select_node<'r>(
     }
 }
 
-/// The less loaded of a shard's replicas, or of all its nodes, without a table: where there are two
-/// or one, and all is well with each. `None` leaves the choice to `pick`, which would make the same
-/// one; so nothing is found out here, claimed or set going.
+/// The less loaded of a shard's replicas, or of all its nodes, without a table: for one or two
+/// healthy nodes. `None` leaves the choice to `select_node`, which would make the same one; so
+/// nothing is claimed or started here.
 #[inline]
-pub(crate) fn pick_straight<'r>(
+pub(crate) fn select_less_loaded<'r>(
     routes: &'r Routes,
     shard: &Shard,
     among_all: bool,
@@ -109,11 +107,11 @@ pub(crate) fn pick_straight<'r>(
     if primary.health().is_check_due(now, CHECK, false) {
         return None;
     }
-    let well = |index| routes.node(index).filter(|node| node.health().is_healthy(now, silent));
+    let healthy = |index| routes.node(index).filter(|node| node.health().is_healthy(now, silent));
     let (one, other) = match (among_all, shard.replicas.as_slice()) {
-        (false, [one]) => return well(*one),
-        (false, [one, other]) => (well(*one)?, well(*other)?),
-        (true, [other]) => (well(shard.primary)?, well(*other)?),
+        (false, [one]) => return healthy(*one),
+        (false, [one, other]) => (healthy(*one)?, healthy(*other)?),
+        (true, [other]) => (healthy(shard.primary)?, healthy(*other)?),
         _ => return None,
     };
     let load = |node: &Node| (node.health().in_flight(), node.health().latency(now));
@@ -121,34 +119,36 @@ pub(crate) fn pick_straight<'r>(
     Some([one, other][lighter_of_two([load(one), load(other)], chance)])
 }
 
-/// Whether a check-up is due that this host has no background for.
+/// Whether a health check is due that the caller has to run, because the host has no background
+/// tasks.
 #[inline]
-pub(crate) fn must_ask_first(
+pub(crate) fn must_check_first(
     env: &Environment,
     routes: &Routes,
     shard: &Shard,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
 ) -> bool {
     !env.has_background()
         && routes.node(shard.primary).is_some_and(|primary| {
-            let (interval, lags) = (call.rule.check_interval(), call.rule.max_staleness.is_some());
-            primary.health().is_check_due(call.now, interval, lags)
+            let (interval, lags) =
+                (context.settings.check_interval(), context.settings.max_staleness.is_some());
+            primary.health().is_check_due(context.now, interval, lags)
         })
 }
 
-/// The policy's choice for a table.
+/// The policy's choice from a table.
 pub(crate) fn choice(
     routes: &Routes,
     shard: &Shard,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
     rows: &[NodeRow],
     turn: u64,
 ) -> Option<NodeChoice> {
-    match &call.rule.policy {
+    match &context.settings.policy {
         policy @ ReadFrom::Custom(_) => {
             let candidates: SmallVec<[Candidate<'_>; 8]> = members(shard)
                 .zip(0..)
-                .filter_map(|(index, at)| candidate(routes, index, at == 0, call.now))
+                .filter_map(|(index, at)| candidate(routes, index, at == 0, context.now))
                 .collect();
             choose_custom(policy, rows, &candidates, turn)
         }
@@ -156,18 +156,18 @@ pub(crate) fn choice(
     }
 }
 
-/// The rows of a shard's nodes that can be dialled, and these nodes.
+/// The table of a shard's nodes that can be dialled, and these nodes.
 pub(crate) fn table<'r>(
     routes: &'r Routes,
     shard: &Shard,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
 ) -> (NodeRows, SmallVec<[&'r Arc<Node>; 8]>) {
     let mut rows = NodeRows::new();
     let mut nodes = SmallVec::new();
     for index in members(shard) {
         let Some(node) = routes.node(index) else { continue };
         let is_primary = index == shard.primary;
-        rows.push(row(routes, index, node, is_primary, call));
+        rows.push(row(routes, index, node, is_primary, context));
         nodes.push(node);
     }
     (rows, nodes)
@@ -179,19 +179,20 @@ fn row(
     index: usize,
     node: &Arc<Node>,
     is_primary: bool,
-    call: &Call<'_>,
+    context: &SelectionContext<'_>,
 ) -> NodeRow {
-    let (rule, now, health) = (call.rule, call.now, node.health());
+    let (settings, now, health) = (context.settings, context.now, node.health());
     let quarantine = health.quarantine(now);
-    let skip = if !call.tried.is_empty() && call.tried.iter().any(|it| Arc::ptr_eq(it, node)) {
+    let skip = if !context.tried.is_empty() && context.tried.iter().any(|it| Arc::ptr_eq(it, node))
+    {
         Some(SkipReason::Tried)
     } else if quarantine == Some(false) {
         Some(SkipReason::Quarantined)
     } else if health.is_promoted() {
         Some(SkipReason::NoReplica)
-    } else if health.unanswered_for(now) > rule.silent {
+    } else if health.unanswered_for(now) > settings.silent {
         Some(SkipReason::Silent)
-    } else if let (Some(bound), false) = (rule.max_staleness, is_primary) {
+    } else if let (Some(bound), false) = (settings.max_staleness, is_primary) {
         match health.lag(now) {
             None => Some(SkipReason::LagUnknown),
             Some(lag) if lag > bound => Some(SkipReason::Stale),
@@ -202,10 +203,10 @@ fn row(
     };
     let due = match quarantine {
         Some(_) => CheckDue::Trial,
-        None if rule.reckons() && health.needs_probe(now) => CheckDue::Probe,
+        None if settings.uses_latency() && health.needs_probe(now) => CheckDue::Probe,
         None => CheckDue::Not,
     };
-    let in_zone = match &rule.policy {
+    let in_zone = match &settings.policy {
         ReadFrom::Zone(zone) => zone_of(routes, index, node) == Some(&**zone),
         _ => false,
     };
@@ -214,7 +215,7 @@ fn row(
     NodeRow { is_primary, in_zone, due, skip, is_spare, in_flight, latency }
 }
 
-/// What a policy of the application's own sees of a node.
+/// What the application's own policy sees of a node.
 pub(crate) fn candidate<'r>(
     routes: &'r Routes,
     index: usize,
@@ -237,7 +238,7 @@ pub(crate) fn candidate<'r>(
     Some(candidate)
 }
 
-/// A number that looks drawn, from one that counts (the finish of SplitMix64).
+/// A number that looks random, from one that counts (the last step of SplitMix64).
 #[inline]
 fn mix(turn: u64) -> u64 {
     let mut z = turn.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);

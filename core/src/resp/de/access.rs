@@ -1,24 +1,58 @@
-//! The elements of an open list and the pairs of an open map, one after the other.
+//! The elements of a list and the pairs of a map, one after the other, as serde visitors read them.
 //!
-//! The decoder is told before each value how many siblings follow it, and asked afterwards whether
-//! the value took one of them: so a pair is read from two neighbours of a flat array.
-//! Invariant: `left` is what the frame still holds of this aggregate; the decoder checks that it
-//! is 0 in the end, for a visitor may stop early.
+//! Before each element the decoder is told how many elements follow it in the same list. Afterwards
+//! it tells whether the element took one of them: so a pair is read from two neighbours of a flat
+//! array.
+//! Invariant: `left` is the number of elements that the frame still holds of this aggregate. It
+//! must be 0 in the end: a visitor may stop early, and that is an error.
 
 use super::super::cursor::{Aggregate, Token};
 use super::super::decode_error::DecodeError;
-use super::Decoder;
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
+use super::decoder::Decoder;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-/// The elements of an open list.
-pub(super) struct Elements<'a, 'de> {
-    /// Stands at the next element.
-    pub(super) decoder: &'a mut Decoder<'de>,
-    /// Elements that were not read yet.
-    pub(super) left: usize,
+impl<'de> Decoder<'de> {
+    /// A list of `count` elements, read by `visitor`.
+    #[inline]
+    pub(super) fn list<V: Visitor<'de>>(
+        &mut self,
+        count: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.enter()?;
+        let mut elements = ListElements { decoder: self, left: count };
+        let value = visitor.visit_seq(&mut elements)?;
+        let left = elements.left;
+        self.leave(left, "the end of the list")?;
+        Ok(value)
+    }
+
+    /// A map of `count` pairs, read by `visitor`. `nested`: each pair is an array of its own.
+    #[inline]
+    pub(super) fn pairs<V: Visitor<'de>>(
+        &mut self,
+        count: usize,
+        nested: bool,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.enter()?;
+        let mut pairs = MapPairs { decoder: self, left: count, nested };
+        let value = visitor.visit_map(&mut pairs)?;
+        let left = pairs.left;
+        self.leave(left, "the end of the map")?;
+        Ok(value)
+    }
 }
 
-impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
+/// The elements of a list.
+struct ListElements<'a, 'de> {
+    /// Its cursor is at the next element.
+    decoder: &'a mut Decoder<'de>,
+    /// Number of elements that were not read yet.
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for &mut ListElements<'_, 'de> {
     type Error = DecodeError;
 
     #[inline]
@@ -38,17 +72,17 @@ impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
     }
 }
 
-/// The keys and values of an open map.
-pub(super) struct Pairs<'a, 'de> {
-    /// Stands at the next key or value.
-    pub(super) decoder: &'a mut Decoder<'de>,
-    /// Pairs whose key was not read yet.
-    pub(super) left: usize,
-    /// Whether each pair is a list of its own.
-    pub(super) nested: bool,
+/// The keys and values of a map.
+struct MapPairs<'a, 'de> {
+    /// Its cursor is at the next key or value.
+    decoder: &'a mut Decoder<'de>,
+    /// Number of pairs whose key was not read yet.
+    left: usize,
+    /// Whether each pair is an array of its own.
+    nested: bool,
 }
 
-impl<'de> MapAccess<'de> for &mut Pairs<'_, 'de> {
+impl<'de> MapAccess<'de> for &mut MapPairs<'_, 'de> {
     type Error = DecodeError;
 
     #[inline]

@@ -8,7 +8,7 @@ use super::super::cursor::{Aggregate, Malformed, Scalar, Token};
 use super::super::decode_error::DecodeError;
 use super::super::server_error::ServerError;
 use super::super::value::Value;
-use super::Decoder;
+use super::decoder::Decoder;
 use bytes::Bytes;
 
 /// Elements that memory is taken for on the word of a header alone.

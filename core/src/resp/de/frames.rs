@@ -8,7 +8,7 @@ use super::super::blob::BLOB_NAME;
 use super::super::cursor::Malformed;
 use super::super::decode_error::DecodeError;
 use super::super::value::VALUE_NAME;
-use super::Decoder;
+use super::decoder::Decoder;
 use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use std::any::type_name;

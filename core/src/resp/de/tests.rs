@@ -1,8 +1,8 @@
 //! Every type that callers ask for, from every form that servers send it in.
 
+use super::super::scan::{DEPTH_MAX, ScanLimits, Scanner};
 use super::*;
 use crate::resp::blob::Blob;
-use crate::resp::scan::{ScanLimits, Scanner};
 use crate::resp::server_error::ServerError;
 use crate::resp::value::Value;
 use serde::Deserialize;

@@ -64,5 +64,5 @@ fn a_new_name_is_not_a_new_node() {
     assert_eq!(news(&old, &redirected), "+@n:7000 7:A>@n:7000");
     let named = map("A@1 0-6 8-16383 | N@2 7");
     assert_eq!(news(&redirected, &named), "");
-    assert!(named.find(&id("N")).is_some());
+    assert!(named.nodes().iter().any(|node| node.id == id("N")));
 }

@@ -8,7 +8,7 @@
 //! Invariant: the order of the views does not matter. Called by `merge`.
 
 use crate::sorted::{SortedMap, SortedSet};
-use crate::topology::cluster_map::{ClusterMap, Parts};
+use crate::topology::cluster_map::{ClusterMap, MapParts};
 use crate::topology::merge::slot_owners::Decided;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::SLOT_COUNT;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Where a view puts a node. Ordered only to break ties.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Position {
     /// It takes writes, for slots or for none yet.
     Primary,
     /// It copies this node.
@@ -33,24 +33,24 @@ struct Mention<'a> {
     /// The more, the better: whether the view was right about its shard, and the shard's epoch.
     weight: (bool, Option<u64>),
     /// Its place.
-    place: Place,
+    position: Position,
     /// What the view says of it.
     node: &'a NodeView,
 }
 
 /// Everything that is known of the nodes.
-pub(crate) struct Members<'a> {
+pub(crate) struct Membership<'a> {
     /// By id, all mentions in the views that count.
     mentions: SortedMap<&'a NodeId, Vec<Mention<'a>>>,
     /// What is held of a node, under its real id.
     held: SortedMap<&'a NodeId, &'a Arc<NodeView>>,
     /// Where it is held to be, under real ids.
-    held_places: SortedMap<&'a NodeId, Place>,
+    held_positions: SortedMap<&'a NodeId, Position>,
     /// Who owns slots.
     owners: SortedSet<&'a NodeId>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> Membership<'a> {
     /// Collects what is held and what the views say.
     pub(crate) fn new(
         held: &'a ClusterMap,
@@ -59,74 +59,74 @@ impl<'a> Members<'a> {
         decided: &'a Decided,
     ) -> Self {
         let named = |id: &'a NodeId| renamed.get(id).unwrap_or(id);
-        let mut members = Self {
+        let mut membership = Self {
             mentions: SortedMap::new(),
             held: SortedMap::new(),
-            held_places: SortedMap::new(),
+            held_positions: SortedMap::new(),
             owners: decided.owners.iter().map(|owner| decided.id(*owner)).collect(),
         };
         for node in held.nodes() {
             // A node that is known under both ids is described by the real one.
             let id = named(&node.id);
             if *id == node.id {
-                members.held.insert(id, node);
+                membership.held.insert(id, node);
             } else {
-                members.held.get_or_insert_with(id, || node);
+                membership.held.get_or_insert_with(id, || node);
             }
         }
         for (shard, _) in held.shards() {
             let primary = named(&held.node(shard.primary).id);
-            members.held_places.insert(primary, Place::Primary);
+            membership.held_positions.insert(primary, Position::Primary);
             for replica in &shard.replicas {
-                let place = Place::ReplicaOf(primary.clone());
+                let position = Position::ReplicaOf(primary.clone());
                 let id = named(&held.node(*replica).id);
-                members.held_places.get_or_insert_with(id, || place);
+                membership.held_positions.get_or_insert_with(id, || position);
             }
         }
         for shard in views.iter().flat_map(|view| view.shards()) {
-            let is_owner = |node: &NodeView| members.owners.contains(&node.id);
+            let is_owner = |node: &NodeView| membership.owners.contains(&node.id);
             // Slots that the view gives to a node which ended up with none: it is out of date here.
             let right = shard.slots.is_empty() || shard.primary.as_ref().is_some_and(is_owner);
             let weight = (right, shard.epoch);
             for node in shard.nodes() {
-                let place = match (&shard.primary, node.role) {
-                    (_, Role::Primary) => Place::Primary,
-                    (Some(primary), Role::Replica) => Place::ReplicaOf(primary.id.clone()),
-                    (None, Role::Replica) => Place::Orphan,
+                let position = match (&shard.primary, node.role) {
+                    (_, Role::Primary) => Position::Primary,
+                    (Some(primary), Role::Replica) => Position::ReplicaOf(primary.id.clone()),
+                    (None, Role::Replica) => Position::Orphan,
                 };
-                let mention = Mention { weight, place, node };
-                members.mentions.get_or_insert_with(&node.id, Vec::new).push(mention);
+                let mention = Mention { weight, position, node };
+                membership.mentions.get_or_insert_with(&node.id, Vec::new).push(mention);
             }
         }
-        members
+        membership
     }
 
     /// The nodes, shards and table of the next map.
-    pub(crate) fn into_parts(self, decided: &Decided) -> Parts {
+    pub(crate) fn into_map_parts(self, decided: &Decided) -> MapParts {
         let ids: SortedSet<&NodeId> =
             self.mentions.keys().chain(self.held.keys()).copied().collect();
         let mut nodes = Vec::new();
         let mut shards: SortedMap<&NodeId, Shard> = SortedMap::new();
         let mut replicas: Vec<(NodeId, usize)> = Vec::new();
         for id in ids.into_values() {
-            let Some(home) = self.home(id) else { continue };
+            let Some(assignment) = self.assignment(id) else { continue };
             let index = nodes.len();
-            let role = match &home {
-                Home::Owner => Role::Primary,
-                Home::Shard(_) => Role::Replica,
-                Home::Nowhere(role) => *role,
+            let role = match &assignment {
+                Assignment::Primary => Role::Primary,
+                Assignment::ReplicaOf(_) => Role::Replica,
+                Assignment::NoShard(role) => *role,
             };
             nodes.push(Arc::new(self.describe(id, role)));
-            match home {
-                Home::Owner => {
+            match assignment {
+                Assignment::Primary => {
                     shards.insert(id, Shard { primary: index, replicas: Vec::new() });
                 }
-                Home::Shard(primary) => replicas.push((primary, index)),
-                Home::Nowhere(_) => {}
+                Assignment::ReplicaOf(primary) => replicas.push((primary, index)),
+                Assignment::NoShard(_) => {}
             }
         }
         for (primary, index) in replicas {
-            let shard = shards.get_mut(&primary).expect("`home` names owners only");
+            let shard = shards.get_mut(&primary).expect("`assignment` names owners only");
             shard.replicas.push(index);
         }
         // Owners are numbered in the order of ids, and so are shards by their primaries.
@@ -143,51 +143,59 @@ impl<'a> Members<'a> {
         }
         let epochs = decided.owners.iter().map(|owner| decided.epochs.get(owner).copied());
         let epochs = epochs.collect();
-        Parts { nodes, epochs, owners, shards: shards.into_values().collect(), ..Parts::default() }
+        MapParts {
+            nodes,
+            epochs,
+            owners,
+            shards: shards.into_values().collect(),
+            ..MapParts::default()
+        }
     }
 
     /// Where a node belongs; `None` if it is gone.
-    fn home(&self, id: &NodeId) -> Option<Home> {
+    fn assignment(&self, id: &NodeId) -> Option<Assignment> {
         if self.owners.contains(id) {
-            return Some(Home::Owner);
+            return Some(Assignment::Primary);
         }
-        let Some(place) = self.place(id) else {
+        let Some(position) = self.position(id) else {
             // No view names it. It stays if it copies an owner that no view names either.
-            let Some(Place::ReplicaOf(primary)) = self.held_places.get(id) else { return None };
+            let Some(Position::ReplicaOf(primary)) = self.held_positions.get(id) else {
+                return None;
+            };
             let forgotten = !self.mentions.contains_key(primary) && self.owners.contains(primary);
-            return forgotten.then(|| Home::Shard(primary.clone()));
+            return forgotten.then(|| Assignment::ReplicaOf(primary.clone()));
         };
-        match place {
-            Place::Primary => Some(Home::Nowhere(Role::Primary)),
-            Place::Orphan => match self.held_places.get(id) {
-                Some(Place::ReplicaOf(primary)) if self.owners.contains(primary) => {
-                    Some(Home::Shard(primary.clone()))
+        match position {
+            Position::Primary => Some(Assignment::NoShard(Role::Primary)),
+            Position::Orphan => match self.held_positions.get(id) {
+                Some(Position::ReplicaOf(primary)) if self.owners.contains(primary) => {
+                    Some(Assignment::ReplicaOf(primary.clone()))
                 }
-                _ => Some(Home::Nowhere(Role::Replica)),
+                _ => Some(Assignment::NoShard(Role::Replica)),
             },
-            Place::ReplicaOf(primary) if self.owners.contains(&primary) => {
-                Some(Home::Shard(primary))
+            Position::ReplicaOf(primary) if self.owners.contains(&primary) => {
+                Some(Assignment::ReplicaOf(primary))
             }
             // Its primary was replaced: it follows to where that one belongs now.
-            Place::ReplicaOf(primary) => match self.place(&primary) {
-                Some(Place::ReplicaOf(next)) if self.owners.contains(&next) => {
-                    Some(Home::Shard(next))
+            Position::ReplicaOf(primary) => match self.position(&primary) {
+                Some(Position::ReplicaOf(next)) if self.owners.contains(&next) => {
+                    Some(Assignment::ReplicaOf(next))
                 }
-                _ => Some(Home::Nowhere(Role::Replica)),
+                _ => Some(Assignment::NoShard(Role::Replica)),
             },
         }
     }
 
     /// Where the newest views put a node.
-    fn place(&self, id: &NodeId) -> Option<Place> {
+    fn position(&self, id: &NodeId) -> Option<Position> {
         let mentions = self.mentions.get(id)?;
-        let held = self.held_places.get(id);
+        let held = self.held_positions.get(id);
         if let Some(held) = held
             && mentions.iter().all(|mention| !mention.weight.0)
         {
             return Some(held.clone());
         }
-        most(newest(mentions).map(|mention| &mention.place), held).cloned()
+        most(newest(mentions).map(|mention| &mention.position), held).cloned()
     }
 
     /// What is true of a node.
@@ -228,13 +236,13 @@ fn newest<'a, 'b>(mentions: &'b [Mention<'a>]) -> impl Iterator<Item = &'b Menti
 }
 
 /// Where a node of the next map belongs.
-enum Home {
+enum Assignment {
     /// It owns slots.
-    Owner,
+    Primary,
     /// It copies this node, which owns slots.
-    Shard(NodeId),
+    ReplicaOf(NodeId),
     /// It owns nothing and copies nobody who does.
-    Nowhere(Role),
+    NoShard(Role),
 }
 
 /// What stands most often; among equals `favourite`, then the least.

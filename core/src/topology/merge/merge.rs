@@ -10,11 +10,11 @@
 
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use crate::topology::cluster_map::{ClusterMap, Parts};
+use crate::topology::cluster_map::{ClusterMap, MapParts};
 use crate::topology::difference::Difference;
-use crate::topology::merge::membership::Members;
+use crate::topology::merge::membership::Membership;
 use crate::topology::merge::slot_owners::decide;
-use crate::topology::merge::view_filter::{self, Refusal};
+use crate::topology::merge::view_filter::{self, Rejection};
 use crate::topology::node_id::NodeId;
 use crate::topology::view::{NodeView, ReportedHealth, View};
 use std::sync::Arc;
@@ -27,15 +27,16 @@ pub(crate) struct Decision {
     /// What changed.
     pub(crate) difference: Difference,
     /// For each view, why it did not count, if so.
-    pub(crate) refusals: Vec<Option<Refusal>>,
+    pub(crate) rejections: Vec<Option<Rejection>>,
 }
 
 impl Decision {
     /// Whether all that was heard is of another cluster. While a known node answers, that is its
     /// stray sibling; if it lasts and none does, the cluster was replaced: start over with no map.
     pub(crate) fn is_foreign(&self) -> bool {
-        let mut said = self.refusals.iter().filter(|refusal| **refusal != Some(Refusal::Empty));
-        let foreign = |refusal: &Option<Refusal>| *refusal == Some(Refusal::Foreign);
+        let mut said =
+            self.rejections.iter().filter(|rejection| **rejection != Some(Rejection::Empty));
+        let foreign = |rejection: &Option<Rejection>| *rejection == Some(Rejection::Foreign);
         said.clone().next().is_some() && said.all(foreign)
     }
 }
@@ -50,23 +51,23 @@ pub(crate) fn merge(
 ) -> Decision {
     let empty = ClusterMap::empty();
     let held = held.unwrap_or(&empty);
-    let refusals = view_filter::judge(held, views);
-    let counted = views.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+    let rejections = view_filter::judge(held, views);
+    let counted = views.iter().zip(&rejections).filter(|(_, rejection)| rejection.is_none());
     let counted: Vec<&View> = counted.map(|(view, _)| view).collect();
     if counted.is_empty() {
         let difference = Difference::between(held, held);
-        return Decision { map: held.clone(), difference, refusals };
+        return Decision { map: held.clone(), difference, rejections };
     }
     let renamed = rename(held, &counted);
     let mut decided = decide(held, &counted, &renamed, began);
     let patches = std::mem::take(&mut decided.patches);
     let since = |slot| (slot, held.uncovered_since(slot).unwrap_or(now));
     let uncovered = decided.denied.iter().copied().map(since).collect();
-    let parts = Members::new(held, &counted, &renamed, &decided).into_parts(&decided);
-    let map = ClusterMap::assemble(held.version(), Parts { patches, uncovered, ..parts });
+    let parts = Membership::new(held, &counted, &renamed, &decided).into_map_parts(&decided);
+    let map = ClusterMap::assemble(held.version(), MapParts { patches, uncovered, ..parts });
     let map = if same_routes(held, &map) { map } else { map.with_version(held.version() + 1) };
     let difference = Difference::between(held, &map);
-    Decision { map, difference, refusals }
+    Decision { map, difference, rejections }
 }
 
 /// The real ids of nodes that redirects made known by their endpoint only.

@@ -14,12 +14,12 @@ const LASTING: Duration = Duration::from_secs(1);
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Foreign {
+pub(crate) struct ReplacedCluster {
     /// When the first of the looks ended, and how many there were.
     seen: Option<(Timestamp, u32)>,
 }
 
-impl Foreign {
+impl ReplacedCluster {
     /// A look has ended that brought views. True once the cluster that is held was replaced.
     pub(crate) fn note(&mut self, only_foreign: bool, now: Timestamp) -> bool {
         if !only_foreign {
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn only_what_lasts_and_is_not_contradicted_is_believed() {
         let at = |millis| Timestamp::from_duration(Duration::from_millis(millis));
-        let mut foreign = Foreign::default();
+        let mut foreign = ReplacedCluster::default();
         assert!(!foreign.note(true, at(0)) && foreign.is_suspected());
         assert!(!foreign.note(true, at(400)));
         assert!(!foreign.note(true, at(900)), "three looks, but not for long enough");

@@ -29,7 +29,7 @@ pub(crate) type Owner = u32;
 
 /// One claim on a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Claim {
+struct SlotClaim {
     /// Who is to own it.
     owner: Owner,
     /// That node's epoch.
@@ -38,20 +38,20 @@ struct Claim {
 
 /// What is held of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
+struct HeldOwner {
     /// The owner, with its epoch.
-    claim: Claim,
+    claim: SlotClaim,
     /// Of a redirect that no view confirmed yet.
     patch: Option<Patch>,
 }
 
 /// All that is said of one slot.
 #[derive(Debug, PartialEq, Eq)]
-struct Facts {
+struct SlotEvidence {
     /// By each view.
-    made: SmallVec<[Option<Claim>; 8]>,
+    by_view: SmallVec<[Option<SlotClaim>; 8]>,
     /// By the map.
-    held: Option<Held>,
+    held: Option<HeldOwner>,
 }
 
 /// What was decided.
@@ -90,34 +90,34 @@ pub(crate) fn decide(
         let rank = ids.binary_search(id).expect("every id was collected above");
         Owner::try_from(rank).expect("NODES_MAX bounds the ids")
     };
-    let witnesses: Vec<Witness> = views.iter().map(|view| Witness::new(view, rank)).collect();
-    let claim = |(shard, epoch): (&Shard, _)| Claim {
+    let views: Vec<ViewClaims> = views.iter().map(|view| ViewClaims::new(view, rank)).collect();
+    let claim = |(shard, epoch): (&Shard, _)| SlotClaim {
         owner: rank(&named(&held.node(shard.primary).id)),
         epoch,
     };
-    let held_claims: Vec<Claim> = held.shards().map(claim).collect();
-    let epochs = highest(witnesses.iter().flat_map(|view| &view.claims).chain(&held_claims));
+    let held_claims: Vec<SlotClaim> = held.shards().map(claim).collect();
+    let epochs = highest(views.iter().flat_map(|view| &view.claims).chain(&held_claims));
     let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
     let owners = SortedSet::default();
     let mut decided = Decided { table, owners, denied, patches, epochs, ids };
-    // Between two edges every slot has the same facts, so one verdict does for all of them.
-    for run in runs_between(&edges(held, &witnesses)) {
+    // Between two edges every slot has the same evidence, so one verdict does for all of them.
+    for run in runs_between(&edges(held, &views)) {
         let slot = run.start();
         let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
         let patch = held.patches().get(&slot).copied();
-        let facts = Facts {
-            made: witnesses.iter().map(|view| view.claim(slot)).collect(),
-            held: owner.map(|claim| Held { claim: *claim, patch }),
+        let evidence = SlotEvidence {
+            by_view: views.iter().map(|view| view.claim(slot)).collect(),
+            held: owner.map(|claim| HeldOwner { claim: *claim, patch }),
         };
-        let owner = facts.judge(&witnesses, began);
-        decided.note(run, &facts, owner, began, &witnesses);
+        let owner = evidence.judge(&views, began);
+        decided.note(run, &evidence, owner, began, &views);
     }
     decided
 }
 
 /// The slots at which something said of a slot differs from what is said of the one before,
 /// ascending, the first slot included.
-fn edges(held: &ClusterMap, witnesses: &[Witness]) -> Vec<Slot> {
+fn edges(held: &ClusterMap, views: &[ViewClaims]) -> Vec<Slot> {
     // A mark for each slot: however a view is cut up, it costs no more than this.
     let mut marks = vec![false; usize::from(SLOT_COUNT)];
     let mut mark = |slot: u16| {
@@ -125,7 +125,7 @@ fn edges(held: &ClusterMap, witnesses: &[Witness]) -> Vec<Slot> {
             *mark = true;
         }
     };
-    let claimed = witnesses.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
+    let claimed = views.iter().flat_map(|view| &view.ranges).map(|(range, _)| *range);
     let patched = held.patches().keys().copied().map(SlotRange::one);
     for range in claimed.chain(patched) {
         mark(range.start().number());
@@ -153,20 +153,20 @@ impl Decided {
     fn note(
         &mut self,
         run: SlotRange,
-        facts: &Facts,
+        evidence: &SlotEvidence,
         owner: Option<Owner>,
         began: u64,
-        witnesses: &[Witness],
+        views: &[ViewClaims],
     ) {
-        let patch = facts.held.and_then(|held| held.patch);
+        let patch = evidence.held.and_then(|held| held.patch);
         let redirected = patch.is_some_and(|patch| patch.version > began);
-        let silent = facts.made.iter().filter(|claim| claim.is_none()).count();
-        if silent * 2 > facts.made.len() && !redirected {
+        let silent = evidence.by_view.iter().filter(|claim| claim.is_none()).count();
+        if silent * 2 > evidence.by_view.len() && !redirected {
             self.denied.extend(run.slots());
         }
-        if let (Some(held), Some(patch)) = (facts.held, patch)
+        if let (Some(held), Some(patch)) = (evidence.held, patch)
             && owner == Some(held.claim.owner)
-            && (redirected || !facts.is_settled(owner, witnesses, began))
+            && (redirected || !evidence.is_settled(owner, views, began))
         {
             for slot in run.slots() {
                 self.patches.insert(slot, patch);
@@ -178,7 +178,7 @@ impl Decided {
 }
 
 /// The highest epoch of each owner.
-fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64> {
+fn highest<'a>(claims: impl Iterator<Item = &'a SlotClaim>) -> SortedMap<Owner, u64> {
     let mut epochs = SortedMap::new();
     for claim in claims {
         if let Some(epoch) = claim.epoch {
@@ -189,24 +189,24 @@ fn highest<'a>(claims: impl Iterator<Item = &'a Claim>) -> SortedMap<Owner, u64>
     epochs
 }
 
-/// A view, made ready to be asked about slots.
-struct Witness {
+/// A view, by_view ready to be asked about slots.
+struct ViewClaims {
     /// The slots that it gives away, ascending, with indexes of `claims`.
     ranges: Vec<(SlotRange, usize)>,
     /// One for each primary.
-    claims: Vec<Claim>,
+    claims: Vec<SlotClaim>,
     /// Everybody that stands in the view.
     members: SortedSet<Owner>,
     /// The node asked, and the epoch of the shard in which it sees itself.
-    teller: Option<Claim>,
+    teller: Option<SlotClaim>,
 }
 
-impl Witness {
+impl ViewClaims {
     fn new(view: &View, rank: impl Fn(&NodeId) -> Owner) -> Self {
         let primaries = view.shards().iter().filter_map(|s| s.primary.as_ref().map(|p| (s, p)));
         let (slots, claims): (Vec<&[SlotRange]>, Vec<_>) = primaries
             .map(|(shard, primary)| {
-                let claim = Claim { owner: rank(&primary.id), epoch: shard.epoch };
+                let claim = SlotClaim { owner: rank(&primary.id), epoch: shard.epoch };
                 (shard.slots.as_slice(), claim)
             })
             .unzip();
@@ -217,61 +217,61 @@ impl Witness {
         sort_by_key(&mut ranges, |(range, _)| range.start());
         let teller = view.told_by.as_ref().map(|id| {
             let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
-            Claim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
+            SlotClaim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
         });
         Self { ranges, claims, members: view.nodes().map(|node| rank(&node.id)).collect(), teller }
     }
 
-    fn claim(&self, slot: Slot) -> Option<Claim> {
+    fn claim(&self, slot: Slot) -> Option<SlotClaim> {
         let after = self.ranges.partition_point(|(range, _)| range.start() <= slot);
         let (range, index) = self.ranges.get(after.checked_sub(1)?)?;
         if range.contains(slot) { self.claims.get(*index).copied() } else { None }
     }
 }
 
-impl Facts {
+impl SlotEvidence {
     /// The rules at the head of this file.
-    fn judge(&self, witnesses: &[Witness], began: u64) -> Option<Owner> {
-        if let Some(Held { claim, patch: Some(patch) }) = self.held
+    fn judge(&self, views: &[ViewClaims], began: u64) -> Option<Owner> {
+        if let Some(HeldOwner { claim, patch: Some(patch) }) = self.held
             && patch.version > began
         {
             return Some(claim.owner);
         }
         // One view alone might just be too old to know the node.
-        let unheard_of = |owner| {
-            witnesses.len() >= 2 && witnesses.iter().all(|view| !view.members.contains(&owner))
-        };
-        let standing = self
+        let unheard_of =
+            |owner| views.len() >= 2 && views.iter().all(|view| !view.members.contains(&owner));
+        let held_claim = self
             .held
-            .filter(|held| !self.is_denied(held.claim, witnesses) && !unheard_of(held.claim.owner));
-        let floor = standing.and_then(|held| held.patch).and_then(|patch| patch.floor);
-        let outdated = |claim: &Claim| {
-            let ours = standing.is_some_and(|held| held.claim.owner == claim.owner);
+            .filter(|held| !self.is_denied(held.claim, views) && !unheard_of(held.claim.owner));
+        let floor = held_claim.and_then(|held| held.patch).and_then(|patch| patch.floor);
+        let outdated = |claim: &SlotClaim| {
+            let ours = held_claim.is_some_and(|held| held.claim.owner == claim.owner);
             !ours && floor.is_some() && claim.epoch.is_some() && claim.epoch <= floor
         };
         let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
-        for claim in self.made.iter().flatten() {
-            if !self.is_denied(*claim, witnesses) && !outdated(claim) {
+        for claim in self.by_view.iter().flatten() {
+            if !self.is_denied(*claim, views) && !outdated(claim) {
                 tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
             }
         }
-        let chosen = choose(&tallies, standing.map(|held| held.claim), witnesses.len());
+        let chosen = choose(&tallies, held_claim.map(|held| held.claim), views.len());
         chosen.or(self.held.map(|held| held.claim.owner))
     }
 
     /// Whether a redirect is history: a view says the same, and the others would not undo it.
-    fn is_settled(&self, owner: Option<Owner>, witnesses: &[Witness], began: u64) -> bool {
-        let held = self.held.map(|held| Held { patch: None, ..held });
-        let plain = Self { made: self.made.clone(), held };
-        self.made.iter().flatten().any(|claim| Some(claim.owner) == owner)
-            && plain.judge(witnesses, began) == owner
+    fn is_settled(&self, owner: Option<Owner>, views: &[ViewClaims], began: u64) -> bool {
+        let held = self.held.map(|held| HeldOwner { patch: None, ..held });
+        let plain = Self { by_view: self.by_view.clone(), held };
+        self.by_view.iter().flatten().any(|claim| Some(claim.owner) == owner)
+            && plain.judge(views, began) == owner
     }
 
     /// Rule 2: the node itself, asked in this round, does not claim the slot.
-    fn is_denied(&self, claim: Claim, witnesses: &[Witness]) -> bool {
-        witnesses.iter().zip(&self.made).any(|(view, made)| {
-            let itself = |own: Claim| own.owner == claim.owner && own.epoch >= claim.epoch;
-            view.teller.is_some_and(itself) && made.is_none_or(|made| made.owner != claim.owner)
+    fn is_denied(&self, claim: SlotClaim, views: &[ViewClaims]) -> bool {
+        views.iter().zip(&self.by_view).any(|(view, by_view)| {
+            let itself = |own: SlotClaim| own.owner == claim.owner && own.epoch >= claim.epoch;
+            view.teller.is_some_and(itself)
+                && by_view.is_none_or(|by_view| by_view.owner != claim.owner)
         })
     }
 }
@@ -296,7 +296,11 @@ impl Tally {
 }
 
 /// Rules 4 and 5.
-fn choose(tallies: &SortedMap<Owner, Tally>, held: Option<Claim>, views: usize) -> Option<Owner> {
+fn choose(
+    tallies: &SortedMap<Owner, Tally>,
+    held: Option<SlotClaim>,
+    views: usize,
+) -> Option<Owner> {
     let best = *tallies.values().max()?;
     let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
     let first = equals.next()?;

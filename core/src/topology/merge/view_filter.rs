@@ -14,7 +14,7 @@ use crate::topology::view::View;
 
 /// Why a view does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     /// It names no slot.
     Empty,
     /// It is of another cluster.
@@ -25,7 +25,7 @@ pub(crate) enum Refusal {
 type Ids<'a> = SortedSet<&'a NodeId>;
 
 /// For each view, why it does not count, if so.
-pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
+pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Rejection>> {
     let ids: Vec<Ids<'_>> =
         views.iter().map(|v| v.nodes().map(|node| &node.id).collect()).collect();
     let told: Vec<usize> = (0..views.len()).filter(|i| views[*i].coverage() > 0).collect();
@@ -34,11 +34,11 @@ pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
     let home = if known.is_empty() {
         largest_cluster(&told, &ids, views)
     } else {
-        kin(&told, &ids, views, &known)
+        same_cluster(&told, &ids, views, &known)
     };
     let verdict = |index: usize| match index {
-        _ if views[index].coverage() == 0 => Some(Refusal::Empty),
-        _ if !home.contains(&index) => Some(Refusal::Foreign),
+        _ if views[index].coverage() == 0 => Some(Rejection::Empty),
+        _ if !home.contains(&index) => Some(Rejection::Foreign),
         _ => None,
     };
     (0..views.len()).map(verdict).collect()
@@ -46,7 +46,7 @@ pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Refusal>> {
 
 /// The views of the held cluster. With several, they must be about one cluster among themselves,
 /// too: a node that moved to another one would otherwise vouch for all of its new neighbours.
-fn kin(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<usize> {
+fn same_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<usize> {
     let related = |index: &&usize| is_related(&views[**index], &ids[**index], known);
     let related: Vec<usize> = told.iter().filter(related).copied().collect();
     let weight = |index: &usize| (ids[*index].shared(known).count(), &ids[*index]);

@@ -11,6 +11,7 @@
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 use crate::topology::node_id::NodeId;
+#[cfg(any(test, fuzzing))]
 use crate::topology::parse::announced_address::{AddressRule, Announcement};
 use crate::topology::parse::fields::{is_host, range};
 use crate::topology::slot::Slot;
@@ -72,8 +73,10 @@ pub(crate) fn parse_nodes(reply: &Value) -> Result<NodesReply, ViewError> {
     Ok(NodesReply { told_by, lines })
 }
 
+#[cfg(any(test, fuzzing))]
 impl NodesReply {
-    /// The view that the lines alone give.
+    /// The view that the lines alone give. The client uses `View::with_epochs`; tests and fuzzing
+    /// compare the two.
     ///
     /// # Errors
     /// As `View::checked`.
@@ -196,7 +199,7 @@ fn parse_line(text: &str) -> Result<Option<(Line, bool)>, ViewError> {
 }
 
 /// What the flags of a line say.
-struct Flags {
+struct LineFlags {
     /// It is the line of the node asked.
     myself: bool,
     /// `master` or `slave`; one of them is always there.
@@ -205,7 +208,7 @@ struct Flags {
     health: ReportedHealth,
 }
 
-fn parse_flags(text: &str) -> Result<Flags, ViewError> {
+fn parse_flags(text: &str) -> Result<LineFlags, ViewError> {
     let (mut myself, mut role, mut health) = (false, None, ReportedHealth::Online);
     for flag in text.split(',') {
         match flag {
@@ -220,7 +223,7 @@ fn parse_flags(text: &str) -> Result<Flags, ViewError> {
         }
     }
     let role = role.ok_or_else(|| ViewError::bad_text("flags", text.as_bytes()))?;
-    Ok(Flags { myself, role, health })
+    Ok(LineFlags { myself, role, health })
 }
 
 /// `ip:port@cport[,hostname[,key=value..]]`; `@cport` came with Redis 4.

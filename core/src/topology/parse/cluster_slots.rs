@@ -20,7 +20,7 @@ use crate::topology::view_error::ViewError;
 /// # Errors
 /// The reply is an error (`Refused`), or it is malformed; the error names the part.
 pub(crate) fn parse_slots(reply: &Value, rule: AddressRule<'_>) -> Result<View, ViewError> {
-    let mut found: SortedMap<NodeId, Found> = SortedMap::new();
+    let mut found: SortedMap<NodeId, ShardBuilder> = SortedMap::new();
     let entries = list("slot ranges", reply)?;
     // No two ranges of a view share a slot, so there cannot be more ranges than slots.
     if entries.len() > usize::from(crate::topology::slot::SLOT_COUNT) {
@@ -36,18 +36,18 @@ pub(crate) fn parse_slots(reply: &Value, rule: AddressRule<'_>) -> Result<View, 
         }
         let slots = range(slot(start)?, slot(end)?)?;
         let primary = parse_node(primary, Role::Primary, rule)?;
-        let shard = found.get_or_insert_with(primary.id.clone(), || Found::new(primary));
+        let shard = found.get_or_insert_with(primary.id.clone(), || ShardBuilder::new(primary));
         shard.slots.push(slots);
         for replica in replicas {
             let replica = parse_node(replica, Role::Replica, rule)?;
             shard.replicas.insert(replica.id.clone(), replica);
         }
     }
-    View::checked(None, found.into_values().map(Found::into_shard).collect())
+    View::checked(None, found.into_values().map(ShardBuilder::into_shard).collect())
 }
 
 /// A shard while its ranges are read: each of them names the nodes again.
-struct Found {
+struct ShardBuilder {
     /// Its ranges so far.
     slots: Vec<SlotRange>,
     /// Who owns them.
@@ -56,7 +56,7 @@ struct Found {
     replicas: SortedMap<NodeId, NodeView>,
 }
 
-impl Found {
+impl ShardBuilder {
     fn new(primary: NodeView) -> Self {
         Self { slots: Vec::new(), primary, replicas: SortedMap::new() }
     }

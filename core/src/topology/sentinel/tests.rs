@@ -1,7 +1,7 @@
 //! Which sentinels are believed, scene by scene.
 
 use super::*;
-use crate::topology::sentinel::Fitness::{Good, Lost, Unreachable};
+use crate::topology::sentinel::PrimaryState::{LongUnreachable, Reachable, Unreachable};
 
 fn at(port: u16) -> Endpoint {
     Endpoint::tcp("10.0.0.1", port)
@@ -14,7 +14,7 @@ fn says(who: u8, epoch: u64, port: u16) -> Opinion {
     Opinion {
         epoch,
         primary: at(port),
-        troubled: false,
+        primary_down: false,
         replicas: Vec::new(),
         sentinels: sentinels.collect(),
     }
@@ -30,9 +30,9 @@ fn replica(offset: u64, health: ReportedHealth) -> NodeView {
 }
 
 /// The port of the primary that is taken.
-fn taken(choice: Choice) -> Option<u16> {
+fn taken(choice: PrimaryChoice) -> Option<u16> {
     match choice {
-        Choice::Take(Service { primary: Endpoint::Tcp { port, .. }, .. }) => Some(port),
+        PrimaryChoice::Take(Service { primary: Endpoint::Tcp { port, .. }, .. }) => Some(port),
         _ => None,
     }
 }
@@ -40,14 +40,15 @@ fn taken(choice: Choice) -> Option<u16> {
 #[test]
 fn a_replica_that_moves_on_in_the_stream_is_no_news() {
     let with = |view: NodeView| Opinion { replicas: vec![view], ..says(1, 3, 1) };
-    let Choice::Take(held) = choose(None, Good, 0, &[with(replica(10, ReportedHealth::Online))])
+    let PrimaryChoice::Take(held) =
+        choose(None, Reachable, 0, &[with(replica(10, ReportedHealth::Online))])
     else {
         panic!("nothing was held")
     };
     let next = [with(replica(20, ReportedHealth::Online))];
-    assert_eq!(choose(Some(&held), Good, 0, &next), Choice::Keep);
+    assert_eq!(choose(Some(&held), Reachable, 0, &next), PrimaryChoice::Keep);
     let next = [with(replica(20, ReportedHealth::Suspected))];
-    assert_eq!(taken(choose(Some(&held), Good, 0, &next)), Some(1), "one that is down is");
+    assert_eq!(taken(choose(Some(&held), Reachable, 0, &next)), Some(1), "one that is down is");
 }
 
 /// What the leader of a failover says from the promotion until the replicas follow: the state of
@@ -75,7 +76,7 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     let parse =
         |place: &Value| parse_opinion([&primary, place, &replicas, &sentinels], &endpoint).unwrap();
     let opinion = parse(&list(&["10.0.0.1", "2"]));
-    assert_eq!((opinion.epoch, &opinion.primary, opinion.troubled), (4, &at(2), true));
+    assert_eq!((opinion.epoch, &opinion.primary, opinion.primary_down), (4, &at(2), true));
     let replicas: Vec<_> = opinion.replicas.iter().flat_map(|r| r.endpoint.clone()).collect();
     assert_eq!(replicas, [at(3)], "the promoted one is none any more");
     assert_eq!(opinion.sentinels, [at(26379), at(26380)], "in an order of ours");
@@ -92,19 +93,19 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
 fn a_sentinel_that_is_asked_under_two_names_has_one_voice() {
     let held = held(1, 2);
     let old = [says(2, 0, 1), says(3, 0, 1), says(2, 0, 1), says(3, 0, 1)];
-    assert_eq!(choose(Some(&held), Unreachable, 0, &old), Choice::Doubt);
+    assert_eq!(choose(Some(&held), Unreachable, 0, &old), PrimaryChoice::Doubt);
     let old = [says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)];
     assert_eq!(taken(choose(Some(&held), Unreachable, 0, &old)), Some(1), "all three say so");
     // The same where they vote.
     let split = [says(1, 3, 1), says(1, 3, 1), says(2, 3, 2), says(3, 3, 2)];
-    assert_eq!(taken(choose(None, Good, 0, &split)), Some(2));
+    assert_eq!(taken(choose(None, Reachable, 0, &split)), Some(2));
 }
 
 /// A sentinel that has just been reset knows of no other: it is not all there are.
 #[test]
 fn one_that_knows_no_other_does_not_speak_for_all() {
     let alone = [Opinion { sentinels: Vec::new(), ..says(1, 0, 1) }];
-    assert_eq!(choose(Some(&held(1, 2)), Unreachable, 3, &alone), Choice::Doubt);
+    assert_eq!(choose(Some(&held(1, 2)), Unreachable, 3, &alone), PrimaryChoice::Doubt);
     assert_eq!(taken(choose(Some(&held(1, 2)), Unreachable, 1, &alone)), Some(1));
 }
 
@@ -118,21 +119,25 @@ fn three_of_five_are_not_all() {
         Opinion { sentinels: sentinels.collect(), ..says(who, 0, 1) }
     };
     let old = [five(1), five(2), five(3)];
-    assert_eq!(choose(Some(&held(1, 2)), Unreachable, 0, &old), Choice::Doubt);
+    assert_eq!(choose(Some(&held(1, 2)), Unreachable, 0, &old), PrimaryChoice::Doubt);
 }
 
 #[test]
 fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
-    let table: [(Fitness, &[Opinion], Choice); 6] = [
-        (Good, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], Choice::Keep),
-        (Unreachable, &[says(1, 0, 1), says(2, 0, 1)], Choice::Doubt),
-        (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], Choice::Keep),
-        (Unreachable, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], Choice::Take(held(0, 1))),
-        (Lost, &[says(1, 0, 1)], Choice::Take(held(0, 1))),
-        (Lost, &[says(1, 0, 1), says(2, 0, 3)], Choice::Keep),
+    let table: [(PrimaryState, &[Opinion], PrimaryChoice); 6] = [
+        (Reachable, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], PrimaryChoice::Keep),
+        (Unreachable, &[says(1, 0, 1), says(2, 0, 1)], PrimaryChoice::Doubt),
+        (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], PrimaryChoice::Keep),
+        (
+            Unreachable,
+            &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)],
+            PrimaryChoice::Take(held(0, 1)),
+        ),
+        (LongUnreachable, &[says(1, 0, 1)], PrimaryChoice::Take(held(0, 1))),
+        (LongUnreachable, &[says(1, 0, 1), says(2, 0, 3)], PrimaryChoice::Keep),
     ];
-    for (index, (fitness, opinions, expected)) in table.into_iter().enumerate() {
-        assert_eq!(choose(Some(&held(2, 2)), fitness, 3, opinions), expected, "row {index}");
+    for (index, (state, opinions, expected)) in table.into_iter().enumerate() {
+        assert_eq!(choose(Some(&held(2, 2)), state, 3, opinions), expected, "row {index}");
     }
 }
 
@@ -140,7 +145,7 @@ fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
 #[test]
 fn a_lower_epoch_that_moves_nothing_tells_of_replicas_and_forgets_none() {
     let told = Opinion { replicas: vec![replica(1, ReportedHealth::Online)], ..says(1, 0, 2) };
-    let Choice::Take(next) = choose(Some(&held(5, 2)), Good, 3, &[told]) else {
+    let PrimaryChoice::Take(next) = choose(Some(&held(5, 2)), Reachable, 3, &[told]) else {
         panic!("a replica is news")
     };
     assert_eq!((next.epoch, next.primary, next.replicas.len()), (5, at(2), 1));
@@ -160,9 +165,9 @@ fn the_newest_epoch_wins_and_never_goes_back() {
         (Some(held(3, 1)), &[says(1, 3, 2), says(2, 3, 2), says(3, 3, 1)], Some(2)),
     ];
     for (index, (held, opinions, expected)) in table.iter().enumerate() {
-        for fitness in [Good, Unreachable] {
-            let chosen = choose(held.as_ref(), fitness, 3, opinions);
-            assert_eq!(taken(chosen), *expected, "row {index}, {fitness:?}");
+        for state in [Reachable, Unreachable] {
+            let chosen = choose(held.as_ref(), state, 3, opinions);
+            assert_eq!(taken(chosen), *expected, "row {index}, {state:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The command line of a peer: `run --workload b --mode ct --addr 127.0.0.1:7000 --ops 1000`.
 //!
-//! Written and read by this project only, so that a mistake is a bug: the sentence names it.
+//! Only this project writes and reads it, so a mistake in it is a bug; the error names the mistake.
 
 use crate::workload::{self, Workload};
 
 /// Host and port.
 pub type Addr = (String, u16);
 
-/// On what, and from where, a client is called.
+/// Which runtime a client runs on, and whether its caller is a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The client's blocking interface.

@@ -1,6 +1,6 @@
 //! The data that every server of the benchmark holds, and the expected sizes of replies.
 //!
-//! Loaded by the runner, read by all peers; keys have no hash tags, so that they spread over all
+//! The runner loads it, and all peers read it. Keys have no hash tags, so they spread over all
 //! slots.
 
 use crate::args::Addr;

@@ -1,7 +1,7 @@
 //! The workloads: what a client is made to do between the start and the end of a measurement.
 //!
 //! Every reply's size is checked. Each workload runs a tenth of its operations before it starts the
-//! clock, and tells how many, so that a tool that counts the whole process can divide by the sum.
+//! clock, and reports how many: a tool that counts the whole process divides by the sum.
 
 use crate::args::Args;
 use crate::data::{BATCH, BIG_KEY, BIG_LEN, CHANNEL, HASH_KEY, VALUE, VALUE_LEN, key, keys};

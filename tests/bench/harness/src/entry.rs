@@ -1,7 +1,7 @@
 //! The `main` of every peer.
 //!
-//! `peer describe` tells its name and modes, `peer run ..` runs one workload and ends with one line
-//! of JSON, `peer publish ..` is the publisher of the subscriber workloads.
+//! `peer describe` prints its name and modes, `peer run ..` runs one workload and ends with one
+//! line of JSON, `peer publish ..` is the publisher of the subscriber workloads.
 
 use crate::args::{Args, Mode};
 use crate::drive::drive;

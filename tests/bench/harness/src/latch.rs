@@ -1,6 +1,6 @@
-//! Waits for a number of spawned tasks, without a runtime, and gathers what they measured.
+//! Waits for a number of spawned tasks, without a runtime, and collects what they measured.
 //!
-//! One future waits, any number of tasks arrive, each once; results come in the order of arrival.
+//! One future waits, and each task reports once. Results come in the order of the reports.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,9 +14,9 @@ pub(crate) struct Latch<T>(Arc<Mutex<State<T>>>);
 struct State<T> {
     /// Tasks that have not come yet.
     missing: usize,
-    /// What those that came left behind.
+    /// The results so far.
     gathered: Vec<T>,
-    /// Whoever waits for the last.
+    /// Wakes the task that waits for the last result.
     waiter: Option<Waker>,
 }
 

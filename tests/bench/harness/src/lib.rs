@@ -2,9 +2,9 @@
 //!
 //! A peer brings a client and a runtime: it implements [`Client`] and [`Peer`], and its `main` is
 //! [`entry::main`]. This crate depends on no async runtime, so that none is favoured. An operation
-//! that fails ends the process, for then there is nothing to measure; the runner shows a gap.
+//! that fails ends the process, and the runner shows a gap in the table.
 //!
-//! Called by the `peer-*` crates; the runner uses the workload table and the raw connection.
+//! The runner uses only the workload table and the raw connection.
 
 mod alloc;
 pub mod args;

@@ -1,6 +1,6 @@
 //! The publisher: a process of its own, so that its CPU time is not counted as the subscriber's.
 //!
-//! Started by a subscriber once its subscription is confirmed; it ends when all is published.
+//! The subscriber starts it once its subscription is confirmed. It ends after the last message.
 
 use crate::args::{Addr, format_addrs, parse_addrs};
 use crate::data::{BATCH, CHANNEL, MESSAGE};

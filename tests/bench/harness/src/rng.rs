@@ -1,7 +1,7 @@
 //! A small seeded generator (xorshift64*): the same keys in the same order for every peer.
 //!
-//! Cheap enough that it does not show in what is measured; the bias of its remainder is of no
-//! account here.
+//! It is cheap enough not to show in the measurements. The small bias of its remainder does not
+//! matter here.
 
 /// The generator.
 #[derive(Debug)]

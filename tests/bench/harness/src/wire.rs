@@ -1,7 +1,7 @@
 //! A blocking RESP connection that skips replies instead of decoding them.
 //!
-//! It is the wire limit that clients are compared with, and the tool with which data is loaded,
-//! messages are published and servers are asked. It trusts its server: an error reply, or a closed
+//! It is the wire limit that clients are compared with. It also loads the data, publishes the
+//! messages and reads the servers' statistics. It trusts its server: an error reply, or a closed
 //! connection, ends the call with an `io::Error`.
 //!
 //! Spec: RESP2 and the RESP3 types that these commands give; no attributes, no streamed types.

@@ -1,6 +1,6 @@
 //! Tokio's runtimes as the modes of a peer, each with its defaults.
 //!
-//! Apart from the harness, which depends on no runtime. Called by every peer that runs on tokio.
+//! It is a crate of its own, because the harness depends on no runtime.
 
 use harness::BoxFuture;
 use harness::args::Mode;

@@ -1,8 +1,7 @@
 //! slotcar: its transport for smol, in three ways of calling it, and the one for tokio, in two.
 //!
-//! Which transport a client gets follows from the mode. Reads from replicas go by the policy that
-//! `SLOTCAR_READ_FROM` names, or to the less loaded of two. Commands whose keys lie on several
-//! nodes are not there yet, so their workload is left out.
+//! The mode decides which transport a client gets. Reads from replicas follow the policy that
+//! `SLOTCAR_READ_FROM` names; by default they go to the less loaded of two nodes.
 
 use harness::args::{Mode, format_addrs};
 use harness::data::MESSAGE;

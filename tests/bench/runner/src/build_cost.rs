@@ -1,7 +1,7 @@
 //! What each client costs to build: crates, CPU time of a clean build, size of the program.
 //!
-//! Each is built by itself in a fresh target folder, without the network, in release mode. Crates
-//! and sizes contain the harness, which is the same for all: the wire limit has nothing else.
+//! Each is built by itself in a fresh target folder, without the network, in release mode. All
+//! figures contain the harness; those of the wire limit contain nothing else.
 
 use crate::Outcome;
 use nix::sys::resource::{UsageWho, getrusage};

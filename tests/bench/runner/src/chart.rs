@@ -1,9 +1,9 @@
 //! The chart: CPU time per operation of every client, a panel per workload, as a plain SVG.
 //!
-//! A panel has its own scale, linear from zero; a bar that would dwarf all others is cut, and looks
-//! it. All clients are on one thread: peers on tokio's current-thread runtime, slotcar there and on
-//! smol (the caller inside `block_on`). The factor behind a bar is to slotcar on smol, or to the
-//! best peer where slotcar was not measured.
+//! Each panel has its own scale, linear from zero. A bar that is much longer than the others is
+//! cut, and drawn as a cut bar. All clients run on one thread: peers on tokio's current-thread
+//! runtime, slotcar there and on smol (the caller inside `block_on`). The factor after a bar is
+//! relative to slotcar on smol, or to the best peer where slotcar was not measured.
 
 use crate::peers::{OWN, RAW};
 use crate::record::{Record, Row, best_peer, rows};

@@ -1,8 +1,8 @@
 //! The gate: user-space instructions per operation, compared with a committed baseline.
 //!
-//! Callgrind's counts repeat within a per cent on any machine with the same toolchain and C
-//! library, whatever else runs there: times do not. A count that is more than [`GROWTH_MAX`] above its
-//! baseline fails, if it stays there in three runs; what got cheaper is only told.
+//! Callgrind's counts repeat within one per cent on any machine with the same toolchain and C
+//! library, even on a busy one; times do not. A count that is more than [`GROWTH_MAX`] above its
+//! baseline in three runs fails. A count that went down is only reported.
 
 use crate::options::Options;
 use crate::peers::{self, OWN, Subject};
@@ -32,9 +32,9 @@ const RUNS_MAX: usize = 3;
 /// The committed file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Baseline {
-    /// For whoever opens the file.
+    /// Explains the file to its reader.
     about: String,
-    /// What the counts depend on beside the code.
+    /// What else the counts depend on.
     environment: String,
     /// Instructions per operation, by workload and mode.
     instructions: BTreeMap<String, f64>,

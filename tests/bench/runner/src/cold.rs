@@ -1,8 +1,8 @@
 //! The cold start: from a process that does not exist to its first reply from a cluster.
 //!
 //! Peers are given one seed, as an application would; the wire limit knows the owner. What the
-//! client opened and sent is read off the servers' statistics right after the first reply; what it
-//! does in the background may fall on either side of that moment.
+//! client opened and sent is read from the servers' statistics right after the first reply. What it
+//! does in the background may be counted or not.
 
 use crate::Outcome;
 use crate::peers::{RAW, Subject};

@@ -1,10 +1,10 @@
 //! A proxy that holds replies back until the server has been quiet for a while.
 //!
-//! A client that a tool slows down would find every reply there when it first looks, and so skip
-//! what it does in real life: wait. With replies that come late it always waits, each batch comes
-//! whole, and its counts repeat whatever else the machine does. Its threads end with the process.
+//! A client that a tool slows down would find each reply at its first read, so it would never wait
+//! as it does in real life. With late replies it always waits, each batch arrives as a whole, and
+//! its counts repeat even on a busy machine. The threads end with the process.
 //!
-//! For one server and for requests with replies; a stream of messages would be held back for ever.
+//! Limits: one server, and only requests with replies. It would never forward a stream of messages.
 
 use crate::Outcome;
 use harness::args::Addr;

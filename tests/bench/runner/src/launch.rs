@@ -1,10 +1,11 @@
-//! Children of the benchmark: pinned to CPUs, dead when the runner is, never waited for for ever.
+//! Children of the benchmark: pinned to CPUs, ended with the runner, and waited for with a limit.
 //!
-//! A child is started through this very program (`runner launch CPUS PROGRAM ..`), which sets both
-//! about itself and then becomes the program: that needs no `unsafe` between fork and exec.
+//! A child is started through this program itself (`runner launch CPUS PROGRAM ..`), which sets the
+//! CPUs and the signal for itself and then executes the program: that needs no `unsafe` between
+//! fork and exec.
 //!
-//! Servers have the last CPU, clients of one thread the first; those of more threads have all but
-//! the servers', or all where that would leave them one.
+//! Servers run on the last CPU, clients of one thread on the first. Clients of more threads run on
+//! all CPUs but the servers', or on all if only one would be left.
 
 use crate::Outcome;
 use nix::errno::Errno;

@@ -1,9 +1,9 @@
 //! Starts servers, runs the peers interleaved, prints tables and draws a chart.
 //!
 //! `runner measure ..` is the benchmark, `runner check ..` the gate on instruction counts,
-//! `runner build ..` tells what building costs, and `runner launch ..` is what their children are
-//! started through. `cargo xtask bench` builds everything and calls this with the paths filled in;
-//! `runner measure --help` lists the options.
+//! `runner build ..` measures what building costs, and `runner launch ..` starts their children.
+//! `cargo xtask bench` builds everything and calls this with the paths filled in; `runner measure
+//! --help` lists the options.
 
 mod build_cost;
 mod chart;

@@ -120,8 +120,8 @@ proptest! {
         let mut views = views;
         views.iter_mut().for_each(|view| view.told_by = None);
         let next = merge(Some(&held), &views, held.version(), Timestamp::ZERO);
-        let counted: Vec<&View> = views.iter().zip(&next.refusals)
-            .filter(|(_, refusal)| refusal.is_none()).map(|(view, _)| view).collect();
+        let counted: Vec<&View> = views.iter().zip(&next.rejections)
+            .filter(|(_, rejection)| rejection.is_none()).map(|(view, _)| view).collect();
         let named: BTreeSet<_> = counted.iter().flat_map(|v| v.nodes().map(|n| &n.id)).collect();
         for slot in every_slot().step_by(64) {
             let known = held.owner(slot).is_none_or(|owner| named.contains(&owner.id));

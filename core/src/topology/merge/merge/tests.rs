@@ -69,7 +69,7 @@ fn empty_foreign_and_smaller_views_take_nothing_away() {
     check(before, &["A@1 0-99 < C | B@2 100-199 < D", before, before], before);
     check(before, &["A@1 0-99 < C"], "A@1 0-99 < C | B@2 100-16383 < D - 100-16383");
     let decision = merge(Some(&held(before)), &views(&["", "X 0-16383", before]), 1, START);
-    assert_eq!(decision.refusals, [Some(Refusal::Empty), Some(Refusal::Foreign), None]);
+    assert_eq!(decision.rejections, [Some(Rejection::Empty), Some(Rejection::Foreign), None]);
     assert!(decision.difference.is_empty());
 }
 

@@ -1,5 +1,5 @@
-//! Work that goes on beside a test: the twin of the native harness's file of that name.
-//! There it is a thread; here it goes on whenever the test waits.
+//! Background work of a test: the twin of the native file of that name. There it is a thread; here
+//! the work runs whenever the test waits.
 
 use crate::stage;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use std::time::Duration;
 
 pub(crate) use crate::stage::nap;
 
-/// Work that goes on. Dropping it lets it go on.
+/// Work that runs. Dropping it does not end it.
 #[derive(Debug)]
-pub struct Beside(Arc<AtomicBool>);
+pub struct BackgroundWork(Arc<AtomicBool>);
 
-/// Begins work.
-pub fn spawn(work: impl Future<Output = ()> + 'static) -> Beside {
+/// Starts work.
+pub fn spawn(work: impl Future<Output = ()> + 'static) -> BackgroundWork {
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);
     stage::begin(async move {
         work.await;
         end.store(true, Ordering::Relaxed);
     });
-    Beside(ended)
+    BackgroundWork(ended)
 }
 
-impl Beside {
-    /// Waits for its end.
+impl BackgroundWork {
+    /// Waits until the work has ended.
     pub fn join(self) {
         while !self.0.load(Ordering::Relaxed) {
             nap(Duration::from_millis(1));

@@ -1,8 +1,7 @@
-//! Futures polled by hand: once and never again, a few times and then dropped, or to the end under
-//! a bound.
+//! Polls futures by hand: once, a few times before a drop, or to the end within a bound.
 //!
-//! **Invariant**: nothing here waits for ever; a future that does not end in time is a failure that
-//! says so, not a hang. Used by the suites about one server.
+//! **Invariant**: no test hangs here. A future that does not end in time fails the test.
+//! **Limit**: a future may take twice `wait::BOUND`.
 
 use crate::real::wait;
 use futures::future::{Either, select};
@@ -10,25 +9,24 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// No test's future takes longer, unless it hangs: a call within it may have all of
-/// [`wait::BOUND`].
+/// How long a future may take: longer than a call in it, which may take all of [`wait::BOUND`].
 const BOUND: Duration = wait::BOUND.saturating_mul(2);
 
-/// Runs a future to its end, on smol.
+/// Runs a future to its end on smol; panics if it does not end in time.
 #[track_caller]
 pub fn run<F: Future>(future: F) -> F::Output {
     smol::block_on(bounded(future))
 }
 
-/// The future's output, or a panic if it does not end.
+/// The output of the future; panics if it does not end in time.
 pub async fn bounded<F: Future>(future: F) -> F::Output {
     match select(pin!(future), smol::Timer::after(BOUND)).await {
         Either::Left((output, _)) => output,
-        Either::Right(_) => panic!("no end after {BOUND:?}"),
+        Either::Right(_) => panic!("the future did not end within {BOUND:?}"),
     }
 }
 
-/// Polls once with a waker that nobody hears; `None` if it is pending.
+/// Polls once, with a waker that does nothing; `None` if the future is pending.
 pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
@@ -36,24 +34,24 @@ pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     }
 }
 
-/// Lets everything else that is ready go first, `times` times.
-pub async fn step_back(times: usize) {
+/// Yields to the other tasks `times` times.
+pub async fn yield_times(times: usize) {
     for _ in 0..times {
         smol::future::yield_now().await;
     }
 }
 
-/// A future that is dropped right after it was polled so often in vain.
+/// A future that is dropped when it is still pending after a number of polls.
 #[derive(Debug)]
 pub struct DroppedAfter<F> {
-    /// Gone once it ended or was dropped.
+    /// `None` after it ended or was dropped.
     inner: Option<F>,
-    /// Polls that it still gets.
+    /// How many polls are left.
     polls: usize,
 }
 
 impl<F> DroppedAfter<F> {
-    /// `polls` of 0 drops it unpolled.
+    /// With 0 `polls` the future is dropped before its first poll.
     pub fn new(inner: F, polls: usize) -> DroppedAfter<F> {
         DroppedAfter { inner: Some(inner), polls }
     }
@@ -66,7 +64,8 @@ impl<F: Future + Unpin> Future for DroppedAfter<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if this.polls > 0 {
-            let inner = this.inner.as_mut().expect("it is not polled again after its end");
+            let inner =
+                this.inner.as_mut().expect("a future must not be polled again after its end");
             if let Poll::Ready(output) = Pin::new(inner).poll(cx) {
                 this.inner = None;
                 return Poll::Ready(Some(output));

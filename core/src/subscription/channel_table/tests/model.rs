@@ -1,4 +1,4 @@
-//! A small world for the reconciler: servers that answer in order, slots that move between them,
+//! A small world for the table: servers that answer in command, slots that move between them,
 //! connections that are lost, readers that come and go.
 //!
 //! Whatever happened, once everything was answered each server holds exactly what is wanted of it,
@@ -24,9 +24,9 @@ enum Sent {
 #[derive(Debug)]
 struct Server {
     /// Gone until it is opened again.
-    session: Option<SessionId>,
+    connection: Option<ConnectionId>,
     /// What it was sent and has not looked at.
-    inbound: VecDeque<Vec<Order>>,
+    inbound: VecDeque<Vec<ChannelCommand>>,
     /// What it sent and has not arrived.
     outbound: VecDeque<Sent>,
     /// Who is subscribed, by its own books.
@@ -34,7 +34,7 @@ struct Server {
 }
 
 struct World {
-    reconciler: Reconciler,
+    table: ChannelTable,
     servers: Vec<Server>,
     /// The owner of each name's slot; both of `x` move together.
     owners: BTreeMap<Slot, usize>,
@@ -54,7 +54,7 @@ impl World {
         let pauses = (Duration::from_millis(20), Duration::from_secs(2));
         let owners = NAMES.iter().enumerate().map(|(i, name)| (Slot::of(name), i % SERVERS));
         let mut world = Self {
-            reconciler: Reconciler::new(true, pauses, Rng::new(3)),
+            table: ChannelTable::new(true, pauses, Rng::new(3)),
             servers: Vec::new(),
             owners: owners.collect(),
             wanted: BTreeSet::new(),
@@ -65,7 +65,7 @@ impl World {
         };
         for index in 0..SERVERS {
             world.servers.push(Server {
-                session: None,
+                connection: None,
                 inbound: VecDeque::new(),
                 outbound: VecDeque::new(),
                 subscribed: BTreeSet::new(),
@@ -80,28 +80,28 @@ impl World {
     }
 
     fn open(&mut self, index: usize) {
-        if self.servers[index].session.is_none() {
+        if self.servers[index].connection.is_none() {
             self.names += 1;
-            let id = SessionId(self.names);
-            self.servers[index].session = Some(id);
-            self.reconciler.open(id, Arc::new(Endpoint::tcp("h", 1 + index as u16)));
+            let id = ConnectionId(self.names);
+            self.servers[index].connection = Some(id);
+            self.table.open(id, Arc::new(Endpoint::tcp("h", 1 + index as u16)));
         }
     }
 
     fn lose(&mut self, index: usize) {
-        let Some(id) = self.servers[index].session.take() else { return };
+        let Some(id) = self.servers[index].connection.take() else { return };
         let server = &mut self.servers[index];
         server.inbound.clear();
         server.outbound.clear();
         server.subscribed.clear();
         let before = self.held();
-        self.reconciler.close(id, self.at(), GapCause::ConnectionLost);
+        self.table.close(id, self.at(), GapCause::ConnectionLost);
         self.note_losses(&before);
     }
 
-    /// Names that are live by the reconciler's books.
+    /// Names that are live by the table's books.
     fn held(&self) -> BTreeSet<Bytes> {
-        let live = |name: &&Bytes| self.reconciler.readers(ChannelKind::Sharded, name).len() > 0;
+        let live = |name: &&Bytes| self.table.readers(ChannelKind::Sharded, name).len() > 0;
         self.wanted.iter().filter(live).cloned().collect()
     }
 
@@ -129,21 +129,21 @@ impl World {
     fn plan(&mut self, stale: bool) {
         let (owners, servers) = (&self.owners, &self.servers);
         let at = self.at();
-        let plan = self.reconciler.plan(at, |wish| {
-            let owner = (owners[&wish.slot] + usize::from(stale)) % SERVERS;
-            servers[owner].session
+        let plan = self.table.plan(at, |query| {
+            let owner = (owners[&query.slot] + usize::from(stale)) % SERVERS;
+            servers[owner].connection
         });
-        for (id, orders) in plan {
-            let server = self.servers.iter_mut().find(|server| server.session == Some(id));
-            server.expect("orders go to open connections").inbound.push_back(orders);
+        for (id, commands) in plan {
+            let server = self.servers.iter_mut().find(|server| server.connection == Some(id));
+            server.expect("commands go to open connections").inbound.push_back(commands);
         }
         self.hear();
     }
 
     /// A server looks at one write.
     fn serve(&mut self, index: usize) {
-        let Some(orders) = self.servers[index].inbound.pop_front() else { return };
-        for Order { subscribe, names, .. } in orders {
+        let Some(commands) = self.servers[index].inbound.pop_front() else { return };
+        for ChannelCommand { subscribe, names, .. } in commands {
             let slot = Slot::of(&names[0]);
             assert!(names.iter().all(|name| Slot::of(name) == slot), "one slot in a command");
             let owns = self.owners[&slot] == index;
@@ -168,16 +168,18 @@ impl World {
     /// One thing that a server sent arrives.
     fn arrive(&mut self, index: usize) {
         let server = &mut self.servers[index];
-        let (Some(id), Some(sent)) = (server.session, server.outbound.pop_front()) else { return };
+        let (Some(id), Some(sent)) = (server.connection, server.outbound.pop_front()) else {
+            return;
+        };
         let (before, at) = (self.held(), self.at());
         let kind = ChannelKind::Sharded;
         match sent {
             Sent::Error => {
-                self.reconciler.handle_error(id, &super::error("MOVED 1 h:1"), at);
+                self.table.handle_error(id, &super::error("MOVED 1 h:1"), at);
             }
-            Sent::Marker => self.reconciler.handle_marker(id, at),
-            Sent::Subscribed(name) => self.reconciler.handle_subscribed(id, kind, &name, at),
-            Sent::Unsubscribed(name) => self.reconciler.handle_unsubscribed(id, kind, &name, at),
+            Sent::Marker => self.table.handle_marker(id, at),
+            Sent::Subscribed(name) => self.table.handle_subscribed(id, kind, &name, at),
+            Sent::Unsubscribed(name) => self.table.handle_unsubscribed(id, kind, &name, at),
         }
         self.note_losses(&before);
         self.hear();
@@ -186,7 +188,7 @@ impl World {
     /// What the reader is told fits what it was told before, and what happened.
     fn hear(&mut self) {
         let mut moved = BTreeSet::new();
-        for (_, update) in self.reconciler.take_told() {
+        for (_, update) in self.table.take_updates() {
             match update {
                 Update::Subscribed { channel, .. } => {
                     assert!(self.live.insert(channel.name), "told once");
@@ -225,7 +227,7 @@ impl World {
                     self.arrive(index);
                 }
             }
-            self.reconciler.look_at_all();
+            self.table.recheck_all();
         }
     }
 }
@@ -245,11 +247,11 @@ proptest! {
             match what {
                 0 | 1 => {
                     world.wanted.insert(Bytes::from_static(name));
-                    world.reconciler.want(kind, name, ADA);
+                    world.table.subscribe(kind, name, ADA);
                 }
                 2 => {
                     world.wanted.remove(name);
-                    world.reconciler.unwant(kind, name, ADA);
+                    world.table.unsubscribe(kind, name, ADA);
                 }
                 3 => world.move_slot(name, server),
                 4 => world.lose(server),

@@ -1,14 +1,14 @@
-//! Several connections to one node: all of them come to life while one carries the commands, and a
-//! huge reply on one stalls nobody on the others.
+//! Several connections to one node: all of them are dialled while one carries the commands, and a
+//! huge reply on one does not stall the others.
 
 use super::{BACKGROUNDS, config, servers};
 use futures::future::{Either, select};
 use slotcar::{Client, Config, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::Script;
 use slotcar_tests::real::wait::until_true;
-use slotcar_tests::turns::{bounded, run};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,17 +27,17 @@ fn client(config: Config, background: bool) -> (Client, Watched) {
 async fn grow(client: &Client, watched: &Watched, streams: usize) {
     bounded(async {
         while watched.streams() < streams {
-            client.ping().await.expect("another lane carries it");
+            client.ping().await.expect("another connection carries it");
             smol::future::yield_now().await;
         }
     })
     .await;
 }
 
-/// Lanes are dialled while one lives, without a call that waits or fails for it; those that were
-/// lost come back.
+/// Connections are dialled while one is open, and no call waits or fails for it; lost ones are
+/// replaced.
 #[test]
-fn all_lanes_come_to_life() {
+fn all_connections_are_dialled() {
     for server in servers() {
         for background in BACKGROUNDS {
             let (client, watched) =
@@ -66,7 +66,7 @@ fn all_lanes_come_to_life() {
     }
 }
 
-/// The server sends the half of a huge reply and waits: hundreds of small calls end meanwhile.
+/// The server sends half of a huge reply and waits: hundreds of small calls end meanwhile.
 #[test]
 fn a_huge_reply_does_not_stall_small_calls() {
     for background in BACKGROUNDS {
@@ -92,7 +92,7 @@ fn a_huge_reply_does_not_stall_small_calls() {
         let mut huge = pin!(client.send::<String>(cmd("GET").key("huge")));
         let mut small = pin!(async {
             for _ in 0..300 {
-                client.ping().await.expect("on the other lane");
+                client.ping().await.expect("on the other connection");
                 smol::future::yield_now().await;
             }
         });

@@ -1,15 +1,15 @@
-//! What an error has to tell, checked field by field.
+//! The error that a test expects, checked field by field.
 //!
-//! A failed call is only worth something to its caller when it says what went wrong, where, and
-//! whether the command may have run: so every test of a fault checks all of it, and a field that
-//! the test does not mention must be empty. Used by the suites about one server.
+//! A caller needs to know what went wrong, at which node, and whether the command may have run. So
+//! each test of a fault checks the whole error.
+//! **Invariant**: a field that the test does not mention must be empty.
 
 use slotcar::{Delivery, Endpoint, Error, ErrorKind};
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-/// The texts of everything below an error, from the top.
+/// The texts of an error's causes, the direct cause first.
 pub fn causes(error: &Error) -> Vec<String> {
     let mut texts = Vec::new();
     let mut cause = error.source();
@@ -20,31 +20,31 @@ pub fn causes(error: &Error) -> Vec<String> {
     texts
 }
 
-/// What an error has to tell; see the head of this file.
+/// An expected error.
 #[derive(Clone, Debug)]
-pub struct Told {
-    /// Of any of these kinds.
+pub struct ExpectedError {
+    /// The kind is one of these.
     kinds: Vec<ErrorKind>,
-    /// With any of these.
+    /// The delivery is one of these.
     deliveries: Vec<Delivery>,
     /// The command's name.
     command: Option<String>,
     /// The node.
     endpoint: Option<Endpoint>,
-    /// How often it was tried.
+    /// How many attempts there were.
     attempts: RangeInclusive<u32>,
-    /// What the text says.
+    /// Parts of the error's text.
     words: Vec<String>,
-    /// What some cause below it says.
+    /// Parts of the texts of its causes.
     causes: Vec<String>,
     /// The code of the server's error.
     code: Option<String>,
 }
 
-impl Told {
-    /// An error of this kind, that names nothing.
-    pub fn new(kind: ErrorKind, delivery: Delivery) -> Told {
-        Told {
+impl ExpectedError {
+    /// An error of this kind and delivery, without command, node, attempts and server error.
+    pub fn new(kind: ErrorKind, delivery: Delivery) -> ExpectedError {
+        ExpectedError {
             kinds: vec![kind],
             deliveries: vec![delivery],
             command: None,
@@ -56,61 +56,61 @@ impl Told {
         }
     }
 
-    /// A delivery that is right as well: which one it is depends on who was faster.
-    pub fn or(mut self, delivery: Delivery) -> Told {
+    /// Also accepts this delivery: which one comes depends on what happens first.
+    pub fn or(mut self, delivery: Delivery) -> ExpectedError {
         self.deliveries.push(delivery);
         self
     }
 
-    /// A kind that is right as well: which one it is depends on who was faster.
-    pub fn or_kind(mut self, kind: ErrorKind) -> Told {
+    /// Also accepts this kind: which one comes depends on what happens first.
+    pub fn or_kind(mut self, kind: ErrorKind) -> ExpectedError {
         self.kinds.push(kind);
         self
     }
 
-    /// Names this command, tried once.
-    pub fn command(mut self, name: &str) -> Told {
+    /// The error names this command, tried once.
+    pub fn command(mut self, name: &str) -> ExpectedError {
         self.command = Some(name.to_owned());
         self.attempts = 1..=1;
         self
     }
 
-    /// Names this node.
-    pub fn at(self, address: SocketAddr) -> Told {
+    /// The error names this node.
+    pub fn at(self, address: SocketAddr) -> ExpectedError {
         self.at_endpoint(Endpoint::tcp(&address.ip().to_string(), address.port()))
     }
 
-    /// Names this node.
-    pub fn at_endpoint(mut self, endpoint: Endpoint) -> Told {
+    /// The error names this node.
+    pub fn at_endpoint(mut self, endpoint: Endpoint) -> ExpectedError {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Was tried so often.
-    pub fn attempts(mut self, attempts: RangeInclusive<u32>) -> Told {
+    /// The number of attempts is in this range.
+    pub fn attempts(mut self, attempts: RangeInclusive<u32>) -> ExpectedError {
         self.attempts = attempts;
         self
     }
 
-    /// Says this.
-    pub fn says(mut self, words: &str) -> Told {
+    /// The text contains these words.
+    pub fn says(mut self, words: &str) -> ExpectedError {
         self.words.push(words.to_owned());
         self
     }
 
-    /// Has a cause that says this.
-    pub fn because(mut self, words: &str) -> Told {
+    /// The text of a cause contains these words.
+    pub fn because(mut self, words: &str) -> ExpectedError {
         self.causes.push(words.to_owned());
         self
     }
 
-    /// Carries the server's error with this code.
-    pub fn code(mut self, code: &str) -> Told {
+    /// The error carries a server error with this code.
+    pub fn code(mut self, code: &str) -> ExpectedError {
         self.code = Some(code.to_owned());
         self
     }
 
-    /// Fails the test unless `error` tells all of it.
+    /// Fails the test unless `error` has all of this and nothing else.
     #[track_caller]
     pub fn check(&self, error: &Error) {
         let text = error.to_string();
@@ -135,7 +135,7 @@ impl Told {
         assert_eq!(code, self.code.as_deref(), "server's error of {error:?}");
     }
 
-    /// [`Told::check`] for the error of a result that must be one.
+    /// Fails the test unless `result` is such an error.
     #[track_caller]
     pub fn check_err<T>(&self, result: Result<T, Error>) {
         match result {

@@ -1,85 +1,84 @@
-//! What was asked of one connection and not confirmed yet, in the order of the bytes.
+//! The commands that were written on one connection and are not answered yet, oldest first.
 //!
-//! A subscribe command is answered by a push for each of its channels, or by one error; an
-//! unsubscribe command likewise, and a server may send the same pushes unasked. So an answer
-//! belongs to the oldest command that is not done, and whatever is left when the reply to the
-//! marker comes, which ends every write, was not answered at all.
+//! A server answers a subscribe command by one push for each of its channels, or by one error. It
+//! answers an unsubscribe command likewise, and may send the same pushes unasked. So a reply
+//! belongs to the oldest unanswered command. Every write ends with a marker, a command that always
+//! has a reply: what is unanswered when that reply comes was not answered at all.
 //!
-//! Invariant: an answer is never taken for that of a command of a later write.
-//! Called by `subscription/reconcile.rs`.
+//! Invariant: a reply is never taken for that of a command of a later write.
 
 use super::kind::ChannelKind;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// A channel of a command, by name and by which of the channels of that name it was for.
+/// A channel of a subscribe command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct RequestedChannel {
     /// Its name.
     pub(crate) name: Bytes,
-    /// Tells it from channels that had the name before and were given up.
+    /// Which request for that name it belongs to.
     pub(crate) serial: u64,
 }
 
 /// A command, or the end of a write.
 #[derive(Debug)]
 enum Sent {
-    /// Whatever was written before and is not done is not going to be.
+    /// The end of a write: commands before it that are unanswered at its reply have no reply.
     Marker,
     /// A command that subscribes.
     Subscribe {
-        /// Which kind.
+        /// The kind of its channels.
         kind: ChannelKind,
         /// Its channels that are not confirmed yet.
-        left: VecDeque<Named>,
-        /// How many it had.
+        left: VecDeque<RequestedChannel>,
+        /// How many channels it had.
         count: usize,
     },
-    /// A command that ends subscriptions.
+    /// A command that unsubscribes.
     Unsubscribe {
-        /// Which kind.
+        /// The kind of its channels.
         kind: ChannelKind,
         /// Its channels that are not confirmed yet.
         left: VecDeque<Bytes>,
     },
 }
 
-/// Channels of one command that were not subscribed to.
+/// Channels of one subscribe command that were not confirmed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotDone {
-    /// Which kind.
+pub(crate) struct UnconfirmedChannels {
+    /// Their kind.
     pub(crate) kind: ChannelKind,
-    /// Those that are not confirmed.
-    pub(crate) names: Vec<Named>,
-    /// Whether the command had other channels as well.
-    pub(crate) shared: bool,
+    /// The channels.
+    pub(crate) names: Vec<RequestedChannel>,
+    /// Whether the command had other channels, too.
+    pub(crate) had_others: bool,
 }
 
-/// See the head of this file.
+/// The unanswered commands of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Outstanding {
+pub(crate) struct PendingCommands {
     /// Oldest first.
     sent: VecDeque<Sent>,
 }
 
-impl Outstanding {
+impl PendingCommands {
     /// A command that subscribes was written.
-    pub(crate) fn subscribe(&mut self, kind: ChannelKind, names: Vec<Named>) {
+    pub(crate) fn subscribe(&mut self, kind: ChannelKind, names: Vec<RequestedChannel>) {
         let count = names.len();
         self.sent.push_back(Sent::Subscribe { kind, left: names.into(), count });
     }
 
-    /// A command that ends subscriptions was written.
+    /// A command that unsubscribes was written.
     pub(crate) fn unsubscribe(&mut self, kind: ChannelKind, names: Vec<Bytes>) {
         self.sent.push_back(Sent::Unsubscribe { kind, left: names.into() });
     }
 
-    /// The write ends here.
-    pub(crate) fn mark(&mut self) {
+    /// The marker was written.
+    pub(crate) fn end_write(&mut self) {
         self.sent.push_back(Sent::Marker);
     }
 
-    /// A channel is confirmed: its serial, if it was asked for.
+    /// A channel was confirmed. Returns its serial, if it was asked for.
     pub(crate) fn handle_subscribed(&mut self, kind: ChannelKind, name: &[u8]) -> Option<u64> {
         let Some(Sent::Subscribe { kind: asked, left, .. }) = self.sent.front_mut() else {
             return None;
@@ -92,7 +91,7 @@ impl Outstanding {
         serial
     }
 
-    /// A channel's end is confirmed. Whether that was asked for.
+    /// The end of a subscription was confirmed. Returns whether it was asked for.
     pub(crate) fn handle_unsubscribed(&mut self, kind: ChannelKind, name: &[u8]) -> bool {
         let Some(Sent::Unsubscribe { kind: asked, left }) = self.sent.front_mut() else {
             return false;
@@ -108,31 +107,31 @@ impl Outstanding {
         true
     }
 
-    /// A command failed: its channels, if it was one that subscribes.
-    pub(crate) fn handle_error(&mut self) -> Option<NotDone> {
+    /// The oldest command failed. Returns its channels, if it was one that subscribes.
+    pub(crate) fn handle_error(&mut self) -> Option<UnconfirmedChannels> {
         if matches!(self.sent.front(), Some(Sent::Marker)) {
             return None;
         }
-        not_done(self.sent.pop_front()?)
+        unconfirmed(self.sent.pop_front()?)
     }
 
-    /// The reply to a marker: channels that got no answer.
-    pub(crate) fn handle_marker(&mut self) -> Vec<NotDone> {
+    /// The reply to a marker came. Returns the channels without a reply.
+    pub(crate) fn handle_marker(&mut self) -> Vec<UnconfirmedChannels> {
         let mut left = Vec::new();
         while let Some(sent) = self.sent.pop_front() {
             if matches!(sent, Sent::Marker) {
                 break;
             }
-            left.extend(not_done(sent));
+            left.extend(unconfirmed(sent));
         }
         left
     }
 }
 
-fn not_done(sent: Sent) -> Option<NotDone> {
+fn unconfirmed(sent: Sent) -> Option<UnconfirmedChannels> {
     match sent {
         Sent::Subscribe { kind, left, count } => {
-            Some(NotDone { kind, names: left.into(), shared: count > 1 })
+            Some(UnconfirmedChannels { kind, names: left.into(), had_others: count > 1 })
         }
         Sent::Marker | Sent::Unsubscribe { .. } => None,
     }
@@ -143,23 +142,23 @@ mod tests {
     use super::*;
     use ChannelKind::Sharded;
 
-    fn named(name: &'static str, serial: u64) -> Named {
-        Named { name: Bytes::from_static(name.as_bytes()), serial }
+    fn named(name: &'static str, serial: u64) -> RequestedChannel {
+        RequestedChannel { name: Bytes::from_static(name.as_bytes()), serial }
     }
 
     #[test]
     fn answers_belong_to_the_oldest_command() {
-        let mut out = Outstanding::default();
+        let mut out = PendingCommands::default();
         out.subscribe(Sharded, vec![named("a", 1), named("b", 2)]);
         out.subscribe(Sharded, vec![named("c", 3)]);
-        out.mark();
+        out.end_write();
         assert_eq!(out.handle_subscribed(Sharded, b"c"), None, "not its turn");
         assert_eq!(out.handle_subscribed(ChannelKind::Classic, b"a"), None);
         assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(1));
         assert_eq!(out.handle_subscribed(Sharded, b"b"), Some(2));
         let failed = out.handle_error().expect("c's");
         assert_eq!(failed.names, [named("c", 3)]);
-        assert!(!failed.shared);
+        assert!(!failed.had_others);
         assert_eq!(out.handle_error(), None, "an error of the marker's own, or one too many");
         assert_eq!(out.handle_marker(), []);
     }
@@ -168,11 +167,11 @@ mod tests {
     /// answer, then the command is refused. The next write is not disturbed.
     #[test]
     fn an_answer_too_many_does_not_reach_the_next_write() {
-        let mut out = Outstanding::default();
+        let mut out = PendingCommands::default();
         out.unsubscribe(Sharded, vec![Bytes::from_static(b"a")]);
-        out.mark();
+        out.end_write();
         out.subscribe(Sharded, vec![named("a", 2)]);
-        out.mark();
+        out.end_write();
         assert!(out.handle_unsubscribed(Sharded, b"a"));
         assert!(!out.handle_unsubscribed(Sharded, b"a"), "unasked");
         assert_eq!(out.handle_error(), None);
@@ -182,13 +181,13 @@ mod tests {
 
     #[test]
     fn what_a_marker_finds_was_not_answered() {
-        let mut out = Outstanding::default();
+        let mut out = PendingCommands::default();
         out.subscribe(Sharded, vec![named("a", 1), named("b", 2)]);
-        out.mark();
+        out.end_write();
         assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(1));
         let left = out.handle_marker();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].names, [named("b", 2)]);
-        assert!(left[0].shared);
+        assert!(left[0].had_others);
     }
 }
