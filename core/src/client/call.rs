@@ -15,7 +15,7 @@ use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
-use crate::driver::link::submit::{admit, sole_reply, turned_away};
+use crate::driver::link::submit::{admit, rejection_error, sole_reply};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
@@ -139,7 +139,7 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = NewEntry { len, replies: 1, due, admission };
+        let entry = NewEntry { len, replies: 1, deadline: due, admission };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
@@ -183,8 +183,8 @@ impl FrameCall<'_> {
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;
-        let deadline = entry.due.from(env.now());
-        match turned_away(env, link, rejected, deadline) {
+        let deadline = entry.deadline.from(env.now());
+        match rejection_error(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
                 Ok(State::Start(Some((link.wait_for_budget(waiting, entry, cx), deadline))))
