@@ -65,6 +65,7 @@ fn a_partial_failure_names_the_nodes_that_failed() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
 fn replies_of_all_nodes_become_one() {
     let (script, topology) = start();
     for (name, size) in [("a", ":1"), ("b", ":2"), ("c", ":40")] {
@@ -77,6 +78,7 @@ fn replies_of_all_nodes_become_one() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
 fn a_split_command_has_one_reply_in_the_order_of_its_keys() {
     let (script, topology) = start();
     // Of three primaries, a owns `n` and `b`, b owns `k`, c owns `x`.

@@ -131,6 +131,7 @@ fn rounds_have_a_limit() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn reads_under_a_policy_are_sent_in_one_batch_and_go_on_by_themselves() {
     let script = ScriptedCluster::of_primaries(1).with_replica("c", "a");
     let config = Config::default().read_from(ReadFrom::Replica);
