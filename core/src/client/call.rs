@@ -15,7 +15,7 @@ use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
-use crate::driver::link::submit::{admit, sole_reply, turned_away};
+use crate::driver::link::submit::{admit, rejection_error, sole_reply};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
@@ -125,7 +125,7 @@ impl FrameCall<'_> {
         if self.client.timeout == Some(Duration::ZERO) {
             return Ok(self.slow_path(Plan::Whole, due, ResumeFrom::Start));
         }
-        let guard = match self.guard() {
+        let guard = match self.claim_node() {
             Ok(guard) => guard,
             Err(from) => return Ok(self.slow_path(Plan::Whole, due, from)),
         };
@@ -139,7 +139,7 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = NewEntry { len, replies: 1, due, admission };
+        let entry = NewEntry { len, replies: 1, deadline: due, admission };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
@@ -152,7 +152,7 @@ impl FrameCall<'_> {
     /// The node that the command goes to: the one that the read policy selects, if it governs the
     /// command, or the owner of its key.
     #[inline]
-    fn guard(&self) -> Result<InFlightGuard, ResumeFrom> {
+    fn claim_node(&self) -> Result<InFlightGuard, ResumeFrom> {
         let shared = &self.client.shared;
         if let Some(guard) = self.client.node_by_policy(&self.command) {
             // A refresh that is due is driven on the slow path.
@@ -183,8 +183,8 @@ impl FrameCall<'_> {
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;
-        let deadline = entry.due.from(env.now());
-        match turned_away(env, link, rejected, deadline) {
+        let deadline = entry.deadline.from(env.now());
+        match rejection_error(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
                 Ok(State::Start(Some((link.wait_for_budget(waiting, entry, cx), deadline))))
@@ -209,6 +209,8 @@ impl FrameCall<'_> {
         Ok(if is_straight { None } else { Some(plan) })
     }
 
+    /// Dials, follows redirects, retries, waits for a refresh: whatever takes more than one attempt.
+    #[cold]
     fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
         let options = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);

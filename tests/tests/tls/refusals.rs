@@ -238,7 +238,7 @@ fn a_plain_client_at_a_tls_port_is_told_what_that_may_mean() {
     let server = server(&SHARED.addresses);
     let config = config(&format!("redis://{}", server.tls_address()));
     let config = config.connect_timeout(Duration::from_millis(500));
-    let words = "; a port that wants TLS ends so";
+    let words = "; does this port require TLS?";
     let error = run(Client::connect(Smol::new(), config.clone())).expect_err("it is no plain port");
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains(words), "{error:?}");

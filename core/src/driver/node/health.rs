@@ -10,12 +10,11 @@
 //! quarantine is `PENALTY_FIRST` at first, doubles with each failure up to `PENALTY_CAP`, and ends
 //! with the first success. Times are nanoseconds of the host's clock; 0 means never.
 
-use crate::lock::lock;
+use crate::lock::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Timestamp;
 use crate::topology::replication::PrimaryOffsets;
 use event_listener::{Event, EventListener};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The first quarantine after a failure.

@@ -98,8 +98,8 @@ impl Scripted {
     fn advance(&self, by: Duration) {
         self.now.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
         let now = self.now();
-        let due: Vec<_> = lock(&self.sleepers).extract_if(.., |(at, _)| *at <= now).collect();
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        let deadline: Vec<_> = lock(&self.sleepers).extract_if(.., |(at, _)| *at <= now).collect();
+        deadline.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 
