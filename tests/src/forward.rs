@@ -1,7 +1,7 @@
 //! Forwards methods of `Transport` to a field, for transports that change some of them.
 //!
-//! `slotcar_tests::forward_transport!(inner: now, seed);` within the `impl` writes the methods `now`
-//! and `seed`, which call those of `self.inner`.
+//! `slotcar_tests::forward_transport!(inner: now, seed);` in the `impl` writes these methods, which
+//! call those of `self.inner`.
 //! **Limit**: `connect` is not among them: each transport here has its own.
 
 /// See the file's header.

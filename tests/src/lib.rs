@@ -3,7 +3,8 @@
 //! - `real` starts Redis and Valkey servers, clusters and sentinel groups, breaks them on purpose,
 //!   and puts proxies and scripted servers in between.
 //! - `background` runs the load of a test. `polling` polls futures by hand.
-//! - `watched` records what the client does with its transport; `forward` helps transports. `expected_error` checks errors.
+//! - `watched` records what the client does with its transport.
+//! - `forward` forwards methods of a transport. `expected_error` checks errors.
 //!
 //! **Invariant**: `real` is plain blocking code and shares none with slotcar, so a bug of the
 //! client cannot hide in its own tests.

@@ -15,7 +15,7 @@ fn the_error_names_the_missing_permission() {
         println!("SKIPPED: SLOTCAR_DENIED is not set");
         return;
     };
-    // (endpoint, what it ends in on a host that denies names, the same for TCP): nobody listens.
+    // (endpoint, what it ends in on a host that denies names, the same for TCP): no server listens.
     let refused = (io::ErrorKind::ConnectionRefused, "127.0.0.1:1");
     let tcp = (io::ErrorKind::PermissionDenied, "wasi:sockets/tcp");
     let table = [

@@ -55,7 +55,7 @@ async fn soon() {
 }
 
 /// Polls once, with the waker of the task.
-async fn look<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+async fn poll_now<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
@@ -101,7 +101,7 @@ async fn flood(ours: &mut dyn ByteStream, theirs: &mut TcpStream) {
     let (mut sent, mut filled, mut blocked) = (0, 0, 0);
     while filled < large.len() {
         if sent < large.len()
-            && let Poll::Ready(taken) = look(pin!(ours.write(&large[sent..]))).await
+            && let Poll::Ready(taken) = poll_now(pin!(ours.write(&large[sent..]))).await
         {
             let taken = taken.expect("write");
             assert!(taken <= 64 * 1024, "{taken} bytes in one write");
@@ -284,7 +284,7 @@ fn a_stream_left_alone_is_as_good_as_ever() {
         }
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "woken once");
         assert_eq!(ours.read(&mut buf).await.expect("read"), 4);
-        assert!(look(pin!(ours.read(&mut buf))).await.is_pending());
+        assert!(poll_now(pin!(ours.read(&mut buf))).await.is_pending());
         theirs.write_all(b"more").expect("write");
         assert_eq!(ours.read(&mut buf).await.expect("read"), 4);
         drop(theirs);
@@ -317,12 +317,12 @@ fn the_program_ends_with_its_root() {
     wstd::runtime::block_on(async {
         let (mut ours, theirs) = pair().await;
         let mut far = Wasi::new().sleep_until(before.after(Duration::from_secs(3600)));
-        assert!(look(far.as_mut()).await.is_pending());
-        assert!(look(pin!(ours.read(&mut [0; 8]))).await.is_pending());
+        assert!(poll_now(far.as_mut()).await.is_pending());
+        assert!(poll_now(pin!(ours.read(&mut [0; 8]))).await.is_pending());
         let hole = Endpoint::tcp("localhost", 1);
         let transport = Wasi::new();
         let mut dial = transport.connect(&hole);
-        let _ = look(dial.as_mut()).await;
+        let _ = poll_now(dial.as_mut()).await;
         drop(theirs);
     });
     assert!(Wasi::new().now().since(before) < BOUND);

@@ -8,12 +8,14 @@
 //! - `modules`: every file is compiled by somebody;
 //! - `imports`, `levels`: imports only from files that stand higher in `tidy/levels.txt`, folders
 //!   that are one unit, no effects in the pure levels;
-//! - `items`: a line of doc for every field, no vague type names.
+//! - `items`: a line of doc for every field, no vague type names;
+//! - `error_codes`: one file compares the error codes of servers.
 //!
 //! With `--wrap`, comments that are too wide are broken first (`wrap`).
 //!
 //! Reads the files that git knows or would add, so an ignored folder is never looked at.
 
+mod error_codes;
 mod imports;
 mod items;
 mod levels;
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let tests = modules::test_files(&crates);
     complaints.extend(sources.iter().flat_map(|s| text::check(s, tests.contains(&s.path))));
     complaints.extend(crates.iter().flat_map(items::check));
+    complaints.extend(crates.iter().flat_map(error_codes::check));
     for section in levels::parse(levels::LEVELS)? {
         let members = crates.iter().filter(|c| c.folder == section.folder);
         for member in members {

@@ -105,6 +105,9 @@ fn futures(client: &Client, transport: impl Transport, config: Config) {
     is_send(client.run_script::<Reluctant>(&Script::new(""), "key", "arg"));
     is_send(client.send_to::<Reluctant>(Target::AnyPrimary, command()));
     is_send(client.send_each(Target::AllNodes, command()));
+    is_send(client.mget_each::<Reluctant>("key"));
+    is_send(client.mset_each([("key", "value")]));
+    is_send(client.del_each("key"));
     is_send(client.pubsub_channels("pattern"));
     is_send(client.pubsub_numsub("channel"));
     is_send(client.pubsub_numpat());

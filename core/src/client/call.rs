@@ -125,7 +125,7 @@ impl FrameCall<'_> {
         if self.client.timeout == Some(Duration::ZERO) {
             return Ok(self.slow_path(Plan::Whole, due, ResumeFrom::Start));
         }
-        let guard = match self.guard() {
+        let guard = match self.claim_node() {
             Ok(guard) => guard,
             Err(from) => return Ok(self.slow_path(Plan::Whole, due, from)),
         };
@@ -152,7 +152,7 @@ impl FrameCall<'_> {
     /// The node that the command goes to: the one that the read policy selects, if it governs the
     /// command, or the owner of its key.
     #[inline]
-    fn guard(&self) -> Result<InFlightGuard, ResumeFrom> {
+    fn claim_node(&self) -> Result<InFlightGuard, ResumeFrom> {
         let shared = &self.client.shared;
         if let Some(guard) = self.client.node_by_policy(&self.command) {
             // A refresh that is due is driven on the slow path.
@@ -209,6 +209,8 @@ impl FrameCall<'_> {
         Ok(if is_straight { None } else { Some(plan) })
     }
 
+    /// Dials, follows redirects, retries, waits for a refresh: whatever takes more than one attempt.
+    #[cold]
     fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
         let options = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);

@@ -190,7 +190,7 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
                 let (mut cursor, tail) = (this.cursor.clone(), this.tail.clone());
                 Box::pin(async move {
                     if !cursor.is_of_this_version() {
-                        let message = "the cursor was written by another version of slotcar: start a new scan";
+                        let message = "another version of slotcar wrote the cursor: scan anew";
                         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
                         return (cursor, Err(error));
                     }

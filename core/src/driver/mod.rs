@@ -13,4 +13,4 @@ pub(crate) mod pubsub;
 pub(crate) mod replica;
 
 #[cfg(test)]
-mod script;
+mod scripted_cluster;

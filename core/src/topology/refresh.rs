@@ -5,8 +5,8 @@
 //! lasts (a slot that no node serves, a shard that is down) refreshes are repeated with growing
 //! pauses, up to a cap, for as long as requests come.
 //!
-//! Invariants: at most one refresh at a time (`begin` to `end`); never more than `per_second` in any
-//! second beyond the bucket's burst. Pure: the clock and the random numbers are arguments.
+//! Invariants: at most one refresh at a time (`begin` to `end`); never more than `per_second` in
+//! any second beyond the bucket's burst. Pure: the clock and the random numbers are arguments.
 
 use crate::rng::Rng;
 use crate::time::Timestamp;
@@ -94,7 +94,8 @@ impl RefreshReason {
         }
     }
 
-    /// Whether a caller that requests this tries the new map, and requests again if it does not help.
+    /// Whether a caller that requests this tries the new map, and requests again if it does not
+    /// help.
     const fn is_requested_again(self) -> bool {
         matches!(self, Self::ClusterDown | Self::Uncovered)
     }
@@ -141,8 +142,8 @@ impl RefreshSchedule {
     }
 
     /// Requests a refresh. Of several requests the one that may begin first counts. `patient`: only
-    /// time mends the cause, so that the longest pause is twice as long. True if the next refresh is
-    /// due sooner now, or for the first time.
+    /// time mends the cause, so that the longest pause is twice as long. True if the next refresh
+    /// is due sooner now, or for the first time.
     pub(crate) fn request(
         &mut self,
         reason: RefreshReason,
@@ -248,8 +249,8 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(millis))
     }
 
-    /// Requests without pause for `millis`; each refresh takes 5 ms and changes nothing. Returns how
-    /// many there were.
+    /// Requests without pause for `millis`; each refresh takes 5 ms and changes nothing. Returns
+    /// how many there were.
     fn refreshes(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
         let (mut refresh, mut rng) = (RefreshSchedule::new(per_second, at(0)), Rng::new(3));
         let (mut refreshes, mut now) = (0, 0);

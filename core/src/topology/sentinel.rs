@@ -4,8 +4,8 @@
 //! a sentinel that slept, or was restarted with an old file, cannot move the client back. A lower
 //! epoch wins only against a primary that cannot be reached, or whose ROLE is another one, and only
 //! if every known sentinel has answered and all agree: sentinels that were set up again count from
-//! zero. Most of them are not enough, because answers may be arbitrarily late. A sentinel that is gone
-//! is not waited for without end (`DOUBT_MAX` in `driver/discovery/sentinel_query.rs`).
+//! zero. Most of them are not enough, because answers may be arbitrarily late. A sentinel that is
+//! gone is not waited for without end (`DOUBT_MAX` in `driver/discovery/sentinel_query.rs`).
 //!
 //! A sentinel may be known by a name and by its address, and then answers twice. It has one vote:
 //! two answers come from one sentinel if they list the same others, because none lists itself.
@@ -155,9 +155,9 @@ impl Service {
 /// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS.
 /// `endpoint` makes an endpoint of a host and a port, through the address map.
 ///
-/// During a failover the sentinel that leads it still reports the old primary in SENTINEL MASTER, but
-/// with the new epoch once a replica is promoted. Only GET-MASTER-ADDR-BY-NAME, which it also tells
-/// other sentinels, belongs to that epoch. So the address comes from there.
+/// During a failover the sentinel that leads it still reports the old primary in SENTINEL MASTER,
+/// but with the new epoch once a replica is promoted. Only GET-MASTER-ADDR-BY-NAME, which it also
+/// tells other sentinels, belongs to that epoch. So the address comes from there.
 // spec: sentinel.c, `sentinelGetCurrentMasterAddress`, `sentinelSendHello`
 ///
 /// # Errors

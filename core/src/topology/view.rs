@@ -1,4 +1,5 @@
-//! What one node says about the whole cluster: checked, and independent of the command that told it.
+//! What one node says about the whole cluster: checked, and independent of the command that told
+//! it.
 //!
 //! A view may be old, partial, or of another cluster; `merge` decides what to believe. Invariants
 //! (`View::checked` is the only constructor): no slot has two owners, no node appears twice, slots

@@ -1,7 +1,7 @@
 //! A real sentinel group: one primary, replicas, and the sentinels that watch them.
 //!
-//! Servers and sentinels are named by their indexes; server 0 starts as the primary. What server
-//! is the primary later is read from the servers (`primary`) or from one sentinel (`opinion_of`).
+//! Servers and sentinels are named by their indexes; server 0 starts as the primary. Later the
+//! primary is read from the servers (`primary`) or from one sentinel (`opinion_of`).
 //! **Invariant**: in a started group every sentinel knows every replica and every other sentinel.
 //! Servers and sentinels must announce their addresses: on loopback all would be 127.0.0.1.
 

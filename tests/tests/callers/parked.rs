@@ -24,7 +24,7 @@ async fn go_on(client: &Client, round: usize) {
 
 /// The first call on an idle connection writes and would read; it is no longer polled.
 #[test]
-fn a_call_parked_for_ever_holds_nobody_up() {
+fn a_call_that_is_never_polled_again_blocks_no_other() {
     let server = server();
     for background in BACKGROUNDS {
         let (client, _) = client(&server, background);

@@ -2,7 +2,6 @@
 //! change, and nodes that all announce one address.
 
 use super::load::Load;
-use futures::StreamExt;
 use slotcar::config::Deployment;
 use slotcar::{BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Transport};
 use slotcar_tcp::Smol;

@@ -101,7 +101,7 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
 
 /// A caller that cancels between ASKING and its command leaves no ASKING to the next command.
 #[test]
-fn callers_that_cancel_during_a_move_harm_nobody() {
+fn callers_that_cancel_during_a_move_harm_no_other() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
         let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();

@@ -217,9 +217,8 @@ fn a_command_runs_where_the_caller_says() {
         assert_eq!(moved.server_error().map(|e| e.code().to_owned()), Some("MOVED".to_owned()));
         assert_eq!((moved.delivery(), moved.attempts()), (Delivery::Refused, 1));
         let nowhere = slotcar::Endpoint::tcp("127.0.0.1", 1);
-        let nobody =
-            client.send_to::<()>(Target::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
-        assert_eq!((nobody.kind(), nobody.delivery()), (ErrorKind::Topology, Delivery::NotSent));
+        let none = client.send_to::<()>(Target::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
+        assert_eq!((none.kind(), none.delivery()), (ErrorKind::Topology, Delivery::NotSent));
     });
 }
 

@@ -128,7 +128,7 @@ impl Group {
 
     /// Waits until all servers and sentinels are known, connected and in sync.
     fn settle(&self) {
-        until("everybody to be well", || {
+        until("all servers to be in sync", || {
             let of = |what| format!("SENTINEL {what} mymaster");
             let questions = ["MASTER", "REPLICAS", "SENTINELS"].map(of);
             let told = self.ask(0, "3", &questions.each_ref().map(|q| &**q));

@@ -183,7 +183,7 @@ fn replies_before_a_violation_count() {
 /// An extra reply closes the connection and reaches no caller: when it comes with the last reply,
 /// when no caller waits, and on a host without a background task.
 #[test]
-fn a_reply_nobody_asked_for() {
+fn a_reply_without_a_command() {
     for background in BACKGROUNDS {
         for at_once in [true, false] {
             let [ended, taken, sent] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));

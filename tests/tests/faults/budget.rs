@@ -68,8 +68,8 @@ fn value() -> String {
 }
 
 /// Polls a call a number of times, woken or not, and drops it.
-async fn leave(mut call: impl Future + Unpin, looks: usize) {
-    for _ in 0..looks {
+async fn leave(mut call: impl Future + Unpin, polls: usize) {
+    for _ in 0..polls {
         if poll_once(&mut call).is_some() {
             return;
         }
@@ -204,7 +204,7 @@ fn a_command_larger_than_the_budget_is_refused() {
 
 /// The limit is per node, however many connections lead to it.
 #[test]
-fn lanes_share_the_budget() {
+fn connections_share_the_limit() {
     let silent = Silent::start();
     let watched = Watched::new(Smol::new());
     let config = config(&silent.script.url()).node_bytes_max(BUDGET).when_full(WhenFull::Fail);

@@ -124,7 +124,7 @@ fn attempts_share_the_deadline() {
 
 /// The reply comes after the deadline: the connection stays and the reply is discarded.
 #[test]
-fn a_late_reply_is_nobodys() {
+fn a_late_reply_is_discarded() {
     for server in servers() {
         let proxy = Proxy::to(server.address());
         let client = run(connect(config(&proxy.url()))).expect("good");

@@ -201,7 +201,7 @@ fn an_outage_is_no_storm_of_connections() {
 
 /// Dropping the call drops the dial, and a later call starts again.
 #[test]
-fn a_dial_ends_with_those_who_wait_for_it() {
+fn a_dial_ends_with_the_calls_that_wait_for_it() {
     let script = Script::start(|peer| peer.wait_for_close());
     let watched = Watched::new(Smol::new());
     let config = config(&script.url()).password("secret");

@@ -89,8 +89,8 @@ fn loading() {
 #[test]
 fn readonly() {
     for server in servers() {
-        let nobody = address::refused();
-        let (ip, port) = (nobody.ip().to_string(), nobody.port().to_string());
+        let refused = address::refused();
+        let (ip, port) = (refused.ip().to_string(), refused.port().to_string());
         server.call(&["REPLICAOF", &ip, &port]).ok();
         is_outlasted(&server, ("INCR", incr("n")), "READONLY", || {
             server.call(&["REPLICAOF", "NO", "ONE"]).ok();
@@ -101,8 +101,8 @@ fn readonly() {
 #[test]
 fn masterdown() {
     for server in servers() {
-        let nobody = address::refused();
-        let (ip, port) = (nobody.ip().to_string(), nobody.port().to_string());
+        let refused = address::refused();
+        let (ip, port) = (refused.ip().to_string(), refused.port().to_string());
         server.set_config("replica-serve-stale-data", "no");
         server.call(&["REPLICAOF", &ip, &port]).ok();
         is_outlasted(&server, ("GET", get("n")), "MASTERDOWN", || {

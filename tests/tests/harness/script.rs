@@ -89,7 +89,7 @@ fn canned_bytes_arrive_as_they_are() {
 }
 
 #[test]
-fn a_reply_nobody_asked_for() {
+fn a_reply_without_a_command() {
     let script = Script::start(|peer| {
         peer.send(b"+unasked\r\n");
         peer.wait_for_close();

@@ -41,7 +41,7 @@ fn what_is_published_comes_on_every_version_in_both_protocols() {
             block_on(client.publish("c", "here")).unwrap();
             assert_eq!(next_words(&mut names, 1), ["c=here"]);
             drop((names, pattern));
-            until_true("nobody to be subscribed", || {
+            until_true("no subscriber to be left", || {
                 block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
                     && block_on(client.pubsub_numpat()).unwrap() == 0
             });
@@ -118,7 +118,7 @@ fn a_cluster_is_one_publisher() {
 
 /// A channel that an ACL forbids is named; the other channels of the command are subscribed.
 #[test]
-fn a_refused_channel_holds_nobody_back() {
+fn a_refused_channel_does_not_stop_the_others() {
     let server = Server::start(&Version::any());
     server.call(&["ACL", "SETUSER", "ada", "on", ">pw", "+@all", "~*", "resetchannels", "&ok*"]);
     let config = Config::from_url(&server.url()).unwrap().username("ada").password("pw");

@@ -1,4 +1,6 @@
-//! Subscriptions against real servers: each published message arrives, or its loss is reported.
+//! Subscriptions against real servers.
+//!
+//! **Invariant**: each published message arrives, or its loss is reported.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 

@@ -51,7 +51,7 @@ fn read_all(all: &mut Subscription, numbers: std::ops::Range<u64>) -> (u64, u64)
 
 /// Another reader and commands keep their speed while one reader does not read at all.
 #[test]
-fn a_slow_reader_loses_by_its_policy_and_slows_nobody() {
+fn a_slow_reader_loses_by_its_policy_and_slows_no_other() {
     let server = Server::start(&Version::any());
     let client = connected(&server);
     for policy in [WhenLagging::DropOldest, WhenLagging::DropNewest] {

@@ -85,7 +85,7 @@ fn a_slow_replica_is_left_and_taken_back() {
 }
 
 #[test]
-fn a_hung_replica_keeps_nobody_for_longer_than_the_progress_timeout() {
+fn a_hung_replica_blocks_no_read_for_longer_than_the_progress_timeout() {
     let group = Group::start(&Version::any(), 2, "");
     for policy in [ReadFrom::RoundRobin(Among::Replicas), ReadFrom::Replica] {
         let config = group.config().read_from(policy.clone());

@@ -1,4 +1,6 @@
-//! Readers that run in the background of a test, and the servers' counters of what reached them.
+//! Readers that run in the background of a test.
+//!
+//! The servers' counters show where their reads went.
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};

@@ -1,4 +1,6 @@
-//! The load of a service: INCRs, one after the other, each recorded with its times and its result.
+//! The load of a service: INCRs, one after the other.
+//!
+//! Each is recorded with its times and its result; tests assert on this record.
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;

@@ -152,7 +152,7 @@ fn without_any_sentinel_the_known_primary_is_dialled_again() {
 }
 
 #[test]
-fn sentinels_with_an_old_view_move_nobody_back() {
+fn sentinels_with_an_old_view_move_no_client_back() {
     let sentinels = Sentinels::of(&Version::any()).start();
     let memories = [0, 1].map(|index| sentinels.remember(index));
     let old = sentinels.primary().unwrap();

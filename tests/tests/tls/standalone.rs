@@ -1,4 +1,6 @@
-//! One server: each version, each kind of call, names and addresses, and client certificates.
+//! One server with TLS.
+//!
+//! Each version, each kind of call, names and addresses, and client certificates.
 
 use super::{LONG, SHARED, carriers, config, lazy, tls, trusting, versions};
 use crate::reader::{next_sorted, next_words};

@@ -44,7 +44,7 @@ fn rates_are_limited_and_sessions_kept() {
     assert!(passed >= 10, "{answers:?}");
     let refused = answers.iter().filter(|answer| answer.status == 429);
     refused.for_each(|answer| assert!(answer.head.contains("retry-after: "), "{answer:?}"));
-    assert_eq!(ask(at, "GET", "/limit/bob", "").status, 200, "everybody has a limit of their own");
+    assert_eq!(ask(at, "GET", "/limit/bob", "").status, 200, "each user has a limit of their own");
 
     assert_eq!(ask(at, "GET", "/session/7", "").status, 404);
     assert_eq!(ask(at, "PUT", "/session/7", "basket=3").status, 204);

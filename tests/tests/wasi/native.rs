@@ -30,7 +30,7 @@ const CANNOT: &[(&str, &[&str])] = &[
         &[
             "cluster::addresses::nodes_that_are_folded_into_one_address_are_refused_with_a_reason",
             "faults::bad_bytes::a_malformed_value",
-            "faults::bad_bytes::a_reply_nobody_asked_for",
+            "faults::bad_bytes::a_reply_without_a_command",
             "faults::bad_bytes::a_server_that_closes_at_once",
             "faults::bad_bytes::at_the_first_byte",
             "faults::bad_bytes::in_the_middle",
@@ -39,7 +39,7 @@ const CANNOT: &[(&str, &[&str])] = &[
             "faults::budget::",
             "faults::deadlines::attempts_share_the_deadline",
             "faults::dialling::a_black_hole_while_connecting",
-            "faults::dialling::a_dial_ends_with_those_who_wait_for_it",
+            "faults::dialling::a_dial_ends_with_the_calls_that_wait_for_it",
             "faults::handshake::half_a_handshake_is_none",
             "faults::handshake::nothing_is_sent_before_the_handshake_is_whole",
             "faults::handshake::resp2_never_says_hello",
@@ -68,7 +68,7 @@ const CANNOT: &[(&str, &[&str])] = &[
         &[
             "reads::places::replicas_that_sentinels_announce_are_read_from_through_a_failover",
             "sentinel::one_sentinel_of_three_is_enough_to_follow_a_failover",
-            "sentinel::sentinels_with_an_old_view_move_nobody_back",
+            "sentinel::sentinels_with_an_old_view_move_no_client_back",
             "sentinel::writes_leave_a_demoted_primary_that_is_alive",
         ],
     ),

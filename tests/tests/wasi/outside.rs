@@ -1,4 +1,6 @@
-//! Peers that a component cannot play itself: the sockets of WASI cannot send a reset.
+//! Peers that a component cannot play itself.
+//!
+//! The sockets of WASI cannot send a reset.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -3,7 +3,7 @@
 //! There is no background task: whichever call is polled moves the bytes of all.
 
 use crate::counted::Counted;
-use crate::{look, on_clients, on_servers};
+use crate::{on_clients, on_servers, poll_now};
 use futures::future::{join_all, try_join_all};
 use slotcar::{Client, Config, ErrorKind, cmd};
 use std::pin::pin;
@@ -76,14 +76,14 @@ fn cancelled_calls_misalign_nothing() {
         client.set("calls:b", "b").await?;
         for _ in 0..50 {
             let mut given_up = Box::pin(client.get::<String>("calls:a"));
-            assert!(look(given_up.as_mut()).await.is_pending());
+            assert!(poll_now(given_up.as_mut()).await.is_pending());
             drop(given_up);
             assert_eq!(client.get::<String>("calls:b").await?, "b");
         }
         let many: Vec<_> = (0..50).map(|_| Box::pin(client.get::<String>("calls:a"))).collect();
         let mut many = many.into_iter();
         for mut call in many.by_ref().take(25) {
-            assert!(look(call.as_mut()).await.is_pending());
+            assert!(poll_now(call.as_mut()).await.is_pending());
         }
         for reply in join_all(many).await {
             assert_eq!(reply?, "a");
@@ -95,11 +95,11 @@ fn cancelled_calls_misalign_nothing() {
 
 /// A call that was polled once and never again blocks no other call.
 #[test]
-fn a_parked_call_holds_up_nobody() {
+fn a_call_that_is_never_polled_again_blocks_no_other() {
     on_clients(async |client| {
         client.set("calls:parked", "yes").await?;
         let mut parked = pin!(client.get::<String>("calls:parked"));
-        assert!(look(parked.as_mut()).await.is_pending());
+        assert!(poll_now(parked.as_mut()).await.is_pending());
         for _ in 0..20 {
             client.ping().await?;
         }

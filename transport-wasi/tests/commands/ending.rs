@@ -1,7 +1,7 @@
 //! A program ends when its root future ends, whatever is still pending: the reactor waits for each
 //! wait that is registered with it, and hosts keep an instance until then.
 
-use crate::{BOUND, look, servers};
+use crate::{BOUND, poll_now, servers};
 use slotcar::{Transport, Update, cmd};
 use slotcar_wasi::Wasi;
 use std::pin::pin;
@@ -21,11 +21,11 @@ fn with_a_client_a_subscription_a_call_and_a_timer_alive() {
         assert!(matches!(subscribed, Some(Update::Subscribed { .. })), "{subscribed:?}");
         let mut call = pin!(client.send::<()>(cmd("BLPOP").arg("ending:none").arg(0)));
         let mut timer = Wasi::new().sleep_until(before.after(Duration::from_secs(3600)));
-        assert!(look(call.as_mut()).await.is_pending());
-        assert!(look(timer.as_mut()).await.is_pending());
-        assert!(look(pin!(subscription.next())).await.is_pending());
+        assert!(poll_now(call.as_mut()).await.is_pending());
+        assert!(poll_now(timer.as_mut()).await.is_pending());
+        assert!(poll_now(pin!(subscription.next())).await.is_pending());
         client.ping().await.expect("ping");
-        assert!(look(call.as_mut()).await.is_pending());
+        assert!(poll_now(call.as_mut()).await.is_pending());
     });
     assert!(Wasi::new().now().since(before) < BOUND);
 }

@@ -61,7 +61,7 @@ async fn bounded(test: impl Future<Output = ()>) {
 }
 
 /// Polls once, with the waker of the task.
-async fn look<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+async fn poll_now<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 

@@ -32,7 +32,6 @@ impl Socket {
     }
 
     /// Changes how long one read or one write may take.
-    #[expect(clippy::unnecessary_wraps, reason = "the native twin may fail")]
     pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.timeout = timeout;
         Ok(())

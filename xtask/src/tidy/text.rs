@@ -14,10 +14,10 @@ pub(super) const WIDTH_MAX: usize = 100;
 /// Names of files and folders that say nothing about what is in them.
 const VAGUE_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "shared", "util", "utils"];
 
-/// Starts of paths that exist on one machine only.
+/// The beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "C:\\Users"];
 
-/// Promises; each needs a link to where it is kept.
+/// Marks of unfinished work; each needs a link to its issue.
 const PROMISES: &[&str] = &["TODO", "FIXME", "XXX"];
 
 pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
@@ -56,7 +56,7 @@ pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
         }
         let promise = PROMISES.iter().find(|p| holds_word(line, p));
         if let Some(promise) = promise.filter(|_| !line.contains("https://")) {
-            complain(at + 1, format!("{promise} without a link to where it is kept"));
+            complain(at + 1, format!("{promise} without a link to its issue"));
         }
     }
     found

@@ -40,8 +40,8 @@ pub(crate) struct ClusterAnswers {
     pub(crate) failure: Option<Error>,
 }
 
-/// Asks the nodes in the order given. `several`: one view is not enough, because it might be too old
-/// to know what the client has learned from a redirect.
+/// Asks the nodes in the order given. `several`: one view is not enough, because it might be too
+/// old to know what the client has learned from a redirect.
 pub(crate) async fn query(
     env: &Arc<Environment>,
     candidates: Vec<Arc<Node>>,

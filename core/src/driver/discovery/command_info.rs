@@ -1,5 +1,5 @@
-//! What servers have told about commands that the built-in table lacks, by name, so that a server is
-//! asked once for each.
+//! What servers have told about commands that the built-in table lacks, by name, so that a server
+//! is asked once for each.
 //!
 //! Limit: `NAMES_MAX` names; further ones stay unknown.
 //! Spec: redis.io/commands/command-info.

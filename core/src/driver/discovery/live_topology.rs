@@ -218,9 +218,9 @@ impl LiveTopology {
         self.refresh_failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
     }
 
-    /// Follows a MOVED: `slot` belongs to the node at `endpoint` now. The map learns this at once, a
-    /// refresh finds out the rest. Returns the node. `literally`: the node at exactly that endpoint,
-    /// not the one that the map knows under this name, which did not serve the slot.
+    /// Follows a MOVED: `slot` belongs to the node at `endpoint` now. The map learns this at once,
+    /// a refresh finds out the rest. Returns the node. `literally`: the node at exactly that
+    /// endpoint, not the one that the map knows under this name, which did not serve the slot.
     // spec: cluster-spec, "MOVED Redirection"
     pub(crate) fn handle_moved(
         &self,

@@ -101,8 +101,8 @@ impl LiveTopology {
     }
 
     /// Which nodes to ask, in order: connected ones, others of the map, the seeds. Nodes whose last
-    /// dial failed alternate with the seeds, so that a map of dead addresses does not keep the seeds
-    /// from being asked.
+    /// dial failed alternate with the seeds, so that a map of dead addresses does not keep the
+    /// seeds from being asked.
     fn candidates(&self, state: &State) -> Vec<Arc<Node>> {
         let routes = self.routes.load();
         let (live, rest): (Vec<_>, Vec<_>) = routes.dialable().partition(|node| node.is_live());

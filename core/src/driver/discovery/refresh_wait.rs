@@ -35,8 +35,8 @@ pub(in crate::driver) enum RefreshState {
 }
 
 impl LiveTopology {
-    /// Says that a caller cannot go on before `node`, or any node, serves it again. Until the result
-    /// is dropped, one refresh follows the other.
+    /// Says that a caller cannot go on before `node`, or any node, serves it again. Until the
+    /// result is dropped, one refresh follows the other.
     pub(in crate::driver) fn register_waiter(
         self: &Arc<Self>,
         node: Option<&Arc<Node>>,

@@ -1,13 +1,14 @@
-//! Asks the sentinels of a service which server is its primary, and subscribes to what they announce.
+//! Asks the sentinels of a service which server is its primary, and subscribes to what they
+//! announce.
 //!
 //! They are asked with a short stagger, so that a hung sentinel costs one stagger. Which of their
 //! answers to believe is decided in `topology/sentinel.rs`. Where the host has a background, the
 //! client also subscribes at `SUBSCRIBED` of them: what they announce about the service requests a
 //! refresh at once.
 //!
-//! Limits: `OPINIONS_MAX` answers, `SENTINELS_MAX` sentinels known, `connect_timeout` for one round.
-//! Spec: redis.io/docs, "High availability with Redis Sentinel", "Sentinel commands", "Pub/Sub
-//! messages".
+//! Limits: `OPINIONS_MAX` answers, `SENTINELS_MAX` sentinels known, `connect_timeout` for one
+//! round. Spec: redis.io/docs, "High availability with Redis Sentinel", "Sentinel commands",
+//! "Pub/Sub messages".
 
 use crate::Endpoint;
 use crate::command::cmd;
@@ -40,8 +41,8 @@ const SENTINELS_MAX: usize = 64;
 const STAGGER: Duration = Duration::from_millis(100);
 /// At how many sentinels the client subscribes; as many are asked at once.
 const SUBSCRIBED: usize = 2;
-/// A known sentinel that does not answer may know of a later failover. If the known primary cannot be
-/// reached either, the other sentinels are believed after this long: the silent one is gone.
+/// A known sentinel that does not answer may know of a later failover. If the known primary cannot
+/// be reached either, the other sentinels are believed after this long: the silent one is gone.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
 /// The channels whose messages request a refresh.
 const CHANNELS: [&str; 10] = [
@@ -64,7 +65,8 @@ const CHANNELS: [&str; 10] = [
 pub(crate) struct Sentinels {
     /// The name of the service, as the sentinels know it.
     service: Arc<str>,
-    /// The configured sentinels, which stay for the client's whole life, then those that they named.
+    /// The configured sentinels, which stay for the client's whole life, then those that they
+    /// named.
     nodes: Vec<Arc<Node>>,
     /// How many are configured.
     seeds: usize,

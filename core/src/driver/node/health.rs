@@ -1,9 +1,10 @@
 //! What this client has seen of a node: commands in flight, latency, failures, lag. Read policies
 //! choose by it.
 //!
-//! Each value is an atomic of its own: a read loads a few of them and takes no lock, and a value that
-//! is slightly old does no harm. Real replies are timed, one at a time for each node. While a timed
-//! read has no reply, its age counts as the latency: so a node that hangs is noticed without a reply.
+//! Each value is an atomic of its own: a read loads a few of them and takes no lock, and a value
+//! that is slightly old does no harm. Real replies are timed, one at a time for each node. While a
+//! timed read has no reply, its age counts as the latency: so a node that hangs is noticed without
+//! a reply.
 //!
 //! Invariants: at most one timed read, one trial and one health check at a time for each node; a
 //! quarantine is `PENALTY_FIRST` at first, doubles with each failure up to `PENALTY_CAP`, and ends
@@ -235,8 +236,8 @@ impl NodeHealth {
         checked == 0 || now.nanos().saturating_sub(checked) >= nanos(interval)
     }
 
-    /// Lets the caller do the health check, which ends with `end_check`; false if another caller does
-    /// it already.
+    /// Lets the caller do the health check, which ends with `end_check`; false if another caller
+    /// does it already.
     pub(crate) fn claim_check(&self, now: Timestamp, interval: Duration, lags: bool) -> bool {
         let last = if lags { &self.lags_asked } else { &self.checked };
         let checked = last.load(Ordering::Relaxed);

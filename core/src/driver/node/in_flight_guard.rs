@@ -1,7 +1,7 @@
 //! Counts commands as in flight at their node, and times one read at a time.
 //!
-//! **Invariant**: what a guard added to the node's count, its drop subtracts. Commands without a read
-//! policy are not counted: their guard only names the node.
+//! **Invariant**: what a guard added to the node's count, its drop subtracts. Commands without a
+//! read policy are not counted: their guard only names the node.
 
 use super::node::Node;
 use crate::time::Timestamp;

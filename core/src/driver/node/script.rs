@@ -19,8 +19,24 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
-/// Replies to one command, given by its arguments: RESP text, or an empty text for no reply.
-pub(in crate::driver) type Respond = Arc<dyn Fn(&[String]) -> String + Send + Sync>;
+/// What a server does with one command.
+pub(in crate::driver) enum Reply {
+    /// It closes the connection, behind the replies to the commands before.
+    Close,
+    /// It sends nothing on this connection any more.
+    Silence,
+    /// It sends RESP text; an empty text is no reply.
+    Text(String),
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Replies to one command, given by its arguments.
+pub(in crate::driver) type Respond = Arc<dyn Fn(&[String]) -> Reply + Send + Sync>;
 
 /// How a server behaves from now on.
 #[derive(Clone)]
@@ -40,10 +56,10 @@ impl Server {
     }
 
     /// A server that replies at once.
-    pub(in crate::driver) fn replying(
-        respond: impl Fn(&[String]) -> String + Send + Sync + 'static,
+    pub(in crate::driver) fn replying<R: Into<Reply>>(
+        respond: impl Fn(&[String]) -> R + Send + Sync + 'static,
     ) -> Self {
-        let respond: Option<Respond> = Some(Arc::new(respond));
+        let respond: Option<Respond> = Some(Arc::new(move |args| respond(args).into()));
         Self { dial_time: Duration::ZERO, reply_time: Duration::ZERO, respond }
     }
 }
@@ -215,8 +231,9 @@ impl Transport for Script {
             }
             let cuts = lock(&self.0).cuts.get(endpoint).copied().unwrap_or_default();
             let script = self.clone();
+            let (endpoint, is_closed, is_silent) = (endpoint.clone(), false, false);
             let (request, replies) = (Vec::new(), VecDeque::new());
-            let stream = Stream { script, endpoint: endpoint.clone(), cuts, request, replies };
+            let stream = Stream { script, endpoint, cuts, request, replies, is_closed, is_silent };
             Ok(Box::new(stream) as Box<dyn ByteStream>)
         })
     }
@@ -261,6 +278,10 @@ struct Stream {
     request: Vec<u8>,
     /// Replies, and when they arrive.
     replies: VecDeque<(Timestamp, Vec<u8>)>,
+    /// Whether the server has closed it, behind these replies.
+    is_closed: bool,
+    /// Whether the server sends nothing behind these replies.
+    is_silent: bool,
 }
 
 impl Stream {
@@ -289,6 +310,9 @@ impl AsyncRead for Stream {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let now = self.script.now();
+        if self.is_closed && self.replies.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let cuts = lock(&self.script.0).cuts.get(&self.endpoint).copied().unwrap_or_default();
         if cuts != self.cuts {
             return Poll::Ready(Ok(0));
@@ -330,7 +354,9 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.request.extend(buf);
-        while let Some(args) = self.next_command() {
+        while !self.is_closed
+            && let Some(args) = self.next_command()
+        {
             let server = {
                 let mut world = lock(&self.script.0);
                 world.commands.push((self.endpoint.clone(), args.clone()));
@@ -339,10 +365,15 @@ impl AsyncWrite for Stream {
             let Some((server, respond)) = server.and_then(|s| Some((s.clone(), s.respond?))) else {
                 continue;
             };
-            let reply = respond(&args).into_bytes();
-            if !reply.is_empty() {
-                let at = self.script.now().after(server.reply_time);
-                self.replies.push_back((at, reply));
+            match respond(&args) {
+                _ if self.is_silent => {}
+                Reply::Close => self.is_closed = true,
+                Reply::Silence => self.is_silent = true,
+                Reply::Text(text) if text.is_empty() => {}
+                Reply::Text(text) => {
+                    let at = self.script.now().after(server.reply_time);
+                    self.replies.push_back((at, text.into_bytes()));
+                }
             }
         }
         let readers = mem::take(&mut lock(&self.script.0).readers);

@@ -67,7 +67,7 @@ pub(super) struct LoopTask {
 /// Passes a link's pushes on to its subscriber.
 #[derive(Debug)]
 struct ConnectionSink {
-    /// The subscriber; gone when nobody subscribes any more.
+    /// The subscriber; gone when there are no subscriptions any more.
     subscriber: Weak<Subscriber>,
     /// The connection's name.
     id: ConnectionId,

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - nothing here waits, wakes a task or touches a stream: wakers and links are handed back to the
-//!   caller, who uses them after it has released the lock;
+//!   caller, which uses them after it has released the lock;
 //! - commands are queued on a link under the lock, so that each connection gets them in the order
 //!   of the plans;
 //! - the messages of one read reach their readers under one lock, with one wake for each reader.

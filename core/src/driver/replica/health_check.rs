@@ -39,7 +39,8 @@ pub(crate) struct HealthCheck {
     primary: Arc<Node>,
     /// Its replicas.
     replicas: Vec<Arc<Node>>,
-    /// Whether the lag of each node has to be known, so that nodes without a connection are dialled.
+    /// Whether the lag of each node has to be known, so that nodes without a connection are
+    /// dialled.
     wants_lag: bool,
     /// Whether zones have to be known that the topology does not name.
     wants_zones: bool,

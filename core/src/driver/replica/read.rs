@@ -269,26 +269,26 @@ async fn attempt(
     Ok(frame)
 }
 
-/// Decides, and notes what was learnt of the node.
+/// Decides about the call, and records what the failure says about the node.
 fn next_read(
     topology: &Arc<LiveTopology>,
     item: Item<'_>,
     options: CallOptions,
     tries: &mut Attempts,
-    seen: &AttemptFailure,
+    failure: &AttemptFailure,
     node: &Arc<Node>,
 ) -> ReadStep {
     let env = topology.env();
     let now = env.now();
-    let policy = seen.policy(ErrorOrigin::of(item.command));
+    let policy = failure.policy(ErrorOrigin::of(item.command));
     let action = decide_read(policy, now >= options.deadline);
     if action == CallAction::FollowRedirect
-        && let AttemptFailure::ErrorReply(error) = seen
+        && let AttemptFailure::ErrorReply(error) = failure
     {
         return follow(topology, item.command, tries, error, node);
     }
     if policy.node.is_strike() {
-        node.health().record_failure(now, &reason_of(seen));
+        node.health().record_failure(now, &reason_of(failure));
     }
     if let Some(reason) = policy.refresh {
         topology.request_refresh(reason);
@@ -297,22 +297,22 @@ fn next_read(
         CallAction::RetryNow => ReadStep::Again(Duration::ZERO),
         CallAction::RetryAfterPause => ReadStep::Again(env.backoff(tries.attempts)),
         CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
-            ReadStep::Fail(explain_end(env, seen, item.command, node.endpoint(), tries, options))
+            ReadStep::Fail(explain_end(env, failure, item.command, node.endpoint(), tries, options))
         }
     }
 }
 
-/// What `Client::explain` and errors say of a node that failed.
-fn reason_of(seen: &AttemptFailure) -> String {
-    match seen {
+/// What `Client::explain` and errors say about a node that failed.
+fn reason_of(failure: &AttemptFailure) -> String {
+    match failure {
         AttemptFailure::ErrorReply(error) => error.code().to_owned(),
         AttemptFailure::NoReply(failed) => failed.failure.to_string(),
         AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.to_string(),
     }
 }
 
-/// Learns from a redirect. The next node comes from the map as it is then, and from the policy: a
-/// redirect names a primary.
+/// Updates the map from a redirect. The next node comes from that map and the read policy, not from
+/// the redirect, which names a primary.
 fn follow(
     topology: &LiveTopology,
     command: &Command,
@@ -336,7 +336,7 @@ fn follow(
             topology.request_refresh(RefreshReason::Moved);
             return ReadStep::Again(later);
         }
-        // The slot is on the move: soon it will be at one place.
+        // The slot is being moved: soon one node will have all of it.
         Redirected::Ask(_) => return ReadStep::Again(later),
         Redirected::Sender => node.redial(),
         Redirected::Moved { slot, endpoint, literally } => {
@@ -344,7 +344,7 @@ fn follow(
         }
     }
     if topology.routes().map.version() == version {
-        // The map says the same: it is the node that is not what the map takes it for.
+        // The map has not changed: the node is not what the map takes it for.
         node.health().record_failure(env.now(), "it refuses reads of a slot that the map gives it");
     }
     ReadStep::Again(if met > 2 { later } else { Duration::ZERO })

@@ -1,11 +1,12 @@
 //! From a read policy to a node: makes the table of a shard's nodes from which
 //! `routing/read_from.rs` chooses, and acts on the choice.
 //!
-//! Takes no lock, does not wait, and does not allocate for a shard of up to eight nodes: it runs for
-//! every read under a policy other than `Primary`. It may start two things: a health check of the
-//! shard (`health_check.rs`) when one is due, and, if the host has background tasks, a check of a
-//! node whose quarantine is over, so that no caller's read has to try that node. If the policy takes
-//! the less loaded of two nodes and both are healthy, no table is made (`select_less_loaded`).
+//! Takes no lock, does not wait, and does not allocate for a shard of up to eight nodes: it runs
+//! for every read under a policy other than `Primary`. It may start two things: a health check of
+//! the shard (`health_check.rs`) when one is due, and, if the host has background tasks, a check of
+//! a node whose quarantine is over, so that no caller's read has to try that node. If the policy
+//! takes the less loaded of two nodes and both are healthy, no table is made
+//! (`select_less_loaded`).
 //!
 //! Invariants: the primary is given only to policies that name it, and beyond its cap to none;
 //! `Client::explain` runs the same code and changes nothing.

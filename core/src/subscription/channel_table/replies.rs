@@ -36,14 +36,14 @@ impl ChannelTable {
         entry.pending = None;
         (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
         let old = entry.live.replace(id);
-        let old_endpoint = old.and_then(|id| self.connections.get(&id)).map(|s| &s.endpoint);
-        let owner_changed_after =
-            entry.owner_changed_after.take().zip(old_endpoint).map(|(since, from)| Gap {
-                since,
-                cause: GapCause::OwnerChanged,
-                from: Arc::clone(from),
-            });
-        let gap = entry.gap.take().or(owner_changed_after);
+        let old_endpoint = old.and_then(|id| self.connections.get(&id)).map(|one| &one.endpoint);
+        let change = entry.owner_changed_after.take().zip(old_endpoint);
+        let change_gap = change.map(|(since, from)| Gap {
+            since,
+            cause: GapCause::OwnerChanged,
+            from: Arc::clone(from),
+        });
+        let gap = entry.gap.take().or(change_gap);
         let from =
             gap.as_ref().map(|gap| &gap.from).or(old_endpoint).filter(|from| **from != endpoint);
         for reader in &mut entry.readers {
@@ -67,7 +67,7 @@ impl ChannelTable {
         if let Some(old) = old {
             self.to_unsubscribe.push((old, kind, entry.slot, entry.channel.name.clone()));
         }
-        // The owner may have changed again meanwhile.
+        // The owner may have changed again since the request.
         self.to_check.insert(index);
     }
 
@@ -154,10 +154,7 @@ impl ChannelEntry {
     /// Ends `live`, and begins a gap unless one has begun already.
     pub(super) fn interrupt(&mut self, since: Timestamp, cause: GapCause, from: &Arc<Endpoint>) {
         self.live = None;
-        let since = self
-            .owner_changed_after
-            .take()
-            .map_or(since, |owner_changed_after| owner_changed_after.min(since));
+        let since = self.owner_changed_after.take().map_or(since, |after| after.min(since));
         let gap = || Gap { since, cause, from: Arc::clone(from) };
         self.gap.get_or_insert_with(gap);
     }

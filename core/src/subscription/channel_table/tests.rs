@@ -152,7 +152,7 @@ fn several_losses_before_the_next_confirmation_are_one_gap() {
 
 /// One of three channels is forbidden: the others do not wait for it.
 #[test]
-fn a_refusal_is_told_once_and_holds_nobody_back() {
+fn a_refusal_is_told_once_and_delays_no_other_channel() {
     let mut r = table();
     for name in ["a", "b", "c"] {
         r.subscribe(Classic, name.as_bytes(), ADA);

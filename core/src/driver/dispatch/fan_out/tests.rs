@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{cmd, mget};
 use crate::config::Config;
 use crate::driver::dispatch::entry;
-use crate::driver::script::{Answer, Script, id};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster, id};
 use crate::error::{Delivery, ErrorDetail, ErrorKind};
 use crate::resp::from_frame;
 use crate::routing::plan::plan;
@@ -13,8 +13,8 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Three primaries, of which a has the replica d, and a client that knows them.
-fn start() -> (Script, Arc<LiveTopology>) {
-    let script = Script::of_primaries(3).with_replica("d", "a");
+fn start() -> (ScriptedCluster, Arc<LiveTopology>) {
+    let script = ScriptedCluster::of_primaries(3).with_replica("d", "a");
     let topology = script.topology(Config::default());
     (script, topology)
 }
@@ -65,6 +65,7 @@ fn a_partial_failure_names_the_nodes_that_failed() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
 fn replies_of_all_nodes_become_one() {
     let (script, topology) = start();
     for (name, size) in [("a", ":1"), ("b", ":2"), ("c", ":40")] {
@@ -77,6 +78,7 @@ fn replies_of_all_nodes_become_one() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
 fn a_split_command_has_one_reply_in_the_order_of_its_keys() {
     let (script, topology) = start();
     // Of three primaries, a owns `n` and `b`, b owns `k`, c owns `x`.

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::config::Config;
-use crate::driver::script::{Answer, Script};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use std::collections::BTreeSet;
 
 /// The slot of the key `k`, which node a owns at first, as it owns `n`. Node b owns `x`.
 const SLOT: u16 = 7629;
 
 /// Two primaries, and a client that knows them.
-fn start() -> (Script, Arc<LiveTopology>) {
-    let script = Script::of_primaries(2);
+fn start() -> (ScriptedCluster, Arc<LiveTopology>) {
+    let script = ScriptedCluster::of_primaries(2);
     let topology = script.topology(Config::default());
     (script, topology)
 }
@@ -22,7 +22,10 @@ fn page_of(cursor: u64, keys: &[&str]) -> Answer {
 }
 
 /// Scans to the end: the keys, and how many pages had keys.
-fn scan(script: &Script, topology: &Arc<LiveTopology>) -> Result<(BTreeSet<String>, usize), Error> {
+fn scan(
+    script: &ScriptedCluster,
+    topology: &Arc<LiveTopology>,
+) -> Result<(BTreeSet<String>, usize), Error> {
     let mut cursor = ScanCursor::new();
     let (mut keys, mut pages) = (BTreeSet::new(), 0);
     loop {
@@ -53,7 +56,7 @@ fn every_primary_is_scanned_page_by_page() {
 #[test]
 fn a_slot_that_moves_is_scanned_at_its_new_owner() {
     let (script, topology) = start();
-    let moved = |c: &mut crate::driver::script::Cluster| c.move_slots(SLOT, SLOT, "b");
+    let moved = |c: &mut crate::driver::scripted_cluster::Nodes| c.move_slots(SLOT, SLOT, "b");
     script.on("a", "SCAN 0", page_of(0, &["n"]).after(moved));
     script.on("b", "SCAN 0", page_of(0, &["x", "k"]));
     assert_eq!(scan(&script, &topology).unwrap().0, set_of(&["k", "n", "x"]));
@@ -63,7 +66,7 @@ fn a_slot_that_moves_is_scanned_at_its_new_owner() {
 #[test]
 fn the_slots_of_a_node_that_leaves_are_scanned_at_their_new_owner() {
     let (script, topology) = start();
-    let left = |c: &mut crate::driver::script::Cluster| {
+    let left = |c: &mut crate::driver::scripted_cluster::Nodes| {
         c.stop("a");
         c.forget("a", "b");
     };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::{cmd, get, incr, set};
 use crate::config::{Config, ReadFrom};
-use crate::driver::script::{Answer, Script};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -11,15 +11,15 @@ const SECOND: Duration = Duration::from_secs(1);
 const SLOT: u16 = 7629;
 
 /// Two primaries, and a client that knows them.
-fn start(config: Config) -> (Script, Arc<LiveTopology>) {
-    let script = Script::of_primaries(2);
+fn start(config: Config) -> (ScriptedCluster, Arc<LiveTopology>) {
+    let script = ScriptedCluster::of_primaries(2);
     let topology = script.topology(config);
     (script, topology)
 }
 
 /// Runs a pipeline: the name of the node that answered each command, or its error.
 fn run_pipeline(
-    script: &Script,
+    script: &ScriptedCluster,
     topology: &Arc<LiveTopology>,
     commands: &[Command],
 ) -> Vec<Result<String, Error>> {
@@ -131,8 +131,9 @@ fn rounds_have_a_limit() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn reads_under_a_policy_are_sent_in_one_batch_and_go_on_by_themselves() {
-    let script = Script::of_primaries(1).with_replica("c", "a");
+    let script = ScriptedCluster::of_primaries(1).with_replica("c", "a");
     let config = Config::default().read_from(ReadFrom::Replica);
     let topology = script.topology(config.clone());
     let reads = Arc::new(ReadSettings::of(&config));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::{cmd, get, incr};
 use crate::config::Config;
-use crate::driver::script::{Answer, Script, id};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster, id};
 use crate::resp::from_frame;
 use crate::topology::node_id::NodeId;
 use std::time::Duration;
@@ -13,15 +13,15 @@ const SECOND: Duration = Duration::from_secs(1);
 const SLOT: u16 = 7629;
 
 /// Two primaries, of which a owns `k`, and a client that knows them.
-fn start(config: Config) -> (Script, Arc<LiveTopology>) {
-    let script = Script::of_primaries(2);
+fn start(config: Config) -> (ScriptedCluster, Arc<LiveTopology>) {
+    let script = ScriptedCluster::of_primaries(2);
     let topology = script.topology(config);
     (script, topology)
 }
 
 /// Sends a command; returns the name of the node that answered.
 fn send(
-    script: &Script,
+    script: &ScriptedCluster,
     topology: &Arc<LiveTopology>,
     command: Command,
     destination: Destination,
@@ -37,7 +37,7 @@ fn send(
 
 /// The same, to the owner of its key, within a second.
 fn send_by_key(
-    script: &Script,
+    script: &ScriptedCluster,
     topology: &Arc<LiveTopology>,
     command: Command,
 ) -> Result<String, Error> {

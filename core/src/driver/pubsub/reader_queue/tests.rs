@@ -1,4 +1,4 @@
-//! The reader's queue: who is woken, how often, and when paused connections go on.
+//! The reader's queue: which task it wakes, how often, and when paused connections go on.
 
 use super::*;
 use crate::config::WhenLagging;

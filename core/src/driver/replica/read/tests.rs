@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::get;
 use crate::config::{Config, ReadFrom};
-use crate::driver::script::{Answer, Script};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const REPLICAS: [&str; 2] = ["c", "d"];
 /// A client with a read policy.
 struct Reader {
     /// The cluster.
-    script: Script,
+    script: ScriptedCluster,
     /// The client's view of it.
     topology: Arc<LiveTopology>,
     /// Its read settings.
@@ -27,7 +27,8 @@ impl Reader {
     }
 
     fn with(primaries: u16, config: Config) -> Self {
-        let script = Script::of_primaries(primaries).with_replica("c", "a").with_replica("d", "a");
+        let script =
+            ScriptedCluster::of_primaries(primaries).with_replica("c", "a").with_replica("d", "a");
         let topology = script.topology(config.clone());
         Self { script, topology, settings: Arc::new(ReadSettings::of(&config)) }
     }
@@ -57,6 +58,7 @@ impl Reader {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn a_refusal_sends_the_read_to_the_other_replica() {
     for refusal in ["-LOADING later", "-MASTERDOWN Link with MASTER is down"] {
         let reader = Reader::start(1, ReadFrom::Replica);
@@ -70,6 +72,7 @@ fn a_refusal_sends_the_read_to_the_other_replica() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn a_lost_link_sends_the_read_to_the_other_replica() {
     let reader = Reader::start(1, ReadFrom::Replica);
     reader.both(|| Answer::Cut);
@@ -79,6 +82,7 @@ fn a_lost_link_sends_the_read_to_the_other_replica() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn a_tryagain_says_nothing_about_the_node() {
     let reader = Reader::start(1, ReadFrom::Replica);
     reader.both(|| Answer::reply("-TRYAGAIN later"));
@@ -89,8 +93,9 @@ fn a_tryagain_says_nothing_about_the_node() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn without_a_replica_the_policy_decides() {
-    let stop = |cluster: &mut crate::driver::script::Cluster| {
+    let stop = |cluster: &mut crate::driver::scripted_cluster::Nodes| {
         REPLICAS.iter().for_each(|name| cluster.stop(name));
     };
     let reader = Reader::start(1, ReadFrom::PreferReplica);
@@ -107,6 +112,7 @@ fn without_a_replica_the_policy_decides() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn a_replica_that_comes_back_in_time_serves_the_read() {
     let reader = Reader::start(1, ReadFrom::Replica);
     // Each refuses twice, so that their quarantines have to end.
@@ -120,6 +126,7 @@ fn a_replica_that_comes_back_in_time_serves_the_read() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn the_deadline_ends_a_read_that_gets_no_reply() {
     let reader = Reader::start(1, ReadFrom::Replica);
     reader.both(|| Answer::Silence);
@@ -131,6 +138,7 @@ fn the_deadline_ends_a_read_that_gets_no_reply() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn a_moved_leads_to_the_shard_that_owns_the_slot_now() {
     let reader = Reader::start(2, ReadFrom::PreferReplica);
     let slot = 7629;
@@ -141,6 +149,7 @@ fn a_moved_leads_to_the_shard_that_owns_the_slot_now() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
 fn attempts_have_a_limit() {
     let config = Config::default().read_from(ReadFrom::Replica).attempts_max(4);
     let reader = Reader::with(1, config);
