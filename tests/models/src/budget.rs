@@ -53,8 +53,8 @@ pub fn every_caller_that_waits_gets_its_room() {
     });
 }
 
-/// A caller that gives up while it waits holds nobody up.
-pub fn a_caller_that_leaves_holds_nobody_up() {
+/// A caller that gives up while it waits holds no other up.
+pub fn a_caller_that_leaves_holds_no_other_up() {
     explore(|| {
         let budget = Budget::new(1);
         assert!(budget.take(1, Admission::New));

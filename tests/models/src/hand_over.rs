@@ -110,7 +110,7 @@ pub fn no_call_of_a_stream_is_lost() {
 }
 
 /// Callers that may drive for one turn only, and sleep until they are woken: each gets its reply.
-pub fn a_driver_that_gives_up_leaves_nobody_asleep() {
+pub fn a_driver_that_gives_up_leaves_no_caller_asleep() {
     #[derive(Clone, Copy, Default)]
     struct Caller {
         waits: bool,

@@ -12,8 +12,8 @@ fn budget_every_caller_that_waits_gets_its_room() {
 }
 
 #[test]
-fn budget_a_caller_that_leaves_holds_nobody_up() {
-    budget::a_caller_that_leaves_holds_nobody_up();
+fn budget_a_caller_that_leaves_holds_no_other_up() {
+    budget::a_caller_that_leaves_holds_no_other_up();
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn hand_over_no_call_of_a_stream_is_lost() {
 }
 
 #[test]
-fn hand_over_a_driver_that_gives_up_leaves_nobody_asleep() {
-    hand_over::a_driver_that_gives_up_leaves_nobody_asleep();
+fn hand_over_a_driver_that_gives_up_leaves_no_caller_asleep() {
+    hand_over::a_driver_that_gives_up_leaves_no_caller_asleep();
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn health_counts_return_to_zero() {
 }
 
 #[test]
-fn policy_a_read_never_finds_settings_older_than_their_manner() {
-    policy::a_read_never_finds_settings_older_than_their_manner();
+fn policy_a_read_never_finds_settings_older_than_its_mode() {
+    policy::a_read_never_finds_settings_older_than_its_mode();
 }
 
 #[test]

@@ -81,9 +81,9 @@ fn a_batch_ends_with_its_last_reply() {
     assert_eq!(one(&mut queue, next).unwrap(), "+4");
 }
 
-/// Whoever delivers its own reply is not woken for it; everybody else is.
+/// A caller that drives and so delivers its own reply is not woken for it; other callers are.
 #[test]
-fn a_caller_that_looks_on_is_not_woken() {
+fn a_caller_that_drives_is_not_woken() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let [mine, other] = ["a", "b"].map(|text| put(&mut queue, text, 1).0);
     let mut wakers = Wakers::new();
@@ -230,7 +230,7 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
 }
 
 #[test]
-fn without_a_background_everybody_is_woken() {
+fn without_a_background_task_all_callers_are_woken() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let wakers: Vec<_> = (0..5).map(|_| counted()).collect();
     for (_, waker) in &wakers {
@@ -303,7 +303,7 @@ fn random_events_never_misplace_a_reply() {
 }
 
 #[test]
-fn a_greeting_takes_nobodys_waker() {
+fn a_deferred_handshake_is_no_caller() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
     let (background, waker) = counted();
@@ -311,7 +311,7 @@ fn a_greeting_takes_nobodys_waker() {
     assert!(queue.may_background_sleep(&waker));
     queue.defer_handshake(b"hello".to_vec(), 2);
     let (a, flush) = put(&mut queue, "a", 1);
-    assert_eq!(flush, Flush::Now, "the greeting goes out with it");
+    assert_eq!(flush, Flush::Now, "the handshake is written with it");
     let _second = put(&mut queue, "b", 1);
     let mut wakers = Wakers::new();
     queue.wake_driver(&mut wakers);
@@ -324,9 +324,9 @@ fn a_greeting_takes_nobodys_waker() {
 }
 
 /// A reply that comes before its command's first byte was written answers something else: it is
-/// given back, whatever waits.
+/// returned, also if an entry waits.
 #[test]
-fn nobody_gets_a_reply_to_what_was_not_written() {
+fn no_entry_gets_a_reply_before_it_was_written() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "aaaa", 1);
     let (b, _) = put(&mut queue, "bbbb", 1);
@@ -342,9 +342,9 @@ fn nobody_gets_a_reply_to_what_was_not_written() {
     assert_eq!(one(&mut queue, b).unwrap(), "+b");
 }
 
-/// A link that said nothing yet has nothing to wait for, and its greeting is never said.
+/// A connection that has sent nothing has no reply to wait for: its handshake is never written.
 #[test]
-fn a_retired_link_that_holds_its_greeting_is_spent() {
+fn a_retired_connection_with_a_deferred_handshake_is_spent() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.defer_handshake(b"hello".to_vec(), 2);
     assert!(!queue.is_closed() && !queue.is_spent());
@@ -355,10 +355,10 @@ fn a_retired_link_that_holds_its_greeting_is_spent() {
     assert!(matches!(*cause, Lost::Retired));
 }
 
-/// One budget for all lanes: what one holds another lacks, and its replies serve those who wait
-/// there.
+/// A node's connections share one budget: what one has taken another lacks, and its replies make
+/// room for callers that wait at the other.
 #[test]
-fn lanes_share_a_budget() {
+fn connections_share_a_budget() {
     let budget = Budget::new(2 * (ENTRY_OVERHEAD + 1));
     let [mut one, mut other] = [(); 2].map(|()| CommandQueue::new(Arc::clone(&budget)));
     put(&mut one, "a", 1);
@@ -368,27 +368,31 @@ fn lanes_share_a_budget() {
     let place = other.wait_for_budget(None, Waker::noop(), entry(1, 1), &mut Wakers::new());
     let mut wakers = Wakers::new();
     one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
-    assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
+    assert_eq!(
+        wakers.len(),
+        2,
+        "the reply's caller, and the one that waits at the other connection"
+    );
     let waited = NewEntry { admission: Admission::Waited, ..entry(1, 1).into() };
     other.enqueue(waited, |out| out.push(b'c'), Waker::noop()).unwrap();
     drop(place);
-    // What a lost lane held is there again.
+    // What a lost connection had taken is given back.
     one.lose(Lost::ByPeer, u64::MAX, &mut wakers);
     put(&mut other, "d", 1);
 }
 
-/// A lane shakes hands although another has taken all the room, and callers wait for it: without
-/// that it would carry nothing when there is room.
+/// A connection does its handshake although another has taken all the room and callers wait for it:
+/// without that it could carry nothing once there is room.
 #[test]
-fn a_handshake_takes_its_room_in_any_case() {
+fn a_handshake_needs_no_room() {
     let budget = Budget::new(ENTRY_OVERHEAD + 1);
     let [mut busy, mut fresh] = [(); 2].map(|()| CommandQueue::new(Arc::clone(&budget)));
     put(&mut busy, "a", 1);
     let mut wakers = Wakers::new();
     let place = fresh.wait_for_budget(None, Waker::noop(), entry(1, 1), &mut wakers);
-    let greeting = NewEntry { admission: Admission::Forced, ..entry(5, 1).into() };
+    let handshake = NewEntry { admission: Admission::Forced, ..entry(5, 1).into() };
     let written = |out: &mut Vec<u8>| out.extend_from_slice(b"HELLO");
-    let (ticket, _, _) = fresh.enqueue(greeting, written, Waker::noop()).unwrap();
+    let (ticket, _, _) = fresh.enqueue(handshake, written, Waker::noop()).unwrap();
     fresh.deliver(Bytes::from_static(b"%0"), u64::MAX, None, &mut wakers).unwrap();
     assert!(fresh.poll(ticket, Waker::noop()).unwrap().0.is_ok());
     assert!(budget.is_full(1), "it gave back what it took, and no more");
@@ -397,10 +401,11 @@ fn a_handshake_takes_its_room_in_any_case() {
     assert!(!budget.is_full(1));
 }
 
-/// Time begins for an entry when the driver first looks, and is the same for all that it finds.
-/// While the driver cannot write, everybody calls it, to be seen.
+/// An entry's timeout begins with the first turn that sees it, at the same time for all its
+/// entries. While the driver cannot write, each new entry wakes it, so that its deadline is
+/// registered.
 #[test]
-fn an_entry_is_due_from_the_first_look_on() {
+fn a_timeout_begins_with_the_first_turn() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
     let deadline = Deadline::After(Duration::from_millis(50));
@@ -419,7 +424,7 @@ fn an_entry_is_due_from_the_first_look_on() {
     assert_eq!(queue.earliest(), at(150));
     queue.block_output();
     let (third, woken) = enqueue(&mut queue);
-    assert!(woken, "nobody else would see it");
+    assert!(woken, "no other entry wakes the driver");
     queue.see(at(120));
     queue.handle_timeout(at(150), 0, &mut Wakers::new());
     for ticket in [first, second] {

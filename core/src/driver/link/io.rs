@@ -475,7 +475,7 @@ impl Io {
 /// A reply that no command is waiting for.
 fn unexpected_reply(frame: &Bytes) -> Lost {
     Lost::Protocol(format!(
-        "a reply that nobody asked for: {:?}",
+        "a reply that no command asked for: {:?}",
         String::from_utf8_lossy(&frame[..frame.len().min(60)])
     ))
 }
