@@ -1,16 +1,18 @@
-//! Whether writes went back to a primary of an earlier failover, against what the sentinels told.
+//! Checks that no write went back to a primary of an earlier failover, judged by what the sentinels
+//! reported.
 //!
-//! Every failover has an epoch, and a server reigns with those that sentinels have named it with.
-//! Epochs are compared within an era: a new one begins when all sentinels have forgotten the last
-//! failover, and agree on a primary of before. Then nobody is left who could know better, and a
+//! Every failover has an epoch, and a server has a reign for each epoch in which sentinels named it
+//! primary. Epochs are compared within an era. A new era begins when all sentinels have forgotten
+//! the last failover and agree on an earlier primary. Then no sentinel has newer knowledge, and a
 //! client that has lost its primary has to believe them.
 //!
-//! What a client knows when it makes a write follows from the answers that it had before: each came
-//! from a server that it took for the primary of some reign, of none before those that it knew
-//! then. A write has gone back when its server never had a reign that would fit. A client that has
-//! slept through a failover and back knows of neither, and may yet hear of the first one.
+//! What a client knows when it makes a write follows from the replies that it had before. Each came
+//! from a server that the client took for the primary of some reign, and of no reign before those
+//! it knew then. A write has gone back when its server never had a reign at or after those. A
+//! client that missed a failover and its reversal knows of neither, and may still learn of the
+//! first one.
 //!
-//! Invariant: one sentinel that remembers keeps the era. Pure. Called by `check/history.rs`.
+//! **Invariants**: one sentinel that remembers keeps the era. Pure functions.
 
 use slotcar::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,17 +23,17 @@ type Reign = (u64, u64);
 /// A marked write that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Write<'a> {
-    /// Where.
+    /// The server that ran it.
     pub(super) server: &'a str,
-    /// When it was made.
+    /// When the call was made.
     pub(super) made: Timestamp,
     /// When it ran.
     pub(super) ran: Timestamp,
-    /// When its caller had the answer.
+    /// When its caller had the reply.
     pub(super) answered: Option<Timestamp>,
 }
 
-/// With which reign each server was named, and when.
+/// The reigns of each server, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Reigns {
     /// By server, in order of time.
@@ -39,7 +41,8 @@ pub(super) struct Reigns {
 }
 
 impl Reigns {
-    /// Of what sentinels told, in order: since when, who, the epoch and the primary.
+    /// From the reports of sentinels, in order: since when, the sentinel, the epoch and the
+    /// primary.
     pub(super) fn of(opinions: &[(Timestamp, String, u64, String)]) -> Self {
         let mut reigns = Self::default();
         let mut held: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
@@ -67,7 +70,7 @@ impl Reigns {
         }
     }
 
-    /// The first reign of a server that is not before `least`, as far as was told by then; if there
+    /// The first reign of a server that is not before `least`, of those reported by then; if there
     /// is none, its last one.
     fn fitting(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
         let named = self.named.get(server).map_or(&[][..], |named| named);
@@ -76,7 +79,7 @@ impl Reigns {
         fits.ok_or_else(|| told().next_back().unwrap_or_default())
     }
 
-    /// The numbers of those that went back to an earlier reign than was known from answers.
+    /// The numbers of the writes that went back to an earlier reign than was known from replies.
     pub(super) fn went_back(&self, writes: &[Write<'_>]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..writes.len()).collect();
         order.sort_by_key(|index| writes[*index].made);
@@ -106,7 +109,7 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(millis))
     }
 
-    /// What sentinels told: when, who, the epoch, the primary.
+    /// Reports of sentinels: the time, the sentinel, the epoch, the primary.
     fn told(rows: &[(u64, &str, u64, &str)]) -> Reigns {
         let start = ["s1", "s2", "s3"].map(|who| (0, who, 0, "a"));
         let rows = start.iter().chain(rows);
@@ -116,7 +119,7 @@ mod tests {
         Reigns::of(&each.collect::<Vec<_>>())
     }
 
-    /// Writes that take a millisecond each: when they were made, and where.
+    /// Writes that take a millisecond each: when they were made, and on which server.
     fn back(reigns: &Reigns, rows: &[(u64, &'static str)]) -> Vec<u64> {
         let write = |(made, server): &(u64, &'static str)| Write {
             server,
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!(back(&reigns, &[(15, "b"), (30, "a"), (40, "b")]), [40], "a has come back");
     }
 
-    /// It wrote to a all the time, and then hears what a sentinel said before all forgot it.
+    /// It wrote to a all the time, and then gets what a sentinel reported before all forgot it.
     #[test]
     fn who_slept_through_a_failover_and_back_may_hear_of_the_first() {
         let rows = [(10, "s1", 1, "b"), (20, "s1", 0, "a"), (30, "s1", 2, "c")];

@@ -1,5 +1,5 @@
-//! What callers do in a run: reads, writes, pipelines, waits, in several tasks over one client;
-//! some of them patient, some not, some dropped half-way.
+//! The callers of a run: reads, writes, pipelines and blocking commands, in several tasks over one
+//! client. Some calls have a long timeout, some a short one, some are dropped half-way.
 
 use super::history::History;
 use super::{CALLS, RECOVERY};
@@ -46,15 +46,15 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
 
 /// One task that makes calls.
 struct Caller {
-    /// The world.
+    /// The simulation.
     sim: Sim,
-    /// What is tested.
+    /// The client under test.
     client: Client,
-    /// What is noted.
+    /// The record of calls.
     history: History,
-    /// What it does.
+    /// Its random generator.
     rng: Rng,
-    /// Which of the tasks it is.
+    /// The number of the task.
     number: usize,
     /// Calls so far.
     made: usize,
@@ -125,7 +125,7 @@ impl Caller {
         let call = self.history.begin(format!("GET {key}"), None, self.sim.now(), timeout);
         let client = self.client.with_timeout(timeout);
         let value = self.finish(call, async { client.get::<Option<String>>(&*key).await }).await;
-        // Whatever is there was written there, under this very key.
+        // Every value names the key that it was written under.
         if let Some(Some(value)) = value
             && !value.ends_with(&key)
         {
@@ -145,7 +145,7 @@ impl Caller {
         }
     }
 
-    /// A write of a value that is marked and ends with its key.
+    /// A write of a marked value that ends with its key.
     async fn write(&mut self, command: &'static str, key: &str, timeout: Duration) {
         let token = format!("{}:{key}", self.token(0));
         let text = format!("{command} {key} {token}");
@@ -155,7 +155,7 @@ impl Caller {
         self.finish(call, async { client.send::<slotcar::Value>(command).await }).await;
     }
 
-    /// A counter of its own: whatever runs twice shows.
+    /// A counter of this task alone: a command that ran twice shows in its value.
     async fn count(&mut self, timeout: Duration) {
         let key = self.token(0);
         let call = self.history.begin(format!("INCR {key}"), Some(&key), self.sim.now(), timeout);
@@ -202,7 +202,7 @@ impl Caller {
         }
     }
 
-    /// A command that waits, on a connection of its own.
+    /// A blocking command, on a connection of its own.
     async fn wait_for_list(&mut self, timeout: Duration) {
         let key = format!("queue:{}", self.rng.below(4));
         let call = self.history.begin(format!("BLPOP {key}"), None, self.sim.now(), timeout);
@@ -213,7 +213,7 @@ impl Caller {
     }
 }
 
-/// Where sentinels name the primary: why a value that was written is not where it belongs.
+/// The primary in the sentinels' view: the reason why a written value is not where it belongs.
 fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
     sim.service()?;
     let Some(primary) = sim.agreed_primary() else { return Some("no agreement yet".to_owned()) };
@@ -221,7 +221,7 @@ fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
     (!there).then(|| format!("{key} was written elsewhere than to {primary}"))
 }
 
-/// Everything has healed: every slot that was used must be served again, soon.
+/// Everything has healed: every slot that was used must be served again within [`RECOVERY`].
 async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &mut Rng) {
     let limit = sim.now().after(RECOVERY);
     let client = client.with_timeout(Duration::from_secs(5));

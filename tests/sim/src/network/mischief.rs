@@ -1,7 +1,7 @@
-//! What the network does to clients' connections by chance, in per mille of the events concerned.
+//! Random faults of the network on clients' connections, in per mille of the events concerned.
 //!
-//! All zero is a polite network. A fault plan draws one of these per run; the second phase of the
-//! run sets it back to zero.
+//! With all zero there are no faults. A fault plan draws one of these per run; the second phase of
+//! the run sets it back to zero.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ pub(crate) struct Mischief {
     pub(crate) split: u32,
     /// A read or a write takes fewer bytes than it could.
     pub(crate) short: u32,
-    /// A piece is held up for a while, and all that follows it on the same connection.
+    /// A piece is delayed, and with it all that follows on the same connection.
     pub(crate) stall: u32,
-    /// How long at most a piece is held up.
+    /// The longest delay of a piece.
     pub(crate) stall_max: Duration,
     /// A connection is reset instead of carrying a write.
     pub(crate) reset_before: u32,
-    /// A connection is reset after it carried a write, before the answer.
+    /// A connection is reset after it carried a write, before the reply.
     pub(crate) reset_after: u32,
-    /// The server's side is closed in an orderly way while the client still writes.
+    /// The server closes its side in order while the client still writes.
     pub(crate) half_close: u32,
-    /// A connection goes silent for ever: nothing arrives, and nobody is told.
+    /// A connection is silent from then on: nothing arrives, and no side gets an error.
     pub(crate) black_hole: u32,
-    /// A dial is refused.
+    /// A connection attempt is refused.
     pub(crate) refuse: u32,
-    /// A dial gets no answer.
+    /// A connection attempt gets no answer.
     pub(crate) ignore_dial: u32,
-    /// A look-up fails.
+    /// A name lookup fails.
     pub(crate) lookup_fails: u32,
-    /// A look-up takes up to `lookup_slow_max` longer.
+    /// A name lookup takes up to `lookup_slow_max` longer.
     pub(crate) lookup_slow: u32,
-    /// How much longer a slow look-up takes at most.
+    /// The longest delay of a name lookup.
     pub(crate) lookup_slow_max: Duration,
 }

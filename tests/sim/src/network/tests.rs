@@ -1,4 +1,4 @@
-//! The network and the executor together, with servers that send back what they get.
+//! Tests of the network and the executor together, with servers that echo their input.
 
 use super::Power;
 use super::mischief::Mischief;
@@ -86,8 +86,8 @@ fn a_round_trip_takes_a_millisecond_and_real_time_nothing() {
     });
 }
 
-/// Whatever the cuts, delays and short reads, the bytes are the same; and the run is the same for
-/// the same seed.
+/// The bytes are the same with all splits, delays and short reads; and the run is the same for the
+/// same seed.
 #[test]
 fn bytes_survive_any_chunking_and_seeds_replay() {
     let run = |seed| {
@@ -130,7 +130,7 @@ fn what_a_partition_holds_back_arrives_after_it_heals() {
         let (answered, ()) = futures::join!(echo(&mut stream, b"late"), heal);
         answered.unwrap();
         assert!(bench.elapsed() > MS * 500 && bench.elapsed() < MS * 800);
-        // Meanwhile a dial gets no answer, and its next try, a second later, gets one.
+        // Meanwhile a connection attempt gets no answer; its next try, a second later, gets one.
         bench.shared.with_world(|w| w.network.links.block(bench.a, bench.client));
         let start = bench.elapsed();
         let heal = async {
