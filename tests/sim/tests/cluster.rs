@@ -107,7 +107,7 @@ fn names_and_empty_endpoints() {
     });
 }
 
-/// By the book: SETSLOT on both sides, keys with MIGRATE, SETSLOT NODE.
+/// The documented steps: SETSLOT on both sides, keys with MIGRATE, SETSLOT NODE.
 #[test]
 fn a_slot_moves_by_command() {
     Sim::cluster(2, 1).run(|sim| async move {
@@ -141,7 +141,7 @@ fn a_slot_moves_by_command() {
         a.expect(&[("MIGRATE 10.0.1.1 6379 {hello}2 0 1000", "OK")]).await;
         b.expect(&[(&node, "OK"), ("MGET {hello}1 {hello}2", r#"["x" "y"]"#)]).await;
         a.expect(&[(&node, "OK"), ("GET {hello}1", "! MOVED 866 10.0.1.1:6379")]).await;
-        // Everybody hears of it, and the new owner's replica has the keys.
+        // All nodes learn of it, and the new owner's replica has the keys.
         sim.advance(MS * 1500).await;
         let mut replica = Raw::connect(&sim, "b1").await;
         replica.expect(&[("READONLY", "OK"), ("GET {hello}1", "\"x\"")]).await;

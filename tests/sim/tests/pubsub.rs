@@ -1,8 +1,8 @@
-//! Subscriptions in simulated deployments, with and without a background: named scenarios, and
-//! whatever a seed draws.
+//! Subscriptions in simulated deployments, with and without background tasks: named scenarios, and
+//! faults drawn from a seed.
 //!
-//! What holds in every run: numbers that one publisher sends come in order, and one that a server
-//! said it had sent to us is missing only where the stream says so.
+//! Invariants of every run: the numbers of one publisher come in order. A number that a server
+//! reported as sent to the subscriber is missing only where the stream reports a gap.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -25,7 +25,7 @@ fn client(sim: &Sim, background: bool, config: Config) -> Client {
     Client::connect_lazy(transport, config).unwrap()
 }
 
-/// In one word and its channel.
+/// A message as one text: its kind and its channel.
 fn word(update: &Update) -> String {
     match update {
         Update::Message(message) => {
@@ -56,7 +56,7 @@ async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<Strin
     words
 }
 
-/// Runs a scenario on both kinds of host.
+/// Runs a scenario with and without background tasks.
 fn both<F: Future<Output = ()>>(
     build: impl Fn() -> slotcar_sim::SimBuilder,
     test: impl Fn(Sim, bool) -> F,
@@ -246,7 +246,7 @@ fn s49_what_was_removed_while_disconnected_stays_removed() {
     );
 }
 
-/// A primary that hangs below an idle subscriber: the probe finds out.
+/// A primary hangs below an idle subscriber: the health check finds out.
 #[test]
 fn a_hung_primary_is_left_by_an_idle_subscriber() {
     both(
@@ -286,7 +286,7 @@ fn subscriptions_follow_a_service() {
     );
 }
 
-/// What was published, and what the servers said of it.
+/// What was published, and what the servers reported about it.
 #[derive(Default)]
 struct Sent {
     /// Numbers that at least one subscriber was sent.
@@ -300,13 +300,13 @@ impl Sent {
         }
     }
 
-    /// Those that were sent to somebody and did not come.
+    /// Numbers that were sent to a subscriber and did not come.
     fn missing(&self, stream: &[String]) -> Vec<u64> {
         let came: BTreeSet<u64> = stream.iter().filter_map(|word| number(word)).collect();
         self.seen.difference(&came).copied().collect()
     }
 
-    /// In order; and nothing is missing where nothing was told.
+    /// The numbers are in order, and none is missing without a reported gap.
     fn judge(&self, stream: &[String], seed: u64) {
         let mut last: Option<u64> = None;
         let mut told = false;
@@ -315,7 +315,7 @@ impl Sent {
                 told |= word.starts_with("gap");
                 continue;
             };
-            // What nobody acknowledged may have lain on the way, and may have come late.
+            // A number without an acknowledgement may have been in flight, and may have come late.
             if !self.seen.contains(&number) {
                 continue;
             }
@@ -337,12 +337,12 @@ fn number(word: &str) -> Option<u64> {
     word.split_once('=')?.1.parse().ok()
 }
 
-/// Everything in a stream but messages.
+/// All events of a stream except messages.
 fn marks(stream: &[String]) -> Vec<&String> {
     stream.iter().filter(|word| number(word).is_none()).collect()
 }
 
-/// Reads until the publisher is done and nothing came for a while.
+/// Reads until the publisher is done and no message came for a while.
 async fn read_until(sim: &Sim, all: &mut Subscription, done: &Cell<bool>) -> Vec<String> {
     let mut stream = Vec::new();
     let mut idle = 0;
@@ -359,7 +359,7 @@ async fn read_until(sim: &Sim, all: &mut Subscription, done: &Cell<bool>) -> Vec
     stream
 }
 
-/// Any deployment, any faults: the accounting holds, and afterwards everything is subscribed to.
+/// Any deployment, any faults: the accounting holds, and afterwards all subscriptions work.
 async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     let mut rng = Rng::new(seed);
     let faults = Faults::draw(seed, deployment);

@@ -1,8 +1,8 @@
-//! The look that a client makes without a cause: what it finds alone, and how rare it is.
+//! The refresh that a client makes without a cause: what it finds alone, and how rare it is.
 //!
-//! Sentinels of Redis 5 announce nothing to this client, which listens over RESP3 only, and here
-//! they cannot reach the primary that they have replaced: it lives on as a primary, keeps every
-//! connection and says nothing. So nothing but the poll can find out.
+//! Sentinels of Redis 5 announce nothing to this client, which subscribes over RESP3 only. Here
+//! they also cannot reach the primary that they have replaced: it stays alive as a primary, keeps
+//! every connection and sends nothing. So only the poll can find out.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -13,12 +13,12 @@ use slotcar::{Client, Config};
 use slotcar_sim::{Sim, SimBuilder, Version};
 use std::time::Duration;
 
-/// A service whose sentinels are not heard.
+/// A service whose sentinels send no announcements.
 fn unheard() -> SimBuilder {
     Sim::sentinel(2, 3).version(Version::redis(5, 0, 14)).time_limit(SECOND * 600)
 }
 
-/// A client on a host that has a background, or not.
+/// A client with or without background tasks.
 async fn client(sim: &Sim, background: bool, config: Config) -> Client {
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
@@ -40,7 +40,7 @@ async fn fail_over_past_the_old_primary(sim: &Sim) -> String {
     sim.believed_by("s1")
 }
 
-/// Looks at the topology so far.
+/// Refreshes of the topology so far.
 fn looks(client: &Client) -> u64 {
     client.metrics().refreshes
 }
@@ -93,8 +93,8 @@ fn a_poll_alone_leaves_a_demoted_primary_that_is_alive() {
     }
 }
 
-/// Without a background nobody looks while nobody calls: the first command after a rest begins the
-/// look, and is the last one on the old primary.
+/// Without background tasks there is no refresh while there are no calls. The first command after a
+/// rest starts the refresh, and is the last one on the old primary.
 #[test]
 fn the_first_command_after_a_rest_looks() {
     unheard().run(|sim| async move {
@@ -110,8 +110,8 @@ fn the_first_command_after_a_rest_looks() {
     });
 }
 
-/// Commands that are further apart than the interval is long: the one that begins the look sees it
-/// through, or it would be out of date whenever somebody comes.
+/// Commands with pauses longer than the interval: the command that starts the refresh also ends it.
+/// Otherwise the map would be out of date at each command.
 #[test]
 fn rare_commands_see_their_look_through() {
     unheard().run(|sim| async move {
@@ -121,7 +121,7 @@ fn rare_commands_see_their_look_through() {
         let (took, lost) = write_until_new(&sim, &client, &new, SECOND * 15).await;
         println!("{took:?}, {lost} lost");
         assert_eq!(lost, 1, "the first of them");
-        // Sentinels that hang keep nobody for longer than a moment.
+        // Sentinels that hang delay a call only briefly.
         sim.sentinels().iter().for_each(|sentinel| sim.hang(sentinel));
         for _ in 0..3 {
             sim.advance(SECOND * 15).await;
@@ -132,7 +132,7 @@ fn rare_commands_see_their_look_through() {
     });
 }
 
-/// A pipeline, and a read from a replica, bring the look on as well.
+/// A pipeline, and a read from a replica, start the refresh as well.
 #[test]
 fn pipelines_and_reads_from_replicas_look_too() {
     unheard().run(|sim| async move {

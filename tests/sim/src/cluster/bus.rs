@@ -1,4 +1,4 @@
-//! The cluster bus: what nodes tell each other, and what a node makes of it.
+//! The cluster bus: messages between nodes, and how a node handles them.
 //!
 //! Spec: cluster-spec, "Heartbeat and gossip messages", "Hash slots configuration propagation";
 //! `clusterProcessPacket`.
@@ -13,14 +13,14 @@ use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What every heartbeat says of its sender.
+/// The header of a heartbeat: the state of its sender.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
     /// Its id.
     pub(crate) id: Arc<str>,
-    /// Where it is reached.
+    /// Its address on the bus.
     pub(crate) address: SocketAddr,
-    /// Where clients are told to reach it.
+    /// The endpoint for clients.
     pub(crate) announced: Option<SocketAddr>,
     /// Its host name.
     pub(crate) hostname: Option<Arc<str>>,
@@ -28,7 +28,7 @@ pub(crate) struct Header {
     pub(crate) shard: Arc<str>,
     /// Its primary.
     pub(crate) replica_of: Option<HostId>,
-    /// The greatest epoch that it has heard of.
+    /// The greatest epoch that it has seen.
     pub(crate) current_epoch: u64,
     /// The epoch of its claim, or of its primary's.
     pub(crate) config_epoch: u64,
@@ -40,29 +40,29 @@ pub(crate) struct Header {
     pub(crate) paused: bool,
 }
 
-/// What a heartbeat says of a third node.
+/// The gossip section of a heartbeat: the state of a third node.
 #[derive(Clone, Debug)]
 pub(crate) struct Rumour {
-    /// Whom.
+    /// The host of that node.
     pub(crate) host: HostId,
     /// Its id.
     pub(crate) id: Arc<str>,
     /// Its shard.
     pub(crate) shard: Arc<str>,
-    /// Where it is reached.
+    /// Its address on the bus.
     pub(crate) address: SocketAddr,
-    /// It does not answer.
+    /// It does not reply.
     pub(crate) failing: bool,
 }
 
-/// What is said on the bus.
+/// The kind of a packet.
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
-    /// An answer is wanted.
+    /// A heartbeat that wants a reply.
     Ping(Box<Header>, Vec<Rumour>),
-    /// The answer, or an unasked announcement.
+    /// The reply, or an announcement without a request.
     Pong(Box<Header>, Vec<Rumour>),
-    /// A ping of a node that is not known yet and wants to be.
+    /// A ping of a node that asks to join.
     Meet(Box<Header>, Vec<Rumour>),
     /// A majority says that a node has failed.
     Fail(HostId),
@@ -70,7 +70,7 @@ pub(crate) enum Packet {
     VoteRequest(Box<Header>, bool),
     /// A vote, in that epoch.
     Vote(u64),
-    /// A node's claim is out of date: somebody else has these slots, with that epoch.
+    /// A node's claim is out of date: another node owns these slots, with that epoch.
     Update(HostId, u64, Arc<Ranges>),
     /// A replica asks its primary to pause its clients.
     ManualStart,
@@ -168,7 +168,7 @@ impl Server {
                     self.deliver(&channel, &payload);
                 }
             }
-            // Somebody whom this node does not know, or does not know any more.
+            // The sender is not known to this node, or not any more.
             _ => {}
         }
     }
@@ -180,7 +180,7 @@ impl Server {
         }
     }
 
-    /// A node that is not known yet wants to be.
+    /// A node that is not known yet asks to join.
     fn meet(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         if !cluster.peers.contains_key(&from) {
@@ -189,7 +189,7 @@ impl Server {
         }
     }
 
-    /// The answer of a node that this one was told to meet.
+    /// The reply of a node that this one was ordered to meet.
     fn complete_handshake(&mut self, from: HostId, header: &Header) -> bool {
         let Some(cluster) = self.cluster.as_mut() else { return false };
         let wanted = cluster.meeting.remove(&header.address);
@@ -200,7 +200,7 @@ impl Server {
         wanted
     }
 
-    /// Everything that a heartbeat tells.
+    /// Handles all sections of a heartbeat.
     fn heartbeat(&mut self, env: &mut Env<'_>, from: HostId, header: Header, rumours: Vec<Rumour>) {
         self.note_header(env, from, &header);
         self.note_role(env, from, &header);

@@ -1,4 +1,4 @@
-//! Heartbeats: who is pinged when, who counts as failing, and what is rumoured about third nodes.
+//! Heartbeats: which node is pinged and when, failure detection, and gossip about third nodes.
 //!
 //! Spec: cluster-spec, "Failure detection"; `clusterCron`, `clusterProcessGossipSection`.
 
@@ -11,20 +11,20 @@ use crate::server::{Server, Timer};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a node looks after its peers.
+/// How often a node checks its peers.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// Ticks between pings of a peer drawn by chance.
+/// Ticks between pings of a random peer.
 const RANDOM_PING_TICKS: u64 = 10;
-/// A report counts for so many node timeouts.
+/// How long a failure report is valid, in node timeouts.
 const REPORT_VALIDITY: u32 = 2;
-/// A failed primary that is back, and whose slots nobody took, is believed after so many node
-/// timeouts.
+/// A failed primary that replies again, and whose slots no node took, counts as healthy after this
+/// many node timeouts.
 const FAIL_UNDO: u32 = 2;
-/// Healthy nodes that a heartbeat mentions, besides all that are failing.
+/// Healthy nodes that a heartbeat mentions, in addition to all failing ones.
 const RUMOURS: usize = 3;
 
 impl Server {
-    /// Ten times a second.
+    /// Runs ten times a second.
     pub(crate) fn cluster_tick(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         self.timer(env, now.after(TICK), Timer::Cluster);
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// What a heartbeat to `to` says of others: all that are failing, and a few that are not.
+    /// The gossip section of a heartbeat to `to`: all failing nodes, and a few healthy ones.
     pub(crate) fn rumours(&self, env: &mut Env<'_>, to: HostId) -> Vec<Rumour> {
         let Some(cluster) = self.cluster.as_ref() else { return Vec::new() };
         let others: Vec<(&HostId, &Peer)> =
@@ -94,7 +94,7 @@ impl Server {
         rumours
     }
 
-    /// The answer to a ping.
+    /// The reply to a ping.
     pub(crate) fn note_pong(&mut self, env: &mut Env<'_>, from: HostId) {
         let now = env.now();
         let Some(cluster) = self.cluster.as_mut() else { return };
@@ -104,14 +104,14 @@ impl Server {
         peer.pong_at = now;
         peer.ping_sent = None;
         peer.suspected = false;
-        // A primary whose slots somebody may be about to take stays failed for a while.
+        // A primary whose slots another node may be about to take stays failed for a while.
         if peer.failed.is_some_and(|at| !votes || now.since(at) > undo) {
             peer.failed = None;
             env.decide(self.host, format!("node {} is back", from.0));
         }
     }
 
-    /// Reports of failing nodes, and nodes that are new.
+    /// Handles reports of failing nodes, and nodes that are new.
     pub(crate) fn hear_rumours(&mut self, env: &mut Env<'_>, from: HostId, rumours: Vec<Rumour>) {
         let now = env.now();
         for rumour in rumours {
@@ -131,7 +131,7 @@ impl Server {
             };
             let mut moved = false;
             if is_failing(peer) && !rumour.failing && peer.address != rumour.address {
-                // Who reaches it knows better where it is.
+                // A node that reaches it knows its address better.
                 peer.address = rumour.address;
                 moved = true;
             }
@@ -166,7 +166,7 @@ impl Server {
         self.update_cluster_state(env);
     }
 
-    /// Somebody says that a majority has declared a node failed.
+    /// A node says that a majority has declared another node failed.
     pub(crate) fn note_failed(&mut self, env: &mut Env<'_>, host: HostId) {
         let now = env.now();
         let Some(cluster) = self.cluster.as_mut() else { return };
@@ -183,13 +183,13 @@ impl Server {
 }
 
 impl Cluster {
-    /// Nodes that have not been heard of for half the time-out and are not being asked.
+    /// Nodes without a message for half the node timeout, and without a ping in flight.
     fn overdue(&self, now: slotcar::Timestamp) -> Vec<HostId> {
         let patience = self.settings.node_timeout / 2;
         let paused_for = self.manual.as_ref().and_then(|m| m.replica);
         let overdue = |host: &HostId, p: &Peer| {
             let quiet = p.ping_sent.is_none() && now.since(p.pong_at) > patience;
-            // A ping that got no answer is repeated, as a new connection would do.
+            // A ping without a reply is repeated, as a new connection would do.
             let lost = p.ping_sent.is_some_and(|at| now.since(at) > patience);
             quiet || lost || paused_for == Some(*host)
         };
@@ -200,7 +200,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Of five nodes drawn by chance, the one that answered longest ago.
+    /// Of five random nodes, the one whose last reply is the oldest.
     fn stalest_of_a_few(&self, env: &mut Env<'_>) -> Option<HostId> {
         let others: Vec<(&HostId, &Peer)> =
             self.peers.iter().filter(|(h, p)| **h != self.me && p.ping_sent.is_none()).collect();
@@ -210,7 +210,7 @@ impl Cluster {
             .map(|(host, _)| *host)
     }
 
-    /// Marks nodes that did not answer in time, and returns all that are marked and whether that is
+    /// Marks nodes that did not reply in time. Returns all marked nodes and whether the mark is
     /// new.
     fn suspect(&mut self, now: slotcar::Timestamp) -> Vec<(HostId, bool)> {
         let timeout = self.settings.node_timeout;
@@ -220,7 +220,7 @@ impl Cluster {
             let silence = now.since(sent.max(peer.heard_at));
             let new = silence > timeout && !is_failing(peer);
             peer.suspected |= new;
-            // Reports of others may have come in since, so a suspect is looked at again and again.
+            // Reports of others may have come in since, so a suspect is checked on each tick.
             if peer.suspected {
                 suspects.push((*host, new));
             }
@@ -229,7 +229,7 @@ impl Cluster {
     }
 }
 
-/// Whether a node is suspected or failed, in this node's opinion.
+/// Whether a node is suspected or failed, in this node's view.
 pub(crate) fn is_failing(peer: &Peer) -> bool {
     peer.suspected || peer.failed.is_some()
 }

@@ -1,9 +1,9 @@
-//! What a sentinel tells clients about servers and colleagues: names and values.
+//! The description of servers and sentinels for clients: names and values.
 //!
 //! Spec: `addReplySentinelRedisInstance` in `sentinel.c`.
 
 use super::failover::Failover;
-use super::word::{Report, Role};
+use super::message::{Report, Role};
 use super::{Colleague, Instance, Sentinel};
 use crate::ids::HostId;
 use crate::resp::Reply;
@@ -11,10 +11,10 @@ use crate::server::Server;
 use slotcar::Timestamp;
 use std::net::SocketAddr;
 
-/// What is said of the connection to any of them.
+/// The constant fields that describe a connection.
 const LINK: [(&str, u8); 2] = [("link-pending-commands", 0), ("link-refcount", 1)];
 
-/// Names and values that are being put together.
+/// A description under construction: names and values.
 struct Fields(Vec<(Reply, Reply)>);
 
 impl Fields {
@@ -29,7 +29,7 @@ impl Fields {
 }
 
 impl Server {
-    /// A server as announcements call it.
+    /// A server in the form of event messages.
     pub(super) fn instance_text(&self, address: SocketAddr) -> String {
         let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
         let (ip, port) = (address.ip(), address.port());
@@ -40,7 +40,7 @@ impl Server {
         format!("slave {ip}:{port} {ip} {port} @ {}", self.service_text())
     }
 
-    /// The service as announcements call it: its name, and the primary.
+    /// The service in the form of event messages: its name, and the primary.
     pub(super) fn service_text(&self) -> String {
         let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
         let (service, primary) = (&sentinel.settings.service, sentinel.primary.address);

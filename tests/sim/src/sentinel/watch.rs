@@ -1,9 +1,9 @@
-//! Who answers and who does not, what the others think of it, and servers that are not what they
-//! should be.
+//! Failure detection: servers without replies, the view of the other sentinels, and servers with
+//! the wrong role.
 //!
 //! Spec: "SDOWN and ODOWN failure state", "Sentinels and replicas auto discovery"; `sentinel.c`.
 
-use super::word::{Hello, Report, Role, Word};
+use super::message::{Hello, Report, Role, SentinelMessage};
 use super::{Colleague, Instance};
 use crate::env::Env;
 use crate::ids::HostId;
@@ -13,19 +13,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often servers and colleagues are asked.
+/// How often servers and sentinels are polled.
 pub(super) const PROBE: Duration = Duration::from_secs(1);
 /// How often a sentinel introduces itself.
 const HELLO: Duration = Duration::from_secs(2);
-/// How often colleagues are asked about a primary that does not answer.
+/// How often the other sentinels are asked about a primary that does not reply.
 const ASK: Duration = Duration::from_secs(1);
-/// For so long a colleague's word counts.
+/// How long a report of another sentinel is valid.
 const OPINION_VALIDITY: Duration = Duration::from_secs(5);
-/// A server is put right when it has been wrong for so long.
+/// A server is reconfigured when its role has been wrong for this long.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 impl Server {
-    /// Asks all servers and colleagues how they do.
+    /// Polls all servers and sentinels.
     pub(super) fn probe_servers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let address = self.address;
@@ -41,11 +41,11 @@ impl Server {
             to.push(instance.address);
         }
         for to in to {
-            self.say(env, to, Word::Probe { address });
+            self.send(env, to, SentinelMessage::Probe { address });
         }
     }
 
-    /// A server or a colleague answered.
+    /// A server or a sentinel replied.
     pub(super) fn note_report(&mut self, env: &mut Env<'_>, from: HostId, report: Report) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -81,7 +81,7 @@ impl Server {
         self.note_promotion(env, from, &report);
     }
 
-    /// Tells the others of itself, through every server, every two seconds.
+    /// Introduces this sentinel to the others, through every server, every two seconds.
     pub(super) fn introduce_itself(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let (host, address) = (self.host, self.address);
@@ -100,12 +100,12 @@ impl Server {
         };
         let servers = sentinel.replicas.keys().copied().chain([sentinel.primary.address]);
         for to in servers.collect::<Vec<_>>() {
-            self.say(env, to, Word::Hello(Box::new(hello.clone())));
+            self.send(env, to, SentinelMessage::Hello(Box::new(hello.clone())));
         }
     }
 
-    /// A colleague introduces itself; a server that is watched passes it on.
-    pub(super) fn hear_hello(&mut self, env: &mut Env<'_>, from: HostId, hello: &Hello) {
+    /// Another sentinel introduces itself; a monitored server has forwarded it.
+    pub(super) fn handle_hello(&mut self, env: &mut Env<'_>, from: HostId, hello: &Hello) {
         let now = env.now();
         if self.sentinel.is_none() {
             if from == hello.host {
@@ -147,7 +147,7 @@ impl Server {
         }
     }
 
-    /// Who has not answered for too long, and who answers again.
+    /// Marks servers that have not replied for too long, and unmarks those that reply again.
     pub(super) fn notice_silence(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -173,7 +173,7 @@ impl Server {
         }
     }
 
-    /// Asks colleagues about a primary that does not answer.
+    /// Asks the other sentinels about a primary that does not reply.
     pub(super) fn ask_colleagues(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -185,18 +185,18 @@ impl Server {
         self.ask_all(env, candidate);
     }
 
-    /// Asks every colleague now.
+    /// Asks every other sentinel now.
     pub(super) fn ask_all(&self, env: &mut Env<'_>, candidate: bool) {
         let address = self.address;
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         let (primary, epoch) = (sentinel.primary.address, sentinel.current_epoch);
         for colleague in sentinel.colleagues.values() {
-            let word = Word::AskDown { address, primary, epoch, candidate };
-            self.say(env, colleague.address, word);
+            let message = SentinelMessage::AskDown { address, primary, epoch, candidate };
+            self.send(env, colleague.address, message);
         }
     }
 
-    /// A colleague asks about a primary, and perhaps for the vote.
+    /// Another sentinel asks about a primary, and perhaps for the vote.
     pub(super) fn answer_question(
         &mut self,
         env: &mut Env<'_>,
@@ -212,10 +212,10 @@ impl Server {
         let same = sentinel.primary.address == primary;
         let down = same && sentinel.primary.s_down.is_some();
         let vote = if candidate { sentinel.vote } else { None };
-        self.say(env, address, Word::Opinion { down, vote });
+        self.send(env, address, SentinelMessage::Opinion { down, vote });
     }
 
-    /// What a colleague answered.
+    /// The reply of another sentinel.
     pub(super) fn note_opinion(
         &mut self,
         env: &mut Env<'_>,
@@ -233,7 +233,7 @@ impl Server {
         }
     }
 
-    /// Whether enough sentinels take the primary for down.
+    /// Whether enough sentinels see the primary as down.
     pub(super) fn notice_agreement(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -253,7 +253,7 @@ impl Server {
         }
     }
 
-    /// Makes servers that call themselves primaries, or follow somebody else, follow the primary.
+    /// Makes servers replicate the primary that claim to be primaries, or replicate another server.
     pub(super) fn correct_servers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_ref() else { return };
@@ -285,7 +285,7 @@ impl Server {
             let event = if is_primary { "+convert-to-slave" } else { "+fix-slave-config" };
             let text = self.instance_text(address);
             self.announce(env, event, text);
-            self.say(env, address, Word::Follow { primary: Some(to), epoch });
+            self.send(env, address, SentinelMessage::Follow { primary: Some(to), epoch });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connection group: HELLO, AUTH, SELECT and their kin.
+//! The connection group: HELLO, AUTH, SELECT and similar commands.
 //!
 //! Spec: command pages of the "connection" group.
 
@@ -74,11 +74,11 @@ fn read_only(call: &mut Call<'_, '_>, on: bool) -> Outcome {
 }
 
 impl Server {
-    /// Whether that is the user's password.
+    /// Whether this is the user's password.
     fn accepts(&self, user: &str, password: &[u8]) -> bool {
         match self.config.users.get(user) {
             Some(known) => known.as_bytes() == password,
-            // Without a password the default user is open to any.
+            // Without a configured password the default user accepts any.
             None => user == "default",
         }
     }

@@ -1,7 +1,8 @@
-//! `CLIENT TRACKING`: the server remembers what a client caches and tells it when that changes.
+//! `CLIENT TRACKING`: the server records which keys a client caches and sends an invalidation when
+//! one changes.
 //!
-//! Invalidation that a client's own request causes is told after the reply to that request;
-//! everybody else is told at once.
+//! **Invariants**: an invalidation that a client's own request causes is sent after the reply to
+//! that request; all other clients get it at once.
 //!
 //! Spec: "Client-side caching in Redis".
 
@@ -14,36 +15,36 @@ use crate::server::arguments::{Options, is};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The channel on which RESP2 connections are told.
+/// The channel of invalidations for RESP2 connections.
 const REDIRECT_CHANNEL: &[u8] = b"__redis__:invalidate";
 
-/// One client's wishes.
+/// The options of one client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientTracking {
-    /// Told of every key with a prefix, read or not.
+    /// Gets invalidations for every key with a prefix, read or not (`BCAST`).
     pub(crate) broadcast: bool,
     /// The prefixes; none means every key.
     pub(crate) prefixes: Vec<Bytes>,
-    /// Remember only what is read right after `CLIENT CACHING yes`.
+    /// Records only keys that are read right after `CLIENT CACHING yes` (`OPTIN`).
     pub(crate) opt_in: bool,
-    /// Remember what is read, but for what follows `CLIENT CACHING no`.
+    /// Records all keys except those read right after `CLIENT CACHING no` (`OPTOUT`).
     pub(crate) opt_out: bool,
-    /// Not told of its own changes.
+    /// Gets no invalidations for its own changes (`NOLOOP`).
     pub(crate) no_loop: bool,
-    /// The session that is told in its place.
+    /// The session that gets the invalidations instead (`REDIRECT`).
     pub(crate) redirect: Option<u64>,
-    /// What `CLIENT CACHING` said for the next request.
+    /// The argument of `CLIENT CACHING` for the next request.
     pub(crate) caching: Option<bool>,
 }
 
-/// What clients cache.
+/// The keys that clients cache.
 #[derive(Debug, Default)]
 pub(crate) struct Tracking {
     /// Sessions by key that they read.
     keys: BTreeMap<Bytes, BTreeSet<ConnId>>,
     /// Sessions that broadcast tracking.
     broadcast: BTreeSet<ConnId>,
-    /// To be told to the session whose request is running, after its reply.
+    /// Invalidations for the session whose request is running, sent after its reply.
     own: Vec<(ConnId, Bytes)>,
 }
 
@@ -56,14 +57,14 @@ impl Tracking {
         });
     }
 
-    /// How many keys are remembered.
+    /// How many keys are recorded.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 }
 
 impl Server {
-    /// Remembers what a session has read.
+    /// Records what a session has read.
     pub(crate) fn remember_reads(&mut self, conn: ConnId, keys: Vec<Bytes>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let Some(tracking) = session.tracking.as_mut() else { return };
@@ -122,7 +123,7 @@ impl Server {
         }
     }
 
-    /// Tells the session that has just been answered what its request invalidated.
+    /// Sends a session the invalidations that its own request caused, after the reply.
     pub(crate) fn tell_own(&mut self) {
         for (conn, key) in std::mem::take(&mut self.tracking.own) {
             self.tell(conn, Some(&key));
@@ -153,7 +154,7 @@ impl Server {
         self.mark_dirty(target);
     }
 
-    /// The session that was to be told is gone.
+    /// The session for the invalidations is gone.
     fn tell_broken(&mut self, conn: ConnId, redirect: u64) {
         if let Some(session) = self.sessions.get_mut(&conn)
             && session.resp3()
@@ -192,7 +193,7 @@ pub(crate) fn tracking(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome 
     Ok(Reply::OK)
 }
 
-/// Refuses what a session that tracks already may not change.
+/// Refuses changes that a session with tracking may not make.
 fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), Stop> {
     if before.broadcast != wishes.broadcast {
         return Err(fail(

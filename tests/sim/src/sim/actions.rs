@@ -228,10 +228,10 @@ impl Sim {
     }
 
     /// Sets the chances of faults on single connections from now on.
-    pub(crate) fn set_mischief(&self, mischief: crate::network::mischief::Mischief) {
+    pub(crate) fn set_fault_rates(&self, fault_rates: crate::network::fault_rates::FaultRates) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("connections: {mischief:?}"));
-            world.network.mischief = mischief;
+            world.note_fault(format!("connections: {fault_rates:?}"));
+            world.network.fault_rates = fault_rates;
         });
     }
 
