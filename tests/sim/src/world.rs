@@ -268,7 +268,7 @@ impl World {
         let server = self.fleet.server_mut(host);
         let session = server.and_then(|s| s.sessions.get(&conn));
         if session.is_some_and(crate::server::session::Session::is_subscriber) {
-            self.note_fault(format!("{conn} does not read: its server cuts it off"));
+            self.note_fault(format!("{conn} does not read: its server closes it"));
             self.reset(conn);
         }
     }
@@ -281,7 +281,7 @@ impl World {
 
     /// Ends every fault but dead hosts.
     pub(crate) fn heal(&mut self) {
-        self.note_fault("everything heals");
+        self.note_fault("all faults end");
         self.network.links.heal();
         self.network.fault_rates = FaultRates::default();
         self.names.heal();

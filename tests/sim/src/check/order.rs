@@ -155,7 +155,7 @@ mod tests {
         rows.extend([(20, "s2", 0, "a"), (21, "s3", 0, "a")]);
         assert_eq!(back(&told(&rows), &[(15, "b"), (40, "a")]), [40]);
         rows.push((22, "s1", 0, "a"));
-        assert!(back(&told(&rows), &[(15, "b"), (40, "a")]).is_empty(), "nobody remembers");
+        assert!(back(&told(&rows), &[(15, "b"), (40, "a")]).is_empty(), "no sentinel remembers");
         rows.push((50, "s1", 1, "c"));
         assert_eq!(back(&told(&rows), &[(15, "b"), (60, "c"), (70, "b")]), [70]);
     }

@@ -106,7 +106,7 @@ impl Server {
                 };
                 let starts_at = Some(now.after(delay));
                 *election = Election { starts_at, rank, ..Election::default() };
-                env.decide(host, format!("stands for election in {delay:?}, rank {rank}"));
+                env.decide(host, format!("asks for votes in {delay:?}, rank {rank}"));
                 self.broadcast_pong(env);
                 if !manual {
                     return;

@@ -107,7 +107,7 @@ impl Server {
         // A primary whose slots another node may be about to take stays failed for a while.
         if peer.failed.is_some_and(|at| !votes || now.since(at) > undo) {
             peer.failed = None;
-            env.decide(self.host, format!("node {} is back", from.0));
+            env.decide(self.host, format!("node {} replies again", from.0));
         }
     }
 

@@ -140,7 +140,7 @@ impl Server {
         let left = cluster.owners.count_of(my_primary);
         let ranges: Vec<(u16, u16)> = taken.iter().map(|(s, e, _)| (*s, *e)).collect();
         let count = slots::count(&ranges);
-        env.decide(self.host, format!("gives {count} slots to the node of epoch {epoch}"));
+        env.decide(self.host, format!("accepts the node of epoch {epoch} as owner of {count} slots"));
         self.slots_left(&ranges);
         if lost_mine && had_slots && left == 0 {
             self.become_replica_of(env, sender);
@@ -192,7 +192,7 @@ impl Server {
         cluster.current_epoch += 1;
         let epoch = cluster.current_epoch;
         cluster.myself_mut().config_epoch = epoch;
-        env.decide(self.host, format!("takes epoch {epoch}: another node had the same"));
+        env.decide(self.host, format!("takes epoch {epoch}: another node had the same one"));
     }
 
     /// Makes this node a replica.

@@ -56,7 +56,7 @@ impl Sim {
         let host = self.host(primary);
         let (address, now) = self.shared.with_world(|world| {
             world
-                .note_fault(format!("{sentinel} takes {primary} for the primary of epoch {epoch}"));
+                .note_fault(format!("{sentinel} believes that {primary} is the primary of epoch {epoch}"));
             (world.network.host(host).address, world.now())
         });
         let Some(address) = address else { return };
@@ -80,7 +80,7 @@ impl Sim {
     pub fn sentinel_failover(&self, sentinel: &str) {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
-            world.note_fault(format!("{sentinel} is told to fail over"));
+            world.note_fault(format!("{sentinel} gets SENTINEL FAILOVER"));
             let (mut env, _, fleet) = world.split();
             fleet.with(host, |server| {
                 if server.sentinel.as_ref().is_some_and(|sentinel| sentinel.failover.is_none()) {
@@ -137,7 +137,7 @@ impl Sim {
     fn with_sentinel<T>(&self, name: &str, work: impl FnOnce(&mut Sentinel) -> T) -> T {
         self.with_server(name, |server| {
             let sentinel = server.sentinel.as_deref_mut();
-            work(sentinel.unwrap_or_else(|| panic!("{name} is no sentinel")))
+            work(sentinel.unwrap_or_else(|| panic!("{name} is not the name of a sentinel")))
         })
     }
 }

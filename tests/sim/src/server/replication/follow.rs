@@ -37,7 +37,7 @@ impl Server {
                 let since = env.now();
                 self.replication.link = Some(Link { primary: address, up: false, since });
                 self.replication.followers.clear();
-                env.decide(self.host, format!("follows {address} now"));
+                env.decide(self.host, format!("is a replica of {address} now"));
                 self.request_sync(env);
                 if !was_replica {
                     let text = "UNBLOCKED force unblock from blocking operation, instance state \
