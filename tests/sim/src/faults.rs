@@ -179,7 +179,7 @@ impl Sim {
                 && self.now() < end
             {
                 let lasting = rng.duration(faults.lasting);
-                self.strike(fault, &mut rng, lasting);
+                self.inject(fault, &mut rng, lasting);
             }
         }
     }
@@ -200,7 +200,7 @@ impl Sim {
     }
 
     /// Injects one fault now. A fault that can end by itself does so after `lasting`.
-    fn strike(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
+    fn inject(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
         let servers = self.servers();
         let Some(server) = rng.pick(&servers).cloned() else { return };
         match fault {
@@ -295,10 +295,10 @@ impl Sim {
         match fault {
             // Only where there is no problem: two failovers of one epoch would be the operator's
             // fault.
-            Fault::SentinelFailover if self.sentinels_are_calm() => {
+            Fault::SentinelFailover if self.sentinels_can_fail_over() => {
                 self.sentinel_failover(sentinel);
             }
-            Fault::Mislead => self.forget_lately(sentinel, rng),
+            Fault::Mislead => self.forget_recently(sentinel, rng),
             _ => {}
         }
     }

@@ -60,7 +60,7 @@ fn without_a_background() {
 /// Callers share connections. A command that would take a connection from the other callers is
 /// never sent, through no entry point, and the other callers are not affected.
 #[test]
-fn nobody_changes_the_connection_that_others_share() {
+fn no_caller_changes_a_shared_connection() {
     for sim in [Sim::standalone(), Sim::cluster(3, 1)] {
         sim.run(|sim| async move {
             let client = sim.client(sim.config()).await.unwrap();

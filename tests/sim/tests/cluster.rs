@@ -48,7 +48,7 @@ fn requests_are_redirected_to_the_owner() {
 }
 
 #[test]
-fn the_map_is_told_in_every_form() {
+fn the_slot_map_has_every_format() {
     Sim::cluster(2, 1).run(|sim| async move {
         let mut a = Raw::connect(&sim, "a").await;
         let ids: Vec<String> = ["a", "a1", "b", "b1"].iter().map(|n| sim.node_id(n)).collect();
@@ -151,7 +151,7 @@ fn a_slot_moves_by_command() {
 }
 
 #[test]
-fn sharded_subscribers_are_told_when_their_slot_moves() {
+fn sharded_subscribers_get_a_push_when_their_slot_moves() {
     Sim::cluster(2, 1).run(|sim| async move {
         let mut subscriber = Raw::connect(&sim, "a").await;
         let mut replica = Raw::connect(&sim, "a1").await;

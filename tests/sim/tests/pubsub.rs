@@ -26,7 +26,7 @@ fn client(sim: &Sim, background: bool, config: Config) -> Client {
 }
 
 /// A message as one text: its kind and its channel.
-fn word(update: &Update) -> String {
+fn update_text(update: &Update) -> String {
     match update {
         Update::Message(message) => {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -44,7 +44,7 @@ fn word(update: &Update) -> String {
 
 async fn next(subscription: &mut Subscription) -> String {
     let update = subscription.next_within(Duration::from_secs(60)).await;
-    word(&update.expect("in time").expect("the stream goes on"))
+    update_text(&update.expect("in time").expect("the stream goes on"))
 }
 
 async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
@@ -302,7 +302,7 @@ impl Sent {
 
     /// Numbers that were sent to a subscriber and did not come.
     fn missing(&self, stream: &[String]) -> Vec<u64> {
-        let came: BTreeSet<u64> = stream.iter().filter_map(|word| number(word)).collect();
+        let came: BTreeSet<u64> = stream.iter().filter_map(|text| number(text)).collect();
         self.seen.difference(&came).copied().collect()
     }
 
@@ -310,9 +310,9 @@ impl Sent {
     fn judge(&self, stream: &[String], seed: u64) {
         let mut last: Option<u64> = None;
         let mut told = false;
-        for word in stream {
-            let Some(number) = number(word) else {
-                told |= word.starts_with("gap");
+        for text in stream {
+            let Some(number) = number(text) else {
+                told |= text.starts_with("gap");
                 continue;
             };
             // A number without an acknowledgement may have been in flight, and may have come late.
@@ -333,13 +333,13 @@ impl Sent {
 }
 
 /// The number in a message.
-fn number(word: &str) -> Option<u64> {
-    word.split_once('=')?.1.parse().ok()
+fn number(text: &str) -> Option<u64> {
+    text.split_once('=')?.1.parse().ok()
 }
 
 /// All events of a stream except messages.
 fn marks(stream: &[String]) -> Vec<&String> {
-    stream.iter().filter(|word| number(word).is_none()).collect()
+    stream.iter().filter(|text| number(text).is_none()).collect()
 }
 
 /// Reads until the publisher is done and no message came for a while.
@@ -349,7 +349,7 @@ async fn read_until(sim: &Sim, all: &mut Subscription, done: &Cell<bool>) -> Vec
     while !done.get() || idle < 20 {
         match select(pin!(all.next()), pin!(sim.advance(MS * 10))).await {
             Either::Left((Some(update), _)) => {
-                stream.push(word(&update));
+                stream.push(update_text(&update));
                 idle = 0;
             }
             Either::Left((None, _)) => panic!("the stream goes on"),
@@ -404,7 +404,8 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
         } else {
             client.publish(channel, last).await
         };
-        let came = all.next_within(MS * 200).await.ok().flatten().map(|update| word(&update));
+        let came =
+            all.next_within(MS * 200).await.ok().flatten().map(|update| update_text(&update));
         let arrived = came.as_deref().and_then(number) == Some(last);
         stream.extend(came);
         if arrived && sending.is_ok() {
@@ -413,8 +414,8 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     }
     sent.borrow_mut().note(last, Some(1));
     sent.borrow().judge(&stream, seed);
-    let gaps = stream.iter().filter(|word| word.starts_with("gap")).count();
-    let confirmed = stream.iter().filter(|word| word.starts_with('+')).count();
+    let gaps = stream.iter().filter(|text| text.starts_with("gap")).count();
+    let confirmed = stream.iter().filter(|text| text.starts_with('+')).count();
     assert_eq!(confirmed, 1, "seed {seed}: told once, then by gaps ({gaps})");
     let stand = all.backlog();
     assert_eq!(stand.received, stand.delivered + stand.dropped + stand.messages as u64);

@@ -82,7 +82,7 @@ fn s09_one_name_two_ports() {
 
 /// S10: nodes announce an empty endpoint, or `?`.
 #[test]
-fn s10_endpoints_that_say_nothing() {
+fn s10_empty_endpoints() {
     let replica = "10.0.0.2:6380".parse().unwrap();
     let sim = Sim::cluster(1, 1).endpoints(PreferredEndpoint::Unknown).listening("a1", replica);
     sim.seed(10).run(|sim| async move {

@@ -75,7 +75,7 @@ fn s02_a_hole_in_the_cluster() {
 
 /// S05: all six addresses change at once; the only seed is a name.
 #[test]
-fn s05_everything_is_elsewhere() {
+fn s05_all_nodes_at_other_addresses() {
     Sim::cluster(3, 1).seed(5).run(|sim| async move {
         let servers = sim.servers();
         let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
@@ -99,7 +99,7 @@ fn s05_everything_is_elsewhere() {
 
 /// S06: no node answers for a minute, then all do.
 #[test]
-fn s06_everybody_is_gone_for_a_minute() {
+fn s06_all_nodes_are_gone_for_a_minute() {
     Sim::cluster(3, 1).seed(6).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         client.set("bar", "v").await.unwrap();
@@ -408,7 +408,7 @@ async fn wait_for_cluster(sim: &Sim) {
 
 /// Any caller can ask for a refresh, also when there is no fault.
 #[test]
-fn a_look_without_a_reason_changes_nothing() {
+fn a_refresh_without_a_reason_changes_nothing() {
     Sim::cluster(3, 1).seed(1).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         let before = client.topology();

@@ -182,7 +182,7 @@ fn two_sentinels_under_four_names_do_not_move_us_back() {
 /// The third sentinel never comes back, nor does the primary that it knew: after a while the client
 /// believes the two others. No client waits without an end.
 #[test]
-fn those_who_are_left_are_believed_in_the_end() {
+fn the_remaining_sentinels_are_believed_in_the_end() {
     Sim::sentinel(2, 3).seed(7).time_limit(SECOND * 300).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         client.set("k", "v0").await.unwrap();

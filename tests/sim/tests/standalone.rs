@@ -43,7 +43,7 @@ fn greetings_in_both_protocols() {
 }
 
 #[test]
-fn passwords_are_asked_for() {
+fn passwords_are_required() {
     Sim::standalone().password("secret").run(|sim| async move {
         let mut c = Raw::connect(&sim, "a").await;
         c.expect(&[
@@ -147,7 +147,7 @@ fn messages_reach_subscribers_in_both_protocols() {
 }
 
 #[test]
-fn caches_are_told() {
+fn caches_get_invalidations() {
     Sim::standalone().run(|sim| async move {
         let mut cache = Raw::connect(&sim, "a").await;
         let mut writer = Raw::connect(&sim, "a").await;
@@ -194,7 +194,7 @@ fn scripts_stand_for_their_text() {
 }
 
 #[test]
-fn faults_are_refusals_in_the_servers_words() {
+fn injected_faults_are_error_replies_of_servers() {
     Sim::standalone().run(|sim| async move {
         let mut c = Raw::connect(&sim, "a").await;
         sim.loading("a", MS * 50);

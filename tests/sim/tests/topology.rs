@@ -90,7 +90,7 @@ fn a_start_from_a_topology_asks_for_none() {
 }
 
 #[test]
-fn lost_and_found_nodes_are_told_of_once() {
+fn lost_and_found_nodes_are_reported_once() {
     Sim::cluster(3, 0).full_coverage(false).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         let key = key_of(&sim, "b");

@@ -186,7 +186,8 @@ impl Caller {
                     let count = reply.and_then(|reply| reply.decode::<i64>());
                     self.history.end(call, now, &count);
                     if count.as_ref().is_ok_and(|count| *count != 1) {
-                        self.history.find(format!("a counter in a pipeline got the reply {count:?}"));
+                        self.history
+                            .find(format!("a counter in a pipeline got the reply {count:?}"));
                     }
                 }
             }

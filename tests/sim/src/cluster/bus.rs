@@ -42,7 +42,7 @@ pub(crate) struct Header {
 
 /// The gossip section of a heartbeat: the state of a third node.
 #[derive(Clone, Debug)]
-pub(crate) struct Rumour {
+pub(crate) struct GossipEntry {
     /// The host of that node.
     pub(crate) host: HostId,
     /// Its id.
@@ -59,11 +59,11 @@ pub(crate) struct Rumour {
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
     /// A heartbeat that wants a reply.
-    Ping(Box<Header>, Vec<Rumour>),
+    Ping(Box<Header>, Vec<GossipEntry>),
     /// The reply, or an announcement without a request.
-    Pong(Box<Header>, Vec<Rumour>),
+    Pong(Box<Header>, Vec<GossipEntry>),
     /// A ping of a node that asks to join.
-    Meet(Box<Header>, Vec<Rumour>),
+    Meet(Box<Header>, Vec<GossipEntry>),
     /// A majority says that a node has failed.
     Fail(HostId),
     /// A replica asks for a vote; true when its primary need not have failed.
@@ -135,20 +135,20 @@ impl Server {
             None => return,
         };
         match packet {
-            Packet::Meet(header, rumours) => {
+            Packet::Meet(header, gossip) => {
                 self.meet(env, from, &header);
-                self.heartbeat(env, from, *header, rumours);
+                self.heartbeat(env, from, *header, gossip);
                 self.answer_ping(env, from);
             }
-            Packet::Ping(header, rumours) if known => {
-                self.heartbeat(env, from, *header, rumours);
+            Packet::Ping(header, gossip) if known => {
+                self.heartbeat(env, from, *header, gossip);
                 self.answer_ping(env, from);
             }
-            Packet::Pong(header, rumours) => {
+            Packet::Pong(header, gossip) => {
                 let met = self.complete_handshake(from, &header);
                 if known || met {
                     self.note_pong(env, from);
-                    self.heartbeat(env, from, *header, rumours);
+                    self.heartbeat(env, from, *header, gossip);
                 }
             }
             Packet::Fail(failed) if known => self.note_failed(env, failed),
@@ -174,9 +174,9 @@ impl Server {
     }
 
     fn answer_ping(&mut self, env: &mut Env<'_>, to: HostId) {
-        let rumours = self.rumours(env, to);
+        let gossip = self.gossip(env, to);
         if let Some(header) = self.bus_header() {
-            self.send_packet(env, to, Packet::Pong(Box::new(header), rumours));
+            self.send_packet(env, to, Packet::Pong(Box::new(header), gossip));
         }
     }
 
@@ -201,14 +201,20 @@ impl Server {
     }
 
     /// Handles all sections of a heartbeat.
-    fn heartbeat(&mut self, env: &mut Env<'_>, from: HostId, header: Header, rumours: Vec<Rumour>) {
+    fn heartbeat(
+        &mut self,
+        env: &mut Env<'_>,
+        from: HostId,
+        header: Header,
+        gossip: Vec<GossipEntry>,
+    ) {
         self.note_header(env, from, &header);
         self.note_role(env, from, &header);
         if header.replica_of.is_none() {
             self.consider_claim(env, from, &header);
             self.resolve_epoch_collision(env, from, header.config_epoch);
         }
-        self.hear_rumours(env, from, rumours);
+        self.handle_gossip(env, from, gossip);
         self.update_cluster_state(env);
         if self.cluster.as_ref().is_some_and(|c| c.manual.is_some()) {
             self.tick_failover(env);

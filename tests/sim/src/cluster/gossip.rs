@@ -2,7 +2,7 @@
 //!
 //! Spec: cluster-spec, "Failure detection"; `clusterCron`, `clusterProcessGossipSection`.
 
-use super::bus::{Packet, Rumour};
+use super::bus::{GossipEntry, Packet};
 use super::{Cluster, Peer};
 use crate::env::Env;
 use crate::ids::HostId;
@@ -21,7 +21,7 @@ const REPORT_VALIDITY: u32 = 2;
 /// many node timeouts.
 const FAIL_UNDO: u32 = 2;
 /// Healthy nodes that a heartbeat mentions, in addition to all failing ones.
-const RUMOURS: usize = 3;
+const GOSSIP_ENTRIES: usize = 3;
 
 impl Server {
     /// Runs ten times a second.
@@ -33,7 +33,7 @@ impl Server {
         cluster.forgotten.retain(|_, until| *until > now);
         let mut to_ping = cluster.overdue(now);
         if cluster.ticks.is_multiple_of(RANDOM_PING_TICKS)
-            && let Some(host) = cluster.stalest_of_a_few(env)
+            && let Some(host) = cluster.oldest_reply_of_a_few(env)
             && !to_ping.contains(&host)
         {
             to_ping.push(host);
@@ -58,30 +58,33 @@ impl Server {
 
     pub(crate) fn ping(&mut self, env: &mut Env<'_>, host: HostId) {
         let now = env.now();
-        let rumours = self.rumours(env, host);
+        let gossip = self.gossip(env, host);
         let Some(header) = self.bus_header() else { return };
         if let Some(peer) = self.cluster.as_mut().and_then(|c| c.peers.get_mut(&host)) {
             peer.ping_sent.get_or_insert(now);
         }
-        self.send_packet(env, host, Packet::Ping(Box::new(header), rumours));
+        self.send_packet(env, host, Packet::Ping(Box::new(header), gossip));
     }
 
     fn send_meet(&mut self, env: &mut Env<'_>, address: std::net::SocketAddr) {
-        let rumours = self.rumours(env, self.host);
+        let gossip = self.gossip(env, self.host);
         if let Some(header) = self.bus_header() {
-            let packet = Packet::Meet(Box::new(header), rumours);
+            let packet = Packet::Meet(Box::new(header), gossip);
             env.send(self.host, address, Message::Bus(packet));
         }
     }
 
     /// The gossip section of a heartbeat to `to`: all failing nodes, and a few healthy ones.
-    pub(crate) fn rumours(&self, env: &mut Env<'_>, to: HostId) -> Vec<Rumour> {
+    pub(crate) fn gossip(&self, env: &mut Env<'_>, to: HostId) -> Vec<GossipEntry> {
         let Some(cluster) = self.cluster.as_ref() else { return Vec::new() };
         let others: Vec<(&HostId, &Peer)> =
             cluster.peers.iter().filter(|(h, _)| **h != cluster.me && **h != to).collect();
-        let mut rumours: Vec<Rumour> =
-            others.iter().filter(|(_, p)| is_failing(p)).map(|(h, p)| rumour(**h, p)).collect();
-        if others.len() > rumours.len() {
+        let mut gossip: Vec<GossipEntry> = others
+            .iter()
+            .filter(|(_, p)| is_failing(p))
+            .map(|(h, p)| gossip_entry(**h, p))
+            .collect();
+        if others.len() > gossip.len() {
             let start = env.rng.index(others.len());
             let healthy = others
                 .iter()
@@ -89,9 +92,9 @@ impl Server {
                 .skip(start)
                 .take(others.len())
                 .filter(|(_, p)| !is_failing(p));
-            rumours.extend(healthy.take(RUMOURS).map(|(h, p)| rumour(**h, p)));
+            gossip.extend(healthy.take(GOSSIP_ENTRIES).map(|(h, p)| gossip_entry(**h, p)));
         }
-        rumours
+        gossip
     }
 
     /// The reply to a ping.
@@ -112,37 +115,42 @@ impl Server {
     }
 
     /// Handles reports of failing nodes, and nodes that are new.
-    pub(crate) fn hear_rumours(&mut self, env: &mut Env<'_>, from: HostId, rumours: Vec<Rumour>) {
+    pub(crate) fn handle_gossip(
+        &mut self,
+        env: &mut Env<'_>,
+        from: HostId,
+        gossip: Vec<GossipEntry>,
+    ) {
         let now = env.now();
-        for rumour in rumours {
+        for entry in gossip {
             let Some(cluster) = self.cluster.as_mut() else { return };
-            if rumour.host == cluster.me {
+            if entry.host == cluster.me {
                 continue;
             }
             let trusted = cluster.votes(from);
             let my_primary = cluster.myself().replica_of;
-            let Some(peer) = cluster.peers.get_mut(&rumour.host) else {
-                if !cluster.forgotten.contains_key(&rumour.host) {
-                    let mut peer = Peer::new(rumour.id, rumour.shard, rumour.address);
+            let Some(peer) = cluster.peers.get_mut(&entry.host) else {
+                if !cluster.forgotten.contains_key(&entry.host) {
+                    let mut peer = Peer::new(entry.id, entry.shard, entry.address);
                     peer.pong_at = now;
-                    cluster.peers.insert(rumour.host, peer);
+                    cluster.peers.insert(entry.host, peer);
                 }
                 continue;
             };
             let mut moved = false;
-            if is_failing(peer) && !rumour.failing && peer.address != rumour.address {
+            if is_failing(peer) && !entry.failing && peer.address != entry.address {
                 // A node that reaches it knows its address better.
-                peer.address = rumour.address;
+                peer.address = entry.address;
                 moved = true;
             }
-            if trusted && rumour.failing {
+            if trusted && entry.failing {
                 peer.reports.insert(from, now);
-                self.fail_if_agreed(env, rumour.host);
+                self.fail_if_agreed(env, entry.host);
             } else if trusted {
                 peer.reports.remove(&from);
             }
-            if moved && my_primary == Some(rumour.host) {
-                self.follow(env, Some(rumour.address));
+            if moved && my_primary == Some(entry.host) {
+                self.follow(env, Some(entry.address));
             }
         }
     }
@@ -201,7 +209,7 @@ impl Cluster {
     }
 
     /// Of five random nodes, the one whose last reply is the oldest.
-    fn stalest_of_a_few(&self, env: &mut Env<'_>) -> Option<HostId> {
+    fn oldest_reply_of_a_few(&self, env: &mut Env<'_>) -> Option<HostId> {
         let others: Vec<(&HostId, &Peer)> =
             self.peers.iter().filter(|(h, p)| **h != self.me && p.ping_sent.is_none()).collect();
         (0..5)
@@ -234,8 +242,8 @@ pub(crate) fn is_failing(peer: &Peer) -> bool {
     peer.suspected || peer.failed.is_some()
 }
 
-fn rumour(host: HostId, peer: &Peer) -> Rumour {
-    Rumour {
+fn gossip_entry(host: HostId, peer: &Peer) -> GossipEntry {
+    GossipEntry {
         host,
         id: Arc::clone(&peer.id),
         shard: Arc::clone(&peer.shard),

@@ -68,11 +68,11 @@ impl Server {
         }
         peer.claim = Some((Arc::clone(&header.claim), header.config_epoch));
         self.apply_claim(env, from, header.config_epoch, &header.claim);
-        self.contradict(env, from, header);
+        self.send_update(env, from, header);
     }
 
     /// Tells a node that another node owns its slots, with a greater epoch.
-    fn contradict(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
+    fn send_update(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_ref() else { return };
         let pieces = header.claim.iter().flat_map(|(s, e)| cluster.owners.within(*s, *e));
         let newer = pieces.filter_map(|(.., owner)| owner).find(|owner| {
@@ -140,7 +140,10 @@ impl Server {
         let left = cluster.owners.count_of(my_primary);
         let ranges: Vec<(u16, u16)> = taken.iter().map(|(s, e, _)| (*s, *e)).collect();
         let count = slots::count(&ranges);
-        env.decide(self.host, format!("accepts the node of epoch {epoch} as owner of {count} slots"));
+        env.decide(
+            self.host,
+            format!("accepts the node of epoch {epoch} as owner of {count} slots"),
+        );
         self.slots_left(&ranges);
         if lost_mine && had_slots && left == 0 {
             self.become_replica_of(env, sender);
@@ -245,10 +248,10 @@ impl Server {
         }
         // A primary that was cut off waits, so that the others can send it what it missed.
         let rejoin = timeout.clamp(REJOIN_MIN, REJOIN_MAX);
-        let too_early = cluster.minority_at.is_some_and(|at| now.since(at) < rejoin)
+        let unconnected_client = cluster.minority_at.is_some_and(|at| now.since(at) < rejoin)
             || (now.since(cluster.started_at) < WRITABLE_DELAY
                 && cluster.started_at > slotcar::Timestamp::ZERO);
-        if ok && primary && too_early {
+        if ok && primary && unconnected_client {
             return;
         }
         cluster.ok = ok;

@@ -279,10 +279,10 @@ impl Network {
             let due = env.now().after(delay);
             if let Some(piece) = pipe.next_to_send(limit) {
                 let due = due.after(self.links.transfer(piece.len()));
-                pipe.launch(due, piece);
+                pipe.put_on_wire(due, piece);
             }
         }
-        pipe.launch_end(env.now());
+        pipe.put_end_on_wire(env.now());
         schedule(env, pipe, id, way);
     }
 

@@ -184,7 +184,7 @@ fn a_writer_waits_for_a_server_that_does_not_read() {
 }
 
 #[test]
-fn the_dead_refuse_and_reset_and_the_unplugged_say_nothing() {
+fn dead_servers_refuse_and_reset_and_unplugged_ones_send_nothing() {
     let bench = Bench::new(5);
     bench.run(async {
         let mut stream = bench.dial("10.0.0.1").await.unwrap();
@@ -211,7 +211,7 @@ fn the_dead_refuse_and_reset_and_the_unplugged_say_nothing() {
 }
 
 #[test]
-fn each_fault_by_chance_shows_its_face() {
+fn each_random_fault_has_its_effect() {
     type Change = fn(&mut FaultRates);
     let table: [(Change, Option<ErrorKind>); 4] = [
         (|m| m.reset_before = 1000, Some(ErrorKind::ConnectionReset)),

@@ -40,11 +40,11 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("sentinel|sentinels", 3, ADMIN, |c, a| {
         let now = c.env.now();
         let sentinel = named(c, &a[2])?;
-        let id_of = |host| match sentinel.colleagues.get(&host) {
-            Some(colleague) => colleague.id.to_string(),
+        let id_of = |host| match sentinel.peers.get(&host) {
+            Some(peer) => peer.id.to_string(),
             None => sentinel.id.to_string(),
         };
-        Ok(sentinel.describe_colleagues(now, id_of))
+        Ok(sentinel.describe_peers(now, id_of))
     }),
     Spec::server("sentinel|set", -5, ADMIN, set),
     Spec::server("sentinel|slaves", 3, ADMIN, replicas),
@@ -102,8 +102,8 @@ fn is_down(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     // A client cannot ask for a vote, but it may read this sentinel's vote in that epoch.
     let vote =
         sentinel.vote.filter(|(voted, _)| *voted as i64 == epoch && &arguments[5][..] != b"*");
-    let leader = vote.map_or("*".to_owned(), |(_, host)| match sentinel.colleagues.get(&host) {
-        Some(colleague) => colleague.id.to_string(),
+    let leader = vote.map_or("*".to_owned(), |(_, host)| match sentinel.peers.get(&host) {
+        Some(peer) => peer.id.to_string(),
         None => sentinel.id.to_string(),
     });
     let epoch = vote.map_or(0, |(epoch, _)| epoch as i64);
@@ -200,7 +200,7 @@ impl Sentinel {
     /// Forgets all but the primary; the others introduce themselves again.
     fn forget(&mut self, now: Timestamp) {
         self.replicas.clear();
-        self.colleagues.clear();
+        self.peers.clear();
         (self.failover, self.o_down) = (None, None);
         self.primary = super::Instance::new(self.primary.address, now);
     }

@@ -64,7 +64,7 @@ impl Sentinel {
         self.describe_instance(&mut fields, &self.primary, flags, (state, self.o_down), now);
         fields.add("config-epoch", self.config_epoch);
         fields.add("num-slaves", self.replicas.len());
-        fields.add("num-other-sentinels", self.colleagues.len());
+        fields.add("num-other-sentinels", self.peers.len());
         fields.add("quorum", self.settings.quorum);
         fields.add("failover-timeout", self.settings.failover_timeout.as_millis());
         fields.add("parallel-syncs", 1);
@@ -100,22 +100,18 @@ impl Sentinel {
     }
 
     /// All other sentinels.
-    pub(super) fn describe_colleagues(
-        &self,
-        now: Timestamp,
-        id_of: impl Fn(HostId) -> String,
-    ) -> Reply {
-        let colleague = |colleague: &Colleague| {
+    pub(super) fn describe_peers(&self, now: Timestamp, id_of: impl Fn(HostId) -> String) -> Reply {
+        let peer = |peer: &Colleague| {
             let mut fields = Fields(Vec::new());
-            fields.add("name", &colleague.id);
-            fields.address(colleague.address);
-            fields.add("runid", &colleague.id);
-            let silent = self.is_silent(colleague, now);
+            fields.add("name", &peer.id);
+            fields.address(peer.address);
+            fields.add("runid", &peer.id);
+            let silent = self.is_silent(peer, now);
             fields.add("flags", if silent { "s_down,sentinel,disconnected" } else { "sentinel" });
             for (name, value) in LINK {
                 fields.add(name, value);
             }
-            let quiet = now.since(colleague.heard_at);
+            let quiet = now.since(peer.heard_at);
             fields.add("last-ping-sent", if silent { quiet.as_millis() } else { 0 });
             for name in ["last-ok-ping-reply", "last-ping-reply"] {
                 fields.add(name, quiet.as_millis());
@@ -125,14 +121,14 @@ impl Sentinel {
                 fields.add("s-down-time", quiet.saturating_sub(patience).as_millis());
             }
             fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
-            fields.add("last-hello-message", now.since(colleague.hello_at).as_millis());
+            fields.add("last-hello-message", now.since(peer.hello_at).as_millis());
             let (epoch, leader) =
-                colleague.vote.map_or((0, "?".to_owned()), |(epoch, host)| (epoch, id_of(host)));
+                peer.vote.map_or((0, "?".to_owned()), |(epoch, host)| (epoch, id_of(host)));
             fields.add("voted-leader", leader);
             fields.add("voted-leader-epoch", epoch);
             Reply::Map(fields.0)
         };
-        Reply::Array(self.colleagues.values().map(colleague).collect())
+        Reply::Array(self.peers.values().map(peer).collect())
     }
 
     fn describe_instance(

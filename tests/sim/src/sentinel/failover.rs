@@ -117,7 +117,7 @@ impl Server {
     }
 
     /// Moves a failover to its next state, if it is time.
-    pub(super) fn go_on_with_failover(&mut self, env: &mut Env<'_>) {
+    pub(super) fn continue_failover(&mut self, env: &mut Env<'_>) {
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         match sentinel.failover.as_ref().map(|failover| failover.stage) {
             None => {}
@@ -139,7 +139,7 @@ impl Server {
         }
         sentinel.vote = Some((epoch, from));
         sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
-        let id = sentinel.colleagues.get(&from).map_or_else(|| "?".into(), |c| Arc::clone(&c.id));
+        let id = sentinel.peers.get(&from).map_or_else(|| "?".into(), |c| Arc::clone(&c.id));
         self.announce(env, "+vote-for-leader", format!("{id} {epoch}"));
     }
 
@@ -150,7 +150,7 @@ impl Server {
         let Some(failover) = sentinel.failover.as_ref() else { return };
         let (epoch, forced, since) = (failover.epoch, failover.forced, failover.since);
         let mut votes: BTreeMap<HostId, usize> = BTreeMap::new();
-        let told = sentinel.colleagues.values().filter_map(|colleague| colleague.vote);
+        let told = sentinel.peers.values().filter_map(|peer| peer.vote);
         for (_, host) in told.filter(|(voted, _)| *voted == epoch) {
             *votes.entry(host).or_default() += 1;
         }
@@ -246,7 +246,7 @@ impl Server {
         let late = now.since(failover.since) > timeout;
         let others = sentinel.replicas.values().filter(|i| i.address != to && i.s_down.is_none());
         let wrong: Vec<SocketAddr> =
-            others.filter(|instance| !instance.says(&role)).map(|i| i.address).collect();
+            others.filter(|instance| !instance.has_role(&role)).map(|i| i.address).collect();
         if wrong.is_empty() || late {
             let (old, before) = (sentinel.primary.address, failover.before);
             let text = self.instance_text(old);

@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// Forwards an introduction to all sentinels that monitor this server, except its sender.
-    pub(crate) fn pass_on(&self, env: &mut Env<'_>, hello: &Hello) {
+    pub(crate) fn forward_hello(&self, env: &mut Env<'_>, hello: &Hello) {
         for (host, (address, _)) in &self.watched_by {
             if *host != hello.host {
                 self.send(env, *address, SentinelMessage::Hello(Box::new(hello.clone())));

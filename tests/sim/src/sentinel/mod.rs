@@ -71,7 +71,7 @@ impl Instance {
         Self { address, asked_at, answered_at: now, report, role_since: now, s_down }
     }
 
-    fn says(&self, role: &Role) -> bool {
+    fn has_role(&self, role: &Role) -> bool {
         self.report.as_ref().is_some_and(|report| report.role == *role)
     }
 }
@@ -108,7 +108,7 @@ pub(crate) struct Sentinel {
     /// Replicas, and former primaries that are to become replicas.
     pub(crate) replicas: BTreeMap<SocketAddr, Instance>,
     /// The other sentinels.
-    pub(crate) colleagues: BTreeMap<HostId, Colleague>,
+    pub(crate) peers: BTreeMap<HostId, Colleague>,
     /// The epoch of the failover that promoted the primary.
     pub(crate) config_epoch: u64,
     /// The greatest epoch that it has seen.
@@ -139,7 +139,7 @@ impl Sentinel {
             primary: Instance::new(primary, Timestamp::ZERO),
             o_down: None,
             replicas: BTreeMap::new(),
-            colleagues: BTreeMap::new(),
+            peers: BTreeMap::new(),
             config_epoch: 0,
             current_epoch: 0,
             past: Vec::new(),
@@ -154,15 +154,15 @@ impl Sentinel {
     }
 
     /// Adds a replica that it knows from the start.
-    pub(crate) fn know_replica(&mut self, address: SocketAddr) {
+    pub(crate) fn add_known_replica(&mut self, address: SocketAddr) {
         self.replicas.insert(address, Instance::new(address, Timestamp::ZERO));
     }
 
     /// Adds a sentinel that it knows from the start.
-    pub(crate) fn know_colleague(&mut self, host: HostId, id: Arc<str>, address: SocketAddr) {
+    pub(crate) fn add_known_peer(&mut self, host: HostId, id: Arc<str>, address: SocketAddr) {
         let (heard_at, hello_at) = (Timestamp::ZERO, Timestamp::ZERO);
-        let colleague = Colleague { id, address, heard_at, hello_at, down_at: None, vote: None };
-        self.colleagues.insert(host, colleague);
+        let peer = Colleague { id, address, heard_at, hello_at, down_at: None, vote: None };
+        self.peers.insert(host, peer);
     }
 
     /// The address that it gives to clients: during a failover already the promoted replica's.
@@ -173,26 +173,26 @@ impl Sentinel {
 
     /// How many sentinels make a majority.
     pub(crate) fn majority(&self) -> usize {
-        self.colleagues.len().div_ceil(2) + 1
+        self.peers.len().div_ceil(2) + 1
     }
 
     /// Whether a manual failover at this sentinel alone is safe: nothing is down, no failover is in
     /// progress, and the others would learn of it.
-    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
+    pub(crate) fn can_fail_over(&self, now: Timestamp) -> bool {
         self.failover.is_none()
             && self.primary.s_down.is_none()
-            && self.usable(now) == 1 + self.colleagues.len()
+            && self.usable(now) == 1 + self.peers.len()
     }
 
     /// How many sentinels reply, itself included.
     pub(crate) fn usable(&self, now: Timestamp) -> usize {
         let answers = |c: &&Colleague| !self.is_silent(c, now);
-        1 + self.colleagues.values().filter(answers).count()
+        1 + self.peers.values().filter(answers).count()
     }
 
     /// Whether another sentinel has been silent for too long.
-    pub(crate) fn is_silent(&self, colleague: &Colleague, now: Timestamp) -> bool {
-        now.since(colleague.heard_at) > self.settings.down_after + watch::PROBE
+    pub(crate) fn is_silent(&self, peer: &Colleague, now: Timestamp) -> bool {
+        now.since(peer.heard_at) > self.settings.down_after + watch::PROBE
     }
 
     /// The known state of the server at an address.
@@ -222,10 +222,10 @@ impl Server {
         for instance in sentinel.replicas.values_mut().chain([primary]) {
             *instance = Instance::new(instance.address, now);
         }
-        for colleague in sentinel.colleagues.values_mut() {
-            (colleague.heard_at, colleague.down_at) = (now, None);
+        for peer in sentinel.peers.values_mut() {
+            (peer.heard_at, peer.down_at) = (now, None);
         }
-        self.note_opinion_told(env);
+        self.note_reported_primary(env);
         let tick = now.after(env.rng.duration(TICK));
         self.timer(env, tick, Timer::Sentinel);
     }
@@ -237,21 +237,21 @@ impl Server {
         self.probe_servers(env);
         self.introduce_itself(env);
         self.notice_silence(env);
-        self.ask_colleagues(env);
+        self.ask_peers(env);
         self.notice_agreement(env);
         self.correct_servers(env);
         self.begin_failover(env);
-        self.go_on_with_failover(env);
-        self.note_opinion_told(env);
+        self.continue_failover(env);
+        self.note_reported_primary(env);
     }
 
     /// Records in the journal what clients get.
-    pub(crate) fn note_opinion_told(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn note_reported_primary(&mut self, env: &mut Env<'_>) {
         let (sentinel, at) = (self.host, env.now());
         let Some(state) = self.sentinel.as_mut() else { return };
         let (epoch, primary) = (state.config_epoch, state.primary_address());
         if state.told.replace((epoch, primary)) != Some((epoch, primary)) {
-            env.journal.told(Opinion { sentinel, at, epoch, primary });
+            env.journal.record_report(Opinion { sentinel, at, epoch, primary });
         }
     }
 
@@ -272,7 +272,7 @@ impl Server {
             SentinelMessage::Opinion { down, vote } => self.note_opinion(env, from, down, vote),
             SentinelMessage::Follow { primary, epoch } => self.follow_order(env, primary, epoch),
         }
-        self.note_opinion_told(env);
+        self.note_reported_primary(env);
     }
 
     /// Publishes an event to subscribers.
@@ -295,8 +295,8 @@ impl Server {
             instance.role_since = now;
         }
         (sentinel.failover, sentinel.o_down) = (None, None);
-        for colleague in sentinel.colleagues.values_mut() {
-            colleague.down_at = None;
+        for peer in sentinel.peers.values_mut() {
+            peer.down_at = None;
         }
         let service = Arc::clone(&sentinel.settings.service);
         let (from, ip) = (old.address, to.ip());

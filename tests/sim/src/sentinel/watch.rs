@@ -34,7 +34,7 @@ impl Server {
             return;
         }
         sentinel.probe_at = now.after(PROBE.min(sentinel.settings.down_after));
-        let mut to: Vec<SocketAddr> = sentinel.colleagues.values().map(|c| c.address).collect();
+        let mut to: Vec<SocketAddr> = sentinel.peers.values().map(|c| c.address).collect();
         let primary = &mut sentinel.primary;
         for instance in [primary].into_iter().chain(sentinel.replicas.values_mut()) {
             instance.asked_at.get_or_insert(now);
@@ -50,8 +50,8 @@ impl Server {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if report.role == Role::Sentinel {
-            if let Some(colleague) = sentinel.colleagues.get_mut(&from) {
-                colleague.heard_at = now;
+            if let Some(peer) = sentinel.peers.get_mut(&from) {
+                peer.heard_at = now;
             }
             return;
         }
@@ -67,7 +67,7 @@ impl Server {
             for address in &report.replicas {
                 let known = sentinel.replicas.contains_key(address);
                 if !known && *address != sentinel.primary.address {
-                    sentinel.know_replica(*address);
+                    sentinel.add_known_replica(*address);
                     if let Some(new) = sentinel.replicas.get_mut(address) {
                         *new = Instance::new(*address, now);
                     }
@@ -109,12 +109,12 @@ impl Server {
         let now = env.now();
         if self.sentinel.is_none() {
             if from == hello.host {
-                self.pass_on(env, hello);
+                self.forward_hello(env, hello);
             }
             return;
         }
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let colleague = sentinel.colleagues.entry(hello.host).or_insert_with(|| Colleague {
+        let peer = sentinel.peers.entry(hello.host).or_insert_with(|| Colleague {
             id: Arc::clone(&hello.id),
             address: hello.address,
             heard_at: now,
@@ -122,7 +122,7 @@ impl Server {
             down_at: None,
             vote: None,
         });
-        (colleague.address, colleague.heard_at, colleague.hello_at) = (hello.address, now, now);
+        (peer.address, peer.heard_at, peer.hello_at) = (hello.address, now, now);
         self.note_epoch(env, hello.current_epoch);
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if hello.config_epoch <= sentinel.config_epoch {
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// Asks the other sentinels about a primary that does not reply.
-    pub(super) fn ask_colleagues(&mut self, env: &mut Env<'_>) {
+    pub(super) fn ask_peers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if sentinel.primary.s_down.is_none() || now < sentinel.ask_at {
@@ -190,9 +190,9 @@ impl Server {
         let address = self.address;
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         let (primary, epoch) = (sentinel.primary.address, sentinel.current_epoch);
-        for colleague in sentinel.colleagues.values() {
+        for peer in sentinel.peers.values() {
             let message = SentinelMessage::AskDown { address, primary, epoch, candidate };
-            self.send(env, colleague.address, message);
+            self.send(env, peer.address, message);
         }
     }
 
@@ -225,11 +225,11 @@ impl Server {
     ) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let Some(colleague) = sentinel.colleagues.get_mut(&from) else { return };
-        colleague.heard_at = now;
-        colleague.down_at = down.then_some(now);
+        let Some(peer) = sentinel.peers.get_mut(&from) else { return };
+        peer.heard_at = now;
+        peer.down_at = down.then_some(now);
         if vote.is_some() {
-            colleague.vote = vote;
+            peer.vote = vote;
         }
     }
 
@@ -238,7 +238,7 @@ impl Server {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let counts = |at: Timestamp| now.since(at) < OPINION_VALIDITY;
-        let others = sentinel.colleagues.values().filter(|c| c.down_at.is_some_and(counts)).count();
+        let others = sentinel.peers.values().filter(|c| c.down_at.is_some_and(counts)).count();
         let down = sentinel.primary.s_down.is_some() && 1 + others >= sentinel.settings.quorum;
         if down == sentinel.o_down.is_some() {
             return;
@@ -259,7 +259,7 @@ impl Server {
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         let primary = &sentinel.primary;
         let sane = primary.s_down.is_none()
-            && primary.says(&Role::Primary)
+            && primary.has_role(&Role::Primary)
             && now.since(primary.answered_at) < PROBE * 2
             && sentinel.failover.is_none();
         if !sane {
@@ -276,7 +276,7 @@ impl Server {
             .replicas
             .values()
             .filter(wrong)
-            .map(|instance| (instance.address, instance.says(&Role::Primary)))
+            .map(|instance| (instance.address, instance.has_role(&Role::Primary)))
             .collect();
         for (address, is_primary) in wrong {
             if let Some(instance) = self.sentinel.as_mut().and_then(|s| s.instance_mut(address)) {

@@ -177,7 +177,7 @@ impl Spec {
     }
 
     /// Whether that many arguments are right.
-    pub(crate) fn takes(&self, arguments: usize) -> bool {
+    pub(crate) fn accepts_arity(&self, arguments: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
         if self.arity >= 0 { arguments == wanted } else { arguments >= wanted }
     }

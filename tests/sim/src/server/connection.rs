@@ -165,10 +165,10 @@ fn hello(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if let Some(proto) = proto {
         call.session().proto = proto;
     }
-    Ok(greeting(call))
+    Ok(hello_reply(call))
 }
 
-fn greeting(call: &mut Call<'_, '_>) -> Reply {
+fn hello_reply(call: &mut Call<'_, '_>) -> Reply {
     let session = call.session();
     let (id, proto) = (session.id, if session.resp3() { 3 } else { 2 });
     let server = &*call.server;

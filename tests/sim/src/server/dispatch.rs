@@ -141,7 +141,7 @@ impl Server {
             }
             self.mark_dirty(conn);
         }
-        self.tell_own();
+        self.send_own_invalidations();
     }
 
     fn block_on_keys(&mut self, env: &mut Env<'_>, conn: ConnId, arguments: &[Bytes], wait: Wait) {
@@ -255,7 +255,7 @@ impl Server {
             }
             _ => spec,
         };
-        if !spec.takes(arguments.len()) {
+        if !spec.accepts_arity(arguments.len()) {
             return Err(wrong_arity(spec.name).into());
         }
         Ok(spec)

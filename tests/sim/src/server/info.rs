@@ -229,7 +229,7 @@ fn sentinel(server: &Server, env: &Env<'_>, text: &mut String) {
         sentinel.settings.service,
         sentinel.primary_address(),
         sentinel.replicas.len(),
-        sentinel.usable(env.now()).max(sentinel.colleagues.len() + 1)
+        sentinel.usable(env.now()).max(sentinel.peers.len() + 1)
     );
 }
 

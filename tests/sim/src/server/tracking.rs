@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// Sends a session the invalidations that its own request caused, after the reply.
-    pub(crate) fn tell_own(&mut self) {
+    pub(crate) fn send_own_invalidations(&mut self) {
         for (conn, key) in std::mem::take(&mut self.tracking.own) {
             self.tell(conn, Some(&key));
         }
@@ -140,7 +140,7 @@ impl Server {
             None => conn,
             Some(id) => match self.sessions.iter().find(|(_, s)| s.id == id) {
                 Some((target, _)) => *target,
-                None => return self.tell_broken(conn, id),
+                None => return self.send_redirect_broken(conn, id),
             },
         };
         let Some(session) = self.sessions.get_mut(&target) else { return };
@@ -155,7 +155,7 @@ impl Server {
     }
 
     /// The session for the invalidations is gone.
-    fn tell_broken(&mut self, conn: ConnId, redirect: u64) {
+    fn send_redirect_broken(&mut self, conn: ConnId, redirect: u64) {
         if let Some(session) = self.sessions.get_mut(&conn)
             && session.resp3()
         {

@@ -27,7 +27,8 @@ impl Sim {
     #[must_use]
     pub fn owner_of(&self, slot: u16) -> String {
         self.shared.with_world(|world| {
-            let owner = world.slot_owner(slot).unwrap_or_else(|| panic!("no node serves slot {slot}"));
+            let owner =
+                world.slot_owner(slot).unwrap_or_else(|| panic!("no node serves slot {slot}"));
             world.network.host(owner).name.clone()
         })
     }
@@ -370,9 +371,7 @@ impl World {
         let Some((_, heir)) = heir else { return };
         for (start, end, owner) in served.within(0, SLOTS - 1) {
             if owner.is_none() {
-                self.note_fault(format!(
-                    "slots {start}-{end} without an owner get one"
-                ));
+                self.note_fault(format!("slots {start}-{end} without an owner get one"));
                 self.assign_everywhere(start, end, Some(heir));
             }
         }

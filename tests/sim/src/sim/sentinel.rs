@@ -55,8 +55,9 @@ impl Sim {
     pub fn mislead(&self, sentinel: &str, primary: &str, epoch: u64) {
         let host = self.host(primary);
         let (address, now) = self.shared.with_world(|world| {
-            world
-                .note_fault(format!("{sentinel} believes that {primary} is the primary of epoch {epoch}"));
+            world.note_fault(format!(
+                "{sentinel} believes that {primary} is the primary of epoch {epoch}"
+            ));
             (world.network.host(host).address, world.now())
         });
         let Some(address) = address else { return };
@@ -72,7 +73,7 @@ impl Sim {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
             let (mut env, _, fleet) = world.split();
-            fleet.with(host, |server| server.note_opinion_told(&mut env));
+            fleet.with(host, |server| server.note_reported_primary(&mut env));
         });
     }
 
@@ -92,7 +93,7 @@ impl Sim {
     }
 
     /// Makes a sentinel go back to an earlier view, if it ever had a different one.
-    pub(crate) fn forget_lately(&self, sentinel: &str, rng: &mut Rng) {
+    pub(crate) fn forget_recently(&self, sentinel: &str, rng: &mut Rng) {
         let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
         let Some((epoch, address)) = rng.pick(&past).copied() else { return };
         let name = self.shared.with_world(|world| {
@@ -105,11 +106,12 @@ impl Sim {
     }
 
     /// Whether no sentinel sees a problem, so that an operator may fail over.
-    pub(crate) fn sentinels_are_calm(&self) -> bool {
+    pub(crate) fn sentinels_can_fail_over(&self) -> bool {
         let now = self.now();
         let up = |name: &String| self.is_up(name);
-        let calm = |name: &String| self.with_sentinel(name, |sentinel| sentinel.is_calm(now));
-        self.sentinels().iter().all(|name| up(name) && calm(name))
+        let ready =
+            |name: &String| self.with_sentinel(name, |sentinel| sentinel.can_fail_over(now));
+        self.sentinels().iter().all(|name| up(name) && ready(name))
     }
 
     /// Two manual failovers of one epoch, on both sides of a partition, leave sentinels that never

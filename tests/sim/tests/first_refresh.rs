@@ -28,7 +28,7 @@ fn first_dialled(sim: &Sim) -> Vec<String> {
 }
 
 /// A client that gets no reply yet.
-fn too_early(sim: &Sim, background: bool) -> Client {
+fn unconnected_client(sim: &Sim, background: bool) -> Client {
     first_dialled(sim).iter().for_each(|server| sim.kill(server));
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
@@ -46,12 +46,12 @@ async fn increase(client: &Client, way: &str) -> Result<i64, Error> {
 }
 
 #[test]
-fn commands_pipelines_and_transactions_wait_for_the_first_look() {
+fn commands_pipelines_and_transactions_wait_for_the_first_refresh() {
     for (name, builder) in deployments() {
         builder.run(|sim| async move {
             for (number, background) in [(0, true), (3, false)] {
                 for (at, way) in (1..).zip(["command", "pipeline", "transaction"]) {
-                    let client = too_early(&sim, background);
+                    let client = unconnected_client(&sim, background);
                     let servers = first_dialled(&sim);
                     sim.later(MS * 800, move |sim| servers.iter().for_each(|s| sim.restart(s)));
                     let began = sim.now();
@@ -70,11 +70,11 @@ fn commands_pipelines_and_transactions_wait_for_the_first_look() {
 }
 
 #[test]
-fn nobody_ever_answers_and_the_deadline_says_so() {
+fn without_any_reply_the_deadline_ends_the_call() {
     for (name, builder) in deployments() {
         builder.run(|sim| async move {
             for way in ["command", "pipeline", "transaction"] {
-                let client = too_early(&sim, true);
+                let client = unconnected_client(&sim, true);
                 let began = sim.now();
                 let error = increase(&client.with_timeout(MS * 300), way).await.unwrap_err();
                 let took = sim.now().since(began);
