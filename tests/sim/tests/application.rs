@@ -93,8 +93,8 @@ fn a_dead_shard_does_not_stop_the_shop() {
             assert_eq!(shop.order("{foo}book").await.unwrap(), Order::Sold);
             assert!(sim.now().since(start) < MS * 5);
             let start = sim.now();
-            let told = shop.order("{bar}book").await;
-            assert!(matches!(told, Err(_) | Ok(Order::Unclear)), "{told:?}");
+            let outcome = shop.order("{bar}book").await;
+            assert!(matches!(outcome, Err(_) | Ok(Order::Unclear)), "{outcome:?}");
             assert!(sim.now().since(start) <= MS * 505);
         }
     });

@@ -118,8 +118,8 @@ fn a_slot_moves_below_an_idle_subscriber() {
             let (from, began) = (sim.owner_of(slot), sim.now());
             let to = if from == "a" { "b" } else { "a" };
             sim.move_slot(slot, to);
-            let told = next_sorted(&mut all, 4).await;
-            assert_eq!(told, ["gap foo", "gap {foo}2", "moved foo", "moved {foo}2"]);
+            let reported = next_sorted(&mut all, 4).await;
+            assert_eq!(reported, ["gap foo", "gap {foo}2", "moved foo", "moved {foo}2"]);
             let took = sim.now().since(began);
             assert!(took < MS * 20, "{took:?}");
             assert_eq!(client.spublish("foo", "hi").await.unwrap(), 1);
@@ -309,10 +309,10 @@ impl Sent {
     /// The numbers are in order, and none is missing without a reported gap.
     fn judge(&self, stream: &[String], seed: u64) {
         let mut last: Option<u64> = None;
-        let mut told = false;
+        let mut reported = false;
         for text in stream {
             let Some(number) = number(text) else {
-                told |= text.starts_with("gap");
+                reported |= text.starts_with("gap");
                 continue;
             };
             // A number without an acknowledgement may have been in flight, and may have come late.
@@ -320,13 +320,13 @@ impl Sent {
                 continue;
             }
             if let Some(last) = last
-                && !told
+                && !reported
             {
                 assert!(number > last, "seed {seed}: {number} after {last}");
                 let missing: Vec<_> = self.seen.range(last + 1..number).collect();
                 assert!(missing.is_empty(), "seed {seed}: {missing:?} before {number}, untold");
             }
-            told = false;
+            reported = false;
             last = Some(last.map_or(number, |last| last.max(number)));
         }
     }
@@ -416,7 +416,7 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     sent.borrow().judge(&stream, seed);
     let gaps = stream.iter().filter(|text| text.starts_with("gap")).count();
     let confirmed = stream.iter().filter(|text| text.starts_with('+')).count();
-    assert_eq!(confirmed, 1, "seed {seed}: told once, then by gaps ({gaps})");
+    assert_eq!(confirmed, 1, "seed {seed}: confirmed once, then by gaps ({gaps})");
     let stand = all.backlog();
     assert_eq!(stand.received, stand.delivered + stand.dropped + stand.messages as u64);
 }

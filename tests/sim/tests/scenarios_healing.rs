@@ -237,7 +237,7 @@ fn s17_the_node_that_is_asked_hangs() {
             }
         };
         let slowest = percentile(&load.times, 100);
-        println!("S17: a look took {took:?}, the slowest call meanwhile {slowest:?}");
+        println!("S17: a refresh took {took:?}, the slowest call meanwhile {slowest:?}");
         assert!(took <= MS * 150 + RTT * 4, "{took:?}");
         assert!(slowest <= RTT + MS / 2, "{slowest:?}");
     });

@@ -114,8 +114,8 @@ fn redis_cli_asks_sentinels() {
     let served = Sim::sentinel(1, 3).seed(3).serve().unwrap();
     let run = |words: &[&str]| cli(&served, &program, "s1", words);
     let address = served.addresses()["a"];
-    let told = run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
-    assert_eq!(told, format!("{}\n{}", address.ip(), address.port()));
+    let reply = run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+    assert_eq!(reply, format!("{}\n{}", address.ip(), address.port()));
     let usable = run(&["SENTINEL", "CKQUORUM", "mymaster"]);
     assert!(usable.starts_with("OK 3 usable Sentinels."), "{usable}");
 }

@@ -154,11 +154,11 @@ fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
     };
     let (calls, writes): (Vec<&Call>, Vec<Write<'_>>) =
         calls.iter().filter_map(|call| Some((call, write(call)?))).unzip();
-    let told = |index: usize| {
+    let reported = |index: usize| {
         let (text, at) = (&calls[index].text, writes[index].made.since_epoch());
         format!("{text} (made at {at:?}) went back to {}", writes[index].server)
     };
-    reigns.went_back(&writes).into_iter().map(told).collect()
+    reigns.went_back(&writes).into_iter().map(reported).collect()
 }
 
 /// The error of one call, whose write was executed `runs` times.

@@ -74,9 +74,9 @@ impl Reigns {
     /// is none, its last one.
     fn reign_at(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
         let named = self.named.get(server).map_or(&[][..], |named| named);
-        let told = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
-        let fits = told().find(|reign| *reign >= least);
-        fits.ok_or_else(|| told().next_back().unwrap_or_default())
+        let reported = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
+        let fits = reported().find(|reign| *reign >= least);
+        fits.ok_or_else(|| reported().next_back().unwrap_or_default())
     }
 
     /// The numbers of the writes that went back to an earlier reign than was known from replies.

@@ -98,12 +98,12 @@ impl Caller {
         call: usize,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Option<T> {
-        let patience = if self.rng.chance(80) {
+        let wait = if self.rng.chance(80) {
             self.rng.duration(Duration::from_millis(30))
         } else {
             Duration::MAX
         };
-        let nap = self.sim.advance(patience);
+        let nap = self.sim.advance(wait);
         let ended = match select(pin!(work), pin!(nap)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,

@@ -193,12 +193,12 @@ impl Server {
 impl Cluster {
     /// Nodes without a message for half the node timeout, and without a ping in flight.
     fn overdue(&self, now: slotcar::Timestamp) -> Vec<HostId> {
-        let patience = self.settings.node_timeout / 2;
+        let limit = self.settings.node_timeout / 2;
         let paused_for = self.manual.as_ref().and_then(|m| m.replica);
         let overdue = |host: &HostId, p: &Peer| {
-            let quiet = p.ping_sent.is_none() && now.since(p.pong_at) > patience;
+            let quiet = p.ping_sent.is_none() && now.since(p.pong_at) > limit;
             // A ping without a reply is repeated, as a new connection would do.
-            let lost = p.ping_sent.is_some_and(|at| now.since(at) > patience);
+            let lost = p.ping_sent.is_some_and(|at| now.since(at) > limit);
             quiet || lost || paused_for == Some(*host)
         };
         self.peers

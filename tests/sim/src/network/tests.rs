@@ -224,9 +224,9 @@ fn each_random_fault_has_its_effect() {
         bench.run(async {
             let mut stream = bench.dial("10.0.0.1").await.unwrap();
             bench.fault_rates(change);
-            let patience = bench.sleep(Duration::from_secs(60));
+            let limit = bench.sleep(Duration::from_secs(60));
             let echoed = std::pin::pin!(echo(&mut stream, b"x"));
-            let got = match futures::future::select(echoed, std::pin::pin!(patience)).await {
+            let got = match futures::future::select(echoed, std::pin::pin!(limit)).await {
                 futures::future::Either::Left((result, _)) => Some(result.unwrap_err().kind()),
                 futures::future::Either::Right(_) => None,
             };

@@ -4,7 +4,7 @@
 
 use super::failover::Failover;
 use super::message::{Report, Role};
-use super::{Colleague, Instance, Sentinel};
+use super::{Instance, PeerSentinel, Sentinel};
 use crate::ids::HostId;
 use crate::resp::Reply;
 use crate::server::Server;
@@ -101,7 +101,7 @@ impl Sentinel {
 
     /// All other sentinels.
     pub(super) fn describe_peers(&self, now: Timestamp, id_of: impl Fn(HostId) -> String) -> Reply {
-        let peer = |peer: &Colleague| {
+        let peer = |peer: &PeerSentinel| {
             let mut fields = Fields(Vec::new());
             fields.add("name", &peer.id);
             fields.address(peer.address);
@@ -111,14 +111,14 @@ impl Sentinel {
             for (name, value) in LINK {
                 fields.add(name, value);
             }
-            let quiet = now.since(peer.heard_at);
+            let quiet = now.since(peer.message_at);
             fields.add("last-ping-sent", if silent { quiet.as_millis() } else { 0 });
             for name in ["last-ok-ping-reply", "last-ping-reply"] {
                 fields.add(name, quiet.as_millis());
             }
             if silent {
-                let patience = self.settings.down_after;
-                fields.add("s-down-time", quiet.saturating_sub(patience).as_millis());
+                let limit = self.settings.down_after;
+                fields.add("s-down-time", quiet.saturating_sub(limit).as_millis());
             }
             fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
             fields.add("last-hello-message", now.since(peer.hello_at).as_millis());

@@ -1,9 +1,9 @@
 //! Failover: one sentinel is elected leader, promotes a replica, and makes the others replicate it.
 //!
 //! ```text
-//!   Asking -- majority of votes --> Promoting -- it says so --> Repointing -- all follow --> done
+//!   Asking -- majority of votes --> Promoting -- it reports --> Repointing -- all follow --> done
 //!     |                                 |
-//!     +--- no majority in time          +--- it does not say so in time
+//!     +--- no majority in time          +--- no report in time
 //! ```
 //!
 //! Spec: "Sentinel failover algorithm", "Configuration epochs"; `sentinelFailoverStateMachine`.
@@ -26,7 +26,7 @@ const DESYNC: Duration = Duration::from_secs(1);
 /// A replica whose last reply is older is not promoted.
 const FRESH: Duration = Duration::from_secs(5);
 /// How often an order that has not taken effect is sent again.
-const AGAIN: Duration = Duration::from_secs(1);
+const RESEND: Duration = Duration::from_secs(1);
 
 /// The state of a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +207,7 @@ impl Server {
             return self.abort(env, "-failover-abort-slave-timeout");
         }
         if now >= failover.again_at {
-            failover.again_at = now.after(AGAIN);
+            failover.again_at = now.after(RESEND);
             let epoch = failover.epoch;
             // Its reply moves the failover on.
             sentinel.probe_at = now;
@@ -254,7 +254,7 @@ impl Server {
             return self.switch_primary(env, to, before);
         }
         if now >= failover.again_at {
-            failover.again_at = now.after(AGAIN);
+            failover.again_at = now.after(RESEND);
             let epoch = failover.epoch;
             sentinel.probe_at = now;
             for address in wrong {

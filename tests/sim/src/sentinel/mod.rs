@@ -78,13 +78,13 @@ impl Instance {
 
 /// Another sentinel, as one sentinel knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Colleague {
+pub(crate) struct PeerSentinel {
     /// Its id, 40 hexadecimal digits, which never changes.
     pub(crate) id: Arc<str>,
     /// Its address.
     pub(crate) address: SocketAddr,
     /// When its last message of any kind came.
-    pub(crate) heard_at: Timestamp,
+    pub(crate) message_at: Timestamp,
     /// When it introduced itself last.
     pub(crate) hello_at: Timestamp,
     /// When it reported the primary down.
@@ -108,7 +108,7 @@ pub(crate) struct Sentinel {
     /// Replicas, and former primaries that are to become replicas.
     pub(crate) replicas: BTreeMap<SocketAddr, Instance>,
     /// The other sentinels.
-    pub(crate) peers: BTreeMap<HostId, Colleague>,
+    pub(crate) peers: BTreeMap<HostId, PeerSentinel>,
     /// The epoch of the failover that promoted the primary.
     pub(crate) config_epoch: u64,
     /// The greatest epoch that it has seen.
@@ -160,8 +160,8 @@ impl Sentinel {
 
     /// Adds a sentinel that it knows from the start.
     pub(crate) fn add_known_peer(&mut self, host: HostId, id: Arc<str>, address: SocketAddr) {
-        let (heard_at, hello_at) = (Timestamp::ZERO, Timestamp::ZERO);
-        let peer = Colleague { id, address, heard_at, hello_at, down_at: None, vote: None };
+        let (message_at, hello_at) = (Timestamp::ZERO, Timestamp::ZERO);
+        let peer = PeerSentinel { id, address, message_at, hello_at, down_at: None, vote: None };
         self.peers.insert(host, peer);
     }
 
@@ -186,13 +186,13 @@ impl Sentinel {
 
     /// How many sentinels reply, itself included.
     pub(crate) fn usable(&self, now: Timestamp) -> usize {
-        let answers = |c: &&Colleague| !self.is_silent(c, now);
+        let answers = |c: &&PeerSentinel| !self.is_silent(c, now);
         1 + self.peers.values().filter(answers).count()
     }
 
     /// Whether another sentinel has been silent for too long.
-    pub(crate) fn is_silent(&self, peer: &Colleague, now: Timestamp) -> bool {
-        now.since(peer.heard_at) > self.settings.down_after + watch::PROBE
+    pub(crate) fn is_silent(&self, peer: &PeerSentinel, now: Timestamp) -> bool {
+        now.since(peer.message_at) > self.settings.down_after + watch::PROBE
     }
 
     /// The known state of the server at an address.
@@ -223,7 +223,7 @@ impl Server {
             *instance = Instance::new(instance.address, now);
         }
         for peer in sentinel.peers.values_mut() {
-            (peer.heard_at, peer.down_at) = (now, None);
+            (peer.message_at, peer.down_at) = (now, None);
         }
         self.note_reported_primary(env);
         let tick = now.after(env.rng.duration(TICK));

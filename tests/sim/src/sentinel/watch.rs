@@ -4,7 +4,7 @@
 //! Spec: "SDOWN and ODOWN failure state", "Sentinels and replicas auto discovery"; `sentinel.c`.
 
 use super::message::{Hello, Report, Role, SentinelMessage};
-use super::{Colleague, Instance};
+use super::{Instance, PeerSentinel};
 use crate::env::Env;
 use crate::ids::HostId;
 use crate::server::Server;
@@ -22,7 +22,7 @@ const ASK: Duration = Duration::from_secs(1);
 /// How long a report of another sentinel is valid.
 const OPINION_VALIDITY: Duration = Duration::from_secs(5);
 /// A server is reconfigured when its role has been wrong for this long.
-const PATIENCE: Duration = Duration::from_secs(8);
+const WRONG_ROLE_MAX: Duration = Duration::from_secs(8);
 
 impl Server {
     /// Polls all servers and sentinels.
@@ -51,7 +51,7 @@ impl Server {
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if report.role == Role::Sentinel {
             if let Some(peer) = sentinel.peers.get_mut(&from) {
-                peer.heard_at = now;
+                peer.message_at = now;
             }
             return;
         }
@@ -114,15 +114,15 @@ impl Server {
             return;
         }
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let peer = sentinel.peers.entry(hello.host).or_insert_with(|| Colleague {
+        let peer = sentinel.peers.entry(hello.host).or_insert_with(|| PeerSentinel {
             id: Arc::clone(&hello.id),
             address: hello.address,
-            heard_at: now,
+            message_at: now,
             hello_at: now,
             down_at: None,
             vote: None,
         });
-        (peer.address, peer.heard_at, peer.hello_at) = (hello.address, now, now);
+        (peer.address, peer.message_at, peer.hello_at) = (hello.address, now, now);
         self.note_epoch(env, hello.current_epoch);
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if hello.config_epoch <= sentinel.config_epoch {
@@ -151,16 +151,16 @@ impl Server {
     pub(super) fn notice_silence(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let patience = sentinel.settings.down_after;
+        let limit = sentinel.settings.down_after;
         let mut changed = Vec::new();
         let primary_address = sentinel.primary.address;
         let primary = &mut sentinel.primary;
         for instance in [primary].into_iter().chain(sentinel.replicas.values_mut()) {
-            let silent = instance.asked_at.is_some_and(|at| now.since(at) > patience);
+            let silent = instance.asked_at.is_some_and(|at| now.since(at) > limit);
             let is_primary = instance.address == primary_address;
             let demoted = is_primary
                 && matches!(&instance.report, Some(report) if report.role != Role::Primary)
-                && now.since(instance.role_since) > patience + PROBE * 2;
+                && now.since(instance.role_since) > limit + PROBE * 2;
             let down = silent || demoted;
             if down != instance.s_down.is_some() {
                 instance.s_down = down.then_some(now);
@@ -226,7 +226,7 @@ impl Server {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let Some(peer) = sentinel.peers.get_mut(&from) else { return };
-        peer.heard_at = now;
+        peer.message_at = now;
         peer.down_at = down.then_some(now);
         if vote.is_some() {
             peer.vote = vote;
@@ -269,7 +269,7 @@ impl Server {
         let wrong = |instance: &&Instance| {
             instance.report.as_ref().is_some_and(|report| report.role != right)
                 && instance.s_down.is_none()
-                && now.since(instance.role_since) > PATIENCE
+                && now.since(instance.role_since) > WRONG_ROLE_MAX
         };
         let (to, epoch) = (primary.address, sentinel.config_epoch);
         let wrong: Vec<(SocketAddr, bool)> = sentinel

@@ -177,37 +177,37 @@ pub(crate) fn tracking(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome 
         word if is(word, "OFF") => false,
         _ => return Err(SYNTAX),
     };
-    let mut wishes = parse(call, &arguments[3..])?;
+    let mut tracking_options = parse(call, &arguments[3..])?;
     let conn = call.conn;
     if on && let Some(before) = call.session().tracking.as_ref() {
-        check_change(before, &wishes)?;
-        if wishes.broadcast {
-            wishes.prefixes.extend(before.prefixes.iter().cloned());
+        check_change(before, &tracking_options)?;
+        if tracking_options.broadcast {
+            tracking_options.prefixes.extend(before.prefixes.iter().cloned());
         }
     }
     call.server.tracking.forget(conn);
-    if on && wishes.broadcast {
+    if on && tracking_options.broadcast {
         call.server.tracking.broadcast.insert(conn);
     }
-    call.session().tracking = on.then_some(wishes);
+    call.session().tracking = on.then_some(tracking_options);
     Ok(Reply::OK)
 }
 
 /// Refuses changes that a session with tracking may not make.
-fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), Stop> {
-    if before.broadcast != wishes.broadcast {
+fn check_change(before: &ClientTracking, tracking_options: &ClientTracking) -> Result<(), Stop> {
+    if before.broadcast != tracking_options.broadcast {
         return Err(fail(
             "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ));
     }
-    if before.opt_out && wishes.opt_in || before.opt_in && wishes.opt_out {
+    if before.opt_out && tracking_options.opt_in || before.opt_in && tracking_options.opt_out {
         return Err(fail(
             "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ));
     }
-    for prefix in &wishes.prefixes {
+    for prefix in &tracking_options.prefixes {
         let overlaps = |other: &&Bytes| other.starts_with(prefix) || prefix.starts_with(other);
         if let Some(other) = before.prefixes.iter().find(overlaps) {
             let (a, b) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
@@ -221,37 +221,37 @@ fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), 
 }
 
 fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking, Stop> {
-    let mut wishes = ClientTracking::default();
+    let mut tracking_options = ClientTracking::default();
     let mut options = Options::new(arguments);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "BCAST") => wishes.broadcast = true,
-            o if is(o, "OPTIN") => wishes.opt_in = true,
-            o if is(o, "OPTOUT") => wishes.opt_out = true,
-            o if is(o, "NOLOOP") => wishes.no_loop = true,
-            o if is(o, "PREFIX") => wishes.prefixes.push(options.value()?.clone()),
+            o if is(o, "BCAST") => tracking_options.broadcast = true,
+            o if is(o, "OPTIN") => tracking_options.opt_in = true,
+            o if is(o, "OPTOUT") => tracking_options.opt_out = true,
+            o if is(o, "NOLOOP") => tracking_options.no_loop = true,
+            o if is(o, "PREFIX") => tracking_options.prefixes.push(options.value()?.clone()),
             o if is(o, "REDIRECT") => {
                 let id = options.int()? as u64;
                 if !call.server.sessions.values().any(|s| s.id == id) {
                     return Err(fail("ERR The client ID you want redirect to does not exist"));
                 }
-                wishes.redirect = Some(id);
+                tracking_options.redirect = Some(id);
             }
             _ => return Err(SYNTAX),
         }
     }
-    if !wishes.prefixes.is_empty() && !wishes.broadcast {
+    if !tracking_options.prefixes.is_empty() && !tracking_options.broadcast {
         return Err(fail("ERR PREFIX option requires BCAST mode to be enabled"));
     }
-    if wishes.opt_in && wishes.opt_out {
+    if tracking_options.opt_in && tracking_options.opt_out {
         return Err(fail("ERR You can't specify both OPTIN mode and OPTOUT mode"));
     }
-    if wishes.broadcast && (wishes.opt_in || wishes.opt_out) {
+    if tracking_options.broadcast && (tracking_options.opt_in || tracking_options.opt_out) {
         return Err(fail("ERR OPTIN and OPTOUT are not compatible with BCAST"));
     }
-    for (index, prefix) in wishes.prefixes.iter().enumerate() {
+    for (index, prefix) in tracking_options.prefixes.iter().enumerate() {
         let overlaps = |other: &&Bytes| other.starts_with(prefix) || prefix.starts_with(other);
-        if let Some(other) = wishes.prefixes[index + 1..].iter().find(overlaps) {
+        if let Some(other) = tracking_options.prefixes[index + 1..].iter().find(overlaps) {
             let (a, b) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
             return Err(fail_with(format!(
                 "ERR Prefix '{a}' overlaps with another provided prefix '{b}'. Prefixes for a \
@@ -259,7 +259,7 @@ fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking,
             )));
         }
     }
-    Ok(wishes)
+    Ok(tracking_options)
 }
 
 /// `CLIENT CACHING YES|NO`
