@@ -298,7 +298,7 @@ impl Sim {
             Fault::SentinelFailover if self.sentinels_can_fail_over() => {
                 self.sentinel_failover(sentinel);
             }
-            Fault::Mislead => self.forget_recently(sentinel, rng),
+            Fault::Mislead => self.forget_latest_view(sentinel, rng),
             _ => {}
         }
     }

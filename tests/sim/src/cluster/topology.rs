@@ -248,10 +248,10 @@ impl Server {
         }
         // A primary that was cut off waits, so that the others can send it what it missed.
         let rejoin = timeout.clamp(REJOIN_MIN, REJOIN_MAX);
-        let unconnected_client = cluster.minority_at.is_some_and(|at| now.since(at) < rejoin)
+        let too_early = cluster.minority_at.is_some_and(|at| now.since(at) < rejoin)
             || (now.since(cluster.started_at) < WRITABLE_DELAY
                 && cluster.started_at > slotcar::Timestamp::ZERO);
-        if ok && primary && unconnected_client {
+        if ok && primary && too_early {
             return;
         }
         cluster.ok = ok;

@@ -150,8 +150,8 @@ impl Server {
         let Some(failover) = sentinel.failover.as_ref() else { return };
         let (epoch, forced, since) = (failover.epoch, failover.forced, failover.since);
         let mut votes: BTreeMap<HostId, usize> = BTreeMap::new();
-        let told = sentinel.peers.values().filter_map(|peer| peer.vote);
-        for (_, host) in told.filter(|(voted, _)| *voted == epoch) {
+        let cast = sentinel.peers.values().filter_map(|peer| peer.vote);
+        for (_, host) in cast.filter(|(voted, _)| *voted == epoch) {
             *votes.entry(host).or_default() += 1;
         }
         if sentinel.vote.is_none_or(|(voted, _)| voted < epoch) {

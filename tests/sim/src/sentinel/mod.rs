@@ -128,7 +128,7 @@ pub(crate) struct Sentinel {
     /// When it asks the other sentinels next.
     ask_at: Timestamp,
     /// The last report to clients in the journal: the epoch and the primary.
-    told: Option<(u64, SocketAddr)>,
+    reported: Option<(u64, SocketAddr)>,
 }
 
 impl Sentinel {
@@ -149,7 +149,7 @@ impl Sentinel {
             probe_at: Timestamp::ZERO,
             hello_at: Timestamp::ZERO,
             ask_at: Timestamp::ZERO,
-            told: None,
+            reported: None,
         }
     }
 
@@ -250,7 +250,7 @@ impl Server {
         let (sentinel, at) = (self.host, env.now());
         let Some(state) = self.sentinel.as_mut() else { return };
         let (epoch, primary) = (state.config_epoch, state.primary_address());
-        if state.told.replace((epoch, primary)) != Some((epoch, primary)) {
+        if state.reported.replace((epoch, primary)) != Some((epoch, primary)) {
             env.journal.record_report(Opinion { sentinel, at, epoch, primary });
         }
     }

@@ -83,16 +83,16 @@ impl Server {
 
     /// A key has changed.
     pub(crate) fn invalidate(&mut self, by: Option<ConnId>, key: &Bytes) {
-        let mut told: BTreeSet<ConnId> = self.tracking.keys.remove(key).unwrap_or_default();
+        let mut receivers: BTreeSet<ConnId> = self.tracking.keys.remove(key).unwrap_or_default();
         for conn in &self.tracking.broadcast {
             let tracking = self.sessions.get(conn).and_then(|s| s.tracking.as_ref());
             if tracking.is_some_and(|t| {
                 t.prefixes.is_empty() || t.prefixes.iter().any(|p| key.starts_with(p))
             }) {
-                told.insert(*conn);
+                receivers.insert(*conn);
             }
         }
-        for conn in told {
+        for conn in receivers {
             let no_loop = self
                 .sessions
                 .get(&conn)

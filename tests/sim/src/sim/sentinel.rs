@@ -93,7 +93,7 @@ impl Sim {
     }
 
     /// Makes a sentinel go back to an earlier view, if it ever had a different one.
-    pub(crate) fn forget_recently(&self, sentinel: &str, rng: &mut Rng) {
+    pub(crate) fn forget_latest_view(&self, sentinel: &str, rng: &mut Rng) {
         let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
         let Some((epoch, address)) = rng.pick(&past).copied() else { return };
         let name = self.shared.with_world(|world| {
