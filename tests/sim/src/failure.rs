@@ -47,9 +47,9 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deadlock => f.write_str("deadlock: no task can go on and no timer is set"),
+            Self::Deadlock => f.write_str("deadlock: no task can run and no event is due"),
             Self::Idle { idle } => {
-                write!(f, "stuck: no task has gone on for {idle:?} and none waits for a timer")
+                write!(f, "stuck: no task has run for {idle:?} and none waits for a timer")
             }
             Self::Livelock { polls } => {
                 write!(f, "livelock: {polls} polls without the clock moving")
@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
                 streams.len(),
                 streams.join(", ")
             ),
-            Self::Broken { findings } => write!(f, "promises broken: {}", findings.join("; ")),
+            Self::Broken { findings } => write!(f, "broken promises: {}", findings.join("; ")),
         }
     }
 }

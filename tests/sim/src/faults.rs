@@ -7,7 +7,7 @@
 //! **Invariants**: a mix is a pure function of its seed and of the deployment.
 
 use crate::check::Deployment;
-use crate::network::mischief::Mischief;
+use crate::network::fault_rates::FaultRates;
 use crate::rng::Rng;
 use crate::server::refusal::Matching;
 use crate::sim::Sim;
@@ -102,7 +102,7 @@ pub struct Faults {
     /// Longest duration of a fault that ends by itself.
     pub lasting: Duration,
     /// Faults of single connections.
-    mischief: Mischief,
+    fault_rates: FaultRates,
 }
 
 impl Faults {
@@ -124,7 +124,7 @@ impl Faults {
             span: Duration::from_millis(500 + rng.below(4500)),
             pause: Duration::from_millis(20 + rng.below(1000)),
             lasting: Duration::from_millis(50 + rng.below(3000)),
-            mischief: draw_mischief(&mut rng),
+            fault_rates: draw_fault_rates(&mut rng),
         }
     }
 
@@ -137,38 +137,38 @@ impl Faults {
             span: Duration::from_secs(1),
             pause: Duration::from_secs(1),
             lasting: Duration::ZERO,
-            mischief: Mischief::default(),
+            fault_rates: FaultRates::default(),
         }
     }
 }
 
-fn draw_mischief(rng: &mut Rng) -> Mischief {
-    let mut mischief = Mischief::default();
+fn draw_fault_rates(rng: &mut Rng) -> FaultRates {
+    let mut fault_rates = FaultRates::default();
     if rng.chance(300) {
-        return mischief;
+        return fault_rates;
     }
     let mut some = |per_mille: u64| if rng.chance(400) { rng.below(per_mille) as u32 } else { 0 };
-    mischief.split = some(600);
-    mischief.short = some(600);
-    mischief.stall = some(50);
-    mischief.reset_before = some(30);
-    mischief.reset_after = some(30);
-    mischief.half_close = some(20);
-    mischief.black_hole = some(15);
-    mischief.refuse = some(300);
-    mischief.ignore_dial = some(200);
-    mischief.lookup_fails = some(200);
-    mischief.lookup_slow = some(300);
-    mischief.stall_max = Duration::from_millis(1 + rng.below(500));
-    mischief.lookup_slow_max = Duration::from_millis(1 + rng.below(3000));
-    mischief
+    fault_rates.split = some(600);
+    fault_rates.short = some(600);
+    fault_rates.stall = some(50);
+    fault_rates.reset_before = some(30);
+    fault_rates.reset_after = some(30);
+    fault_rates.half_close = some(20);
+    fault_rates.black_hole = some(15);
+    fault_rates.refuse = some(300);
+    fault_rates.ignore_dial = some(200);
+    fault_rates.lookup_fails = some(200);
+    fault_rates.lookup_slow = some(300);
+    fault_rates.stall_max = Duration::from_millis(1 + rng.below(500));
+    fault_rates.lookup_slow_max = Duration::from_millis(1 + rng.below(3000));
+    fault_rates
 }
 
 impl Sim {
     /// The first phase: injects the faults of a mix for its whole duration. What is broken stays
     /// broken until [`Sim::recover`].
     pub async fn suffer(&self, faults: &Faults) {
-        self.set_mischief(faults.mischief.clone());
+        self.set_fault_rates(faults.fault_rates.clone());
         let mut rng = Rng::new(faults.seed);
         let end = self.now().after(faults.span);
         while self.now() < end {
@@ -179,7 +179,7 @@ impl Sim {
                 && self.now() < end
             {
                 let lasting = rng.duration(faults.lasting);
-                self.strike(fault, &mut rng, lasting);
+                self.inject(fault, &mut rng, lasting);
             }
         }
     }
@@ -200,7 +200,7 @@ impl Sim {
     }
 
     /// Injects one fault now. A fault that can end by itself does so after `lasting`.
-    fn strike(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
+    fn inject(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
         let servers = self.servers();
         let Some(server) = rng.pick(&servers).cloned() else { return };
         match fault {
@@ -295,10 +295,10 @@ impl Sim {
         match fault {
             // Only where there is no problem: two failovers of one epoch would be the operator's
             // fault.
-            Fault::SentinelFailover if self.sentinels_are_calm() => {
+            Fault::SentinelFailover if self.sentinels_can_fail_over() => {
                 self.sentinel_failover(sentinel);
             }
-            Fault::Mislead => self.forget_lately(sentinel, rng),
+            Fault::Mislead => self.forget_latest_view(sentinel, rng),
             _ => {}
         }
     }

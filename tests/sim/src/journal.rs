@@ -73,7 +73,7 @@ impl Journal {
     }
 
     /// Records what a sentinel reports to clients from now on.
-    pub(crate) fn told(&mut self, opinion: Opinion) {
+    pub(crate) fn record_report(&mut self, opinion: Opinion) {
         if self.opinions.len() < ENTRIES_MAX {
             self.opinions.push(opinion);
         }

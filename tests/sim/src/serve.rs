@@ -6,7 +6,7 @@
 //! move slots, partition servers.
 //!
 //! **Limits**: loopback only; no TLS; at most [`PIECES_MAX`] pieces of a connection wait for the
-//! world; a client that does not read for [`WRITE_PATIENCE`] is disconnected. A dead server's port
+//! world; a client that does not read for [`WRITE_TIMEOUT`] is disconnected. A dead server's port
 //! still accepts and closes at once, where a real one would refuse. Runs are not replayable,
 //! because time is real.
 
@@ -32,7 +32,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// Pieces read from a connection that the world has not taken yet, at most.
 const PIECES_MAX: usize = 16;
 /// How long a write to a client that does not read may wait.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause before the world checks for outside input.
 const NAP_MAX: Duration = Duration::from_millis(5);
 /// The host that all real clients are on.
@@ -146,7 +146,7 @@ pub(crate) fn serve(
 /// Connects a real connection to a simulated one to the server at that address.
 fn admit(sim: &Sim, shared: &Arc<Shared>, real: TcpStream, to: SocketAddr) -> io::Result<()> {
     real.set_nodelay(true)?;
-    real.set_write_timeout(Some(WRITE_PATIENCE))?;
+    real.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let reader = real.try_clone()?;
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     std::thread::spawn(move || read_on(reader, sender));

@@ -104,7 +104,7 @@ impl SimTransport {
     /// Resolves a name, which takes time unless it is an address literal.
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let (delay, fails) = self.shared.with_world(|world| {
-            let chances = &world.network.mischief;
+            let chances = &world.network.fault_rates;
             let mut delay = world.names.delay;
             if crate::network::names::literal(host).is_some() {
                 return (Duration::ZERO, false);

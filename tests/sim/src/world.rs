@@ -7,14 +7,14 @@
 //! **Invariants**: nothing here runs a task or wakes one. [`World::take_wakers`] returns the wakers
 //! once the world is consistent.
 //!
-//! **Limits**: the output buffer of a subscriber has at most [`OUTPUT_MAX`] bytes.
+//! **Limits**: the output buffer of a subscriber has at most [`SUBSCRIBER_OUTPUT_MAX`] bytes.
 
 use crate::env::{Env, Event};
 use crate::fleet::{Fleet, Output};
 use crate::ids::{ConnId, HostId};
 use crate::journal::Journal;
 use crate::network::connection::Way;
-use crate::network::mischief::Mischief;
+use crate::network::fault_rates::FaultRates;
 use crate::network::names::Names;
 use crate::network::pipe::End;
 use crate::network::{Network, Power};
@@ -268,7 +268,7 @@ impl World {
         let server = self.fleet.server_mut(host);
         let session = server.and_then(|s| s.sessions.get(&conn));
         if session.is_some_and(crate::server::session::Session::is_subscriber) {
-            self.note_fault(format!("{conn} does not read: its server cuts it off"));
+            self.note_fault(format!("{conn} does not read: its server closes it"));
             self.reset(conn);
         }
     }
@@ -281,9 +281,9 @@ impl World {
 
     /// Ends every fault but dead hosts.
     pub(crate) fn heal(&mut self) {
-        self.note_fault("everything heals");
+        self.note_fault("all faults end");
         self.network.links.heal();
-        self.network.mischief = Mischief::default();
+        self.network.fault_rates = FaultRates::default();
         self.names.heal();
         for conn in self.network.conns_where(|c| c.black_hole) {
             self.reset(conn);

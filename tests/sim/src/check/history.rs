@@ -154,11 +154,11 @@ fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
     };
     let (calls, writes): (Vec<&Call>, Vec<Write<'_>>) =
         calls.iter().filter_map(|call| Some((call, write(call)?))).unzip();
-    let told = |index: usize| {
+    let reported = |index: usize| {
         let (text, at) = (&calls[index].text, writes[index].made.since_epoch());
         format!("{text} (made at {at:?}) went back to {}", writes[index].server)
     };
-    reigns.went_back(&writes).into_iter().map(told).collect()
+    reigns.went_back(&writes).into_iter().map(reported).collect()
 }
 
 /// The error of one call, whose write was executed `runs` times.
@@ -180,9 +180,9 @@ fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
         find(format!("ran {runs} times"));
     }
     match end {
-        End::Answered if runs == 0 => find("was answered and never ran".to_owned()),
+        End::Answered if runs == 0 => find("got a reply and never ran".to_owned()),
         End::Failed(error) if runs > 0 && !error.delivery().may_have_run() => {
-            find(format!("ran and yet failed as {:?}: {error}", error.delivery()));
+            find(format!("ran, but its error says {:?}: {error}", error.delivery()));
         }
         // An error of the command itself comes from a command that was executed without effect.
         End::Failed(error)
@@ -190,7 +190,7 @@ fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
                 && error.delivery() == Delivery::Answered
                 && error.server_error().is_none() =>
         {
-            find(format!("never ran and yet failed as answered: {error}"));
+            find(format!("never ran, but its error is a reply: {error}"));
         }
         _ => {}
     }

@@ -72,11 +72,11 @@ impl Reigns {
 
     /// The first reign of a server that is not before `least`, of those reported by then; if there
     /// is none, its last one.
-    fn fitting(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
+    fn reign_at(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
         let named = self.named.get(server).map_or(&[][..], |named| named);
-        let told = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
-        let fits = told().find(|reign| *reign >= least);
-        fits.ok_or_else(|| told().next_back().unwrap_or_default())
+        let reported = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
+        let fits = reported().find(|reign| *reign >= least);
+        fits.ok_or_else(|| reported().next_back().unwrap_or_default())
     }
 
     /// The numbers of the writes that went back to an earlier reign than was known from replies.
@@ -89,7 +89,7 @@ impl Reigns {
             let write = &writes[index];
             let heard = known.iter().filter(|(at, _)| *at < write.made);
             let least = heard.map(|(_, reign)| *reign).max().unwrap_or_default();
-            let fitting = self.fitting(write.server, write.ran, least);
+            let fitting = self.reign_at(write.server, write.ran, least);
             if fitting.is_err() {
                 back.push(index);
             }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// Reports of sentinels: the time, the sentinel, the epoch, the primary.
-    fn told(rows: &[(u64, &str, u64, &str)]) -> Reigns {
+    fn reigns_of(rows: &[(u64, &str, u64, &str)]) -> Reigns {
         let start = ["s1", "s2", "s3"].map(|who| (0, who, 0, "a"));
         let rows = start.iter().chain(rows);
         let each = rows.map(|(millis, who, epoch, primary)| {
@@ -133,17 +133,17 @@ mod tests {
 
     #[test]
     fn a_write_goes_back_once_the_successor_has_answered() {
-        let reigns = told(&[(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")]);
+        let reigns = reigns_of(&[(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")]);
         assert_eq!(back(&reigns, &[(5, "a"), (20, "a"), (30, "b"), (40, "a")]), [40]);
-        let reigns = told(&[(10, "s1", 1, "b"), (20, "s2", 2, "a")]);
+        let reigns = reigns_of(&[(10, "s1", 1, "b"), (20, "s2", 2, "a")]);
         assert_eq!(back(&reigns, &[(15, "b"), (30, "a"), (40, "b")]), [40], "a has come back");
     }
 
     /// It wrote to a all the time, and then gets what a sentinel reported before all forgot it.
     #[test]
-    fn who_slept_through_a_failover_and_back_may_hear_of_the_first() {
+    fn a_client_that_missed_a_failover_and_its_reversal_may_learn_of_it() {
         let rows = [(10, "s1", 1, "b"), (20, "s1", 0, "a"), (30, "s1", 2, "c")];
-        let reigns = told(&rows);
+        let reigns = reigns_of(&rows);
         assert!(back(&reigns, &[(5, "a"), (25, "a"), (27, "b"), (40, "c")]).is_empty());
         assert_eq!(back(&reigns, &[(15, "b"), (25, "a"), (27, "b"), (40, "c")]), [27]);
     }
@@ -153,16 +153,19 @@ mod tests {
         let three = [(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")];
         let mut rows = three.to_vec();
         rows.extend([(20, "s2", 0, "a"), (21, "s3", 0, "a")]);
-        assert_eq!(back(&told(&rows), &[(15, "b"), (40, "a")]), [40]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (40, "a")]), [40]);
         rows.push((22, "s1", 0, "a"));
-        assert!(back(&told(&rows), &[(15, "b"), (40, "a")]).is_empty(), "nobody remembers");
+        assert!(
+            back(&reigns_of(&rows), &[(15, "b"), (40, "a")]).is_empty(),
+            "no sentinel remembers"
+        );
         rows.push((50, "s1", 1, "c"));
-        assert_eq!(back(&told(&rows), &[(15, "b"), (60, "c"), (70, "b")]), [70]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (60, "c"), (70, "b")]), [70]);
     }
 
     #[test]
     fn an_agreement_that_goes_forward_ends_no_era() {
         let rows = [(10, "s1", 1, "b"), (20, "s2", 2, "c"), (30, "s1", 2, "c"), (31, "s3", 2, "c")];
-        assert_eq!(back(&told(&rows), &[(15, "b"), (25, "c"), (40, "b")]), [40]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (25, "c"), (40, "b")]), [40]);
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
     let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
     let client = match Client::connect_lazy(transport, config) {
         Ok(client) => client,
-        Err(error) => return history.find(format!("no client: {error}")),
+        Err(error) => return history.find(format!("cannot create the client: {error}")),
     };
     let tasks = 1 + rng.index(8);
     let pause = faults.span / u32::try_from(CALLS / tasks).unwrap_or(1);
@@ -98,12 +98,12 @@ impl Caller {
         call: usize,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Option<T> {
-        let patience = if self.rng.chance(80) {
+        let wait = if self.rng.chance(80) {
             self.rng.duration(Duration::from_millis(30))
         } else {
             Duration::MAX
         };
-        let nap = self.sim.advance(patience);
+        let nap = self.sim.advance(wait);
         let ended = match select(pin!(work), pin!(nap)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
@@ -129,7 +129,7 @@ impl Caller {
         if let Some(Some(value)) = value
             && !value.ends_with(&key)
         {
-            self.history.find(format!("GET {key} was answered with {value}"));
+            self.history.find(format!("GET {key} got the reply {value}"));
         }
     }
 
@@ -141,7 +141,7 @@ impl Caller {
         if let Some(back) = back
             && back != word
         {
-            self.history.find(format!("ECHO {word} was answered with {back}"));
+            self.history.find(format!("ECHO {word} got the reply {back}"));
         }
     }
 
@@ -164,7 +164,7 @@ impl Caller {
         if let Some(count) = count
             && count != 1
         {
-            self.history.find(format!("INCR {key} was answered with {count}"));
+            self.history.find(format!("INCR {key} got the reply {count}"));
         }
     }
 
@@ -186,7 +186,8 @@ impl Caller {
                     let count = reply.and_then(|reply| reply.decode::<i64>());
                     self.history.end(call, now, &count);
                     if count.as_ref().is_ok_and(|count| *count != 1) {
-                        self.history.find(format!("a counter in a pipeline says {count:?}"));
+                        self.history
+                            .find(format!("a counter in a pipeline got the reply {count:?}"));
                     }
                 }
             }

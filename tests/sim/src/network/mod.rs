@@ -10,8 +10,8 @@
 //! have released it, so a leak can be counted.
 
 pub(crate) mod connection;
+pub(crate) mod fault_rates;
 pub(crate) mod link;
-pub(crate) mod mischief;
 pub(crate) mod names;
 pub(crate) mod pipe;
 #[cfg(test)]
@@ -21,8 +21,8 @@ use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
 use crate::trace::Note;
 use connection::{Connection, Way};
+use fault_rates::FaultRates;
 use link::Links;
-use mischief::Mischief;
 use pipe::End;
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub(crate) struct Network {
     /// Latency and partitions.
     pub(crate) links: Links,
     /// Faults by chance.
-    pub(crate) mischief: Mischief,
+    pub(crate) fault_rates: FaultRates,
     /// Every connection that one side still holds.
     conns: BTreeMap<ConnId, Connection>,
     /// The id of the next connection.
@@ -86,7 +86,7 @@ impl Network {
             hosts: Vec::new(),
             listeners: BTreeMap::new(),
             links: Links::new(),
-            mischief: Mischief::default(),
+            fault_rates: FaultRates::default(),
             conns: BTreeMap::new(),
             next_conn: 1,
         }
@@ -162,10 +162,10 @@ impl Network {
             Power::Down => return Dial::Refused,
             Power::Up | Power::Hung => {}
         }
-        if env.rng.chance(self.mischief.refuse) {
+        if env.rng.chance(self.fault_rates.refuse) {
             return Dial::Refused;
         }
-        if env.rng.chance(self.mischief.ignore_dial) {
+        if env.rng.chance(self.fault_rates.ignore_dial) {
             return Dial::Ignored;
         }
         let id = ConnId(self.next_conn);
@@ -205,7 +205,7 @@ impl Network {
         id: ConnId,
         bytes: &[u8],
     ) -> Option<Result<usize, End>> {
-        let short = env.rng.chance(self.mischief.short);
+        let short = env.rng.chance(self.fault_rates.short);
         let conn = self.conns.get_mut(&id)?;
         if conn.down.end() == Some(End::Reset) || conn.client_finished {
             return Some(Err(End::Reset));
@@ -218,7 +218,7 @@ impl Network {
             count = 1 + env.rng.index(count);
         }
         conn.up.hold(bytes::Bytes::copy_from_slice(&bytes[..count]));
-        self.draw_mischief(env, id);
+        self.draw_fault_rates(env, id);
         self.transmit(env, id, Way::Up);
         Some(Ok(count))
     }
@@ -243,7 +243,7 @@ impl Network {
         id: ConnId,
         to: &mut [u8],
     ) -> Option<Result<usize, End>> {
-        let short = env.rng.chance(self.mischief.short);
+        let short = env.rng.chance(self.fault_rates.short);
         let conn = self.conns.get_mut(&id)?;
         let wanted = if short { 1 + env.rng.index(to.len()) } else { to.len() };
         let wanted = wanted.min(to.len());
@@ -270,19 +270,19 @@ impl Network {
         while pipe.is_sendable() {
             let mut limit = usize::MAX;
             let mut delay = self.links.delay(env.rng).saturating_add(slowness);
-            if env.rng.chance(self.mischief.split) {
+            if env.rng.chance(self.fault_rates.split) {
                 limit = 1 + env.rng.index(48);
             }
-            if env.rng.chance(self.mischief.stall) {
-                delay = delay.saturating_add(env.rng.duration(self.mischief.stall_max));
+            if env.rng.chance(self.fault_rates.stall) {
+                delay = delay.saturating_add(env.rng.duration(self.fault_rates.stall_max));
             }
             let due = env.now().after(delay);
             if let Some(piece) = pipe.next_to_send(limit) {
                 let due = due.after(self.links.transfer(piece.len()));
-                pipe.launch(due, piece);
+                pipe.put_on_wire(due, piece);
             }
         }
-        pipe.launch_end(env.now());
+        pipe.put_end_on_wire(env.now());
         schedule(env, pipe, id, way);
     }
 
@@ -388,8 +388,8 @@ impl Network {
     }
 
     /// Draws the faults of a connection that has just been written to.
-    fn draw_mischief(&mut self, env: &mut Env<'_>, id: ConnId) {
-        let chances = &self.mischief;
+    fn draw_fault_rates(&mut self, env: &mut Env<'_>, id: ConnId) {
+        let chances = &self.fault_rates;
         let total =
             chances.reset_before + chances.reset_after + chances.half_close + chances.black_hole;
         if total == 0 || !env.rng.chance(total) {

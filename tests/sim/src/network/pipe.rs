@@ -112,7 +112,7 @@ impl Pipe {
 
     /// Puts bytes on the wire. They arrive at `due`, or with what was sent before if that is later.
     /// Returns the time of arrival.
-    pub(crate) fn launch(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
+    pub(crate) fn put_on_wire(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
         self.last_due = self.last_due.max(due);
         self.window_bytes += bytes.len();
         self.flight.push_back((self.last_due, Piece::Data(bytes)));
@@ -123,12 +123,12 @@ impl Pipe {
     pub(crate) fn finish(&mut self, due: Timestamp) {
         if self.is_open() {
             self.ending = Some(End::Closed);
-            self.launch_end(due);
+            self.put_end_on_wire(due);
         }
     }
 
     /// Puts the end on the wire once the backlog is empty.
-    pub(crate) fn launch_end(&mut self, due: Timestamp) {
+    pub(crate) fn put_end_on_wire(&mut self, due: Timestamp) {
         if self.backlog.is_empty()
             && let Some(end) = self.ending
             && self.end.is_none()

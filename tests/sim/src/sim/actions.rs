@@ -99,7 +99,7 @@ impl Sim {
     pub fn mend(&self, a: &str, b: &str) {
         let (a_id, b_id) = (self.host(a), self.host(b));
         self.shared.with_world(|world| {
-            world.note_fault(format!("{a} and {b} reach each other"));
+            world.note_fault(format!("{a} and {b} reach each other again"));
             world.network.links.unblock(a_id, b_id);
             world.network.links.unblock(b_id, a_id);
             world.retransmit();
@@ -116,7 +116,7 @@ impl Sim {
     pub fn slow(&self, name: &str, by: Duration) {
         let host = self.host(name);
         self.shared.with_world(|world| {
-            world.note_fault(format!("{name} answers {by:?} later"));
+            world.note_fault(format!("{name} replies {by:?} later"));
             world.network.links.slow_down(host, by);
         });
     }
@@ -144,7 +144,7 @@ impl Sim {
         self.shared.with_world(|world| {
             let ip = |host: &HostId| world.network.host(*host).address.map(|a| a.ip());
             let addresses = hosts.iter().filter_map(ip).collect();
-            world.note_fault(format!("the name {name} stands for {servers:?}"));
+            world.note_fault(format!("the name {name} resolves to {servers:?}"));
             world.names.set(name, addresses);
         });
     }
@@ -228,17 +228,17 @@ impl Sim {
     }
 
     /// Sets the chances of faults on single connections from now on.
-    pub(crate) fn set_mischief(&self, mischief: crate::network::mischief::Mischief) {
+    pub(crate) fn set_fault_rates(&self, fault_rates: crate::network::fault_rates::FaultRates) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("connections: {mischief:?}"));
-            world.network.mischief = mischief;
+            world.note_fault(format!("faults of connections: {fault_rates:?}"));
+            world.network.fault_rates = fault_rates;
         });
     }
 
     /// Ends every partition and nothing else.
     pub(crate) fn mend_all(&self) {
         self.shared.with_world(|world| {
-            world.note_fault("all wires are mended");
+            world.note_fault("all partitions end");
             world.network.links.mend();
             world.retransmit();
         });
@@ -268,7 +268,7 @@ impl Sim {
         let host = self.host(name);
         self.shared.with_world(|world| {
             let server = world.fleet.server_mut(host);
-            work(server.unwrap_or_else(|| panic!("{name} is no server")))
+            work(server.unwrap_or_else(|| panic!("{name} is not the name of a server")))
         })
     }
 }

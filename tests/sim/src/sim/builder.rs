@@ -407,10 +407,10 @@ impl SimBuilder {
         for (host, id, _) in &members {
             let mut sentinel = Sentinel::new(Arc::clone(id), settings.clone(), self.address(0, 0));
             for number in 1..=replicas {
-                sentinel.know_replica(self.address(0, number));
+                sentinel.add_known_replica(self.address(0, number));
             }
             for (other, id, address) in members.iter().filter(|(other, ..)| other != host) {
-                sentinel.know_colleague(*other, Arc::clone(id), *address);
+                sentinel.add_known_peer(*other, Arc::clone(id), *address);
             }
             if let Some(server) = world.fleet.server_mut(*host) {
                 server.sentinel = Some(Box::new(sentinel));

@@ -27,7 +27,8 @@ impl Sim {
     #[must_use]
     pub fn owner_of(&self, slot: u16) -> String {
         self.shared.with_world(|world| {
-            let owner = world.slot_owner(slot).unwrap_or_else(|| panic!("nobody serves {slot}"));
+            let owner =
+                world.slot_owner(slot).unwrap_or_else(|| panic!("no node serves slot {slot}"));
             world.network.host(owner).name.clone()
         })
     }
@@ -81,7 +82,7 @@ impl Sim {
         let to_host = self.host(to);
         self.shared.with_world(|world| {
             let Some(from) = world.slot_owner(slot) else { return };
-            world.note_fault(format!("slot {slot} begins to move to {to}"));
+            world.note_fault(format!("slot {slot} starts to move to {to}"));
             world.with_cluster(to_host, |cluster| {
                 cluster.importing.insert(slot, from);
             });
@@ -109,7 +110,7 @@ impl Sim {
     /// Removes the owner of a slot, on all nodes.
     pub fn uncover_slot(&self, slot: u16) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("nobody serves slot {slot}"));
+            world.note_fault(format!("no node serves slot {slot}"));
             world.assign_everywhere(slot, slot, None);
         });
     }
@@ -128,7 +129,7 @@ impl Sim {
     /// Changes what all nodes announce to clients as their endpoint.
     pub fn set_endpoints(&self, preferred: PreferredEndpoint) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("nodes are told by {preferred:?} from now on"));
+            world.note_fault(format!("nodes announce the endpoint type {preferred:?} from now on"));
             for host in world.network.host_ids() {
                 world.with_cluster(host, |cluster| {
                     let endpoint = preferred;
@@ -370,9 +371,7 @@ impl World {
         let Some((_, heir)) = heir else { return };
         for (start, end, owner) in served.within(0, SLOTS - 1) {
             if owner.is_none() {
-                self.note_fault(format!(
-                    "slots {start}-{end}, which nobody serves, are given away"
-                ));
+                self.note_fault(format!("slots {start}-{end} without an owner get one"));
                 self.assign_everywhere(start, end, Some(heir));
             }
         }

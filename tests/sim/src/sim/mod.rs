@@ -175,7 +175,7 @@ impl Sim {
 
     fn host(&self, name: &str) -> HostId {
         let found = self.shared.with_world(|world| world.network.find_host(name));
-        found.unwrap_or_else(|| panic!("no party in this simulation is named {name}"))
+        found.unwrap_or_else(|| panic!("no host in this simulation is named {name}"))
     }
 
     fn note_on_panic(&self) -> NoteOnPanic<'_> {

@@ -55,8 +55,9 @@ impl Sim {
     pub fn mislead(&self, sentinel: &str, primary: &str, epoch: u64) {
         let host = self.host(primary);
         let (address, now) = self.shared.with_world(|world| {
-            world
-                .note_fault(format!("{sentinel} takes {primary} for the primary of epoch {epoch}"));
+            world.note_fault(format!(
+                "{sentinel} believes that {primary} is the primary of epoch {epoch}"
+            ));
             (world.network.host(host).address, world.now())
         });
         let Some(address) = address else { return };
@@ -72,7 +73,7 @@ impl Sim {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
             let (mut env, _, fleet) = world.split();
-            fleet.with(host, |server| server.note_opinion_told(&mut env));
+            fleet.with(host, |server| server.note_reported_primary(&mut env));
         });
     }
 
@@ -80,7 +81,7 @@ impl Sim {
     pub fn sentinel_failover(&self, sentinel: &str) {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
-            world.note_fault(format!("{sentinel} is told to fail over"));
+            world.note_fault(format!("{sentinel} gets SENTINEL FAILOVER"));
             let (mut env, _, fleet) = world.split();
             fleet.with(host, |server| {
                 if server.sentinel.as_ref().is_some_and(|sentinel| sentinel.failover.is_none()) {
@@ -92,7 +93,7 @@ impl Sim {
     }
 
     /// Makes a sentinel go back to an earlier view, if it ever had a different one.
-    pub(crate) fn forget_lately(&self, sentinel: &str, rng: &mut Rng) {
+    pub(crate) fn forget_latest_view(&self, sentinel: &str, rng: &mut Rng) {
         let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
         let Some((epoch, address)) = rng.pick(&past).copied() else { return };
         let name = self.shared.with_world(|world| {
@@ -105,11 +106,12 @@ impl Sim {
     }
 
     /// Whether no sentinel sees a problem, so that an operator may fail over.
-    pub(crate) fn sentinels_are_calm(&self) -> bool {
+    pub(crate) fn sentinels_can_fail_over(&self) -> bool {
         let now = self.now();
         let up = |name: &String| self.is_up(name);
-        let calm = |name: &String| self.with_sentinel(name, |sentinel| sentinel.is_calm(now));
-        self.sentinels().iter().all(|name| up(name) && calm(name))
+        let ready =
+            |name: &String| self.with_sentinel(name, |sentinel| sentinel.can_fail_over(now));
+        self.sentinels().iter().all(|name| up(name) && ready(name))
     }
 
     /// Two manual failovers of one epoch, on both sides of a partition, leave sentinels that never
@@ -137,7 +139,7 @@ impl Sim {
     fn with_sentinel<T>(&self, name: &str, work: impl FnOnce(&mut Sentinel) -> T) -> T {
         self.with_server(name, |server| {
             let sentinel = server.sentinel.as_deref_mut();
-            work(sentinel.unwrap_or_else(|| panic!("{name} is no sentinel")))
+            work(sentinel.unwrap_or_else(|| panic!("{name} is not the name of a sentinel")))
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Chances of the network's own faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mischief {
+pub(crate) struct FaultRates {
     /// A write arrives in several pieces.
     pub(crate) split: u32,
     /// A read or a write takes fewer bytes than it could.

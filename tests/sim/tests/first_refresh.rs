@@ -1,5 +1,5 @@
-//! What is sent before anybody is known: it waits for the first look, or for a server, under its
-//! own deadline, whether it is a command, a pipeline or a transaction.
+//! Commands before the client knows any server: they wait for the first refresh, or for a server,
+//! under their own deadline. This holds for a command, a pipeline and a transaction.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -10,7 +10,7 @@ use slotcar::{Client, Delivery, Error, ErrorKind, cmd};
 use slotcar_sim::{Sim, SimBuilder};
 use std::time::Duration;
 
-/// Every deployment; what its clients dial first is down until later.
+/// Every deployment; the servers that its clients dial first are down until later.
 fn deployments() -> [(&'static str, SimBuilder); 3] {
     [
         ("standalone", Sim::standalone()),
@@ -27,8 +27,8 @@ fn first_dialled(sim: &Sim) -> Vec<String> {
     }
 }
 
-/// A client that nobody answers yet.
-fn too_early(sim: &Sim, background: bool) -> Client {
+/// A client that gets no reply yet.
+fn unconnected_client(sim: &Sim, background: bool) -> Client {
     first_dialled(sim).iter().for_each(|server| sim.kill(server));
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
@@ -46,12 +46,12 @@ async fn increase(client: &Client, way: &str) -> Result<i64, Error> {
 }
 
 #[test]
-fn commands_pipelines_and_transactions_wait_for_the_first_look() {
+fn commands_pipelines_and_transactions_wait_for_the_first_refresh() {
     for (name, builder) in deployments() {
         builder.run(|sim| async move {
             for (number, background) in [(0, true), (3, false)] {
                 for (at, way) in (1..).zip(["command", "pipeline", "transaction"]) {
-                    let client = too_early(&sim, background);
+                    let client = unconnected_client(&sim, background);
                     let servers = first_dialled(&sim);
                     sim.later(MS * 800, move |sim| servers.iter().for_each(|s| sim.restart(s)));
                     let began = sim.now();
@@ -70,11 +70,11 @@ fn commands_pipelines_and_transactions_wait_for_the_first_look() {
 }
 
 #[test]
-fn nobody_ever_answers_and_the_deadline_says_so() {
+fn without_any_reply_the_deadline_ends_the_call() {
     for (name, builder) in deployments() {
         builder.run(|sim| async move {
             for way in ["command", "pipeline", "transaction"] {
-                let client = too_early(&sim, true);
+                let client = unconnected_client(&sim, true);
                 let began = sim.now();
                 let error = increase(&client.with_timeout(MS * 300), way).await.unwrap_err();
                 let took = sim.now().since(began);
@@ -91,7 +91,7 @@ fn nobody_ever_answers_and_the_deadline_says_so() {
     }
 }
 
-/// A pipeline is sent as soon as the first look has ended, all of it at once.
+/// A pipeline is sent as soon as the first refresh has ended, all of it at once.
 #[test]
 fn a_cold_pipeline_behind_sentinels_costs_what_a_command_does() {
     let mut took: Vec<Duration> = Vec::new();

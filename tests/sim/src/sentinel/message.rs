@@ -1,7 +1,8 @@
-//! What sentinels, and the servers that they watch, say to each other.
+//! Messages between sentinels, and between sentinels and the servers that they monitor.
 //!
-//! Real ones use PING, INFO, PUBLISH and SENTINEL IS-MASTER-DOWN-BY-ADDR for it; here it is data,
-//! because no client sees it. Who hears what, and who does not because of a partition, is the same.
+//! Real ones use PING, INFO, PUBLISH and SENTINEL IS-MASTER-DOWN-BY-ADDR for this; here it is data,
+//! because no client sees it. The receivers of a message, and those that a partition cuts off, are
+//! the same.
 
 use crate::env::Env;
 use crate::ids::HostId;
@@ -11,95 +12,96 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A sentinel that has not asked for so long does not watch a server any more.
+/// A sentinel that has sent no request for this long does not monitor a server any more.
 const WATCHED_FOR: Duration = Duration::from_secs(30);
 
-/// What is said.
+/// A message.
 #[derive(Clone, Debug)]
-pub(crate) enum Word {
-    /// Are you there, and who are you? (PING and INFO)
+pub(crate) enum SentinelMessage {
+    /// Asks for a sign of life and for a description of the receiver. (PING and INFO)
     Probe {
-        /// Where the answer goes.
+        /// The address for the reply.
         address: SocketAddr,
     },
-    /// The answer.
+    /// The reply to it.
     Report(Box<Report>),
-    /// A sentinel introduces itself to the others through a server that all of them watch.
+    /// A sentinel introduces itself to the others through a server that all of them monitor.
     Hello(Box<Hello>),
-    /// Do you take the primary for down, and who is to lead? (SENTINEL IS-MASTER-DOWN-BY-ADDR)
+    /// Asks whether the receiver sees the primary as down, and for its vote. (SENTINEL
+    /// IS-MASTER-DOWN-BY-ADDR)
     AskDown {
-        /// Where the answer goes.
+        /// The address for the reply.
         address: SocketAddr,
-        /// Which primary.
+        /// The primary.
         primary: SocketAddr,
-        /// The epoch of whoever asks.
+        /// The epoch of the sender.
         epoch: u64,
-        /// It wants the vote.
+        /// The sender asks for the vote.
         candidate: bool,
     },
-    /// The answer.
+    /// The reply to it.
     Opinion {
-        /// It takes it for down.
+        /// The sender sees the primary as down.
         down: bool,
-        /// For whom it voted, and in which epoch.
+        /// The leader that it voted for, and the epoch of the vote.
         vote: Option<(u64, HostId)>,
     },
-    /// Be a replica of that server, or a primary. (REPLICAOF)
+    /// Orders the receiver to replicate a server, or to be a primary. (REPLICAOF)
     Follow {
-        /// Of which; of none to be a primary.
+        /// The primary to replicate; `None` to be a primary.
         primary: Option<SocketAddr>,
         /// The epoch of the failover that this is a part of.
         epoch: u64,
     },
 }
 
-/// What a server is.
+/// The role of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It takes writes.
     Primary,
-    /// It copies that server.
+    /// It replicates that server.
     Replica(SocketAddr),
-    /// It watches others.
+    /// It is a sentinel.
     Sentinel,
 }
 
-/// What a server says of itself.
+/// A server's description of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// Where it is.
+    /// Its address.
     pub(crate) address: SocketAddr,
     /// The id of its process.
     pub(crate) run_id: String,
-    /// What it is.
+    /// Its role.
     pub(crate) role: Role,
-    /// For a replica: its link is up.
+    /// For a replica: its link to the primary is up.
     pub(crate) link_up: bool,
-    /// How much of the history it has.
+    /// Its replication offset.
     pub(crate) offset: u64,
     /// For a primary: its replicas.
     pub(crate) replicas: Vec<SocketAddr>,
 }
 
-/// How a sentinel introduces itself.
+/// The introduction of a sentinel.
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
-    /// Who it is.
+    /// Its host.
     pub(crate) host: HostId,
     /// Its id.
     pub(crate) id: Arc<str>,
-    /// Where it is.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// The greatest epoch that it has heard of.
+    /// The greatest epoch that it has seen.
     pub(crate) current_epoch: u64,
-    /// The primary, in its opinion.
+    /// The primary, in its view.
     pub(crate) primary: SocketAddr,
-    /// The epoch of that opinion.
+    /// The epoch of that view.
     pub(crate) config_epoch: u64,
 }
 
 impl Server {
-    /// A sentinel asks how this server does.
+    /// A sentinel asks this server for its description.
     pub(crate) fn answer_probe(&mut self, env: &mut Env<'_>, from: HostId, address: SocketAddr) {
         let now = env.now();
         self.watched_by.insert(from, (address, now));
@@ -118,21 +120,26 @@ impl Server {
             offset: replication.offset,
             replicas: replication.followers.values().map(|f| f.address).collect(),
         };
-        self.say(env, address, Word::Report(Box::new(report)));
+        self.send(env, address, SentinelMessage::Report(Box::new(report)));
     }
 
-    /// Passes an introduction on to all sentinels that watch this server but the one it is of.
-    pub(crate) fn pass_on(&self, env: &mut Env<'_>, hello: &Hello) {
+    /// Forwards an introduction to all sentinels that monitor this server, except its sender.
+    pub(crate) fn forward_hello(&self, env: &mut Env<'_>, hello: &Hello) {
         for (host, (address, _)) in &self.watched_by {
             if *host != hello.host {
-                self.say(env, *address, Word::Hello(Box::new(hello.clone())));
+                self.send(env, *address, SentinelMessage::Hello(Box::new(hello.clone())));
             }
         }
     }
 
-    /// A sentinel makes this server a replica, or a primary. Clients have to find out anew whom
-    /// they talk to, so their connections end.
-    pub(crate) fn obey(&mut self, env: &mut Env<'_>, primary: Option<SocketAddr>, epoch: u64) {
+    /// A sentinel makes this server a replica, or a primary. Its clients' connections end, because
+    /// the clients have to check the role of their server again.
+    pub(crate) fn follow_order(
+        &mut self,
+        env: &mut Env<'_>,
+        primary: Option<SocketAddr>,
+        epoch: u64,
+    ) {
         if primary.is_none() && self.sentinel.is_none() {
             env.journal.promoted(self.host, env.queue.now(), epoch);
         }
@@ -150,8 +157,8 @@ impl Server {
         }
     }
 
-    pub(super) fn say(&self, env: &mut Env<'_>, to: SocketAddr, word: Word) {
-        env.send(self.host, to, Message::Sentinel(word));
+    pub(super) fn send(&self, env: &mut Env<'_>, to: SocketAddr, message: SentinelMessage) {
+        env.send(self.host, to, Message::Sentinel(message));
     }
 
     /// The id of this process.
