@@ -9,7 +9,7 @@
 //!    the views say otherwise; then the owner in more views.
 //! 5. Without epochs: the owner in more views; among equals the known owner.
 //! 6. Without a claim left, the known owner. So no view takes a slot away; that most of them have
-//! no owner for it is stored apart (`denied`).
+//!    no owner for it is stored apart (`denied`).
 //!
 //! Invariant: the order of the views does not matter (ids break the last ties).
 //! Spec: cluster-spec, "Hash slots configuration propagation".
