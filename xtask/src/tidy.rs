@@ -3,8 +3,8 @@
 //! A file per kind of rule; each returns complaints, and all of them are printed at once, sorted by
 //! place:
 //!
-//! - `text`: a header, at most 500 lines of at most 100 characters, no vague names, no path of one
-//!   machine, no promise without a link;
+//! - `text`: a header that does not say who calls the file, at most 500 lines of at most 100
+//!   characters, no vague names, no path of one machine, no promise without a link;
 //! - `modules`: every file is compiled by somebody;
 //! - `imports`, `levels`: imports only from files that stand higher in `tidy/levels.txt`, folders
 //!   that are one unit, no effects in the pure levels;
