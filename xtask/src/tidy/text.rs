@@ -6,6 +6,7 @@
 
 use super::Complaint;
 use super::sources::Source;
+use super::words::holds_word;
 
 const LINES_MAX: usize = 500;
 /// Of a line, comments included; `wrap` keeps to it too.
@@ -85,13 +86,6 @@ fn holds_path(line: &str, start: &str) -> bool {
     line.match_indices(start).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || ".-_~}$/".contains(c))
-    })
-}
-
-fn holds_word(line: &str, word: &str) -> bool {
-    line.match_indices(word).any(|(at, _)| {
-        let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        !joins(line[..at].chars().next_back()) && !joins(line[at + word.len()..].chars().next())
     })
 }
 
