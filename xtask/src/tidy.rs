@@ -3,8 +3,9 @@
 //! A file per kind of rule; each returns complaints, and all of them are printed at once, sorted by
 //! place:
 //!
-//! - `text`: a header, at most 500 lines of at most 100 characters, no vague names, no path of one
-//!   machine, no promise without a link;
+//! - `text`: a header that does not say who calls the file, at most 500 lines of at most 100
+//!   characters, no vague names, no path of one machine, no promise without a link;
+//! - `words`: no words of this project alone;
 //! - `modules`: every file is compiled by somebody;
 //! - `imports`, `levels`: imports only from files that stand higher in `tidy/levels.txt`, folders
 //!   that are one unit, no effects in the pure levels;
@@ -22,6 +23,7 @@ mod levels;
 mod modules;
 mod sources;
 mod text;
+mod words;
 mod wrap;
 
 use crate::Outcome;
@@ -58,6 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let crates = modules::crates(&sources, &mut complaints);
     let tests = modules::test_files(&crates);
     complaints.extend(sources.iter().flat_map(|s| text::check(s, tests.contains(&s.path))));
+    complaints.extend(sources.iter().flat_map(words::check));
     complaints.extend(crates.iter().flat_map(items::check));
     complaints.extend(crates.iter().flat_map(error_codes::check));
     for section in levels::parse(levels::LEVELS)? {
