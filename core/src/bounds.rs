@@ -1,8 +1,8 @@
 //! `MaybeSend`, `MaybeSync` and `BoxFuture`: the only place in the core that asks about the target.
 //!
 //! JavaScript values cannot leave their thread, so on `wasm32-unknown-unknown` nothing is required.
-//! Everywhere else, `wasm32-wasip2` included, futures and transports are `Send`, and a test in
-//! `client/mod.rs` keeps it so.
+//! Everywhere else, `wasm32-wasip2` included, futures and transports are `Send`, and
+//! `client/auto_traits.rs` does not compile otherwise.
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod target {

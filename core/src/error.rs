@@ -1,12 +1,12 @@
-//! The one error that callers see: what went wrong, where, and whether the server may have run it.
+//! The error that callers see: what went wrong, at which node and with which command, and whether
+//! the server may have run it.
 //!
-//! It says what happened; what to do about it is `routing`'s business. Lower levels have small
-//! errors of their own, which end up here as the source or in the details.
+//! It says what happened; whether to try again is decided in `routing`. Lower levels have small
+//! errors of their own, which become the source or the details of this one.
 //!
-//! Invariants: an `Error` is one pointer, so that a `Result` stays small (asserted in a test); a
-//! clone shares everything, so that one lost stream can fail many commands; `Display` prints this
-//! level only, in lower case, and never a password.
-//! Called by every level from `command` up.
+//! **Invariants**: an `Error` is one pointer, so that a `Result` stays small (asserted in a test);
+//! a clone shares its fields, so that one lost connection can fail many commands cheaply; `Display`
+//! prints this level only, in lower case, and never a password.
 
 use crate::config::ConfigError;
 use crate::endpoint::Endpoint;
@@ -19,54 +19,56 @@ use std::time::Duration;
 
 /// Why a call failed.
 ///
-/// Cheap to clone; causes are shared between clones.
+/// A clone is cheap and shares the causes. `Display` prints what happened, the command, the node
+/// and the number of attempts; [`std::error::Error::source`] is the cause.
 #[derive(Clone)]
 pub struct Error {
-    /// Shared by clones; a builder on a shared error copies it first.
+    /// Shared by clones; a method that changes a shared error copies the fields first.
     inner: Arc<Inner>,
 }
 
-/// What a caller can act on.
+/// What kind of failure it is: what a caller can act on.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The client was closed, or is closing.
     Closed,
-    /// The configuration or a call's own arguments contradict themselves: change the program.
+    /// The configuration or the arguments of the call are wrong: change the program.
     Config,
-    /// No connection to the node: its name, its port or the network.
+    /// There is no connection to the node, or it was lost: its name, its port or the network.
     Connect,
     /// The reply does not fit the type that the caller asked for.
     Convert,
-    /// The server and the client do not accept each other: credentials, database, protocol,
+    /// The server or the client refused the connection: credentials, database, protocol,
     /// certificates.
     Handshake,
     /// A limit of the configuration was reached; the details name it.
     Limit,
-    /// The server's bytes are not RESP, or not what the protocol allows here.
+    /// The server sent bytes that are not RESP, or that the protocol does not allow there.
     Protocol,
     /// The server answered with an error; [`Error::server_error`] holds it.
     Server,
     /// The deadline passed.
     Timeout,
-    /// No node can take the command: a slot without an owner, no replica, no primary known.
+    /// No node can run the command: the slot has no owner, there is no replica, or no primary is
+    /// known.
     Topology,
 }
 
 /// Whether the server may have run the command.
 ///
-/// Three words would do for retries; the fourth, `Answered`, is for the caller: a command that ran
-/// and whose answer is merely unwelcome must not be sent again, and nothing about it is unknown.
+/// A command that is `NotSent` or `Refused` can be sent again without harm. One that is `Unknown`
+/// or `Answered` may have had its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
-    /// The server cannot have run it: not all of its bytes were written.
+    /// The server cannot have run it: not all its bytes were written.
     NotSent,
     /// The server answered that it did not run it (`MOVED`, `ASK`, `LOADING`, `READONLY`, ...).
     Refused,
-    /// Its bytes were written and no reply came: it may have run once.
+    /// Its bytes were written and no reply came: it may have run, once.
     Unknown,
-    /// The server ran it and answered; the answer is an error of the command itself, or does not
-    /// fit the type asked for.
+    /// The server ran it and replied. The reply is an error of the command itself, or does not fit
+    /// the type that the caller asked for.
     Answered,
 }
 
@@ -84,7 +86,7 @@ impl Delivery {
 pub enum ErrorDetail {
     /// The configuration is wrong.
     Config(ConfigError),
-    /// Keys of one command live in two slots.
+    /// The keys of one command are in different slots.
     CrossSlot {
         /// The slot of the first key.
         first: u16,
@@ -98,21 +100,21 @@ pub enum ErrorDetail {
         /// The limit, in the field's unit.
         max: u64,
     },
-    /// The read policy asks for a replica, and the shard has none that can answer.
+    /// The read policy needs a replica, and the shard has none that can answer.
     NoReplica {
         /// A slot of that shard.
         slot: u16,
     },
-    /// The server that sentinels name as the primary says itself that it is none.
+    /// The server that the sentinels name as the primary says that it is a replica.
     NotPrimary,
-    /// Some of the nodes or slots that a command was for failed, or all of them did.
+    /// A command was for several nodes or slots, and some or all of them failed.
     Partial {
-        /// How many parts of the command went well: nodes, or slots of one that was split.
+        /// How many parts of the command succeeded: nodes, or slots of a command that was split.
         succeeded: usize,
-        /// What failed, by node and kind.
+        /// What failed, by node, kind and delivery.
         failed: Vec<PartFailure>,
     },
-    /// The cluster itself says that nobody serves the slot.
+    /// No node of the cluster serves the slot, by the cluster's own account.
     SlotUncovered {
         /// The slot.
         slot: u16,
@@ -121,13 +123,13 @@ pub enum ErrorDetail {
     },
 }
 
-/// Parts of a command that failed alike at one node.
+/// Parts of a command that failed at one node in the same way.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartFailure {
-    /// The node, if it came to that.
+    /// The node, if one was chosen.
     pub endpoint: Option<Endpoint>,
-    /// What can be done about it.
+    /// What kind of failure it is.
     pub kind: ErrorKind,
     /// Whether the node may have run its parts.
     pub delivery: Delivery,
@@ -142,24 +144,24 @@ struct Inner {
     kind: ErrorKind,
     /// Whether the server may have run the command.
     delivery: Delivery,
-    /// Times that the command was tried, this one included; 0 when the error is not a command's.
+    /// How often the command was tried, the last time included; 0 for an error without a command.
     attempts: u32,
-    /// What happened, without the names that the other fields hold.
+    /// What happened, without the names in the other fields.
     message: Cow<'static, str>,
     /// The command's name.
     command: Option<Arc<str>>,
-    /// The node that it was meant for.
+    /// The node.
     endpoint: Option<Arc<Endpoint>>,
-    /// What the server answered, if that was an error.
+    /// The error that the server answered with, if it did.
     server_error: Option<ServerError>,
-    /// What an error of this kind needs besides.
+    /// What the error is about, as data.
     detail: Option<ErrorDetail>,
-    /// The last cause.
+    /// The cause.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// What a caller can act on.
+    /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
@@ -183,15 +185,14 @@ impl Error {
         self.inner.endpoint.as_deref()
     }
 
-    /// How often the command was tried, the last time included; 0 when the error is not a
-    /// command's.
+    /// How often the command was tried, the last time included; 0 for an error without a command.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }
 
-    /// What the server answered, if that was an error: of the command, or of the handshake before
-    /// it.
+    /// The error that the server answered with, if it did: to the command, or to the handshake
+    /// before it.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
         self.inner.server_error.as_ref()
@@ -206,7 +207,7 @@ impl Error {
 
 #[allow(dead_code, reason = "the levels above call these as they come")]
 impl Error {
-    /// An error that names nothing yet.
+    /// An error without command, node and cause.
     pub(crate) fn new(
         kind: ErrorKind,
         delivery: Delivery,
@@ -232,8 +233,8 @@ impl Error {
         Self::new(ErrorKind::Server, delivery, "server error").with_server_error(error)
     }
 
-    /// A reply that could not become the type asked for. A server's error that stood inside it,
-    /// as EXEC's reply may hold one, is the server's answer all the same.
+    /// The error of a reply that does not fit the type asked for. If the reply holds a server's
+    /// error, as that of EXEC may, it is an error of kind `Server`.
     pub(crate) fn undecodable(error: DecodeError) -> Self {
         match error.server_error() {
             Some(inside) => Self::server(Delivery::Answered, inside.clone()),
@@ -242,7 +243,7 @@ impl Error {
         }
     }
 
-    /// Adds to what happened what that may mean.
+    /// Adds to the message what may be the reason.
     pub(crate) fn with_hint(mut self, hint: &str) -> Self {
         let inner = self.edit();
         inner.message = format!("{}{hint}", inner.message).into();
@@ -261,19 +262,19 @@ impl Error {
         self
     }
 
-    /// Says how often the command was tried.
+    /// Sets how often the command was tried.
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.edit().attempts = attempts;
         self
     }
 
-    /// Replaces the judgement on whether the server may have run it.
+    /// Sets whether the server may have run it.
     pub(crate) fn with_delivery(mut self, delivery: Delivery) -> Self {
         self.edit().delivery = delivery;
         self
     }
 
-    /// Adds what the server answered; the text shows it.
+    /// Adds the error that the server answered with; `Display` prints it.
     pub(crate) fn with_server_error(mut self, error: ServerError) -> Self {
         self.edit().server_error = Some(error);
         self
@@ -290,13 +291,13 @@ impl Error {
         self.with_shared_cause(Arc::new(cause))
     }
 
-    /// Adds a cause that other errors have as well.
+    /// Adds a cause that other errors share.
     pub(crate) fn with_shared_cause(mut self, cause: Arc<dyn StdError + Send + Sync>) -> Self {
         self.edit().cause = Some(cause);
         self
     }
 
-    /// The fields, this error's own from now on.
+    /// The fields, copied first if a clone shares them.
     fn edit(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.inner)
     }
@@ -304,8 +305,8 @@ impl Error {
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
-        // The message is the configuration's own: "invalid configuration" alone would help nobody
-        // who prints only the top of the chain.
+        // The message is that of the configuration's error: a program that prints only the top of
+        // the chain would say nothing but "invalid configuration".
         Self::new(ErrorKind::Config, Delivery::NotSent, error.to_string())
             .with_detail(ErrorDetail::Config(error))
     }
@@ -354,18 +355,14 @@ impl StdError for Error {
     }
 }
 
-/// The longest part of a server's text that is shown, in characters; the whole is in
-/// [`Error::server_error`].
+/// The most characters of a server's text that are shown; [`Error::server_error`] has all of it.
 const SERVER_TEXT_MAX: usize = 200;
 
-/// The server's words, on one line, short, and without the caller's: servers quote the arguments of
-/// a command that they do not know, and among those may be a password or a value.
+/// The server's text on one line, short, and without arguments of the caller: a server quotes those
+/// of a command that it does not know, and they may hold a password or a value.
 fn write_server_text(error: &ServerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(" \"")?;
-    let (message, quotes) = match error.message().find(", with args beginning with") {
-        Some(end) => (&error.message()[..end], true),
-        None => (error.message(), false),
-    };
+    let (message, quotes) = error.message_without_arguments();
     let gap = if message.is_empty() { "" } else { " " };
     let mut text = error.code().chars().chain(gap.chars()).chain(message.chars());
     for character in text.by_ref().take(SERVER_TEXT_MAX) {

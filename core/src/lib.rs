@@ -1,9 +1,13 @@
-//! slotcar: a Redis and Valkey client that follows the slots.
+//! The core of slotcar, a client for Redis and Valkey: everything but I/O.
 //!
-//! This crate decides and never touches the outside: bytes, time, chance and background work come
-//! through a [`Transport`], which another crate brings (`slotcar-tcp` for sockets). One [`Client`]
-//! serves every caller of a program, from any executor; a [`Command`] is a value; a reply becomes
-//! whatever type implements serde's `Deserialize`.
+//! **Programs use the crate `slotcar`**, which re-exports all of this and connects on every host.
+//! Depend on this crate directly to write a [`Transport`], or to use the client with a transport of
+//! your own and nothing else.
+//!
+//! A [`Transport`] opens byte streams, tells the time, sleeps, gives a random seed and, where the
+//! host can, runs background tasks. The core does the rest: protocol, routing by slots, retries,
+//! topology, subscriptions. It opens no socket, reads no clock and starts no thread, so the same
+//! code runs natively, in WASI components, in browsers and in simulated time.
 //!
 //! ```no_run
 //! # extern crate slotcar_core as slotcar;
@@ -16,7 +20,12 @@
 //! # }
 //! ```
 //!
-//! The order in which the modules may use each other is that of `xtask/src/tidy/levels.txt`.
+//! Start with [`Client`]; [`Config`] has every option and limit, [`Error`] says what a caller can
+//! do about a failure, and [`transport`] what a transport has to guarantee.
+//!
+//! Invariant: all public types are `Send`, and most are `Sync`, on every target but
+//! `wasm32-unknown-unknown` (`client/auto_traits.rs` checks it). The order in which the modules may
+//! use each other is that of `xtask/src/tidy/levels.txt`.
 
 pub mod bounds;
 mod client;

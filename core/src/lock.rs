@@ -3,9 +3,12 @@
 //! Files that `tests/models` compiles against `loom` import these types from here, so that the
 //! models can put loom's types in their place.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+pub(crate) use std::sync::Mutex;
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 /// Locks, also after another holder has panicked: every critical section leaves its data whole, or
 /// the connection is lost.

@@ -57,7 +57,8 @@
 //! | `smol` | on | [`connect`] natively, over TCP and unix sockets, on smol's reactor |
 //! | `tokio` | off | [`connect`] uses the reactor of the tokio runtime that it is called in |
 //! | `tls` | off | `rediss://` URLs, and the module `tls` |
-//! | `background`, `fan-out`, `read-policies`, `sentinel` | on | what a small program leaves out |
+//! | `fan-out`, `read-policies`, `sentinel` | on | parts that a small program may leave out |
+//! | `background` | off | background tasks; the transports for smol and tokio turn it on |
 //!
 //! # Targets
 //!

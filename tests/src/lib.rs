@@ -1,17 +1,20 @@
-//! What the integration suites of slotcar stand on.
+//! The test harness: what the integration suites of slotcar use.
 //!
-//! `real` starts Redis and Valkey servers, clusters and sentinel groups, breaks them on purpose,
-//! and puts proxies and scripted peers in between. It is plain blocking code and shares none with
-//! slotcar, so that a bug of the client cannot hide in its own tests. `beside` is where load comes
-//! from. `watched` sees what the
-//! client does on its own side of the wire, `told` checks what its errors say, and `turns` polls
-//! its futures by hand.
+//! - `real` starts Redis and Valkey servers, clusters and sentinel groups, breaks them on purpose,
+//!   and puts proxies and scripted servers in between.
+//! - `background` runs the load of a test. `polling` polls futures by hand.
+//! - `watched` records what the client does with its transport.
+//! - `forward` forwards methods of a transport. `expected_error` checks errors.
+//!
+//! **Invariant**: `real` is plain blocking code and shares none with slotcar, so a bug of the
+//! client cannot hide in its own tests.
 
-pub mod beside;
+pub mod background;
+pub mod expected_error;
+pub mod forward;
+pub mod polling;
 pub mod real;
-pub mod told;
-pub mod turns;
 pub mod watched;
 
-pub use told::Told;
+pub use expected_error::ExpectedError;
 pub use watched::Watched;

@@ -1,11 +1,9 @@
-//! A transport around a transport: counts what the client opens, writes and leaves behind, and
-//! breaks streams where a test says so.
+//! A transport around a transport: it records what the client opens and writes, and breaks streams.
 //!
-//! Faults of the network are `real::proxy`'s business; here is what only the client's own side can
-//! show: how many writes it made, whether a stream, task or timer outlived it, and what it does on
-//! a host without a background or with a stream that takes one byte at a time.
-//! **Invariant**: bytes are never changed, only counted, cut and held back. Used by the suites
-//! about one server.
+//! It shows what only the client's side can show: the number of writes, and streams, tasks and
+//! timers that outlive the client. It also plays a host that runs no background tasks, and streams
+//! that take a few bytes at a time. Faults of the network are made by `real::proxy`.
+//! **Invariant**: bytes are counted, cut and delayed, never changed.
 
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
@@ -15,23 +13,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-/// See the head of this file. Clones share their counts and their faults.
+/// A watched transport. Clones share their counts and their faults.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// What does the work.
+    /// The transport that connects.
     inner: Arc<dyn Transport>,
-    /// What was seen.
+    /// What was recorded, and which faults are set.
     seen: Arc<Seen>,
-    /// Tasks are taken.
+    /// Whether background tasks are accepted.
     background: bool,
 }
 
-/// What was seen, and what shall break.
+/// What was recorded, and which faults are set.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Every endpoint dialled, in order.
+    /// Every endpoint that was dialled, in order.
     dialled: Mutex<Vec<Endpoint>>,
-    /// For each stream in the order of dialling, what each write took.
+    /// For each stream in the order of dialling, the bytes of each write.
     writes: Mutex<Vec<Vec<Vec<u8>>>>,
     /// Streams that exist.
     streams: Arc<AtomicUsize>,
@@ -39,9 +37,9 @@ struct Seen {
     tasks: Arc<AtomicUsize>,
     /// Timers that exist.
     timers: Arc<AtomicUsize>,
-    /// Where the next cut falls, as a state of `next`; 0: bytes pass as they come.
+    /// State of [`next`], which says how many bytes pass; 0: no limit.
     shred: AtomicU64,
-    /// Bytes that a stream takes before it fails; 0: it never does.
+    /// Bytes that a stream takes before it fails; 0: it never fails.
     break_after: AtomicU64,
 }
 
@@ -51,29 +49,29 @@ impl Watched {
         Watched { inner: Arc::new(inner), seen: Arc::default(), background: true }
     }
 
-    /// The same on a host that takes no tasks.
+    /// The host accepts no background tasks.
     pub fn without_background(mut self) -> Watched {
         self.background = false;
         self
     }
 
-    /// Reads and writes move a random few bytes at a time, and pause in between.
+    /// Reads and writes move a few bytes at a time, at random, with pauses between them.
     pub fn shredding(self, seed: u64) -> Watched {
         self.seen.shred.store(seed.max(1), Ordering::SeqCst);
         self
     }
 
-    /// Each stream made from now on fails once it has taken this many bytes; 0 ends that.
+    /// Each stream opened from now on fails after it took this many bytes; 0: it does not fail.
     pub fn break_after(&self, bytes: u64) {
         self.seen.break_after.store(bytes, Ordering::SeqCst);
     }
 
-    /// Every endpoint dialled, in order.
+    /// Every endpoint that was dialled, in order.
     pub fn dialled(&self) -> Vec<Endpoint> {
         lock(&self.seen.dialled).clone()
     }
 
-    /// For each stream in the order of dialling, what each write took.
+    /// For each stream in the order of dialling, the bytes of each write.
     pub fn writes(&self) -> Vec<Vec<Vec<u8>>> {
         lock(&self.seen.writes).clone()
     }
@@ -145,16 +143,10 @@ impl Transport for Watched {
         })
     }
 
-    fn now(&self) -> Timestamp {
-        self.inner.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.inner.seed()
-    }
+    crate::forward_transport!(inner: now, seed);
 }
 
-/// Counts as long as it lives.
+/// Is counted while it exists.
 #[derive(Debug)]
 struct Alive(Arc<AtomicUsize>);
 
@@ -173,15 +165,15 @@ impl Drop for Alive {
 
 /// A watched stream.
 struct Stream {
-    /// What carries the bytes.
+    /// The stream of the transport.
     inner: Box<dyn ByteStream>,
-    /// Where they are noted.
+    /// Where writes are recorded.
     seen: Arc<Seen>,
-    /// Its place in the order of dialling.
+    /// Which stream it is, in the order of dialling.
     number: usize,
-    /// Bytes that it takes before it fails.
+    /// Bytes that it still takes before it fails; `None`: it does not fail.
     left: Option<u64>,
-    /// Counts it.
+    /// Counts the stream while it exists.
     _alive: Alive,
 }
 
@@ -194,7 +186,7 @@ impl Stream {
         }
         let next = next(state);
         self.seen.shred.store(next, Ordering::SeqCst);
-        // Mostly tiny, so that no boundary is missed; sometimes whole, so that work gets done.
+        // Mostly tiny, so that every boundary is hit; sometimes all of it, so that work proceeds.
         match next >> 60 {
             0 => 0,
             1..=9 => wanted.min(1 + ((next >> 32) % 7) as usize),

@@ -335,7 +335,7 @@ fn a_reset_is_an_error() {
             let endpoint = endpoint(listener.local_addr().expect("address"));
             let mut stream = transport.connect(&endpoint).await.expect("connect");
             let socket = socket2::Socket::from(listener.accept().expect("accept").0);
-            socket.set_linger(Some(Duration::ZERO)).expect("linger");
+            socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER is set");
             drop(socket);
             let error = stream.read(&mut [0; 8]).await.expect_err("reset");
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

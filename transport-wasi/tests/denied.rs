@@ -1,4 +1,4 @@
-//! What a program is told on a host that denies it something.
+//! The error of a program on a host that denies a permission.
 //!
 //! `SLOTCAR_DENIED` says what the host denies: `names` or `tcp`. The suite `wasi` of
 //! `slotcar-tests` runs this once for each; without it, there is nothing to test.
@@ -15,7 +15,7 @@ fn the_error_names_the_missing_permission() {
         println!("SKIPPED: SLOTCAR_DENIED is not set");
         return;
     };
-    // (endpoint, what it ends in on a host that denies names, the same for TCP): nobody listens.
+    // (endpoint, what it ends in on a host that denies names, the same for TCP): no server listens.
     let refused = (io::ErrorKind::ConnectionRefused, "127.0.0.1:1");
     let tcp = (io::ErrorKind::PermissionDenied, "wasi:sockets/tcp");
     let table = [

@@ -1,10 +1,9 @@
-//! The transport on real sockets, from inside a component; the twin of the native suite of that
-//! name.
+//! The transport on real sockets, inside of a component; the twin of the native suite of that name.
 //!
-//! Both ends live in the component: the servers here are the standard library's blocking sockets,
-//! which the host's kernel keeps going while this side awaits. Needs a host that allows TCP on
-//! loopback and the lookup of names, and no other address. Every case is bounded by the transport's
-//! own timer, so a lost wake is a failure and not a hang.
+//! Both ends are in the component: the servers are blocking sockets of the standard library, for
+//! which the host's kernel works while this side awaits. Needs a host that allows TCP on loopback
+//! and name look-ups, and no other address. The transport's own timer bounds each case, so a lost
+//! wake is a failure and not a hang.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// No case takes longer, unless it hangs.
+/// The bound of each case.
 const BOUND: Duration = Duration::from_secs(30);
 
 fn run(case: impl Future<Output = ()>) {
@@ -43,7 +42,7 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::tcp(&address.ip().to_string(), address.port())
 }
 
-/// Both ends of one connection: ours, and the server's.
+/// Both ends of one connection.
 async fn pair() -> (Box<dyn ByteStream>, TcpStream) {
     let (listener, address) = listen(Ipv4Addr::LOCALHOST);
     let ours = Wasi::new().connect(&endpoint(address)).await.expect("connect");
@@ -56,7 +55,7 @@ async fn soon() {
 }
 
 /// Polls once, with the waker of the task.
-async fn look<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+async fn poll_now<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
@@ -67,7 +66,7 @@ async fn failure(endpoint: &Endpoint) -> io::Error {
     }
 }
 
-/// Small round trips, then more than every buffer on the way holds, then the end from either side.
+/// Small round trips, then more than all buffers hold, then the end from either side.
 async fn converse(endpoint: &Endpoint, listener: &TcpListener) {
     let mut ours = Wasi::new().connect(endpoint).await.expect("connect");
     let (mut theirs, _) = listener.accept().expect("accept");
@@ -94,7 +93,7 @@ async fn converse(endpoint: &Endpoint, listener: &TcpListener) {
     assert_eq!(said, "heard");
 }
 
-/// 8 MiB to a server that reads only when this side is blocked, and back what the kernel takes.
+/// 8 MiB to a server that reads only when this side is blocked; back comes what the kernel accepts.
 async fn flood(ours: &mut dyn ByteStream, theirs: &mut TcpStream) {
     let large: Vec<u8> = (0..8 << 20).map(|i: u32| (i % 251) as u8).collect();
     let mut received = vec![0; large.len()];
@@ -102,7 +101,7 @@ async fn flood(ours: &mut dyn ByteStream, theirs: &mut TcpStream) {
     let (mut sent, mut filled, mut blocked) = (0, 0, 0);
     while filled < large.len() {
         if sent < large.len()
-            && let Poll::Ready(taken) = look(pin!(ours.write(&large[sent..]))).await
+            && let Poll::Ready(taken) = poll_now(pin!(ours.write(&large[sent..]))).await
         {
             let taken = taken.expect("write");
             assert!(taken <= 64 * 1024, "{taken} bytes in one write");
@@ -172,7 +171,7 @@ fn a_refused_port_is_named() {
     });
 }
 
-/// The one is no name at all, which the host knows; about the other it has to ask.
+/// The first is not a valid name, which the host knows; for the second it must query.
 #[test]
 fn a_name_without_address_is_named() {
     run(async {
@@ -184,7 +183,8 @@ fn a_name_without_address_is_named() {
     });
 }
 
-/// The host of the tests lets nothing out of the machine (192.0.2.0/24 is nobody's: RFC 5737).
+/// The host of the tests allows no address outside of the machine (192.0.2.0/24 is reserved: RFC
+/// 5737).
 #[test]
 fn a_denied_address_names_the_permission() {
     run(async {
@@ -205,8 +205,8 @@ fn unix_sockets_are_unsupported() {
 
 /// A reset is an error, not an end and not a silence.
 ///
-/// Needs a server outside of the component that resets whoever says more than one byte: the sockets
-/// of WASI say goodbye before they close.
+/// Needs a server outside of the component that resets a connection after one byte: the sockets of
+/// WASI always close in order.
 #[test]
 fn a_reset_is_an_error() {
     let Ok(server) = std::env::var("SLOTCAR_RESETTING_SERVER") else {
@@ -227,7 +227,7 @@ fn a_write_to_a_closed_connection_fails() {
     run(async {
         let (mut ours, theirs) = pair().await;
         drop(theirs);
-        // The first one tells the kernel, a later one is told.
+        // The first write makes the peer reset, a later one gets the error.
         let error = loop {
             match ours.write(b"anybody?").await {
                 Ok(_) => soon().await,
@@ -239,7 +239,7 @@ fn a_write_to_a_closed_connection_fails() {
     });
 }
 
-/// A read that was given up costs nothing: the next one gets the bytes.
+/// A read that was dropped loses nothing: the next one gets the bytes.
 #[test]
 fn a_read_given_up_loses_nothing() {
     run(async {
@@ -268,7 +268,7 @@ impl Wake for Count {
     }
 }
 
-/// News that come while nobody looks are there when somebody does, whoever that is.
+/// Bytes that arrive while no read waits are there for the next read.
 #[test]
 fn a_stream_left_alone_is_as_good_as_ever() {
     run(async {
@@ -284,7 +284,7 @@ fn a_stream_left_alone_is_as_good_as_ever() {
         }
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "woken once");
         assert_eq!(ours.read(&mut buf).await.expect("read"), 4);
-        assert!(look(pin!(ours.read(&mut buf))).await.is_pending());
+        assert!(poll_now(pin!(ours.read(&mut buf))).await.is_pending());
         theirs.write_all(b"more").expect("write");
         assert_eq!(ours.read(&mut buf).await.expect("read"), 4);
         drop(theirs);
@@ -310,19 +310,19 @@ fn time_chance_and_no_background() {
     });
 }
 
-/// What is alive when the root future ends, waits and all, does not keep the program from ending.
+/// Pending waits do not keep the program from ending when its root future ends.
 #[test]
 fn the_program_ends_with_its_root() {
     let before = Wasi::new().now();
     wstd::runtime::block_on(async {
         let (mut ours, theirs) = pair().await;
         let mut far = Wasi::new().sleep_until(before.after(Duration::from_secs(3600)));
-        assert!(look(far.as_mut()).await.is_pending());
-        assert!(look(pin!(ours.read(&mut [0; 8]))).await.is_pending());
+        assert!(poll_now(far.as_mut()).await.is_pending());
+        assert!(poll_now(pin!(ours.read(&mut [0; 8]))).await.is_pending());
         let hole = Endpoint::tcp("localhost", 1);
         let transport = Wasi::new();
         let mut dial = transport.connect(&hole);
-        let _ = look(dial.as_mut()).await;
+        let _ = poll_now(dial.as_mut()).await;
         drop(theirs);
     });
     assert!(Wasi::new().now().since(before) < BOUND);

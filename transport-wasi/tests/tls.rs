@@ -1,9 +1,9 @@
 //! TLS inside of a component, against real servers outside of it.
 //!
-//! The suite `wasi` of `slotcar-tests` starts them and says where they are: `SLOTCAR_TLS_SERVER`
-//! and `SLOTCAR_TLS_CLUSTER` are URLs, `SLOTCAR_TLS_AUTHORITY` is the PEM text of the one who
-//! signed their certificates. Without it, the tests here are skipped. `cargo xtask wasi tls` does
-//! all of that, and needs clang.
+//! The suite `wasi` of `slotcar-tests` starts the servers: `SLOTCAR_TLS_SERVER` and
+//! `SLOTCAR_TLS_CLUSTER` are their URLs, `SLOTCAR_TLS_AUTHORITY` is the PEM text of their
+//! authority. Without these the tests are skipped. `cargo xtask wasi tls` does all of this, and
+//! needs clang.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -13,8 +13,8 @@ use slotcar::{Blob, Client, Config, ErrorKind};
 use slotcar_wasi::Wasi;
 use std::time::{Duration, Instant};
 
-/// What the outside tells; nothing, and a loud word, where it does not.
-fn told(name: &str) -> Option<String> {
+/// A variable that the suite sets; without it prints that the test is skipped.
+fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok();
     if value.is_none() {
         println!("SKIPPED: {name} is not set");
@@ -28,7 +28,7 @@ fn config(url: &str) -> Config {
 
 /// A client that trusts the authority of the servers.
 async fn connect(url: &str) -> Client {
-    let authority = told("SLOTCAR_TLS_AUTHORITY").expect("it comes with the servers");
+    let authority = variable("SLOTCAR_TLS_AUTHORITY").expect("it comes with the servers");
     let trusted = TlsConfig::new().trust_pem(authority.as_bytes()).expect("PEM");
     let transport = Tls::new(Wasi::new(), trusted.build().expect("good"));
     Client::connect(transport, config(url)).await.unwrap_or_else(|error| panic!("{error:?}"))
@@ -36,7 +36,7 @@ async fn connect(url: &str) -> Client {
 
 #[test]
 fn a_server_is_spoken_to() {
-    let Some(url) = told("SLOTCAR_TLS_SERVER") else { return };
+    let Some(url) = variable("SLOTCAR_TLS_SERVER") else { return };
     wstd::runtime::block_on(async {
         let began = Instant::now();
         let client = connect(&url).await;
@@ -56,11 +56,11 @@ fn a_server_is_spoken_to() {
     });
 }
 
-/// A flight of several small records leaves in one write; each of its own would wait for a delayed
-/// acknowledgement, 40 ms on Linux. The figure is printed, the bound is for a busy machine.
+/// Several small records of a handshake go out in one write; single writes would wait for a delayed
+/// acknowledgement, 40 ms on Linux. The time is printed, the bound is for a busy machine.
 #[test]
 fn dials_do_not_wait_for_acknowledgements() {
-    let Some(url) = told("SLOTCAR_TLS_SERVER") else { return };
+    let Some(url) = variable("SLOTCAR_TLS_SERVER") else { return };
     wstd::runtime::block_on(async {
         let mut best = Duration::MAX;
         for _ in 0..10 {
@@ -76,7 +76,7 @@ fn dials_do_not_wait_for_acknowledgements() {
 
 #[test]
 fn a_cluster_is_spoken_to() {
-    let Some(url) = told("SLOTCAR_TLS_CLUSTER") else { return };
+    let Some(url) = variable("SLOTCAR_TLS_CLUSTER") else { return };
     wstd::runtime::block_on(async {
         let client = connect(&url).await;
         for number in 0..50_u32 {
@@ -86,10 +86,10 @@ fn a_cluster_is_spoken_to() {
     });
 }
 
-/// Out of the box the public authorities are trusted, and the tests' own is not one of them.
+/// By default the public authorities are trusted; the authority of the tests is not one of them.
 #[test]
 fn strangers_are_not_trusted() {
-    let Some(url) = told("SLOTCAR_TLS_SERVER") else { return };
+    let Some(url) = variable("SLOTCAR_TLS_SERVER") else { return };
     wstd::runtime::block_on(async {
         let error = slotcar::connect(&url).await.expect_err("a stranger");
         assert_eq!(error.kind(), ErrorKind::Handshake, "{error:?}");

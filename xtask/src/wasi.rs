@@ -58,7 +58,7 @@ const TRANSPORT: &str = "slotcar-wasi";
 /// The edge function.
 const EDGE: &str = "slotcar-edge";
 
-/// The program with the default features, and without any.
+/// The program with the door's default features, and with none.
 const WHOLE: &[&str] = &["--example", "get"];
 /// See `WHOLE`.
 const LEAN: &[&str] = &["--example", "get", "--no-default-features"];

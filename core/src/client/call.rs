@@ -1,8 +1,11 @@
-//! A command on its way, as a future without a heap allocation.
+//! A single command as a future, without a heap allocation on the straight path.
 //!
-//! The straight way is all here: route by the current map, encode into the node's live link, wait
-//! for the frame, decode it into the type asked for. Whatever does not go straight continues in
-//! `driver/spread.rs`, boxed.
+//! The straight path is all here: find the node in the current routes, encode into its live link,
+//! wait for the frame, decode it. A command that cannot go straight, or whose first attempt failed,
+//! continues as a boxed future on the slow path (`driver/dispatch/entry.rs`).
+//!
+//! Invariants: nothing is sent before the first poll; how a command is sent is decided once, here.
+//! Limit: a call has at most 256 bytes, so that it is moved in one piece.
 
 use super::client::Client;
 use crate::command::Command;
@@ -12,7 +15,7 @@ use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
-use crate::driver::link::submit::{admit, sole_reply, turned_away};
+use crate::driver::link::submit::{admit, rejection_error, sole_reply};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
@@ -32,22 +35,22 @@ use std::time::Duration;
 /// A command that runs when awaited.
 ///
 /// Nothing is sent before the first poll. Dropped before its reply came, it may or may not have run
-/// on the server; its reply is discarded and nobody else gets it.
+/// on the server; its reply is discarded and no other call gets it.
 #[must_use = "a command is sent when it is awaited"]
 pub struct Call<'c, T> {
-    /// The way there and back, which is the same for all types.
-    way: Way<'c>,
-    /// What the reply becomes.
-    target: PhantomData<fn() -> T>,
+    /// Everything but the type of the reply.
+    call: FrameCall<'c>,
+    /// The type that the reply is decoded into.
+    decoded: PhantomData<fn() -> T>,
 }
 
-/// A command on its way to a frame.
-struct Way<'c> {
-    /// Who runs it.
+/// A call whose reply is not decoded yet.
+struct FrameCall<'c> {
+    /// The client, or the view of it, that runs the command.
     client: &'c Client,
-    /// What runs.
+    /// The command.
     command: Command,
-    /// Where it stands.
+    /// How far the call is.
     state: State,
 }
 
@@ -55,19 +58,19 @@ struct Way<'c> {
 const _: () = assert!(size_of::<Call<'static, ()>>() <= 256, "a call is moved in one piece");
 
 /// ```text
-/// Start ──► Straight ──► Finished
+/// Start ──► InFlight ──► Finished
 ///   │          │            ▲
-///   └──────────┴──► Around ─┘
+///   └──────────┴► SlowPath ─┘
 /// ```
 enum State {
-    /// Not sent, or waiting for room in the budget until its deadline. On the straight way the
-    /// connection keeps that.
+    /// Not sent; or waiting for room in the budget, until this deadline. Once it is enqueued, the
+    /// connection keeps the deadline.
     Start(Option<(BudgetWait, Timestamp)>),
     /// Enqueued on a live link.
-    Straight(PendingReply, InFlightGuard),
-    /// Dialling, retrying.
-    Around(BoxFuture<'static, Result<Bytes, Error>>),
-    /// The result was given out.
+    InFlight(PendingReply, InFlightGuard),
+    /// Everything else: dialling, redirects, retries, several nodes.
+    SlowPath(BoxFuture<'static, Result<Bytes, Error>>),
+    /// The result was returned.
     Finished,
 }
 
@@ -77,7 +80,7 @@ impl Client {
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
     /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
-    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and their kin); the error names what to use instead.
+    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and the like); the error names what to use instead.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }
@@ -85,66 +88,74 @@ impl Client {
 
 impl<T> std::fmt::Debug for Call<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("command", &self.way.command.name()).finish_non_exhaustive()
+        f.debug_struct("Call").field("command", &self.call.command.name()).finish_non_exhaustive()
     }
 }
 
 impl<'c, T> Call<'c, T> {
     #[inline]
     fn new(client: &'c Client, command: Command) -> Self {
-        Self { way: Way { client, command, state: State::Start(None) }, target: PhantomData }
+        Self {
+            call: FrameCall { client, command, state: State::Start(None) },
+            decoded: PhantomData,
+        }
     }
 }
 
-impl Way<'_> {
-    /// Enqueues on a live link, or goes around.
+impl FrameCall<'_> {
+    /// Enqueues on a live link, or takes the slow path.
     fn start(
         &mut self,
-        place: Option<(BudgetWait, Timestamp)>,
+        waiting: Option<(BudgetWait, Timestamp)>,
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let goes_straight = self.command.goes_straight();
-        let due = match place {
+        let due = match waiting {
             Some((_, deadline)) => Deadline::At(deadline),
             None if goes_straight => Deadline::After(self.client.command_timeout()),
             None => self.client.due_for(&self.command),
         };
-        // What waits for room was found to go straight before.
+        // A command that waits for room was planned before.
         if !goes_straight
-            && place.is_none()
-            && let Some(plan) = self.plan_around()?
+            && waiting.is_none()
+            && let Some(plan) = self.plan_wide()?
         {
-            return Ok(self.around(plan, due, ResumeFrom::Start));
+            return Ok(self.slow_path(plan, due, ResumeFrom::Start));
         }
         if self.client.timeout == Some(Duration::ZERO) {
-            return Ok(self.around(Plan::Whole, due, ResumeFrom::Start));
+            return Ok(self.slow_path(Plan::Whole, due, ResumeFrom::Start));
         }
-        let guard = match self.guard() {
+        let guard = match self.claim_node() {
             Ok(guard) => guard,
-            Err(from) => return Ok(self.around(Plan::Whole, due, from)),
+            Err(from) => return Ok(self.slow_path(Plan::Whole, due, from)),
         };
         let Some(link) = guard.node().ready() else {
-            return Ok(self.around(Plan::Whole, due, ResumeFrom::Node(Arc::clone(guard.node()))));
+            return Ok(self.slow_path(
+                Plan::Whole,
+                due,
+                ResumeFrom::Node(Arc::clone(guard.node())),
+            ));
         };
-        let (place, deadline) = place.unzip();
-        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
+        let (waiting, deadline) = waiting.unzip();
+        let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = NewEntry { len, replies: 1, due, admission };
+        let entry = NewEntry { len, replies: 1, deadline: due, admission };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
         match room.and_then(|()| link.enqueue(entry, write, cx)) {
-            Ok(ticket) => Ok(State::Straight(PendingReply::new(link, ticket), guard)),
-            Err(rejected) => self.wait_or_go_around(&link, &guard, rejected, (entry, place), cx),
+            Ok(ticket) => Ok(State::InFlight(PendingReply::new(link, ticket), guard)),
+            Err(rejected) => self.wait_or_leave(&link, &guard, rejected, (entry, waiting), cx),
         }
     }
 
-    /// The node that the command goes to, by the read policy if one governs it.
+    /// The node that the command goes to: the one that the read policy selects, if it governs the
+    /// command, or the owner of its key.
     #[inline]
-    fn guard(&self) -> Result<InFlightGuard, ResumeFrom> {
+    fn claim_node(&self) -> Result<InFlightGuard, ResumeFrom> {
         let shared = &self.client.shared;
-        if let Some(guard) = self.client.seat_by_rule(&self.command) {
-            // Whoever goes around drives the look that is due.
+        if let Some(guard) = self.client.node_by_policy(&self.command) {
+            // A refresh that is due is driven on the slow path.
             return if shared.topology.is_poll_due() { Err(ResumeFrom::Start) } else { guard };
         }
         if let Some(node) = shared.sole_node() {
@@ -161,60 +172,62 @@ impl Way<'_> {
             .ok_or(ResumeFrom::Start)
     }
 
-    /// The link did not take the command: waits for room, goes around, or fails.
+    /// The link did not take the command: waits for room, takes the slow path, or fails.
     #[cold]
-    fn wait_or_go_around(
+    fn wait_or_leave(
         &self,
         link: &Link,
         guard: &InFlightGuard,
         rejected: Rejected,
-        (entry, place): (NewEntry, Option<BudgetWait>),
+        (entry, waiting): (NewEntry, Option<BudgetWait>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;
-        let deadline = entry.due.from(env.now());
-        match turned_away(env, link, rejected, deadline) {
+        let deadline = entry.deadline.from(env.now());
+        match rejection_error(env, link, rejected, deadline) {
             None => {
                 let entry = Entry { len: entry.len, replies: 1, deadline };
-                Ok(State::Start(Some((link.wait_for_budget(place, entry, cx), deadline))))
+                Ok(State::Start(Some((link.wait_for_budget(waiting, entry, cx), deadline))))
             }
             Some(error) if error.kind() == ErrorKind::Connect => {
                 let from = ResumeFrom::Node(Arc::clone(guard.node()));
-                Ok(self.around(Plan::Whole, Deadline::At(deadline), from))
+                Ok(self.slow_path(Plan::Whole, Deadline::At(deadline), from))
             }
             Some(error) => Err(error.with_command(&self.command.name())),
         }
     }
 
-    /// How a command is sent that does not go straight by its flags; `None` if it does after all: to
-    /// one node, on a shared connection.
+    /// How a command is sent whose flags do not say that it goes straight; `None` if it goes to one
+    /// node on a shared connection all the same.
     ///
     /// # Errors
     /// When it cannot be sent.
     #[inline(never)]
-    fn plan_around(&self) -> Result<Option<Plan>, Error> {
+    fn plan_wide(&self) -> Result<Option<Plan>, Error> {
         let plan = plan(&self.command, self.client.shared.env.has_slots())?;
         let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
         Ok(if is_straight { None } else { Some(plan) })
     }
 
-    fn around(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
+    /// Dials, follows redirects, retries, waits for a refresh: whatever takes more than one attempt.
+    #[cold]
+    fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
         let options = self.client.call_options(due.from(self.client.shared.env.now()));
         let topology = Arc::clone(&self.client.shared.topology);
-        let reads = self.client.read_rule();
-        State::Around(entry::run(topology, self.command.clone(), plan, reads, options, from))
+        let reads = self.client.non_primary_read_settings();
+        State::SlowPath(entry::run(topology, self.command.clone(), plan, reads, options, from))
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         loop {
             match &mut self.state {
-                State::Start(place) => {
-                    let place = place.take();
-                    match self.start(place, cx) {
-                        Ok(state @ (State::Start(_) | State::Straight(..))) => {
-                            // What was there is `Start(None)`: it has nothing to drop, which the
-                            // compiler does not see.
+                State::Start(waiting) => {
+                    let waiting = waiting.take();
+                    match self.start(waiting, cx) {
+                        Ok(state @ (State::Start(_) | State::InFlight(..))) => {
+                            // The old state is `Start(None)`, which has nothing to drop; the
+                            // compiler cannot know that.
                             std::mem::forget(std::mem::replace(&mut self.state, state));
                             return Poll::Pending;
                         }
@@ -225,25 +238,25 @@ impl Way<'_> {
                         }
                     }
                 }
-                State::Straight(exchange, guard) => {
-                    let (outcome, due) = std::task::ready!(exchange.poll_with_deadline(cx));
-                    match judge_straight(outcome) {
+                State::InFlight(pending, guard) => {
+                    let (outcome, due) = std::task::ready!(pending.poll_with_deadline(cx));
+                    match frame_or_failure(outcome) {
                         Ok(frame) => {
                             guard.succeed(|| self.client.shared.env.now());
                             self.state = State::Finished;
                             return Poll::Ready(Ok(frame));
                         }
-                        Err(seen) => {
+                        Err(failure) => {
                             let node = Arc::clone(guard.node());
-                            if seen.is_redirect() {
+                            if failure.is_redirect() {
                                 self.client.shared.was_redirected.store(true, Ordering::Relaxed);
                             }
-                            let from = ResumeFrom::Attempt(seen, node);
-                            self.state = self.around(Plan::Whole, due, from);
+                            let from = ResumeFrom::Attempt(failure, node);
+                            self.state = self.slow_path(Plan::Whole, due, from);
                         }
                     }
                 }
-                State::Around(future) => {
+                State::SlowPath(future) => {
                     let result = std::task::ready!(future.as_mut().poll(cx));
                     self.state = State::Finished;
                     return Poll::Ready(result);
@@ -254,17 +267,17 @@ impl Way<'_> {
     }
 }
 
-/// What the straight way came to: a frame to decode, or what was seen instead.
+/// What the straight path ended with: a frame to decode, or a failure.
 #[inline]
-fn judge_straight(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
+fn frame_or_failure(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
         Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
-        outcome => judge_other(outcome),
+        outcome => failure_of(outcome),
     }
 }
 
 #[cold]
-fn judge_other(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
+fn failure_of(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     sole_reply(outcome.map_err(AttemptFailure::NoReply)?)
 }
 
@@ -273,8 +286,8 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let way = &mut self.way;
-        way.poll_frame(cx).map(|result| result.and_then(|frame| decode(&frame, &way.command)))
+        let call = &mut self.call;
+        call.poll_frame(cx).map(|result| result.and_then(|frame| decode(&frame, &call.command)))
     }
 }
 

@@ -24,10 +24,41 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-/// A connection to a deployment: one server, a cluster, or a service behind sentinels.
+/// A client of a deployment: one server, a cluster, or a service behind sentinels.
 ///
-/// Clones share everything. All methods may be called from any task, thread or executor; no
-/// background task is needed for any of them.
+/// Clones share connections, topology and limits. All methods may be called from any task, thread
+/// and executor; none of them needs a background task. When the last clone is dropped, together
+/// with its views, subscriptions, scans and consumers, all connections close.
+///
+/// # Commands
+///
+/// Each method with a command's name sends that command. Its documentation shows the command's
+/// syntax and, after the colon, the reply. Where the reply has more than one sensible type, the
+/// caller names it: any type that implements serde's `Deserialize`. All of them, and
+/// [`Client::send`] for any other command, return a [`Call`](crate::Call):
+///
+/// - nothing is sent before the call is awaited;
+/// - its errors are those of [`Client::send`];
+/// - dropped before its reply came, the command may or may not have run.
+///
+/// # Views
+///
+/// A view is a client with another timeout or another read policy. It shares everything else, and
+/// costs as much as a clone.
+///
+/// ```no_run
+/// # extern crate slotcar_core as slotcar;
+/// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+/// use slotcar::ReadFrom;
+/// use std::time::Duration;
+///
+/// let reports = client
+///     .with_timeout(Duration::from_secs(30))
+///     .with_read_from(ReadFrom::PreferReplica)
+///     .with_max_staleness(Duration::from_secs(1));
+/// let totals: Vec<u64> = reports.lrange("totals", 0, -1).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     /// What all clones share.
@@ -81,30 +112,39 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A view of this client whose commands have this long, over queueing, connecting and all
-    /// attempts.
+    /// A view of this client with another timeout: the longest time that a command may take, from
+    /// its first poll to its reply, with connecting and all attempts. Default: `command_timeout` of
+    /// the configuration.
     ///
-    /// Blocking commands, which otherwise wait as long as their own argument says, end after this
-    /// time too.
+    /// Without this, a blocking command (BLPOP, XREAD BLOCK) waits as long as its own argument
+    /// says; in the view it ends after `timeout` at the latest.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self.clone() }
     }
 
-    /// Closes all connections of this client and its clones. Commands in flight and later ones fail
-    /// with `Closed`.
+    /// Closes this client, its clones and its views: all connections close, refreshes end.
+    ///
+    /// Commands in flight and all later commands fail with [`ErrorKind::Closed`]; a command in
+    /// flight may have run. Subscriptions and [`Client::events`] end after what is queued. Returns
+    /// at once; a second call does nothing.
+    ///
+    /// [`ErrorKind::Closed`]: crate::ErrorKind::Closed
     pub fn close(&self) {
         self.shared.topology.close();
     }
 
-    /// Looks at the topology now and returns when the look has ended, or after the client's
-    /// deadline. Does nothing where there is only one server.
+    /// Refreshes the topology, and waits until the refresh has ended, at most for this client's
+    /// timeout. Does nothing where there is one server without a cluster and without sentinels.
     ///
-    /// Commands go on meanwhile. Dropping the future cancels the wait; the look goes on for others
-    /// who wait.
+    /// Programs need not call this: the client refreshes on redirects, on lost nodes, and from time
+    /// to time. Commands go on during a refresh.
     ///
     /// # Errors
-    /// What the look failed with.
+    /// The error of the last refresh, if it got no usable answer from any node. A refresh that is
+    /// still running after the timeout is no error.
+    ///
+    /// Dropping the future ends the wait; the refresh goes on if other tasks wait for it.
     pub async fn refresh(&self) -> Result<(), Error> {
         let Shared { env, topology, .. } = &*self.shared;
         topology.request_refresh(RefreshReason::Requested);
@@ -112,27 +152,49 @@ impl Client {
         topology.refresh_failure().map_or(Ok(()), Err)
     }
 
-    /// What this client did by itself (retries, redirects, dials, looks at the topology), and how
-    /// its nodes do.
+    /// What this client did on its own since it was made: connection attempts, retries, redirects
+    /// and refreshes, and the state of each node. Clones and views share the counts.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let nodes = self.shared.topology.routes().metrics();
         Metrics { nodes, ..self.shared.env.telemetry().metrics() }
     }
 
-    /// Everything that the client notices or does by itself from now on.
+    /// What the client notices or does on its own from now on, as a stream of
+    /// [`Event`](crate::Event)s: lost nodes, moved slots, refreshes.
+    ///
+    /// At most 1024 events wait for a slow listener; further ones are dropped and counted
+    /// ([`Event::Lagged`](crate::Event::Lagged)). The stream ends (`None`) after [`Client::close`].
+    ///
+    /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
+    /// # async fn example(client: &slotcar::Client) {
+    /// use slotcar::Event;
+    /// let mut events = client.events();
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::NodeLost { endpoint, error } => eprintln!("lost {endpoint}: {error}"),
+    ///         Event::NodeBack { endpoint } => eprintln!("{endpoint} is back"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events {
         self.shared.env.telemetry().listen()
     }
 
-    /// What the client knows of the deployment: shards, nodes, epochs and how old that knowledge
-    /// is. Serialisable.
+    /// What the client knows of the deployment now: shards, nodes, epochs, and how old that
+    /// knowledge is. It implements serde's `Serialize` and `Deserialize`:
+    /// [`Client::with_topology`] starts another client with it.
     #[must_use]
     pub fn topology(&self) -> Topology {
         self.shared.topology.snapshot()
     }
 
+    /// When a command ends that begins now. A blocking command has no deadline unless this view has
+    /// a timeout of its own.
     #[inline]
     pub(super) fn due_for(&self, command: &Command) -> Deadline {
         match self.timeout {
@@ -141,10 +203,12 @@ impl Client {
         }
     }
 
+    /// The same as a moment.
     pub(super) fn deadline_for(&self, command: &Command) -> Timestamp {
         self.due_for(command).from(self.shared.env.now())
     }
 
+    /// The timeout of this view's commands.
     pub(super) fn command_timeout(&self) -> Duration {
         self.timeout.unwrap_or(self.shared.env.config().command_timeout)
     }

@@ -19,16 +19,19 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 impl Client {
-    /// Connects over `transport` and returns once the server has accepted the handshake.
+    /// Connects over `transport`. Returns when a server has accepted the handshake and, in a
+    /// cluster or behind sentinels, when the topology is known. Takes at most `connect_timeout`, or
+    /// twice that where a server accepts a connection and then does not answer.
     ///
-    /// Dials once; an application that wants to start before its server does can use
+    /// Does not try again after a failure. A program that may start before its servers uses
     /// [`Client::connect_lazy`].
     ///
     /// # Errors
-    /// `Config` for a configuration that contradicts itself; `Connect`, `Handshake`, `Protocol` or
-    /// `Timeout` for a server that cannot be reached or refuses.
+    /// `Config` for a configuration that contradicts itself or needs what `transport` does not
+    /// have; `Connect`, `Handshake`, `Protocol`, `Timeout` or `Topology` when no server can be
+    /// reached, or one refuses.
     ///
-    /// Dropping the future closes what was opened.
+    /// Dropping the future closes the connections that were opened.
     pub async fn connect(transport: impl Transport, config: Config) -> Result<Self, Error> {
         let client = Self::connect_lazy(transport, config)?;
         let Shared { env, topology, .. } = &*client.shared;
@@ -44,10 +47,10 @@ impl Client {
         }
         let node = topology.routes().dialable().next().cloned();
         if let Some(node) = node {
-            // The dial has the same time-out, and tells more when it ends by that.
+            // The attempt itself ends after `connect_timeout`, with a better error than this one's.
             node.connect(env, deadline.after(timeout)).await?;
         }
-        // In one write with the handshake, where that has not been sent yet.
+        // Sent in one write with the handshake, if that is still to be sent.
         let pinged = client.with_timeout(timeout).send::<()>(cmd("PING")).await;
         match pinged {
             Ok(()) => Ok(client),
@@ -58,24 +61,26 @@ impl Client {
         }
     }
 
-    /// A client that dials when its first command needs it.
+    /// A client that connects when its first command needs it.
     ///
     /// # Errors
-    /// `Config` for a configuration that contradicts itself.
+    /// `Config` for a configuration that contradicts itself or needs what `transport` does not
+    /// have.
     pub fn connect_lazy(transport: impl Transport, config: Config) -> Result<Self, Error> {
         Self::start(transport, config, None)
     }
 
-    /// A client of a cluster that an earlier client knew ([`Client::topology`]): its first command
-    /// goes straight to the owner of its slot, without a look at the topology before.
+    /// A client that starts with the topology of an earlier client ([`Client::topology`]): its
+    /// first command goes straight to the owner of its slot, without a refresh before. It connects
+    /// when that command needs it.
     ///
-    /// What has changed since is learned from redirects, from nodes that cannot be reached, and by
-    /// the periodic look; the configured endpoints stay seeds. Where there is no cluster, there is
-    /// nothing to know, and this is [`Client::connect_lazy`].
+    /// The client learns what has changed since from redirects, from nodes that cannot be reached,
+    /// and by periodic refreshes; the configured endpoints stay the seeds. Without a cluster this
+    /// is [`Client::connect_lazy`].
     ///
     /// # Errors
-    /// `Config` for a configuration that contradicts itself, and for a topology that does, or that
-    /// another version wrote.
+    /// `Config` for a configuration that contradicts itself or needs what `transport` does not
+    /// have; `Config` for a topology that contradicts itself, or that another version wrote.
     pub fn with_topology(
         transport: impl Transport,
         config: Config,
@@ -84,6 +89,7 @@ impl Client {
         Self::start(transport, config, Some(topology))
     }
 
+    /// Checks the configuration and makes the client; no I/O.
     fn start(
         transport: impl Transport,
         config: Config,
@@ -101,7 +107,7 @@ impl Client {
         }
         let env = Arc::new(Environment::new(Arc::new(transport), config));
         let unusable = |error| {
-            let message = format!("a topology that cannot be used: {error}");
+            let message = format!("the given topology cannot be used: {error}");
             Error::new(ErrorKind::Config, Delivery::NotSent, message)
         };
         let known = topology.map(|known| known.to_map(env.now())).transpose().map_err(unusable)?;

@@ -1,48 +1,55 @@
-//! A durable subscription: a consumer of a stream's group, for those who cannot lose a message.
+//! A consumer of a stream's group: a durable subscription, for readers that must not lose a
+//! message.
 //!
 //! ```text
-//! Resuming ──nothing of ours is left──► Reading ──an answer may be lost──► Resuming
+//! Resuming ──no entry of its own is left──► Reading ──a reply may be lost──► Resuming
 //! ```
 //!
-//! The server keeps for each consumer what it was given and has not acknowledged. A consumer begins
-//! with what it was given before, in an earlier life, and comes back to that whenever an answer may
-//! have been lost on the way; then it takes what is new, and from time to time what others have
-//! left lying. So every entry comes at least once. Limit: `COUNT` entries are held at a time.
-//! Spec: <https://redis.io/docs/latest/develop/data-types/streams/>, "Consumer groups". Called by
-//! users.
+//! The server remembers which entries it gave to each consumer until they are acknowledged. A
+//! consumer begins with its own unacknowledged entries (Resuming), and does so again whenever a
+//! reply may have been lost. Then it reads new entries, and from time to time claims entries that
+//! other consumers have left.
+//!
+//! Invariant: every entry is delivered at least once. Limit: `COUNT` entries are held at a time.
+//! Spec: <https://redis.io/docs/latest/develop/data-types/streams/>, "Consumer groups".
 
 use super::client::Client;
 use crate::command::{Command, ToArg, cmd};
 use crate::error::Error;
-use crate::resp::{Blob, Value};
+use crate::resp::{Blob, ErrorClass, Value};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Entries that are asked for at a time.
+/// How many entries one command asks for.
 const COUNT: usize = 100;
-/// How long the server is asked to wait for new ones.
+/// How long a server waits for new entries before it answers.
 const BLOCK: Duration = Duration::from_secs(2);
 
 /// One entry of a stream.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEntry {
-    /// Its name, which ascends.
+    /// Its id. Ids ascend.
     pub id: String,
-    /// Its fields, in order.
+    /// Its fields and values, in the order in which they were added.
     pub fields: Vec<(Blob, Blob)>,
 }
 
 impl StreamEntry {
-    /// The value of a field.
+    /// The value of a field; of the first one, if the entry has several of that name.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Blob> {
         self.fields.iter().find(|(name, _)| *name == field).map(|(_, value)| value)
     }
 }
 
-/// Reads a stream as a member of a group, where every entry is somebody's until it is acknowledged.
+/// Reads a stream as a consumer of a group: each entry goes to one consumer of the group, and stays
+/// assigned to it until it is acknowledged.
+///
+/// Made by [`Client::consume`]. Every entry is delivered at least once. It is delivered again, here
+/// or to another consumer, when it was not acknowledged in time: handling an entry twice must do no
+/// harm.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -55,44 +62,42 @@ impl StreamEntry {
 /// }
 /// # }
 /// ```
-///
-/// An entry comes again, here or at another consumer, when it was not acknowledged in time: what is
-/// done with it must bear being done twice.
 #[must_use = "nothing is read before `next`"]
 #[derive(Debug)]
 pub struct StreamConsumer {
-    /// Who reads.
+    /// The client that sends the commands.
     client: Client,
     /// The stream's key.
     stream: Vec<u8>,
-    /// The group.
+    /// The group's name.
     group: String,
-    /// Its name in the group.
+    /// The consumer's name in the group.
     name: String,
-    /// Entries of others are taken over after this long.
+    /// Entries of other consumers are claimed when they are idle for this long.
     claim_after: Duration,
-    /// Where a group begins that is new.
+    /// The id after which a new group begins.
     start: &'static str,
-    /// Read and not given out yet.
+    /// Entries that were read and not returned yet.
     held: VecDeque<StreamEntry>,
-    /// Entries of ours up to this one were given out; none while there is nothing to resume.
+    /// In state Resuming: its own entries up to this id were read again. `None` in state Reading.
     resume: Option<String>,
-    /// The greatest id that was ever read as new.
+    /// The greatest id that was read as a new entry.
     last: String,
-    /// When to look for what others left lying.
+    /// When to claim idle entries of other consumers.
     claim_at: Timestamp,
-    /// Where that look goes on.
+    /// The cursor of XAUTOCLAIM.
     cursor: String,
 }
 
 impl Client {
-    /// A consumer called `name` of a group of a stream. The group is made if there is none, and so
-    /// is the stream; it begins with the stream's first entry.
+    /// A consumer of a stream: the consumer `name` of the group `group`. Sends nothing before its
+    /// first [`next`](StreamConsumer::next), which makes the stream and the group if they do not
+    /// exist. A new group begins with the stream's first entry.
     ///
-    /// A name stands for one consumer at a time: after a restart, the same name goes on where the
-    /// last life was interrupted.
+    /// Give each running consumer a name of its own. After a restart, a consumer with the same name
+    /// begins with the entries that it had not acknowledged.
     ///
-    /// Servers since 6.2.
+    /// Needs server version 6.2.
     pub fn consume(&self, stream: impl ToArg, group: &str, name: &str) -> StreamConsumer {
         let mut key = Vec::new();
         stream.with_bytes(|bytes| key = bytes.to_vec());
@@ -113,34 +118,34 @@ impl Client {
 }
 
 impl StreamConsumer {
-    /// Takes entries over that another consumer was given so long ago and has not acknowledged.
-    /// Default: 60s; longer than handling one entry ever takes.
+    /// How long an entry may stay unacknowledged at another consumer before this one takes it over.
+    /// Default: 60 s. Choose it longer than the handling of an entry takes.
     pub fn claim_after(mut self, idle: Duration) -> Self {
         self.claim_after = idle;
         self
     }
 
-    /// A group that is new begins with what is added from now on, not with the stream's first
-    /// entry.
+    /// Lets a new group begin with the entries that are added from now on. A group that exists
+    /// keeps its position.
     pub fn from_now(mut self) -> Self {
         self.start = "$";
         self
     }
 
-    /// The next entry, waiting for as long as there is none.
+    /// Waits for the next entry, for as long as there is none.
     ///
     /// # Errors
-    /// Those of any command. Nothing is lost: the next call goes on, with what may have been given
-    /// to us and not arrived.
+    /// Those of any command. No entry is lost: the next call begins with the entries that may have
+    /// been assigned to this consumer and did not arrive.
     ///
-    /// Dropped half-way, an entry that was on its way comes with a later call.
+    /// Dropping the future loses no entry: a later call returns it.
     pub async fn next(&mut self) -> Result<StreamEntry, Error> {
         loop {
             if let Some(entry) = self.held.pop_front() {
                 return Ok(entry);
             }
             if let Err(error) = self.fetch().await {
-                if error.server_error().is_some_and(|e| e.code() == "NOGROUP") {
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownGroup) {
                     self.create_group().await?;
                     continue;
                 }
@@ -149,16 +154,19 @@ impl StreamConsumer {
         }
     }
 
-    /// Acknowledges an entry: it never comes again. False if it had been before.
+    /// Acknowledges an entry: it is not delivered again. Returns false if it was acknowledged
+    /// before.
     ///
     /// # Errors
-    /// Those of any command; to acknowledge twice does no harm.
+    /// Those of any command. An acknowledgement may be repeated.
+    ///
+    /// Dropped before its end, the entry may or may not be acknowledged.
     pub async fn ack(&self, id: &str) -> Result<bool, Error> {
         let ack = cmd("XACK").key(&self.stream[..]).arg(self.group.as_str()).arg(id);
         Ok(self.client.send::<u64>(ack).await? > 0)
     }
 
-    /// One question to the server; what it gave is held.
+    /// Sends one command and keeps the entries that it returns.
     async fn fetch(&mut self) -> Result<(), Error> {
         let now = self.client.shared.env.now();
         if let Some(from) = self.resume.clone() {
@@ -183,10 +191,11 @@ impl StreamConsumer {
                 return Ok(());
             }
         }
-        // Until this answer has arrived, entries may be ours that we do not know of.
+        // Until this reply has arrived, the server may have assigned entries that are not known
+        // here.
         self.resume = Some(self.last.clone());
         let wait = BLOCK.min(self.claim_after.max(Duration::from_millis(1)));
-        // A server that hangs while it is to wait says as little as one that waits.
+        // A server that hangs sends as little as one that waits for entries: hence a timeout.
         let patient = self.client.with_timeout(wait + self.client.command_timeout());
         let reply: Value = patient.send(self.read(">", Some(wait))).await?;
         self.resume = None;
@@ -210,14 +219,18 @@ impl StreamConsumer {
     async fn create_group(&self) -> Result<(), Error> {
         let create = cmd("XGROUP").arg("CREATE").key(&self.stream[..]).arg(self.group.as_str());
         match self.client.send::<()>(create.arg(self.start).arg("MKSTREAM")).await {
-            // Another consumer was first.
-            Err(error) if error.server_error().is_some_and(|e| e.code() == "BUSYGROUP") => Ok(()),
+            // Another consumer has made the group in the meantime.
+            Err(error)
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::GroupExists) =>
+            {
+                Ok(())
+            }
             result => result,
         }
     }
 }
 
-/// The entries of a reply that speaks of one stream: a map in RESP3, a list of pairs in RESP2.
+/// The entries in a reply about one stream: a map in RESP3, a list of pairs in RESP2.
 fn list_of_stream(reply: &Value) -> Option<&Value> {
     match reply {
         Value::Map(pairs) => pairs.first().map(|(_, list)| list),
@@ -225,12 +238,12 @@ fn list_of_stream(reply: &Value) -> Option<&Value> {
     }
 }
 
-/// The id of the last entry, whether it was deleted or not.
+/// The id of the last entry, also of a deleted one.
 fn last_id(list: &Value) -> Option<String> {
     Some(list.as_slice()?.last()?.as_slice()?.first()?.as_str()?.to_owned())
 }
 
-/// Entries, without those that were deleted meanwhile: of such only the id is left.
+/// The entries, without deleted ones, of which only the id is left.
 fn entries(list: &Value) -> Vec<StreamEntry> {
     let entry = |value: &Value| {
         let [id, fields] = value.as_slice()? else { return None };

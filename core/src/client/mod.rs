@@ -3,13 +3,16 @@
 //! This file only declares and re-exports. [`Client`] and what its clones share are in `client.rs`;
 //! each other file adds the methods of one area, beside the type that they return.
 
+mod auto_traits;
 mod call;
 mod client;
 mod commands;
 mod connect;
 mod consumer;
+mod explain;
+mod per_key;
 mod pipeline;
-mod reads;
+mod read_views;
 mod scan;
 mod script;
 mod subscription;
@@ -19,8 +22,8 @@ mod transaction;
 pub use call::Call;
 pub use client::Client;
 pub use consumer::{StreamConsumer, StreamEntry};
+pub use explain::{Explanation, NodeExplanation};
 pub use pipeline::{Pipeline, Reply};
-pub use reads::{Explanation, NodeExplanation};
 pub use scan::{KeyScan, Scan};
 pub use script::Script;
 pub use subscription::{Subscribe, Subscription};

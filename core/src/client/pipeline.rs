@@ -1,7 +1,7 @@
-//! Commands sent together: one write per node, replies in order, each with its own result.
+//! Commands sent together: one write for each node, replies in order, each with its own result.
 //!
 //! Invariants: nothing is sent before `run` or `run_each` is polled; results are in the order of
-//! the commands. Limit: `pipeline_commands_max`. The work is `driver/batch.rs`; called by users.
+//! the commands. Limit: `pipeline_commands_max`. Sent by `driver/dispatch/pipeline.rs`.
 
 use super::client::Client;
 use crate::command::Command;
@@ -13,14 +13,14 @@ use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-/// Room for so many commands is made at once: growing to it one step after the other costs more.
-const USUAL: usize = 16;
+/// Room for so many commands is allocated at once: growing to it step by step costs more.
+const INITIAL_CAPACITY: usize = 16;
 
 /// Commands that are collected and then sent together.
 ///
-/// They are not a transaction: others' commands may run between them. In a cluster they may have
-/// keys in any slots; commands that are split over slots, or go to many nodes, are so here, too,
-/// and have one result each.
+/// They are not a transaction: other clients' commands may run between them. In a cluster they may
+/// have keys in any slots; a command that is split over slots or goes to several nodes still has
+/// one result.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -33,16 +33,16 @@ const USUAL: usize = 16;
 #[must_use = "a pipeline is sent by `run` or `run_each`"]
 #[derive(Debug)]
 pub struct Pipeline<'c> {
-    /// Who runs them.
+    /// The client that runs them.
     client: &'c Client,
-    /// In order.
+    /// The commands, in order.
     commands: Vec<Command>,
 }
 
-/// A reply, not yet decoded: to one command of a pipeline, of one node, to one key.
+/// A reply that is not decoded yet: to one command of a pipeline, or from one node.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Complete, and no error.
+    /// The complete frame, which is no error.
     frame: Bytes,
 }
 
@@ -54,16 +54,16 @@ impl Reply {
     /// Decodes the reply.
     ///
     /// # Errors
-    /// `Convert` when it does not fit `T`.
+    /// `Convert` when the reply does not fit `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         from_frame(&self.frame).map_err(Error::undecodable)
     }
 }
 
 impl Client {
-    /// Commands to be sent together, in one write.
+    /// Collects commands to be sent together, in one write for each node.
     pub fn pipeline(&self) -> Pipeline<'_> {
-        Pipeline { client: self, commands: Vec::with_capacity(USUAL) }
+        Pipeline { client: self, commands: Vec::with_capacity(INITIAL_CAPACITY) }
     }
 }
 
@@ -98,10 +98,10 @@ impl Pipeline<'_> {
     /// list: a tuple, a `Vec`, a struct's fields.
     ///
     /// # Errors
-    /// The first command's that failed; others may have run. Use [`Pipeline::run_each`] to know
-    /// about each. Nothing was sent when that says so.
+    /// The error of the first command that failed; others may have run. [`Pipeline::run_each`] has
+    /// the result of each. When nothing was sent, as said there, that error.
     ///
-    /// Dropped half-way, commands that were written run all the same.
+    /// Dropped before its end, commands that were written still run.
     pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
         let mut frames = Vec::with_capacity(self.commands.len());
         for result in self.results().await? {
@@ -110,14 +110,14 @@ impl Pipeline<'_> {
         from_frames(&frames).map_err(Error::undecodable)
     }
 
-    /// Sends all commands and returns what became of each, in order.
+    /// Sends all commands and returns the result of each, in order.
     ///
     /// # Errors
-    /// `Limit` or `Config` when nothing was sent because the pipeline itself cannot be: it is too
-    /// long, or a command blocks, would change the connection (SELECT, MULTI, SUBSCRIBE), or has
-    /// keys in two slots and cannot be split.
+    /// When nothing was sent: `Limit` for a pipeline that is too long; `Config` for a command that
+    /// blocks, would change the connection (SELECT, MULTI, SUBSCRIBE), or has keys in two slots and
+    /// cannot be split.
     ///
-    /// Dropped half-way, commands that were written run all the same.
+    /// Dropped before its end, commands that were written still run.
     pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
         let results = self.results().await?;
         Ok(results.into_iter().map(|result| result.map(Reply::new)).collect())
@@ -126,7 +126,8 @@ impl Pipeline<'_> {
     async fn results(self) -> Result<Results, Error> {
         let shared = &self.client.shared;
         check_length("pipeline", self.commands.len(), shared.env.config())?;
-        let (options, reads) = (self.client.call_options_from_now(), self.client.read_rule());
+        let (options, reads) =
+            (self.client.call_options_from_now(), self.client.non_primary_read_settings());
         entry::run_all(&shared.topology, &self.commands, reads.as_ref(), options).await
     }
 }

@@ -1,7 +1,10 @@
-//! Scans as streams: over all keys of a deployment, and over one key's elements.
+//! Scans as streams: over all keys of a deployment, and over the elements of one key.
 //!
-//! Nothing is fetched before the stream is polled, and one page is held at a time. Called by users;
-//! the work is `driver/scan.rs`.
+//! Invariants: nothing is sent before the stream is polled; one page is held at a time; an error
+//! loses no element.
+//! Limit: each page has the client's timeout. The keyspace scan itself is in
+//! `driver/dispatch/keyspace_scan.rs`. Spec: <https://redis.io/commands/scan/>, "Scan guarantees".
+//! Tested by `tests/tests/cluster/scan.rs`.
 
 use super::client::Client;
 use crate::BoxFuture;
@@ -21,21 +24,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 impl Client {
-    /// All keys of the deployment, from every shard of a cluster, as a stream.
+    /// All keys of the deployment, from the primary of every shard, as a stream.
     ///
     /// A key that exists from the first poll to the end is returned at least once, also when slots
-    /// move, primaries fail over and servers restart meanwhile; it may come more than once, and
-    /// keys that come or go meanwhile may or may not be returned. Primaries are asked.
+    /// move, primaries fail over and servers restart during the scan. It may be returned more than
+    /// once. A key that is made or deleted during the scan may or may not be returned.
     ///
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
-    /// use futures::TryStreamExt;
     /// use slotcar::command::ScanOptions;
     ///
     /// let mut keys = client.scan_all::<String>(ScanOptions::new().matching("user:*"));
-    /// while let Some(key) = keys.try_next().await? {
-    ///     println!("{key}");
+    /// while let Some(key) = keys.next().await {
+    ///     println!("{}", key?);
     /// }
     /// # Ok(()) }
     /// ```
@@ -43,8 +45,21 @@ impl Client {
         self.scan_from(ScanCursor::new(), options)
     }
 
-    /// Goes on where another scan stood ([`Scan::cursor`]), perhaps in another process. The options
-    /// should be the same.
+    /// Continues another scan from its cursor ([`Scan::cursor`]), perhaps in another process. The
+    /// options should be the same.
+    ///
+    /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
+    /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// use slotcar::command::ScanOptions;
+    ///
+    /// let mut keys = client.scan_all::<String>(ScanOptions::new());
+    /// let first = keys.next().await.transpose()?;
+    /// // It implements serde's `Serialize` and `Deserialize`.
+    /// let cursor = keys.cursor();
+    /// let rest = client.scan_from::<String>(cursor, ScanOptions::new());
+    /// # Ok(()) }
+    /// ```
     pub fn scan_from<T: DeserializeOwned>(
         &self,
         cursor: ScanCursor,
@@ -64,8 +79,21 @@ impl Client {
 
     /// The fields and values of a hash, as a stream of pairs; see [`Client::hscan`].
     ///
-    /// What is in it throughout is returned at least once. When the key is served by another server
-    /// than before, the scan starts over: servers do not share cursors.
+    /// A field that exists from the first poll to the end is returned at least once. When another
+    /// server begins to serve the key, the scan starts again: servers do not share cursors.
+    ///
+    /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
+    /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// use slotcar::command::ScanOptions;
+    ///
+    /// let mut prices = client.hscan_all::<String, f64>("prices", ScanOptions::new().count(100));
+    /// while let Some(pair) = prices.next().await {
+    ///     let (item, price) = pair?;
+    ///     println!("{item}: {price}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn hscan_all<F: DeserializeOwned, V: DeserializeOwned>(
         &self,
         key: impl ToArg,
@@ -94,37 +122,51 @@ impl Client {
     }
 }
 
-/// A page on its way, and the cursor after it.
+/// A request for a page: gives the cursor after it, and its elements.
 type Fetch<C> = BoxFuture<'static, (C, Result<Option<Vec<Bytes>>, Error>)>;
 
 /// A stream of all keys; made by [`Client::scan_all`].
 ///
-/// An error does not end it: polled again, it goes on where it was, so that a shard that is down
-/// for a while costs no key. Each poll for a page has the client's deadline.
+/// Nothing is sent before the first poll, and one page is held at a time. Each page has the
+/// client's timeout. An error does not end the stream: polled again, it continues where it was, so
+/// that a shard that is down for a while costs no key.
 #[must_use = "a scan does nothing until it is polled"]
 pub struct Scan<T> {
-    /// Who runs it.
+    /// The client that sends the commands.
     client: Client,
-    /// What follows the cursor in the command.
+    /// The arguments after the cursor.
     tail: Vec<Vec<u8>>,
-    /// The cursor before the page that is held.
+    /// The cursor of the page that is held.
     page_begin: ScanCursor,
-    /// The cursor after it.
+    /// The cursor of the page after it.
     cursor: ScanCursor,
-    /// Keys of the page, not yet handed out.
+    /// Keys of the page that were not returned yet.
     ready: VecDeque<Bytes>,
-    /// The next page.
+    /// The request for the next page, while it runs.
     fetch: Option<Fetch<ScanCursor>>,
-    /// What keys become.
+    /// The type of the keys.
     _items: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T> Scan<T> {
-    /// Where the scan stands. Given to [`Client::scan_from`], it loses nothing: of a page that was
-    /// handed out in part, all comes again.
+    /// The position of the scan, for [`Client::scan_from`]. No key is lost: a page that was
+    /// returned in part is returned again as a whole.
     #[must_use]
     pub fn cursor(&self) -> ScanCursor {
         if self.ready.is_empty() { self.cursor.clone() } else { self.page_begin.clone() }
+    }
+}
+
+impl<T: DeserializeOwned> Scan<T> {
+    /// Waits for the next key. `None` at the end of the scan.
+    ///
+    /// # Errors
+    /// Those of any command, for one page; `Convert` for a key that is not a `T`; `Config` for a
+    /// cursor that another version of this crate wrote. The next call continues the scan.
+    ///
+    /// Dropping the future loses no key.
+    pub async fn next(&mut self) -> Option<Result<T, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
@@ -148,7 +190,7 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
                 let (mut cursor, tail) = (this.cursor.clone(), this.tail.clone());
                 Box::pin(async move {
                     if !cursor.is_of_this_version() {
-                        let message = "a cursor that another version of slotcar wrote";
+                        let message = "another version of slotcar wrote the cursor: scan anew";
                         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
                         return (cursor, Err(error));
                     }
@@ -171,33 +213,35 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
     }
 }
 
-/// A stream of one key's elements; made by [`Client::hscan_all`] and its like.
+/// A stream of one key's elements; made by [`Client::hscan_all`], [`Client::sscan_all`] and
+/// [`Client::zscan_all`].
 ///
-/// An error does not end it: polled again, it goes on where it was.
+/// Nothing is sent before the first poll, and one page is held at a time. Each page has the
+/// client's timeout. An error does not end the stream: polled again, it continues where it was.
 #[must_use = "a scan does nothing until it is polled"]
 pub struct KeyScan<T> {
-    /// Who runs it.
+    /// The client that sends the commands.
     client: Client,
-    /// The command's words without the cursor: name, key, and what follows.
+    /// The command without the cursor: name, key, and the other arguments.
     words: (Vec<u8>, Vec<u8>, Vec<Vec<u8>>),
-    /// The server's cursor and who gave it; `None` at the end.
-    at: Option<Place>,
-    /// Frames of the page, not yet handed out.
+    /// The position; `None` at the end.
+    at: Option<KeyCursor>,
+    /// Frames of the page that were not returned yet.
     ready: VecDeque<Bytes>,
-    /// Frames of an element.
+    /// How many frames make an element.
     each: usize,
-    /// Makes one of them.
+    /// Decodes an element from its frames.
     decode: fn(&[Bytes]) -> Result<T, Error>,
-    /// The next page.
-    fetch: Option<Fetch<Option<Place>>>,
+    /// The request for the next page, while it runs.
+    fetch: Option<Fetch<Option<KeyCursor>>>,
 }
 
-/// How far a key's scan is.
+/// The position of the scan of one key.
 #[derive(Clone, Debug, Default)]
-struct Place {
-    /// The server's cursor.
+struct KeyCursor {
+    /// The cursor.
     cursor: u64,
-    /// The server.
+    /// The server that gave it.
     server: Option<crate::Endpoint>,
 }
 
@@ -211,11 +255,11 @@ impl<T> KeyScan<T> {
         let mut args = command.args_iter().map(<[u8]>::to_vec);
         let (name, key) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
         let words = (name, key, args.skip(1).collect());
-        let (client, at, ready) = (client.clone(), Some(Place::default()), VecDeque::new());
+        let (client, at, ready) = (client.clone(), Some(KeyCursor::default()), VecDeque::new());
         Self { client, words, at, ready, each, decode, fetch: None }
     }
 
-    fn fetch(&self, place: Place) -> Fetch<Option<Place>> {
+    fn fetch(&self, at: KeyCursor) -> Fetch<Option<KeyCursor>> {
         let (client, (name, key, tail)) = (self.client.clone(), self.words.clone());
         Box::pin(async move {
             let command = |cursor: u64| {
@@ -225,25 +269,38 @@ impl<T> KeyScan<T> {
             let terms = client.call_options(client.deadline_for(&command(0)));
             let run = async |cursor| {
                 let topology = Arc::clone(&client.shared.topology);
-                let errand = Request::new(command(cursor), Destination::Key);
-                let (frame, node) = dispatch(topology, errand, terms, None).await?;
+                let request = Request::new(command(cursor), Destination::Key);
+                let (frame, node) = dispatch(topology, request, terms, None).await?;
                 Ok::<_, Error>((page(&frame)?, node.endpoint().clone()))
             };
             let result = async {
-                let (mut page, mut server) = run(place.cursor).await?;
-                if place.cursor != 0 && place.server.as_ref() != Some(&server) {
+                let (mut page, mut server) = run(at.cursor).await?;
+                if at.cursor != 0 && at.server.as_ref() != Some(&server) {
                     (page, server) = run(0).await?;
                 }
                 Ok::<_, Error>((page, server))
             };
             match result.await {
-                Err(error) => (Some(place), Err(error)),
+                Err(error) => (Some(at), Err(error)),
                 Ok(((0, elements), _)) => (None, Ok(Some(elements))),
                 Ok(((cursor, elements), server)) => {
-                    (Some(Place { cursor, server: Some(server) }), Ok(Some(elements)))
+                    (Some(KeyCursor { cursor, server: Some(server) }), Ok(Some(elements)))
                 }
             }
         })
+    }
+}
+
+impl<T> KeyScan<T> {
+    /// Waits for the next element. `None` at the end of the scan.
+    ///
+    /// # Errors
+    /// Those of any command, for one page; `Convert` for an element that is not a `T`. The next
+    /// call continues the scan.
+    ///
+    /// Dropping the future loses no element.
+    pub async fn next(&mut self) -> Option<Result<T, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
@@ -265,8 +322,8 @@ impl<T> Stream for KeyScan<T> {
                 return Poll::Ready(Some((this.decode)(&element)));
             }
             if this.fetch.is_none() {
-                let Some(place) = this.at.clone() else { return Poll::Ready(None) };
-                this.fetch = Some(this.fetch(place));
+                let Some(at) = this.at.clone() else { return Poll::Ready(None) };
+                this.fetch = Some(this.fetch(at));
             }
             let Some(fetch) = &mut this.fetch else { continue };
             let (at, page) = ready!(fetch.as_mut().poll(cx));
@@ -281,16 +338,20 @@ impl<T> Stream for KeyScan<T> {
 }
 
 fn one<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, Error> {
-    let [frame] = frames else { return Err(half()) };
+    let [frame] = frames else { return Err(incomplete_element()) };
     from_frame(frame).map_err(Error::undecodable)
 }
 
 fn pair<A: DeserializeOwned, B: DeserializeOwned>(frames: &[Bytes]) -> Result<(A, B), Error> {
-    let [first, second] = frames else { return Err(half()) };
+    let [first, second] = frames else { return Err(incomplete_element()) };
     let first = from_frame(first).map_err(Error::undecodable)?;
     Ok((first, from_frame(second).map_err(Error::undecodable)?))
 }
 
-fn half() -> Error {
-    Error::new(ErrorKind::Protocol, Delivery::Answered, "a page of a scan with half an element")
+fn incomplete_element() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        Delivery::Answered,
+        "the server sent a page of a scan with an incomplete element",
+    )
 }

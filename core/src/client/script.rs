@@ -1,48 +1,60 @@
-//! A Lua script that is sent in full once per server, and by its digest from then on.
+//! A Lua script that is sent in full once to each server, and by its digest from then on.
 //!
-//! It is routed by its keys, as any command is, and goes where they go: a server that does not know
-//! it (a new primary, one that was restarted) is told. Called by users.
+//! Invariant: the script is routed by its keys, like any command. A server that does not know it (a
+//! new primary, a server that was restarted) answers NOSCRIPT, and gets the source.
+//! Spec: <https://redis.io/docs/latest/develop/interact/programmability/eval-intro/>, "Script cache".
 
 use super::client::Client;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
+use crate::resp::ErrorClass;
 use serde::de::DeserializeOwned;
 use sha1_smol::Sha1;
 use std::sync::Arc;
 
-/// A script, with the digest by which servers know it.
+/// A Lua script and its SHA-1 digest, by which servers know it.
 ///
-/// Make it once and keep it: a clone shares both.
+/// Make it once and keep it: it computes the digest. A clone shares both.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
-/// let add = slotcar::Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
+/// use slotcar::Script;
+///
+/// let add = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
 /// let sum: i64 = client.run_script(&add, "count", 5).await?;
+///
+/// let take = Script::new(
+///     "local left = redis.call('DECRBY', KEYS[1], ARGV[1])
+///      redis.call('HINCRBY', KEYS[2], ARGV[2], ARGV[1])
+///      return left",
+/// );
+/// let keys = ["{shop}:stock", "{shop}:sold"];
+/// let left: i64 = client.run_script(&take, keys, ["3", "apples"]).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// What runs.
+    /// The Lua source.
     source: Arc<str>,
     /// Its SHA-1 in hexadecimal.
     digest: Arc<str>,
 }
 
 impl Script {
-    /// A script of this source.
+    /// A script with this Lua source.
     #[must_use]
     pub fn new(source: &str) -> Self {
         Self { source: source.into(), digest: Sha1::from(source).hexdigest().into() }
     }
 
-    /// What runs.
+    /// The Lua source.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The SHA-1 of the source in hexadecimal, as SCRIPT LOAD would return it.
+    /// The SHA-1 of the source in hexadecimal, as SCRIPT LOAD returns it.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -50,13 +62,14 @@ impl Script {
 }
 
 impl Client {
-    /// Runs a script: EVALSHA, and EVAL where the server does not know it. In a cluster all keys
-    /// must live in one slot.
+    /// Runs a script: sends EVALSHA, and EVAL if the server does not know the script. In a cluster
+    /// all keys must be in one slot: give them a common hash tag.
     ///
     /// # Errors
-    /// Those of any command that may write: one whose reply was lost may have run.
+    /// Those of [`Client::send`] for a command that may write: it is not sent again when it may
+    /// have run.
     ///
-    /// Dropped before its reply came, it may or may not have run, once.
+    /// Dropped before its reply came, the script may or may not have run, at most once.
     ///
     /// Since 2.6.0. <https://redis.io/commands/evalsha/>
     pub async fn run_script<T: DeserializeOwned>(
@@ -65,10 +78,12 @@ impl Client {
         keys: impl ToArgs,
         args: impl ToArgs,
     ) -> Result<T, Error> {
-        let (keys, args) = (Lent(&keys), Lent(&args));
+        let (keys, args) = (Borrowed(&keys), Borrowed(&args));
         let by_digest = command::evalsha(script.digest(), keys, args);
         match self.send(by_digest).await {
-            Err(error) if error.server_error().is_some_and(|e| e.code() == "NOSCRIPT") => {
+            Err(error)
+                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownScript) =>
+            {
                 self.send(command::eval(script.source(), keys, args)).await
             }
             result => result,
@@ -76,18 +91,18 @@ impl Client {
     }
 }
 
-/// Arguments that are used twice.
-struct Lent<'a, T>(&'a T);
+/// Borrowed arguments, for two commands.
+struct Borrowed<'a, T>(&'a T);
 
-impl<T> Clone for Lent<'_, T> {
+impl<T> Clone for Borrowed<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Lent<'_, T> {}
+impl<T> Copy for Borrowed<'_, T> {}
 
-impl<T: ToArgs> ToArgs for Lent<'_, T> {
+impl<T: ToArgs> ToArgs for Borrowed<'_, T> {
     fn count(&self) -> usize {
         self.0.count()
     }

@@ -1,23 +1,26 @@
-//! A subscription as a stream: messages and, in order among them, what a subscriber has to know to
+//! A subscription as a stream of messages and, in order among them, what the reader has to know to
 //! trust them.
 //!
-//! It drives whatever it waits for: on a host without a background, a subscription that is polled
-//! reads, answers, dials and follows by itself. What it holds of the client keeps that alive.
-//! Called by users; the work is `driver/hub.rs` and `driver/pubsub.rs`.
+//! Invariants: a subscription that is polled also polls what it waits for, so that on a host
+//! without background tasks it reads, connects and follows slots by itself; it keeps the client
+//! alive. Limits: `subscription_bytes_max`, `subscription_messages_max`;
+//! `exclusive_connections_max` subscriptions with connections of their own. The work is done in
+//! `driver/pubsub`. Tested by `tests/tests/pubsub` and `tests/sim/tests/pubsub.rs`.
 
 use super::client::Client;
 use crate::BoxFuture;
 use crate::command::ToArgs;
 use crate::config::WhenLagging;
 use crate::driver::discovery::live_topology::LiveTopology;
-use crate::driver::pubsub::reader_queue::Inbox;
-use crate::driver::pubsub::subscriber::{Standing, Subscriber, Waits};
+use crate::driver::pubsub::reader_queue::ReaderQueue;
+use crate::driver::pubsub::subscriber::{Subscriber, SubscriberLoop};
+use crate::driver::pubsub::subscriber_state::ReaderStatus;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::subscription::backlog::{Backlog, BacklogLimits};
+use crate::subscription::channel_table::ReaderId;
 use crate::subscription::kind::{Channel, ChannelKind};
-use crate::subscription::reconcile::ReaderId;
 use crate::subscription::update::Update;
 use futures::Stream;
 use std::future::{IntoFuture, poll_fn};
@@ -27,20 +30,35 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// A subscription that is about to begin: set it up, then await it, or [`Subscribe::start`] it.
-#[must_use = "it begins when it is awaited or started"]
+/// A subscription that has not begun: set options, then await it or call [`Subscribe::start`].
+///
+/// Made by [`Client::subscribe`], [`Client::psubscribe`] and [`Client::ssubscribe`].
+///
+/// ```no_run
+/// # extern crate slotcar_core as slotcar;
+/// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+/// use slotcar::config::WhenLagging;
+/// let ticks = client
+///     .subscribe("ticks")
+///     .own_connection()
+///     .messages_max(10_000)
+///     .when_lagging(WhenLagging::Disconnect)
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a subscription begins when it is awaited or started"]
 #[derive(Debug)]
 pub struct Subscribe<'c> {
-    /// Who subscribes.
+    /// The client that subscribes.
     client: &'c Client,
-    /// Which kind.
+    /// The kind of the channels.
     kind: ChannelKind,
-    /// The channels.
+    /// The channels' names, or the patterns.
     names: Vec<Vec<u8>>,
-    /// What may wait for the reader.
+    /// How much may wait for the reader.
     limits: BacklogLimits,
-    /// It gets connections of its own.
-    own: bool,
+    /// The subscription gets connections of its own.
+    own_connection: bool,
 }
 
 impl<'c> Subscribe<'c> {
@@ -51,69 +69,74 @@ impl<'c> Subscribe<'c> {
             messages_max: config.subscription_messages_max as usize,
             when_lagging: config.when_lagging,
         };
-        Self { client, kind, names: names_of(&channels), limits, own: false }
+        Self { client, kind, names: names_of(&channels), limits, own_connection: false }
     }
 
-    /// Gives the subscription connections that carry nothing else, for a channel so busy that
-    /// commands would wait behind its messages. They count for `exclusive_connections_max`.
+    /// Gives the subscription connections that carry nothing else, one per node. For channels so
+    /// busy that commands would wait behind their messages.
+    ///
+    /// At most `exclusive_connections_max` subscriptions of a client may have them.
     pub fn own_connection(mut self) -> Self {
-        self.own = true;
+        self.own_connection = true;
         self
     }
 
-    /// Bytes of messages that may wait for the reader, instead of `subscription_bytes_max`. Each
-    /// message counts for 96 bytes more than it has.
+    /// Bytes of messages that may wait for the reader. Default: `subscription_bytes_max` of the
+    /// configuration. Each message counts for its bytes and 96 more.
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.limits.bytes_max = bytes;
         self
     }
 
-    /// Messages that may wait for the reader, instead of `subscription_messages_max`; at least 1.
+    /// Messages that may wait for the reader, at least 1. Default: `subscription_messages_max` of
+    /// the configuration.
     pub fn messages_max(mut self, messages: usize) -> Self {
         self.limits.messages_max = messages.max(1);
         self
     }
 
-    /// What happens when more would wait, instead of `Config::when_lagging`. To pause reading, a
-    /// subscription gets connections of its own.
+    /// What happens when more messages come than may wait. Default: `when_lagging` of the
+    /// configuration. With `PauseReading` the subscription gets connections of its own.
     pub fn when_lagging(mut self, policy: WhenLagging) -> Self {
         self.limits.when_lagging = policy;
         self
     }
 
-    /// Begins without waiting: every channel is told as `Subscribed` in the stream when it is
-    /// confirmed.
+    /// Begins the subscription without waiting. Each channel comes as [`Update::Subscribed`] in the
+    /// stream when the server has confirmed it.
     ///
     /// # Errors
-    /// `Limit` when too many subscriptions have connections of their own; `Closed`.
+    /// `Limit` when `exclusive_connections_max` subscriptions have connections of their own
+    /// already; `Closed` after [`Client::close`].
     pub fn start(self) -> Result<Subscription, Error> {
         let shared = &self.client.shared;
         let topology = || Arc::clone(&shared.topology);
-        let own = self.own || self.limits.when_lagging == WhenLagging::PauseReading;
-        let rule = self.client.read_rule();
-        let mut place = None;
-        let hub = match rule {
-            rule if own => {
+        let own = self.own_connection || self.limits.when_lagging == WhenLagging::PauseReading;
+        let read_settings = self.client.non_primary_read_settings();
+        let mut permit = None;
+        let subscriber = match read_settings {
+            settings if own => {
                 let max = shared.env.config().exclusive_connections_max as usize;
-                place = Some(Place::take(&shared.own_connection_subscriptions, max)?);
-                Subscriber::new(topology(), true, rule)
+                permit = Some(Permit::take(&shared.own_connection_subscriptions, max)?);
+                Subscriber::new(topology(), true, settings)
             }
-            Some(rule) => hub_for(&shared.replica_subscribers, rule, topology()),
+            Some(settings) => replica_subscriber(&shared.replica_subscribers, settings, topology()),
             None => {
-                let hub =
-                    shared.subscriber.get_or_init(|| Subscriber::new(topology(), false, None));
-                Arc::clone(hub).as_hub()
+                let new = || Subscriber::new(topology(), false, None);
+                Arc::clone(shared.subscriber.get_or_init(|| new())).into_subscriber()
             }
         };
-        let Some((id, inbox)) = hub.join(self.limits) else {
-            return Err(Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed"));
+        let (id, queue) = subscriber.add_reader(self.limits).ok_or_else(closed)?;
+        let subscription = Subscription {
+            client: self.client.clone(),
+            subscriber_loop: subscriber.start_loop(),
+            has_background: subscriber.has_background(),
+            subscriber,
+            id,
+            queue,
+            _permit: permit,
         };
-        let waits = hub.start();
-        let background = hub.has_background();
-        let client = self.client.clone();
-        let subscription =
-            Subscription { client, hub, id, inbox, waits, background, _place: place };
-        subscription.want(self.kind, &self.names);
+        subscription.add(self.kind, &self.names);
         Ok(subscription)
     }
 }
@@ -122,11 +145,13 @@ impl<'c> IntoFuture for Subscribe<'c> {
     type Output = Result<Subscription, Error>;
     type IntoFuture = BoxFuture<'c, Self::Output>;
 
-    /// Begins, and waits until every channel is confirmed.
+    /// Begins the subscription, and waits until the servers have confirmed every channel.
     ///
     /// # Errors
-    /// Those of [`Subscribe::start`] and [`Subscription::ready`]; nothing stays subscribed to then.
-    /// Dropped half-way, nothing does either.
+    /// Those of [`Subscribe::start`] and [`Subscription::ready`]. After an error nothing stays
+    /// subscribed to.
+    ///
+    /// Dropping the future unsubscribes.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let mut subscription = self.start()?;
@@ -136,15 +161,15 @@ impl<'c> IntoFuture for Subscribe<'c> {
     }
 }
 
-/// Channels that are subscribed to, and stay so: a stream of [`Update`]s.
+/// A running subscription: a stream of [`Update`]s.
 ///
-/// It follows slots that move, primaries that are replaced and nodes that die, and tells what that
-/// may have cost: `Gap` for an interruption, `Lagged` for messages that the reader was too slow
-/// for. Between two of them nothing that the server sent is missing. The stream ends (`None`) when
-/// the client is closed, and after `Disconnected`.
+/// It follows slots that move, primaries that are replaced and nodes that fail, and says what that
+/// may have cost: [`Update::Gap`] after an interruption, [`Update::Lagged`] where the reader was
+/// too slow. Between two of them no message that the server sent is missing. The stream ends
+/// (`None`) after [`Client::close`], and after [`Update::Disconnected`].
 ///
-/// Channels can be added and removed at any time. Dropped, it unsubscribes from those that no other
-/// subscription of the client wants, and keeps no connection of its own.
+/// Channels can be added and removed at any time. Dropping the subscription unsubscribes from the
+/// channels that no other subscription of the client wants, and closes connections of its own.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -154,94 +179,101 @@ impl<'c> IntoFuture for Subscribe<'c> {
 /// while let Some(update) = orders.next().await {
 ///     match update {
 ///         Update::Message(message) => println!("{:?}", message.text()),
-///         Update::Gap { channel, since, .. } => println!("{channel}: look up the last {since:?}"),
-///         Update::Lagged(count) => println!("too slow for {count} messages"),
+///         Update::Gap { channel, duration, .. } => {
+///             println!("{channel}: messages of the last {duration:?} may be missing");
+///         }
+///         Update::Lagged(count) => println!("{count} messages were dropped"),
 ///         _ => {}
 ///     }
 /// }
 /// # Ok(()) }
 /// ```
-#[must_use = "a subscription ends when it is dropped"]
+#[must_use = "dropping a subscription ends it"]
 #[derive(Debug)]
 pub struct Subscription {
-    /// Keeps the connections alive.
+    /// The client; keeps the connections open.
     client: Client,
-    /// Shared with other subscriptions, or its own.
-    hub: Arc<Subscriber>,
-    /// Its name there.
+    /// The subscriber, shared with other subscriptions or of its own.
+    subscriber: Arc<Subscriber>,
+    /// The name of this subscription at the subscriber.
     id: ReaderId,
-    /// What waits.
-    inbox: Arc<Inbox>,
-    /// What the hub waits for.
-    waits: Waits,
-    /// Somebody else drives the hub.
-    background: bool,
-    /// Counts its connections.
-    _place: Option<Place>,
+    /// The waiting updates.
+    queue: Arc<ReaderQueue>,
+    /// The subscriber's loop.
+    subscriber_loop: SubscriberLoop,
+    /// A background task runs that loop, so that this subscription need not poll it.
+    has_background: bool,
+    /// Counts a subscription with connections of its own.
+    _permit: Option<Permit>,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.leave(self.id);
+        self.subscriber.remove_reader(self.id);
     }
 }
 
 impl Subscription {
-    /// Adds channels. Each is told as `Subscribed` when it is confirmed.
+    /// Adds channels by their names. Each comes as [`Update::Subscribed`] when the server has
+    /// confirmed it. A channel that was added before stays as it is.
     pub fn subscribe(&self, channels: impl ToArgs) {
-        self.want(ChannelKind::Classic, &names_of(&channels));
+        self.add(ChannelKind::Classic, &names_of(&channels));
     }
 
-    /// Adds patterns. Each is told as `Subscribed` when it is confirmed.
+    /// Adds patterns. Each comes as [`Update::Subscribed`] when the server has confirmed it.
     pub fn psubscribe(&self, patterns: impl ToArgs) {
-        self.want(ChannelKind::Pattern, &names_of(&patterns));
+        self.add(ChannelKind::Pattern, &names_of(&patterns));
     }
 
-    /// Adds sharded channels. Each is told as `Subscribed` when it is confirmed.
+    /// Adds sharded channels. Each comes as [`Update::Subscribed`] when the server has confirmed
+    /// it.
     pub fn ssubscribe(&self, channels: impl ToArgs) {
-        self.want(ChannelKind::Sharded, &names_of(&channels));
+        self.add(ChannelKind::Sharded, &names_of(&channels));
     }
 
-    /// Removes channels. Each is told as `Unsubscribed`, behind all of its messages.
+    /// Removes channels by their names. Each comes as [`Update::Unsubscribed`], after all of its
+    /// messages. A channel that was not added is ignored.
     pub fn unsubscribe(&self, channels: impl ToArgs) {
-        self.unwant(ChannelKind::Classic, &names_of(&channels));
+        self.remove(ChannelKind::Classic, &names_of(&channels));
     }
 
-    /// Removes patterns. Each is told as `Unsubscribed`, behind all of its messages.
+    /// Removes patterns. Each comes as [`Update::Unsubscribed`], after all of its messages.
     pub fn punsubscribe(&self, patterns: impl ToArgs) {
-        self.unwant(ChannelKind::Pattern, &names_of(&patterns));
+        self.remove(ChannelKind::Pattern, &names_of(&patterns));
     }
 
-    /// Removes sharded channels. Each is told as `Unsubscribed`, behind all of its messages.
+    /// Removes sharded channels. Each comes as [`Update::Unsubscribed`], after all of its messages.
     pub fn sunsubscribe(&self, channels: impl ToArgs) {
-        self.unwant(ChannelKind::Sharded, &names_of(&channels));
+        self.remove(ChannelKind::Sharded, &names_of(&channels));
     }
 
-    /// Waits until every channel is confirmed; takes nothing out of the stream. What is published
-    /// from then on comes.
+    /// Waits until the servers have confirmed every channel, at most for the client's timeout
+    /// ([`Client::with_timeout`]). Takes nothing out of the stream.
     ///
     /// # Errors
-    /// `Server` with the server's word when it refuses a channel; `Timeout` when the client's
-    /// deadline passes before, with why a node could not be reached; `Closed`. The subscription
-    /// goes on trying all the same.
+    /// `Server` with the server's error when it refuses a channel; `Timeout` when a channel is not
+    /// confirmed in time, with the error of a failed connection as its source; `Closed` after
+    /// [`Client::close`]. The subscription goes on after an error, and tries again.
     ///
     /// Dropping the future changes nothing.
     pub async fn ready(&mut self) -> Result<(), Error> {
         let env = Arc::clone(&self.client.shared.env);
         let timeout = self.client.command_timeout();
-        let live = poll_fn(|cx| {
-            self.inbox.watch(cx.waker());
-            let stands = self.poll_standing();
-            if stands.is_pending() && !self.background {
-                self.hub.drive(&mut self.waits, self.id, cx);
-                return self.poll_standing();
+        let confirmed = poll_fn(|cx| {
+            self.queue.register_waker(cx.waker());
+            let status = self.poll_confirmed();
+            if status.is_pending() && !self.has_background {
+                self.subscriber.drive(&mut self.subscriber_loop, self.id, cx);
+                return self.poll_confirmed();
             }
-            stands
+            status
         });
-        if let Some(result) = env.with_deadline(env.now().after(timeout), live).await {
+        if let Some(result) = env.with_deadline(env.now().after(timeout), confirmed).await {
             return result;
         }
-        let Standing::Missing(channel, cause) = self.hub.stands(self.id) else { return Ok(()) };
+        let ReaderStatus::Unconfirmed(channel, cause) = self.subscriber.status(self.id) else {
+            return Ok(());
+        };
         let message = format!("not subscribed to {channel} within {timeout:?}");
         let error = Error::new(ErrorKind::Timeout, Delivery::Unknown, message);
         Err(match cause {
@@ -250,27 +282,25 @@ impl Subscription {
         })
     }
 
-    fn poll_standing(&self) -> Poll<Result<(), Error>> {
-        Poll::Ready(match self.hub.stands(self.id) {
-            Standing::Live => Ok(()),
-            Standing::Missing(..) => return Poll::Pending,
-            Standing::Refused(channel, error) => {
+    fn poll_confirmed(&self) -> Poll<Result<(), Error>> {
+        Poll::Ready(match self.subscriber.status(self.id) {
+            ReaderStatus::Live => Ok(()),
+            ReaderStatus::Unconfirmed(..) => return Poll::Pending,
+            ReaderStatus::Refused(channel, error) => {
                 Err(Error::server(Delivery::Refused, error).with_command(&channel.to_string()))
             }
-            Standing::Closed => {
-                Err(Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed"))
-            }
+            ReaderStatus::Closed => Err(closed()),
         })
     }
 
-    /// The next update; `None` when none will follow.
+    /// Waits for the next update. `None` after the end of the subscription.
     ///
-    /// Dropping the future loses nothing.
+    /// Dropping the future loses no update.
     pub async fn next(&mut self) -> Option<Update> {
         poll_fn(|cx| self.poll_update(cx)).await
     }
 
-    /// The next update if there is one already.
+    /// The next update, if one waits already; `None` otherwise, and after the end.
     pub fn try_next(&mut self) -> Option<Update> {
         match self.poll_update(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(update) => update,
@@ -278,12 +308,13 @@ impl Subscription {
         }
     }
 
-    /// The next update, if it comes in time.
+    /// Waits for the next update, at most for `timeout`. `Ok(None)` after the end of the
+    /// subscription.
     ///
     /// # Errors
-    /// `Timeout` when it does not.
+    /// `Timeout` when no update comes within `timeout`; the subscription goes on.
     ///
-    /// Dropping the future loses nothing.
+    /// Dropping the future loses no update.
     pub async fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, Error> {
         let env = Arc::clone(&self.client.shared.env);
         let next = env.with_deadline(env.now().after(timeout), self.next()).await;
@@ -293,45 +324,47 @@ impl Subscription {
         })
     }
 
-    /// How much waits for the reader, and what was received, delivered and dropped, ever.
+    /// How much waits for the reader, and how many messages were received, delivered and dropped.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
-        self.inbox.stand()
+        self.queue.backlog()
     }
 
-    /// What it subscribes to, confirmed or not.
+    /// The channels and patterns of this subscription, confirmed or not.
     #[must_use]
     pub fn channels(&self) -> Vec<Channel> {
-        self.hub.channels(self.id)
+        self.subscriber.channels(self.id)
     }
 
-    /// Whether every channel is confirmed at present.
+    /// Whether the servers have confirmed every channel, and no connection was lost since.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.hub.stands(self.id), Standing::Live)
+        matches!(self.subscriber.status(self.id), ReaderStatus::Live)
     }
 
-    fn want(&self, kind: ChannelKind, names: &[Vec<u8>]) {
-        let id = self.id;
-        self.hub.change(|hub| names.iter().for_each(|name| hub.want(kind, name, id)));
+    fn add(&self, kind: ChannelKind, names: &[Vec<u8>]) {
+        self.subscriber.change_channels(|table| {
+            names.iter().for_each(|name| table.subscribe(kind, name, self.id));
+        });
     }
 
-    fn unwant(&self, kind: ChannelKind, names: &[Vec<u8>]) {
-        let id = self.id;
-        self.hub.change(|hub| names.iter().for_each(|name| hub.unwant(kind, name, id)));
+    fn remove(&self, kind: ChannelKind, names: &[Vec<u8>]) {
+        self.subscriber.change_channels(|table| {
+            names.iter().for_each(|name| table.unsubscribe(kind, name, self.id));
+        });
     }
 
     #[inline]
     fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
-        let taking = self.inbox.take(cx.waker());
-        if taking.resumes {
-            self.hub.resume();
+        let taken = self.queue.take(cx.waker());
+        if taken.resume_reading {
+            self.subscriber.resume_reading();
         }
-        if taking.update.is_ready() || self.background {
-            return taking.update;
+        if taken.update.is_ready() || self.has_background {
+            return taken.update;
         }
-        self.hub.drive(&mut self.waits, self.id, cx);
-        self.inbox.take(cx.waker()).update
+        self.subscriber.drive(&mut self.subscriber_loop, self.id, cx);
+        self.queue.take(cx.waker()).update
     }
 }
 
@@ -343,21 +376,22 @@ impl Stream for Subscription {
     }
 }
 
-/// The hub of all subscriptions that read by a rule, which ends with the last of them.
-fn hub_for(
-    hubs: &Mutex<Vec<Weak<Subscriber>>>,
-    rule: Arc<ReadSettings>,
+/// The subscriber of all subscriptions with these read settings. It ends with the last of them.
+fn replica_subscriber(
+    subscribers: &Mutex<Vec<Weak<Subscriber>>>,
+    settings: Arc<ReadSettings>,
     topology: Arc<LiveTopology>,
 ) -> Arc<Subscriber> {
-    let mut hubs = lock(hubs);
-    hubs.retain(|hub| hub.upgrade().is_some_and(|hub| hub.is_open()));
-    let same = hubs.iter().filter_map(Weak::upgrade).find(|hub| hub.follows(&rule));
-    same.unwrap_or_else(|| {
-        // Connections of its own: a link has one hub, and a primary's may be the other's.
-        let hub = Subscriber::new(topology, true, Some(rule));
-        hubs.push(Arc::downgrade(&hub));
-        hub
-    })
+    let mut subscribers = lock(subscribers);
+    subscribers.retain(|one| one.upgrade().is_some_and(|one| one.is_open()));
+    let mut open = subscribers.iter().filter_map(Weak::upgrade);
+    if let Some(same) = open.find(|one| one.has_read_settings(&settings)) {
+        return same;
+    }
+    // With own connections: a link has one subscriber, and a primary's may have another already.
+    let new = Subscriber::new(topology, true, Some(settings));
+    subscribers.push(Arc::downgrade(&new));
+    new
 }
 
 fn names_of(channels: &impl ToArgs) -> Vec<Vec<u8>> {
@@ -366,14 +400,18 @@ fn names_of(channels: &impl ToArgs) -> Vec<Vec<u8>> {
     names
 }
 
-/// One of the subscriptions that may have connections of their own.
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed")
+}
+
+/// Permission to have connections of its own, for one subscription. Dropped, it is given back.
 #[derive(Debug)]
-struct Place {
-    /// How many there are.
+struct Permit {
+    /// How many permits are taken.
     taken: Arc<AtomicUsize>,
 }
 
-impl Place {
+impl Permit {
     fn take(taken: &Arc<AtomicUsize>, max: usize) -> Result<Self, Error> {
         if taken.fetch_add(1, Ordering::Relaxed) >= max {
             taken.fetch_sub(1, Ordering::Relaxed);
@@ -385,7 +423,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.taken.fetch_sub(1, Ordering::Relaxed);
     }

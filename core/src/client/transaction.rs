@@ -1,17 +1,17 @@
-//! Transactions: commands that run together, with nobody else's in between, and optionally only if
-//! watched keys are as they were.
+//! Transactions: commands that run together, without other clients' commands in between, and
+//! optionally only if watched keys have not changed.
 //!
-//! Invariants: all of a transaction is sent in one write, on whatever connection is shared; watched
-//! keys have a connection of their own, for others' commands on it would end the watch. Limits:
-//! `pipeline_commands_max`, `exclusive_connections_max`. The work is `driver/transaction.rs`.
-//! Spec: <https://redis.io/docs/latest/develop/interact/transactions/>. Called by users.
+//! Invariants: a transaction is sent in one write, on a shared connection; watched keys have a
+//! connection of their own, because another caller's command on it could end the watch.
+//! Limits: `pipeline_commands_max`, `exclusive_connections_max`.
+//! Spec: <https://redis.io/docs/latest/develop/interact/transactions/>.
 
 use super::client::Client;
 use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
-use crate::driver::dispatch::transaction::{self, Watching};
+use crate::driver::dispatch::transaction::{self, WatchLink};
 use crate::error::{Delivery, Error};
-use crate::resp::{Elements, ServerError, from_frame};
+use crate::resp::{Elements, ServerError, from_frame, is_null};
 use crate::routing::session::refusal;
 use crate::routing::transaction::lead;
 use bytes::Bytes;
@@ -19,13 +19,13 @@ use serde::de::DeserializeOwned;
 
 /// Commands that are collected and then run together, as MULTI and EXEC do.
 ///
-/// Nobody else's command runs in between. It is no rollback: a command that fails while it runs (a
-/// list operation on a string) leaves the others in force. In a cluster all keys must be in one
-/// slot: give them a common hash tag, as in `{user:1}:name`.
+/// No other client's command runs in between. There is no rollback: when a command fails while it
+/// runs (a list operation on a string), the others keep their effect. In a cluster all keys must be
+/// in one slot: give them a common hash tag, as in `{user:1}:name`.
 ///
-/// It goes to the primary under every read policy. Redirected, refused or not sent, it is sent
-/// again as a whole; when it may have run, it is not ([`Delivery::Unknown`]), unless
-/// [`retry_unknown`](crate::Config::retry_unknown) says so.
+/// It goes to the primary under every read policy. If it was redirected, refused or not sent, it is
+/// sent again as a whole; if it may have run ([`Delivery::Unknown`]), only when
+/// [`retry_unknown`](crate::Config::retry_unknown) allows that.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -42,9 +42,9 @@ use serde::de::DeserializeOwned;
 #[must_use = "a transaction is sent by `run`, `run_each` or `Watch::commit`"]
 #[derive(Debug)]
 pub struct Transaction<'c> {
-    /// Who runs them.
+    /// The client that runs them.
     client: &'c Client,
-    /// In order.
+    /// The commands, in order.
     commands: Vec<Command>,
 }
 
@@ -62,24 +62,24 @@ impl<'c> Transaction<'c> {
     }
 
     /// Runs all commands and decodes their replies into `T`, as if they were the elements of one
-    /// list: a tuple, a `Vec`, a struct's fields.
+    /// list: a tuple, a `Vec`, a struct's fields; `()` if only their success matters.
     ///
     /// # Errors
-    /// `Config` when the commands cannot make a transaction (keys in two slots, a command that
-    /// speaks of the connection), `Limit` when there are too many; nothing was sent then. `Server`
-    /// with [`Delivery::Refused`] when the server refused one and so all, with
-    /// [`Delivery::Answered`] when one failed while it ran: the others ran, too, and
-    /// [`Transaction::run_each`] shows their replies.
+    /// `Config` when the commands cannot be a transaction (keys in two slots, a command that would
+    /// change the connection), `Limit` when there are too many; nothing was sent then. `Server`
+    /// with [`Delivery::Refused`] when the server refused one of them, so that none ran; with
+    /// [`Delivery::Answered`] when one failed while it ran: then the others ran too, and
+    /// [`Transaction::run_each`] returns their replies.
     ///
     /// Dropped before its end, all of it or nothing has run.
     pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
         decode(&self.frame().await?)
     }
 
-    /// Runs all commands and returns what became of each, in order.
+    /// Runs all commands and returns the result of each, in order.
     ///
     /// # Errors
-    /// As [`Transaction::run`]; what a command fails with while it runs is its own result.
+    /// As [`Transaction::run`]; but when a command fails while it runs, that is its own result.
     ///
     /// Dropped before its end, all of it or nothing has run.
     pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
@@ -92,7 +92,7 @@ impl<'c> Transaction<'c> {
         transaction::run(&self.client.shared.topology, lead, self.commands, options).await
     }
 
-    /// What stands for all of them, if they can be run together.
+    /// The command that carries their routing key, if they can be run together.
     fn checked(&self) -> Result<Command, Error> {
         let env = &self.client.shared.env;
         check_length("transaction", self.commands.len(), env.config())?;
@@ -100,10 +100,10 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// Keys that are watched: a transaction behind them runs only if nobody has changed them.
+/// Watched keys: what is committed runs only if no client has changed them since the watch began.
 ///
 /// It holds a connection of its own (of `exclusive_connections_max` per node). Dropped, it closes
-/// the connection and with it the watch.
+/// that connection, which ends the watch.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -112,9 +112,8 @@ impl<'c> Transaction<'c> {
 /// loop {
 ///     let watch = client.watch(["stock"]).await?;
 ///     let left: i64 = watch.send(get("stock")).await?;
-///     let sell = client.transaction().add(set("stock", left - 1));
-///     // `None`: somebody was faster.
-///     if watch.commit::<((),)>(sell).await?.is_some() {
+///     // `None`: another client has changed the stock meanwhile.
+///     if watch.commit_one::<()>(set("stock", left - 1)).await?.is_some() {
 ///         break;
 ///     }
 /// }
@@ -123,10 +122,10 @@ impl<'c> Transaction<'c> {
 #[must_use = "dropped, keys are no longer watched"]
 #[derive(Debug)]
 pub struct Watch<'c> {
-    /// Whose configuration counts.
+    /// The client that watches them.
     client: &'c Client,
-    /// The connection.
-    watching: Watching,
+    /// The connection that watches them.
+    link: WatchLink,
 }
 
 impl Watch<'_> {
@@ -134,43 +133,66 @@ impl Watch<'_> {
     /// began.
     ///
     /// # Errors
-    /// Every kind. It is tried once: after a lost connection or a redirect the keys are no longer
-    /// watched, and the caller begins anew.
+    /// Every kind. It is sent once: after a lost connection or a redirect the keys are no longer
+    /// watched, and the caller has to watch them again.
     /// `Config` for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, the command may or may not have run.
     pub async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<T, Error> {
         refusal(&command).map_or(Ok(()), Err)?;
-        let frame = self.watching.send(&command, self.client.call_options_from_now()).await?;
+        let frame = self.link.send(&command, self.client.call_options_from_now()).await?;
         from_frame(&frame).map_err(|e| Error::undecodable(e).with_command(&command.name()))
     }
 
-    /// Runs the transaction if no watched key has changed since the watch began, and `None` if one
-    /// has: nothing ran then.
+    /// Runs the transaction if no watched key has changed since the watch began; returns `None` if
+    /// one has, and then nothing ran. `T` is decoded from all replies, as [`Transaction::run`]
+    /// does it.
     ///
     /// # Errors
-    /// As [`Transaction::run`], but it is tried once. With [`Delivery::Refused`] or
-    /// [`Delivery::NotSent`] nothing ran, and the caller may begin anew.
+    /// As [`Transaction::run`], but it is sent once. With [`Delivery::Refused`] or
+    /// [`Delivery::NotSent`] nothing ran, and the caller may watch the keys again.
     ///
     /// Dropped before its end, all of it or nothing has run.
     pub async fn commit<T: DeserializeOwned>(
         self,
         transaction: Transaction<'_>,
     ) -> Result<Option<T>, Error> {
+        self.exec(transaction).await?.map(|frame| decode(&frame)).transpose()
+    }
+
+    /// Runs one command if no watched key has changed since the watch began; returns `None` if one
+    /// has, and then it did not run. `T` is decoded from the command's reply.
+    ///
+    /// # Errors
+    /// As [`Watch::commit`].
+    ///
+    /// Dropped before its end, the command may or may not have run.
+    pub async fn commit_one<T: DeserializeOwned>(
+        self,
+        command: Command,
+    ) -> Result<Option<T>, Error> {
+        let one = self.client.transaction().add(command);
+        let Some(frame) = self.exec(one).await? else { return Ok(None) };
+        let (reply,) = decode::<(T,)>(&frame)?;
+        Ok(Some(reply))
+    }
+
+    /// The reply to EXEC; `None` if a watched key has changed.
+    async fn exec(self, transaction: Transaction<'_>) -> Result<Option<Bytes>, Error> {
         let lead = transaction.checked()?;
         let options = self.client.call_options_from_now();
-        let frame = self.watching.commit(&lead, &transaction.commands, options).await?;
-        if crate::resp::is_null(&frame) { Ok(None) } else { decode(&frame).map(Some) }
+        let frame = self.link.commit(&lead, &transaction.commands, options).await?;
+        Ok(if is_null(&frame) { None } else { Some(frame) })
     }
 }
 
 impl Client {
-    /// Commands to be run together, with nobody else's in between.
+    /// Collects commands to be run together, without other clients' commands in between.
     pub fn transaction(&self) -> Transaction<'_> {
         Transaction { client: self, commands: Vec::new() }
     }
 
-    /// Watches keys, for a transaction that runs only if they stay as they are.
+    /// Watches keys, for a transaction that runs only if they do not change.
     ///
     /// # Errors
     /// Every kind; `Config` for keys in two slots of a cluster, `Limit` when
@@ -186,8 +208,8 @@ impl Client {
         let env = &self.shared.env;
         crate::routing::transaction::one_slot(std::slice::from_ref(&watch), env.has_slots())?;
         let options = self.call_options_from_now();
-        let watching = Watching::start(&self.shared.topology, watch, options).await?;
-        Ok(Watch { client: self, watching })
+        let link = WatchLink::start(&self.shared.topology, watch, options).await?;
+        Ok(Watch { client: self, link })
     }
 }
 
@@ -195,7 +217,7 @@ fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
     from_frame(frame).map_err(|error| Error::undecodable(error).with_command("EXEC"))
 }
 
-/// The elements of EXEC's reply.
+/// The results in the reply to EXEC.
 fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
     let elements = Elements::of(frame).into_iter().flatten();
     let result = |element: &[u8]| {

@@ -1,139 +1,147 @@
-//! The bytes that may be in flight to one node, over all its lanes, and who waits for them.
+//! The bytes that may be in flight to one node, over all its connections, and the callers that wait
+//! for room.
 //!
-//! Every entry is charged from the moment it is queued until its last reply, also when its caller
-//! has gone. Who finds no room takes a place in a row; room that is given back goes to those whose
-//! turn it is, so that a crowd is not woken for every reply, and who comes later does not overtake
-//! who waits. When nothing is charged any more all are woken: none of them depends on another one
-//! that was woken and never polled again. For the same reason the backgrounds of all lanes are
-//! called when somebody begins to wait: a lane may have called its only caller so far, who need not
-//! come.
+//! An entry is charged from enqueue to its last reply, also if its caller does not wait for it any
+//! more. A caller that finds no room waits in a list. Room that is given back goes to the first
+//! callers in the list, so one reply does not wake all of them, and a caller that comes later does
+//! not overtake one that waits. When nothing is charged any more, all are woken: then none of them
+//! depends on another one that was woken and is never polled again. For the same reason the
+//! background tasks of all the node's connections are woken when a caller is_first to wait: a
+//! connection may have woken its only caller, which need not be polled again.
 //!
-//! Invariants: `used` is the cost of all entries that are owed a reply, on all lanes; `count` is
-//! the number of `row`'s places; no waker is called here. Limits: `max` bytes; a single entry may
-//! exceed it when it is alone. Called by `connection/queue.rs`, which charges, and by those who
-//! wait.
+//! **Invariants**: `used` is the cost of all entries that are owed a reply, on all connections;
+//! `count` is the length of the list; no waker is woken here.
+//!
+//! Limit: `max` bytes; a single entry may exceed it when nothing else is charged.
+//! Tested by `tests/models`, too, which compiles this file against `loom`.
 
 use super::entry::{Admission, Wakers};
-use crate::lock::lock;
+use crate::lock::{AtomicUsize, Mutex, Ordering, lock};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Waker;
 
-/// See the head of this file.
+/// A node's byte budget; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// The limit, in bytes.
     max: usize,
-    /// What is charged.
+    /// Bytes that are charged.
     used: AtomicUsize,
-    /// How many wait: where nobody does, the row is not looked at.
+    /// Length of the list of callers that wait. While it is 0, the list is not locked.
     count: AtomicUsize,
-    /// Who waits.
-    row: Mutex<Row>,
-    /// The lanes' backgrounds, each with the number that it drew.
-    drivers: Mutex<Vec<(u64, Waker)>>,
+    /// The callers that wait for room.
+    waiting: Mutex<WaitList>,
+    /// Wakers of the background tasks of the node's connections, each with its number.
+    backgrounds: Mutex<Vec<(u64, Waker)>>,
 }
 
-/// Those who wait, in the order in which they came.
+/// The callers that wait, in the order in which they came.
 #[derive(Debug, Default)]
-struct Row {
-    /// By the number that each drew, ascending. Not a tree: they leave at the front.
-    places: VecDeque<(u64, Waiter)>,
-    /// The next number.
-    next: u64,
+struct WaitList {
+    /// In ascending order of the callers' numbers. Not a tree: nearly all leave at the front.
+    callers: VecDeque<(u64, Waiter)>,
+    /// The number that was given out last.
+    last_number: u64,
 }
 
-impl Row {
-    /// Where a number stands, or would stand.
+impl WaitList {
+    /// The index of a number, or where it would be inserted.
     fn find(&self, number: u64) -> Result<usize, usize> {
-        self.places.binary_search_by_key(&number, |(number, _)| *number)
+        self.callers.binary_search_by_key(&number, |(number, _)| *number)
     }
 
-    /// Puts somebody where the number belongs; returns who stood there before.
+    /// Puts a caller where its number belongs. Returns what was there before.
     fn put(&mut self, number: u64, waiter: Waiter) -> Option<Waiter> {
         match self.find(number) {
-            Ok(at) => self.places.get_mut(at).map(|place| std::mem::replace(&mut place.1, waiter)),
+            Ok(at) => self.callers.get_mut(at).map(|old| std::mem::replace(&mut old.1, waiter)),
             Err(at) => {
-                self.places.insert(at, (number, waiter));
+                self.callers.insert(at, (number, waiter));
                 None
             }
         }
     }
 }
 
-/// Somebody who waits.
+/// A caller that waits.
 #[derive(Debug)]
 struct Waiter {
     /// Woken when there may be room, or at the deadline.
     waker: Waker,
-    /// When it gives up.
+    /// When the caller gives up.
     deadline: Timestamp,
-    /// What it wants.
+    /// Bytes that it needs.
     cost: usize,
 }
 
-/// A lane's background, called as long as this lives.
+/// Has a connection's background task woken when a caller begins to wait, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Driver {
-    /// Where it is called from.
+pub(crate) struct BackgroundRegistration {
+    /// The budget that wakes it.
     budget: Arc<Budget>,
-    /// Its number.
+    /// Its number there.
     number: u64,
 }
 
-impl Drop for Driver {
+impl Drop for BackgroundRegistration {
     fn drop(&mut self) {
-        let mut drivers = lock(&self.budget.drivers);
-        let at = drivers.iter().position(|(number, _)| *number == self.number);
-        let left = at.map(|at| drivers.swap_remove(at));
-        drop(drivers);
-        drop(left);
+        let mut backgrounds = lock(&self.budget.backgrounds);
+        let at = backgrounds.iter().position(|(number, _)| *number == self.number);
+        let removed = at.map(|at| backgrounds.swap_remove(at));
+        drop(backgrounds);
+        drop(removed);
     }
 }
 
-/// A place in the row, given up when dropped. It is kept by who was woken, until it has its room.
+/// A caller's position in the list. The caller keeps it when it is woken, until its entry is taken.
+/// Dropping it gives the position up.
 #[derive(Debug)]
 pub(crate) struct BudgetWait {
-    /// Whose row it is.
+    /// The budget that the caller waits for.
     budget: Arc<Budget>,
-    /// Its number.
+    /// The caller's number.
     number: u64,
 }
 
 impl Drop for BudgetWait {
     fn drop(&mut self) {
-        let mut row = lock(&self.budget.row);
-        let left = row.find(self.number).ok().and_then(|at| row.places.remove(at));
-        self.budget.count.store(row.places.len(), Ordering::SeqCst);
-        drop(row);
+        let mut list = lock(&self.budget.waiting);
+        let removed = list.find(self.number).ok().and_then(|at| list.callers.remove(at));
+        self.budget.count.store(list.callers.len(), Ordering::Release);
+        drop(list);
         // A waker is foreign code, also when it is dropped.
-        drop(left);
+        drop(removed);
     }
 }
 
 impl Budget {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (used, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { max, used, count, row: Mutex::default(), drivers: Mutex::default() })
+        Arc::new(Self {
+            max,
+            used,
+            count,
+            waiting: Mutex::default(),
+            backgrounds: Mutex::default(),
+        })
     }
 
-    /// Calls a lane's background, too, whenever somebody begins to wait.
-    pub(crate) fn join(self: &Arc<Self>, waker: Waker) -> Driver {
-        let mut drivers = lock(&self.drivers);
-        let number = drivers.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
-        drivers.push((number, waker));
-        Driver { budget: Arc::clone(self), number }
+    /// Wakes a connection's background task, too, whenever a caller begins to wait.
+    pub(crate) fn register_background(self: &Arc<Self>, waker: Waker) -> BackgroundRegistration {
+        let mut backgrounds = lock(&self.backgrounds);
+        let number = backgrounds.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        backgrounds.push((number, waker));
+        BackgroundRegistration { budget: Arc::clone(self), number }
     }
 
-    /// Charges an entry if there is room for it. One that is new lets those pass who wait.
+    /// Charges an entry, if it is admitted. A new one is not while other callers wait.
     #[inline]
     pub(crate) fn take(&self, cost: usize, admission: Admission) -> bool {
         match admission {
             Admission::New if self.is_awaited() => return false,
             Admission::New | Admission::Waited => {}
-            Admission::Must => {
+            Admission::Forced => {
                 self.charge(cost);
                 return true;
             }
@@ -142,106 +150,108 @@ impl Budget {
             let after: usize = used + cost;
             (after <= self.max || used == 0).then_some(after)
         };
-        self.used.fetch_update(Ordering::SeqCst, Ordering::Relaxed, fits).is_ok()
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fits).is_ok()
     }
 
-    /// Charges what must go, whether there is room or not.
+    /// Charges an entry that is sent whether there is room or not.
     pub(crate) fn charge(&self, cost: usize) {
-        self.used.fetch_add(cost, Ordering::SeqCst);
+        self.used.fetch_add(cost, Ordering::AcqRel);
     }
 
     /// Gives back what an entry was charged.
     #[inline]
     pub(crate) fn give(&self, cost: usize, wake: &mut Wakers) {
-        self.used.fetch_sub(cost, Ordering::SeqCst);
+        self.used.fetch_sub(cost, Ordering::AcqRel);
         if self.is_awaited() {
-            self.call(wake);
+            self.offer_room(wake);
         }
     }
 
-    /// Whether an entry that has not waited would be turned away.
+    /// Whether an entry that has not waited would not be admitted.
     #[inline]
     pub(crate) fn is_full(&self, cost: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         self.is_awaited() || (used > 0 && used + cost > self.max)
     }
 
-    /// Whether anybody waits.
+    /// Whether any caller waits.
     #[inline]
     pub(crate) fn is_awaited(&self) -> bool {
-        self.count.load(Ordering::SeqCst) > 0
+        self.count.load(Ordering::Acquire) > 0
     }
 
-    /// Waits for `cost` bytes, in the `place` that the caller has, or at the end of the row. Who
-    /// can be served at once is woken.
+    /// Waits for `cost` bytes, at the position that the caller has or at the end of the list. Wakes
+    /// the callers for which there is room.
     pub(crate) fn wait(
         self: &Arc<Self>,
-        place: Option<BudgetWait>,
+        wait: Option<BudgetWait>,
         (waker, deadline, cost): (&Waker, Timestamp, usize),
         wake: &mut Wakers,
     ) -> BudgetWait {
         let waiter = Waiter { waker: waker.clone(), deadline, cost };
-        let (place, before, begins) = {
-            let mut row = lock(&self.row);
-            let begins = row.places.is_empty();
-            let place = place.unwrap_or_else(|| {
-                row.next += 1;
-                BudgetWait { budget: Arc::clone(self), number: row.next }
+        let (wait, before, is_first) = {
+            let mut list = lock(&self.waiting);
+            let is_first = list.callers.is_empty();
+            let wait = wait.unwrap_or_else(|| {
+                list.last_number += 1;
+                BudgetWait { budget: Arc::clone(self), number: list.last_number }
             });
-            let before = row.put(place.number, waiter);
-            self.count.store(row.places.len(), Ordering::SeqCst);
-            (place, before, begins)
+            let before = list.put(wait.number, waiter);
+            self.count.store(list.callers.len(), Ordering::Release);
+            (wait, before, is_first)
         };
         drop(before);
-        if begins {
-            wake.extend(lock(&self.drivers).iter().map(|(_, driver)| driver.clone()));
+        if is_first {
+            wake.extend(lock(&self.backgrounds).iter().map(|(_, background)| background.clone()));
         }
-        // Room that was given back meanwhile was offered to nobody.
-        self.call(wake);
-        place
+        // Room that was given back before the caller was in the list was not offered to it.
+        self.offer_room(wake);
+        wait
     }
 
-    /// Fails nobody, but wakes who is past its deadline; returns the next deadline.
+    /// Wakes the callers past their deadlines. Returns the next deadline.
     pub(crate) fn handle_timeout(&self, now: Timestamp, wake: &mut Wakers) -> Timestamp {
         if !self.is_awaited() {
             return Timestamp::FAR_FUTURE;
         }
-        let mut row = lock(&self.row);
-        for _ in 0..row.places.len() {
-            match row.places.pop_front() {
+        let mut list = lock(&self.waiting);
+        for _ in 0..list.callers.len() {
+            match list.callers.pop_front() {
                 Some((_, waiter)) if waiter.deadline <= now => wake.push(waiter.waker),
-                stays => row.places.extend(stays),
+                stays => list.callers.extend(stays),
             }
         }
-        self.count.store(row.places.len(), Ordering::SeqCst);
-        let next = row.places.iter().map(|(_, waiter)| waiter.deadline).min();
+        self.count.store(list.callers.len(), Ordering::Release);
+        let next = list.callers.iter().map(|(_, waiter)| waiter.deadline).min();
         next.unwrap_or(Timestamp::FAR_FUTURE)
     }
 
-    /// Wakes everybody: to look at the stream, or because the connection is gone.
-    pub(crate) fn call_all(&self, wake: &mut Wakers) {
+    /// Wakes all callers: to drive, or because the connection is lost.
+    pub(crate) fn wake_all(&self, wake: &mut Wakers) {
         if self.is_awaited() {
-            let mut row = lock(&self.row);
-            wake.extend(row.places.drain(..).map(|(_, waiter)| waiter.waker));
-            self.count.store(0, Ordering::SeqCst);
+            let mut list = lock(&self.waiting);
+            wake.extend(list.callers.drain(..).map(|(_, waiter)| waiter.waker));
+            self.count.store(0, Ordering::Release);
         }
     }
 
-    /// Wakes those at the front for whom there is room.
+    /// Wakes the first callers in the list, as far as there is room for them.
     #[cold]
-    fn call(&self, wake: &mut Wakers) {
-        let mut row = lock(&self.row);
-        let mut used = self.used.load(Ordering::SeqCst);
+    fn offer_room(&self, wake: &mut Wakers) {
+        let mut list = lock(&self.waiting);
+        // A read-modify-write: either this sees room that another task gives back, or that task
+        // sees that a caller waits.
+        let mut used = self.used.fetch_add(0, Ordering::AcqRel);
         let all = used == 0;
-        while let Some((number, first)) = row.places.pop_front() {
+        while let Some((number, first)) = list.callers.pop_front() {
             used = used.saturating_add(first.cost);
             if used > self.max && !all {
-                row.places.push_front((number, first));
+                list.callers.push_front((number, first));
                 break;
             }
             wake.push(first.waker);
         }
-        self.count.store(row.places.len(), Ordering::SeqCst);
+        self.count.store(list.callers.len(), Ordering::Release);
     }
 }
 
@@ -259,8 +269,8 @@ mod tests {
         }
     }
 
-    /// A row of a thousand, served by replies that make room for one each: every one of them wakes
-    /// one, in turn, and who comes later does not overtake.
+    /// A thousand callers wait, and each reply makes room for one: each reply wakes one caller, in
+    /// order, and a new caller does not overtake them.
     #[test]
     fn waking_at_the_budget_is_linear_and_in_turn() {
         let budget = Budget::new(10);
@@ -269,46 +279,48 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let far = Timestamp::FAR_FUTURE;
         let mut wake = Wakers::new();
-        let places: Vec<_> =
+        let waits: Vec<_> =
             (0..1000).map(|_| budget.wait(None, (&waker, far, 1), &mut wake)).collect();
         assert!(wake.is_empty());
-        for (served, place) in places.into_iter().enumerate() {
+        for (served, wait) in waits.into_iter().enumerate() {
             budget.give(1, &mut wake);
             wake.drain(..).for_each(Waker::wake);
             assert_eq!(count.0.load(Ordering::Relaxed), served as u64 + 1);
             assert!(served == 999 || !budget.take(1, Admission::New), "others wait");
             assert!(budget.take(1, Admission::Waited));
-            drop(place);
+            drop(wait);
         }
         assert!(!budget.is_awaited());
         assert!(!budget.take(1, Admission::New));
     }
 
-    /// The last entry's reply wakes all: none depends on another that was woken and never came.
+    /// The last entry's reply wakes all callers: none depends on another that is never polled
+    /// again.
     #[test]
-    fn nothing_in_flight_leaves_nobody_asleep() {
+    fn when_nothing_is_in_flight_no_caller_sleeps() {
         let budget = Budget::new(10);
         assert!(budget.take(10, Admission::New));
         let mut wake = Wakers::new();
         let wait =
             |wake: &mut Wakers| budget.wait(None, (Waker::noop(), Timestamp::FAR_FUTURE, 8), wake);
-        let places = [wait(&mut wake), wait(&mut wake), wait(&mut wake)];
+        let waits = [wait(&mut wake), wait(&mut wake), wait(&mut wake)];
         assert_eq!(wake.len(), 0);
         budget.give(10, &mut wake);
         assert_eq!(wake.len(), 3);
-        drop(places);
+        drop(waits);
         assert!(budget.take(100, Admission::New), "more than the budget goes alone");
         assert!(budget.is_full(1));
     }
 
-    /// A lane called its only caller, who was about to look at the stream, when somebody began to
-    /// wait at another lane: from then on no single caller is relied on, so the drivers are called.
+    /// A connection has woken its only caller to drive when a caller begins to wait at another
+    /// connection: from then on no single caller is relied on, so the background tasks are woken.
     #[test]
-    fn who_begins_to_wait_calls_the_drivers_of_all_lanes() {
+    fn a_caller_that_begins_to_wait_wakes_all_background_tasks() {
         let budget = Budget::new(10);
         assert!(budget.take(10, Admission::New));
         let count = Arc::new(Count(AtomicU64::new(0)));
-        let lanes = [0, 1].map(|_| budget.join(Waker::from(Arc::clone(&count))));
+        let registrations =
+            [0, 1].map(|_| budget.register_background(Waker::from(Arc::clone(&count))));
         let far = Timestamp::FAR_FUTURE;
         let mut wake = Wakers::new();
         let called = |wake: &mut Wakers| {
@@ -318,19 +330,19 @@ mod tests {
         let first = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
         assert_eq!(called(&mut wake), 2);
         let second = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
-        assert_eq!(called(&mut wake), 0, "they know");
+        assert_eq!(called(&mut wake), 0, "they were woken for the first");
         drop((first, second));
-        let [one, other] = lanes;
+        let [one, other] = registrations;
         drop(one);
         let third = budget.wait(None, (Waker::noop(), far, 1), &mut wake);
-        assert_eq!(called(&mut wake), 1, "the other lane has ended");
+        assert_eq!(called(&mut wake), 1, "the other connection is lost");
         drop((third, other));
-        assert!(lock(&budget.drivers).is_empty());
+        assert!(lock(&budget.backgrounds).is_empty());
     }
 
-    /// A place that is dropped holds nobody up; a deadline wakes its own.
+    /// A caller that leaves holds no other up; a deadline wakes its own caller.
     #[test]
-    fn places_end_with_their_callers_and_deadlines() {
+    fn waits_end_with_their_callers_and_deadlines() {
         let budget = Budget::new(10);
         assert!(budget.take(10, Admission::New));
         let mut wake = Wakers::new();
@@ -341,7 +353,7 @@ mod tests {
         assert_eq!(wake.len(), 1);
         let second = budget.wait(Some(second), (Waker::noop(), at(7), 1), &mut wake);
         budget.give(1, &mut wake);
-        assert_eq!(wake.len(), 1, "the first in the row wants more");
+        assert_eq!(wake.len(), 1, "the first in the list needs more");
         drop(first);
         budget.give(1, &mut wake);
         assert_eq!(wake.len(), 2);

@@ -1,6 +1,6 @@
-//! The words between a connection's queue and those who use it: what goes in, what comes back.
+//! The plain types between a connection's queue and its users: what goes in and what comes back.
 //!
-//! Called by `connection/queue.rs`, which gives them out, and by everything that enqueues.
+//! An entry is one or more commands that are written in one piece, with one or more replies.
 
 pub(crate) use super::wakers::Wakers;
 
@@ -12,40 +12,40 @@ use std::time::Duration;
 /// Names an entry until its outcome is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    /// The entry's place in the slab.
+    /// Index of the entry's place.
     pub(super) index: u32,
-    /// Tells it from those that had the place before.
+    /// Tells the entry from earlier ones in the same place.
     pub(super) generation: u32,
 }
 
-/// Who writes what was just enqueued.
+/// Which task writes the entry that was just enqueued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
-    /// The caller itself, at once: nobody else is here.
+    /// The caller itself, now: no other task waits.
     Now,
-    /// The caller itself, when it is polled again: others may add theirs until then.
+    /// The caller itself, when it is polled again. Until then other tasks may add their entries.
     Later,
-    /// Somebody who was woken before, or is at work already.
-    Covered,
+    /// A task that drives already, or was woken for it.
+    ByOther,
 }
 
-/// Why an entry was not taken.
+/// Why an entry was not enqueued.
 #[derive(Debug)]
 pub(crate) enum Rejected {
-    /// The connection is gone.
+    /// The connection is lost or retired.
     Closed(Arc<Lost>),
-    /// The budget is used up.
+    /// The budget has no room now, or other callers wait for it.
     Full,
-    /// It exceeds the budget by itself.
+    /// The entry alone exceeds the budget.
     Large,
 }
 
-/// What to enqueue, beside the bytes.
+/// An entry without its bytes, with a deadline that is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     /// Bytes that it will write.
     pub(crate) len: usize,
-    /// Replies that it will get; at least 1.
+    /// Replies that it will get, at least 1.
     pub(crate) replies: u32,
     /// When its caller gives up.
     pub(crate) deadline: Timestamp,
@@ -54,15 +54,15 @@ pub(crate) struct Entry {
 /// When a caller gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
-    /// At this moment.
+    /// At this time.
     At(Timestamp),
-    /// So long after the driver first sees the entry, which is at once: a clock is then read for
-    /// all entries together.
+    /// This long after the next turn of the driver, which follows at once. So the clock is read
+    /// once for all entries of a turn.
     After(Duration),
 }
 
 impl Deadline {
-    /// The moment, if the entry is seen `now` for the first time.
+    /// The time, if the entry's first turn is `now`.
     #[inline]
     pub(crate) fn from(self, now: Timestamp) -> Timestamp {
         match self {
@@ -72,28 +72,28 @@ impl Deadline {
     }
 }
 
-/// By what right an entry takes room in the node's budget.
+/// Under which condition an entry is admitted to the node's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// If there is room, and nobody waits for it.
+    /// If there is room, and no caller waits for it.
     New,
-    /// If there is room: its caller had a place in the row.
+    /// If there is room: its caller has waited for it.
     Waited,
-    /// In any case: a handshake, without which a lane carries nothing, while others may have taken
-    /// all the room.
-    Must,
+    /// Always. For a handshake: without it a connection carries nothing, and other connections may
+    /// have taken all the room.
+    Forced,
 }
 
-/// An entry as the queue takes it.
+/// An entry without its bytes, as the queue takes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewEntry {
     /// Bytes that it will write.
     pub(crate) len: usize,
-    /// Replies that it will get; at least 1.
+    /// Replies that it will get, at least 1.
     pub(crate) replies: u32,
     /// When its caller gives up.
-    pub(crate) due: Deadline,
-    /// By what right it takes room in the budget.
+    pub(crate) deadline: Deadline,
+    /// Under which condition it is admitted to the budget.
     pub(crate) admission: Admission,
 }
 
@@ -101,6 +101,6 @@ impl From<Entry> for NewEntry {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
-        Self { len, replies, due: Deadline::At(deadline), admission: Admission::New }
+        Self { len, replies, deadline: Deadline::At(deadline), admission: Admission::New }
     }
 }

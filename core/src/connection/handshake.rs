@@ -1,49 +1,51 @@
-//! What a connection says before it carries commands, and how the answers are judged.
+//! The commands of a connection's handshake, and what follows from the replies.
 //!
-//! The first flight goes out in one write: HELLO with credentials and name, CLIENT SETINFO, SELECT,
-//! READONLY or ROLE.
-//! A server that does not know HELLO, or not version 3, or does not allow it, gets a second flight
-//! in RESP2. A connection whose handshake is not whole carries nothing: a command must never run in
-//! the wrong database or as the wrong user.
+//! The first flight is written in one piece: HELLO with credentials and name, CLIENT SETINFO,
+//! SELECT, READONLY or ROLE. A server that does not know HELLO or version 3 of the protocol, or
+//! does not allow HELLO, gets a second flight in RESP2.
 //!
-//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (its rejection is ignored: servers before
-//! 7.2 do not know it). Called by `driver/dial.rs` for every new connection.
+//! **Invariant**: a connection carries no command before its handshake is complete, because a
+//! command must never run in the wrong database or as the wrong user.
+//!
+//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (a refusal is ignored: servers before 7.2
+//! do not know it).
 
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
 use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
+use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, reply_policy};
 use bytes::Bytes;
 
-/// What kind of server a connection leads to.
+/// The kind of server that a connection leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Any data server.
     Server,
-    /// A server that sentinels call the primary: it has to say so itself.
+    /// A server that sentinels name the primary: its ROLE reply has to confirm that.
     Primary,
-    /// A cluster's replica: it serves reads only to those who say that old data will do.
+    /// A cluster's replica: it serves reads only to connections that have sent READONLY.
     Replica,
     /// A sentinel, with credentials of its own.
     Sentinel,
 }
 
-/// What the handshake of one connection must reach.
+/// The handshake of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
-    /// User and password; the user defaults to the server's.
+    /// User and password. Without a user, the server's default user is meant.
     credentials: Option<(Option<String>, String)>,
-    /// For CLIENT LIST.
+    /// The name that CLIENT LIST shows.
     client_name: Option<String>,
-    /// Selected when it is not 0.
+    /// The database; selected if it is not 0.
     database: u32,
-    /// Whether the server must say that it is a primary.
+    /// Whether the server must confirm that it is a primary.
     primary: bool,
-    /// Whether reads of a replica are wanted.
+    /// Whether READONLY is sent, for reads from a replica.
     readonly: bool,
-    /// The flight that is out.
+    /// The protocol of the current flight.
     stage: Stage,
-    /// What each command of that flight was for.
-    steps: Vec<Step>,
+    /// What each command of that flight is for.
+    steps: Vec<HandshakeStep>,
 }
 
 /// ```text
@@ -53,38 +55,38 @@ pub(crate) struct Handshake {
 enum Stage {
     /// HELLO 3 is tried.
     Resp3,
-    /// The protocol of old: AUTH and CLIENT SETNAME on their own.
+    /// RESP2, with AUTH and CLIENT SETNAME as separate commands.
     Resp2,
 }
 
-/// What a command of a flight is for.
+/// What a command of the handshake is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Version 3, credentials and name in one.
+enum HandshakeStep {
+    /// HELLO: protocol version 3, credentials and name.
     Hello,
-    /// Must succeed; named in the error if it does not.
+    /// Must succeed. The error names it if it does not.
     Required(&'static str),
-    /// ROLE, which must name a primary.
+    /// ROLE: the reply must say that the server is a primary.
     Primary,
-    /// Nice to have.
+    /// May fail.
     Ignored,
 }
 
-/// What to do after a flight was answered.
+/// What follows after a flight was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The connection may carry commands.
-    Ready,
+pub(crate) enum Progress {
+    /// The handshake is complete: the connection may carry commands.
+    Complete,
     /// Another flight is needed.
-    Again,
+    NextFlight,
 }
 
-/// A step that failed.
+/// A step of the handshake that failed.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// The command that the server refused.
     pub(crate) step: &'static str,
-    /// What it said; `None` when the answer was no error but made no sense.
+    /// The server's error; `None` if the reply was not an error, but not a valid reply either.
     pub(crate) error: Option<ServerError>,
 }
 
@@ -112,9 +114,9 @@ impl Handshake {
         }
     }
 
-    /// Whether commands may follow without waiting for the answers: no credentials, no name, no
-    /// database depend on them. A server that does not know HELLO then simply goes on in RESP2.
-    pub(crate) fn is_harmless(&self) -> bool {
+    /// Whether commands may be sent before the replies have come, because there are no credentials,
+    /// no name and no database to set. A server that does not know HELLO then goes on in RESP2.
+    pub(crate) fn can_precede_commands(&self) -> bool {
         self.credentials.is_none()
             && self.client_name.is_none()
             && self.database == 0
@@ -124,8 +126,8 @@ impl Handshake {
     /// The commands of the next flight, to be written in one piece.
     pub(crate) fn flight(&mut self) -> Vec<Command> {
         let mut commands = Vec::with_capacity(4);
-        // Said once; but a server with a password does not listen to strangers.
-        let says_who = self.steps.is_empty() || self.credentials.is_some();
+        // Sent once. But a server that wants a password ignores it until then.
+        let sends_info = self.steps.is_empty() || self.credentials.is_some();
         self.steps.clear();
         let mut push = |step, command| {
             self.steps.push(step);
@@ -141,7 +143,7 @@ impl Handshake {
                 if let Some(name) = &self.client_name {
                     hello = hello.arg("SETNAME").arg(name.as_str());
                 }
-                push(Step::Hello, hello);
+                push(HandshakeStep::Hello, hello);
             }
             Stage::Resp2 => {
                 if let Some((user, password)) = &self.credentials {
@@ -149,83 +151,79 @@ impl Handshake {
                     if let Some(user) = user {
                         auth = auth.arg(user.as_str());
                     }
-                    push(Step::Required("AUTH"), auth.arg(password.as_str()));
+                    push(HandshakeStep::Required("AUTH"), auth.arg(password.as_str()));
                 }
                 if let Some(name) = &self.client_name {
                     let command = cmd("CLIENT").arg("SETNAME").arg(name.as_str());
-                    push(Step::Required("CLIENT SETNAME"), command);
+                    push(HandshakeStep::Required("CLIENT SETNAME"), command);
                 }
             }
         }
-        if says_who {
+        if sends_info {
             let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
-            push(Step::Ignored, info("LIB-NAME", "slotcar"));
-            push(Step::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
+            push(HandshakeStep::Ignored, info("LIB-NAME", "slotcar"));
+            push(HandshakeStep::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
         }
         if self.database != 0 {
-            push(Step::Required("SELECT"), cmd("SELECT").arg(self.database));
+            push(HandshakeStep::Required("SELECT"), cmd("SELECT").arg(self.database));
         }
-        // Refused, reads end in redirects, which tell as much: nothing waits for the answer.
+        // If it is refused, reads are answered by redirects, which are handled anyway.
         // spec: cluster-spec, "Scaling reads using replica nodes"
         if self.readonly {
-            push(Step::Ignored, cmd("READONLY"));
+            push(HandshakeStep::Ignored, cmd("READONLY"));
         }
         if self.primary {
-            push(Step::Primary, cmd("ROLE"));
+            push(HandshakeStep::Primary, cmd("ROLE"));
         }
         commands
     }
 
-    /// Judges the answers to the last flight, which may be fewer than its commands when the
-    /// connection was lost meanwhile.
-    pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Next, Refusal> {
+    /// What follows from the replies to the last flight. They may be fewer than its commands if the
+    /// connection was lost.
+    pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Progress, Refusal> {
         for (step, reply) in self.steps.iter().zip(replies) {
             let refused = frame_kind(reply) == FrameKind::Error;
             match step {
-                Step::Ignored => {}
-                Step::Hello if !refused => {}
-                Step::Hello => {
+                HandshakeStep::Ignored => {}
+                HandshakeStep::Hello if !refused => {}
+                HandshakeStep::Hello => {
                     let error = ServerError::from_frame(reply);
                     if error
                         .as_ref()
                         .is_some_and(|e| speaks_resp2_only(e, self.credentials.is_some()))
                     {
                         self.stage = Stage::Resp2;
-                        return Ok(Next::Again);
+                        return Ok(Progress::NextFlight);
                     }
                     return Err(Refusal { step: "HELLO", error });
                 }
-                Step::Required(_) if !refused => {}
-                Step::Primary if !refused => check_role(reply)?,
-                Step::Primary => {
+                HandshakeStep::Required(_) if !refused => {}
+                HandshakeStep::Primary if !refused => check_role(reply)?,
+                HandshakeStep::Primary => {
                     return Err(Refusal { step: "ROLE", error: ServerError::from_frame(reply) });
                 }
-                Step::Required(step) => {
+                HandshakeStep::Required(step) => {
                     return Err(Refusal { step, error: ServerError::from_frame(reply) });
                 }
             }
         }
-        Ok(Next::Ready)
+        Ok(Progress::Complete)
     }
 }
 
-/// The reply to ROLE: a list that begins with the role's name on the wire.
+/// Checks the reply to ROLE, a list that begins with the name of the role.
 fn check_role(reply: &Bytes) -> Result<(), Refusal> {
     let role = plain_value(reply).ok();
     let first = role.as_ref().and_then(|role| role.as_slice()?.first()?.as_str());
     if first == Some("master") { Ok(()) } else { Err(Refusal { step: "ROLE", error: None }) }
 }
 
-/// Whether HELLO was refused as a command, rather than the credentials in it.
+/// Whether the server refused HELLO itself, and not the credentials in it.
 fn speaks_resp2_only(error: &ServerError, knows_password: bool) -> bool {
-    match error.code() {
-        // Redis 6+: version not supported. An ACL that forbids HELLO may still allow AUTH.
-        "NOPROTO" | "NOPERM" => true,
-        // A server that hides from strangers which commands it knows.
-        "NOAUTH" => knows_password,
-        // Before Redis 6: "unknown command `HELLO`".
-        "ERR" => error.message().to_ascii_lowercase().contains("unknown command"),
-        _ => false,
+    match reply_policy(error, ErrorOrigin::Server).hello {
+        HelloRefusal::TryResp2 => true,
+        HelloRefusal::TryResp2WithPassword => knows_password,
+        HelloRefusal::Final => false,
     }
 }
 
@@ -233,13 +231,13 @@ fn speaks_resp2_only(error: &ServerError, knows_password: bool) -> bool {
 mod tests {
     use super::*;
 
-    /// A greeting is queued as one entry, and an entry is owed a reply: it cannot be empty.
+    /// A flight is enqueued as one entry, and an entry is owed a reply: it cannot be empty.
     #[test]
-    fn the_first_flight_says_who_we_are_in_both_protocols() {
+    fn the_first_flight_names_the_library_in_both_protocols() {
         for protocol in [Protocol::Resp3, Protocol::Resp2] {
             let mut handshake =
                 Handshake::new(&Config { protocol, ..Config::default() }, Profile::Server);
-            assert!(handshake.is_harmless());
+            assert!(handshake.can_precede_commands());
             let names: Vec<String> = handshake.flight().iter().map(Command::name).collect();
             assert!(names.ends_with(&["CLIENT SETINFO".into(), "CLIENT SETINFO".into()]));
             assert_eq!(names[0] == "HELLO", protocol == Protocol::Resp3);

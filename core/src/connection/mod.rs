@@ -1,12 +1,12 @@
-//! One connection without its I/O: what is in flight, how bytes become frames, what is said first.
-//! Pure. Levels: `outcome`, `entry`, `budget`, `slot`, then `queue`, `reader`, `handshake`.
+//! One connection without its I/O: the commands in flight, the cutting of bytes into frames, and
+//! the handshake. Pure: no stream, clock or async.
 
 pub(crate) mod budget;
 pub(crate) mod entry;
 pub(crate) mod handshake;
-mod listeners;
 pub(crate) mod outcome;
 mod place;
+mod push_readers;
 pub(crate) mod queue;
 pub(crate) mod reader;
 pub(crate) mod wakers;

@@ -1,27 +1,28 @@
-//! How an entry of a connection ended: with its replies, or with what is known about its fate.
+//! How an entry of a connection ended: with its replies, or with a failure and what is known about
+//! the delivery of its commands.
 //!
-//! This says what happened. Whether to send again is decided in `routing/retry.rs`, and nowhere
-//! else.
+//! This says what happened. Only `routing/retry.rs` decides whether a command is sent again.
 
 use bytes::Bytes;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// What an entry ends with.
+/// The result of an entry.
 pub(crate) type Outcome = Result<Reply, Box<Failed>>;
 
 /// The replies of an entry: complete frames, which may be error replies.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// For an entry that expects one.
+    /// Of an entry that expects one.
     One(Bytes),
-    /// For an entry that expects several, in order.
+    /// Of an entry that expects several, in order.
     Many(Vec<Bytes>),
 }
 
 impl Reply {
-    /// The last frame: an entry of several, whose earlier replies only prepare, is judged by it.
+    /// The last frame. It is the reply of an entry whose earlier commands only prepare the last
+    /// one.
     pub(crate) fn into_last(self) -> Option<Bytes> {
         match self {
             Self::One(frame) => Some(frame),
@@ -41,18 +42,19 @@ impl Reply {
 /// An entry that did not get all its replies.
 #[derive(Debug)]
 pub(crate) struct Failed {
-    /// Why.
+    /// The cause.
     pub(crate) failure: Failure,
-    /// The replies that came before.
+    /// The replies that had come before.
     pub(crate) replies: Vec<Bytes>,
-    /// How many of its bytes the stream had accepted.
+    /// Bytes of the entry that the stream had accepted.
     pub(crate) written: u64,
-    /// How many bytes it has.
+    /// Length of the entry in bytes.
     pub(crate) len: u64,
 }
 
 impl Failed {
-    /// Whether the server cannot have run it: a command runs only when its last byte has arrived.
+    /// Whether the server cannot have run it, because a command runs only when its last byte has
+    /// arrived.
     pub(crate) fn never_sent(&self) -> bool {
         self.written < self.len
     }
@@ -76,29 +78,30 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why a connection is gone.
+/// Why a connection is lost.
 #[derive(Debug)]
 pub(crate) enum Lost {
-    /// The server, or something on the way, closed it.
+    /// The server, or something between it and the client, closed the connection.
     ByPeer,
-    /// This client closed it.
+    /// This client closed the connection.
     ByUs,
-    /// This client has a better one, or needs none to that node any more.
+    /// This client closed the connection because it has replaced it, or does not need the node any
+    /// more.
     Retired,
-    /// The server is full: it said so instead of running anything.
+    /// The server takes no more connections, or no commands now. It has run nothing.
     TurnedAway(String),
     /// The stream failed.
     Io(io::Error),
-    /// The server owed bytes and sent none for this long.
+    /// The server owed a reply and sent nothing for this long.
     NoProgress(std::time::Duration),
-    /// The server sent what no server may send.
+    /// The server sent something that the protocol forbids.
     Protocol(String),
-    /// The stream, the timer or other foreign code panicked while bytes were moved.
+    /// The stream, the timer or other foreign code panicked while the link was driven.
     Panicked,
 }
 
 impl Lost {
-    /// Whether the other side looked at nothing that was written: the stream itself says so.
+    /// Whether the server received nothing of what was written, as the stream's error shows.
     pub(crate) fn never_accepted(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
@@ -109,8 +112,8 @@ impl fmt::Display for Lost {
         match self {
             Self::ByPeer => f.write_str("the server closed the connection"),
             Self::ByUs => f.write_str("the client closed the connection"),
-            Self::Retired => f.write_str("the connection was given up for another"),
-            Self::TurnedAway(text) => write!(f, "the server took no connection: {text}"),
+            Self::Retired => f.write_str("the connection was replaced by another"),
+            Self::TurnedAway(text) => write!(f, "the server refused the connection: {text}"),
             Self::Io(error) => write!(f, "connection lost: {error}"),
             Self::NoProgress(time) => write!(f, "no byte from the server for {time:?}"),
             Self::Protocol(what) => write!(f, "protocol violated: {what}"),

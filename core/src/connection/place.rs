@@ -1,6 +1,6 @@
-//! A place in a connection's queue, and the states that its entry goes through.
+//! A place in a connection's queue, and the states of the entry that is in it.
 //!
-//! Only `connection/queue.rs` uses it; its invariants are there.
+//! The invariants are those of `queue.rs`, which alone uses it.
 
 use super::entry::Deadline;
 use super::outcome::{Failed, Failure, Outcome};
@@ -8,29 +8,30 @@ use crate::time::Timestamp;
 use bytes::Bytes;
 use std::task::Waker;
 
-/// A place in the slab.
+/// A place in the queue's list of places: holds one entry, and is used again for later ones.
 #[derive(Debug)]
-pub(super) struct Slot {
-    /// Counts the entries that had this place.
+pub(super) struct Place {
+    /// Number of entries that had this place before, to tell their tickets from this entry's.
     pub(super) generation: u32,
-    /// Replies still to come.
+    /// Replies that are still to come.
     pub(super) owed: u32,
-    /// It is answered by pushes and errors up to one reply, and nobody waits for that.
-    pub(super) posted: bool,
-    /// What the budget is charged while it is owed something.
+    /// Its commands are answered by pushes and errors, and by one reply at the end. No caller
+    /// waits.
+    pub(super) awaits_pushes: bool,
+    /// Bytes that the budget is charged until its last reply.
     pub(super) cost: usize,
     /// When its caller gives up.
-    pub(super) due: Deadline,
-    /// The place of the entry whose bytes follow, or `NONE`.
+    pub(super) deadline: Deadline,
+    /// Index of the entry whose bytes follow, or `NONE`.
     pub(super) next: u32,
     /// Offset of its first byte in the connection's stream.
     pub(super) start: u64,
     /// Offset after its last byte.
     pub(super) end: u64,
-    /// Replies that came already; without capacity where one is expected, or nobody waits.
-    pub(super) got: Vec<Bytes>,
-    /// Where it stands.
-    pub(super) state: State,
+    /// Replies that have come, if several are expected and a caller waits; else without capacity.
+    pub(super) replies: Vec<Bytes>,
+    /// The state of the entry.
+    pub(super) state: EntryState,
 }
 
 /// ```text
@@ -40,42 +41,42 @@ pub(super) struct Slot {
 ///                                                           └──last reply──► Free
 /// ```
 #[derive(Debug)]
-pub(super) enum State {
-    /// Not in use; the next free place.
+pub(super) enum EntryState {
+    /// No entry; the index of the next free place.
     Free(u32),
-    /// The caller waits; its waker, unless it was woken.
+    /// The caller waits. Its waker, unless it was woken and has not polled since.
     Waiting(Option<Waker>),
-    /// The outcome is here and the caller has not come for it.
+    /// The outcome, which the caller has not taken yet.
     Done(Outcome),
-    /// The caller has gone, the server still owes replies.
+    /// No caller waits any more, but the server still owes replies.
     Abandoned,
 }
 
 /// The end of the list of free places.
 pub(super) const NONE: u32 = u32::MAX;
 
-impl Slot {
-    /// A new place, not in use and the last of the free ones.
+impl Place {
+    /// A new place without an entry, the last of the free ones.
     pub(super) fn free() -> Self {
         Self {
             generation: 0,
             owed: 0,
-            posted: false,
+            awaits_pushes: false,
             cost: 0,
-            due: Deadline::At(Timestamp::FAR_FUTURE),
+            deadline: Deadline::At(Timestamp::FAR_FUTURE),
             next: NONE,
             start: 0,
             end: 0,
-            got: Vec::new(),
-            state: State::Free(NONE),
+            replies: Vec::new(),
+            state: EntryState::Free(NONE),
         }
     }
 
-    /// The caller's outcome is this failure; `written` bytes of the connection were.
+    /// The caller's outcome is this failure. The stream has accepted `written` bytes in total.
     pub(super) fn fail(&mut self, failure: Failure, written: u64) {
         let written = written.min(self.end).saturating_sub(self.start);
-        let replies = std::mem::take(&mut self.got);
+        let replies = std::mem::take(&mut self.replies);
         let failed = Failed { failure, replies, written, len: self.end - self.start };
-        self.state = State::Done(Err(Box::new(failed)));
+        self.state = EntryState::Done(Err(Box::new(failed)));
     }
 }

@@ -1,16 +1,17 @@
 //! Received bytes, cut into frames.
 //!
-//! Bytes are read into a chunk and frames leave as slices of it: no copy. A chunk is zeroed once,
-//! when it is made, because the stream wants initialised memory; its free rest is used again until
+//! Bytes are read into a chunk, and frames are slices of it, without a copy. A chunk is zeroed
+//! once, when it is made, because the stream needs initialised memory. Its free rest is used until
 //! it is small. A frame that does not fit gets a chunk of exactly its size as soon as its length is
-//! known, so that a large value is allocated once and read into place; a long list, whose length in
-//! bytes nobody knows, gets twice what it has. The last such chunk is used again when its reply was
-//! dropped: fresh memory costs more than the bytes that go there.
+//! known, so that a large value is allocated once and read into place. The length of a long list in
+//! bytes is not known in advance: its chunk is doubled. The last such chunk is used again once its
+//! reply was dropped, because new memory costs more than reading the bytes.
 //!
-//! Invariants: `chunk[..filled]` starts at a frame's first byte, once `frames` has gone through
-//! what `scan` found; what was handed out is never written again while somebody holds it. Limits:
-//! those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: twice the frame that is
-//! being read, one chunk and `SPARE_MAX`. Called by `driver/io.rs`.
+//! **Invariants**: `chunk[..filled]` starts at a frame's first byte, once `frames` has returned all
+//! that `scan` found; memory of a frame is never written again while the frame is held.
+//!
+//! Limits: those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: twice the frame
+//! that is being read, one chunk and `SPARE_MAX`.
 
 use crate::resp::{ScanError, ScanLimits, Scanner};
 use bytes::{Bytes, BytesMut};
@@ -18,8 +19,8 @@ use bytes::{Bytes, BytesMut};
 #[cfg(test)]
 mod tests;
 
-/// Memory for a chunk. An ordinary one comes from the heap's stock and is filled by wide stores; a
-/// large one comes from the system, which has zeroed it.
+/// Memory for a chunk. An ordinary one comes from the allocator's free memory and is zeroed by wide
+/// stores; a large one comes from the system, which has zeroed it.
 fn zeroed(size: usize) -> BytesMut {
     const PIECE: [u8; 1024] = [0; 1024];
     if size != CHUNK {
@@ -36,11 +37,11 @@ fn zeroed(size: usize) -> BytesMut {
 const CHUNK: usize = 64 * 1024;
 /// An ordinary chunk with less room than this is replaced.
 const ROOM_MIN: usize = 4 * 1024;
-/// A larger frame's chunk is not kept for the next: it is no more than this that an idle connection
-/// holds on to.
+/// A larger frame's chunk is not kept for the next frame. It bounds the memory that an idle
+/// connection holds.
 const SPARE_MAX: usize = 2 * 1024 * 1024;
 
-/// See the head of this file.
+/// Cuts received bytes into frames; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct Reader {
     /// Initialised memory; everything before `filled` was received.
@@ -49,13 +50,13 @@ pub(crate) struct Reader {
     filled: usize,
     /// The ordinary chunk, kept while `chunk` is one made for a large frame.
     kept: Option<BytesMut>,
-    /// The last large frame, shared with whoever has its reply; empty when there is none.
+    /// The last large frame, shared with the holder of its reply; empty if there is none.
     spare: Bytes,
-    /// No frame is longer.
+    /// The longest frame that is allowed, in bytes.
     frame_max: usize,
-    /// Where the frame at the start of `chunk` stands.
+    /// How far the frame at the start of `chunk` is scanned.
     scanner: Scanner,
-    /// Where the frames end that were found and not cut off yet, in the order of the bytes.
+    /// Ends of the frames that were found and not cut off yet, in the order of the bytes.
     ends: Vec<usize>,
 }
 
@@ -72,11 +73,11 @@ impl Reader {
         }
     }
 
-    /// Where to read to; never empty.
+    /// Memory to read into; never empty.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         let room = self.chunk.len() - self.filled;
         let missing = self.scanner.missing();
-        // The last bytes of a frame that has a chunk of its own are few: `room == missing`.
+        // A frame with a chunk of its own has exactly the room that it lacks, however few bytes.
         if room < missing || (room < ROOM_MIN && room != missing) {
             self.make_room(missing);
         }
@@ -86,7 +87,7 @@ impl Reader {
     /// `count` bytes were read into `space`: finds all frames that are complete now.
     ///
     /// # Errors
-    /// What comes next is no frame; those before it were found all the same.
+    /// The bytes after the last frame that was found are not a frame. The frames before are valid.
     pub(crate) fn scan(&mut self, count: usize) -> Result<(), ScanError> {
         self.filled += count;
         debug_assert!(self.filled <= self.chunk.len(), "no more is read than there is space");
@@ -99,12 +100,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Bytes that the next frame still lacks, at least; few unless it is large.
+    /// The least number of bytes that the next frame still lacks; few unless it is large.
     pub(crate) fn missing(&self) -> usize {
         self.scanner.missing()
     }
 
-    /// Cuts off the frames that were found, in order. Those that are not taken are gone.
+    /// Cuts off the frames that were found, in order. Frames that the caller does not take are
+    /// dropped.
     pub(crate) fn frames(&mut self) -> impl Iterator<Item = Bytes> {
         let end = self.ends.last().copied().unwrap_or(0);
         let mut rest = if end == 0 { Bytes::new() } else { self.cut(end) };
@@ -148,15 +150,15 @@ impl Reader {
         };
         chunk[..self.filled].copy_from_slice(&self.chunk[..self.filled]);
         let old = std::mem::replace(&mut self.chunk, chunk);
-        // A large chunk is of the size of its frame and will be used up by it; the ordinary one is
-        // still good.
+        // A large chunk has the size of its frame, which will fill it. The ordinary chunk is kept
+        // for the frames after it.
         if size > CHUNK && self.kept.is_none() && old.len() >= ROOM_MIN {
             self.kept = Some(old);
         }
     }
 
-    /// The last large frame's memory, cut to `size`, if that is not much less than it has and
-    /// nobody holds it any more.
+    /// The last large frame's memory, cut to `size`, if it is at most twice as large and its reply
+    /// was dropped.
     fn take_spare(&mut self, size: usize) -> Option<BytesMut> {
         if size <= CHUNK || !(size..=size.saturating_mul(2)).contains(&self.spare.len()) {
             return None;

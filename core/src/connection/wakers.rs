@@ -1,8 +1,8 @@
 //! Wakers that are collected under a lock and woken after it was released.
 //!
 //! A waker is foreign code and may panic. The panic belongs to the task of that waker, but it
-//! happens in whichever caller moves the bytes. So it ends here: the panic hook has reported it, the
-//! other wakers of the batch are woken all the same, and no state is left half changed.
+//! happens in whichever caller moves the bytes. So it ends here: the panic hook has reported it,
+//! the other wakers of the batch are woken all the same, and no state is left half changed.
 //!
 //! Where a panic aborts the program (WebAssembly), the catch costs nothing and does nothing.
 

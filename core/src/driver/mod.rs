@@ -11,3 +11,6 @@ pub(crate) mod link;
 pub(crate) mod node;
 pub(crate) mod pubsub;
 pub(crate) mod replica;
+
+#[cfg(test)]
+mod scripted_cluster;

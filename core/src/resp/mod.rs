@@ -15,6 +15,7 @@ mod de;
 mod decode_error;
 mod elements;
 mod encode;
+mod error_class;
 mod excerpt;
 #[cfg(test)]
 mod properties;
@@ -28,6 +29,7 @@ pub(crate) use de::{from_frame, from_frames, plain_value};
 pub(crate) use decode_error::DecodeError;
 pub(crate) use elements::{Elements, integer, is_null, put_common_head, put_integer};
 pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
+pub(crate) use error_class::ErrorClass;
 pub(crate) use excerpt::excerpt;
 pub(crate) use redirect::{Redirect, RedirectHost};
 pub(crate) use scan::{FrameKind, ScanError, ScanLimits, Scanner, frame_kind};

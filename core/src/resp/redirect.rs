@@ -1,10 +1,11 @@
-//! A server's answer that another node has the slot.
+//! A redirect: the server's answer that another node serves the slot.
 //!
-//! Nothing is assumed about it: a redirect whose slot or port is out of range gives a
-//! [`RedirectError`], never a redirect. What to do about one is decided in `routing`.
+//! **Invariant**: a redirect whose slot or port is out of range gives a [`RedirectError`], never a
+//! [`Redirect`]. Where one leads is decided in `driver/attempt/redirect.rs`.
 //! Spec: cluster-spec, "MOVED Redirection" and "ASK redirection"; the setting
-//! `cluster-preferred-endpoint-type` for hosts that are left empty or say `?`.
+//! `cluster-preferred-endpoint-type` for hosts that are empty or `?`.
 
+use super::error_class::ErrorClass;
 use super::excerpt::excerpt;
 use super::server_error::ServerError;
 use std::fmt;
@@ -13,11 +14,11 @@ use std::fmt;
 const SLOT_COUNT: u64 = 16384;
 
 impl ServerError {
-    /// Where the command has to go instead; `None` if the code is neither `MOVED` nor `ASK`.
+    /// Where the command has to go instead; `None` for an error that is no redirect.
     pub(crate) fn redirect(&self) -> Option<Result<Redirect, RedirectError>> {
-        let ask = match self.code() {
-            "ASK" => true,
-            "MOVED" => false,
+        let ask = match self.class() {
+            ErrorClass::Ask => true,
+            ErrorClass::Moved => false,
             _ => return None,
         };
         let target = parse_target(self.message());
@@ -29,44 +30,44 @@ impl ServerError {
     }
 }
 
-/// A server's answer that another one has the slot.
+/// Where a command has to go instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Redirect {
-    /// For this command only, and after ASKING.
+    /// For this command only, behind an ASKING.
     Ask {
         /// Checked: below 16384.
         slot: u16,
-        /// Who is importing the slot.
+        /// The node that imports the slot.
         host: RedirectHost,
         /// Checked: 1 to 65535.
         port: u16,
     },
-    /// For this slot from now on.
+    /// For every command of this slot, from now on.
     Moved {
         /// Checked: below 16384.
         slot: u16,
-        /// Who owns the slot.
+        /// The node that owns the slot.
         host: RedirectHost,
         /// Checked: 1 to 65535.
         port: u16,
     },
 }
 
-/// The host of a redirect, which a server may leave out.
+/// The host of a redirect, which a server may omit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RedirectHost {
     /// A name or an address, without brackets.
     Named(String),
-    /// Empty or `NULL`: the host that sent the redirect.
+    /// Empty or `NULL`: the same host as that of the server that sent the redirect.
     Same,
-    /// `?`: the server has no name to tell. Only a refresh of the topology can help.
+    /// `?`: the server does not know the name. Only a refresh of the topology can tell.
     Unknown,
 }
 
-/// A redirect that leads nowhere.
+/// A redirect that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RedirectError {
-    /// The part that is wrong.
+    /// Which part is wrong.
     what: &'static str,
     /// The server's whole line.
     text: Box<str>,
@@ -80,7 +81,7 @@ impl fmt::Display for RedirectError {
 
 impl std::error::Error for RedirectError {}
 
-/// `3999 127.0.0.1:6381`. The host may be empty, may hold colons (IPv6) and may be in brackets.
+/// Reads `3999 127.0.0.1:6381`. The host may be empty, an IPv6 address, or in brackets.
 fn parse_target(message: &str) -> Result<(u16, RedirectHost, u16), &'static str> {
     let mut words = message.split_ascii_whitespace();
     let slot = words.next().ok_or("no slot")?;
@@ -98,7 +99,7 @@ fn parse_target(message: &str) -> Result<(u16, RedirectHost, u16), &'static str>
     Ok((u16::try_from(slot).map_err(|_| "bad slot")?, host, port))
 }
 
-/// Digits only: `str::parse` would take a plus sign, too.
+/// Only digits: `str::parse` would accept a plus sign as well.
 fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

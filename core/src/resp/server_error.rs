@@ -1,8 +1,10 @@
 //! An error that a server answered with.
 //!
 //! An error line is a code, by convention in capitals, and a message: `WRONGTYPE Operation ...`.
-//! Nothing is assumed about it: any bytes give a [`ServerError`].
-//! What to do about a code is decided in `routing`; here is only what it says.
+//!
+//! **Invariant**: any bytes make a [`ServerError`]; nothing is assumed about them.
+//! This file holds the text. `error_class.rs` says what kind of error it is, and
+//! `routing/error_policy.rs` what follows from that.
 //! Spec: RESP, "Simple errors" and "Bulk errors".
 
 use super::cursor::{Cursor, Token};
@@ -10,24 +12,24 @@ use std::fmt;
 
 /// An error reply: a code such as `WRONGTYPE`, and a message.
 ///
-/// Its text is the server's, code and message, with what is not UTF-8 replaced.
+/// `Display` writes the server's text, code and message; bytes that are not UTF-8 are replaced.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerError {
-    /// The whole line. Invariant: `code_bytes` is on a character boundary.
+    /// The whole line. `code_bytes` is a character boundary in it.
     text: Box<str>,
-    /// How much of `text` is the code.
+    /// The length of the code, which `text` begins with.
     code_bytes: usize,
 }
 
 impl ServerError {
-    /// From the text behind the type byte.
+    /// From the text that follows the type byte.
     pub(crate) fn from_text(text: &[u8]) -> Self {
         let text: Box<str> = String::from_utf8_lossy(text).into();
         let code_bytes = text.find(' ').unwrap_or(text.len());
         Self { text, code_bytes }
     }
 
-    /// From a whole frame, `-` or `!`; `None` if it is another one.
+    /// From a whole frame of type `-` or `!`; `None` for other types.
     pub(crate) fn from_frame(frame: &[u8]) -> Option<Self> {
         match Cursor::new(frame).next() {
             Ok(Token::Error(text)) => Some(Self::from_text(text)),
@@ -35,13 +37,13 @@ impl ServerError {
         }
     }
 
-    /// The first word, which tells what went wrong: `ERR`, `WRONGTYPE`, `LOADING`.
+    /// The first word, which says what kind of error it is: `ERR`, `WRONGTYPE`, `LOADING`.
     #[must_use]
     pub fn code(&self) -> &str {
         self.text.get(..self.code_bytes).unwrap_or_default()
     }
 
-    /// What follows the code, for people to read.
+    /// The text after the code, for people to read.
     #[must_use]
     pub fn message(&self) -> &str {
         self.text.get(self.code_bytes + 1..).unwrap_or_default()

@@ -1,34 +1,34 @@
-//! Several nodes' replies become one, as the servers' own response policies say.
+//! Joins the replies of several nodes into one, by the response policies of the servers.
 //!
-//! Assumes good replies only: what to do when a node failed is decided by whoever asked it.
+//! **Invariant**: pure; every reply that comes here is good. What follows when a node failed is
+//! decided by the caller.
 //! Spec: <https://redis.io/docs/latest/develop/reference/command-tips/>, "response_policy".
-//! Called by `routing/split.rs` and `driver/spread.rs`.
 
 use crate::command::ResponsePolicy;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Elements, integer, is_null, put_array_head, put_common_head, put_integer};
 use bytes::Bytes;
 
-/// How replies are put together.
+/// How replies are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fold {
-    /// As a command's own policy says.
+    /// By the policy of the command.
     By(ResponsePolicy),
-    /// The first that is no null.
+    /// The first one that is not null.
     AnyValue,
 }
 
 impl Fold {
-    /// Whether a node that failed fails the whole.
+    /// Whether one failed node fails the command.
     pub(crate) fn needs_all(self) -> bool {
         self != Self::By(ResponsePolicy::OneSucceeded)
     }
 }
 
-/// One reply out of several, which are in the order of the nodes.
+/// Joins replies, which are in the order of the nodes.
 ///
 /// # Errors
-/// `Protocol` when the policy wants numbers and a reply is none.
+/// `Protocol` when the policy adds up numbers and a reply is none.
 pub(crate) fn fold(how: Fold, replies: &[Bytes]) -> Result<Bytes, Error> {
     use ResponsePolicy as Policy;
     let numbers = |add: fn(i64, i64) -> i64| add_up(replies, add);
@@ -48,12 +48,12 @@ pub(crate) fn fold(how: Fold, replies: &[Bytes]) -> Result<Bytes, Error> {
     }
 }
 
-/// Any reply is as good as the others; where nobody was asked, a null.
+/// The first reply, when all mean the same; null when no node was asked.
 fn first(replies: &[Bytes]) -> Bytes {
     replies.first().cloned().unwrap_or_else(|| Bytes::from_static(b"$-1\r\n"))
 }
 
-/// Numbers, or lists of numbers place by place.
+/// Adds up numbers, or lists of numbers element by element.
 fn add_up(replies: &[Bytes], add: fn(i64, i64) -> i64) -> Result<Bytes, Error> {
     let mut out = Vec::new();
     if let Some(length) = replies.first().and_then(|reply| Elements::of(reply)).map(|e| e.len()) {
@@ -78,7 +78,7 @@ fn add_up(replies: &[Bytes], add: fn(i64, i64) -> i64) -> Result<Bytes, Error> {
     Ok(out.into())
 }
 
-/// All elements in one list; replies that are no lists become its elements.
+/// One list of all elements. Replies that are no lists become elements themselves.
 fn join(replies: &[Bytes]) -> Result<Bytes, Error> {
     let lists: Option<Vec<_>> = replies.iter().map(|reply| Elements::of(reply)).collect();
     let Some(lists) = lists else { return Ok(list(replies)) };
@@ -99,7 +99,7 @@ fn list(replies: &[Bytes]) -> Bytes {
 }
 
 fn no_number() -> Error {
-    let message = "replies of several nodes that cannot be added up";
+    let message = "several nodes replied, and their replies are not numbers to add up";
     Error::new(ErrorKind::Protocol, Delivery::Answered, message)
 }
 
@@ -107,7 +107,7 @@ fn no_number() -> Error {
 mod tests {
     use super::*;
 
-    /// Each policy, on one reply, on several, and on what does not fit.
+    /// Each policy: with one reply, with several, and with replies that do not fit.
     #[test]
     fn replies_become_one_as_the_policy_says() {
         use ResponsePolicy as Policy;

@@ -1,8 +1,9 @@
-//! Where a command goes, how it is split and its replies joined, and whether it is sent again. Pure.
-//! Levels: `fold`, `partial`, `split`, `session`, `transaction`, `destination`, `target`, `plan`,
-//! `sweep`, `retry`, `read_from`.
+//! Where a command goes, how it is split and its replies joined, and whether it is sent again.
+//! Pure. Levels: `error_policy`, `fold`, `partial`, `split`, `session`, `transaction`,
+//! `destination`, `target`, `plan`, `sweep`, `retry`, `read_from`.
 
 pub(crate) mod destination;
+pub(crate) mod error_policy;
 pub(crate) mod fold;
 pub(crate) mod partial;
 pub(crate) mod plan;

@@ -1,11 +1,12 @@
-//! What a caller is told when some of a command's parts failed: one error that names them all.
+//! Makes one error of the errors of a command's parts.
 //!
-//! Called by `driver/work.rs` and `driver/spread.rs`.
+//! **Invariants**: pure; the delivery is that of the part about which least is certain; the cause
+//! is the first part's error.
 
 use crate::error::{Delivery, Error, ErrorDetail, PartFailure};
 
-/// The error of a command of which `succeeded` parts went well and others failed; `None` if none
-/// failed. A command that has but one part fails with that part's own error.
+/// The error of a command of which `succeeded` parts succeeded and the others failed; `None` if no
+/// part failed. A command with one part fails with that part's own error.
 pub(crate) fn partial(succeeded: usize, errors: Vec<Error>) -> Option<Error> {
     if errors.len() <= 1 && succeeded == 0 {
         return errors.into_iter().next();
@@ -37,7 +38,7 @@ pub(crate) fn partial(succeeded: usize, errors: Vec<Error>) -> Option<Error> {
     Some(error.with_cause(first))
 }
 
-/// What is to be said of both: as soon as one part may have run, the command may have.
+/// The delivery of both together: if one part may have run, so may the command.
 fn worse(one: Delivery, other: Delivery) -> Delivery {
     let rank = |delivery| match delivery {
         Delivery::NotSent => 0,

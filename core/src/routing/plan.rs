@@ -9,7 +9,7 @@
 
 use super::fold::Fold;
 use super::session::refusal;
-use super::split::{Grain, Span, Split, cross_slot, span};
+use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots};
 use super::target::Target;
 use crate::command::{Command, RequestPolicy, ResponsePolicy};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -76,7 +76,7 @@ fn plan_wide(command: &Command) -> Result<Plan, Error> {
 
 /// How a command is sent whose keys alone say where it goes.
 fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
-    let Span::Several { first, second } = span(command.keys().map(|(_, key)| key)) else {
+    let KeySlots::Several { first, second } = key_slots(command.keys().map(|(_, key)| key)) else {
         return Ok(Plan::Whole);
     };
     if command.spec().splittable().is_none() {
@@ -85,7 +85,7 @@ fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
     if !FAN_OUT {
         return Err(no_fan_out());
     }
-    let split = Split::of(command, Grain::Slot).ok_or_else(|| cross_slot(first, second))?;
+    let split = Split::of(command, SplitBy::Slot).ok_or_else(|| cross_slot(first, second))?;
     Ok(Plan::Split(Box::new(split)))
 }
 
@@ -94,8 +94,9 @@ fn no_fan_out() -> Error {
 }
 
 fn cursor_of_one_node() -> Error {
-    let message = "its cursor is valid on one node only: scan a cluster with `Client::scan_all`, or name \
-         the node with `Client::send_to`";
+    let message = "its cursor is valid on one node only: scan a cluster with \
+                   `Client::scan_all`, or \
+                   name the node with `Client::send_to`";
     Error::new(ErrorKind::Config, Delivery::NotSent, message)
 }
 

@@ -1,29 +1,27 @@
-//! Which node of a shard a read goes to: the choice itself, over a table of candidates.
+//! Chooses the node of a shard that a read goes to, from a table with a row for each node.
 //!
-//! A row of the table says what is known of one node and, if it is to be passed by, why. Every
-//! policy is a list of sets, the first of which that is not empty serves; within a set it takes the
-//! next in turn, any, the nearest, or the less loaded of two. A node of the set of which something
-//! has to be found out goes before that: one whose quarantine is over (`CheckDue::Trial`), or one
-//! from which a policy that reckons with latency has not heard lately (`CheckDue::Probe`).
+//! A row says what is known of one node and, if the node is skipped, why. A policy is a list of
+//! sets of nodes; the first set that is not empty is used. Within it the policy takes the next in
+//! turn, any, the nearest, or the less loaded of two. First of all comes a node of the set that has
+//! to be checked: one whose quarantine is over (`CheckDue::Trial`), or one whose latency the policy
+//! needs and that has not answered recently (`CheckDue::Probe`).
 //!
-//! Invariants: pure; the same table, turn and chance give the same choice; a row that is passed by
-//! is never chosen; the primary is chosen only by policies that say so, and `ChosenFor::Fallback`
-//! marks the choices that are to be capped. Limit: `ROWS_MAX` nodes of a shard are looked at.
-//! Spec of the drawing: Mitzenmacher 2001, "The power of two choices in randomized load balancing".
-//! Called by `driver/pick.rs`, for reads and for `Client::explain` alike.
+//! **Invariants**: pure; the same table, turn and chance give the same choice; a skipped row is
+//! never chosen; the primary is chosen only by policies that name it, and `ChosenFor::Fallback`
+//! marks the choices that have a cap. Limit: `ROWS_MAX` nodes of a shard.
+//! Spec: Mitzenmacher 2001, "The power of two choices in randomized load balancing".
 
 use crate::config::{Among, Candidate, ReadFrom};
 use smallvec::SmallVec;
 use std::fmt;
 
-/// More nodes than any shard has.
+/// The most nodes of a shard that are considered; more than any shard has.
 pub(crate) const ROWS_MAX: usize = 64;
 
-/// Latencies and weights that differ by less than this part of the better one are alike: which is
-/// the least of them says nothing.
+/// Latencies and weights that differ by less than this part of the better one count as equal.
 const ALIKE: u64 = 4;
 
-/// A table; most shards have a few nodes.
+/// A table. Most shards have at most eight nodes.
 pub(crate) type NodeRows = SmallVec<[NodeRow; 8]>;
 
 /// What is known of one node.
@@ -31,45 +29,45 @@ pub(crate) type NodeRows = SmallVec<[NodeRow; 8]>;
 pub(crate) struct NodeRow {
     /// The shard's primary.
     pub(crate) is_primary: bool,
-    /// In the zone that the policy names.
+    /// It is in the zone that the policy names.
     pub(crate) in_zone: bool,
-    /// Something has to be found out of it.
+    /// What has to be checked.
     pub(crate) due: CheckDue,
-    /// Why it is passed by.
+    /// Why it is skipped, if it is.
     pub(crate) skip: Option<SkipReason>,
-    /// It has lost its primary: it serves when nobody else does.
+    /// It has lost its primary: it is used when no other node can be.
     pub(crate) is_spare: bool,
     /// Commands in flight.
     pub(crate) in_flight: u32,
-    /// Latency in nanoseconds; 0 if it is not known.
+    /// Latency in nanoseconds; 0 if unknown.
     pub(crate) latency: u64,
 }
 
-/// What has to be found out of a node.
+/// What has to be checked on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckDue {
     /// Nothing.
     Not,
-    /// How fast it is.
+    /// Its latency.
     Probe,
-    /// Whether it is well again.
+    /// Whether it works again.
     Trial,
 }
 
-/// Why a node is passed by.
+/// Why a node is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SkipReason {
-    /// Nothing is known of its lag, and the policy wants to know.
+    /// Its lag is unknown, and `max_staleness` is set.
     LagUnknown,
-    /// It says that it is no replica.
+    /// The node says that it is a primary.
     NoReplica,
-    /// It failed of late.
+    /// It failed recently.
     Quarantined,
-    /// It owes a reply for too long.
+    /// A reply of it is overdue.
     Silent,
-    /// Its lag is beyond the bound.
+    /// Its lag is greater than `max_staleness`.
     Stale,
-    /// This very call has failed there.
+    /// This call has failed there.
     Tried,
 }
 
@@ -77,34 +75,34 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LagUnknown => "its lag is not known",
-            Self::NoReplica => "it is no replica, by its own word",
-            Self::Quarantined => "it failed of late",
-            Self::Silent => "it owes a reply for too long",
+            Self::NoReplica => "it says that it is no replica",
+            Self::Quarantined => "it failed recently",
+            Self::Silent => "a reply of it is overdue",
             Self::Stale => "its lag is beyond max_staleness",
-            Self::Tried => "the call has failed there",
+            Self::Tried => "this call has failed there",
         })
     }
 }
 
-/// A choice.
+/// The node that is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeChoice {
-    /// The row.
+    /// The index of its row.
     pub(crate) index: usize,
-    /// What for.
+    /// The reason.
     pub(crate) how: ChosenFor,
 }
 
 /// What a node was chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChosenFor {
-    /// The policy wants it.
+    /// The policy prefers it.
     Policy,
-    /// It is the primary, for want of a replica that can answer.
+    /// It is the primary, and no replica can answer.
     Fallback,
-    /// To find out how fast it is.
+    /// To measure its latency.
     Probe,
-    /// To find out whether it is well again.
+    /// To check whether it works again.
     Trial,
 }
 
@@ -121,9 +119,9 @@ enum Take {
     Lighter,
 }
 
-/// The node that a read goes to, or `None` when the policy has nobody who can answer. `turn` grows
-/// by one with each choice for the shard; `chance` is any number. A custom policy has a function of
-/// its own (`choose_custom`).
+/// The node that a read goes to, or `None` when no node that the policy allows can answer. `turn`
+/// grows by one with each choice for the shard; `chance` is a random number. A custom policy has a
+/// function of its own (`choose_custom`).
 pub(crate) fn choose(
     policy: &ReadFrom,
     rows: &[NodeRow],
@@ -134,7 +132,7 @@ pub(crate) fn choose(
     with(false).or_else(|| if rows.iter().any(|row| row.is_spare) { with(true) } else { None })
 }
 
-/// The same, with those that serve when nobody else does or without.
+/// The same, with or without nodes that have lost their primary.
 #[inline]
 fn choose_with(
     policy: &ReadFrom,
@@ -179,8 +177,8 @@ fn choose_with(
     }
 }
 
-/// The choice of a custom policy, which sees quarantined nodes too. `rows` and `candidates` are the
-/// same nodes in the same order.
+/// The choice of a custom policy, which also sees quarantined nodes. `rows` and `candidates` are
+/// the same nodes in the same order.
 pub(crate) fn choose_custom(
     policy: &ReadFrom,
     rows: &[NodeRow],
@@ -199,8 +197,8 @@ pub(crate) fn choose_custom(
     Some(NodeChoice { index, how: ChosenFor::Policy })
 }
 
-/// What a node weighs for the less loaded of two: lower is better. Without a latency it weighs by
-/// its commands in flight alone.
+/// The load of a node, to find the less loaded of two: lower is better. Without a latency it is the
+/// number of commands in flight.
 pub(crate) fn weight(row: &NodeRow) -> u64 {
     weight_of((row.in_flight, row.latency))
 }
@@ -210,15 +208,15 @@ fn weight_of((in_flight, latency): (u32, u64)) -> u64 {
     u64::from(in_flight + 1).saturating_mul(latency.max(1))
 }
 
-/// Which of two nodes goes, by commands in flight and latency of each, where all is well with both:
-/// what `choose` comes to for a policy that takes the less loaded.
+/// Which of two healthy nodes is chosen, by commands in flight and latency: the same choice that
+/// `choose` makes for a policy that takes the less loaded.
 #[inline]
 pub(crate) fn lighter_of_two(loads: [(u32, u64); 2], chance: u64) -> usize {
     let first = usize::from(chance & 1 == 1);
     if is_lighter(loads[1 - first], loads[first]) { 1 - first } else { first }
 }
 
-/// Whether of two nodes `other` is clearly the less loaded.
+/// Whether `other` is clearly less loaded than `one`.
 #[inline]
 fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
     if one.1 == 0 || other.1 == 0 {
@@ -228,7 +226,7 @@ fn is_lighter(other: (u32, u64), one: (u32, u64)) -> bool {
     }
 }
 
-/// The rows that are not passed by and that `wanted` accepts, one bit each.
+/// The rows that are not skipped and that `wanted` accepts, one bit for each.
 #[inline]
 fn set(rows: &[NodeRow], wanted: impl Fn(&NodeRow) -> bool) -> u64 {
     debug_assert!(rows.len() <= ROWS_MAX, "a table has a bit for each row");
@@ -261,7 +259,7 @@ fn pick(rows: &[NodeRow], set: u64, take: Take, turn: u64, chance: u64) -> Optio
         Take::Nearest => {
             let known = indexes(set).map(|index| rows[index].latency).filter(|known| *known != 0);
             let limit = known.min().map_or(u64::MAX, |best| best.saturating_add(best / ALIKE));
-            // What is not known yet is far, unless nothing is known of anybody.
+            // A node of unknown latency counts as far, unless no latency is known.
             let is_near = |index: &usize| match rows[*index].latency {
                 0 => limit == u64::MAX,
                 known => known <= limit,
@@ -293,7 +291,7 @@ fn indexes(mut set: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The index number `n` of a set that has more than that many.
+/// The index number `n`, from 0, of a set that has more than `n`.
 fn nth(mut set: u64, n: u64) -> usize {
     for _ in 0..n {
         set &= set.wrapping_sub(1);

@@ -1,109 +1,141 @@
-//! The one place that decides whether a command is sent again.
+//! Whether a command is sent again after an attempt that failed.
 //!
-//! `connection/outcome.rs` and the server say what happened; this says what to do. A command that
-//! cannot have run is tried again, whatever it is; one that may have run only if running it twice
-//! does no harm.
+//! `connection/outcome.rs` and the server say what happened, `routing/error_policy.rs` what follows
+//! from it; here it is applied to one call: to a command that may run twice or must not, with
+//! attempts and time left or without.
 //!
-//! Invariants: pure; nothing is sent again after `Delivery::Unknown` unless the command only reads
-//! or the caller opted in. Spec: error codes in redis.io/docs, "RESP protocol spec, Simple errors";
-//! cluster-spec, "TRYAGAIN", "CLUSTERDOWN". Called by `driver/dispatch.rs`.
+//! **Invariants**: pure; after `Delivery::Unknown` nothing is sent again, unless the command only
+//! reads or the caller accepted that it may run twice.
+//! Tested by `retry/tests.rs`.
 
+use crate::command::Command;
 use crate::connection::outcome::{Failed, Failure, Lost};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::ServerError;
+use crate::routing::error_policy::{
+    CallAction, ErrorOrigin, ErrorPolicy, NoReplyClass, NodeState, no_reply_policy, reply_policy,
+};
 
-/// How one attempt ended, when not with a reply to hand over.
+#[cfg(test)]
+mod tests;
+
+/// How one attempt ended that has no good reply.
 #[derive(Debug)]
 pub(crate) enum AttemptFailure {
     /// The server answered with an error.
     ErrorReply(ServerError),
-    /// No reply came.
+    /// The command was given to a connection, and no reply came.
     NoReply(Box<Failed>),
-    /// There was no connection to send it on.
+    /// There was no connection that could take the command.
     NoLink(Error),
-    /// The server answered, and what that means is this; there is nothing to try.
+    /// The server answered, and this is what the caller is told. There is nothing to try.
     Final(Error),
 }
 
-impl AttemptFailure {
-    /// Whether the server named another node.
-    pub(crate) fn is_redirect(&self) -> bool {
-        matches!(self, Self::ErrorReply(error) if matches!(error.code(), "ASK" | "MOVED"))
-    }
-}
-
-/// What matters about a command and its caller.
+/// What decides about a retry, except for the failure itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryContext {
     /// The command changes nothing.
     pub(crate) readonly: bool,
     /// The caller accepts that a command may run twice.
     pub(crate) retry_unknown: bool,
+    /// All attempts were made, or the deadline has passed.
+    pub(crate) is_spent: bool,
 }
 
-/// What to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallAction {
-    /// Tell the caller.
-    Fail,
-    /// Try again at once: the wait, if any, is for a connection.
-    RetryNow,
-    /// Try again after a growing pause: the server said that it needs time.
-    RetryAfterPause,
+impl ErrorOrigin {
+    /// Whose words an error reply to this command is.
+    pub(crate) fn of(_: &Command) -> Self {
+        Self::Server
+    }
 }
 
-/// Error codes by which a server says "not now" and has not run the command.
-const NOT_NOW: &[&str] =
-    &["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"];
-
-/// Error codes by which a server says that it has not run the command and asking again will not
-/// help.
-const NOT_THIS: &[&str] = &[
-    "ASK",
-    "DENIED",
-    "EXECABORT",
-    "MISCONF",
-    "MOVED",
-    "NOAUTH",
-    "NOPERM",
-    "NOREPLICAS",
-    "NOSCRIPT",
-    "NOTREADY",
-    "OOM",
-    "WRONGPASS",
-];
-
-/// Whether to try again.
-pub(crate) fn judge(seen: &AttemptFailure, facts: RetryContext) -> CallAction {
-    match seen {
-        AttemptFailure::ErrorReply(error) if NOT_NOW.contains(&error.code()) => {
-            CallAction::RetryAfterPause
+impl AttemptFailure {
+    /// The row of the table. `origin`: whose words an error reply is.
+    pub(crate) fn policy(&self, origin: ErrorOrigin) -> ErrorPolicy {
+        match self {
+            Self::ErrorReply(error) => reply_policy(error, origin),
+            Self::NoReply(failed) => {
+                let sent = !failed.never_sent();
+                no_reply_policy(class_of_failure(&failed.failure, sent), sent)
+            }
+            Self::NoLink(error) => {
+                let class = class_without_link(error.kind());
+                let policy = no_reply_policy(class, false);
+                ErrorPolicy { delivery: error.delivery(), ..policy }
+            }
+            Self::Final(error) => {
+                let policy = no_reply_policy(NoReplyClass::Final, true);
+                ErrorPolicy { delivery: error.delivery(), ..policy }
+            }
         }
-        AttemptFailure::ErrorReply(_) | AttemptFailure::Final(_) => CallAction::Fail,
-        AttemptFailure::NoLink(error) => match error.kind() {
-            ErrorKind::Connect => CallAction::RetryNow,
-            _ => CallAction::Fail,
-        },
-        AttemptFailure::NoReply(failed) => match &failed.failure {
-            Failure::TimedOut => CallAction::Fail,
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs) => CallAction::Fail,
-            // A server that breaks the protocol once will do so again.
-            Failure::Lost(lost) if matches!(**lost, Lost::Protocol(_)) && !failed.never_sent() => {
-                CallAction::Fail
-            }
-            Failure::Lost(_) => {
-                let safe = failed.never_sent() || facts.readonly || facts.retry_unknown;
-                if safe { CallAction::RetryNow } else { CallAction::Fail }
-            }
+    }
+
+    /// Whether the server may have run the command.
+    pub(crate) fn delivery(&self, origin: ErrorOrigin) -> Delivery {
+        self.policy(origin).delivery
+    }
+
+    /// Whether the server named another node.
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self, Self::ErrorReply(_))
+            && self.policy(ErrorOrigin::Server).call == CallAction::FollowRedirect
+    }
+}
+
+/// What happens to the call. A redirect is followed even if all attempts were made: redirects have
+/// a limit of their own.
+pub(crate) fn decide(policy: ErrorPolicy, context: RetryContext) -> CallAction {
+    match policy.call {
+        CallAction::Fail | CallAction::FollowRedirect => policy.call,
+        _ if context.is_spent => CallAction::Fail,
+        CallAction::RetryIfRepeatable if context.readonly || context.retry_unknown => {
+            CallAction::RetryNow
+        }
+        CallAction::RetryIfRepeatable => CallAction::Fail,
+        CallAction::RetryNow | CallAction::RetryAfterPause => policy.call,
+    }
+}
+
+/// The same for a read under a policy, which has other nodes to go to. `is_late`: the deadline has
+/// passed. The caller counts attempts, and asks the other nodes first.
+pub(crate) fn decide_read(policy: ErrorPolicy, is_late: bool) -> CallAction {
+    let context = RetryContext { readonly: true, retry_unknown: true, is_spent: is_late };
+    match (decide(policy, context), policy.node) {
+        (action @ CallAction::FollowRedirect, _) => action,
+        // Another replica would say the same.
+        (_, NodeState::NotPrimary) => CallAction::Fail,
+        // The node is left out, so that the next one can be asked at once.
+        (_, node) if node.is_strike() && !is_late => CallAction::RetryNow,
+        (action, _) => action,
+    }
+}
+
+fn class_of_failure(failure: &Failure, sent: bool) -> NoReplyClass {
+    match failure {
+        Failure::TimedOut => NoReplyClass::TimedOut,
+        Failure::Lost(lost) => match **lost {
+            Lost::ByUs => NoReplyClass::Closed,
+            Lost::Retired => NoReplyClass::LinkRetired,
+            Lost::Protocol(_) if sent => NoReplyClass::ProtocolViolated,
+            // What broke the protocol was the reply to another command.
+            Lost::Protocol(_) => NoReplyClass::LinkLost,
+            Lost::ByPeer
+            | Lost::Io(_)
+            | Lost::NoProgress(_)
+            | Lost::Panicked
+            | Lost::TurnedAway(_) => NoReplyClass::LinkLost,
         },
     }
 }
 
-/// Whether the server may have run a command that it answered with this error.
-pub(crate) fn delivery_of(error: &ServerError) -> Delivery {
-    let code = error.code();
-    let refused = NOT_NOW.contains(&code)
-        || NOT_THIS.contains(&code)
-        || (code == "ERR" && error.message().contains("unknown command"));
-    if refused { Delivery::Refused } else { Delivery::Answered }
+fn class_without_link(kind: ErrorKind) -> NoReplyClass {
+    match kind {
+        ErrorKind::Connect => NoReplyClass::NoConnection,
+        ErrorKind::Closed => NoReplyClass::Closed,
+        ErrorKind::Limit => NoReplyClass::OverLimit,
+        ErrorKind::Protocol => NoReplyClass::ProtocolViolated,
+        ErrorKind::Timeout => NoReplyClass::NoLinkInTime,
+        _ => NoReplyClass::HandshakeRefused,
+    }
 }

@@ -1,11 +1,11 @@
-//! Commands that must not run on a connection that callers share: they change what everybody's
-//! later commands mean, or whether those are answered at all.
+//! Commands that must not run on a shared connection: they change what the later commands of all
+//! callers mean, or whether those are answered.
 //!
-//! SELECT would move all callers to another database, MULTI queue their commands, CLIENT REPLY take
-//! their replies away. Each has a way of its own in the client, which the error names.
+//! SELECT would move all callers to another database, MULTI would queue their commands, CLIENT
+//! REPLY would take their replies away. The error names what to use instead.
 //!
-//! Invariant: pure; decides before a byte is sent. Which commands they are is in the table
-//! (`Flags::SESSION`). Called by `client/call.rs`, `client/transaction.rs` and `driver/spread.rs`.
+//! **Invariants**: pure; decides before a byte is sent. The command table says which commands they
+//! are (`Flags::SESSION`).
 
 use crate::command::{Command, Flags};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -20,24 +20,24 @@ pub(crate) fn refusal(command: &Command) -> Option<Error> {
 fn refused(command: &Command) -> Error {
     let name = command.name();
     let message = match name.as_str() {
-        "SELECT" => "callers share the connection: the database is `Config::database`",
+        "SELECT" => "all callers share the connection: set the database with `Config::database`",
         "AUTH" | "HELLO" => {
-            "callers share the connection: it is signed in by `Config::username` and `password`"
+            "all callers share the connection: set `Config::username` and `Config::password`"
         }
         "DISCARD" | "EXEC" | "MULTI" => {
-            "callers share the connection: a transaction is `Client::transaction`"
+            "all callers share the connection: use `Client::transaction`"
         }
-        "UNWATCH" | "WATCH" => "callers share the connection: keys are watched by `Client::watch`",
+        "UNWATCH" | "WATCH" => "all callers share the connection: use `Client::watch`",
         "PSUBSCRIBE" | "PUNSUBSCRIBE" | "SSUBSCRIBE" | "SUBSCRIBE" | "SUNSUBSCRIBE"
         | "UNSUBSCRIBE" => {
-            "callers share the connection: subscriptions are `Client::subscribe` and its kin"
+            "all callers share the connection: use `Client::subscribe`, `psubscribe`, `ssubscribe`"
         }
         "READONLY" | "READWRITE" => {
-            "callers share the connection: where reads go is `Client::with_read_from`"
+            "all callers share the connection: use `Client::with_read_from` to read from replicas"
         }
         "ASKING" => "redirects are followed by the client",
-        "QUIT" => "callers share the connection: it is closed by `Client::close`",
-        _ => "it would change the connection, which callers share",
+        "QUIT" => "all callers share the connection: use `Client::close`",
+        _ => "it would change the connection, which all callers share",
     };
     Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&name)
 }
@@ -47,9 +47,9 @@ mod tests {
     use super::*;
     use crate::command::{cmd, get};
 
-    /// Every command of the kind, in any case, with the way to go instead.
+    /// Every command of the kind, in any case, with what to use instead.
     #[test]
-    fn what_changes_the_connection_is_refused_with_the_way_to_go() {
+    fn what_changes_the_connection_is_refused_and_the_error_says_what_to_use() {
         let table = [
             ("select", "Config::database"),
             ("AUTH", "Config::username"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_asks_or_concerns_data_is_not() {
+    fn what_only_reads_or_concerns_data_is_not() {
         for name in ["CLIENT SETNAME", "CLIENT NO-EVICT", "CONFIG RESETSTAT", "SCRIPT LOAD", "PING"]
         {
             assert!(refusal(&cmd(name).arg("x")).is_none(), "{name}");

@@ -1,15 +1,15 @@
-//! One command whose keys live in several slots: cut into a part for each slot, and the parts'
-//! replies put together again, in the order of the arguments.
+//! Splits a command with keys in several slots into one part for each slot, and joins the replies
+//! of the parts in the order of the arguments.
 //!
-//! A cluster takes no command with keys in two slots, not even where one node owns both. Those
-//! whose request policy is `multi_shard` can be cut: MGET, MSET, DEL, EXISTS, TOUCH, UNLINK. The
-//! parts run by themselves: an MSET that was cut is no longer atomic.
+//! A cluster refuses a command with keys in two slots, even if one node owns both. Commands with
+//! the request policy `multi_shard` can be split: MGET, MSET, DEL, EXISTS, TOUCH, UNLINK. The parts
+//! run independently: an MSET that was split is no longer atomic.
 //!
-//! Invariants: every key stands in one part; within a part, keys keep their order, so that of a key
-//! given twice the last value stays; merge ∘ split is what one server would have answered (a
-//! property in the tests). A part copies its bytes out of the command, nothing is encoded twice.
+//! **Invariants**: every key is in exactly one part; within a part, keys keep their order, so that
+//! of a key given twice the last value stays; the joined reply is what one server would have
+//! answered (a property in the tests). A part copies its bytes from the command: nothing is encoded
+//! twice.
 //! Spec: cluster-spec, "Implemented subset"; command tips, "request_policy".
-//! Called by `routing/plan.rs`, `driver/work.rs` and `driver/batch.rs`.
 
 use super::fold::{Fold, fold};
 use crate::command::{Command, ResponsePolicy};
@@ -22,10 +22,10 @@ use std::ops::Range;
 #[cfg(test)]
 mod tests;
 
-/// Where a command's keys live.
+/// In how many slots a command's keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// In one slot, or it has no key.
+pub(crate) enum KeySlots {
+    /// In one slot, or there is no key.
     One,
     /// In several.
     Several {
@@ -36,18 +36,18 @@ pub(crate) enum Span {
     },
 }
 
-/// Looks at every key. Of a single one, no slot is computed.
-pub(crate) fn span<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> Span {
-    let (Some(first), Some(second)) = (keys.next(), keys.next()) else { return Span::One };
+/// Looks at every key. If there is only one, its slot is not computed.
+pub(crate) fn key_slots<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> KeySlots {
+    let (Some(first), Some(second)) = (keys.next(), keys.next()) else { return KeySlots::One };
     let first = Slot::of(first);
     let mut others = std::iter::once(second).chain(keys).map(Slot::of);
     match others.find(|slot| *slot != first) {
-        Some(second) => Span::Several { first, second },
-        None => Span::One,
+        Some(second) => KeySlots::Several { first, second },
+        None => KeySlots::One,
     }
 }
 
-/// What keys in these two slots fail with, where one slot is wanted.
+/// The error of a command with keys in these two slots that needs them in one.
 pub(crate) fn cross_slot(first: Slot, second: Slot) -> Error {
     let (first, second) = (first.number(), second.number());
     let message = format!("keys in two slots, {first} and {second}");
@@ -55,61 +55,61 @@ pub(crate) fn cross_slot(first: Slot, second: Slot) -> Error {
         .with_detail(ErrorDetail::CrossSlot { first, second })
 }
 
-/// How finely to cut.
+/// What a part holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grain {
-    /// A part for each slot, for one reply in the end.
+pub(crate) enum SplitBy {
+    /// The keys of one slot. The replies are joined into one.
     Slot,
-    /// A part for each key, in the order of the keys, for a reply to each.
+    /// One key. The parts are in the order of the keys, and each has its own reply.
     Key,
 }
 
-/// A command that was cut. It holds no bytes of its own: every use is given the same command.
+/// How a command is split. It holds no bytes: each method takes the command that it was made of.
 #[derive(Debug)]
 pub(crate) struct Split {
     /// The bytes before the first key.
     head: Range<usize>,
     /// The bytes after the last key.
     tail: Range<usize>,
-    /// How many arguments `head` and `tail` are.
+    /// The number of arguments in `head` and `tail`.
     fixed: usize,
-    /// How many arguments belong to each key, itself included.
+    /// The number of arguments of each key, the key included.
     step: usize,
-    /// The keys, those of a part together.
+    /// The keys, ordered by part.
     keys: Vec<SplitKey>,
-    /// The parts, by slot or by key.
+    /// The parts, ordered by slot or by key.
     parts: Vec<Part>,
-    /// How the replies are put together.
+    /// How the replies are joined.
     response: ResponsePolicy,
 }
 
-/// A key with what belongs to it.
+/// A key and its further arguments.
 #[derive(Clone, Copy, Debug)]
 struct SplitKey {
-    /// Where the key belongs.
+    /// The key's slot.
     slot: Slot,
-    /// How many keys stand before it in the command.
+    /// The number of keys before it in the command.
     order: u32,
-    /// Where its bytes begin in the command.
+    /// Where its bytes begin in the command's arguments.
     start: usize,
-    /// Where what belongs to it ends.
+    /// Where the bytes of its last argument end.
     end: usize,
 }
 
-/// What is sent by itself.
+/// What is sent on its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
-    /// Where it goes.
+    /// The slot that it is for.
     pub(crate) slot: Slot,
-    /// Its keys, in `Split::keys`.
+    /// The indexes of its keys in `Split::keys`.
     keys: Range<usize>,
-    /// How many bytes `write_part` appends.
+    /// The number of bytes that `write_part` appends.
     len: usize,
 }
 
 impl Split {
-    /// Cuts a command; `None` if it is none of those that can be cut.
-    pub(crate) fn of(command: &Command, grain: Grain) -> Option<Self> {
+    /// Splits a command; `None` if it cannot be split.
+    pub(crate) fn of(command: &Command, split_by: SplitBy) -> Option<Self> {
         let run = command.spec().splittable()?;
         let last = command.count().checked_sub(run.after)?;
         let keys_count = last.checked_sub(run.first)? / run.step;
@@ -129,7 +129,7 @@ impl Split {
             }
             keys.push(SplitKey { slot, order, start, end: all - args.bytes_left() });
         }
-        if grain == Grain::Slot {
+        if split_by == SplitBy::Slot {
             keys.sort_unstable_by_key(|key| (key.slot, key.order));
         }
         let mut split = Self {
@@ -141,14 +141,14 @@ impl Split {
             parts: Vec::new(),
             response: command.spec().response(),
         };
-        split.cut(grain);
+        split.cut(split_by);
         Some(split)
     }
 
-    fn cut(&mut self, grain: Grain) {
+    fn cut(&mut self, split_by: SplitBy) {
         self.parts.reserve(self.keys.len());
         let fixed_len = self.head.len() + self.tail.len();
-        let together = |a: &SplitKey, b: &SplitKey| grain == Grain::Slot && a.slot == b.slot;
+        let together = |a: &SplitKey, b: &SplitKey| split_by == SplitBy::Slot && a.slot == b.slot;
         let mut from = 0;
         for keys in self.keys.chunk_by(together) {
             let range = from..from + keys.len();
@@ -167,7 +167,7 @@ impl Split {
         &self.parts
     }
 
-    /// Appends a part as the server wants it.
+    /// Appends a part, encoded for the server.
     pub(crate) fn write_part(&self, command: &Command, part: &Part, out: &mut Vec<u8>) {
         let bytes = command.encoded_args();
         let keys = &self.keys[part.keys.clone()];
@@ -180,10 +180,10 @@ impl Split {
         out.extend_from_slice(&bytes[self.tail.clone()]);
     }
 
-    /// The reply to the whole command, from those to its parts, in their order.
+    /// Joins the replies of the parts, which are in the order of the parts.
     ///
     /// # Errors
-    /// `Protocol` for replies that make no whole.
+    /// `Protocol` for replies that do not fit the parts.
     pub(crate) fn merge(&self, replies: &[Bytes]) -> Result<Bytes, Error> {
         debug_assert_eq!(replies.len(), self.parts.len(), "every part has a reply");
         match self.response {
@@ -192,7 +192,7 @@ impl Split {
         }
     }
 
-    /// One list with an element for each key, in the order of the arguments.
+    /// One list with one element for each key, in the order of the arguments.
     fn in_order(&self, replies: &[Bytes]) -> Result<Bytes, Error> {
         let mut values: Vec<&[u8]> = vec![&[]; self.keys.len()];
         for (part, reply) in self.parts.iter().zip(replies) {
@@ -209,7 +209,7 @@ impl Split {
         Ok(out.into())
     }
 
-    /// What one key's part says of that key.
+    /// The value of a single key, from the reply of its part.
     ///
     /// # Errors
     /// As `merge`.
@@ -223,17 +223,17 @@ impl Split {
 }
 
 impl Part {
-    /// How many bytes it has on the wire.
+    /// Its length in bytes on the wire.
     pub(crate) fn encoded_len(&self) -> usize {
         self.len
     }
 }
 
-/// The elements of a list that must have so many.
+/// The elements of a list that must have `count` of them.
 fn elements(reply: &[u8], count: usize) -> Result<Elements<'_>, Error> {
     let elements = Elements::of(reply).filter(|elements| elements.len() == count);
     elements.ok_or_else(|| {
-        let message = format!("a reply to {count} keys that is no list of as many values");
+        let message = format!("the reply to {count} keys is not a list of {count} values");
         Error::new(ErrorKind::Protocol, Delivery::Answered, message)
     })
 }

@@ -1,34 +1,35 @@
-//! A scan over the whole key space, step by step, so that no key is missed while slots move and
-//! primaries fail over.
+//! The steps of a scan over the whole key space, which misses no key while slots move and primaries
+//! fail over.
 //!
-//! SCAN promises one thing: a key that is at one server from the beginning of a pass to its end is
-//! returned. So a pass goes through one primary, and counts only for the slots that were that
-//! server's at both ends: what it says of itself (its id, its process, its epoch, its slots and
-//! which of them are moving) is asked before and after. A slot that was leaving all the while is
-//! gone through once more where it is going: whatever the first pass missed had arrived there.
-//! Everything else is gone through again, at whoever owns it then.
+//! SCAN guarantees one thing: a key that is on one server from the beginning of a scan of that
+//! server to its end is returned. So a pass scans one primary, and counts only for the slots that
+//! this server owned at the beginning and at the end. Before and after a pass the server is asked
+//! for its id, its process, its epoch, its slots, and which of them are moving. A slot that was
+//! leaving during the whole pass is scanned once more at its destination: the keys that the first
+//! pass missed had arrived there. All other slots are scanned again, on the node that owns them
+//! then.
 //!
-//! Invariants: a slot is done only when every key that was in it throughout was returned; a pass
-//! that proves nothing is done again. Keys may come more than once, as with SCAN itself.
-//! Limit: after `REDONE_MAX` passes in a row that an epoch voided, epochs no longer do.
+//! **Invariants**: a slot is done only when every key that was in it during the whole scan was
+//! returned; a pass that proves nothing is repeated. A key may be returned more than once, as with
+//! SCAN. Limit: after `REDONE_MAX` passes in a row that a new epoch made void, epochs are ignored.
 //! Spec: redis.io/commands/scan, "Scan guarantees"; cluster-nodes, "Serialization format".
-//! Called by `driver/scan.rs`, and by callers who keep a cursor.
 
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::Slot;
 use crate::topology::slot_range::{SlotRange, every_slot, runs};
 use serde::{Deserialize, Serialize};
 
-/// The version of the form that this crate writes.
+/// The version of the serialized form that this crate writes.
 const VERSION: u32 = 1;
-/// Passes in a row that a changed epoch may void.
+/// How many passes in a row a changed epoch may make void.
 const REDONE_MAX: u32 = 8;
 
-/// Where a scan stands. It can be kept (serde) and given to another client of the same deployment,
-/// which goes on from there.
+/// How far a scan has come. It can be stored (serde) and given to another client of the same
+/// deployment, which continues from there.
 ///
-/// It says which slots are done and how far the server at hand is; it stays valid while slots move
-/// and servers fail over or restart. It grows with the number of runs of slots, not with keys.
+/// It holds the slots that are done, and the position on the current server. It stays valid while
+/// slots move and servers fail over or restart. Its size depends on the number of slot ranges, not
+/// on the number of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanCursor {
     /// The version of this form: 1.
@@ -36,71 +37,71 @@ pub struct ScanCursor {
     /// Slots of which every key was returned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     done: Vec<SlotRange>,
-    /// Slots that were gone through where they are leaving, and where they are going.
+    /// Slots that were scanned on the node that they are leaving, with their destination.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     half: Vec<(Slot, NodeId)>,
-    /// The server that is being gone through.
+    /// The scan of the current server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pass: Option<NodePass>,
-    /// Passes in a row that a changed epoch voided.
+    /// How many passes in a row a changed epoch has made void.
     #[serde(default)]
     redone: u32,
 }
 
-/// One server, gone through once.
+/// One scan of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct NodePass {
     /// The server.
     node: NodeId,
-    /// Its process: another one numbers keys in another way.
+    /// Its process: cursors of one process mean nothing to another.
     run: String,
     /// Its config epoch when the pass began.
     epoch: u64,
-    /// The server's own cursor.
+    /// The server's cursor of the next page.
     cursor: u64,
-    /// All its keys were returned; what that proves is still to be found out.
+    /// All pages were returned, and the final check is still to come.
     ended: bool,
-    /// Slots that it owned when the pass began, and that were not done.
+    /// Slots that it owned when the pass began and that were not done.
     slots: Vec<SlotRange>,
-    /// Those of them that were leaving, and where to.
+    /// Those of them that were leaving, with their destination.
     leaving: Vec<(Slot, NodeId)>,
-    /// Slots that were arriving, and that were gone through where they came from.
+    /// Slots that were arriving, and that were scanned on the node that they came from.
     arriving: Vec<Slot>,
 }
 
-/// What a server says of itself.
+/// What a server reports about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NodeReport {
-    /// Its id; none where servers have none.
+    /// Its id; `None` in a deployment without slots.
     id: Option<NodeId>,
-    /// Its process.
+    /// The id of its process (`run_id`).
     run: String,
     /// Its config epoch.
     epoch: u64,
-    /// Whether it takes writes.
+    /// Whether it is a primary.
     primary: bool,
-    /// What it owns.
+    /// The slots that it owns.
     owned: Vec<SlotRange>,
-    /// Slots that are leaving, and where to.
+    /// Slots that are leaving, with their destination.
     leaving: Vec<(Slot, NodeId)>,
     /// Slots that are arriving.
     arriving: Vec<Slot>,
 }
 
-/// What comes next.
+/// The next step of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanStep {
-    /// A pass at the owner of this slot.
+    /// Begin a pass on the owner of this slot.
     BeginAt(Slot),
-    /// A pass at this node, where slots are going.
+    /// Begin a pass on this node, the destination of slots that are leaving.
     BeginOn(NodeId),
-    /// A page of this node.
+    /// Fetch the page at this cursor from this node.
     Page(NodeId, u64),
-    /// What this node says of itself, now that all its pages are here.
+    /// All pages of this node were returned: ask for its report.
     Check(NodeId),
-    /// Nothing but slots that nobody serves, such as this one.
+    /// Every slot that is left has no owner; this is one of them.
     Uncovered(Slot),
-    /// Nothing.
+    /// Every key was returned.
     Done,
 }
 
@@ -111,7 +112,7 @@ impl Default for ScanCursor {
 }
 
 impl ScanCursor {
-    /// The beginning.
+    /// A scan that has not begun.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -123,7 +124,7 @@ impl ScanCursor {
         self.pass.is_none() && table(&self.done).iter().all(|done| *done)
     }
 
-    /// Whether this crate wrote it.
+    /// Whether it has the version that this crate writes.
     pub(crate) fn is_of_this_version(&self) -> bool {
         self.version == VERSION
     }
@@ -133,7 +134,7 @@ impl ScanCursor {
         self.done.iter().any(|range| range.contains(slot))
     }
 
-    /// What comes next; `is_served` says whether anybody owns a slot.
+    /// The next step. `is_served` says whether a slot has an owner.
     pub(crate) fn next(&self, is_served: impl Fn(Slot) -> bool) -> ScanStep {
         if let Some(pass) = &self.pass {
             let node = pass.node.clone();
@@ -158,7 +159,7 @@ impl ScanCursor {
         }
     }
 
-    /// Begins a pass at a server. False if that would prove nothing.
+    /// Begins a pass on a server. False if it would prove nothing.
     pub(crate) fn begin(&mut self, here: &NodeReport, known_as: &NodeId) -> bool {
         let done = table(&self.done);
         let left = |slot: Slot| !done[usize::from(slot.number())];
@@ -184,31 +185,31 @@ impl ScanCursor {
         useful
     }
 
-    /// A page of the pass is here; the server's cursor after it.
+    /// A page was returned; `cursor` is the server's cursor of the next one, 0 after the last.
     pub(crate) fn turn(&mut self, cursor: u64) {
         if let Some(pass) = &mut self.pass {
             (pass.cursor, pass.ended) = (cursor, cursor == 0);
         }
     }
 
-    /// The pass proves nothing: its server has gone, or is no primary any more.
+    /// The pass proves nothing: its server has left, or is no longer a primary.
     pub(crate) fn drop_pass(&mut self) {
         self.pass = None;
     }
 
-    /// The node is not where slots are going: they are gone through again where they are.
+    /// The node is not the destination of slots: they are scanned again where they are.
     pub(crate) fn forget_target(&mut self, target: &NodeId) {
         self.half.retain(|(_, to)| to != target);
     }
 
-    /// The pass is over; what its server says of itself shows what that proves.
+    /// The pass is over; the server's report shows which slots are done.
     pub(crate) fn check(&mut self, here: &NodeReport, known_as: &NodeId) {
         let Some(pass) = self.pass.take() else { return };
         let same = here.id.as_ref().unwrap_or(known_as) == &pass.node && here.run == pass.run;
         if !same || !here.primary {
             return;
         }
-        // A slot that left and came back would look as if it had stayed, but for the epoch.
+        // A slot that left and came back looks as if it had stayed; only the epoch shows it.
         if here.epoch != pass.epoch && self.redone < REDONE_MAX {
             self.redone += 1;
             return;
@@ -245,13 +246,13 @@ impl ScanCursor {
 }
 
 impl NodeReport {
-    /// A server that owns everything: in a deployment without slots.
+    /// The report of the only primary of a deployment without slots, which owns all slots.
     pub(crate) fn alone(run: String) -> Self {
         Self { run, primary: true, owned: vec![SlotRange::ALL], ..Self::default() }
     }
 
-    /// From a node's reply to CLUSTER NODES, of which its own line says all; `None` for a reply
-    /// that makes no sense.
+    /// From a node's reply to CLUSTER NODES, of which only its own line is used; `None` for a reply
+    /// that cannot be read.
     pub(crate) fn parse(nodes: &str, run: String) -> Option<Self> {
         let own = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let own = own.into_iter().find(|words| {
@@ -281,7 +282,7 @@ impl NodeReport {
         Some(standing)
     }
 
-    /// From what the map says, where a node may not be asked.
+    /// From the slot map, when the node does not allow CLUSTER NODES.
     pub(crate) fn presumed(id: NodeId, run: String, owned: Vec<SlotRange>, epoch: u64) -> Self {
         Self { id: Some(id), run, epoch, primary: true, owned, ..Self::default() }
     }

@@ -1,19 +1,19 @@
-//! What may be in a transaction, and what stands for it on its way.
+//! Which commands may be in a transaction, and where it goes.
 //!
-//! A transaction runs at one node, so all its keys live in one slot. Commands that speak of the
-//! connection, or are answered by pushes, have no place in it: refused before a byte is sent.
+//! A transaction runs on one node, so all its keys must be in one slot. Commands that change the
+//! connection, or are answered by pushes, are refused before a byte is sent.
 //!
-//! Invariant: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
-//! cluster-spec, "Implemented subset". Called by `client/transaction.rs`.
+//! **Invariant**: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
+//! cluster-spec, "Implemented subset".
 
-use super::split::{Span, cross_slot, span};
+use super::split::{KeySlots, cross_slot, key_slots};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
 
-/// The command by which these are routed and named, as one.
+/// The command that gives a transaction its route and its name in errors: EXEC with the first key.
 ///
-/// It is never written, and never taken for one that only reads: nothing in a transaction goes to a
-/// replica, and a transaction that may have run is not run again.
+/// It is never sent, and never counts as a read: a transaction never goes to a replica, and one
+/// that may have run is not run again.
 ///
 /// # Errors
 /// `Config` for a command that cannot be part of a transaction and, where there are slots, for keys
@@ -29,13 +29,13 @@ pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Err
     Ok(key.into_iter().fold(cmd("EXEC"), Command::key))
 }
 
-/// Whether all keys are in one slot, if there are slots.
+/// Checks that all keys are in one slot, if there are slots.
 ///
 /// # Errors
 /// `Config`, with the two slots.
 pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Error> {
-    match span(commands.iter().flat_map(keys)) {
-        Span::Several { first, second } if has_slots => Err(cross_slot(first, second)),
+    match key_slots(commands.iter().flat_map(keys)) {
+        KeySlots::Several { first, second } if has_slots => Err(cross_slot(first, second)),
         _ => Ok(()),
     }
 }
@@ -44,7 +44,7 @@ fn is_allowed(command: &Command) -> bool {
     command.spec().flags().lacks(Flags::NO_MULTI.and(Flags::SESSION))
 }
 
-/// All keys; of a command that the table lacks, the one that its maker marked.
+/// All keys; of a command that the table lacks, the key that the caller marked.
 fn keys(command: &Command) -> impl Iterator<Item = &[u8]> {
     let marked = command.is_unknown().then(|| command.first_key()).flatten();
     command.keys().map(|(_, key)| key).chain(marked)
@@ -72,7 +72,7 @@ mod tests {
         let crossed = ErrorDetail::CrossSlot { first: 12182, second: 5061 };
         assert_eq!((error.delivery(), error.details()), (Delivery::NotSent, Some(&crossed)));
         assert!(lead(&transaction, false).is_ok(), "one server has no slots");
-        // A module's command, whose keys only its caller knows.
+        // A module's command: only its caller knows the keys.
         let module = [cmd("JSON.SET").key("foo").arg("$").arg("1"), get("bar")];
         assert!(lead(&module, true).is_err());
     }

@@ -1,20 +1,20 @@
-//! What waits in one subscription for its reader: bounded, in order, with exact counts.
+//! The updates that wait in one subscription for its reader: bounded, in order, with exact counts.
 //!
-//! Messages have ordinals, which count what the subscription received. Whatever else the reader is
-//! told stands beside them with the ordinal that it comes before. So a dropped message needs no
-//! mark: the reader's next ordinal and that of the next message say how many are missing, and
-//! where.
+//! Messages have ordinals, which count what the subscription received. Every other update stands
+//! beside them with the ordinal of the message that it comes before. So a dropped message needs no
+//! mark: the difference between the ordinal that the reader expects and that of the next message
+//! says how many are missing, and where.
 //!
 //! Invariants:
-//! - what was read plus what was told as `Lagged` plus what waits plus what is dropped and not told
-//!   yet is what was received (a property in the tests);
-//! - `bytes` is the cost of what waits, and exceeds the limit by no more than one message, or by
-//!   one read where the connection is to pause.
+//! - messages read, plus those told as `Lagged`, plus those waiting, plus those dropped and not
+//!   told yet, are the messages received (a property in the tests);
+//! - `bytes` is the cost of the waiting messages. It exceeds the limit by one message at most, or
+//!   by one read where the connection is to pause.
 //!
-//! Memory: a message that comes while more than `SHARED_MAX` wait is copied, so that what waits
-//! keeps at most so many chunks of others' bytes alive. Copies of one subscription lie side by
-//! side. Limits: `subscription_bytes_max`, `subscription_messages_max`; `CONTROLS_MAX` other
-//! updates. Called by `driver/inbox.rs`.
+//! Memory: a message that comes while more than `SHARED_MAX` wait is copied, so that waiting
+//! messages keep at most so many chunks of other replies alive. Copies of one subscription lie side
+//! by side. Limits: `subscription_bytes_max`, `subscription_messages_max`; `CONTROLS_MAX` other
+//! updates.
 
 use super::message::Message;
 use super::update::Update;
@@ -26,56 +26,57 @@ use std::collections::VecDeque;
 #[cfg(test)]
 mod tests;
 
-/// Messages that may wait as slices of what was read.
+/// Messages that may wait as slices of the memory that they were read into.
 const SHARED_MAX: usize = 16;
-/// Size of the memory that copies share.
+/// Bytes of one piece of memory that copies share.
 const ARENA: usize = 16 * 1024;
 /// Updates other than messages that may wait: more than any subscription has channels.
 const CONTROLS_MAX: usize = 1 << 18;
 
-/// How much may wait, and what happens then.
+/// How much may wait, and what happens when more comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BacklogLimits {
-    /// Bytes of messages.
+    /// Bytes of waiting messages.
     pub(crate) bytes_max: usize,
-    /// Messages.
+    /// Waiting messages.
     pub(crate) messages_max: usize,
-    /// What to do at either.
+    /// What to do when either limit is reached.
     pub(crate) when_lagging: WhenLagging,
 }
 
-/// How a subscription stands, at one moment.
+/// How much waits in a subscription, and what became of the messages so far.
+///
+/// `received` is always the sum of `delivered`, `dropped` and `messages`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Messages that wait.
+    /// Messages that wait for the reader now.
     pub messages: usize,
-    /// Bytes that they count for.
+    /// Bytes that they count for: those of each message, and 96 more.
     pub bytes: usize,
-    /// Messages received, ever.
+    /// Messages received since the subscription began.
     pub received: u64,
     /// Messages that the reader took.
     pub delivered: u64,
-    /// Messages dropped because the reader was slow. What was received was delivered, dropped, or
-    /// waits.
+    /// Messages dropped because the reader was too slow.
     pub dropped: u64,
 }
 
-/// What to do after a message was taken in.
+/// What the caller does after it pushed a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// Go on.
-    Well,
-    /// Read nothing more until there is room.
+pub(crate) enum PushOutcome {
+    /// Go on reading.
+    Continue,
+    /// Read nothing more from the connection until there is room.
     Pause,
-    /// The subscription has ended.
+    /// Remove the reader: its subscription has ended.
     Ended,
 }
 
-/// See the head of this file.
+/// The waiting updates of one subscription; see the head of this file.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    /// What is allowed.
+pub(crate) struct UpdateQueue {
+    /// How much may wait.
     limits: BacklogLimits,
     /// Messages with their ordinals, ascending.
     messages: VecDeque<(u64, Message)>,
@@ -83,25 +84,25 @@ pub(crate) struct Queue {
     controls: VecDeque<(u64, Update)>,
     /// Cost of the messages.
     bytes: usize,
-    /// The next message's ordinal: how many were received.
+    /// The ordinal of the next message to come: how many were received.
     received: u64,
-    /// The ordinal that the reader is to get next.
+    /// The ordinal that the reader expects next.
     next: u64,
     /// Messages that the reader took.
     delivered: u64,
     /// Messages dropped.
     dropped: u64,
-    /// Where copies are made.
+    /// Memory for copies.
     arena: BytesMut,
-    /// The read that the last message came with.
+    /// The number of the read that brought the last message.
     batch: u64,
     /// Whether messages of that read are copied.
     copies: bool,
-    /// Nothing more is taken in.
+    /// Nothing is added any more.
     ended: bool,
 }
 
-impl Queue {
+impl UpdateQueue {
     pub(crate) fn new(limits: BacklogLimits) -> Self {
         Self {
             limits,
@@ -119,10 +120,10 @@ impl Queue {
         }
     }
 
-    /// Takes a message in. `batch` names the read that it came with.
-    pub(crate) fn push(&mut self, message: Message, batch: u64) -> Taken {
+    /// Adds a message. `batch` is the number of the read that brought it.
+    pub(crate) fn push_message(&mut self, message: Message, batch: u64) -> PushOutcome {
         if self.ended {
-            return Taken::Ended;
+            return PushOutcome::Ended;
         }
         let ordinal = self.received;
         self.received += 1;
@@ -136,12 +137,12 @@ impl Queue {
                 }
                 WhenLagging::DropNewest => {
                     self.dropped += 1;
-                    return Taken::Well;
+                    return PushOutcome::Continue;
                 }
                 WhenLagging::Disconnect => {
                     self.dropped += 1;
                     self.end(self.too_slow());
-                    return Taken::Ended;
+                    return PushOutcome::Ended;
                 }
                 WhenLagging::PauseReading => {}
             }
@@ -154,11 +155,11 @@ impl Queue {
         self.bytes += cost;
         self.messages.push_back((ordinal, message));
         let pauses = self.limits.when_lagging == WhenLagging::PauseReading && self.is_over(0);
-        if pauses { Taken::Pause } else { Taken::Well }
+        if pauses { PushOutcome::Pause } else { PushOutcome::Continue }
     }
 
-    /// Takes another update in, to be read after all messages received so far.
-    pub(crate) fn tell(&mut self, update: Update) {
+    /// Adds another update, to be read after all messages received so far.
+    pub(crate) fn push_update(&mut self, update: Update) {
         if self.ended {
             return;
         }
@@ -169,7 +170,7 @@ impl Queue {
         }
     }
 
-    /// The last that the reader gets is `error`.
+    /// Ends the queue with `error` as the last update.
     fn end(&mut self, error: Error) {
         if !self.ended {
             self.controls.push_back((self.received, Update::Disconnected(error)));
@@ -177,28 +178,28 @@ impl Queue {
         }
     }
 
-    /// Nothing follows what waits.
+    /// Ends the queue: nothing follows what waits.
     pub(crate) fn finish(&mut self) {
         self.ended = true;
     }
 
-    /// Whether nothing more is taken in.
+    /// Whether nothing is added any more.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// What the reader gets next.
+    /// Takes the next update.
     pub(crate) fn pop(&mut self) -> Option<Update> {
-        // Where the next message stands; behind the last one, where all that follow were dropped.
+        // The ordinal of the next waiting message; behind the last one if none waits.
         let message = self.messages.front().map_or(self.received, |(ordinal, _)| *ordinal);
         let control = self.controls.front().map(|(ordinal, _)| *ordinal);
-        let upto = control.map_or(message, |control| control.min(message));
-        if self.next < upto {
-            let lost = upto - self.next;
-            self.next = upto;
+        let until = control.map_or(message, |control| control.min(message));
+        if self.next < until {
+            let lost = until - self.next;
+            self.next = until;
             return Some(Update::Lagged(lost));
         }
-        if control == Some(upto) {
+        if control == Some(until) {
             return self.controls.pop_front().map(|(_, update)| update);
         }
         let (ordinal, message) = self.messages.pop_front()?;
@@ -214,8 +215,8 @@ impl Queue {
             && self.messages.len() <= self.limits.messages_max / 2
     }
 
-    /// How it stands.
-    pub(crate) fn stand(&self) -> Backlog {
+    /// The counts of this moment.
+    pub(crate) fn backlog(&self) -> Backlog {
         Backlog {
             messages: self.messages.len(),
             bytes: self.bytes,
@@ -225,7 +226,7 @@ impl Queue {
         }
     }
 
-    /// Whether `cost` more would be too much. One message is never too much by itself.
+    /// Whether `cost` more would exceed a limit. A single message never does.
     fn is_over(&self, cost: usize) -> bool {
         let more = usize::from(cost > 0);
         !self.messages.is_empty()
@@ -247,7 +248,8 @@ impl Queue {
         } else {
             ("subscription_bytes_max", bytes)
         };
-        let message = "the subscription's reader was too slow";
+        let message = "the reader of the subscription was too slow: raise the limit or change \
+                       `when_lagging`";
         Error::new(ErrorKind::Limit, Delivery::Answered, message)
             .with_detail(ErrorDetail::Limit { name, max: max as u64 })
     }

@@ -1,24 +1,23 @@
-//! The three kinds of channel, and the words that the protocol has for each.
+//! The three kinds of channel, and the protocol's words for each.
 //!
 //! Spec: command pages of the group "pubsub"; RESP3, "Push data".
-//! Called by everything in `subscription`, and by users, who see it in a [`Channel`].
 
 use bytes::Bytes;
 use std::fmt;
 
-/// What kind of channel.
+/// The kind of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelKind {
-    /// A channel by its name: every node of a cluster knows its messages.
+    /// A channel by its name. In a cluster its messages go to every node.
     Classic,
     /// All classic channels whose names match a pattern.
     Pattern,
-    /// A channel by its name, whose messages stay in the shard that owns its slot.
+    /// A channel by its name. Its messages stay in the shard that owns its slot.
     Sharded,
 }
 
 impl ChannelKind {
-    /// The command that begins a subscription; in lower case, the word that confirms it.
+    /// The command that subscribes. In lower case, the word of its confirmation.
     pub(crate) const fn subscribe(self) -> &'static str {
         match self {
             Self::Classic => "SUBSCRIBE",
@@ -27,7 +26,7 @@ impl ChannelKind {
         }
     }
 
-    /// The command that ends it.
+    /// The command that unsubscribes.
     pub(crate) const fn unsubscribe(self) -> &'static str {
         match self {
             Self::Classic => "UNSUBSCRIBE",
@@ -40,14 +39,14 @@ impl ChannelKind {
 /// A channel, or a pattern of channels, that a subscription wants.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel {
-    /// Which kind.
+    /// Its kind.
     pub(crate) kind: ChannelKind,
     /// Its name, or the pattern.
     pub(crate) name: Bytes,
 }
 
 impl Channel {
-    /// Which kind.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> ChannelKind {
         self.kind
@@ -66,7 +65,7 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// The name; what is not UTF-8 is replaced.
+/// The name; bytes that are not UTF-8 are replaced.
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.name))

@@ -1,39 +1,39 @@
-//! A message as a slice of what was read: no copy, no allocation.
+//! A message as a slice of the memory that it was read into: no copy, no allocation.
 //!
-//! It shares the memory of the chunk that it came in. Of the messages that wait for a slow reader,
-//! only the first few do so; the others are copied into memory of the subscription's own
-//! (`backlog.rs`), so that a waiting message never keeps a chunk of others' replies alive.
-//! Made by `driver/hub.rs`, read by users.
+//! Limit: of the messages that wait for a slow reader, only the first few share that memory. The
+//! others are copied (`backlog.rs`), so that a waiting message never keeps a chunk of other replies
+//! alive.
 
 use super::kind::{Channel, ChannelKind};
 use crate::resp::Blob;
 use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-/// What a message costs in the backlog besides its bytes.
+/// Bytes that a message counts for in the backlog in addition to its own.
 const OVERHEAD: usize = 96;
 
-/// Something that was published.
+/// A message that was published.
 ///
-/// A message keeps the memory alive that it was read into (up to 64 KiB, or its own size if that is
-/// larger). To keep a small part for long, copy it.
+/// It keeps the memory alive that it was read into: up to 64 KiB, or its own size if that is
+/// larger. To keep a small part for a long time, copy it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Everything below lies in here.
+    /// The bytes that the positions below are in.
     frame: Bytes,
     /// The kind of the subscription that it came for.
     kind: ChannelKind,
-    /// Where the pattern is; empty if there is none.
+    /// Start and end of the pattern; empty if there is none.
     pattern: (usize, usize),
-    /// Where the channel's name is.
+    /// Start and end of the channel's name.
     channel: (usize, usize),
-    /// Where the payload is.
+    /// Start and end of the payload.
     payload: (usize, usize),
 }
 
 impl Message {
-    /// The ranges are those of the frame, in ascending order.
+    /// The ranges are positions in the frame, in ascending order.
     #[inline]
     pub(crate) fn new(
         frame: Bytes,
@@ -47,13 +47,19 @@ impl Message {
         Self { frame, kind, pattern, channel, payload }
     }
 
-    /// Where it was published.
+    /// The name of the channel that it was published to.
     #[must_use]
     pub fn channel(&self) -> &[u8] {
         &self.frame[self.channel.0..self.channel.1]
     }
 
-    /// What was published.
+    /// The channel's name as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn channel_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.channel())
+    }
+
+    /// The published bytes.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.frame[self.payload.0..self.payload.1]
@@ -62,24 +68,26 @@ impl Message {
     /// The payload as text.
     ///
     /// # Errors
-    /// It is not UTF-8.
+    /// The payload is not UTF-8.
     pub fn text(&self) -> Result<&str, std::str::Utf8Error> {
         std::str::from_utf8(self.payload())
     }
 
-    /// The payload alone, in the memory that it came in.
+    /// The payload, without a copy: it keeps the same memory alive.
     #[must_use]
     pub fn into_payload(self) -> Blob {
         self.frame.slice(self.payload.0..self.payload.1).into()
     }
 
-    /// The pattern that it came for, if it came for one.
+    /// The pattern that it matched, if it came for a pattern.
     #[must_use]
     pub fn pattern(&self) -> Option<&[u8]> {
         (self.kind == ChannelKind::Pattern).then(|| &self.frame[self.pattern.0..self.pattern.1])
     }
 
-    /// Whether it came for a name, a pattern or a sharded channel.
+    /// The kind of the subscription that it came for.
+    ///
+    /// A channel that is subscribed to by its name and by a pattern gives two messages.
     #[must_use]
     pub fn kind(&self) -> ChannelKind {
         self.kind
@@ -93,20 +101,20 @@ impl Message {
         Channel { kind: self.kind, name: self.frame.slice(start..end) }
     }
 
-    /// The name by which the subscription is found.
+    /// The name of the channel, or the pattern, of the subscription that it came for.
     #[inline]
     pub(crate) fn source_name(&self) -> &[u8] {
         self.pattern().unwrap_or_else(|| self.channel())
     }
 
-    /// Bytes that it counts for in a backlog.
+    /// Bytes that it counts for in the backlog.
     #[inline]
     pub(crate) fn cost(&self) -> usize {
         self.payload.1 - self.first() + OVERHEAD
     }
 
-    /// The same in memory that is shared with other copies alone. `arena` is where copies are made;
-    /// a new one of `arena_size` is taken when it is full.
+    /// A copy in memory that only other copies share. Copies are made in `arena`; when that is
+    /// full, a new one of `arena_size` bytes replaces it.
     pub(crate) fn copied(&self, arena: &mut BytesMut, arena_size: usize) -> Self {
         let first = self.first();
         let bytes = &self.frame[first..self.payload.1];
@@ -125,7 +133,7 @@ impl Message {
         }
     }
 
-    /// Where the first of its parts begins.
+    /// The start of its first part.
     #[inline]
     fn first(&self) -> usize {
         if self.kind == ChannelKind::Pattern { self.pattern.0 } else { self.channel.0 }

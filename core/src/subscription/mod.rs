@@ -1,12 +1,13 @@
-//! Subscriptions as data: what is wanted and what is confirmed, what was received and what was
-//! lost.
+//! Subscriptions as data: which channels are wanted, which are confirmed, which messages were
+//! received and which were lost.
 //!
-//! Pure: frames, time and chance come in, orders and updates go out. `driver/hub.rs` carries them.
+//! Invariant: no I/O and no clock. Frames, times and random numbers come in as arguments; commands
+//! to send and updates for readers come out. `driver/pubsub` does the I/O.
 
 pub(crate) mod backlog;
+pub(crate) mod channel_table;
 pub(crate) mod kind;
 pub(crate) mod message;
+pub(crate) mod pending_commands;
 pub(crate) mod push;
-pub(crate) mod reconcile;
-pub(crate) mod session;
 pub(crate) mod update;

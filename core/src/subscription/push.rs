@@ -1,38 +1,39 @@
-//! What a frame says that a subscribed connection got: a message, a confirmation, or something
-//! else.
+//! The meaning of a frame on a connection with subscriptions: a message, a confirmation, or
+//! another.
 //!
-//! The same shape in both protocols: `>3` in RESP3, `*3` in RESP2. It runs once per message, so it
-//! reads the three or four headers and nothing else. Any bytes give a [`Push`], never a panic.
+//! Both protocols have the same shape: `>3` in RESP3, `*3` in RESP2. This runs once per message, so
+//! it reads the three or four headers and nothing else.
+//!
+//! Invariant: any bytes give a [`Push`], never a panic.
 //! Spec: RESP3, "Push data"; command pages of the group "pubsub".
-//! Called by `driver/hub.rs`.
 
 use super::kind::ChannelKind;
 use std::ops::Range;
 
-/// See the head of this file.
+/// The meaning of one frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Push {
-    /// Something was published. The ranges are those of the frame.
+    /// A message was published. The ranges are positions in the frame.
     Message {
         /// The kind of the subscription that it comes for.
         kind: ChannelKind,
-        /// The pattern that matched, of a pattern's message.
+        /// The pattern that matched, where it comes for one.
         pattern: Option<Range<usize>>,
-        /// Where it was published.
+        /// The channel's name.
         channel: Range<usize>,
-        /// What.
+        /// The published bytes.
         payload: Range<usize>,
     },
-    /// A channel is subscribed to from here on.
+    /// The server confirms a channel.
     Subscribed(ChannelKind, Range<usize>),
-    /// A channel is not subscribed to any more: as asked, or because its slot has moved.
+    /// The server ends the subscription to a channel: as asked, or because its slot has moved.
     Unsubscribed(ChannelKind, Range<usize>),
-    /// Anything else: invalidations, monitors, what future servers send.
+    /// Any other frame: an invalidation, output of MONITOR, a kind that future servers send.
     Other,
 }
 
 impl Push {
-    /// Reads a frame.
+    /// Parses a frame.
     #[inline]
     pub(crate) fn parse(frame: &[u8]) -> Self {
         Self::read(frame).unwrap_or(Self::Other)
@@ -67,12 +68,12 @@ impl Push {
     }
 }
 
-/// The answer to PING of a RESP2 connection that is subscribed to something.
+/// Whether this is the reply to PING on a RESP2 connection with subscriptions.
 pub(crate) fn is_pong(frame: &[u8]) -> bool {
     frame.starts_with(b"*2\r\n$4\r\npong\r\n")
 }
 
-/// The string that begins at `at`: where its bytes are.
+/// The positions of the bytes of the string that begins at `at`.
 #[inline]
 fn string(frame: &[u8], at: usize) -> Option<Range<usize>> {
     match frame.get(at)? {
@@ -138,7 +139,7 @@ mod tests {
         }
     }
 
-    /// Cut anywhere, with any byte changed: no panic, whatever it says.
+    /// A frame cut anywhere, with any byte changed, causes no panic.
     #[test]
     fn no_bytes_make_it_panic() {
         let frame = b">4\r\n$8\r\npmessage\r\n$2\r\nc*\r\n$2\r\ncc\r\n$2\r\nhi\r\n";

@@ -1,8 +1,5 @@
-//! What a subscription's stream gives: messages and, in order among them, everything that a
-//! subscriber has to know to trust them.
-//!
-//! Called by `subscription/reconcile.rs` and `subscription/backlog.rs`, which make them, and by
-//! users.
+//! The items of a subscription's stream: messages and, in order among them, what the reader has to
+//! know to trust them.
 
 use super::kind::Channel;
 use super::message::Message;
@@ -16,69 +13,70 @@ use std::time::Duration;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// Something was published.
+    /// A message was published.
     Message(Message),
-    /// The channel is subscribed to: what is published from here on comes.
+    /// The server confirmed the subscription: messages that are published from now on arrive.
     Subscribed {
-        /// Which channel.
+        /// The channel.
         channel: Channel,
         /// The node that sends its messages.
-        at: Arc<Endpoint>,
+        endpoint: Arc<Endpoint>,
     },
     /// The channel was removed from this subscription: no message of it follows.
     Unsubscribed {
-        /// Which channel.
+        /// The channel.
         channel: Channel,
     },
-    /// Another node sends the channel's messages now. Where no `Gap` follows, it was subscribed to
-    /// before the old one was left, which had the same messages: those of that moment may have come
-    /// twice.
+    /// Another node sends the channel's messages now. If no `Gap` follows, no message is missing:
+    /// for a short time both nodes sent the messages, so some may have come twice.
     Moved {
-        /// Which channel.
+        /// The channel.
         channel: Channel,
-        /// Who sent its messages.
+        /// The node that sent its messages until now.
         from: Arc<Endpoint>,
-        /// Who sends them now.
+        /// The node that sends them from now on.
         to: Arc<Endpoint>,
     },
-    /// The subscription was interrupted, and holds again from here on: messages that were published
-    /// meanwhile are missing. Told once for each interruption and channel.
+    /// The subscription was interrupted, and works again from here on. Messages that were published
+    /// in between are missing. Comes once for each interruption and channel.
     Gap {
-        /// Which channel.
+        /// The channel.
         channel: Channel,
-        /// What interrupted it.
+        /// The cause of the interruption.
         cause: GapCause,
-        /// How long ago it was last known to hold.
-        since: Duration,
+        /// How long the interruption lasted, at most: the subscription was known to work so long
+        /// ago.
+        duration: Duration,
     },
-    /// The reader was too slow, and so many messages, which were to come here, were dropped.
+    /// The reader was too slow: so many messages, whose place was here, were dropped.
     Lagged(u64),
-    /// The server refuses the channel. It is asked again from time to time; told once until it
-    /// changes its mind.
+    /// The server refuses the channel, for instance for lack of permission. The client goes on
+    /// asking, with pauses; this comes once until the server accepts the channel.
     Refused {
-        /// Which channel.
+        /// The channel.
         channel: Channel,
-        /// What the server said.
+        /// The server's error.
         error: ServerError,
     },
-    /// The subscription has ended by its own limits; nothing follows.
+    /// The subscription has ended because its reader was too slow (`WhenLagging::Disconnect`).
+    /// Nothing follows.
     Disconnected(Error),
 }
 
-/// What interrupted a subscription.
+/// The cause of an interruption.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GapCause {
-    /// The connection was closed, or failed.
+    /// The connection was closed or failed.
     ConnectionLost,
-    /// The client gave the connection up, because the deployment has no such node any more or
-    /// another server listens there.
+    /// The client closed the connection: the node has left the deployment, or another server
+    /// listens at its address.
     NodeLeft,
-    /// Another node has become the owner of the channel, and messages that were published there
-    /// before this client knew may be missing.
+    /// Another node has become the owner of the channel. Messages that were published there before
+    /// this client knew may be missing.
     OwnerChanged,
-    /// The server dropped the subscription: the channel's slot has moved away from it.
+    /// The server ended the subscription, because the channel's slot has moved to another node.
     SlotMoved,
-    /// The server was silent for longer than `Config::progress_timeout` although it was asked.
+    /// The server sent nothing for longer than `Config::progress_timeout`, not even a reply.
     Silent,
 }

@@ -1,13 +1,13 @@
-//! Replies of real servers, for tests: what they said in scenes that matter.
+//! Replies of real servers, for tests, in the scenes that matter.
 //!
 //! Clusters of three primaries and three replicas, nodes 1 to 6 at 127.77.V.1 to 127.77.V.6 (V
 //! counts the versions), port 7000, the TLS port 7443. From Redis 7 on the first four have host
 //! names, Valkey has zones. Node 1 was asked, unless said:
-//! `fresh` before it met anybody; `settled`; `hostname` and `unknown-endpoint` with that preferred
-//! endpoint type; `migrating` and `importing` (node 2 asked) with slot 100 on its way from 1 to 2;
-//! `hole` after slot 9000 was deleted (node 2 asked); `failed-over` after 3 died and 6 took over;
-//! `shard-lost` after 5 and then 2 died as well; `tls` with both ports, `tls-only` with one.
-//! Each is `== scene command protocol bytes` and the reply as it came. Called by tests only.
+//! `fresh` before it met another node; `settled`; `hostname` and `unknown-endpoint` with that
+//! preferred endpoint type; `migrating` and `importing` (node 2 asked) with slot 100 on its way
+//! from 1 to 2; `hole` after slot 9000 was deleted (node 2 asked); `failed-over` after 3 died and 6
+//! took over; `shard-lost` after 5 and then 2 died as well; `tls` with both ports, `tls-only` with
+//! one. Each is `== scene command protocol bytes` and the reply as it came.
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Value, from_frame};
@@ -55,7 +55,7 @@ pub(super) fn reply(server: &str, scene: &str, command: &str) -> Option<Value> {
     all().into_iter().find(wanted).map(|found| found.reply)
 }
 
-/// The rule for a connection to node 1 of a server without an address map.
+/// The address rule for a connection to node 1, without an address map.
 pub(super) fn rule(tls: bool) -> AddressRule<'static> {
     static ASKED: LazyLock<Endpoint> = LazyLock::new(|| Endpoint::tcp("asked.test", 7000));
     static NO_MAP: BTreeMap<Endpoint, Endpoint> = BTreeMap::new();

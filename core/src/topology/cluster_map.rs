@@ -1,12 +1,11 @@
-//! All that is held to be true about a deployment: nodes, shards, slots, epochs.
+//! What the client knows about a deployment: nodes, shards, slots, epochs.
 //!
 //! A map never changes; a redirect (`patch`) or a refresh (`merge`) makes the next one. The data
 //! path reads its [`SlotMap`], whose indexes point into [`ClusterMap::nodes`].
 //!
 //! Invariants: a node is in one shard at most, and primaries have that role (asserted where a map
-//! is put together); a version names one state of the routing, and grows with each change; a patch
-//! appends, so that the indexes of nodes stay what they were.
-//! Called by `merge`, by `driver` (routes, redirects, refreshes) and by `snapshot`.
+//! is assembled); a version stands for one state of the routing, and grows with each change; a
+//! patch appends nodes, so that their indexes stay valid.
 
 use super::node_id::NodeId;
 use super::slot::Slot;
@@ -17,38 +16,38 @@ use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-/// How many nodes redirects may make known between two refreshes: more than any cluster adds, and
-/// few enough that a server which names ever new places costs nothing.
-const NAMELESS_MAX: usize = 1024;
+/// How many nodes redirects may add between two refreshes: more than any cluster adds, and few
+/// enough that a server that names ever new addresses costs nothing.
+const UNNAMED_MAX: usize = 1024;
 
-/// A slot that a redirect gave away, until a view says the same or knows better.
+/// A slot that a redirect has moved, until a view confirms it or knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patch {
-    /// The map's version that came of it: a refresh that began at an older one knows less.
+    /// The version of the map with the redirect. A refresh that began at an older one knows less.
     pub(crate) version: u64,
-    /// The epoch of the owner that sent callers away: claims up to this one are out of date.
+    /// The epoch of the owner that sent the redirect. Claims up to this epoch are out of date.
     pub(crate) floor: Option<u64>,
 }
 
 /// See the head of this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterMap {
-    /// Grows with each change; 0 is the map of nothing.
+    /// Grows with each change; 0 is the empty map.
     version: u64,
-    /// All nodes, also those that own nothing and copy nobody.
+    /// All nodes, also those without slots that replicate no node.
     nodes: Vec<Arc<NodeView>>,
     /// Slots to shards, shards to indexes of `nodes`.
     slots: SlotMap,
     /// The config epoch of each shard of `slots`, where one was told.
     epochs: Vec<Option<u64>>,
-    /// Slots that a redirect gave away and no view confirmed yet.
+    /// Slots that a redirect has moved and no view has confirmed.
     patches: SortedMap<Slot, Patch>,
-    /// Slots that the cluster itself says nobody serves, and since when this client knows. They may
+    /// Slots that no node serves, by what the nodes say, and since when this client knows. They may
     /// still have an owner here: the last one that was known.
     uncovered: SortedMap<Slot, Timestamp>,
 }
 
-/// The pieces that `merge` puts together.
+/// The parts of a map, as `merge` makes them.
 #[derive(Debug, Default)]
 pub(crate) struct MapParts {
     /// See `ClusterMap`.
@@ -66,13 +65,14 @@ pub(crate) struct MapParts {
 }
 
 impl ClusterMap {
-    /// The map of nothing: no node, no slot.
+    /// The empty map: no node, no slot.
     pub(crate) fn empty() -> Self {
         let owners = vec![super::slot_map::UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
         Self::assemble(0, MapParts { owners, ..MapParts::default() })
     }
 
-    /// The map of a deployment without slots: a primary and its replicas.
+    /// The map of a deployment without slots: one primary, which owns all of them, and its
+    /// replicas.
     pub(crate) fn single(primary: NodeView, replicas: Vec<NodeView>) -> Self {
         let mut nodes = vec![Arc::new(NodeView { role: Role::Primary, ..primary })];
         let replicas = replicas.into_iter();
@@ -83,7 +83,7 @@ impl ClusterMap {
         Self::assemble(1, MapParts { nodes, shards, owners, epochs, ..MapParts::default() })
     }
 
-    /// The map of these pieces.
+    /// The map of these parts.
     pub(crate) fn assemble(version: u64, parts: MapParts) -> Self {
         let MapParts { nodes, shards, owners, epochs, patches, uncovered } = parts;
         assert_eq!(shards.len(), epochs.len(), "each shard has an entry for its epoch");
@@ -100,7 +100,7 @@ impl ClusterMap {
         Self { version, nodes, slots, epochs, patches, uncovered }
     }
 
-    /// Names one state of the routing; grows with each change. A refresh notes it as it begins.
+    /// Grows with each change of the routing. A refresh remembers it when it begins.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -115,7 +115,7 @@ impl ClusterMap {
         &self.nodes
     }
 
-    /// What the data path reads.
+    /// The slot map, which the data path reads.
     pub(crate) fn slots(&self) -> &SlotMap {
         &self.slots
     }
@@ -135,28 +135,28 @@ impl ClusterMap {
         self.slots.shard_at(slot).map(|shard| self.node(shard.primary))
     }
 
-    /// Slots that a redirect gave away and no view confirmed yet.
+    /// Slots that a redirect has moved and no view has confirmed.
     pub(crate) fn patches(&self) -> &SortedMap<Slot, Patch> {
         &self.patches
     }
 
-    /// Whether slots belong to a node that nobody but a redirect ever named.
+    /// Whether slots belong to a node that only a redirect has named.
     pub(crate) fn has_unconfirmed_owners(&self) -> bool {
         let mut patched = self.patches.keys();
         patched.any(|slot| self.owner(*slot).is_some_and(|owner| owner.id.is_provisional()))
     }
 
-    /// Slots that the cluster says nobody serves, and since when this client knows.
+    /// Slots that no node serves, and since when this client knows.
     pub(crate) fn uncovered(&self) -> &SortedMap<Slot, Timestamp> {
         &self.uncovered
     }
 
-    /// Since when this client knows that nobody serves the slot, by the cluster's own word.
+    /// Since when this client knows that no node serves the slot.
     pub(crate) fn uncovered_since(&self, slot: Slot) -> Option<Timestamp> {
         self.uncovered.get(&slot).copied()
     }
 
-    /// How many slots have an owner that the cluster does not deny.
+    /// How many slots are served: they have an owner, and are not `uncovered`.
     pub(crate) fn coverage(&self) -> u16 {
         let denied = self.uncovered.keys().filter(|slot| self.owner(**slot).is_some()).count();
         self.slots.owned() - u16::try_from(denied).expect("no more than all slots")
@@ -179,11 +179,11 @@ impl ClusterMap {
         }
     }
 
-    /// The next map, in which a redirect gave `slot` to whoever listens at `to`; `None` if that is
-    /// what this one says.
+    /// The next map, in which the node at `to` owns `slot`, as a redirect says; `None` if this map
+    /// says so already.
     ///
-    /// One slot changes hands and nothing else. A node that nobody named gets a provisional id and
-    /// a shard of its own, until a refresh tells who it is.
+    /// Only this slot changes its owner. A node that no view has named gets a provisional id and a
+    /// shard of its own, until a refresh tells its id.
     // spec: cluster-spec, "MOVED Redirection"
     pub(crate) fn patch(&self, slot: Slot, to: &Endpoint) -> Option<Self> {
         let before = self.slots.shard_at(slot);
@@ -192,8 +192,8 @@ impl ClusterMap {
         if settled && !self.uncovered.contains_key(&slot) {
             return None;
         }
-        let nameless = || self.nodes.iter().filter(|node| node.id.is_provisional()).count();
-        if found.is_none() && nameless() >= NAMELESS_MAX {
+        let unnamed = || self.nodes.iter().filter(|node| node.id.is_provisional()).count();
+        if found.is_none() && unnamed() >= UNNAMED_MAX {
             return None;
         }
         let (mut nodes, mut shards) = (self.nodes.clone(), self.slots.shards().to_vec());
@@ -226,7 +226,7 @@ impl ClusterMap {
 }
 
 impl NodeView {
-    /// A primary of which nothing is known but where it listens.
+    /// A primary of which only the endpoint is known.
     pub(crate) fn provisional(endpoint: &Endpoint) -> Self {
         Self {
             id: NodeId::provisional(endpoint),

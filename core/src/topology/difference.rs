@@ -1,8 +1,7 @@
-//! What changed between two maps: for events, and for whoever has something bound to a slot.
+//! What changed between two maps.
 //!
-//! Two maps may number shards and nodes differently; they are compared by ids. A node that was
-//! known by its endpoint only and has a name now is the same node.
-//! Called by `merge`; read by `driver` (nodes to open and close, subscriptions to move, events).
+//! Two maps may number shards and nodes differently, so they are compared by ids. A node that was
+//! known by its endpoint only and has a real id now is the same node.
 
 use super::cluster_map::ClusterMap;
 use super::node_id::NodeId;
@@ -21,15 +20,15 @@ pub(crate) struct Difference {
     pub(crate) added: Vec<NodeId>,
     /// Nodes that are gone.
     pub(crate) removed: Vec<NodeId>,
-    /// Nodes to be dialled elsewhere from now on. Open connections may well go on.
+    /// Nodes with another endpoint. Open connections may go on.
     pub(crate) relocated: Vec<Relocated>,
     /// Nodes that changed their role, and the new one.
     pub(crate) roles: Vec<(NodeId, Role)>,
-    /// Slots that are written elsewhere from now on, ascending.
+    /// Slots with another primary, ascending.
     pub(crate) slots: Vec<Reassigned>,
-    /// Slots that had an owner, by the cluster's own word, before.
+    /// How many slots were served before.
     pub(crate) coverage_before: u16,
-    /// And after.
+    /// How many are served after.
     pub(crate) coverage_after: u16,
 }
 
@@ -49,16 +48,16 @@ pub(crate) struct Relocated {
 pub(crate) struct Reassigned {
     /// Which slots.
     pub(crate) slots: SlotRange,
-    /// Whose they were; `None` if nobody's.
+    /// Their primary before; `None` if they had none.
     pub(crate) from: Option<NodeId>,
-    /// Whose they are.
+    /// Their primary after.
     pub(crate) to: Option<NodeId>,
-    /// The primary changed within the shard: a failover. Else the slots moved to other nodes.
+    /// The primary changed within the shard: a failover. Otherwise the slots moved.
     pub(crate) within_shard: bool,
 }
 
 impl Difference {
-    /// What `new` says that `old` did not.
+    /// What changed from `old` to `new`.
     pub(crate) fn between(old: &ClusterMap, new: &ClusterMap) -> Self {
         let renames = NodeRenames::new(old, new);
         let mut difference = Self {
@@ -88,7 +87,7 @@ impl Difference {
         difference
     }
 
-    /// Whether nothing changed that anybody would act on.
+    /// Whether nothing changed.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { added, removed, relocated, roles, slots, coverage_before, coverage_after } =
             self;
@@ -101,20 +100,20 @@ impl Difference {
     }
 }
 
-/// The ids of the old map in the words of the new one.
+/// The ids of the old map's nodes in the new map.
 struct NodeRenames<'a> {
-    /// Provisional ids of nodes that have a name now.
+    /// Provisional ids of nodes, and the real ids that are known now.
     renamed: SortedMap<&'a NodeId, &'a NodeId>,
 }
 
 impl<'a> NodeRenames<'a> {
     fn new(old: &'a ClusterMap, new: &'a ClusterMap) -> Self {
-        let nameless = old.nodes().iter().filter(|n| n.id.is_provisional());
+        let unnamed = old.nodes().iter().filter(|n| n.id.is_provisional());
         let real = |node: &'a Arc<NodeView>| {
             let index = new.node_at(node.endpoint.as_ref()?)?;
             Some((&node.id, &new.node(index).id))
         };
-        Self { renamed: nameless.filter_map(real).collect() }
+        Self { renamed: unnamed.filter_map(real).collect() }
     }
 
     fn current_id<'b>(&'b self, id: &'b NodeId) -> &'b NodeId {
@@ -124,7 +123,7 @@ impl<'a> NodeRenames<'a> {
     fn reassigned(&self, old: &ClusterMap, new: &ClusterMap) -> Vec<Reassigned> {
         let ids = |map: &'_ ClusterMap| map.nodes().iter().map(|node| node.id.clone()).collect();
         let (before, after): (Vec<NodeId>, Vec<NodeId>) = (ids(old), ids(new));
-        // Most looks find what is held.
+        // Most refreshes find no change.
         if before == after && old.slots() == new.slots() {
             return Vec::new();
         }

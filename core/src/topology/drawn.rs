@@ -1,9 +1,9 @@
 //! Views and maps as one line of text, for tests.
 //!
 //! `A: A@5 0-9 300 < C D! | B 10-20` is A's view of two shards: A with epoch 5, two ranges and the
-//! replicas C and D, of which D failed; and B without an epoch. Without `A:` nobody knows who told
-//! it. `0` as a shard's name is one whose primary is unknown. Node X listens at x:7000; `X=y` at
-//! y:7000; `X=?` at an unknown place. Called by tests only.
+//! replicas C and D, of which D failed; and B without an epoch. Without `A:` it is not known which
+//! node told the view. `0` as a shard's name is one whose primary is unknown. Node X listens at
+//! x:7000; `X=y` at y:7000; `X=?` at an unknown address.
 
 use super::cluster_map::ClusterMap;
 use super::node_id::NodeId;
@@ -78,7 +78,7 @@ pub(super) fn node(text: &str, role: Role) -> NodeView {
 }
 
 /// A map as a line: shards by their primaries' names, then nodes without a shard behind `+`, then
-/// slots of which the cluster says that nobody serves them behind `-`.
+/// the slots that no node serves behind `-`.
 pub(super) fn picture(map: &ClusterMap) -> String {
     let name = |index: &usize| show(map.node(*index));
     let owned = runs(every_slot().map(|slot| (slot, map.slots().shard_at(slot))));

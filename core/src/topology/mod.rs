@@ -1,5 +1,5 @@
-//! What the client knows of the deployment: slots, shards and the nodes that have them. Pure: no
-//! I/O, no clock.
+//! What the client knows about the deployment: slots, shards and nodes; how replies of servers
+//! become views, views become maps, and when to ask again. Pure: no I/O, no clock.
 
 #[cfg(test)]
 mod captured;

@@ -1,11 +1,10 @@
-//! Who a node is, whatever its address is today.
+//! The id of a node, which stays the same when its address changes.
 //!
-//! Pods come back under new addresses and two nodes may share one host name; the id that a server
-//! gives itself stays. A node that nobody has named yet (the target of a redirect, a standalone
-//! server) goes by its endpoint for the time being: such an id begins with `@` and is provisional.
+//! A node may come back under a new address, and two nodes may share one host name; the id that a
+//! server gives itself stays. A node whose id is not known yet (the target of a redirect, a
+//! standalone server) is named by its endpoint: such an id begins with `@` and is provisional.
 //!
 //! Limits: 1 to [`ID_BYTES_MAX`] bytes, visible ASCII; servers use 40 hexadecimal digits.
-//! Called by everything in `topology`, and by callers who read a topology.
 
 use crate::endpoint::Endpoint;
 use serde::{Deserialize, Serialize};
@@ -15,10 +14,10 @@ use std::sync::Arc;
 /// The longest id: room for a provisional one of any host name.
 pub(crate) const ID_BYTES_MAX: usize = 320;
 
-/// What a provisional id begins with; no server's id does.
+/// What a provisional id begins with. No server's id does.
 const PROVISIONAL: char = '@';
 
-/// The id of a node: the server's own, or `@` and the endpoint where nobody told an id.
+/// The id of a node: the server's own, or `@` and the endpoint where no server has told an id.
 ///
 /// Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,17 +25,17 @@ const PROVISIONAL: char = '@';
 pub struct NodeId(Arc<str>);
 
 impl NodeId {
-    /// The id that a server gave; `None` for a text that cannot be one.
+    /// The id that a server told; `None` for a text that cannot be one.
     pub(crate) fn told(text: &str) -> Option<Self> {
         (is_id(text) && !text.starts_with(PROVISIONAL)).then(|| Self(text.into()))
     }
 
-    /// The id of a node that nobody has named.
+    /// The id of a node of which only the endpoint is known.
     pub(crate) fn provisional(endpoint: &Endpoint) -> Self {
         Self(format!("{PROVISIONAL}{endpoint}").into())
     }
 
-    /// Whether no server has told this id: it stands for "whoever listens there".
+    /// Whether no server has told this id: it stands for the node at that endpoint.
     #[must_use]
     pub fn is_provisional(&self) -> bool {
         self.0.starts_with(PROVISIONAL)

@@ -1,39 +1,39 @@
-//! When to look at the topology: the one component that owns this decision.
+//! When to refresh the topology: the one component that decides this.
 //!
-//! Everything that goes wrong may ask for a look (`want`); refreshes are merged, spaced, and bounded by
-//! a token bucket, so that a fleet of clients that sees the same failover does not become a storm.
-//! A cause that lasts (a slot that nobody serves, a shard that is down) is looked at again with
-//! growing pauses, up to a cap of its own, for as long as somebody asks.
+//! Every failure may request a refresh. Requests are merged, spaced, and bounded by a token bucket,
+//! so that many clients that see the same failover do not overload the servers. For a cause that
+//! lasts (a slot that no node serves, a shard that is down) refreshes are repeated with growing
+//! pauses, up to a cap, for as long as requests come.
 //!
-//! Invariants: at most one look at a time (`begin` to `end`); never more than `per_second` in any
-//! second beyond the bucket's burst. Pure: the clock and chance come as arguments. Called by
-//! `driver/topology.rs`.
+//! Invariants: at most one refresh at a time (`begin` to `end`); never more than `per_second` in
+//! any second beyond the bucket's burst. Pure: the clock and the random numbers are arguments.
 
 use crate::rng::Rng;
 use crate::time::Timestamp;
+use std::fmt;
 use std::time::Duration;
 
-/// Why the topology is looked at.
+/// Why the topology is refreshed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefreshReason {
     /// A sentinel announced something about the service.
     Announced,
-    /// A server said that it serves no such slot, or that the cluster is down.
+    /// A server answered CLUSTERDOWN: a slot is not served, or the cluster is down.
     ClusterDown,
-    /// The last look heard of another cluster only.
+    /// The last refresh heard from another cluster only.
     Foreign,
-    /// The periodic look.
+    /// The refresh interval has passed.
     Interval,
-    /// A slot has moved.
+    /// A server answered MOVED.
     Moved,
     /// A node cannot be reached, or a connection to it was lost.
     NodeLost,
-    /// A node owes replies and is silent.
+    /// A node owes replies and sends nothing.
     NodeSilent,
-    /// A primary says that it is a replica, or a replica that it is none.
+    /// A primary reports that it is a replica, or a replica that it is a primary.
     ReadOnly,
-    /// The application asked.
+    /// The application requested it.
     Requested,
     /// The client has no map yet.
     Start,
@@ -41,69 +41,87 @@ pub enum RefreshReason {
     Uncovered,
 }
 
+impl fmt::Display for RefreshReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Announced => "a sentinel announced a change",
+            Self::ClusterDown => "a server answered CLUSTERDOWN",
+            Self::Foreign => "the last refresh heard from another cluster only",
+            Self::Interval => "the refresh interval has passed",
+            Self::Moved => "a server answered MOVED",
+            Self::NodeLost => "a node cannot be reached",
+            Self::NodeSilent => "a node owes replies and sends nothing",
+            Self::ReadOnly => "a node has another role than the map says",
+            Self::Requested => "the application requested it",
+            Self::Start => "the client has no map yet",
+            Self::Uncovered => "the map has no owner for a slot",
+        })
+    }
+}
+
 /// How the refreshes for one reason follow each other.
 struct Pacing {
-    /// Before the first look: any part of this.
+    /// Before the first refresh: a random part of this.
     first: Duration,
-    /// Never sooner than this after the look before.
+    /// At least this after the end of the refresh before.
     apart: Duration,
-    /// The pause after the first look that changed nothing; it doubles with each.
+    /// The pause after the first refresh that changed nothing. It doubles with each.
     start: Duration,
     /// The longest pause while the cause lasts.
     cap: Duration,
-    /// Which part of a pause is left to chance, in percent.
-    chance: u32,
+    /// By how much a pause is shortened at random, in percent at most.
+    jitter: u32,
 }
 
 impl RefreshReason {
     const fn pacing(self) -> Pacing {
         let ms = Duration::from_millis;
-        let waited_for =
-            Pacing { first: ms(0), apart: ms(0), start: ms(45), cap: ms(450), chance: 20 };
+        let urgent = Pacing { first: ms(0), apart: ms(0), start: ms(45), cap: ms(450), jitter: 20 };
         match self {
-            // Nobody waits for these: the slot was patched at once, the periodic look has time.
-            Self::Interval => Pacing { start: ms(100), cap: ms(1000), ..waited_for },
+            // No caller waits for these: MOVED has patched the slot, and the interval has time.
+            Self::Interval => Pacing { start: ms(100), cap: ms(1000), ..urgent },
             Self::Moved => {
-                Pacing { first: ms(50), apart: ms(200), start: ms(200), cap: ms(1000), chance: 20 }
+                Pacing { first: ms(50), apart: ms(200), start: ms(200), cap: ms(1000), jitter: 20 }
             }
-            // Nothing but a look finds out that the slot is served again.
+            // Only a refresh finds out that the slot is served again.
             Self::ClusterDown | Self::Uncovered => {
-                Pacing { start: ms(190), cap: ms(190), chance: 5, ..waited_for }
+                Pacing { start: ms(190), cap: ms(190), jitter: 5, ..urgent }
             }
-            Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => waited_for,
+            Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => urgent,
             Self::Announced | Self::Requested | Self::Start => {
-                Pacing { start: ms(25), cap: ms(250), ..waited_for }
+                Pacing { start: ms(25), cap: ms(250), ..urgent }
             }
         }
     }
 
-    /// Whether whoever asked refreshes at the outcome, and asks again if that does not help.
-    const fn is_followed_up(self) -> bool {
+    /// Whether a caller that requests this tries the new map, and requests again if it does not
+    /// help.
+    const fn is_requested_again(self) -> bool {
         matches!(self, Self::ClusterDown | Self::Uncovered)
     }
 }
 
-/// After this long without a look, whatever was wrong is a new cause.
+/// After this long without a refresh, the next request is for a new cause.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// See the head of this file.
 #[derive(Clone, Debug)]
 pub(crate) struct RefreshSchedule {
-    /// Looks per second, and the largest burst.
+    /// Refreshes per second, and the largest burst.
     per_second: u32,
-    /// Looks that may begin at once, in thousandths.
+    /// How many refreshes may begin at once, in thousandths.
     tokens: u64,
-    /// When `tokens` was right.
+    /// When `tokens` was last computed.
     counted: Timestamp,
-    /// When the next look may begin, and why; none while nobody asks.
+    /// When the next refresh may begin, and why; `None` if none was requested.
     due: Option<(Timestamp, RefreshReason)>,
-    /// A look is under way.
+    /// A refresh is under way.
     running: bool,
-    /// The most urgent reason that came up while it was.
+    /// The most urgent request that came while one was under way: the reason, and `patient`.
     next: Option<(RefreshReason, bool)>,
-    /// Looks in a row that changed nothing.
+    /// Refreshes in a row that changed nothing.
     unchanged: u32,
-    /// When the last look ended.
+    /// When the last refresh ended.
     ended: Timestamp,
 }
 
@@ -123,9 +141,9 @@ impl RefreshSchedule {
         }
     }
 
-    /// Somebody has a reason to look. The earliest moment wins. `patient`: nothing but time mends
-    /// the cause, so that a lasting one is looked at half as often. True if the next look is due
-    /// sooner now, or for the first time.
+    /// Requests a refresh. Of several requests the one that may begin first counts. `patient`: only
+    /// time mends the cause, so that the longest pause is twice as long. True if the next refresh
+    /// is due sooner now, or for the first time.
     pub(crate) fn request(
         &mut self,
         reason: RefreshReason,
@@ -145,13 +163,13 @@ impl RefreshSchedule {
         if now.since(self.ended) > QUIET {
             self.unchanged = 0;
         }
-        let Pacing { first, apart, start, cap, chance } = reason.pacing();
+        let Pacing { first, apart, start, cap, jitter } = reason.pacing();
         let cap = if patient { cap * 2 } else { cap };
         let begin = if self.unchanged == 0 {
             now.after(rng.jitter(first)).max(self.ended.after(apart))
         } else {
             let grown = start.saturating_mul(1 << (self.unchanged - 1).min(8)).min(cap);
-            self.ended.after(shorten(grown, chance, rng))
+            self.ended.after(shorten(grown, jitter, rng))
         };
         let at = begin.max(now).max(self.token_at(now));
         match self.due {
@@ -163,22 +181,22 @@ impl RefreshSchedule {
         }
     }
 
-    /// When the next look may begin.
+    /// When the next refresh may begin.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.running { None } else { self.due.map(|(at, _)| at) }
     }
 
-    /// Whether a look is under way or will be.
+    /// Whether a refresh is under way or due.
     pub(crate) fn is_pending(&self) -> bool {
         self.running || self.due.is_some()
     }
 
-    /// Nobody wants the look that is due any more.
+    /// Cancels the refresh that is due.
     pub(crate) fn cancel(&mut self) {
         self.due = None;
     }
 
-    /// Begins the look that is due; why it was wanted.
+    /// Begins the refresh that is due, and returns its reason.
     pub(crate) fn begin(&mut self, now: Timestamp) -> Option<RefreshReason> {
         let (_, reason) = self.due.filter(|(at, _)| *at <= now && !self.running)?;
         self.due = None;
@@ -188,13 +206,13 @@ impl RefreshSchedule {
         Some(reason)
     }
 
-    /// The look is over. What was asked for meanwhile comes next, unless this look has answered it.
+    /// The refresh has ended. A request that came meanwhile is next, unless this one has served it.
     pub(crate) fn end(&mut self, now: Timestamp, changed: bool, rng: &mut Rng) {
         self.running = false;
         self.ended = now;
         self.unchanged = if changed { 0 } else { self.unchanged.saturating_add(1) };
         if let Some((reason, patient)) = self.next.take()
-            && !(changed && reason.is_followed_up())
+            && !(changed && reason.is_requested_again())
         {
             self.request(reason, patient, now, rng);
         }
@@ -205,11 +223,11 @@ impl RefreshSchedule {
         let millis = u64::try_from(now.since(self.counted).as_millis()).unwrap_or(u64::MAX);
         let gained = millis.saturating_mul(u64::from(self.per_second));
         self.tokens = self.tokens.saturating_add(gained).min(full);
-        // What is left of a millisecond counts next time: else asking often would stop the clock.
+        // The rest of a millisecond counts next time: otherwise frequent calls would add nothing.
         self.counted = self.counted.after(Duration::from_millis(millis)).min(now);
     }
 
-    /// When a token will be there.
+    /// When there will be a token.
     fn token_at(&mut self, now: Timestamp) -> Timestamp {
         self.count(now);
         let lacking = 1000u64.saturating_sub(self.tokens);
@@ -217,9 +235,10 @@ impl RefreshSchedule {
     }
 }
 
-/// All of `pause` but a random part of so many percent: clients spread out, and none waits longer.
-fn shorten(pause: Duration, chance: u32, rng: &mut Rng) -> Duration {
-    pause - rng.jitter(pause * chance.min(100) / 100)
+/// `pause` without a random part of it, up to so many percent: clients spread out, and none waits
+/// longer.
+fn shorten(pause: Duration, percent: u32, rng: &mut Rng) -> Duration {
+    pause - rng.jitter(pause * percent.min(100) / 100)
 }
 
 #[cfg(test)]
@@ -230,8 +249,8 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(millis))
     }
 
-    /// Asks without pause for `millis`, each look taking 5 ms and changing nothing; returns how
-    /// many there were.
+    /// Requests without pause for `millis`; each refresh takes 5 ms and changes nothing. Returns
+    /// how many there were.
     fn refreshes(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
         let (mut refresh, mut rng) = (RefreshSchedule::new(per_second, at(0)), Rng::new(3));
         let (mut refreshes, mut now) = (0, 0);
@@ -248,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_cause_is_looked_at_at_once() {
+    fn the_first_request_is_due_at_once() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
         assert_eq!(refresh.due(), None);
         assert!(refresh.request(RefreshReason::NodeLost, false, at(10), &mut rng));
@@ -257,15 +276,15 @@ mod tests {
         assert_eq!(refresh.begin(at(9)), None);
         assert_eq!(refresh.begin(at(10)), Some(RefreshReason::NodeLost));
         refresh.request(RefreshReason::NodeSilent, false, at(11), &mut rng);
-        assert_eq!(refresh.due(), None, "one look at a time");
+        assert_eq!(refresh.due(), None, "one refresh at a time");
         assert_eq!(refresh.begin(at(11)), None);
         refresh.end(at(12), true, &mut rng);
         assert_eq!(refresh.begin(at(12)), Some(RefreshReason::NodeSilent));
     }
 
-    /// A hundred callers miss a slot; the look that one of them began finds it for all.
+    /// A hundred callers miss a slot; the refresh that one of them began finds it for all.
     #[test]
-    fn a_look_that_found_something_answers_those_who_asked_meanwhile() {
+    fn a_refresh_that_changed_the_map_serves_the_requests_that_came_meanwhile() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
         refresh.request(RefreshReason::Uncovered, false, at(10), &mut rng);
         refresh.begin(at(10)).unwrap();
@@ -281,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_cause_is_looked_at_with_growing_pauses() {
+    fn a_lasting_cause_is_refreshed_for_with_growing_pauses() {
         let uncovered = refreshes(RefreshReason::Uncovered, false, 2000, 1000);
         assert!((8..=12).contains(&uncovered), "{uncovered} refreshes in 2 s");
         let lost = refreshes(RefreshReason::NodeLost, false, 10_000, 1000);
@@ -290,7 +309,7 @@ mod tests {
         assert!((8..=20).contains(&hopeless), "{hopeless} refreshes in 10 s");
     }
 
-    /// Slots that move one after the other are not each looked at.
+    /// Slots that move one after the other do not cost a refresh each.
     #[test]
     fn moves_are_gathered() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(1000, at(0)), Rng::new(9));

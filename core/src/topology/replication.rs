@@ -1,53 +1,54 @@
-//! Where nodes stand in the replication stream, and how old a replica's data can be at most.
+//! Replication offsets, and how old a replica's data can be at most.
 //!
-//! A primary is asked for its place in the stream; everything that was written before the question
-//! was sent lies before that place. A replica that is at that place or beyond has all of it. So its
-//! data is known to be as new as the last question whose answer it has reached, on this client's
-//! clock alone: no server's clock is read, and a broken link shows by itself, since the replica
-//! stops moving while the primary goes on.
+//! A primary is asked for its offset; everything that was written before the command was sent lies
+//! before that offset. A replica that has reached the offset has all of it. So its data is at least
+//! as new as the last such command whose offset it has reached, on this client's clock alone: no
+//! server's clock is read. A broken link shows by itself: the replica's offset stays, the primary's
+//! grows.
 //!
-//! Places are comparable within one history (`replid`); when the primary's changes, as after a
-//! failover, what was known is forgotten. Pure. Limit: `OFFSETS_MAX` questions are remembered.
+//! Offsets are comparable within one history (`replid`). When the primary's history changes, as
+//! after a failover, the offsets are forgotten. Pure. Limit: `OFFSETS_MAX` answers are remembered.
 //! Spec: INFO, section replication; redis.io/docs, "Redis replication", "How Redis replication
-//! works". Called by `driver/checkup.rs`.
+//! works".
 
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
-/// Questions that are remembered: at four within the bound, enough for a lag of four bounds.
+/// How many answers of a primary are remembered. A staleness bound asks for four within the bound,
+/// so that a lag of four bounds can still be told.
 const OFFSETS_MAX: usize = 16;
 
-/// What a node says of itself.
+/// What a node reports about its replication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReplicationInfo {
     /// It takes writes.
     pub(crate) is_primary: bool,
     /// A replica's link to its primary is up.
     pub(crate) link_up: bool,
-    /// Names the history that `offset` belongs to.
+    /// The id of the history that `offset` belongs to.
     pub(crate) replid: String,
-    /// How much of the stream it has: of a replica, what it has applied.
+    /// How many bytes of the stream it has: of a replica, how many it has applied.
     pub(crate) offset: Option<u64>,
 }
 
 /// Reads the reply to INFO replication; `None` if it is none.
-pub(crate) fn parse_replication(info: &str) -> Option<ReplicationInfo> {
-    let mut standing = ReplicationInfo::default();
+pub(crate) fn parse_replication(reply: &str) -> Option<ReplicationInfo> {
+    let mut info = ReplicationInfo::default();
     let (mut role, mut own, mut applied) = (None, None, None);
-    for line in info.lines() {
+    for line in reply.lines() {
         let Some((name, value)) = line.trim_end().split_once(':') else { continue };
         match name {
             "role" => role = Some(value),
-            "master_link_status" => standing.link_up = value == "up",
-            "master_replid" => value.clone_into(&mut standing.replid),
+            "master_link_status" => info.link_up = value == "up",
+            "master_replid" => value.clone_into(&mut info.replid),
             "master_repl_offset" => own = value.parse().ok(),
             "slave_repl_offset" => applied = value.parse().ok(),
             _ => {}
         }
     }
-    standing.is_primary = role? == "master";
-    standing.offset = if standing.is_primary { own } else { applied };
-    Some(standing)
+    info.is_primary = role? == "master";
+    info.offset = if info.is_primary { own } else { applied };
+    Some(info)
 }
 
 /// The value of a field of any section of INFO, if it is not empty.
@@ -56,23 +57,23 @@ pub(crate) fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(field).filter(|value| !value.is_empty())
 }
 
-/// Where a primary stood, and when it was asked.
+/// A primary's offsets, and when it was asked for them.
 #[derive(Debug, Default)]
 pub(crate) struct PrimaryOffsets {
-    /// The history.
+    /// The id of the history.
     replid: String,
-    /// When the question was sent, and the answer; both ascend.
+    /// When the primary was asked, and its offset; both ascend.
     asked: VecDeque<(Timestamp, u64)>,
 }
 
 impl PrimaryOffsets {
-    /// Notes what a primary answered to a question that was sent at `at`.
-    pub(crate) fn note(&mut self, at: Timestamp, standing: &ReplicationInfo) {
-        let Some(offset) = standing.offset.filter(|_| standing.is_primary) else { return };
+    /// Adds what a primary answered to a command that was sent at `at`.
+    pub(crate) fn note(&mut self, at: Timestamp, info: &ReplicationInfo) {
+        let Some(offset) = info.offset.filter(|_| info.is_primary) else { return };
         let goes_on = self.asked.back().is_none_or(|(_, last)| *last <= offset);
-        if self.replid != standing.replid || !goes_on {
+        if self.replid != info.replid || !goes_on {
             self.asked.clear();
-            self.replid.clone_from(&standing.replid);
+            self.replid.clone_from(&info.replid);
         }
         if self.asked.back().is_some_and(|(last, _)| *last > at) {
             return;
@@ -83,12 +84,12 @@ impl PrimaryOffsets {
         self.asked.push_back((at, offset));
     }
 
-    /// The moment up to which a replica that stands so has everything; `None` if that is not known.
-    pub(crate) fn reached_by(&self, standing: &ReplicationInfo) -> Option<Timestamp> {
-        if standing.is_primary || standing.replid != self.replid {
+    /// The time up to which this replica has everything; `None` if that is not known.
+    pub(crate) fn reached_by(&self, info: &ReplicationInfo) -> Option<Timestamp> {
+        if info.is_primary || info.replid != self.replid {
             return None;
         }
-        let has = standing.offset?;
+        let has = info.offset?;
         let reached = self.asked.iter().rev().find(|(_, offset)| *offset <= has);
         reached.map(|(at, _)| *at)
     }

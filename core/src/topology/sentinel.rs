@@ -1,19 +1,18 @@
-//! What sentinels say of a service, and which of them to believe.
+//! What sentinels say about a service, and which of them to believe.
 //!
-//! Sentinels count elections: the one with the higher config epoch has seen the later failover. So
+//! Sentinels number failovers: the one with the higher config epoch has seen the later failover. So
 //! a sentinel that slept, or was restarted with an old file, cannot move the client back. A lower
-//! epoch wins only against a primary that cannot be reached, or says itself that it is none, where
-//! every sentinel that is known has answered and all agree: sentinels that were set up anew count
-//! from zero again. Most of them are not enough, for answers may be as late as they like. Who waits
-//! for one that is gone for good is not left waiting for ever (`driver/sentinels.rs`).
+//! epoch wins only against a primary that cannot be reached, or whose ROLE is another one, and only
+//! if every known sentinel has answered and all agree: sentinels that were set up again count from
+//! zero. Most of them are not enough, because answers may be arbitrarily late. A sentinel that is
+//! gone is not waited for without end (`DOUBT_MAX` in `driver/discovery/sentinel_query.rs`).
 //!
 //! A sentinel may be known by a name and by its address, and then answers twice. It has one vote:
-//! two answers are one sentinel's if they list the same others, for nobody lists himself.
+//! two answers come from one sentinel if they list the same others, because none lists itself.
 //!
 //! Invariants: pure; the order of the opinions does not matter. Limits: `MEMBERS_MAX` replicas or
 //! sentinels are read of one reply.
 //! Spec: redis.io/docs, "High availability with Redis Sentinel", "Configuration epochs".
-//! Called by `driver/sentinels.rs` (parsing) and `driver/look.rs` (choice).
 
 use super::node_id::NodeId;
 use super::view::{NodeView, ReportedHealth, Role};
@@ -21,60 +20,60 @@ use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 
-/// More than any service has.
+/// How many replicas or sentinels are read of one reply: more than any service has.
 const MEMBERS_MAX: usize = 1024;
 
-/// One sentinel's opinion.
+/// What one sentinel says about a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opinion {
-    /// Its config epoch: how many failovers it has seen.
+    /// The config epoch: the higher one has seen the later failover.
     pub(crate) epoch: u64,
-    /// Who takes writes.
+    /// The primary.
     pub(crate) primary: Endpoint,
-    /// It takes the primary for down, or is in the middle of a failover.
-    pub(crate) troubled: bool,
-    /// Who copies the primary.
+    /// The sentinel says that the primary is down, or that a failover is under way.
+    pub(crate) primary_down: bool,
+    /// The replicas, sorted by endpoint.
     pub(crate) replicas: Vec<NodeView>,
     /// Other sentinels of the service, sorted.
     pub(crate) sentinels: Vec<Endpoint>,
 }
 
-/// What is held of a service.
+/// What the client knows of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
-    /// The epoch at which it was learnt.
+    /// The config epoch of the opinion that it comes from.
     pub(crate) epoch: u64,
-    /// Who takes writes.
+    /// The primary.
     pub(crate) primary: Endpoint,
-    /// Who copies it.
+    /// The replicas.
     pub(crate) replicas: Vec<NodeView>,
 }
 
-/// How the primary that is held does.
+/// What this client sees of the known primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrimaryState {
-    /// Nothing speaks against it.
+    /// It is connected, or was not tried yet.
     Reachable,
-    /// No connection to it can be made, or it says itself that it is none.
+    /// It cannot be connected to, or its ROLE is another one.
     Unreachable,
-    /// The same, for as long as all who answer have named another one: whoever is silent is not
+    /// The same, for so long with every answer naming another primary that silent sentinels are not
     /// waited for any more.
     LongUnreachable,
 }
 
-/// What was made of opinions.
+/// Which primary the opinions lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PrimaryChoice {
-    /// What is held stays.
+    /// The known one.
     Keep,
-    /// What is held stays, although it is not fit and all who answered name one other: they count
-    /// from further back, and somebody who may know better has not answered.
+    /// The known one for now, although it cannot be reached and all answers name one other: their
+    /// epoch is lower, and a sentinel that may know better has not answered.
     Doubt,
-    /// This takes its place.
+    /// This one.
     Take(Service),
 }
 
-/// What follows from `opinions`. `known`: how many sentinels there are, as far as is known.
+/// Chooses by `opinions`. `known`: how many sentinels are known.
 pub(crate) fn choose(
     held: Option<&Service>,
     state: PrimaryState,
@@ -84,23 +83,23 @@ pub(crate) fn choose(
     let Some(newest) = opinions.iter().map(|opinion| opinion.epoch).max() else {
         return PrimaryChoice::Keep;
     };
-    let voices = one_each(opinions);
+    let votes_by_sentinel = one_each(opinions);
     if let Some(held) = held.filter(|held| newest < held.epoch) {
         let agreed = opinions.iter().all(|opinion| opinion.primary == opinions[0].primary);
         let known = known.max(sentinels_of(opinions));
         let enough = match state {
             _ if !agreed => return PrimaryChoice::Keep,
-            // Nothing moves: they may tell of the replicas.
+            // The primary stays; their word on the replicas counts.
             _ if opinions[0].primary == held.primary => true,
             PrimaryState::Reachable => return PrimaryChoice::Keep,
-            PrimaryState::Unreachable => voices.len() >= known,
+            PrimaryState::Unreachable => votes_by_sentinel.len() >= known,
             PrimaryState::LongUnreachable => true,
         };
         if !enough {
             return PrimaryChoice::Doubt;
         }
     }
-    let newest_ones = || voices.iter().filter(|opinion| opinion.epoch == newest);
+    let newest_ones = || votes_by_sentinel.iter().filter(|opinion| opinion.epoch == newest);
     let mut votes: SortedMap<&Endpoint, usize> = SortedMap::new();
     for opinion in newest_ones() {
         *votes.get_or_insert_with(&opinion.primary, || 0) += 1;
@@ -108,13 +107,13 @@ pub(crate) fn choose(
     let keeps = |endpoint: &Endpoint| held.filter(|held| held.primary == *endpoint);
     let most = |(endpoint, votes): &(&Endpoint, usize)| (*votes, keeps(endpoint).is_some());
     let primary = votes.into_entries().max_by_key(most).map(|(primary, _)| primary);
-    // Of those who agree, the one that is not in trouble and knows most replicas tells the rest.
+    // Of those that name it, one that sees no failover and knows most replicas tells the rest.
     let teller = newest_ones()
         .filter(|opinion| Some(&opinion.primary) == primary)
-        .max_by_key(|opinion| (!opinion.troubled, opinion.replicas.len()));
+        .max_by_key(|opinion| (!opinion.primary_down, opinion.replicas.len()));
     let Some(teller) = teller else { return PrimaryChoice::Keep };
     let service = Service {
-        // Who remembers less than is known does not make it forgotten.
+        // A lower epoch does not make the known one lower.
         epoch: keeps(&teller.primary).map_or(newest, |held| newest.max(held.epoch)),
         primary: teller.primary.clone(),
         replicas: teller.replicas.clone(),
@@ -123,12 +122,12 @@ pub(crate) fn choose(
     if same { PrimaryChoice::Keep } else { PrimaryChoice::Take(service) }
 }
 
-/// How many sentinels there are by these opinions, themselves included.
+/// How many sentinels there are by these opinions, including the ones that answered.
 pub(crate) fn sentinels_of(opinions: &[Opinion]) -> usize {
     opinions.iter().map(|opinion| opinion.sentinels.len() + 1).max().unwrap_or(0)
 }
 
-/// One opinion of each sentinel: the newest, if it was asked under two names.
+/// One opinion of each sentinel: the newest one, if it was asked under two names.
 fn one_each(opinions: &[Opinion]) -> Vec<&Opinion> {
     let mut each: Vec<&Opinion> = Vec::with_capacity(opinions.len());
     for opinion in opinions {
@@ -142,7 +141,7 @@ fn one_each(opinions: &[Opinion]) -> Vec<&Opinion> {
 }
 
 impl Service {
-    /// Whether commands go where they went: how far replicas are in the stream changes nothing.
+    /// Whether both lead commands to the same nodes. Replication offsets do not matter.
     fn is_alike(&self, other: &Self) -> bool {
         let alike = |(a, b): (&NodeView, &NodeView)| {
             (&a.endpoint, a.health, a.link_up) == (&b.endpoint, b.health, b.link_up)
@@ -154,24 +153,25 @@ impl Service {
 }
 
 /// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS.
-/// `endpoint` makes one of a host and a port, through the address map.
+/// `endpoint` makes an endpoint of a host and a port, through the address map.
 ///
-/// In a failover whoever leads it goes on telling the old primary's state, with the new epoch from
-/// the moment on that a replica was promoted; only the address that it sends clients to, and tells
-/// other sentinels, belongs to that epoch.
+/// During a failover the sentinel that leads it still reports the old primary in SENTINEL MASTER,
+/// but with the new epoch once a replica is promoted. Only GET-MASTER-ADDR-BY-NAME, which it also
+/// tells other sentinels, belongs to that epoch. So the address comes from there.
 // spec: sentinel.c, `sentinelGetCurrentMasterAddress`, `sentinelSendHello`
 ///
 /// # Errors
-/// What is missing or makes no sense.
+/// Which part is missing or malformed.
 pub(crate) fn parse_opinion(
-    [primary, place, replicas, sentinels]: [&Value; 4],
+    [primary, address_by_name, replicas, sentinels]: [&Value; 4],
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
 ) -> Result<Opinion, String> {
     let fields = fields(primary)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
-    let epoch: u64 = epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is no number"))?;
-    let primary = match place.as_slice() {
+    let epoch: u64 =
+        epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is not a number"))?;
+    let primary = match address_by_name.as_slice() {
         Some([host, port]) => address_of(host.as_str(), port.as_str(), endpoint)?,
         _ => address(&fields, endpoint)?,
     };
@@ -180,12 +180,12 @@ pub(crate) fn parse_opinion(
     let replicas: Result<Vec<_>, _> = replicas.map(|r| parse_replica(r, endpoint)).collect();
     let sentinels = sentinels.map(|s| self::fields(s).and_then(|f| address(&f, endpoint)));
     let (mut replicas, mut sentinels) = (replicas?, sentinels.collect::<Result<Vec<_>, _>>()?);
-    // Sentinels list others in no order of their own, and a promoted replica among the replicas.
+    // Sentinels list others in no order, and a promoted replica among the replicas.
     replicas.retain(|replica| replica.endpoint.as_ref() != Some(&primary));
     replicas.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     sentinels.sort();
-    let troubled = has_flag(flags, &["s_down", "o_down", "disconnected"]);
-    Ok(Opinion { epoch, primary, troubled, replicas, sentinels })
+    let primary_down = has_flag(flags, &["s_down", "o_down", "disconnected"]);
+    Ok(Opinion { epoch, primary, primary_down, replicas, sentinels })
 }
 
 fn parse_replica(
@@ -244,7 +244,7 @@ fn address_of(
     let (host, port) = (host.unwrap_or_default(), port.unwrap_or_default());
     match port.parse() {
         Ok(port) if port > 0 && !host.is_empty() => Ok(endpoint(host, port)),
-        _ => Err(format!("{host:?} and {port:?} are no host and port")),
+        _ => Err(format!("{host:?} and {port:?} are not a host and a port")),
     }
 }
 

@@ -1,8 +1,7 @@
-//! Hash slots: which of the 16384 a key belongs to.
+//! Hash slots: to which of the 16384 a key belongs.
 //!
 //! Spec: cluster-spec, "Key distribution model" and "Hash tags". The checksum is CRC16/XMODEM, from
-//! the crate `crc16`. Called by `routing` (keys of commands), `pubsub` (sharded channels) and by
-//! users who plan hash tags.
+//! the crate `crc16`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,21 +1,19 @@
 //! Which shard owns each slot, and which nodes a shard has.
 //!
-//! A standalone server and a sentinel's service are maps with one shard that owns all slots; so
-//! there is one router and one way to run a command for every deployment. The data path reads a map
-//! that never changes; a change makes a new one, which shares with the old one what stayed the
-//! same.
+//! A standalone server and a sentinel's service are maps with one shard that owns all slots; so one
+//! router and one way to run a command serve every deployment. The data path reads a map that never
+//! changes; a change makes a new map, which shares with the old one what stayed the same.
 //!
 //! Invariants: every owner is the index of a shard of this map or `UNCOVERED` (asserted where a
 //! table is taken); a map of one full shard answers without a table, and without hashing a key.
 //! Limits: at most 65535 shards; a table takes 32 KiB.
-//! Called by `cluster_map`, which makes it, and by `driver/dispatch.rs` for every command.
 
 use super::slot::{SLOT_COUNT, Slot};
 use super::slot_range::{every_slot, runs};
 use std::fmt;
 use std::sync::Arc;
 
-/// The owner of a slot that no shard has.
+/// The owner of a slot that no shard owns.
 pub(crate) const UNCOVERED: u16 = u16::MAX;
 
 /// A primary and its replicas, as indexes into the list of nodes that the map was made for.
@@ -23,7 +21,7 @@ pub(crate) const UNCOVERED: u16 = u16::MAX;
 pub(crate) struct Shard {
     /// The node that takes writes.
     pub(crate) primary: usize,
-    /// The nodes that copy it.
+    /// The nodes that replicate it.
     pub(crate) replicas: Vec<usize>,
 }
 
@@ -42,7 +40,7 @@ impl SlotMap {
     /// The map of these shards; `owners` has an index, or [`UNCOVERED`], for each slot.
     pub(crate) fn new(shards: Vec<Shard>, owners: Vec<u16>) -> Self {
         assert_eq!(owners.len(), usize::from(SLOT_COUNT), "a table has an entry for each slot");
-        // Written so that the compiler looks at many entries at once.
+        // Written so that the compiler can check many entries at once.
         let beyond = |owner: &u16| if *owner == UNCOVERED { 0 } else { *owner + 1 };
         let beyond = owners.iter().map(beyond).fold(0, u16::max);
         assert!(usize::from(beyond) <= shards.len(), "every owner is a shard of this map");
@@ -54,13 +52,13 @@ impl SlotMap {
         Self { shards: shards.into(), owners: owners.into(), owned }
     }
 
-    /// The shard that owns a key's slot; `None` when nobody does. The slot is computed only when it
-    /// matters.
+    /// The shard that owns a key's slot; `None` when none does. Computes the slot only if there are
+    /// several shards.
     pub(crate) fn shard_of(&self, key: &[u8]) -> Option<&Shard> {
         if self.owners.is_empty() { self.shards.first() } else { self.shard_at(Slot::of(key)) }
     }
 
-    /// The shard that owns all slots for certain, so that no key has to be looked at.
+    /// The shard that owns all slots, if one does, so that no key has to be hashed.
     #[inline]
     pub(crate) fn only(&self) -> Option<&Shard> {
         if self.owners.is_empty() { self.shards.first() } else { None }
@@ -99,7 +97,7 @@ impl SlotMap {
         if self.owners.is_empty() { table.with_table() } else { table }
     }
 
-    /// The same map with one slot given to the shard at `owner`.
+    /// The same map in which the shard at `owner` owns `slot`.
     pub(crate) fn with_owner(&self, slot: Slot, owner: u16) -> Self {
         assert!(usize::from(owner) < self.shards.len(), "the owner is a shard of this map");
         let mut map = if self.owners.is_empty() { self.clone().with_table() } else { self.clone() };

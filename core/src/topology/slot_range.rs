@@ -1,8 +1,7 @@
-//! Runs of slots: how servers tell who owns what, and how a topology is written down.
+//! Ranges of slots: how servers tell which shard owns what, and how a topology is stored.
 //!
 //! Invariant: a range is never empty, `start <= end` (its constructor checks; so does serde).
 //! Spec: CLUSTER SLOTS and CLUSTER SHARDS, "slot ranges": both ends belong to the range.
-//! Called by the parsers, the map, and callers who read a topology.
 
 use super::slot::{SLOT_COUNT, Slot};
 use serde::{Deserialize, Serialize};

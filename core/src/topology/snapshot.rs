@@ -1,9 +1,8 @@
 //! The topology as plain data: what a caller sees, and what a cold start can be given.
 //!
-//! Small, and stable: field names do not change within a `version`, unknown fields are passed over,
-//! and what another version wrote is refused when it is used. Nothing in it is trusted: it may be
-//! old, or edited. Limits: those of a view, see `View::checked`.
-//! Called by callers (`Client::topology`, `Config`), and by `driver` at a cold start.
+//! Field names do not change within a `version`, unknown fields are ignored, and a topology of
+//! another version is refused when it is used. Nothing in it is trusted: it may be old, or edited.
+//! Limits: those of a view, see `View::checked`.
 
 use super::cluster_map::ClusterMap;
 use super::merge::merge;
@@ -21,21 +20,21 @@ use std::time::Duration;
 /// The version of the form that this crate writes.
 const VERSION: u32 = 1;
 
-/// What a client knew of its deployment at some moment.
+/// What a client knew about its deployment at some time.
 ///
-/// It can be stored (serde) and given to the next start, which then needs no discovery before its
-/// first command; whatever has changed since is learned from redirects.
+/// It can be stored (serde) and given to the next client, which then needs no discovery before its
+/// first command. What has changed since then, the client learns from redirects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Topology {
     /// The version of this form: 1.
     pub version: u32,
-    /// How long ago it was last confirmed by the servers, when it was handed out.
+    /// How long before its creation the servers had last confirmed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Duration>,
     /// The shards that own slots.
     pub shards: Vec<TopologyShard>,
-    /// Nodes that own no slots and copy none that do.
+    /// Nodes that own no slots and replicate no node that does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle: Vec<TopologyNode>,
 }
@@ -44,14 +43,14 @@ pub struct Topology {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TopologyShard {
-    /// What it owns, ascending.
+    /// Its slots, ascending.
     pub slots: Vec<SlotRange>,
-    /// The primary's config epoch, where the servers tell it: newer claims have a higher one.
+    /// The primary's config epoch, where the servers tell it. Newer claims have a higher one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
     /// The node that takes writes.
     pub primary: TopologyNode,
-    /// The nodes that copy it.
+    /// The nodes that replicate it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<TopologyNode>,
 }
@@ -60,7 +59,7 @@ pub struct TopologyShard {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TopologyNode {
-    /// Who it is.
+    /// Its id.
     pub id: NodeId,
     /// Where it is dialled; `None` where the servers do not say.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text")]
@@ -68,13 +67,13 @@ pub struct TopologyNode {
     /// Its availability zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// How it did.
+    /// What the servers said about its health.
     #[serde(default)]
     pub health: ReportedHealth,
 }
 
 impl Topology {
-    /// What a map says.
+    /// The topology of a map.
     pub(crate) fn of(map: &ClusterMap, age: Option<Duration>) -> Self {
         let node = |index: &usize| TopologyNode::of(map.node(*index));
         let owner = |slot| Some(map.slots().owner_at(slot));
@@ -102,7 +101,7 @@ impl Topology {
     /// The map that a client starts with.
     ///
     /// # Errors
-    /// `Version` for another version's topology; else as for a view.
+    /// `Version` for a topology of another version; otherwise as `View::checked`.
     pub(crate) fn to_map(&self, now: Timestamp) -> Result<ClusterMap, ViewError> {
         if self.version != VERSION {
             return Err(ViewError::Version { found: self.version });

@@ -1,11 +1,10 @@
-//! What one node says about the whole cluster, checked, and independent of the command that told
+//! What one node says about the whole cluster: checked, and independent of the command that told
 //! it.
 //!
-//! A view is hearsay: it may be old, partial, or of another cluster. `merge` decides what to
-//! believe. Invariants (`View::checked` is the one way to make one): no slot has two owners, no
-//! node stands twice, slots have a primary, and not all nodes are reached at one endpoint.
-//! Limits: `NODES_MAX` nodes and as many shards; slots bound the ranges.
-//! Called by the parsers, which make views, and by `merge`.
+//! A view may be old, partial, or of another cluster; `merge` decides what to believe. Invariants
+//! (`View::checked` is the only constructor): no slot has two owners, no node appears twice, slots
+//! have a primary, and not all nodes are reached at one endpoint.
+//! Limits: `NODES_MAX` nodes and as many shards; the number of slots bounds the ranges.
 
 use super::node_id::NodeId;
 use super::slot::SLOT_COUNT;
@@ -18,30 +17,30 @@ use serde::{Deserialize, Serialize};
 /// More nodes than any cluster has: servers recommend a thousand at most.
 pub(crate) const NODES_MAX: usize = 16_384;
 
-/// What a node does in its shard.
+/// What a node is in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Role {
     /// It takes writes.
     Primary,
-    /// It copies a primary.
+    /// It replicates a primary.
     Replica,
 }
 
-/// How a node does, in the eyes of the servers. From best to worst, after `Unknown`.
+/// What the servers say about a node's health. From best to worst, after `Unknown`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ReportedHealth {
-    /// Nobody told; as good as online.
+    /// The servers do not tell. Treated like `Online`.
     #[default]
     Unknown,
     /// It serves.
     Online,
-    /// It is reading or copying its data set.
+    /// It is loading its data set, or its link to its primary is down.
     Loading,
-    /// The node asked does not reach it; the others may.
+    /// The node that was asked cannot reach it; others may.
     Suspected,
     /// The cluster agrees that it is down.
     Failed,
@@ -50,7 +49,7 @@ pub enum ReportedHealth {
 /// A node as a view shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeView {
-    /// Who it is.
+    /// Its id.
     pub(crate) id: NodeId,
     /// Where to dial it; `None` when the servers do not say.
     pub(crate) endpoint: Option<Endpoint>,
@@ -65,9 +64,10 @@ pub(crate) struct NodeView {
     pub(crate) zone: Option<String>,
     /// How much of the replication stream it has, in bytes.
     pub(crate) offset: Option<u64>,
-    /// How it does.
+    /// What the servers say about its health.
     pub(crate) health: ReportedHealth,
-    /// Whether the node asked has a link to it over the cluster bus; true where nobody says.
+    /// Whether the node that was asked has a link to it over the cluster bus; true where the reply
+    /// does not tell.
     pub(crate) link_up: bool,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct NodeView {
 pub(crate) struct ShardView {
     /// What it owns, in the server's order.
     pub(crate) slots: Vec<SlotRange>,
-    /// The primary's config epoch, if it was asked for: the higher one is right.
+    /// The primary's config epoch, if it was asked for. Of two claims the higher one is right.
     pub(crate) epoch: Option<u64>,
     /// `None` when the node asked does not know it; then there are no slots.
     pub(crate) primary: Option<NodeView>,
@@ -118,7 +118,7 @@ impl View {
         let mut owned = vec![0; usize::from(SLOT_COUNT)];
         for shard in &mut shards {
             if shard.primary.is_none() {
-                // Nobody to send them to: as good as uncovered, and no reason to lose the rest.
+                // There is no node to send them to: uncovered, and no reason to lose the rest.
                 shard.slots.clear();
             }
             mark(&mut owned, &shard.slots)?;
@@ -139,12 +139,12 @@ impl View {
         &self.shards
     }
 
-    /// The shards, to be put together anew.
+    /// The shards, by value.
     pub(crate) fn into_shards(self) -> Vec<ShardView> {
         self.shards
     }
 
-    /// Every node that stands in the view.
+    /// Every node of the view.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeView> {
         self.shards.iter().flat_map(ShardView::nodes)
     }

@@ -1,8 +1,7 @@
 //! Why a reply about the topology is not a view.
 //!
-//! A reply that is wrong in one place is wrong as a whole: the map that is held stays, and another
-//! node is asked. Texts of servers are shown shortened and escaped.
-//! Called by the parsers; `driver` shows it as the cause of a failed refresh.
+//! A reply that is wrong in one part is refused as a whole: the known map stays, and another node
+//! is asked. Texts of servers are shown shortened and escaped.
 
 use super::node_id::NodeId;
 use super::slot::Slot;
@@ -20,7 +19,7 @@ pub(crate) enum ViewError {
         /// Its text, shortened.
         text: String,
     },
-    /// Several nodes are reached at one endpoint, so redirects would go round in a circle.
+    /// Several nodes are reached at one endpoint, so that redirects would form a loop.
     Folded {
         /// The endpoint, after the address map.
         endpoint: Endpoint,
@@ -41,7 +40,7 @@ pub(crate) enum ViewError {
         /// Which part.
         what: &'static str,
     },
-    /// A node has two places, or two roles.
+    /// A node appears twice.
     NodeTwice {
         /// Which node.
         id: NodeId,
@@ -51,7 +50,7 @@ pub(crate) enum ViewError {
         /// The first such slot.
         slot: Slot,
     },
-    /// The server answered with an error: it does not know the command, or may not tell.
+    /// The server answered with an error: it does not know the command, or an ACL forbids it.
     Refused(ServerError),
     /// The topology was written by another version of this crate.
     Version {
@@ -100,13 +99,16 @@ impl fmt::Display for ViewError {
                 write!(f, "slot range {start}-{end} ends before it starts")
             }
             Self::Missing { what } => write!(f, "{what} is missing"),
-            Self::NodeTwice { id } => write!(f, "node {id} stands in two places"),
+            Self::NodeTwice { id } => write!(f, "node {id} appears twice"),
             Self::Overlap { slot } => write!(f, "slot {slot} has two owners"),
             Self::Refused(error) => {
                 write!(f, "the server answered \"{}\"", excerpt(error.to_string().as_bytes()))
             }
             Self::TooMany { what, max } => write!(f, "more than {max} {what}"),
-            Self::Version { found } => write!(f, "topology of the unknown version {found}"),
+            Self::Version { found } => write!(
+                f,
+                "topology of version {found}, which this version of the crate does not read"
+            ),
         }
     }
 }

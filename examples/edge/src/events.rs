@@ -55,8 +55,8 @@ fn event(update: &Update) -> String {
             event + "\n"
         }
         Update::Subscribed { .. } => "event: ready\ndata\n\n".to_owned(),
-        Update::Gap { since, .. } => {
-            format!("event: gap\ndata: {}\n\n", since.as_millis())
+        Update::Gap { duration, .. } => {
+            format!("event: gap\ndata: {}\n\n", duration.as_millis())
         }
         Update::Lagged(count) => format!("event: lagged\ndata: {count}\n\n"),
         // The subscription moved to another node without missing a message: a comment.

@@ -1,8 +1,8 @@
-//! What every part of the simulated world may touch while it handles an event: the future, chance,
-//! names, the records.
+//! What an event handler of the simulated world may use: the event queue, the random generator,
+//! names and records.
 //!
-//! Nothing here calls back into a task: wakers are collected and woken once the world's lock is
-//! free again.
+//! **Invariants**: nothing here calls back into a task. Wakers are collected and woken once the
+//! world's lock is free.
 
 use crate::ids::{ConnId, HostId};
 use crate::journal::Journal;
@@ -20,20 +20,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Something that is going to happen.
+/// A future event.
 pub(crate) enum Event {
     /// A task's timer ends.
     Wake(Waker),
     /// A piece of traffic reaches the other side of a connection.
     Arrive(ConnId, Way),
-    /// A timer of a server process ends; the number says of which process, if it was restarted
-    /// since.
+    /// A timer of a server process ends; the number is the incarnation of the process, in case it
+    /// was restarted.
     Timer(HostId, u64, Timer),
     /// A message from one server reaches the address that it was sent to.
     Message(HostId, SocketAddr, Box<Message>),
-    /// A message was held back on purpose and is handled now.
+    /// A message that was delayed on purpose is handled now.
     Delayed(HostId, HostId, Box<Message>),
-    /// The test, or the fault plan, changes the world, once the world's lock is free.
+    /// The test, or the fault plan, changes the world once the world's lock is free.
     Run(Box<dyn FnOnce() + Send>),
 }
 
@@ -50,12 +50,12 @@ impl fmt::Debug for Event {
     }
 }
 
-/// The shared means of the world's parts.
+/// The means that all parts of the world share.
 #[derive(Debug)]
 pub(crate) struct Env<'a> {
-    /// The future and the clock.
+    /// Future events, and the clock.
     pub(crate) queue: &'a mut Queue<Event>,
-    /// Chance.
+    /// The random generator.
     pub(crate) rng: &'a mut Rng,
     /// The record of what happened.
     pub(crate) trace: &'a mut Trace,
@@ -63,11 +63,11 @@ pub(crate) struct Env<'a> {
     pub(crate) journal: &'a mut Journal,
     /// The name service.
     pub(crate) names: &'a Names,
-    /// Who is to be woken after this event.
+    /// Tasks to wake after this event.
     pub(crate) wakers: &'a mut Vec<Waker>,
     /// Unix time in milliseconds at which the virtual clock starts.
     pub(crate) epoch_ms: u64,
-    /// How long messages between servers take: at least, and up to how much more.
+    /// Time that messages between servers take: the minimum, and the bound of a random addition.
     pub(crate) latency: (Duration, Duration),
 }
 
@@ -82,13 +82,13 @@ impl Env<'_> {
         self.epoch_ms + self.now().since_epoch().as_millis() as u64
     }
 
-    /// The virtual time at which it will be that Unix millisecond; now when that has passed.
+    /// The virtual time of that Unix millisecond; now when it has passed.
     pub(crate) fn at_unix_ms(&self, ms: u64) -> Timestamp {
         let at = Duration::from_millis(ms.saturating_sub(self.epoch_ms));
         Timestamp::from_duration(at).max(self.now())
     }
 
-    /// Records what happened.
+    /// Records an event of the run.
     pub(crate) fn note(&mut self, note: Note) {
         self.trace.note(self.queue.now(), note);
     }
@@ -103,7 +103,7 @@ impl Env<'_> {
         self.journal.note(host, self.queue.now(), arguments);
     }
 
-    /// Sends a message to whoever has that address when it arrives.
+    /// Sends a message to the host that has the address on arrival.
     pub(crate) fn send(&mut self, from: HostId, to: SocketAddr, message: Message) {
         let (latency, jitter) = self.latency;
         let extra = if jitter.is_zero() { jitter } else { self.rng.duration(jitter) };
@@ -111,7 +111,7 @@ impl Env<'_> {
         self.queue.push(at, Event::Message(from, to, Box::new(message)));
     }
 
-    /// The first address of a name, as a server looks it up.
+    /// The first address of a name, as a server resolves it.
     pub(crate) fn resolve(&self, name: &str) -> Option<IpAddr> {
         self.names.resolve(name)?.first().copied()
     }

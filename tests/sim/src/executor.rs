@@ -1,14 +1,14 @@
 //! Runs tasks on one thread, in an order drawn from the seed, on a clock that jumps.
 //!
-//! A task that can go on is chosen at random among all that can. When none can, the world takes its
-//! next event and the clock jumps to it. Nothing else moves time: a run of an hour with little to
-//! do takes milliseconds.
+//! The next task is chosen at random among those that are ready. When none is ready, the world
+//! takes its next event and the clock jumps to it. Nothing else moves time: a run of an hour with
+//! little to do takes milliseconds.
 //!
-//! Invariants:
-//! - equal seeds and equal tasks give equal runs, because nothing here looks at a real clock, a
-//!   thread or an address;
+//! **Invariants**:
+//! - equal seeds and equal tasks give equal runs, because nothing here reads a real clock, a thread
+//!   id or a memory address;
 //! - no lock is held while a task is polled or woken;
-//! - a run that can never end is ended with a typed [`Failure`], never by hanging the test.
+//! - a run that can never end ends with a typed [`Failure`]; the test never hangs.
 
 use crate::failure::Failure;
 use crate::rng::Rng;
@@ -22,17 +22,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// The future that `block_on` was given; tasks that were spawned count up from here.
+/// The id of the future that `block_on` was given; spawned tasks count up from here.
 const ROOT: u64 = 0;
 
-/// Bounds of a run; past them it ends with a [`Failure`].
+/// Bounds of a run; beyond them it ends with a [`Failure`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunLimits {
-    /// Virtual time without any task doing anything or waiting for a timer.
+    /// Virtual time without any task that runs or waits for a timer.
     pub(crate) idle: Duration,
     /// Virtual time of the whole run.
     pub(crate) total: Duration,
-    /// Polls without the clock moving: a task that wakes itself for ever.
+    /// Polls without the clock moving, for a task that wakes itself in a loop.
     pub(crate) polls_at_once: u64,
 }
 
@@ -53,15 +53,15 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     /// The world's clock in nanoseconds, readable without the lock.
     now: AtomicU64,
-    /// Tasks that can go on.
+    /// Tasks that are ready.
     ready: Arc<ReadyList>,
-    /// Tasks, and the chance that orders them.
+    /// Tasks, and the generator that orders them.
     tasks: Mutex<Tasks>,
 }
 
 /// Tasks that were spawned.
 struct Tasks {
-    /// By id; a task that is being polled is out of the table for that long.
+    /// By id; a task that is being polled is out of the table meanwhile.
     table: BTreeMap<u64, (BoxFuture<'static, ()>, Arc<TaskWaker>)>,
     /// The id of the next task.
     next: u64,
@@ -84,7 +84,7 @@ struct ReadyList(Mutex<Vec<u64>>, Condvar);
 /// Wakes one task.
 #[derive(Debug)]
 struct TaskWaker {
-    /// Whom.
+    /// The task.
     id: u64,
     /// It is in the list already.
     queued: AtomicBool,
@@ -105,8 +105,7 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Locks whatever state a panicking test left: the run is over then, and only its trace is still
-/// read.
+/// Locks the state even if a test panicked: the run is over then, and only its trace is still read.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -128,7 +127,7 @@ impl Shared {
         Timestamp::from_duration(Duration::from_nanos(self.now.load(Ordering::Relaxed)))
     }
 
-    /// Runs `change` on the world, then wakes whom it concerns.
+    /// Runs `change` on the world, then wakes the tasks concerned.
     pub(crate) fn with_world<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         let result = change(&mut world);
@@ -183,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// Takes one event, or says why there is no point in waiting for one.
+    /// Takes one event, or returns why waiting for one would never end.
     fn step_world(&self, watch: &Watch, limits: &RunLimits) -> Result<(), Failure> {
         let mut world = lock(&self.world);
         let idle = world.now().since(watch.last_poll);
@@ -201,7 +200,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Publishes the time and wakes whom the last event concerns, with the lock free again.
+    /// Publishes the time and wakes the tasks of the last event, with the lock free again.
     fn release(&self, mut world: MutexGuard<'_, World>) {
         let nanos = world.now().since_epoch().as_nanos() as u64;
         let (wakers, changes) = (world.take_wakers(), world.take_changes());
@@ -215,8 +214,8 @@ impl Shared {
         }
     }
 
-    /// Lets everything happen that is due by `now`, a real time since the start, and then waits for
-    /// what is next or for a task that somebody wakes, at most `nap`.
+    /// Handles every event that is due by `now`, a real time since the start. Then waits for the
+    /// next event or for a task to be woken, at most `nap`.
     pub(crate) fn catch_up(&self, now: Duration, nap: Duration) {
         let now = Timestamp::from_duration(now);
         loop {
@@ -234,7 +233,7 @@ impl Shared {
             self.release(world);
             let ready = lock(&self.ready.0);
             if ready.is_empty() {
-                // Woken or not: the caller looks again.
+                // Woken or not: the caller checks again.
                 drop(self.ready.1.wait_timeout(ready, next.min(nap)));
             }
             return;
@@ -273,7 +272,7 @@ impl Shared {
     }
 }
 
-/// Notices runs that get nowhere.
+/// Notices runs without progress.
 struct Watch {
     /// When the run began.
     start: Timestamp,

@@ -1,7 +1,7 @@
-//! Why a run was ended, as a type.
+//! The reasons why a run is ended, as a type.
 //!
-//! A simulation never hangs and never leaks in silence: what would be a test that runs for ever
-//! elsewhere is a value here, at the virtual moment when it is certain.
+//! **Invariants**: a simulation never hangs, and never leaks without a failure. A run without an
+//! end becomes a value here, at the virtual time when that is certain.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// No task can go on, and nothing is going to happen that would change that.
+    /// No task can run, and no event will change that.
     Deadlock,
-    /// Only the servers' own background work goes on; no task has done anything for `idle`, and
-    /// none waits for a timer.
+    /// Only the servers' own background work goes on: no task has run for `idle`, and none waits
+    /// for a timer.
     Idle {
         /// Virtual time since a task was polled.
         idle: Duration,
     },
-    /// Tasks wake themselves for ever without the clock moving.
+    /// Tasks wake themselves in a loop while the clock stands still.
     Livelock {
-        /// Polls at one moment.
+        /// Polls at one virtual time.
         polls: u64,
     },
-    /// The run took more virtual time than it may.
+    /// The run took more virtual time than its bound.
     TimeLimit {
-        /// What it may take.
+        /// The bound.
         limit: Duration,
     },
-    /// Everything that the run created was dropped, and yet something is left.
+    /// Everything that the run created was dropped, but something is left.
     Leak {
         /// Background tasks that did not end.
         tasks: usize,
-        /// Timers that nobody will wait for again.
+        /// Timers without a task.
         timers: usize,
-        /// Streams that are still open, with the servers that they lead to.
+        /// Streams that are still open, with the servers that they are connected to.
         streams: Vec<String>,
     },
-    /// The checker found a promise broken.
+    /// The checker found a broken promise.
     Broken {
-        /// Which, and the facts that show it.
+        /// Which promise, and the facts that prove it.
         findings: Vec<String>,
     },
 }
@@ -47,9 +47,9 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deadlock => f.write_str("deadlock: no task can go on and no timer is set"),
+            Self::Deadlock => f.write_str("deadlock: no task can run and no event is due"),
             Self::Idle { idle } => {
-                write!(f, "stuck: no task has gone on for {idle:?} and none waits for a timer")
+                write!(f, "stuck: no task has run for {idle:?} and none waits for a timer")
             }
             Self::Livelock { polls } => {
                 write!(f, "livelock: {polls} polls without the clock moving")
@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
                 streams.len(),
                 streams.join(", ")
             ),
-            Self::Broken { findings } => write!(f, "promises broken: {}", findings.join("; ")),
+            Self::Broken { findings } => write!(f, "broken promises: {}", findings.join("; ")),
         }
     }
 }

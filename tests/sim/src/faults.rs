@@ -1,22 +1,22 @@
-//! Faults by seed: each run draws its own mix, so that thousands of runs try thousands of mixes.
+//! Faults drawn from a seed: each run has its own mix, so thousands of runs try thousands of mixes.
 //!
-//! Two phases, after TigerBeetle's simulator: in the first everything breaks, in the second
-//! everything heals and progress is required. A mix says which kinds of fault a run has and how
-//! often; what strikes when and whom is drawn while the run goes on.
+//! A run has two phases, after TigerBeetle's simulator: in the first, faults occur; in the second,
+//! everything heals and progress is required. A mix defines which kinds of fault a run has and how
+//! often. The time and the victim of each fault are drawn while the run goes on.
 //!
-//! Invariant: a mix is a pure function of its seed and of what there is to break.
+//! **Invariants**: a mix is a pure function of its seed and of the deployment.
 
 use crate::check::Deployment;
-use crate::network::mischief::Mischief;
+use crate::network::fault_rates::FaultRates;
 use crate::rng::Rng;
 use crate::server::refusal::Matching;
 use crate::sim::Sim;
 use std::time::Duration;
 
-/// When whoever operates a cluster looks again at what it recovered to.
+/// When the operator of a cluster checks the recovered cluster again.
 const SECOND_LOOK: Duration = Duration::from_secs(15);
 
-/// What can befall a deployment, besides what befalls single connections.
+/// Kinds of fault of a deployment; faults of single connections are separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Fault {
@@ -26,13 +26,13 @@ pub enum Fault {
     PowerOff,
     /// A process stops answering and goes on.
     Hang,
-    /// A server is cut off from all others.
+    /// A server is partitioned from all others.
     Isolate,
-    /// A client is cut off from a server, in one direction or both.
+    /// A client is partitioned from a server, in one direction or both.
     Partition,
-    /// Two servers are cut off from each other.
+    /// Two servers are partitioned from each other.
     SplitServers,
-    /// A server answers slowly.
+    /// A server replies slowly.
     Slow,
     /// A replica lags.
     Lag,
@@ -40,28 +40,28 @@ pub enum Fault {
     Reset,
     /// A server loads its data.
     Loading,
-    /// A server refuses some requests with an error that says so.
+    /// A server refuses some requests with an error.
     Refuse,
     /// Names do not resolve.
     Names,
     /// A server comes back at another address.
     Readdress,
-    /// A replica takes its primary's place by hand.
+    /// A replica takes its primary's place by a manual failover.
     Failover,
     /// A slot moves at once.
     MoveSlot,
-    /// A slot begins to move, and some of its keys go.
+    /// A slot starts to move, and some of its keys are moved.
     BeginMove,
     /// A slot has no owner for a while.
     Uncover,
-    /// A sentinel is told to fail over.
+    /// A sentinel gets the command to fail over.
     SentinelFailover,
-    /// A sentinel goes back to what it believed long ago.
+    /// A sentinel goes back to an earlier view.
     Mislead,
 }
 
 impl Fault {
-    /// Those that any deployment can have.
+    /// Kinds that any deployment can have.
     const ANYWHERE: [Self; 11] = [
         Self::Kill,
         Self::PowerOff,
@@ -75,7 +75,7 @@ impl Fault {
         Self::Names,
         Self::Lag,
     ];
-    /// Those that only a cluster can have.
+    /// Kinds that only a cluster can have.
     const CLUSTER: [Self; 6] = [
         Self::SplitServers,
         Self::Readdress,
@@ -84,25 +84,25 @@ impl Fault {
         Self::BeginMove,
         Self::Uncover,
     ];
-    /// Those that only a service with sentinels can have.
+    /// Kinds that only a service with sentinels can have.
     const SENTINEL: [Self; 3] = [Self::SplitServers, Self::SentinelFailover, Self::Mislead];
 }
 
 /// A mix of faults.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    /// The seed of what strikes when.
+    /// The seed for time and victim of each fault.
     seed: u64,
     /// Kinds that occur.
     pub kinds: Vec<Fault>,
     /// How long the first phase lasts.
     pub span: Duration,
-    /// Up to how long it is quiet between two faults.
+    /// Longest pause between two faults.
     pub pause: Duration,
-    /// Up to how long a fault lasts that ends by itself.
+    /// Longest duration of a fault that ends by itself.
     pub lasting: Duration,
-    /// What befalls single connections.
-    mischief: Mischief,
+    /// Faults of single connections.
+    fault_rates: FaultRates,
 }
 
 impl Faults {
@@ -116,7 +116,7 @@ impl Faults {
             Deployment::Cluster => possible.extend(Fault::CLUSTER),
             Deployment::Sentinel => possible.extend(Fault::SENTINEL),
         }
-        // Every kind is left out by half of the mixes, so that each is also seen alone.
+        // Each kind is left out of half of the mixes, so that each also occurs alone.
         let kinds: Vec<Fault> = possible.into_iter().filter(|_| rng.chance(350)).collect();
         Self {
             seed: rng.next_u64(),
@@ -124,7 +124,7 @@ impl Faults {
             span: Duration::from_millis(500 + rng.below(4500)),
             pause: Duration::from_millis(20 + rng.below(1000)),
             lasting: Duration::from_millis(50 + rng.below(3000)),
-            mischief: draw_mischief(&mut rng),
+            fault_rates: draw_fault_rates(&mut rng),
         }
     }
 
@@ -137,38 +137,38 @@ impl Faults {
             span: Duration::from_secs(1),
             pause: Duration::from_secs(1),
             lasting: Duration::ZERO,
-            mischief: Mischief::default(),
+            fault_rates: FaultRates::default(),
         }
     }
 }
 
-fn draw_mischief(rng: &mut Rng) -> Mischief {
-    let mut mischief = Mischief::default();
+fn draw_fault_rates(rng: &mut Rng) -> FaultRates {
+    let mut fault_rates = FaultRates::default();
     if rng.chance(300) {
-        return mischief;
+        return fault_rates;
     }
     let mut some = |per_mille: u64| if rng.chance(400) { rng.below(per_mille) as u32 } else { 0 };
-    mischief.split = some(600);
-    mischief.short = some(600);
-    mischief.stall = some(50);
-    mischief.reset_before = some(30);
-    mischief.reset_after = some(30);
-    mischief.half_close = some(20);
-    mischief.black_hole = some(15);
-    mischief.refuse = some(300);
-    mischief.ignore_dial = some(200);
-    mischief.lookup_fails = some(200);
-    mischief.lookup_slow = some(300);
-    mischief.stall_max = Duration::from_millis(1 + rng.below(500));
-    mischief.lookup_slow_max = Duration::from_millis(1 + rng.below(3000));
-    mischief
+    fault_rates.split = some(600);
+    fault_rates.short = some(600);
+    fault_rates.stall = some(50);
+    fault_rates.reset_before = some(30);
+    fault_rates.reset_after = some(30);
+    fault_rates.half_close = some(20);
+    fault_rates.black_hole = some(15);
+    fault_rates.refuse = some(300);
+    fault_rates.ignore_dial = some(200);
+    fault_rates.lookup_fails = some(200);
+    fault_rates.lookup_slow = some(300);
+    fault_rates.stall_max = Duration::from_millis(1 + rng.below(500));
+    fault_rates.lookup_slow_max = Duration::from_millis(1 + rng.below(3000));
+    fault_rates
 }
 
 impl Sim {
-    /// The first phase: lets a mix of faults loose on the deployment, for as long as it lasts.
-    /// What it broke stays broken until [`Sim::recover`].
+    /// The first phase: injects the faults of a mix for its whole duration. What is broken stays
+    /// broken until [`Sim::recover`].
     pub async fn suffer(&self, faults: &Faults) {
-        self.set_mischief(faults.mischief.clone());
+        self.set_fault_rates(faults.fault_rates.clone());
         let mut rng = Rng::new(faults.seed);
         let end = self.now().after(faults.span);
         while self.now() < end {
@@ -179,14 +179,14 @@ impl Sim {
                 && self.now() < end
             {
                 let lasting = rng.duration(faults.lasting);
-                self.strike(fault, &mut rng, lasting);
+                self.inject(fault, &mut rng, lasting);
             }
         }
     }
 
-    /// The second phase: everything heals, and dead servers start again. Who operates a cluster has
-    /// also ended moves that were left half-way, and introduced nodes anew that all moved before
-    /// any could tell another: they would never find each other, as real ones would not.
+    /// The second phase: everything heals, and dead servers start again. The operator of a cluster
+    /// has also ended unfinished slot moves, and introduced nodes again that all moved at the same
+    /// time. Such nodes would never find each other, as real ones would not.
     pub fn recover(&self) {
         self.heal();
         for server in self.servers() {
@@ -195,12 +195,12 @@ impl Sim {
         self.introduce_nodes();
         self.settle_slots();
         self.settle_sentinels();
-        // What the nodes made of it meanwhile is looked at once more.
+        // The operator checks once more, because the nodes may have changed their view meanwhile.
         self.later(SECOND_LOOK, Self::settle_slots);
     }
 
-    /// One fault, now. Those that can end by themselves do so after `lasting`.
-    fn strike(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
+    /// Injects one fault now. A fault that can end by itself does so after `lasting`.
+    fn inject(&self, fault: Fault, rng: &mut Rng, lasting: Duration) {
         let servers = self.servers();
         let Some(server) = rng.pick(&servers).cloned() else { return };
         match fault {
@@ -261,7 +261,7 @@ impl Sim {
     }
 
     fn disturb_slot(&self, fault: Fault, server: &str, rng: &mut Rng, lasting: Duration) {
-        // Half of the time a slot that the run's keys are in.
+        // In half of the cases, a slot that has keys of the run.
         let used = self.used_slots();
         let slot = match rng.pick(&used) {
             Some(slot) if rng.chance(700) => *slot,
@@ -293,11 +293,12 @@ impl Sim {
         let sentinels = self.sentinels();
         let Some(sentinel) = rng.pick(&sentinels) else { return };
         match fault {
-            // Where nothing is wrong: two failovers of one epoch would be the operator's fault.
-            Fault::SentinelFailover if self.sentinels_are_calm() => {
+            // Only where there is no problem: two failovers of one epoch would be the operator's
+            // fault.
+            Fault::SentinelFailover if self.sentinels_can_fail_over() => {
                 self.sentinel_failover(sentinel);
             }
-            Fault::Mislead => self.forget_lately(sentinel, rng),
+            Fault::Mislead => self.forget_latest_view(sentinel, rng),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
-//! All servers of a world, by their place on the network.
+//! All servers of a world, by host.
 //!
-//! It hands input to the right process and collects what processes want done outside. A process
-//! that is stopped by a signal gets its timers and messages when it goes on.
+//! It passes input to the right process and collects the output of processes. A process that is
+//! stopped by a signal gets its timers and messages when it resumes.
 
 use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
@@ -13,26 +13,26 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-/// What a server wants done with a connection.
+/// Output of a server on a connection.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Send these bytes.
     Bytes {
-        /// Who writes.
+        /// The server.
         host: HostId,
-        /// To whom.
+        /// The connection.
         conn: ConnId,
-        /// What.
+        /// The bytes.
         bytes: Bytes,
     },
     /// Close it, once everything is sent.
     Close {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
 }
 
-/// What a stopped process gets when it goes on.
+/// What a stopped process gets when it resumes.
 #[derive(Debug)]
 enum Held {
     /// A timer of that incarnation.
@@ -46,9 +46,9 @@ enum Held {
 pub(crate) struct Fleet {
     /// By host.
     servers: BTreeMap<HostId, Server>,
-    /// What servers want done, in order.
+    /// Output of servers, in order.
     output: VecDeque<Output>,
-    /// What stopped processes have not been told, by host.
+    /// Input that stopped processes have not got yet, by host.
     held: BTreeMap<HostId, Vec<Held>>,
     /// Scripts that every server knows.
     scripts: Scripts,
@@ -96,7 +96,7 @@ impl Fleet {
         }
     }
 
-    /// Ends what tests have done to servers.
+    /// Ends the injected errors and delays of all servers.
     pub(crate) fn heal(&mut self) {
         for server in self.servers.values_mut() {
             server.conditions.injections.clear();
@@ -105,7 +105,7 @@ impl Fleet {
         }
     }
 
-    /// Lets one server do something, and collects what it wants done outside.
+    /// Runs `act` on one server, and collects its output.
     pub(crate) fn with<T>(
         &mut self,
         host: HostId,
@@ -128,7 +128,7 @@ impl Fleet {
 
     pub(crate) fn bytes(&mut self, env: &mut Env<'_>, host: HostId, conn: ConnId, bytes: Bytes) {
         if self.with(host, |server| server.handle_bytes(env, conn, bytes.clone())).is_none() {
-            // A host without a server sends back what it gets: the network is tested with it.
+            // A host without a server echoes its input: the tests of the network use that.
             self.output.push_back(Output::Bytes { host, conn, bytes });
         }
     }
@@ -137,7 +137,7 @@ impl Fleet {
         self.with(host, |server| server.handle_close(env, conn));
     }
 
-    /// A timer ended. One of a process that is gone is nobody's.
+    /// A timer ended. It is ignored if its process is gone.
     pub(crate) fn timer(
         &mut self,
         env: &mut Env<'_>,
@@ -214,7 +214,7 @@ impl Fleet {
         self.with(host, |server| server.start(env));
     }
 
-    /// A stopped process goes on, and gets what it missed.
+    /// A stopped process resumes, and gets the input that it missed.
     pub(crate) fn resumed(&mut self, env: &mut Env<'_>, host: HostId) {
         for held in self.held.remove(&host).unwrap_or_default() {
             match held {

@@ -1,11 +1,11 @@
-//! Names for the parties of a simulation: hosts and the connections between them.
+//! Ids of hosts, and of the connections between them.
 //!
-//! A host is whatever has a network address: a server, a sentinel, or the machine that a client
-//! runs on. Ids are dense and never used twice in one run, so that a trace is unambiguous.
+//! A host has a network address: a server, a sentinel, or the machine of a client. Ids are dense
+//! and never used twice in one run, so a trace is unambiguous.
 
 use std::fmt;
 
-/// One party on the simulated network.
+/// One host on the simulated network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HostId(pub(crate) u16);
 

@@ -1,17 +1,17 @@
-//! What servers really executed, for the checker: the truth that no client sees.
+//! The record of what servers executed, for the checker. No client can see it.
 //!
-//! A test marks a request by an argument that starts with [`TOKEN_PREFIX`]. Every server that runs
-//! such a write for a client (not as a replica that repeats it) leaves an entry here, so "it ran
-//! twice" is a fact and no guess.
+//! A test marks a request by an argument that starts with [`TOKEN_PREFIX`]. A server that runs such
+//! a write for a client (not as a replica that applies it) adds an entry here. So "it ran twice" is
+//! a fact and not a guess.
 //!
-//! Limit: [`ENTRIES_MAX`] entries; a run that has more is not checked for the rest.
+//! **Limits**: [`ENTRIES_MAX`] entries; a run that has more is not checked beyond them.
 
 use crate::ids::HostId;
 use bytes::Bytes;
 use slotcar::Timestamp;
 use std::net::SocketAddr;
 
-/// How an argument starts that makes a request recognisable.
+/// The prefix of an argument that marks a request.
 pub const TOKEN_PREFIX: &str = "tok:";
 
 /// Entries that are kept.
@@ -22,27 +22,27 @@ const ENTRIES_MAX: usize = 1_000_000;
 pub(crate) struct Execution {
     /// The mark.
     pub(crate) token: Bytes,
-    /// Who ran it.
+    /// The server that ran it.
     pub(crate) host: HostId,
-    /// When.
+    /// When it ran.
     pub(crate) at: Timestamp,
 }
 
-/// Sentinels made a server a primary.
+/// Sentinels promoted a server to primary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promotion {
-    /// Which.
+    /// The server.
     pub(crate) host: HostId,
-    /// When.
+    /// When they did.
     pub(crate) at: Timestamp,
     /// The epoch of the failover.
     pub(crate) epoch: u64,
 }
 
-/// A sentinel tells another primary, or another epoch, than before.
+/// A sentinel reports another primary, or another epoch, than before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opinion {
-    /// Who.
+    /// The sentinel.
     pub(crate) sentinel: HostId,
     /// Since when.
     pub(crate) at: Timestamp,
@@ -52,7 +52,7 @@ pub(crate) struct Opinion {
     pub(crate) primary: SocketAddr,
 }
 
-/// All executions of marked writes, all promotions and all that sentinels told, in order.
+/// All executions of marked writes, all promotions and all reports of sentinels, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     /// In order of execution.
@@ -64,7 +64,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Notes that sentinels made a server the primary, which they may say more than once.
+    /// Records a promotion by sentinels, which they may report more than once.
     pub(crate) fn promoted(&mut self, host: HostId, at: Timestamp, epoch: u64) {
         let known = self.promotions.iter().any(|p| p.host == host && p.epoch == epoch);
         if !known && self.promotions.len() < ENTRIES_MAX {
@@ -72,14 +72,14 @@ impl Journal {
         }
     }
 
-    /// Notes what a sentinel tells clients from now on.
-    pub(crate) fn told(&mut self, opinion: Opinion) {
+    /// Records what a sentinel reports to clients from now on.
+    pub(crate) fn record_report(&mut self, opinion: Opinion) {
         if self.opinions.len() < ENTRIES_MAX {
             self.opinions.push(opinion);
         }
     }
 
-    /// Notes a write, if it is marked.
+    /// Records a write, if it is marked.
     pub(crate) fn note(&mut self, host: HostId, at: Timestamp, arguments: &[Bytes]) {
         let marked = arguments.iter().find(|a| a.starts_with(TOKEN_PREFIX.as_bytes()));
         if let Some(token) = marked

@@ -1,9 +1,10 @@
-//! slotcar-sim: a Redis or Valkey deployment in a box, deterministic, behind slotcar's `Transport`.
+//! slotcar-sim: a simulated Redis or Valkey deployment, deterministic, behind slotcar's
+//! `Transport`.
 //!
-//! Servers, network and clock are simulated in one thread from one number, the seed. A test of what
-//! an application does in a failover takes milliseconds, needs no server, and does the same again
-//! when it is run again. Bytes are simulated, not replies: everything between the application and
-//! the wire is what runs in production.
+//! Servers, network and clock are simulated in one thread. All chance comes from one number, the
+//! seed. A test of what an application does in a failover takes milliseconds, needs no server, and
+//! gives the same result each time. The simulation works on bytes, not on replies: everything
+//! between the application and the wire is the code that runs in production.
 //!
 //! ```
 //! use slotcar_sim::Sim;
@@ -21,21 +22,21 @@
 //! });
 //! ```
 //!
-//! - **What there is**: [`Sim::standalone`], [`Sim::replicated`], [`Sim::sentinel`],
-//!   [`Sim::cluster`]; [`SimBuilder`] says how it is set up.
-//! - **What can be done to it**: kill, hang, unplug, restart (also elsewhere), partition, slow
-//!   down, reset, refuse, fail over, move slots, mislead sentinels: the methods of [`Sim`].
-//! - **Time** is virtual: it passes while tasks wait, and jumps to whatever is next.
-//!   [`Sim::advance`] lets it pass.
-//! - **A run that cannot end** is ended with a [`Failure`], never by hanging. A panic shows the
-//!   trace of what happened last, and the seed that replays it.
-//! - **Many runs under faults by seed**: [`check::run`], with [`Faults`].
+//! - **Deployments**: [`Sim::standalone`], [`Sim::replicated`], [`Sim::sentinel`],
+//!   [`Sim::cluster`]; [`SimBuilder`] configures them.
+//! - **Actions of a test**: kill, hang, unplug, restart (also at another address), partition, slow
+//!   down, reset, refuse, fail over, move slots, give sentinels old state: the methods of [`Sim`].
+//! - **Time** is virtual: it passes while tasks wait, and jumps to the next event. [`Sim::advance`]
+//!   lets it pass.
+//! - **A run that cannot end** ends with a [`Failure`]; it never hangs. A panic prints the last
+//!   trace lines and the seed that replays the run.
+//! - **Many runs with faults drawn from a seed**: [`check::run`], with [`Faults`].
 //! - **Other clients**: [`SimBuilder::serve`] puts the same servers on real loopback sockets; so
-//!   does `slotcar-sim serve` at a command line.
+//!   does the program `slotcar-sim serve`.
 //!
-//! What differs from real servers: no persistence beyond "what was there is there after a restart",
-//! no Lua (a closure stands for each script, see [`Sim::script`]), no ACL rules, and the commands
-//! that `tests/conformance` compares with six real versions.
+//! Differences from real servers: data survives a restart but there is no other persistence, there
+//! is no Lua (a closure replaces each script, see [`Sim::script`]), there are no ACL rules, and
+//! only the commands exist that `tests/conformance` compares with six real versions.
 
 pub mod check;
 mod cluster;

@@ -1,10 +1,10 @@
-//! What is going to happen, in order: the only clock that a simulation has.
+//! The event queue: future events in order. It is the only clock of a simulation.
 //!
-//! Entries are ordered by time and, within one moment, by the order in which they were added. The
+//! Entries are ordered by time. At the same time, the one that was added first comes first. The
 //! virtual clock is the time of the entry that was taken last, so waiting costs nothing: the clock
 //! jumps.
 //!
-//! Invariant: the clock never goes backwards; an entry for the past happens now (asserted in
+//! **Invariants**: the clock never goes backwards; an entry for the past is due now (asserted in
 //! [`Queue::pop`]).
 
 use slotcar::Timestamp;
@@ -42,7 +42,7 @@ impl<E> Queue<E> {
         key
     }
 
-    /// Takes an entry back; false when it has happened already.
+    /// Removes an entry; false when it was taken already.
     pub(crate) fn cancel(&mut self, key: Key) -> bool {
         self.entries.remove(&key).is_some()
     }
@@ -65,7 +65,7 @@ impl<E> Queue<E> {
         Some(event)
     }
 
-    /// Moves the clock to `to` where no entry is due before, as a host with a real clock does.
+    /// Moves the clock to `to` if no entry is due before, for a caller with a real clock.
     pub(crate) fn advance_to(&mut self, to: Timestamp) {
         let limit = self.next_at().unwrap_or(Timestamp::FAR_FUTURE);
         self.now = self.now.max(to.min(limit));
@@ -90,7 +90,7 @@ mod tests {
         queue.push(at(2), "b");
         assert!(queue.cancel(gone) && !queue.cancel(gone));
         assert_eq!((queue.pop(), queue.now()), (Some("a"), at(2)));
-        // The past is now, after what is due now already.
+        // An entry for the past comes after what is due now already.
         queue.push(at(0), "late");
         assert_eq!(queue.pop(), Some("b"));
         assert_eq!((queue.pop(), queue.now()), (Some("late"), at(2)));

@@ -1,11 +1,11 @@
-//! The one source of chance in a simulation: a small seeded generator.
+//! The random generator of a simulation: small and seeded.
 //!
-//! Invariant: every choice that a run makes (which task is polled, how long a packet travels, which
-//! fault strikes) is drawn from a generator that stems from the run's seed, so that one number
+//! **Invariants**: every choice of a run (which task is polled, how long a packet travels, which
+//! fault occurs) is drawn from a generator that is derived from the run's seed, so one number
 //! replays the run. Not for secrets.
 //!
 //! Spec: SplitMix64 (Steele, Lea, Flood 2014). It is written here and not taken from the client,
-//! because a simulator that shares code with what it tests hides the bugs of that code.
+//! because a simulator that shares code with the client would hide bugs of that code.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ impl Rng {
         Self { state: seed }
     }
 
-    /// A generator of its own for one purpose, so that drawing more for one purpose leaves the
-    /// others as they are.
+    /// A separate generator for one purpose. Drawing more numbers for one purpose then does not
+    /// change the others.
     #[must_use]
     pub fn fork(&mut self, purpose: u64) -> Self {
         Self::new(self.next_u64() ^ purpose.wrapping_mul(0xA24B_AED4_963E_E407))

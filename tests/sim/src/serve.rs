@@ -1,13 +1,14 @@
 //! The same servers on real loopback sockets, in real time, for any client in any language.
 //!
-//! A thread lets the world happen as time passes, one per server accepts connections, and one per
-//! connection reads. Inside, a real connection is an ordinary simulated one from a host called
-//! `outside`, so everything that can be done to a simulation can be done to what is served: kill,
-//! hang, move slots, partition servers.
+//! One thread runs the events of the world as time passes, one thread per server accepts
+//! connections, and one per connection reads. Inside, a real connection is an ordinary simulated
+//! one from a host called `outside`. So every action on a simulation works here too: kill, hang,
+//! move slots, partition servers.
 //!
-//! Limits: loopback only; no TLS; [`PIECES_MAX`] pieces of a connection wait for the world; a
-//! client that does not read for [`WRITE_PATIENCE`] is cut off. A dead server's port still accepts,
-//! and closes at once, where a real one would refuse. Runs are not replayable: time is real.
+//! **Limits**: loopback only; no TLS; at most [`PIECES_MAX`] pieces of a connection wait for the
+//! world; a client that does not read for [`WRITE_TIMEOUT`] is disconnected. A dead server's port
+//! still accepts and closes at once, where a real one would refuse. Runs are not replayable,
+//! because time is real.
 
 use crate::executor::Shared;
 use crate::sim::Sim;
@@ -26,32 +27,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const PIECE_BYTES: usize = 16 * 1024;
-/// Pieces that a connection may be ahead of the world.
+/// Pieces read from a connection that the world has not taken yet, at most.
 const PIECES_MAX: usize = 16;
-/// How long a client may not read while there is something for it.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the world may not look at what happens outside.
+/// How long a write to a client that does not read may wait.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest pause before the world checks for outside input.
 const NAP_MAX: Duration = Duration::from_millis(5);
 /// The host that all real clients are on.
 const OUTSIDE: &str = "outside";
 
-/// Servers on real sockets; they end when this is dropped.
+/// Servers on real sockets; they end when this value is dropped.
 #[derive(Debug)]
 pub struct Served {
     /// The world.
     sim: Sim,
     /// Where each server listens.
     addresses: BTreeMap<String, SocketAddr>,
-    /// Everything is to end.
+    /// Tells all threads to end.
     ended: Arc<AtomicBool>,
-    /// What runs.
+    /// The threads.
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Served {
-    /// What can be done to the servers while they run.
+    /// The simulation, to act on the servers while they run.
     #[must_use]
     pub fn sim(&self) -> &Sim {
         &self.sim
@@ -86,7 +87,8 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         for address in self.addresses.values() {
-            // Whoever waits in `accept` looks at the flag; one that is gone needs no waking.
+            // A thread in `accept` reads the flag when it wakes; a thread that has ended needs no
+            // waking.
             drop(TcpStream::connect(address));
         }
         for thread in self.threads.drain(..) {
@@ -108,7 +110,7 @@ pub(crate) fn listen(
     Ok(listeners)
 }
 
-/// Lets clients in.
+/// Accepts connections.
 pub(crate) fn serve(
     sim: Sim,
     shared: Arc<Shared>,
@@ -126,7 +128,7 @@ pub(crate) fn serve(
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
-                // A connection that cannot be set up is one that its client sees closed.
+                // If a connection cannot be set up, its client sees it closed.
                 drop(admit(&sim, &shared, stream, address));
             }
         }));
@@ -141,10 +143,10 @@ pub(crate) fn serve(
     Ok(Served { sim, addresses, ended, threads })
 }
 
-/// Gives a real connection a simulated one to the server at that address.
+/// Connects a real connection to a simulated one to the server at that address.
 fn admit(sim: &Sim, shared: &Arc<Shared>, real: TcpStream, to: SocketAddr) -> io::Result<()> {
     real.set_nodelay(true)?;
-    real.set_write_timeout(Some(WRITE_PATIENCE))?;
+    real.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let reader = real.try_clone()?;
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     std::thread::spawn(move || read_on(reader, sender));
@@ -152,7 +154,7 @@ fn admit(sim: &Sim, shared: &Arc<Shared>, real: TcpStream, to: SocketAddr) -> io
     shared.spawn(Box::pin(async move {
         let endpoint = Endpoint::tcp(&to.ip().to_string(), to.port());
         if let Ok(stream) = transport.connect(&endpoint).await {
-            // Either side may go at any time; the other one sees its connection closed.
+            // Either side may end at any time; the other side then sees its connection closed.
             drop(carry(stream, &real, receiver).await);
         }
         drop(real.shutdown(Shutdown::Both));
@@ -160,7 +162,7 @@ fn admit(sim: &Sim, shared: &Arc<Shared>, real: TcpStream, to: SocketAddr) -> io
     Ok(())
 }
 
-/// Reads a real connection until it ends, or until nobody wants to know.
+/// Reads a real connection until it ends, or until the receiver is gone.
 fn read_on(mut real: TcpStream, mut sender: mpsc::Sender<Bytes>) {
     let mut buffer = vec![0; PIECE_BYTES];
     while let Ok(count) = real.read(&mut buffer) {

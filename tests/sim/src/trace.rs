@@ -1,12 +1,12 @@
-//! What happened in a run: what was sent, what was decided, what was answered.
+//! The trace of a run: traffic, decisions and faults.
 //!
-//! Two things in one. A *hash* over everything that ever happened, for "same seed, same trace"; and
-//! the last few thousand entries, kept as data and turned into text only when someone reads them,
-//! because nearly all runs succeed and nobody does. What servers decided and what befell them is
-//! kept longer than traffic is: it is what explains the end, and there is little of it.
+//! It has two parts. A *hash* over all entries of the run serves "same seed, same trace". The last
+//! few thousand entries are kept as data and become text only on request, because nearly all runs
+//! succeed and need no text. Decisions of servers and faults are kept longer than traffic: they
+//! explain the end of a run, and there are few of them.
 //!
-//! Limits: [`CAPACITY`] entries, [`MILESTONES`] older decisions and faults, [`PREVIEW_BYTES`] bytes
-//! of each piece of traffic; the hash covers all bytes.
+//! **Limits**: [`CAPACITY`] entries, [`MILESTONES`] older decisions and faults, [`PREVIEW_BYTES`]
+//! bytes of each piece of traffic; the hash covers all bytes.
 
 use crate::ids::{ConnId, HostId};
 use crate::rng::mix;
@@ -15,14 +15,14 @@ use slotcar::Timestamp;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-/// Entries that are kept; older ones are counted and let go of.
+/// Entries that are kept; older ones are counted and dropped.
 const CAPACITY: usize = 4096;
-/// Decisions and faults that are kept when they are too old for that.
+/// Decisions and faults that are kept after they have left the last entries.
 const MILESTONES: usize = 400;
 /// Bytes of one piece of traffic that a line shows.
 const PREVIEW_BYTES: usize = 96;
 
-/// One thing that happened.
+/// One entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Note {
     /// A server took bytes from a connection.
@@ -31,7 +31,7 @@ pub(crate) enum Note {
         host: HostId,
         /// The connection.
         conn: ConnId,
-        /// What it took.
+        /// The bytes.
         bytes: Bytes,
     },
     /// A server wrote bytes to a connection.
@@ -40,30 +40,30 @@ pub(crate) enum Note {
         host: HostId,
         /// The connection.
         conn: ConnId,
-        /// What it wrote.
+        /// The bytes.
         bytes: Bytes,
     },
-    /// The network did something between two parties.
+    /// The network did something between two hosts.
     Network {
-        /// What it did: `connected`, `refused`, `reset`, ...
+        /// The event: `connected`, `refused`, `reset`, ...
         what: &'static str,
-        /// The party that dialled.
+        /// The host that dialled.
         from: HostId,
-        /// The party that was dialled.
+        /// The host that was dialled.
         to: HostId,
-        /// The connection, where there is one.
+        /// The connection, if there is one.
         conn: Option<ConnId>,
     },
     /// A server decided something: an election, a vote, a failover, a migration step.
     Decision {
         /// The server.
         host: HostId,
-        /// What it decided, as a clause.
+        /// The decision, as a clause.
         text: String,
     },
     /// The test, or the fault plan, did something to the world.
     Fault {
-        /// What it did, as a clause.
+        /// The action, as a clause.
         text: String,
     },
 }
@@ -77,14 +77,14 @@ pub(crate) struct Trace {
     milestones: VecDeque<(Timestamp, Note)>,
     /// How many entries there ever were.
     count: u64,
-    /// Over every entry since the start.
+    /// The hash of every entry since the start.
     hash: u64,
     /// Host names by id, for the text form.
     names: Vec<String>,
 }
 
 impl Trace {
-    /// Tells the name that `host` goes by in the text form.
+    /// Sets the name of `host` in the text form.
     pub(crate) fn name_host(&mut self, host: HostId, name: &str) {
         if self.names.len() <= host.index() {
             self.names.resize(host.index() + 1, String::new());
@@ -110,14 +110,13 @@ impl Trace {
         self.entries.push_back((now, note.shortened()));
     }
 
-    /// A number that two runs share when, as good as certainly, the same things happened in them in
-    /// the same order.
+    /// A hash. When it is equal for two runs, then almost certainly the same things happened in
+    /// them in the same order.
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// The last `lines_max` entries as text, a line each, after the decisions and faults before
-    /// them.
+    /// The last `lines_max` entries as text, a line each, after the older decisions and faults.
     pub(crate) fn tail(&self, lines_max: usize) -> String {
         let shown = self.entries.len().min(lines_max);
         let (before, last) = (self.count - shown as u64, self.entries.len() - shown);
@@ -161,7 +160,7 @@ impl Trace {
 }
 
 impl Note {
-    /// What a server decided, or what befell it.
+    /// A decision of a server, or a fault.
     fn is_milestone(&self) -> bool {
         matches!(self, Self::Decision { .. } | Self::Fault { .. })
     }
@@ -187,7 +186,7 @@ impl Note {
         }
     }
 
-    /// Keeps no more of the traffic alive than a line shows.
+    /// Copies the bytes that a line shows, so that the whole traffic is not kept in memory.
     fn shortened(self) -> Self {
         let short = |bytes: Bytes| match bytes.get(..PREVIEW_BYTES) {
             Some(head) => Bytes::copy_from_slice(head),
@@ -242,7 +241,7 @@ mod tests {
         Note::Request { host: HostId(0), conn: ConnId(7), bytes: Bytes::from_static(bytes) }
     }
 
-    /// The hash tells apart what happened, to whom, when and in which order.
+    /// The hash depends on the event, the server, the time and the order.
     #[test]
     fn hash_depends_on_everything() {
         let at = |ms| Timestamp::from_duration(std::time::Duration::from_millis(ms));

@@ -1,10 +1,10 @@
-//! The simulated host's side of slotcar's `Transport`: dial, sleep, now, spawn, seed.
+//! The simulated implementation of slotcar's `Transport`: dial, sleep, now, spawn, seed.
 //!
-//! A transport belongs to one party on the network, so that a partition can cut off one client and
-//! not another. Whether it has a background is a choice per transport, because both kinds of host
-//! exist and a client has to be complete on either.
+//! A transport belongs to one host on the network, so that a partition can affect one client and
+//! not another. Each transport has background tasks or not, because both kinds of environment exist
+//! and a client must work in either.
 //!
-//! Cancellation: a dropped dial or timer leaves nothing behind; a dropped stream closes its
+//! **Cancellation**: a dropped dial or timer leaves nothing behind; a dropped stream closes its
 //! connection.
 
 use crate::executor::Shared;
@@ -23,21 +23,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// After how long a dial is tried again when no answer comes, as TCP does with its first packet.
+/// How long a connection attempt waits without an answer until TCP sends its first packet again.
 const FIRST_DIAL_RETRY: Duration = Duration::from_secs(1);
-/// When a dial without an answer is given up, as Linux does by default.
+/// When a connection attempt without an answer fails, as in Linux by default.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(127);
 
-/// A party's way into the simulated world.
+/// The transport of one host in a simulation.
 #[derive(Clone, Debug)]
 pub struct SimTransport {
     /// The simulation.
     shared: Arc<Shared>,
-    /// The party.
+    /// The host.
     host: HostId,
     /// `spawn` takes tasks.
     background: bool,
-    /// Where [`Transport::seed`] takes its numbers from.
+    /// The generator behind [`Transport::seed`].
     seeds: Arc<AtomicU64>,
 }
 
@@ -46,7 +46,7 @@ impl SimTransport {
         Self { shared, host, background: true, seeds: Arc::new(AtomicU64::new(seed)) }
     }
 
-    /// The same party on a host that runs nothing in the background, as an edge function's is.
+    /// The same host without background tasks, as in an edge function.
     #[must_use]
     pub fn without_background(mut self) -> Self {
         self.background = false;
@@ -101,10 +101,10 @@ impl SimTransport {
         Sleep::new(Arc::clone(&self.shared), deadline)
     }
 
-    /// Asks the name service, which takes its time unless the name is an address.
+    /// Resolves a name, which takes time unless it is an address literal.
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let (delay, fails) = self.shared.with_world(|world| {
-            let chances = &world.network.mischief;
+            let chances = &world.network.fault_rates;
             let mut delay = world.names.delay;
             if crate::network::names::literal(host).is_some() {
                 return (Duration::ZERO, false);

@@ -1,18 +1,20 @@
-//! The whole simulated world: the queue of events, the network, and the servers on it.
+//! The whole simulated world: the event queue, the network, and its servers.
 //!
-//! [`World::step`] takes one event and lets it happen. Who calls it decides what time means: the
-//! executor of a simulation calls it as soon as no task can go on, so that the clock jumps; `serve`
-//! calls it as real time passes.
+//! [`World::step`] takes one event and handles it. Its caller defines time: the executor of a
+//! simulation calls it as soon as no task can run, so the clock jumps; `serve` calls it as real
+//! time passes.
 //!
-//! Invariant: nothing here runs a task or wakes one. Wakers are handed out by
-//! [`World::take_wakers`] once the world is consistent.
+//! **Invariants**: nothing here runs a task or wakes one. [`World::take_wakers`] returns the wakers
+//! once the world is consistent.
+//!
+//! **Limits**: the output buffer of a subscriber has at most [`SUBSCRIBER_OUTPUT_MAX`] bytes.
 
 use crate::env::{Env, Event};
 use crate::fleet::{Fleet, Output};
 use crate::ids::{ConnId, HostId};
 use crate::journal::Journal;
 use crate::network::connection::Way;
-use crate::network::mischief::Mischief;
+use crate::network::fault_rates::FaultRates;
 use crate::network::names::Names;
 use crate::network::pipe::End;
 use crate::network::{Network, Power};
@@ -29,14 +31,14 @@ const SUBSCRIBER_OUTPUT_MAX: usize = 32 * 1024 * 1024;
 /// Unix time in milliseconds at which the virtual clock starts: the first of January 2026.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 
-/// What the test wanted done at some time.
+/// An action that the test scheduled.
 pub(crate) type Change = Box<dyn FnOnce() + Send>;
 
 /// Everything that exists outside the tasks.
 pub(crate) struct World {
-    /// The future, and the clock.
+    /// Future events, and the clock.
     pub(crate) queue: Queue<Event>,
-    /// Chance.
+    /// The random generator.
     pub(crate) rng: Rng,
     /// The record of the run.
     pub(crate) trace: Trace,
@@ -50,9 +52,9 @@ pub(crate) struct World {
     pub(crate) network: Network,
     /// The servers.
     pub(crate) fleet: Fleet,
-    /// To be woken once the lock is free.
+    /// Tasks to wake once the lock is free.
     wakers: Vec<Waker>,
-    /// What the test wanted done now, once the lock is free.
+    /// Actions of the test that are due, once the lock is free.
     changes: Vec<Change>,
     /// Timers that tasks wait for.
     sleepers: usize,
@@ -91,17 +93,17 @@ impl World {
         self.sleepers
     }
 
-    /// Those who have something to do since the last call.
+    /// The wakers of tasks with something to do since the last call.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
     }
 
-    /// What the test wanted done by now.
+    /// Actions of the test that are due.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// The parts that an event handler needs, side by side.
+    /// The parts that an event handler needs, borrowed separately.
     pub(crate) fn split(&mut self) -> (Env<'_>, &mut Network, &mut Fleet) {
         let env = Env {
             queue: &mut self.queue,
@@ -116,7 +118,7 @@ impl World {
         (env, &mut self.network, &mut self.fleet)
     }
 
-    /// Lets the next event happen; false when nothing is going to happen any more.
+    /// Handles the next event; false when the queue is empty.
     pub(crate) fn step(&mut self) -> bool {
         let Some(event) = self.queue.pop() else { return false };
         match event {
@@ -143,7 +145,7 @@ impl World {
         true
     }
 
-    /// Registers a task's timer; one that is registered already only learns whom to wake.
+    /// Registers a task's timer; for one that is registered already it only replaces the waker.
     pub(crate) fn sleep_again(&mut self, key: Option<Key>, until: Timestamp, waker: Waker) -> Key {
         if let Some(key) = key
             && let Some(event) = self.queue.get_mut(key)
@@ -155,19 +157,19 @@ impl World {
         self.queue.push(until, Event::Wake(waker))
     }
 
-    /// Takes a task's timer back.
+    /// Removes a task's timer.
     pub(crate) fn cancel_sleep(&mut self, key: Key) {
         if self.queue.cancel(key) {
             self.sleepers -= 1;
         }
     }
 
-    /// Records what the test does to the world.
+    /// Records an action of the test on the world.
     pub(crate) fn note_fault(&mut self, text: impl Into<String>) {
         self.trace.note(self.queue.now(), Note::Fault { text: text.into() });
     }
 
-    /// Adds a party to the network.
+    /// Adds a host to the network.
     pub(crate) fn add_host(&mut self, name: &str, address: Option<SocketAddr>) -> HostId {
         let id = self.network.add_host(name, address);
         self.trace.name_host(id, name);
@@ -192,13 +194,14 @@ impl World {
         }
     }
 
-    /// Hands to the server what its kernel has of a connection.
+    /// Passes to the server the input of a connection that its kernel has.
     pub(crate) fn pump(&mut self, id: ConnId) {
         let (mut env, network, fleet) = self.split();
         let Some(conn) = network.conn(id) else { return };
         let server = conn.server;
         if !conn.server_holds {
-            // The process that had this connection is gone: its kernel knows nothing of it.
+            // The process that had this connection is gone, and its kernel does not know the
+            // connection.
             conn.up.discard_arrived();
             if conn.up.end().is_none() {
                 network.server_drop(&mut env, id, End::Reset);
@@ -231,8 +234,7 @@ impl World {
         }
     }
 
-    /// Tears a connection down; the client learns of it after the network's delay, the server at
-    /// once.
+    /// Resets a connection; the client learns of it after the network's delay, the server at once.
     pub(crate) fn reset(&mut self, id: ConnId) {
         let (mut env, network, fleet) = self.split();
         let Some(conn) = network.conn(id) else { return };
@@ -243,7 +245,7 @@ impl World {
         network.reset(&mut env, id);
     }
 
-    /// Puts on the network what servers have written.
+    /// Puts the output of servers on the network.
     pub(crate) fn flush(&mut self) {
         while let Some(output) = self.fleet.poll_output() {
             let (mut env, network, _) = self.split();
@@ -260,18 +262,18 @@ impl World {
         }
     }
 
-    /// A subscriber that does not read for too long is disconnected, as
-    /// `client-output-buffer-limit` wants it. Others may be as slow as they like.
+    /// Disconnects a subscriber that does not read for too long, as `client-output-buffer-limit`
+    /// demands. Other clients may be slow without a limit.
     fn cut_off(&mut self, host: HostId, conn: ConnId) {
         let server = self.fleet.server_mut(host);
         let session = server.and_then(|s| s.sessions.get(&conn));
         if session.is_some_and(crate::server::session::Session::is_subscriber) {
-            self.note_fault(format!("{conn} does not read: its server cuts it off"));
+            self.note_fault(format!("{conn} does not read: its server closes it"));
             self.reset(conn);
         }
     }
 
-    /// What was stuck behind a partition gets through.
+    /// Sends again what a partition held back.
     pub(crate) fn retransmit(&mut self) {
         let (mut env, network, _) = self.split();
         network.retransmit(&mut env);
@@ -279,9 +281,9 @@ impl World {
 
     /// Ends every fault but dead hosts.
     pub(crate) fn heal(&mut self) {
-        self.note_fault("everything heals");
+        self.note_fault("all faults end");
         self.network.links.heal();
-        self.network.mischief = Mischief::default();
+        self.network.fault_rates = FaultRates::default();
         self.names.heal();
         for conn in self.network.conns_where(|c| c.black_hole) {
             self.reset(conn);
@@ -290,7 +292,7 @@ impl World {
         self.retransmit();
     }
 
-    /// Stops, kills, unplugs or resumes a host, with what follows for its connections.
+    /// Stops, kills, unplugs or resumes a host, with the consequences for its connections.
     pub(crate) fn set_power(&mut self, host: HostId, power: Power) {
         let before = self.network.host(host).power;
         self.network.set_power(host, power);
@@ -309,7 +311,7 @@ impl World {
                     }
                 }
                 let (mut env, network, fleet) = self.split();
-                // A dead process's kernel ends its connections; a dead machine tells nobody.
+                // A dead process's kernel ends its connections; a dead machine sends nothing.
                 let told = |other: HostId| {
                     power == Power::Down && other != host && !network.links.blocks(host, other)
                 };

@@ -1,7 +1,7 @@
-//! How an application is tested with the simulator: a small service of somebody's own, and what its
-//! users see while a primary dies.
+//! An example of testing an application with the simulator: a small service, and what its users see
+//! while a primary dies.
 //!
-//! Nothing here knows more of slotcar than an application does.
+//! Only slotcar's public API is used, as in an application.
 
 use slotcar::{Client, Error};
 use slotcar_sim::Sim;
@@ -15,14 +15,14 @@ struct Shop {
     client: Client,
 }
 
-/// What became of an order.
+/// The result of an order.
 #[derive(Debug, PartialEq)]
 enum Order {
-    /// It is the customer's.
+    /// The customer has the item.
     Sold,
-    /// Nothing is left.
+    /// Sold out.
     SoldOut,
-    /// Nobody knows yet: the shop asks the books later, and charges nothing before.
+    /// Not known yet: the shop checks its books later, and charges nothing before.
     Unclear,
 }
 
@@ -36,15 +36,15 @@ impl Shop {
         match self.client.decr(format!("stock:{item}")).await {
             Ok(left) if left >= 0 => Ok(Order::Sold),
             Ok(_) => Ok(Order::SoldOut),
-            // It was sent, and the connection broke before the answer came.
+            // It was sent, and the connection broke before the reply came.
             Err(error) if error.delivery().may_have_run() => Ok(Order::Unclear),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Customers wait a few seconds at most, no order is sent twice, and the shop knows of each whether
-/// it is unclear.
+/// Customers wait a few seconds at most, no order is sent twice, and the shop knows of each order
+/// whether it is unclear.
 #[test]
 fn orders_go_on_while_a_primary_dies() {
     for seed in 0..20 {
@@ -64,8 +64,8 @@ fn orders_go_on_while_a_primary_dies() {
                 }
                 sim.advance(MS * 2).await;
             }
-            // One order may have been under way when the primary died. What was sold and had not
-            // reached the replica yet is in nobody's books: replication is asynchronous.
+            // One order may have been in flight when the primary died. A sale that had not reached
+            // the replica is not recorded anywhere: replication is asynchronous.
             assert!(unclear <= 1, "seed {seed}: {unclear} orders are unclear");
             assert!((29..=32).contains(&(sold + unclear)), "seed {seed}: {sold} were sold");
             assert!(!sim.is_primary(&owner) || sim.owner_of(Sim::slot_of("stock:book")) != owner);
@@ -73,8 +73,8 @@ fn orders_go_on_while_a_primary_dies() {
     }
 }
 
-/// Without a replica nobody takes over: customers of that shard are told so in time, and those of
-/// the others notice nothing.
+/// Without a replica no server takes over: customers of that shard get an error in time, and those
+/// of the other shards are not affected.
 #[test]
 fn a_dead_shard_does_not_stop_the_shop() {
     Sim::cluster(3, 0).full_coverage(false).seed(3).run(|sim| async move {
@@ -93,8 +93,8 @@ fn a_dead_shard_does_not_stop_the_shop() {
             assert_eq!(shop.order("{foo}book").await.unwrap(), Order::Sold);
             assert!(sim.now().since(start) < MS * 5);
             let start = sim.now();
-            let told = shop.order("{bar}book").await;
-            assert!(matches!(told, Err(_) | Ok(Order::Unclear)), "{told:?}");
+            let outcome = shop.order("{bar}book").await;
+            assert!(matches!(outcome, Err(_) | Ok(Order::Unclear)), "{outcome:?}");
             assert!(sim.now().since(start) <= MS * 505);
         }
     });

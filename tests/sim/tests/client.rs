@@ -1,6 +1,6 @@
-//! slotcar's client in simulated deployments: what a user's test looks like.
+//! slotcar's client in simulated deployments: examples of a user's tests.
 //!
-//! What the client promises under any mix of faults is the matter of `seeds`.
+//! `seeds` tests what the client promises under any mix of faults.
 
 use slotcar::{Delivery, Error, ErrorKind, Target, cmd};
 use slotcar_sim::Sim;
@@ -57,10 +57,10 @@ fn without_a_background() {
     });
 }
 
-/// Callers share connections: what would take one from the others never gets there, by no way in,
-/// and the others notice nothing.
+/// Callers share connections. A command that would take a connection from the other callers is
+/// never sent, through no entry point, and the other callers are not affected.
 #[test]
-fn nobody_changes_the_connection_that_others_share() {
+fn no_caller_changes_a_shared_connection() {
     for sim in [Sim::standalone(), Sim::cluster(3, 1)] {
         sim.run(|sim| async move {
             let client = sim.client(sim.config()).await.unwrap();

@@ -48,7 +48,7 @@ fn requests_are_redirected_to_the_owner() {
 }
 
 #[test]
-fn the_map_is_told_in_every_form() {
+fn the_slot_map_has_every_format() {
     Sim::cluster(2, 1).run(|sim| async move {
         let mut a = Raw::connect(&sim, "a").await;
         let ids: Vec<String> = ["a", "a1", "b", "b1"].iter().map(|n| sim.node_id(n)).collect();
@@ -107,7 +107,7 @@ fn names_and_empty_endpoints() {
     });
 }
 
-/// By the book: SETSLOT on both sides, keys with MIGRATE, SETSLOT NODE.
+/// The documented steps: SETSLOT on both sides, keys with MIGRATE, SETSLOT NODE.
 #[test]
 fn a_slot_moves_by_command() {
     Sim::cluster(2, 1).run(|sim| async move {
@@ -141,7 +141,7 @@ fn a_slot_moves_by_command() {
         a.expect(&[("MIGRATE 10.0.1.1 6379 {hello}2 0 1000", "OK")]).await;
         b.expect(&[(&node, "OK"), ("MGET {hello}1 {hello}2", r#"["x" "y"]"#)]).await;
         a.expect(&[(&node, "OK"), ("GET {hello}1", "! MOVED 866 10.0.1.1:6379")]).await;
-        // Everybody hears of it, and the new owner's replica has the keys.
+        // All nodes learn of it, and the new owner's replica has the keys.
         sim.advance(MS * 1500).await;
         let mut replica = Raw::connect(&sim, "b1").await;
         replica.expect(&[("READONLY", "OK"), ("GET {hello}1", "\"x\"")]).await;
@@ -151,7 +151,7 @@ fn a_slot_moves_by_command() {
 }
 
 #[test]
-fn sharded_subscribers_are_told_when_their_slot_moves() {
+fn sharded_subscribers_get_a_push_when_their_slot_moves() {
     Sim::cluster(2, 1).run(|sim| async move {
         let mut subscriber = Raw::connect(&sim, "a").await;
         let mut replica = Raw::connect(&sim, "a1").await;

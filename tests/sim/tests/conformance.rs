@@ -1,13 +1,13 @@
 //! One suite of requests and replies, for the simulator and for real servers.
 //!
-//! Each file in `conformance/` is a conversation: a request on a line that starts with `> ` (`~ `
-//! when the order of the reply's elements means nothing, `. ` when the reply is not compared), and
-//! its reply on the next line, as the newest real server gave it. `cargo test` runs all of them
-//! against the simulator and against each real server in `.servers`, or in the folder that
-//! `SLOTCAR_SERVERS` names; a line `! since 7.0` says which versions a file is for (7.0 and later
-//! when there is none). `SLOTCAR_BLESS` writes down what the real server named so answers; where
-//! others answer differently, `conformance/differences` says how and why. The simulator is compared
-//! for each of those versions too.
+//! Each file in `conformance/` is a conversation. A request is on a line that starts with `> `, or
+//! `~ ` when the order of the reply's elements means nothing, or `. ` when the reply is not
+//! compared. Its reply is on the next line, as the newest real server gave it. `cargo test` runs
+//! all files against the simulator and against each real server in `.servers`, or in the folder
+//! that `SLOTCAR_SERVERS` names. A line `! since 7.0` gives the first version of a file (7.0 by
+//! default). `SLOTCAR_BLESS` names a real server whose replies are then written to the files. For
+//! servers with other replies, `conformance/differences` has these replies and the reason. The
+//! simulator is compared for each of those versions too.
 
 #![allow(clippy::unwrap_used, reason = "a suite that cannot be read has failed")]
 
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// A conversation.
 struct Suite {
     path: PathBuf,
-    /// Lines as they are in the file.
+    /// The lines of the file.
     lines: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Suite {
     }
 }
 
-/// What other servers answer, by server (or its family), suite and request.
+/// Replies of other servers, by server (or its family), suite and request.
 struct Differences(Vec<[String; 4]>);
 
 impl Differences {
@@ -151,7 +151,7 @@ fn judge(
     }
 }
 
-/// The version that a server's name tells, as Redis counts.
+/// The Redis version of a server, from the server's name.
 fn number(name: &str) -> (u8, u8) {
     match name.split_once('-') {
         Some(("redis", text)) => version(text).unwrap_or((0, 0)),
@@ -249,7 +249,7 @@ fn real_servers_answer_so_too() {
                 .cases()
                 .map(|(at, line, expected)| (at, line.to_owned(), expected.to_owned()))
                 .collect();
-            // From the end, so that inserting a line does not move those still to come.
+            // From the end, so that an insertion does not move lines that are still to be handled.
             let replies: Vec<String> =
                 cases.iter().map(|(_, line, _)| ask(&mut stream, &line[2..])).collect();
             for ((at, line, expected), got) in cases.into_iter().zip(replies).rev() {

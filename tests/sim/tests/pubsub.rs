@@ -1,8 +1,8 @@
-//! Subscriptions in simulated deployments, with and without a background: named scenarios, and
-//! whatever a seed draws.
+//! Subscriptions in simulated deployments, with and without background tasks: named scenarios, and
+//! faults drawn from a seed.
 //!
-//! What holds in every run: numbers that one publisher sends come in order, and one that a server
-//! said it had sent to us is missing only where the stream says so.
+//! Invariants of every run: the numbers of one publisher come in order. A number that a server
+//! reported as sent to the subscriber is missing only where the stream reports a gap.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -25,8 +25,8 @@ fn client(sim: &Sim, background: bool, config: Config) -> Client {
     Client::connect_lazy(transport, config).unwrap()
 }
 
-/// In one word and its channel.
-fn word(update: &Update) -> String {
+/// A message as one text: its kind and its channel.
+fn update_text(update: &Update) -> String {
     match update {
         Update::Message(message) => {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -44,7 +44,7 @@ fn word(update: &Update) -> String {
 
 async fn next(subscription: &mut Subscription) -> String {
     let update = subscription.next_within(Duration::from_secs(60)).await;
-    word(&update.expect("in time").expect("the stream goes on"))
+    update_text(&update.expect("in time").expect("the stream goes on"))
 }
 
 async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
@@ -56,7 +56,7 @@ async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<Strin
     words
 }
 
-/// Runs a scenario on both kinds of host.
+/// Runs a scenario with and without background tasks.
 fn both<F: Future<Output = ()>>(
     build: impl Fn() -> slotcar_sim::SimBuilder,
     test: impl Fn(Sim, bool) -> F,
@@ -118,8 +118,8 @@ fn a_slot_moves_below_an_idle_subscriber() {
             let (from, began) = (sim.owner_of(slot), sim.now());
             let to = if from == "a" { "b" } else { "a" };
             sim.move_slot(slot, to);
-            let told = next_sorted(&mut all, 4).await;
-            assert_eq!(told, ["gap foo", "gap {foo}2", "moved foo", "moved {foo}2"]);
+            let reported = next_sorted(&mut all, 4).await;
+            assert_eq!(reported, ["gap foo", "gap {foo}2", "moved foo", "moved {foo}2"]);
             let took = sim.now().since(began);
             assert!(took < MS * 20, "{took:?}");
             assert_eq!(client.spublish("foo", "hi").await.unwrap(), 1);
@@ -246,7 +246,7 @@ fn s49_what_was_removed_while_disconnected_stays_removed() {
     );
 }
 
-/// A primary that hangs below an idle subscriber: the probe finds out.
+/// A primary hangs below an idle subscriber: the health check finds out.
 #[test]
 fn a_hung_primary_is_left_by_an_idle_subscriber() {
     both(
@@ -286,7 +286,7 @@ fn subscriptions_follow_a_service() {
     );
 }
 
-/// What was published, and what the servers said of it.
+/// What was published, and what the servers reported about it.
 #[derive(Default)]
 struct Sent {
     /// Numbers that at least one subscriber was sent.
@@ -300,56 +300,56 @@ impl Sent {
         }
     }
 
-    /// Those that were sent to somebody and did not come.
+    /// Numbers that were sent to a subscriber and did not come.
     fn missing(&self, stream: &[String]) -> Vec<u64> {
-        let came: BTreeSet<u64> = stream.iter().filter_map(|word| number(word)).collect();
+        let came: BTreeSet<u64> = stream.iter().filter_map(|text| number(text)).collect();
         self.seen.difference(&came).copied().collect()
     }
 
-    /// In order; and nothing is missing where nothing was told.
+    /// The numbers are in order, and none is missing without a reported gap.
     fn judge(&self, stream: &[String], seed: u64) {
         let mut last: Option<u64> = None;
-        let mut told = false;
-        for word in stream {
-            let Some(number) = number(word) else {
-                told |= word.starts_with("gap");
+        let mut reported = false;
+        for text in stream {
+            let Some(number) = number(text) else {
+                reported |= text.starts_with("gap");
                 continue;
             };
-            // What nobody acknowledged may have lain on the way, and may have come late.
+            // A number without an acknowledgement may have been in flight, and may have come late.
             if !self.seen.contains(&number) {
                 continue;
             }
             if let Some(last) = last
-                && !told
+                && !reported
             {
                 assert!(number > last, "seed {seed}: {number} after {last}");
                 let missing: Vec<_> = self.seen.range(last + 1..number).collect();
                 assert!(missing.is_empty(), "seed {seed}: {missing:?} before {number}, untold");
             }
-            told = false;
+            reported = false;
             last = Some(last.map_or(number, |last| last.max(number)));
         }
     }
 }
 
 /// The number in a message.
-fn number(word: &str) -> Option<u64> {
-    word.split_once('=')?.1.parse().ok()
+fn number(text: &str) -> Option<u64> {
+    text.split_once('=')?.1.parse().ok()
 }
 
-/// Everything in a stream but messages.
+/// All events of a stream except messages.
 fn marks(stream: &[String]) -> Vec<&String> {
-    stream.iter().filter(|word| number(word).is_none()).collect()
+    stream.iter().filter(|text| number(text).is_none()).collect()
 }
 
-/// Reads until the publisher is done and nothing came for a while.
+/// Reads until the publisher is done and no message came for a while.
 async fn read_until(sim: &Sim, all: &mut Subscription, done: &Cell<bool>) -> Vec<String> {
     let mut stream = Vec::new();
     let mut idle = 0;
     while !done.get() || idle < 20 {
         match select(pin!(all.next()), pin!(sim.advance(MS * 10))).await {
             Either::Left((Some(update), _)) => {
-                stream.push(word(&update));
+                stream.push(update_text(&update));
                 idle = 0;
             }
             Either::Left((None, _)) => panic!("the stream goes on"),
@@ -359,7 +359,7 @@ async fn read_until(sim: &Sim, all: &mut Subscription, done: &Cell<bool>) -> Vec
     stream
 }
 
-/// Any deployment, any faults: the accounting holds, and afterwards everything is subscribed to.
+/// Any deployment, any faults: the accounting holds, and afterwards all subscriptions work.
 async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     let mut rng = Rng::new(seed);
     let faults = Faults::draw(seed, deployment);
@@ -404,7 +404,8 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
         } else {
             client.publish(channel, last).await
         };
-        let came = all.next_within(MS * 200).await.ok().flatten().map(|update| word(&update));
+        let came =
+            all.next_within(MS * 200).await.ok().flatten().map(|update| update_text(&update));
         let arrived = came.as_deref().and_then(number) == Some(last);
         stream.extend(came);
         if arrived && sending.is_ok() {
@@ -413,9 +414,9 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     }
     sent.borrow_mut().note(last, Some(1));
     sent.borrow().judge(&stream, seed);
-    let gaps = stream.iter().filter(|word| word.starts_with("gap")).count();
-    let confirmed = stream.iter().filter(|word| word.starts_with('+')).count();
-    assert_eq!(confirmed, 1, "seed {seed}: told once, then by gaps ({gaps})");
+    let gaps = stream.iter().filter(|text| text.starts_with("gap")).count();
+    let confirmed = stream.iter().filter(|text| text.starts_with('+')).count();
+    assert_eq!(confirmed, 1, "seed {seed}: confirmed once, then by gaps ({gaps})");
     let stand = all.backlog();
     assert_eq!(stand.received, stand.delivered + stand.dropped + stand.messages as u64);
 }

@@ -1,8 +1,8 @@
-//! Named scenarios: how nodes are named, and what redirects may say.
+//! Named scenarios: how nodes announce their addresses, and what redirects may contain.
 //!
-//! S08 (names and addresses in turn), S09 (one name, two ports), S10 (endpoints that say nothing),
-//! S12 (announced addresses and the address map), S13 (redirects that make no sense). S23 (maps
-//! that make no sense) and the tables of S10 and S13 are beside the parsers, in
+//! S08 (names and addresses in turn), S09 (one name, two ports), S10 (empty endpoints), S12
+//! (announced addresses and the address map), S13 (redirects that make no sense). S23 (maps that
+//! make no sense) and the tables of S10 and S13 are with the parsers, in
 //! `core/src/topology/*/tests.rs` and `tests/fuzz`: a simulated server sends none of these.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
@@ -14,8 +14,8 @@ use slotcar::Endpoint;
 use slotcar_sim::{Matching, PreferredEndpoint, Sim};
 use std::net::SocketAddr;
 
-/// S08: nodes are told by address, then by name, then by address again. Nobody is dialled anew and
-/// no call fails.
+/// S08: nodes are announced by address, then by name, then by address again. No new connection is
+/// made and no call fails.
 #[test]
 fn s08_names_and_addresses_in_turn() {
     Sim::cluster(3, 1).hostnames(true).seed(8).run(|sim| async move {
@@ -74,15 +74,15 @@ fn s09_one_name_two_ports() {
         sim.advance(MS * 10).await;
         sim.kill("a");
         let patient = client.with_timeout(SECOND * 20);
-        // The first may have reached the old primary and was not answered; it is not sent again.
+        // The first call may have reached the old primary without a reply; it is not sent again.
         while patient.set("bar", "w").await.is_err() {}
         assert_eq!(sim.peek("a1", "bar").as_deref(), Some(&b"w"[..]));
     });
 }
 
-/// S10: nodes say nothing about where to dial, or that they do not know.
+/// S10: nodes announce an empty endpoint, or `?`.
 #[test]
-fn s10_endpoints_that_say_nothing() {
+fn s10_empty_endpoints() {
     let replica = "10.0.0.2:6380".parse().unwrap();
     let sim = Sim::cluster(1, 1).endpoints(PreferredEndpoint::Unknown).listening("a1", replica);
     sim.seed(10).run(|sim| async move {
@@ -121,7 +121,7 @@ fn s12_redirects_pass_the_address_map() {
         let client = sim.client(config).await.unwrap();
         client.set("bar", "v").await.unwrap();
         let slot = Sim::slot_of("bar");
-        // ASK first: the key has gone, the slot has not.
+        // ASK first: the key has moved, the slot has not.
         sim.begin_move(slot, "b");
         assert_eq!(sim.move_keys(slot, "b", usize::MAX), 1);
         let before = client.metrics().redirects;
@@ -152,7 +152,7 @@ fn s13_redirects_that_make_no_sense() {
         let client = client.with_timeout(SECOND * 3);
         for text in texts {
             sim.refuse("a", Matching::Data, text, 1);
-            // An error that says so, or the value after another try; both are right.
+            // An error that reports it, or the value after another attempt; both are right.
             let told = client.get::<String>("bar").await;
             println!("S13: {text:<28} {told:?}");
             assert!(told.is_err() || told.is_ok_and(|value| value == "v"));
@@ -162,7 +162,8 @@ fn s13_redirects_that_make_no_sense() {
     });
 }
 
-/// S13, the harder half: a right redirect to where nobody is. Most of the nodes know better.
+/// S13, the harder half: a correct redirect to an address without a server. Most of the nodes have
+/// newer information.
 #[test]
 fn s13_a_redirect_to_nowhere() {
     Sim::cluster(3, 1).seed(13).run(|sim| async move {

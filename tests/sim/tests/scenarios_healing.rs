@@ -1,10 +1,9 @@
-//! Named scenarios: what a client goes through while a cluster heals, each with its figure in
-//! virtual time.
+//! Named scenarios: the client while a cluster heals, each with its limit in virtual time.
 //!
-//! S01, S02 (slots without an owner), S05, S06 (all nodes elsewhere, all nodes gone), S14, S20
-//! (whom to follow), S15, S16, S17, S18 (dead, hung and stale nodes), S19, S21 (slots that move, a
-//! cluster that is down), S24 (a minority). RTT is 1 ms. `cargo test -p slotcar-sim --test
-//! scenarios_healing -- --nocapture` prints what was measured.
+//! S01, S02 (slots without an owner), S05, S06 (all nodes at other addresses, all nodes gone), S14,
+//! S20 (which redirect to follow), S15, S16, S17, S18 (dead, hung and stale nodes), S19, S21 (slots
+//! that move, a cluster that is down), S24 (a minority). RTT is 1 ms. `cargo test -p slotcar-sim
+//! --test scenarios_healing -- --nocapture` prints the measurements.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -18,7 +17,8 @@ use std::time::Duration;
 
 const RTT: Duration = MS;
 
-/// S01: a map lacks slots that the cluster has. A hundred callers learn of the owner from one look.
+/// S01: a map lacks slots that the cluster has. A hundred callers learn of the owner from one
+/// refresh.
 #[test]
 fn s01_a_hole_in_the_map_alone() {
     Sim::cluster(3, 1).full_coverage(false).seed(1).run(|sim| async move {
@@ -27,7 +27,7 @@ fn s01_a_hole_in_the_map_alone() {
         }
         let client = sim.client(sim.config()).await.unwrap();
         let key = keys_of(4000..=5000, 1).remove(0);
-        // In truth it has one; others hear of it by gossip.
+        // The slot does have an owner; the other nodes learn of it by gossip.
         sim.cover_slot(Sim::slot_of(&key), "a");
         let (start, before) = (sim.now(), client.metrics().refreshes);
         let calls = (0..100).map(|_| client.get::<Option<String>>(&*key));
@@ -67,7 +67,7 @@ fn s02_a_hole_in_the_cluster() {
                 matches!(detail, Some(ErrorDetail::SlotUncovered { slot: s, .. }) if *s == slot);
             assert!(named, "{error}: {detail:?}");
         }
-        // To reach: 200 ms and 12; measured: 375 ms and 14.
+        // The goal: 200 ms and 12; measured: 375 ms and 14.
         assert!(late <= MS * 750, "{late:?}");
         assert!(refreshes <= 16, "{refreshes}");
     });
@@ -75,7 +75,7 @@ fn s02_a_hole_in_the_cluster() {
 
 /// S05: all six addresses change at once; the only seed is a name.
 #[test]
-fn s05_everything_is_elsewhere() {
+fn s05_all_nodes_at_other_addresses() {
     Sim::cluster(3, 1).seed(5).run(|sim| async move {
         let servers = sim.servers();
         let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
@@ -99,7 +99,7 @@ fn s05_everything_is_elsewhere() {
 
 /// S06: no node answers for a minute, then all do.
 #[test]
-fn s06_everybody_is_gone_for_a_minute() {
+fn s06_all_nodes_are_gone_for_a_minute() {
     Sim::cluster(3, 1).seed(6).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         client.set("bar", "v").await.unwrap();
@@ -120,12 +120,12 @@ fn s06_everybody_is_gone_for_a_minute() {
         let took = sim.now().since(start);
         println!("S06: back after {took:?}, {dials} dials in 60 s");
         assert!(took <= SECOND * 2 + RTT * 3, "{took:?}");
-        // To reach: one a second for the whole client; measured: 169.
+        // The goal: one a second for the whole client; measured: 169.
         assert!(dials <= 60 * 6, "{dials}: more than one a second and node");
     });
 }
 
-/// S14: two nodes send callers to each other for a second.
+/// S14: two nodes redirect callers to each other for a second.
 #[test]
 fn s14_redirects_in_a_circle() {
     Sim::cluster(3, 1).seed(14).run(|sim| async move {
@@ -142,15 +142,15 @@ fn s14_redirects_in_a_circle() {
         let late = sim.now().since(start).saturating_sub(SECOND);
         let redirects = client.metrics().redirects - before.redirects;
         println!("S14: {redirects} redirects, {late:?} after the nodes agreed");
-        // The key stayed behind: what counts is that somebody answers.
+        // The key stayed on the old node: what counts is that a node replies.
         assert_eq!(value, None);
-        // To reach: 6 redirects and 100 ms. Pauses that grow until the nodes agree end late.
+        // The goal: 6 redirects and 100 ms. Pauses that grow until the nodes agree end late.
         assert!(redirects <= 8, "{redirects}");
         assert!(late <= MS * 750, "{late:?}");
     });
 }
 
-/// S15: a primary is dead and nobody replaces it. Nobody else notices.
+/// S15: a primary is dead and no replica takes its place. Calls to other shards are not affected.
 #[test]
 fn s15_a_dead_shard_costs_the_others_nothing() {
     Sim::cluster(3, 0).full_coverage(false).seed(15).run(|sim| async move {
@@ -172,7 +172,7 @@ fn s15_a_dead_shard_costs_the_others_nothing() {
         );
         assert_eq!((load.failed, failed.done()), (0, 0));
         assert!(is * 100 >= was * 95, "{is} of {was}");
-        // To reach: 2 a second; measured: 4.
+        // The goal: 2 a second; measured: 4.
         assert!(refreshes <= 5 * 3, "{refreshes}");
     });
 }
@@ -213,7 +213,7 @@ fn s16_a_hung_shard_costs_the_others_nothing() {
     });
 }
 
-/// S17: whoever is asked for the map hangs. Another is asked, and the data path does not wait.
+/// S17: the node that is asked for the map hangs. Another one is asked, and commands do not wait.
 #[test]
 fn s17_the_node_that_is_asked_hangs() {
     Sim::cluster(3, 1).node_timeout(SECOND * 60).seed(17).run(|sim| async move {
@@ -237,13 +237,13 @@ fn s17_the_node_that_is_asked_hangs() {
             }
         };
         let slowest = percentile(&load.times, 100);
-        println!("S17: a look took {took:?}, the slowest call meanwhile {slowest:?}");
+        println!("S17: a refresh took {took:?}, the slowest call meanwhile {slowest:?}");
         assert!(took <= MS * 150 + RTT * 4, "{took:?}");
         assert!(slowest <= RTT + MS / 2, "{slowest:?}");
     });
 }
 
-/// S18: every connection is stale. Each command gets one more try, not a walk over all of them.
+/// S18: every connection is stale. Each command gets one more attempt, not one on each of them.
 #[test]
 fn s18_more_stale_connections_than_tries() {
     for background in [true, false] {
@@ -294,7 +294,7 @@ fn s19_resharding_under_load() {
                 let calls = keys.iter().map(|key| client.incr(format!("{{{key}}}count")));
                 let results = join_all(calls).await;
                 assert!(results.iter().all(|r| matches!(r, Ok(n) if *n == counted)), "{results:?}");
-                // Both keys of a slot in one command: TRYAGAIN while one of them has gone.
+                // Both keys of a slot in one command: TRYAGAIN while one of them has moved.
                 let both = keys.iter().map(|key| [key.clone(), format!("{{{key}}}count")]);
                 let both = both.map(|keys| client.mget::<(String, i64)>(keys));
                 let results = join_all(both).await;
@@ -363,7 +363,7 @@ fn s21_cluster_down_for_three_seconds() {
     });
 }
 
-/// S24: the client reaches one primary only, which still takes itself for the owner of all it had.
+/// S24: the client reaches one primary only, which still believes that it owns all its slots.
 #[test]
 fn s24_with_the_minority() {
     Sim::cluster(3, 1).seed(24).run(|sim| async move {
@@ -373,10 +373,10 @@ fn s24_with_the_minority() {
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a");
         sim.isolate("a");
         let patient = client.with_timeout(SECOND * 20);
-        // The first may have reached the old primary and was not answered; it is not sent again.
+        // The first call may have reached the old primary without a reply; it is not sent again.
         while patient.set("bar", "new").await.is_err() {}
         assert_eq!(sim.owner_of(Sim::slot_of("bar")), "a1");
-        // Now only the old primary can be reached, and it does not know yet.
+        // Now only the old primary can be reached, and it does not know of the failover yet.
         for server in sim.servers().iter().filter(|server| *server != "a") {
             sim.partition("client", server);
         }
@@ -387,7 +387,7 @@ fn s24_with_the_minority() {
         let before = client.metrics().refreshes;
         sim.heal();
         let start = sim.now();
-        // The last write was on its way to the new primary when the wire was cut, and may arrive.
+        // The last write was in flight to the new primary when the wire was cut, and may arrive.
         let value: String = patient.get("bar").await.unwrap();
         assert!(["new", "lost"].contains(&&*value), "{value}");
         let refreshes = client.metrics().refreshes - before;
@@ -406,9 +406,9 @@ async fn wait_for_cluster(sim: &Sim) {
     }
 }
 
-/// A look can be asked for by anybody, also when nothing is wrong.
+/// Any caller can ask for a refresh, also when there is no fault.
 #[test]
-fn a_look_without_a_reason_changes_nothing() {
+fn a_refresh_without_a_reason_changes_nothing() {
     Sim::cluster(3, 1).seed(1).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         let before = client.topology();

@@ -1,8 +1,8 @@
-//! Named scenarios of a service behind sentinels, each with its figure in virtual time.
+//! Named scenarios of a service behind sentinels, each with its limit in virtual time.
 //!
-//! S50 (sentinels with old opinions, a half-open link, the old primary alive), in both forms: with
-//! one announcement that arrives, and with none, and for subscriptions; histories that broke a
-//! promise once; and what the simulated sentinels themselves do.
+//! S50 (sentinels with old views, a half-open link, the old primary alive) in three forms: with one
+//! announcement that arrives, with none, and for subscriptions. Then histories that once broke a
+//! promise, and the behaviour of the simulated sentinels themselves.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -15,7 +15,7 @@ use slotcar::{Client, Delivery, ErrorKind, Update, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;
 
-/// What a client that writes all the time goes through.
+/// The measurements of a client that writes all the time.
 #[derive(Debug)]
 struct Trouble {
     /// From the promotion to the first write on the new primary.
@@ -64,7 +64,7 @@ async fn fail_over_and_forget(sim: &Sim, pushed: bool) -> String {
     }
     let new = sim.believed_by("s1");
     for sentinel in ["s2", "s3"] {
-        // They hear nothing any more.
+        // They get no messages any more.
         for server in sim.servers() {
             if server != *sentinel {
                 sim.partition_one_way(&server, sentinel);
@@ -110,8 +110,8 @@ fn s50_old_opinions_and_no_announcement() {
     });
 }
 
-/// The same for a subscription, with one announcement that arrives: messages of the new primary
-/// come within a second, and none of the old one's after them.
+/// The same for a subscription, with one announcement that arrives. Messages of the new primary
+/// come within a second, and none of the old primary's messages come after them.
 #[test]
 fn s50_subscriptions_move() {
     Sim::sentinel(2, 3).seed(52).run(|sim| async move {
@@ -140,13 +140,14 @@ fn s50_subscriptions_move() {
         println!("S50: a message of the new primary {took:?} after its promotion");
         assert!(took <= SECOND, "{took:?}");
         let last = heard.iter().rposition(|(_, text)| text.starts_with("old"));
-        // What the old one sent before it was left may come beside the first of the new one.
+        // Messages that the old primary sent before the client left it may come together with the
+        // first ones of the new primary.
         assert!(last.is_none_or(|last| last <= first + 3), "{heard:?}");
     });
 }
 
 /// Found by seed 5625: of three sentinels one is down, and the two others have old files. They are
-/// known by name and by address, and gave four opinions, as many as there are sentinels and more.
+/// known by name and by address, and gave four views, more than there are sentinels.
 #[test]
 fn two_sentinels_under_four_names_do_not_move_us_back() {
     for background in [true, false] {
@@ -178,10 +179,10 @@ fn two_sentinels_under_four_names_do_not_move_us_back() {
     }
 }
 
-/// The third sentinel never comes back, nor does the primary that it knew: after a while the two
-/// others are believed. No client waits for ever.
+/// The third sentinel never comes back, nor does the primary that it knew: after a while the client
+/// believes the two others. No client waits without an end.
 #[test]
-fn those_who_are_left_are_believed_in_the_end() {
+fn the_remaining_sentinels_are_believed_in_the_end() {
     Sim::sentinel(2, 3).seed(7).time_limit(SECOND * 300).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         client.set("k", "v0").await.unwrap();
@@ -200,14 +201,14 @@ fn those_who_are_left_are_believed_in_the_end() {
     });
 }
 
-/// Found by seed 2484: the leader of a failover tells the state of the old primary until all
-/// replicas follow the new one. Where it sends clients is what counts.
+/// Found by seed 2484: the leader of a failover reports the state of the old primary until all
+/// replicas replicate the new one. The address that it gives to clients is what counts.
 #[test]
 fn the_leader_of_a_failover_is_followed_before_its_end() {
     let builder = Sim::sentinel(2, 3).seed(2484).node_timeout(SECOND * 8);
     builder.failover_timeout(SECOND * 60).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
-        // The one that hangs has less of the history, and will not follow.
+        // The one that hangs has less of the history, and does not reply to the leader.
         sim.hang("a2");
         client.set("k", "v0").await.unwrap();
         sim.advance(MS * 1500).await;
@@ -244,7 +245,7 @@ fn the_leader_of_a_failover_is_followed_before_its_end() {
     });
 }
 
-/// Keys are watched at a primary that is replaced and lives on: committed there, all would be lost.
+/// Keys are watched on a primary that is replaced but stays alive: a commit there would be lost.
 #[test]
 fn watched_keys_are_not_committed_at_a_replaced_primary() {
     Sim::sentinel(2, 3).seed(8).run(|sim| async move {
@@ -257,13 +258,11 @@ fn watched_keys_are_not_committed_at_a_replaced_primary() {
         let set = |value| cmd("SET").arg("k").arg(value);
         let error = watch.send::<Value>(set("v1")).await.unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Topology, Delivery::NotSent));
-        let more = client.transaction().add(set("v2"));
-        let error = watch.commit::<((),)>(more).await.unwrap_err();
+        let error = watch.commit_one::<()>(set("v2")).await.unwrap_err();
         assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
         assert_eq!(sim.peek("a", "k").as_deref(), Some(&b"v0"[..]));
         let watch = client.watch(["k"]).await.unwrap();
-        let more = client.transaction().add(set("v3"));
-        assert_eq!(watch.commit::<((),)>(more).await.unwrap(), Some(((),)));
+        assert_eq!(watch.commit_one::<()>(set("v3")).await.unwrap(), Some(()));
         assert_eq!(sim.peek(&new, "k").as_deref(), Some(&b"v3"[..]));
     });
 }
@@ -279,7 +278,7 @@ fn a_killed_primary_is_replaced() {
             sim.kill("a");
             let before = sim.calls("a", "set");
             let patient = client.with_timeout(SECOND * 30);
-            // The first may have reached the old primary and was not answered; it is not sent
+            // The first call may have reached the old primary without a reply; it is not sent
             // again.
             while patient.set("k", "w").await.is_err() {}
             let (_, promoted, _) = sim.promotions().pop().unwrap();
@@ -291,14 +290,14 @@ fn a_killed_primary_is_replaced() {
                 patient.set("k", "x").await.unwrap();
                 sim.advance(MS * 100).await;
             }
-            // The old primary is a replica now, and nothing was written there meanwhile.
+            // The old primary is a replica now, and has got no write meanwhile.
             assert!(!sim.is_primary("a"));
             assert_eq!(sim.calls("a", "set"), before);
         });
     }
 }
 
-/// What a sentinel tells, on the wire.
+/// The replies of a sentinel, on the wire.
 #[test]
 fn sentinels_answer_as_real_ones_do() {
     Sim::sentinel(1, 3).seed(1).run(|sim| async move {

@@ -1,6 +1,6 @@
 //! slotcar under random faults: two thousand fixed seeds, for every change.
 //!
-//! `cargo xtask sim` runs as many others as one likes.
+//! `cargo xtask sim` runs any number of other seeds.
 
 #![allow(clippy::unwrap_used, reason = "a thread that panics has failed the test")]
 
@@ -9,15 +9,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Seeds of a service behind sentinels that broke a promise once, or seemed to: an old primary that
-/// was promoted again without being told, sentinels that were asked under two names, leaders of
-/// failovers that told of the old primary, sentinels that all forgot, answers that came late.
+/// Seeds of a service behind sentinels that once broke a promise, or seemed to. The causes: an old
+/// primary that was promoted again without being told, sentinels that were asked under two names,
+/// leaders of failovers that reported the old primary, sentinels that all forgot, replies that came
+/// late.
 const WERE_BROKEN: [u64; 30] = [
     1405, 1506, 2468, 2484, 3057, 3105, 3727, 3977, 4019, 4387, 4641, 4797, 4895, 5403, 5449, 5625,
     6017, 6111, 6695, 7159, 8002, 8138, 9508, 9749, 9977, 10115, 10604, 13938, 14541, 97203,
 ];
 
-/// Threads share the seeds: each run has a world of its own.
+/// Threads share the seeds: each run has a simulation of its own.
 fn run_all(deployment: Deployment, seeds: impl IntoIterator<Item = u64>) {
     let seeds: Vec<u64> = seeds.into_iter().collect();
     let (next, broken) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

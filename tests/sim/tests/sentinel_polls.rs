@@ -1,8 +1,8 @@
-//! The look that a client makes without a cause: what it finds alone, and how rare it is.
+//! The refresh that a client makes without a cause: what it finds alone, and how rare it is.
 //!
-//! Sentinels of Redis 5 announce nothing to this client, which listens over RESP3 only, and here
-//! they cannot reach the primary that they have replaced: it lives on as a primary, keeps every
-//! connection and says nothing. So nothing but the poll can find out.
+//! Sentinels of Redis 5 announce nothing to this client, which subscribes over RESP3 only. Here
+//! they also cannot reach the primary that they have replaced: it stays alive as a primary, keeps
+//! every connection and sends nothing. So only the poll can find out.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -13,12 +13,12 @@ use slotcar::{Client, Config};
 use slotcar_sim::{Sim, SimBuilder, Version};
 use std::time::Duration;
 
-/// A service whose sentinels are not heard.
-fn unheard() -> SimBuilder {
+/// A service whose sentinels send no announcements.
+fn sentinels_without_announcements() -> SimBuilder {
     Sim::sentinel(2, 3).version(Version::redis(5, 0, 14)).time_limit(SECOND * 600)
 }
 
-/// A client on a host that has a background, or not.
+/// A client with or without background tasks.
 async fn client(sim: &Sim, background: bool, config: Config) -> Client {
     let transport = sim.transport();
     let transport = if background { transport } else { transport.without_background() };
@@ -40,8 +40,8 @@ async fn fail_over_past_the_old_primary(sim: &Sim) -> String {
     sim.believed_by("s1")
 }
 
-/// Looks at the topology so far.
-fn looks(client: &Client) -> u64 {
+/// Refreshes of the topology so far.
+fn refreshes(client: &Client) -> u64 {
     client.metrics().refreshes
 }
 
@@ -73,16 +73,16 @@ async fn write_until_new(
 fn a_poll_alone_leaves_a_demoted_primary_that_is_alive() {
     for background in [true, false] {
         for interval in [SECOND * 10, SECOND] {
-            unheard().run(|sim| async move {
+            sentinels_without_announcements().run(|sim| async move {
                 let config = sim.config().sentinel_interval(interval);
                 let client = client(&sim, background, config).await;
                 let new = fail_over_past_the_old_primary(&sim).await;
-                let before = looks(&client);
+                let before = refreshes(&client);
                 let (took, lost) = write_until_new(&sim, &client, &new, MS * 10).await;
                 println!("background {background}, interval {interval:?}: {took:?}, {lost} lost");
                 assert!(took <= interval + MS * 100, "background {background}: {took:?}");
                 assert!(sim.is_primary("a"), "nothing else has told it");
-                assert!(looks(&client) <= before + 1, "one look found it");
+                assert!(refreshes(&client) <= before + 1, "one refresh found it");
                 let before = sim.calls("a", "set");
                 for _ in 0..100 {
                     client.set("k", "new").await.unwrap();
@@ -93,35 +93,35 @@ fn a_poll_alone_leaves_a_demoted_primary_that_is_alive() {
     }
 }
 
-/// Without a background nobody looks while nobody calls: the first command after a rest begins the
-/// look, and is the last one on the old primary.
+/// Without background tasks there is no refresh while there are no calls. The first command after a
+/// rest starts the refresh, and is the last one on the old primary.
 #[test]
-fn the_first_command_after_a_rest_looks() {
-    unheard().run(|sim| async move {
+fn the_first_command_after_a_rest_refreshes() {
+    sentinels_without_announcements().run(|sim| async move {
         let client = client(&sim, false, sim.config()).await;
         let new = fail_over_past_the_old_primary(&sim).await;
         sim.advance(SECOND * 60).await;
-        let before = (looks(&client), sim.calls("a", "set"));
+        let before = (refreshes(&client), sim.calls("a", "set"));
         let (took, lost) = write_until_new(&sim, &client, &new, MS).await;
         println!("{took:?}, {lost} lost");
         assert!(took <= MS * 20, "{took:?}");
         assert!(sim.calls("a", "set") <= before.1 + 6, "{lost} lost");
-        assert_eq!(looks(&client), before.0 + 1);
+        assert_eq!(refreshes(&client), before.0 + 1);
     });
 }
 
-/// Commands that are further apart than the interval is long: the one that begins the look sees it
-/// through, or it would be out of date whenever somebody comes.
+/// Commands with pauses longer than the interval: the command that starts the refresh also ends it.
+/// Otherwise the map would be out of date at each command.
 #[test]
-fn rare_commands_see_their_look_through() {
-    unheard().run(|sim| async move {
+fn a_rare_command_ends_the_refresh_that_it_starts() {
+    sentinels_without_announcements().run(|sim| async move {
         let client = client(&sim, false, sim.config()).await;
         let new = fail_over_past_the_old_primary(&sim).await;
         sim.advance(SECOND * 15).await;
         let (took, lost) = write_until_new(&sim, &client, &new, SECOND * 15).await;
         println!("{took:?}, {lost} lost");
         assert_eq!(lost, 1, "the first of them");
-        // Sentinels that hang keep nobody for longer than a moment.
+        // Sentinels that hang delay a call only briefly.
         sim.sentinels().iter().for_each(|sentinel| sim.hang(sentinel));
         for _ in 0..3 {
             sim.advance(SECOND * 15).await;
@@ -132,10 +132,10 @@ fn rare_commands_see_their_look_through() {
     });
 }
 
-/// A pipeline, and a read from a replica, bring the look on as well.
+/// A pipeline, and a read from a replica, start the refresh as well.
 #[test]
-fn pipelines_and_reads_from_replicas_look_too() {
-    unheard().run(|sim| async move {
+fn pipelines_and_reads_from_replicas_refresh_too() {
+    sentinels_without_announcements().run(|sim| async move {
         let client = client(&sim, false, sim.config()).await;
         let new = fail_over_past_the_old_primary(&sim).await;
         let known = || {
@@ -148,16 +148,16 @@ fn pipelines_and_reads_from_replicas_look_too() {
         }
         assert!(known(), "by pipelines");
     });
-    unheard().run(|sim| async move {
+    sentinels_without_announcements().run(|sim| async move {
         let config = sim.config().read_from(slotcar::ReadFrom::PreferReplica);
         let client = client(&sim, false, config).await;
         sim.advance(SECOND * 20).await;
-        let before = looks(&client);
+        let before = refreshes(&client);
         for _ in 0..20 {
             client.get::<Option<String>>("k").await.unwrap();
             sim.advance(MS).await;
         }
-        assert_eq!(looks(&client), before + 1);
+        assert_eq!(refreshes(&client), before + 1);
     });
 }
 
@@ -170,13 +170,13 @@ fn the_steady_state_asks_once_in_ten_seconds() {
             sim.run(|sim| async move {
                 let client = client(&sim, background, sim.config()).await;
                 let (start, mut commands) = (sim.now(), 0);
-                let (mut polls, mut last) = (Vec::new(), looks(&client));
+                let (mut polls, mut last) = (Vec::new(), refreshes(&client));
                 let asked = questions(&sim);
                 while sim.now() < start.after(SECOND * 120) {
                     client.set("k", commands).await.unwrap();
                     commands += 1;
-                    if looks(&client) != last {
-                        assert_eq!(looks(&client), last + 1);
+                    if refreshes(&client) != last {
+                        assert_eq!(refreshes(&client), last + 1);
                         last += 1;
                         polls.push(sim.now());
                     }

@@ -1,7 +1,7 @@
 //! Simulated servers on real sockets: any client can talk to them.
 //!
 //! slotcar over TCP always runs. `redis-cli` is the one that `cargo xtask servers` fetched, and
-//! redis-py whatever `python3` finds; a test says loudly when its client is not there.
+//! redis-py the one that `python3` finds; a test prints a message when its client is missing.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
@@ -43,7 +43,7 @@ fn slotcar_over_tcp_finds_the_primary_through_sentinels() {
     });
 }
 
-/// A program of the servers that were fetched.
+/// A program of the fetched servers.
 fn fetched(name: &str) -> Option<PathBuf> {
     let folder = match std::env::var_os("SLOTCAR_SERVERS") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
@@ -114,13 +114,13 @@ fn redis_cli_asks_sentinels() {
     let served = Sim::sentinel(1, 3).seed(3).serve().unwrap();
     let run = |words: &[&str]| cli(&served, &program, "s1", words);
     let address = served.addresses()["a"];
-    let told = run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
-    assert_eq!(told, format!("{}\n{}", address.ip(), address.port()));
+    let reply = run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+    assert_eq!(reply, format!("{}\n{}", address.ip(), address.port()));
     let usable = run(&["SENTINEL", "CKQUORUM", "mymaster"]);
     assert!(usable.starts_with("OK 3 usable Sentinels."), "{usable}");
 }
 
-/// What redis-py does with a cluster: finds the nodes, follows redirects, comes through a failover.
+/// redis-py with a cluster: it finds the nodes, follows redirects, and survives a failover.
 const PYTHON: &str = r#"
 import sys, time
 from redis.cluster import RedisCluster, ClusterNode

@@ -1,6 +1,6 @@
 //! One simulated server, as a client sees it on the wire.
 //!
-//! What single commands answer is the matter of `conformance`; here it is time, order and faults.
+//! `conformance` tests the replies of single commands; this file tests time, order and faults.
 
 mod raw;
 
@@ -43,7 +43,7 @@ fn greetings_in_both_protocols() {
 }
 
 #[test]
-fn passwords_are_asked_for() {
+fn passwords_are_required() {
     Sim::standalone().password("secret").run(|sim| async move {
         let mut c = Raw::connect(&sim, "a").await;
         c.expect(&[
@@ -88,7 +88,7 @@ fn blocked_commands_wake_in_order_and_give_up_in_time() {
         let start = sim.now();
         assert_eq!(first.ask("BLPOP l 0.25").await, "nil");
         assert_eq!(sim.now().since(start), MS * 251);
-        // What was sent while it waited is answered afterwards, and in order.
+        // What was sent while it was blocked is answered afterwards, and in order.
         first.send("BLMOVE l m LEFT RIGHT 0.01").await;
         first.send("PING").await;
         assert_eq!((first.next().await.as_str(), first.next().await.as_str()), ("nil", "PONG"));
@@ -147,7 +147,7 @@ fn messages_reach_subscribers_in_both_protocols() {
 }
 
 #[test]
-fn caches_are_told() {
+fn caches_get_invalidations() {
     Sim::standalone().run(|sim| async move {
         let mut cache = Raw::connect(&sim, "a").await;
         let mut writer = Raw::connect(&sim, "a").await;
@@ -155,7 +155,7 @@ fn caches_are_told() {
         cache.expect(&[("CLIENT TRACKING ON", "OK"), ("GET k", "nil")]).await;
         writer.expect(&[("SET k 1", "OK"), ("SET k 2", "OK")]).await;
         assert_eq!(cache.next().await, r#"push["invalidate" ["k"]]"#);
-        // Its own change is told after the reply, and only once per read.
+        // The invalidation of its own change comes after the reply, and only once per read.
         cache.expect(&[("GET k", "\"2\""), ("SET k 3", "OK")]).await;
         assert_eq!(cache.next().await, r#"push["invalidate" ["k"]]"#);
         writer.expect(&[("FLUSHALL", "OK")]).await;
@@ -194,7 +194,7 @@ fn scripts_stand_for_their_text() {
 }
 
 #[test]
-fn faults_are_refusals_in_the_servers_words() {
+fn injected_faults_are_error_replies_of_servers() {
     Sim::standalone().run(|sim| async move {
         let mut c = Raw::connect(&sim, "a").await;
         sim.loading("a", MS * 50);
@@ -264,7 +264,7 @@ fn replicas_follow_lag_and_resynchronise() {
         replica.expect(&[("GET n", "nil")]).await;
         sim.advance(MS * 300).await;
         replica.expect(&[("GET n", "\"1\"")]).await;
-        // Cut off, it misses changes, and gets them after the wire is mended.
+        // While it is cut off it misses changes; it gets them after the partition ends.
         sim.heal();
         sim.partition("a", "a1");
         primary.expect(&[("INCR n", "2"), ("SPOP s", "nil"), ("SADD s a b c d e", "5")]).await;
@@ -274,7 +274,7 @@ fn replicas_follow_lag_and_resynchronise() {
         sim.advance(MS * 3000).await;
         replica.expect(&[("GET n", "\"2\""), ("SCARD s", "4")]).await;
         assert_eq!(replica.ask(&format!("SISMEMBER s {popped}")).await, "0");
-        // A dead primary is noticed at once, and found again.
+        // A dead primary is noticed at once, and found again after its restart.
         sim.serve_stale("a1", false);
         sim.kill("a");
         assert!(replica.ask("GET n").await.starts_with("! MASTERDOWN"));

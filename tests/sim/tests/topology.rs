@@ -1,5 +1,5 @@
-//! What a client of a cluster does at its start, while it scans, and while nodes go and come: in
-//! virtual time, so that round trips can be counted.
+//! The client of a cluster at its start, during a scan, and while nodes leave and join. Time is
+//! virtual, so round trips can be counted.
 
 use futures::StreamExt;
 use slotcar::command::ScanOptions;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Round trips of 1 ms, and names that cost none.
+/// Round trips of 1 ms; name lookups take no time.
 fn cluster(sim: &Sim) -> slotcar::Config {
     sim.lookup_delay(Duration::ZERO);
     sim.config()
@@ -82,7 +82,7 @@ fn a_start_from_a_topology_asks_for_none() {
         assert!(took < MS * 2 + MS / 2, "a dial and a command: {took:?}");
         assert_eq!((accepted(&sim) - before, asked(&sim) - looks), (1, 0));
         assert_eq!(client.topology().shards, topology.shards);
-        // What has changed since is learned from redirects.
+        // Later changes are learned from redirects.
         sim.move_slot(Sim::slot_of(&key), "c");
         client.get::<Option<String>>(&key).await.unwrap();
         assert!(client.metrics().redirects == 1);
@@ -90,7 +90,7 @@ fn a_start_from_a_topology_asks_for_none() {
 }
 
 #[test]
-fn lost_and_found_nodes_are_told_of_once() {
+fn lost_and_found_nodes_are_reported_once() {
     Sim::cluster(3, 0).full_coverage(false).run(|sim| async move {
         let client = sim.client(sim.config()).await.unwrap();
         let key = key_of(&sim, "b");
@@ -175,7 +175,7 @@ fn a_scan_returns_every_key_that_was_there_throughout() {
             while let Some(key) = scan.next().await {
                 found.insert(key.unwrap());
                 taken += 1;
-                // Every now and then another process goes on.
+                // From time to time another process runs.
                 if draw(&mut state, 40) == 0 {
                     let text = serde_json::to_string(&scan.cursor()).unwrap();
                     let cursor: ScanCursor = serde_json::from_str(&text).unwrap();

@@ -1,4 +1,4 @@
-//! Loopback addresses and ports that no other server of this machine's tests has.
+//! Loopback addresses and ports that no other test on this machine uses.
 //!
 //! Linux answers on all of 127.0.0.0/8. Each test process claims blocks of 250 addresses by holding
 //! a listener in them, so the kernel keeps test processes apart and frees a block when one dies.
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::wait::BOUND;
 
-/// The last usable host of a block carries the claim, on this port.
+/// A listener on this host and port of a block claims the block.
 const CLAIM: (u8, u16) = (254, 6399);
 /// First port that a server gets; with an address of its own this one is nearly always free.
 const FIRST_PORT: u16 = 7000;
@@ -24,7 +24,7 @@ const BUS_OFFSET: u16 = 10_000;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What this process holds.
+/// The blocks and ports of this process.
 struct Claims {
     /// One listener per claimed block.
     blocks: Vec<(TcpListener, [u8; 2])>,
@@ -42,7 +42,7 @@ fn claims() -> MutexGuard<'static, Claims> {
     CLAIMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A loopback address that nobody else has.
+/// A loopback address that no other test uses.
 pub fn fresh() -> Ipv4Addr {
     let mut claims = claims();
     if claims.blocks.is_empty() || claims.next > 250 {
@@ -70,11 +70,10 @@ pub fn free_port(ip: Ipv4Addr) -> u16 {
     panic!("no free port on {ip}");
 }
 
-/// Listens on an address that [`free_port`] promised, or that a script was told.
+/// Listens on an address that [`free_port`] promised.
 ///
-/// A process that is being started holds copies of this one's sockets for a moment, also of one
-/// that was bound only to see whether its port is free; so a taken address is tried again for a
-/// while.
+/// A process that is being started briefly holds copies of this process's sockets, also of those
+/// that only tested whether a port is free. So an address that is taken is tried again.
 pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     let began = Instant::now();
     loop {
@@ -87,7 +86,7 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// An address where nobody listens and nobody will: a connection there is refused.
+/// An address without a listener: connections are refused.
 pub fn refused() -> SocketAddr {
     let ip = fresh();
     SocketAddr::from((ip, free_port(ip)))

@@ -1,7 +1,7 @@
-//! Certificates made on the spot: an authority, and what it signs for servers and clients.
+//! Test certificates: an authority, and certificates that it signs for servers and clients.
 //!
-//! Everything is PEM text, as users have it. [`Pem`] is what a server needs to listen with TLS: it
-//! writes the files and gives the configuration lines, for servers, sentinels and whole clusters.
+//! Everything is PEM text, as users have it. [`Pem`] writes the files that a server needs for TLS
+//! and gives its configuration lines, for servers, sentinels and clusters.
 //! **Limit**: keys are of the curve P-256, which every server and client here speaks.
 
 use std::fs;
@@ -10,16 +10,16 @@ use std::net::Ipv4Addr;
 use super::scratch;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// Where a server with the lines of [`Pem::listening`] listens for TLS, besides its plain port:
-/// each has an address of its own.
+/// The TLS port of a server with the lines of [`Pem::listening`], which also has a plain port. All
+/// servers have the same: each has an address of its own.
 pub const TLS_PORT: u16 = 6390;
 
 /// Signs certificates.
 #[derive(Debug)]
 pub struct Authority {
-    /// Its certificate, to be trusted.
+    /// Its own certificate, which clients trust.
     pem: String,
-    /// What it signs with.
+    /// The key that signs.
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -30,12 +30,12 @@ pub struct Pem {
     pub chain: String,
     /// Its private key.
     pub key: String,
-    /// Whom a server that has this certificate trusts.
+    /// The authority that the server trusts.
     pub authority: String,
 }
 
 impl Authority {
-    /// An authority of its own; two of the same name are two authorities.
+    /// A new authority; two with the same name do not trust each other.
     pub fn new(name: &str) -> Authority {
         let key = KeyPair::generate().expect("the machine has entropy");
         let mut params = CertificateParams::new(Vec::new()).expect("no names, no bad names");
@@ -45,7 +45,7 @@ impl Authority {
         Authority { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// Its certificate, to be trusted.
+    /// Its own certificate, which clients trust.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -55,7 +55,7 @@ impl Authority {
         self.issue(names, 4000)
     }
 
-    /// The same, of a time that has passed.
+    /// The same, but expired.
     pub fn sign_expired(&self, names: &[&str]) -> Pem {
         self.issue(names, 2020)
     }
@@ -79,8 +79,8 @@ impl Authority {
 }
 
 impl Pem {
-    /// Lines of a server that listens for TLS as well, on [`TLS_PORT`]; the harness itself stays on
-    /// the plain port. It asks clients for no certificate: `tls-auth-clients yes` after it does.
+    /// Configuration lines of a server that also listens for TLS, on [`TLS_PORT`]. The harness uses
+    /// the plain port. Clients need no certificate unless `tls-auth-clients yes` follows.
     pub fn listening(&self) -> String {
         let folder = scratch::folder("certificates");
         let file = |name: &str, text: &str| {
@@ -97,10 +97,10 @@ impl Pem {
         )
     }
 
-    /// The same for a node of a cluster, which speaks TLS to the others as well: only so do they
-    /// tell clients of their ports. Needs 7.0.
+    /// The same for a node of a cluster, which also uses TLS towards the other nodes: only then do
+    /// nodes announce their TLS ports to clients. Needs 7.0.
     pub fn clustered(&self) -> String {
-        // The harness introduces nodes by their plain ports, and the bus has to be where those say.
+        // The harness introduces nodes by their plain ports, which decide where the bus must be.
         let bus = "tls-cluster yes\ntls-replication yes\ncluster-port 1{port}\n";
         format!("{}{bus}", self.listening())
     }

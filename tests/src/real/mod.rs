@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Everything panics on failure, with the tail of the server's log: these are tests. Linux only:
-//! every server has a loopback address of its own. `SLOTCAR_SERVERS` names the folder of the
+//! Everything panics on failure, with the end of the server's log. Linux only: each server has a
+//! loopback address of its own. `SLOTCAR_SERVERS` names the folder of the
 //! servers, `SLOTCAR_VERSIONS` (comma separated) restricts which of them the tests use.
 
 pub mod address;

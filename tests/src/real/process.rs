@@ -1,10 +1,9 @@
-//! One server process: started on a loopback address of its own, watched, broken, reaped.
+//! One server process on a loopback address of its own: starts, faults, restarts, end.
 //!
-//! Everything takes `&self`, so that one thread may break a server while others use it.
+//! All methods take `&self`: one thread may break a server while others use it.
 //! **Invariants**: a started server has answered PING; a stopped or dropped one is reaped; a
 //! restart keeps the folder, and with it the node id and what was saved (nothing, by default).
-//! Clusters and sentinel groups are made of it; `process/asked.rs` is what a server is asked
-//! through its socket, `process/faults.rs` what is changed inside of it.
+//! `process/asked.rs` sends commands to the server, `process/faults.rs` changes its settings.
 
 mod asked;
 mod faults;
@@ -61,15 +60,15 @@ pub struct Server {
     version: Version,
     /// Its working folder: configuration, log, node id, saved data.
     folder: PathBuf,
-    /// Started as a sentinel, which writes its own configuration from then on.
+    /// It is a sentinel, which rewrites its own configuration file.
     sentinel: bool,
     /// The caller chose the port.
     fixed_port: bool,
-    /// What changes.
+    /// What changes while the server exists.
     state: Mutex<State>,
 }
 
-/// What changes in a server's life.
+/// What changes while a server exists.
 #[derive(Debug)]
 struct State {
     /// Where it listens, or listened.
@@ -136,7 +135,7 @@ impl Server {
         self.is_running() && !self.state().paused
     }
 
-    /// Everything that it logged, over all its starts.
+    /// Its log, over all its starts.
     pub fn log(&self) -> String {
         fs::read(self.log_path())
             .map(|b| String::from_utf8_lossy(&b).into_owned())
@@ -147,13 +146,13 @@ impl Server {
     pub fn kill(&self) {
         let mut state = self.state();
         if let Some(mut child) = state.child.take() {
-            // An error means that it is gone already; both ways it must be reaped.
+            // An error means that it has ended already; it must be reaped in both cases.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Stops the process with SIGTERM, as an operator would: it says goodbye to its connections.
+    /// Stops the process with SIGTERM, as an operator would: it closes its connections in order.
     pub fn stop(&self) -> ExitStatus {
         self.signal(Signal::TERM);
         let status = until(&format!("{} to stop", self.address()), || {
@@ -166,7 +165,7 @@ impl Server {
     /// Freezes the process: connections stay open and are even accepted, nothing is answered.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
-        // The signal is delivered at some later moment; the state says when.
+        // The signal is delivered later; the state of the process says when.
         until_true("the server to freeze", || self.process_state() == Some('T'));
         self.state().paused = true;
     }

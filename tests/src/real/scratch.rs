@@ -15,7 +15,7 @@ use std::process::{self, Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Ends when its standard input does, which is when the test process is gone.
+/// Ends when its standard input ends: when the test process has ended.
 const REAPER: &str = r#"
 while read -r _; do :; done
 for process in /proc/[0-9]*; do

@@ -1,6 +1,6 @@
-//! A scripted peer: a server whose every byte the test writes.
+//! A scripted server: the test writes every byte that it sends.
 //!
-//! For what no real server does: impossible lengths, endless nesting, replies nobody asked for, a
+//! For what no real server does: impossible lengths, deep nesting, replies without a command, a
 //! handshake that is refused half-way. Each connection runs the test's function on a thread of its
 //! own, with a [`Peer`] to read commands from and to write bytes to.
 //!
@@ -23,18 +23,18 @@ use std::thread;
 
 use super::{address, wire};
 
-/// What a web server says to a stranger.
+/// The reply of a web server to a request that is not HTTP.
 pub const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
 /// Bytes that start no RESP value.
 pub const GARBAGE: &[u8] = b"\x16\x03\x01\x02\x00\xff\xfe\x00garbage\r\n\r\n";
-/// A bulk string that promises 100 bytes and brings 3.
+/// A bulk string of 100 bytes, of which 3 are sent.
 pub const HALF_FRAME: &[u8] = b"$100\r\nabc";
 /// A bulk string of 10^18 bytes.
 pub const HUGE_BULK: &[u8] = b"$1000000000000000000\r\nabc";
 /// An array of 10^18 elements.
 pub const HUGE_ARRAY: &[u8] = b"*1000000000000000000\r\n:1\r\n";
 
-/// Arrays in arrays, that deep.
+/// Arrays in arrays, `depth` deep.
 pub fn nested_arrays(depth: usize) -> Vec<u8> {
     b"*1\r\n".repeat(depth)
 }
@@ -80,7 +80,8 @@ impl Script {
         Script { address: at, shared }
     }
 
-    /// Shakes hands as a real server would, then answers each command by `answer`; `None` closes.
+    /// Does the handshake as a real server would, then replies to each command with `answer`;
+    /// `None` closes.
     pub fn answering(
         answer: impl Fn(&[Vec<u8>]) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Script {
@@ -136,7 +137,7 @@ pub struct Peer {
     number: usize,
     /// Buffered for reading; writes go to the stream inside.
     stream: BufReader<TcpStream>,
-    /// Where commands are noted.
+    /// Where commands are recorded.
     shared: Arc<Shared>,
 }
 
@@ -165,12 +166,12 @@ impl Peer {
         }
     }
 
-    /// Writes bytes as they are; a client that is gone is no failure here.
+    /// Writes bytes as they are; a client that has closed is no failure here.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// Answers nothing more until the client closes (or the script is dropped).
+    /// Sends nothing until the client closes or the script is dropped.
     pub fn wait_for_close(&mut self) {
         let mut bytes = [0; 4096];
         while matches!(wire::read(&mut self.stream, &mut bytes), Ok(n) if n > 0) {}
@@ -211,7 +212,7 @@ where
         let play: Arc<Play> = Arc::<F>::clone(play);
         thread::spawn(move || {
             play(&mut peer);
-            // The handle in `streams` keeps the socket alive, so the end must be said.
+            // The handle in `streams` keeps the socket open, so it must be shut down here.
             let _ = peer.stream.get_ref().shutdown(Shutdown::Both);
         });
     }

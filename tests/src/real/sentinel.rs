@@ -1,9 +1,9 @@
 //! A real sentinel group: one primary, replicas, and the sentinels that watch them.
 //!
-//! Servers and sentinels are named by their indexes; server 0 starts as the primary, and who is the
-//! primary later is asked from the servers (`primary`) or from a sentinel (`opinion_of`).
+//! Servers and sentinels are named by their indexes; server 0 starts as the primary. Later the
+//! primary is read from the servers (`primary`) or from one sentinel (`opinion_of`).
 //! **Invariant**: in a started group every sentinel knows every replica and every other sentinel.
-//! On loopback both sides must announce their addresses, or all would appear as 127.0.0.1.
+//! Servers and sentinels must announce their addresses: on loopback all would be 127.0.0.1.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use super::wire::Reply;
 /// The name under which sentinels know the group, unless changed.
 pub const SERVICE: &str = "mymaster";
 
-/// How a group shall be started; made by [`Sentinels::of`].
+/// Options for the start of a group; made by [`Sentinels::of`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which program.
@@ -24,9 +24,9 @@ pub struct Options {
     replicas: usize,
     /// Sentinels; the quorum is their majority.
     sentinels: usize,
-    /// After which silence a server is down for a sentinel.
+    /// After this time without an answer a server is down for a sentinel.
     down_after_ms: u32,
-    /// How long a failed failover is not tried again.
+    /// For this time a failed failover is not tried again.
     failover_timeout_ms: u32,
     /// The service's name.
     service: String,
@@ -88,7 +88,7 @@ impl Options {
         self
     }
 
-    /// Starts everything and waits until all know each other.
+    /// Starts all servers and sentinels, and waits until all know each other.
     pub fn start(self) -> Sentinels {
         let primary = self.server("").start();
         let at = primary.address();
@@ -99,7 +99,7 @@ impl Options {
             server.wait_until_ready();
         }
         let mut group = Sentinels { service: self.service.clone(), servers, sentinels: vec![] };
-        // A sentinel looks at the primary at once and then every 10 s: replicas come first.
+        // A sentinel reads the primary's replicas at once and then every 10 s, so they must exist.
         until_true("the replicas to follow", || group.is_followed(0));
         group.sentinels.extend((0..self.sentinels).map(|_| self.sentinel(at).launch()));
         for sentinel in &group.sentinels {
@@ -137,7 +137,7 @@ impl Options {
         }
         let options = Server::of(&self.version).sentinel().config(&lines);
         match &self.sentinel_password {
-            // Sentinels ask each other, too, and then present this one.
+            // Sentinels query each other, too, with this password.
             Some(password) => {
                 options.config(&format!("sentinel sentinel-pass {password}")).password(password)
             }
@@ -146,7 +146,7 @@ impl Options {
     }
 }
 
-/// What a sentinel knew at some moment; see [`Sentinels::remember`].
+/// The configuration of a sentinel at some time; see [`Sentinels::remember`].
 #[derive(Clone, Debug)]
 pub struct Memory(String);
 
@@ -241,11 +241,11 @@ impl Sentinels {
     /// it.
     ///
     /// The old primary goes on accepting writes, which will be lost, for about ten seconds: until
-    /// then no sentinel tells it. [`Sentinels::wait_until_settled`] waits for the end of that.
+    /// then no sentinel makes it a replica. [`Sentinels::wait_until_settled`] waits for the end.
     #[track_caller]
     pub fn failover(&self) -> usize {
         let old = self.primary().expect("the group has a primary");
-        // Refused while the last failover is young, or replicas have not been looked at again.
+        // Refused shortly after the last failover, or before the replicas were read again.
         until_true("a sentinel to accept the failover", || {
             let live = (0..self.sentinels.len()).find(|i| self.sentinels[*i].is_up());
             let reply = live.and_then(|i| self.ask(i, &["SENTINEL", "FAILOVER", &self.service]));
@@ -263,7 +263,7 @@ impl Sentinels {
     /// Waits until every running sentinel names the same primary and knows all others, and every
     /// running server follows it in sync; returns that primary.
     ///
-    /// On a loaded machine sentinels may fail over once more than the test asked them to.
+    /// On a loaded machine sentinels may fail over once more than the test ordered.
     #[track_caller]
     pub fn wait_until_settled(&self) -> usize {
         until("sentinels and servers to agree on a primary", || {
@@ -296,7 +296,7 @@ impl Sentinels {
         };
         let others: Vec<&Server> =
             self.servers.iter().filter(|s| s.address() != at && s.is_up()).collect();
-        // What the primary counts is what a sentinel reads there.
+        // A sentinel reads the primary's own list of replicas.
         let Ok(counted) = self.servers[primary].try_call(&["INFO", "replication"]) else {
             return false;
         };
@@ -310,8 +310,8 @@ impl Sentinels {
         Memory(self.sentinels[sentinel].configuration())
     }
 
-    /// Kills a sentinel and starts it with what it knew then: it holds the old view until others
-    /// tell it better.
+    /// Kills a sentinel and starts it with an old configuration: it keeps the old view until other
+    /// sentinels send it a newer one.
     pub fn restart_with(&self, sentinel: usize, memory: &Memory) {
         let process = &self.sentinels[sentinel];
         process.kill();
@@ -319,7 +319,7 @@ impl Sentinels {
         process.restart();
     }
 
-    /// One question to a sentinel that may be dead or paused.
+    /// Sends one command to a sentinel; `None` if it is down or paused, or replies with an error.
     fn ask(&self, sentinel: usize, words: &[&str]) -> Option<Reply> {
         let sentinel = &self.sentinels[sentinel];
         if !sentinel.is_up() {

@@ -5,7 +5,7 @@
 //! **Limits**: connecting, one read and one write each take at most the time-out that was given.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A connected socket.
@@ -26,6 +26,11 @@ impl Socket {
     pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(timeout))?;
         self.0.set_write_timeout(Some(timeout))
+    }
+
+    /// Ends what is sent; reading goes on.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
     }
 }
 

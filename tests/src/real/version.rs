@@ -27,7 +27,7 @@ pub enum Family {
 pub struct Version {
     /// Such as `redis-7.0`.
     name: String,
-    /// Who makes it.
+    /// The family of the server.
     family: Family,
     /// Major, minor, patch, as the program itself reports them.
     number: (u32, u32, u32),
@@ -69,7 +69,7 @@ impl Version {
         &self.name
     }
 
-    /// Who makes it.
+    /// The family of the server.
     pub fn family(&self) -> Family {
         self.family
     }
@@ -113,7 +113,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The names that the list asks for, in its order.
+/// The names that the list always wants, in its order.
 fn listed() -> impl Iterator<Item = &'static str> {
     let lines = LIST.lines().filter(|l| !l.starts_with('#'));
     lines.filter_map(|line| {
@@ -123,7 +123,7 @@ fn listed() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// What the tests cover out of what is present; the error is what to tell the developer.
+/// The versions that the tests cover; the error says to the developer what to do.
 fn select(
     present: &BTreeMap<String, Version>,
     restriction: Option<&str>,

@@ -4,7 +4,7 @@
 //! usually comes. [`BOUND`] only ends a test that would hang.
 //! **Limits**: [`BOUND`] for one wait, on a machine of two cores with a load of 20.
 
-use crate::beside::nap;
+use crate::background::nap;
 use std::time::{Duration, Instant};
 
 /// No state that a test waits for takes longer, unless it never comes. All waits of the harness

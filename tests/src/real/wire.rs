@@ -1,7 +1,7 @@
-//! A minimal blocking RESP client, for the harness to talk to its servers.
+//! A minimal blocking RESP client, with which the harness talks to its servers.
 //!
-//! It shares no code with slotcar, on purpose: a decoder bug on both sides would cancel out. It
-//! reads RESP2 and RESP3, trusts its peer, and knows nothing of clusters.
+//! It shares no code with slotcar: one bug in both decoders would stay hidden. It reads RESP2 and
+//! RESP3, trusts its peer, and does not follow redirects.
 //! **Limits**: connecting, one read and one write take at most [`BOUND`], unless changed: a server
 //! that gets no time on the processor is slow, not dead.
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::socket::Socket;
 use super::wait::BOUND;
 
-/// What a server answers; types that tests never tell apart are folded.
+/// A server's reply; types that no test distinguishes are one type here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// An array or a set.
@@ -162,6 +162,14 @@ impl Conn {
         Ok(bytes)
     }
 
+    /// Closes the connection, and waits until the server has closed it: a starved server would go
+    /// on counting it among its clients.
+    pub fn close(mut self) {
+        // An error means that it is closed already.
+        let _ = self.stream.get_mut().end();
+        while matches!(self.receive_raw(1024), Ok(bytes) if !bytes.is_empty()) {}
+    }
+
     fn line(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
         self.stream.read_until(b'\n', &mut bytes)?;
@@ -192,8 +200,8 @@ pub fn encode(arguments: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// Reads once, whatever interrupts it: a read with a time-out ends early when its process was
-/// stopped and went on, without any signal handler.
+/// Reads once, again after an interruption: a read with a time-out ends early when its process is
+/// stopped and continued, even without a signal handler.
 pub(super) fn read(stream: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(bytes) {

@@ -1,28 +1,29 @@
-//! Callers that are dropped at a hundred thousand random moments: nobody ever gets another one's
-//! reply, and everybody who stays gets his own.
+//! Drops callers at a hundred thousand random moments.
+//!
+//! **Invariant**: no caller gets the reply of another, and each caller that waits gets its own.
 
 use super::memory::{Memory, Task};
 use slotcar::{BoxFuture, Client, Config, cmd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Callers dropped before their end, over all runs.
+/// How many callers are dropped before their end, over all runs.
 const CANCELS: usize = 100_000;
 /// Callers of one run.
 const CALLERS: usize = 120;
 
-/// What a caller of any kind asks for, and expects back.
+/// What a caller sends and the reply that it expects, for each kind of call.
 fn caller(client: &Client, kind: usize, number: usize, ended: Arc<AtomicUsize>) -> Task {
     let client = client.clone();
     let token = move |part: usize| format!("{number}.{part}");
     let future: BoxFuture<'static, ()> = match kind {
-        // Alone.
+        // A single call.
         0..4 => Box::pin(async move {
             let reply: String = client.send(cmd("ECHO").arg(token(0))).await.expect("answered");
             assert_eq!(reply, token(0));
             ended.fetch_add(1, Ordering::SeqCst);
         }),
-        // One after the other.
+        // Calls one after the other.
         4..6 => Box::pin(async move {
             for part in 0..3 {
                 let echo = client.send::<String>(cmd("ECHO").arg(token(part)));
@@ -80,9 +81,9 @@ fn run(seed: u64, background: bool) -> usize {
         let moved = memory.step(true) | memory.run_background();
         !tasks.iter_mut().fold(moved, |ran, task| task.run() | ran)
     });
-    assert!(settled, "seed {seed}, background {background}: they wake each other for ever");
+    assert!(settled, "seed {seed}, background {background}: they wake each other without end");
     let left = tasks.iter().filter(|task| task.future.is_some()).count();
-    assert_eq!(left, 0, "seed {seed}, background {background}: callers wait for ever");
+    assert_eq!(left, 0, "seed {seed}, background {background}: callers wait without end");
     assert_eq!(ended.load(Ordering::SeqCst) + cancelled, CALLERS);
     drop((tasks, client));
     // The background ends with its connections.

@@ -1,17 +1,17 @@
-//! One suite, awaited from every executor that users have: single calls, crowds, pipelines,
-//! blocking commands, deadlines and lost connections, over smol's reactor and over tokio's.
+//! The same calls on each executor that users have, over smol's reactor and over tokio's: single
+//! and concurrent calls, pipelines, blocking commands, deadlines and lost connections.
 
 use super::{config, server};
 use futures::future::join_all;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::polling::bounded;
 use slotcar_tests::real::Server;
-use slotcar_tests::turns::bounded;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Single calls, a crowd, a pipeline, blocking commands, a deadline and a lost connection. Takes
-/// the server as an URL: the suite must be a task of any executor.
+/// Single and concurrent calls, a pipeline, blocking commands, a deadline and a lost connection.
+/// The server is a URL, because the future must be a task of any executor.
 async fn suite(client: Client, url: String) {
     client.send::<()>(cmd("FLUSHALL")).await.expect("FLUSHALL");
     for i in 0..50_u32 {
@@ -26,7 +26,7 @@ async fn suite(client: Client, url: String) {
     let hash: HashMap<String, u8> = client.hgetall("h").await.expect("HGETALL");
     assert_eq!((hash["a"], hash["b"]), (1, 2));
 
-    // One waits on a connection of its own while the other goes on.
+    // One blocking call waits on its own connection while the other runs.
     let pop = client.send::<(String, String)>(cmd("BLPOP").key("list").arg(20));
     let push = async {
         client.ping().await.expect("PING");
@@ -36,7 +36,7 @@ async fn suite(client: Client, url: String) {
     assert_eq!(popped.expect("BLPOP"), ("list".to_owned(), "x".to_owned()));
     let brief = client.with_timeout(Duration::from_millis(50));
     let late = brief.send::<Option<(String, String)>>(cmd("BLPOP").key("none").arg(0)).await;
-    let late = late.expect_err("nobody pushes");
+    let late = late.expect_err("the list stays empty");
     assert_eq!((late.kind(), late.delivery()), (ErrorKind::Timeout, Delivery::Unknown), "{late}");
 
     let id: u64 = client.send(cmd("CLIENT").arg("ID")).await.expect("CLIENT ID");
@@ -77,7 +77,7 @@ fn a_task_of_smols_global_executor() {
     smol::block_on(bounded(task));
 }
 
-/// The background runs beside the callers, on the executor that they are on.
+/// The background task runs next to the callers, on their executor.
 #[test]
 fn a_task_of_an_executor_of_ones_own() {
     static EXECUTOR: smol::Executor<'static> = smol::Executor::new();

@@ -1,9 +1,8 @@
-//! Who awaits: from every executor, over every kind of socket, in crowds, one of them parked, many
-//! of them dropped at any moment.
+//! How calls are awaited: on each executor, over each kind of socket, many at once, with calls that
+//! are no longer polled and calls that are dropped.
 //!
-//! Whoever awaits drives, and nobody else's reply depends on it; each test is about one side of
-//! that. Real servers where the host matters, a scripted one in memory where every order of events
-//! does.
+//! **Invariant**: a call that is polled does the I/O, and no other call's reply depends on it. Real
+//! servers where the host matters; a scripted server in memory where each order of events matters.
 
 mod cancel;
 #[cfg(not(target_os = "wasi"))]
@@ -18,11 +17,11 @@ mod writes;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version};
-use slotcar_tests::turns::run;
 use std::time::Duration;
 
-/// Hosts with a background task, and without one.
+/// Hosts with a background task and without one.
 const BACKGROUNDS: [bool; 2] = [true, false];
 
 /// A server of the newest version that is there.
@@ -31,7 +30,7 @@ fn server() -> Server {
     Server::start(&version.expect("`cargo xtask servers` fetches them"))
 }
 
-/// What `url` says, with more time than a busy machine needs.
+/// The configuration of `url`, with long timeouts for a busy machine.
 fn config(url: &str) -> Config {
     let config = Config::from_url(url).expect("the test writes a good URL");
     let long = Duration::from_secs(20);

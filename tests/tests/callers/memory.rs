@@ -1,11 +1,11 @@
-//! A server in memory, and a transport to it: bytes move when a test says so, in pieces of any
-//! size, and every order of events follows from one seed.
+//! A server in memory and a transport to it: the test moves the bytes, in pieces of any size, and
+//! one seed decides the order of all events.
 //!
-//! The server answers what it is asked about: `ECHO token` with the token, `BLPOP list 0` with a
-//! list of the list's name twice, everything else with an OK.
-//! **Invariants**: it answers each connection in its order, and nothing else unless it is told to;
-//! time stands still until a test moves it. Used by `cancel`, and by the fuzz target `connection`,
-//! which includes this file.
+//! The server replies to `ECHO token` with the token, to `BLPOP list 0` with a list of the list's
+//! name twice, and to everything else with OK.
+//! **Invariants**: it replies on each connection in order, and sends nothing else unless the test
+//! says so; the clock stands still until the test moves it. The fuzz target `connection` includes
+//! this file.
 
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
@@ -20,13 +20,13 @@ use std::time::Duration;
 
 /// A task that is polled only when its waker was called.
 pub(crate) struct Task {
-    /// Gone when it ended or was dropped.
+    /// `None` after it ended or was dropped.
     pub(crate) future: Option<BoxFuture<'static, ()>>,
     /// Its waker.
     woken: Arc<Woken>,
 }
 
-/// Whether a task is to be polled.
+/// Whether a task must be polled.
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -40,7 +40,7 @@ impl Task {
         Task { future: Some(future), woken: Arc::new(Woken(AtomicBool::new(true))) }
     }
 
-    /// Polls it if it was woken. True if it was.
+    /// Polls the task if it was woken; true if it was.
     pub(crate) fn run(&mut self) -> bool {
         let woken = self.woken.0.swap(false, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.woken));
@@ -54,7 +54,7 @@ impl Task {
     }
 }
 
-/// See the head of this file. Clones are the same.
+/// The transport. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Memory(Arc<Inner>);
 
@@ -62,13 +62,13 @@ pub(crate) struct Memory(Arc<Inner>);
 struct Inner {
     /// Every connection that was made.
     pipes: Mutex<Vec<Arc<Mutex<Pipe>>>>,
-    /// Tasks of the background; none are taken where it is missing.
+    /// Background tasks; none are accepted on a host without them.
     spawned: Option<Mutex<Vec<Task>>>,
-    /// Where chance stands.
+    /// State of the random numbers.
     chance: AtomicU64,
     /// Nanoseconds since the epoch.
     now: AtomicU64,
-    /// Whom to wake, and when.
+    /// Timers: when to wake which waker.
     sleepers: Mutex<Vec<(Timestamp, Waker)>>,
 }
 
@@ -83,9 +83,9 @@ struct Pipe {
     wakers: [Option<Waker>; 2],
     /// Bytes that the client may still write.
     room: usize,
-    /// The client has let go of it.
+    /// The client has dropped it.
     closed: bool,
-    /// The server has.
+    /// The server has closed it.
     ended: bool,
 }
 
@@ -104,7 +104,7 @@ impl Memory {
         Memory(Arc::new(Inner { pipes, spawned, chance, now, sleepers }))
     }
 
-    /// Time passes. True if it woke anybody.
+    /// Moves the clock; true if it woke a timer.
     pub(crate) fn advance(&self, by: Duration) -> bool {
         self.0.now.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
         let now = self.now();
@@ -114,7 +114,7 @@ impl Memory {
         woke
     }
 
-    /// The server says something that nobody asked for, on one of the connections.
+    /// The server sends bytes without a command, on one of the connections.
     pub(crate) fn say(&self, number: usize, bytes: &[u8]) {
         self.with_pipe(number, |pipe| pipe.replies.extend(bytes));
     }
@@ -145,7 +145,7 @@ impl Memory {
         ((state >> 11) % bound.max(1) as u64) as usize
     }
 
-    /// Runs the background's tasks that were woken. True if there were any.
+    /// Runs the background tasks that were woken; true if there were any.
     pub(crate) fn run_background(&self) -> bool {
         let Some(spawned) = &self.0.spawned else { return false };
         // A task may spawn another while it runs.
@@ -156,8 +156,8 @@ impl Memory {
         ran
     }
 
-    /// On some connections bytes move: the client may write a few more, and the server answers some
-    /// of what it has. `all` moves everything. True if anything did.
+    /// Moves bytes on some connections: the client may write a few more, and the server answers
+    /// some commands. `all` moves everything. True if something moved.
     pub(crate) fn step(&self, all: bool) -> bool {
         let pipes = lock(&self.0.pipes).clone();
         let mut moved = false;
@@ -187,7 +187,7 @@ impl Memory {
 }
 
 impl Pipe {
-    /// Answers up to `count` whole commands. True if it answered any.
+    /// Answers up to `count` complete commands; true if it answered any.
     fn answer(&mut self, count: usize) -> bool {
         let mut answered = 0;
         while answered < count && !self.ended {
@@ -206,7 +206,7 @@ impl Pipe {
     }
 }
 
-/// The words of the command that `bytes` begin with, and its length.
+/// The arguments of the first command in `bytes`, and its length.
 fn parse(bytes: &[u8]) -> Option<(Vec<String>, usize)> {
     let mut at = 0;
     let mut line = || {
@@ -277,7 +277,7 @@ impl Transport for Memory {
 struct Stream {
     /// The connection.
     pipe: Arc<Mutex<Pipe>>,
-    /// Where chance comes from.
+    /// The random numbers.
     memory: Memory,
 }
 

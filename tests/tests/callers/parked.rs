@@ -1,12 +1,12 @@
-//! A call that was polled once and is never polled again holds nobody up: neither the calls
-//! beside it nor those that come after, with a background task and without one.
+//! A call that is polled once and never again blocks no other call: neither those in flight nor
+//! later ones, with a background task and without one.
 
 use super::{BACKGROUNDS, client, server};
 use futures::future::join_all;
 use slotcar::{Client, cmd};
-use slotcar_tests::turns::{poll_once, run};
+use slotcar_tests::polling::{poll_once, run};
 
-/// Calls that go on beside those that are parked.
+/// Calls that run next to those that are no longer polled.
 const OTHERS: usize = 100;
 
 /// A hundred calls, all at once and then one after the other: each gets its own reply.
@@ -15,16 +15,16 @@ async fn go_on(client: &Client, round: usize) {
     let echo = |i| client.send::<String>(cmd("ECHO").arg(token(i)));
     let all = join_all((0..OTHERS).map(echo)).await;
     for (i, reply) in all.into_iter().enumerate() {
-        assert_eq!(reply.expect("nobody holds it up"), token(i));
+        assert_eq!(reply.expect("no other call blocks it"), token(i));
     }
     for i in 0..OTHERS {
-        assert_eq!(echo(i).await.expect("nobody holds it up"), token(i));
+        assert_eq!(echo(i).await.expect("no other call blocks it"), token(i));
     }
 }
 
-/// The first call on an idle connection is the one that wrote and would read: it is parked.
+/// The first call on an idle connection writes and would read; it is no longer polled.
 #[test]
-fn a_call_parked_for_ever_holds_nobody_up() {
+fn a_call_that_is_never_polled_again_blocks_no_other() {
     let server = server();
     for background in BACKGROUNDS {
         let (client, _) = client(&server, background);
@@ -35,14 +35,14 @@ fn a_call_parked_for_ever_holds_nobody_up() {
             parked.push(call);
             run(go_on(&client, round));
         }
-        // Whoever comes back finds its reply, however many others came after it.
+        // A call that is polled again finds its reply, however many calls came later.
         for (round, call) in parked.into_iter().enumerate() {
             assert_eq!(run(call).expect("it waits here"), format!("parked {round}"));
         }
     }
 }
 
-/// Parked in the middle of a crowd, and a pipeline as well; then dropped.
+/// Many calls are in flight when one call and a pipeline are no longer polled and then dropped.
 #[test]
 fn parked_among_others_and_dropped() {
     let server = server();
@@ -55,7 +55,7 @@ fn parked_among_others_and_dropped() {
                 (0..10).fold(client.pipeline(), |p, i| p.add(cmd("ECHO").arg(i))).run::<Vec<u8>>(),
             );
             calls.iter_mut().for_each(|call| assert!(poll_once(call).is_none()));
-            // It may find its replies at once, since it looks for all that has come.
+            // It may find its replies at once: it reads everything that has arrived.
             let _ = poll_once(&mut pipeline);
             run(go_on(&client, round));
             let kept = calls.split_off(15);

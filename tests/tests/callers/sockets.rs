@@ -1,11 +1,11 @@
-//! The kinds of sockets, through a whole client: unix sockets, version 6 of IP, host names, each
-//! over smol's reactor and over tokio's.
+//! Each kind of socket through a whole client: unix sockets, IPv6, host names, over smol's reactor
+//! and over tokio's.
 
 use super::{config, server};
 use slotcar::{Client, Config};
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::Server;
-use slotcar_tests::turns::{bounded, run};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 /// Commands, a pipeline, a value of a megabyte, and a new connection after the old one was cut.

@@ -1,15 +1,15 @@
-//! One write per flush: a command is never cut in two, and what many callers ask at once goes out
-//! together.
+//! One write per flush: a command is never split between two writes, and commands of many callers
+//! go out in one write.
 
 use super::{BACKGROUNDS, client, server};
 use futures::future::join_all;
 use slotcar::cmd;
-use slotcar_tests::turns::run;
+use slotcar_tests::polling::run;
 
-/// Callers at once.
+/// Concurrent callers.
 const CALLERS: usize = 64;
 
-/// A command by itself is one write, and so is a pipeline.
+/// A single command is one write, and so is a pipeline.
 #[test]
 fn a_command_and_a_pipeline_are_one_write_each() {
     let server = server();
@@ -28,9 +28,9 @@ fn a_command_and_a_pipeline_are_one_write_each() {
     }
 }
 
-/// The first of many goes out at once, since it may be alone; all others go with the second write.
-/// A background has a thread of its own, and on a busy machine the two may take turns: what counts
-/// is the middle one of many rounds.
+/// The first command goes out at once, since it may be the only one; all others go with the second
+/// write. A background task has its own thread, so on a busy machine there may be more writes: the
+/// median of many rounds counts.
 #[test]
 fn many_callers_share_a_write() {
     let server = server();
@@ -54,7 +54,7 @@ fn many_callers_share_a_write() {
     }
 }
 
-/// The handshake that nothing depends on goes out in one write with the first command.
+/// A handshake that the command does not depend on goes out in one write with the command.
 #[test]
 fn the_first_command_travels_with_the_greeting() {
     let server = server();

@@ -1,12 +1,9 @@
-//! Addresses that are not what the nodes think: translation, host names, names that change, maps
-//! that lead everybody to one place.
+//! Addresses that differ from what the nodes announce: translated addresses, host names, names that
+//! change, and nodes that all announce one address.
 
 use super::load::Load;
-use futures::StreamExt;
 use slotcar::config::Deployment;
-use slotcar::{
-    BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Timestamp, Transport,
-};
+use slotcar::{BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Transport};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Proxy, Script, Version};
@@ -15,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// A transport whose names are in a table.
+/// A transport that resolves names by a table.
 #[derive(Debug)]
 struct Names {
     /// What dials.
@@ -39,29 +36,15 @@ impl Transport for Names {
         })
     }
 
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        self.tcp.spawn(task)
-    }
-
-    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        self.tcp.sleep_until(deadline)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.tcp.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.tcp.seed()
-    }
+    slotcar_tests::forward_transport!(tcp: spawn, sleep_until, now, seed);
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::tcp(&address.ip().to_string(), address.port())
 }
 
-/// Every node behind a translated address: the map is applied to what SHARDS or SLOTS, MOVED and
-/// ASK tell, and no node is dialled directly.
+/// Each node is behind a translated address: the client translates the addresses in SHARDS, SLOTS,
+/// MOVED and ASK, and dials no node directly.
 #[test]
 fn a_cluster_behind_translated_addresses_is_reached_through_the_map() {
     for version in Version::all() {
@@ -97,7 +80,7 @@ fn a_cluster_behind_translated_addresses_is_reached_through_the_map() {
     }
 }
 
-/// Servers tell an address, then a host name, then the address again: the same nodes all the time.
+/// Servers announce an address, then a host name, then the address again: the nodes are the same.
 #[test]
 fn names_that_come_and_go_cost_no_connection() {
     let Some(version) = Version::all().into_iter().find(Version::since_7) else { return };
@@ -120,21 +103,21 @@ fn names_that_come_and_go_cost_no_connection() {
             smol::block_on(load.client.refresh()).unwrap();
             tells(&load.client, preferred == "hostname")
         });
-        load.wait_until_well(Instant::now());
+        load.wait_until_recovered(Instant::now());
     }
     assert_eq!(load.client.metrics().dials, dials, "no connection was made anew");
     // A name is dialled like any other, once its connection is lost.
     for node in cluster.nodes() {
         let _ = node.kill_clients("normal");
     }
-    load.wait_until_well(Instant::now());
+    load.wait_until_recovered(Instant::now());
     let client = load.client.clone();
     let record = load.stop();
     record.assert_no_error();
     record.assert_counted_once(&client);
 }
 
-/// An announced address that is the same for all would send each redirect back to its sender.
+/// With one announced address for all nodes, each redirect would lead back to its sender.
 #[test]
 fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {
     let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());

@@ -1,5 +1,6 @@
-//! Holes in the map, clusters that are not whole, clusters that are others by now.
-//! What a client is told, and what mends by itself.
+//! Uncovered slots, incomplete clusters, and clusters that were replaced by others.
+//!
+//! Checks which error a caller gets, and what recovers without the caller.
 
 use slotcar::{Client, Config, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
@@ -35,7 +36,7 @@ fn a_hole_is_named_and_fills_by_itself() {
         fresh.set(key_in(111), 1).await.unwrap();
         let error = fresh.get::<Option<i64>>(key_in(95)).await.unwrap_err();
         assert!(matches!(error.details(), Some(ErrorDetail::SlotUncovered { slot: 95, .. })));
-        // Somebody who waits has it as soon as the cluster does.
+        // A call that waits succeeds as soon as the slots are covered.
         let patient = fresh.with_timeout(Duration::from_secs(20));
         let mut waits = Box::pin(patient.get::<Option<i64>>(key_in(95)));
         assert!(poll_once(&mut waits).await.is_none(), "it waits");
@@ -45,7 +46,7 @@ fn a_hole_is_named_and_fills_by_itself() {
         });
         let (value, (filled, _cluster)) = zip(waits, filled).await;
         assert_eq!(value.unwrap(), None);
-        println!("filled: the one who waited has it {:?} later", filled.elapsed());
+        println!("filled: the waiting call ended {:?} later", filled.elapsed());
         assert_eq!(client.get::<Option<i64>>(key_in(100)).await.unwrap(), None);
     });
 }
@@ -60,7 +61,7 @@ fn a_cluster_that_was_replaced_behind_its_seeds_is_taken_for_what_it_is() {
         let client = Client::connect(Smol::new(), config(&url)).await.unwrap();
         client.set(key_in(100), "old").await.unwrap();
         let before = client.topology();
-        // While a known node lives, others behind the seed are strangers.
+        // While a known node is up, another cluster behind the seed is refused.
         seed.retarget(new.node(0).address());
         seed.cut_now();
         for _ in 0..5 {
@@ -94,7 +95,7 @@ fn a_node_without_a_slot_is_no_cluster_to_start_with() {
     });
 }
 
-/// BLPOP for ever, at a node that has left the cluster: nothing but `close` can end it.
+/// BLPOP without a timeout, at a node that has left the cluster: only `close` can end it.
 #[test]
 fn closing_ends_a_blocking_command_wherever_it_waits() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();

@@ -1,15 +1,14 @@
-//! A closed loop over all shards, beside the test: what callers of an application see during
-//! a fault.
+//! A closed loop over all shards in the background: what callers of an application see during a
+//! fault.
 //!
-//! Each worker owns a slot and counts with INCR and GET there. The record of a worker says of every
-//! command when it ended and how. `INCR` is not idempotent, so the counters tell whether anything
-//! ran twice.
+//! Each worker owns a slot and counts there with INCR and GET. Its record says when and how each
+//! command ended. `INCR` is not idempotent, so the counters show whether a command ran twice.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
 use slotcar::{Client, Config, Delivery};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::cluster::key_in;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,7 +38,7 @@ pub(crate) struct Load {
     /// Per slot: acknowledged and perhaps-run increments.
     counts: Arc<Mutex<Vec<(u16, i64, i64)>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 /// What a load saw.
@@ -68,7 +67,7 @@ impl Load {
         let work = {
             let (stop, ended, counts) = (stop.clone(), ended.clone(), counts.clone());
             let client = client.clone();
-            beside::spawn(run(client, stop, ended, counts))
+            background::spawn(run(client, stop, ended, counts))
         };
         let load = Load { client, stop, ended, counts, work };
         slotcar_tests::real::wait::until_true("the load to run", || {
@@ -79,7 +78,7 @@ impl Load {
     }
 
     /// Waits until every slot has had a success that began after `since`.
-    pub(crate) fn wait_until_well(&self, since: Instant) {
+    pub(crate) fn wait_until_recovered(&self, since: Instant) {
         slotcar_tests::real::wait::until_true("every slot to answer again", || {
             let ended = self.ended.lock().unwrap();
             let good = |e: &Ended| e.error.is_none() && e.began >= since;
@@ -98,7 +97,7 @@ impl Load {
 }
 
 impl Record {
-    /// Says that every increment ran once: none that was acknowledged was lost, and none ran twice.
+    /// Asserts that no acknowledged increment was lost and that none ran twice.
     pub(crate) fn assert_counted_once(&self, client: &Client) {
         for (slot, acknowledged, unknown) in &self.counts {
             let value: i64 = smol::block_on(client.get(key_in(*slot))).unwrap();
@@ -110,7 +109,7 @@ impl Record {
         }
     }
 
-    /// Says that no command failed, but for increments of which nobody can know.
+    /// Asserts that no command failed, except increments that may have run or not.
     pub(crate) fn assert_no_error(&self) {
         let wrong = |e: &&&slotcar::Error| {
             !(e.delivery() == Delivery::Unknown && e.command() == Some("INCR"))

@@ -1,7 +1,7 @@
 //! The client against real clusters: routing, redirects, failovers, addresses that change.
 //!
 //! Each test has a cluster of its own. `load` runs a closed loop of commands over all shards and
-//! records every outcome with its time, so that a test can say how long whom a fault hurt.
+//! records each result with its time, so a test sees which slots a fault hurt and for how long.
 
 mod addresses;
 mod healing;

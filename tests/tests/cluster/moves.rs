@@ -1,5 +1,6 @@
-//! Slots that move under load, wholly and half-way, with callers that change their minds.
-//! Nobody sees an error, and nothing runs twice.
+//! Slots that move under load, completely and half-way, with callers that cancel.
+//!
+//! **Invariant**: no caller gets an error, and no command runs twice.
 
 use super::load::{Load, SLOTS};
 use slotcar::command::{cmd, get, incr, set};
@@ -41,7 +42,7 @@ fn loaded_slots_are_resharded_without_an_error() {
             }
         }
     }
-    load.wait_until_well(Instant::now());
+    load.wait_until_recovered(Instant::now());
     let after = client.metrics();
     let record = load.stop();
     let redirects = after.redirects - before.redirects;
@@ -51,15 +52,15 @@ fn loaded_slots_are_resharded_without_an_error() {
         after.refreshes - before.refreshes
     );
     // One at least for each move, and more where the load ran while the keys were on their way.
-    assert!(redirects > MOVES, "the load stood still during the moves: {redirects} redirects");
+    assert!(redirects > MOVES, "the load did not run during the moves: {redirects} redirects");
     let errors = record.errors(|_| true);
     assert!(errors.is_empty(), "{} errors; one of them: {:?}", errors.len(), errors[0]);
     assert!(record.worst(|_| true) < Duration::from_secs(1));
     record.assert_counted_once(&client);
 }
 
-/// Of a slot that is half-way, some keys are here and some there: ASK for those that have gone.
-/// Only what was refused is sent again, each behind an ASKING of its own.
+/// Some keys of a slot have moved and some have not: the old owner replies ASK for those that have.
+/// Only refused commands are sent again, each behind an ASKING of its own.
 #[test]
 fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
@@ -87,7 +88,7 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
         assert_eq!(values, [100, 100]);
         // Keys on both sides: TRYAGAIN until the move is over, and no error then.
         let both = [&keys[0], &keys[30]];
-        // The rest of the move is made while it is not polled, and takes what it takes.
+        // The move is finished while the call is not polled, however long that takes.
         let patient = client.with_timeout(Duration::from_secs(20));
         let mut calm = Box::pin(patient.mget::<Vec<i64>>(both));
         let waits = poll_once(&mut calm).await.is_none();
@@ -98,9 +99,9 @@ fn a_pipeline_over_a_slot_on_the_move_runs_every_command_once() {
     });
 }
 
-/// A caller that gives up between ASKING and its command leaves no ASKING for the next.
+/// A caller that cancels between ASKING and its command leaves no ASKING to the next command.
 #[test]
-fn callers_that_cancel_during_a_move_harm_nobody() {
+fn callers_that_cancel_during_a_move_harm_no_other() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
     smol::block_on(async {
         let client = Client::connect(Smol::new(), config(&cluster)).await.unwrap();
@@ -136,8 +137,7 @@ fn callers_that_cancel_during_a_move_harm_nobody() {
                 assert_eq!(client.get::<usize>(key(n)).await.unwrap(), n);
             }
         }
-        // A key that was never moved, asked for where it is going, is not there: an ASKING that was
-        // left behind would show it as missing.
+        // This key has not moved: behind an ASKING that was left over it would be missing.
         let other = cmd("EXISTS").arg(key(49));
         assert_eq!(client.send::<u64>(other).await.unwrap(), 1);
         cluster.migrate(&(25..50).map(key).collect::<Vec<_>>(), 0, 2);

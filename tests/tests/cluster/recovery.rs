@@ -1,5 +1,6 @@
-//! Nodes die, hang, and come back elsewhere; nobody restarts the application.
-//! What callers see is recorded by a load that runs through every fault.
+//! Nodes die, hang, and restart on other addresses; the application is not restarted.
+//!
+//! A load that runs through every fault records what callers see.
 
 use super::load::Load;
 use slotcar::{Client, Config};
@@ -10,21 +11,20 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Failover, Proxy, Version};
 use std::time::{Duration, Instant};
 
-/// Every call has one second, as an impatient application would have it.
+/// Each call has a timeout of one second.
 fn config(cluster: &Cluster) -> Config {
     Config::from_url(&cluster.url())
         .expect("a cluster has a good URL")
         .command_timeout(Duration::from_secs(1))
 }
 
-/// Within half a second on a machine with nothing else to do; a busy one gets more, for a test is
-/// no measurement. The figure is printed.
+/// Half a second is usual on an idle machine; a busy one gets more. The time is printed.
 const SOON: Duration = Duration::from_secs(3);
 
-/// Longer than servers try to hand a shard over.
+/// Longer than servers try a graceful failover.
 const HANDOVER: Duration = Duration::from_secs(10);
 
-/// One shard's trouble is its own.
+/// A shard that is down does not stop the other shards.
 fn cluster() -> Cluster {
     let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
     cluster.quick_failover().start()
@@ -37,7 +37,7 @@ fn a_killed_primary_is_replaced() {
     cluster.node(0).kill();
     cluster.wait_for_new_primary(100, 0);
     let serving = Instant::now();
-    load.wait_until_well(serving);
+    load.wait_until_recovered(serving);
     let record = load.stop();
     for slot in [100, 2000, 5000] {
         let took = record.first_success(slot, serving);
@@ -52,19 +52,19 @@ fn a_killed_primary_is_replaced() {
     }
 }
 
-/// From the moment that somebody serves a slot again to the first success there.
+/// Checks the time from `serving`, when the slots are served again, to the first success there.
 #[track_caller]
 fn assert_recovered(load: Load, slots: &[u16], serving: Instant, bound: Duration, what: &str) {
-    load.wait_until_well(serving);
+    load.wait_until_recovered(serving);
     let record = load.stop();
     let took = slots.iter().map(|slot| record.first_success(*slot, serving)).max();
-    let took = took.expect("some slots are asked about");
+    let took = took.expect("some slots are given");
     println!("{what}: {took:?}");
     assert!(took < bound, "{what}: {took:?}");
 }
 
 #[test]
-fn the_only_seed_dies_and_nobody_needs_it() {
+fn the_only_seed_dies_and_is_not_needed() {
     let cluster = cluster();
     let url = cluster.url_of(0);
     let config = Config::from_url(&url).unwrap().command_timeout(Duration::from_secs(1));
@@ -140,7 +140,7 @@ fn a_rolling_restart_on_new_addresses_costs_no_error() {
         }
         cluster.restart_elsewhere(index);
     }
-    load.wait_until_well(Instant::now());
+    load.wait_until_recovered(Instant::now());
     let client = load.client.clone();
     let record = load.stop();
     println!(
@@ -154,7 +154,7 @@ fn a_rolling_restart_on_new_addresses_costs_no_error() {
 }
 
 #[test]
-fn a_shard_that_is_down_is_its_own_trouble() {
+fn a_shard_that_is_down_does_not_hurt_the_others() {
     let cluster = cluster();
     let load = Load::start(config(&cluster));
     cluster.node(3).kill();
@@ -168,9 +168,9 @@ fn a_shard_that_is_down_is_its_own_trouble() {
     let errors = record.errors(others);
     assert!(errors.is_empty(), "{}", errors[0]);
     println!("a shard down for 3 s: worst call of the others {:?}", record.worst(others));
-    let (looks, dials) = (after.refreshes - before.refreshes, after.dials - before.dials);
-    println!("and {looks} looks, {dials} dials");
-    assert!(looks <= 15 && dials <= 60, "{looks} looks, {dials} dials");
+    let (refreshes, dials) = (after.refreshes - before.refreshes, after.dials - before.dials);
+    println!("and {refreshes} refreshes, {dials} dials");
+    assert!(refreshes <= 15 && dials <= 60, "{refreshes} refreshes, {dials} dials");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn connections_that_are_killed_ten_times_cost_no_idempotent_command() {
         for node in cluster.nodes() {
             let _ = node.kill_clients("normal");
         }
-        load.wait_until_well(Instant::now());
+        load.wait_until_recovered(Instant::now());
     }
     let client = load.client.clone();
     let record = load.stop();

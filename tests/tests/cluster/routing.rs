@@ -1,5 +1,6 @@
-//! Commands go to the owners of their keys, with and without a map that is right.
-//! Every version of server is asked, for each tells of itself in its own way.
+//! Commands reach the owners of their keys, with a correct slot map and with an old one.
+//!
+//! Runs on every version of the servers: their topology replies differ.
 
 use slotcar::command::{get, incr, set};
 use slotcar::{Client, Config};
@@ -38,7 +39,7 @@ fn a_moved_slot_is_followed_without_an_error() {
         client.set(&key, 1).await.unwrap();
         cluster.move_slot(100, 2);
         assert_eq!(client.incr(&key).await.unwrap(), 2);
-        // Half-way: the key has gone, the slot has not. The old owner says ASK.
+        // Half-way: the key has moved, the slot has not. The old owner replies ASK.
         cluster.begin_move(100, 1);
         cluster.migrate_keys(100, 2, 1);
         assert_eq!(client.incr(&key).await.unwrap(), 3);

@@ -1,5 +1,6 @@
-//! Scans over real clusters, of every version, while slots move.
-//! What is there throughout is returned, wherever it is by then.
+//! Scans over real clusters of every version, while slots move.
+//!
+//! **Invariant**: a key that exists during the whole scan is returned, also if its slot moves.
 
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;

@@ -1,8 +1,8 @@
 //! Commands whose keys live in several slots, and commands that are for many nodes.
 //!
-//! The cheap questions are asked of every version of server; what a dead shard changes, of two.
+//! The cheap tests run on every version of the servers; those with a dead shard on two versions.
 
-use slotcar::command::{cmd, dbsize, get, mget, set};
+use slotcar::command::{cmd, dbsize, get, set};
 use slotcar::{Blob, Client, Config, Delivery, ErrorDetail, ErrorKind, NodeReply, Slot, Target};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::{key_in, slot_of};
@@ -100,9 +100,8 @@ fn a_single_server_is_asked_as_the_caller_wrote_it() {
         let each = client.send_each(Target::AllNodes, dbsize()).await.unwrap();
         assert_eq!(each.len(), 1);
         assert_eq!(client.send_to::<i32>(Target::key(&a), get(&a)).await.unwrap(), 1);
-        let by_key = client.send_by_key(mget([&b, &a])).await.unwrap();
-        let values: Vec<i32> =
-            by_key.iter().map(|r| r.as_ref().unwrap().decode().unwrap()).collect();
+        let values = client.mget_each::<i32>([&b, &a]).await;
+        let values: Vec<i32> = values.into_iter().map(Result::unwrap).collect();
         assert_eq!(values, [2, 1]);
         let text = server.call(&["INFO", "commandstats"]).ok().text();
         assert!(text.contains("cmdstat_mget:calls=3"), "one whole, two by key: {text}");
@@ -136,7 +135,7 @@ fn commands_for_many_nodes_reach_all_of_them() {
                 let text = node.call(&["CONFIG", "GET", "slowlog-max-len"]).ok();
                 assert_eq!(text.items()[1].text(), "77", "{version}");
             }
-            // Between others in a pipeline, they see what came before them at every node.
+            // In a pipeline, they see what earlier commands did, at every node.
             let (first, sizes, gone, after): (i64, u64, (), u64) = client
                 .pipeline()
                 .add(cmd("DEL").args(&keys[..10]))
@@ -157,7 +156,7 @@ fn commands_without_a_key_are_spread_over_the_living() {
     let cluster = cluster.replicas(0).start();
     smol::block_on(async {
         let client = connect(&cluster).await;
-        // A connection to each, which is all that a command without a key asks for.
+        // Connects to each node: a command without a key prefers nodes with a connection.
         client.mget::<Vec<Option<Blob>>>(keys()).await.unwrap();
         let pings = |cluster: &Cluster| -> Vec<u64> {
             let text = |node: usize| cluster.node(node).call(&["INFO", "commandstats"]).ok().text();
@@ -218,9 +217,8 @@ fn a_command_runs_where_the_caller_says() {
         assert_eq!(moved.server_error().map(|e| e.code().to_owned()), Some("MOVED".to_owned()));
         assert_eq!((moved.delivery(), moved.attempts()), (Delivery::Refused, 1));
         let nowhere = slotcar::Endpoint::tcp("127.0.0.1", 1);
-        let nobody =
-            client.send_to::<()>(Target::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
-        assert_eq!((nobody.kind(), nobody.delivery()), (ErrorKind::Topology, Delivery::NotSent));
+        let none = client.send_to::<()>(Target::Endpoint(nowhere), cmd("PING")).await.unwrap_err();
+        assert_eq!((none.kind(), none.delivery()), (ErrorKind::Topology, Delivery::NotSent));
     });
 }
 
@@ -246,17 +244,17 @@ fn one_dead_shard_leaves_the_others_values() {
             let error = client.mget::<Vec<Option<String>>>(&keys).await.unwrap_err();
             assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
             assert!(matches!(error.details(), Some(ErrorDetail::Partial { .. })), "{error:?}");
-            let results = client.send_by_key(mget(&keys)).await.unwrap();
+            let results = client.mget_each::<String>(&keys).await;
             assert_eq!(results.len(), 100);
             for (key, result) in keys.iter().zip(&results) {
                 match result {
-                    Ok(value) => assert_eq!(value.decode::<String>().unwrap(), *key),
+                    Ok(value) => assert_eq!(value, key),
                     Err(error) => assert!(slot_of(key) <= 5460, "{key}: {error}"),
                 }
             }
             let lost = keys.iter().filter(|key| slot_of(key) <= 5460).count();
             assert_eq!(results.iter().filter(|result| result.is_err()).count(), lost);
-            // The sum would be wrong, and says so; who answered is seen.
+            // The sum would be wrong, so there is an error, which names the nodes that answered.
             let error = client.dbsize().await.unwrap_err();
             let Some(ErrorDetail::Partial { succeeded, failed }) = error.details() else {
                 panic!("{error:?}")
@@ -273,8 +271,8 @@ fn one_dead_shard_leaves_the_others_values() {
     }
 }
 
-/// Commands of modules and of newer servers are in no table. A renamed one stands for them: its
-/// name is new, and what the server says of it is true.
+/// Commands of modules and of newer servers are not in the client's table. A renamed command plays
+/// one of them: the client does not know its name, and the server describes it correctly.
 #[test]
 fn a_command_that_no_table_has_is_asked_about_once() {
     for version in Version::all() {
@@ -293,7 +291,7 @@ fn a_command_that_no_table_has_is_asked_about_once() {
             assert_eq!(pipeline.run::<Vec<i64>>().await.unwrap(), [10; 30], "{version}");
             assert_eq!(client.metrics().redirects, 0, "{version}: each went to its owner");
             let asked = calls(&cluster, "command|info") + calls(&cluster, "command");
-            assert_eq!(asked, 2, "{version}: each name is asked about once");
+            assert_eq!(asked, 2, "{version}: each name is queried once");
             let error = client.send::<()>(cmd("NOSUCH").arg("x")).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Server, "{error}");
         });

@@ -1,6 +1,6 @@
 //! Keys of any type, and their expiry.
 //!
-//! Redis 6.2 brought COPY; 7.0 brought conditions on an expiry, and the question when it is.
+//! Redis 6.2 added COPY; 7.0 added conditions on an expiry and commands that read its time.
 
 use super::{on_every_server, s};
 use slotcar::Blob;

@@ -1,6 +1,6 @@
 //! Hashes and lists.
 //!
-//! Redis 6.2 brought LMOVE, LPOS, counts for LPOP, and HRANDFIELD.
+//! Redis 6.2 added LMOVE, LPOS, counts for LPOP, and HRANDFIELD.
 
 use super::{on_every_server, s};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use slotcar::command::{End, ScanOptions, Side};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// Long enough to be noticed, short enough to wait for: only an empty list waits.
+/// A short timeout of a blocking command; only an empty list waits for it.
 const MOMENT: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Deserialize, PartialEq)]

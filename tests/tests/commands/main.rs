@@ -1,8 +1,8 @@
-//! Every typed method against every server version, in both protocols: what is sent is accepted,
-//! and what comes back fits the type that the method promises.
+//! Each typed method against each server version, in both protocols: the server accepts the
+//! command, and the reply fits the method's type.
 //!
-//! What each command writes is tested word by word beside it; here only real servers' answers
-//! count. One file per data type, one server per test and version.
+//! Unit tests check the bytes of each command; here only the replies of real servers count. One
+//! file per data type, one server per test and version.
 
 mod keys;
 mod lists;
@@ -14,7 +14,7 @@ mod strings;
 use slotcar::{Client, Config, Error};
 use slotcar_tests::real::{Server, Version};
 
-/// Runs a suite on a fresh server of every version, in RESP3 where there is and in RESP2.
+/// Runs a suite on a new server of each version, in RESP2 and, where the server has it, in RESP3.
 fn on_every_server(suite: impl AsyncFn(&Client, &Version) -> Result<(), Error>) {
     for version in Version::all() {
         let server = Server::start(&version);
@@ -30,7 +30,7 @@ fn on_every_server(suite: impl AsyncFn(&Client, &Version) -> Result<(), Error>) 
     }
 }
 
-/// A string of one's own.
+/// An owned string.
 fn s(text: &str) -> String {
     text.to_owned()
 }

@@ -1,6 +1,6 @@
-//! The server itself, publishing, scripts.
+//! The server itself, PUBLISH, scripts.
 //!
-//! Redis 7.0 brought sharded channels, functions and scripts that may not write.
+//! Redis 7.0 added sharded channels, functions and read-only scripts.
 
 use super::on_every_server;
 

@@ -1,6 +1,6 @@
 //! Sets.
 //!
-//! Redis 6.2 brought SMISMEMBER; 7.0 brought SINTERCARD.
+//! Redis 6.2 added SMISMEMBER; 7.0 added SINTERCARD.
 
 use super::{on_every_server, s};
 use slotcar::command::ScanOptions;

@@ -1,6 +1,6 @@
 //! Sorted sets.
 //!
-//! Redis 6.2 brought ZMSCORE, ZRANDMEMBER, GT and LT, and ranges by score in ZRANGE.
+//! Redis 6.2 added ZMSCORE, ZRANDMEMBER, GT and LT, and ranges by score in ZRANGE.
 
 use super::{on_every_server, s};
 use slotcar::command::{ScanOptions, ZaddOptions, ZrangeOptions};

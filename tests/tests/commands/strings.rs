@@ -1,6 +1,6 @@
 //! Strings and counters.
 //!
-//! Redis 6.2 brought GETEX, GETDEL, and more options for SET.
+//! Redis 6.2 added GETEX, GETDEL, and more options for SET.
 
 use super::{on_every_server, s};
 use slotcar::command::{GetexOptions, SetOptions};

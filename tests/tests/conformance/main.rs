@@ -1,9 +1,9 @@
-//! Simulated sentinels against real ones: the same questions, and answers of the same shape.
+//! Simulated sentinels against real ones: the same commands must give replies of the same shape.
 //!
-//! A shape is an answer without what differs from run to run: addresses, ports, ids and times.
-//! Kinds of replies, names and order of fields, flags, counts, epochs and the texts of errors and
-//! announcements stay. Servers and sentinels have different names for the same version, so both are
-//! asked in two versions, over both protocols.
+//! A shape is a reply without what differs from run to run: addresses, ports, ids and times. Kinds
+//! of replies, names and order of fields, flags, counts, epochs and the texts of errors and
+//! announcements stay. Servers and sentinels have different fields in different versions, so both
+//! are compared in two versions, over both protocols.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
@@ -24,7 +24,7 @@ const COUNTS: [&str; 7] = [
     "replica-announced",
     "voted-leader-epoch",
 ];
-/// What is asked while all is well.
+/// Commands that are sent while no server is down.
 const QUESTIONS: [&str; 31] = [
     "PING",
     "ROLE",
@@ -114,7 +114,7 @@ impl Group {
         }
     }
 
-    /// Asks one sentinel on a new connection, first for a protocol.
+    /// Sends commands to one sentinel on a new connection, first HELLO.
     fn ask(&self, index: usize, protocol: &str, questions: &[&str]) -> Vec<String> {
         let mut conn = Conn::open(self.sentinel(index)).unwrap();
         let hello = format!("HELLO {protocol}");
@@ -126,9 +126,9 @@ impl Group {
         questions.map(one).collect()
     }
 
-    /// Waits until everybody is known, connected and in step.
+    /// Waits until all servers and sentinels are known, connected and in sync.
     fn settle(&self) {
-        until("everybody to be well", || {
+        until("all servers to be in sync", || {
             let of = |what| format!("SENTINEL {what} mymaster");
             let questions = ["MASTER", "REPLICAS", "SENTINELS"].map(of);
             let told = self.ask(0, "3", &questions.each_ref().map(|q| &**q));
@@ -139,14 +139,15 @@ impl Group {
         });
     }
 
-    /// The shape of an answer once it has something in it.
+    /// The shape of a reply, once it contains `wanted`.
     fn ask_until(&self, question: &str, wanted: &str) -> String {
         until(wanted, || {
             self.ask(0, "3", &[question]).pop().filter(|answer| answer.contains(wanted))
         })
     }
 
-    /// What a sentinel announces from before the primary is killed until others follow the next:
+    /// The announcements of a sentinel, from before the primary is killed until the replicas follow
+    /// the next one: channels and shapes.
     /// channels and shapes.
     fn announcements(&self) -> BTreeSet<String> {
         let mut conn = Conn::open(self.sentinel(0)).unwrap();
@@ -158,7 +159,7 @@ impl Group {
         let mut heard = BTreeSet::new();
         while !heard.iter().any(|one: &String| one.contains("+switch-master")) {
             assert!(began.elapsed() < BOUND, "no failover: {heard:?}");
-            // Nothing for a while is an error of the connection, too.
+            // A read that times out is an error, too.
             heard.extend(conn.receive().ok().map(|push| shape(&push)));
         }
         while let Ok(push) = conn.receive() {
@@ -176,7 +177,7 @@ fn shape(reply: &Reply) -> String {
             let pairs = items.chunks(2).map(|pair| pair_shape(&pair[0], &pair[1]));
             format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
         }
-        // Sentinels list others in no order of their own.
+        // The order in which sentinels list the others is not defined.
         Reply::Array(items) => {
             let each: BTreeSet<String> = items.iter().map(shape).collect();
             format!("{} of [{}]", items.len(), each.into_iter().collect::<Vec<_>>().join(" "))
@@ -194,7 +195,7 @@ fn shape(reply: &Reply) -> String {
     }
 }
 
-/// Whether a list is names and values.
+/// Whether a list is pairs of names and values.
 fn is_table(items: &[Reply]) -> bool {
     let first = items.first().map(Reply::text);
     items.len() > 4 && matches!(first.as_deref(), Some("name" | "server"))
@@ -264,7 +265,7 @@ fn sentinels_with_a_password_refuse_alike() {
     }
 }
 
-/// Alone a sentinel can only say that the others, and then the primary, are down.
+/// Without the others, a sentinel can only report that they, and then the primary, are down.
 #[test]
 fn a_sentinel_alone_tells_of_the_dead_alike() {
     for version in VERSIONS {
@@ -275,7 +276,7 @@ fn a_sentinel_alone_tells_of_the_dead_alike() {
             let down = "flags \"s_down,sentinel,disconnected\"";
             let sentinels = until("both to be down", || {
                 let told = group.ask(0, "3", &["SENTINEL SENTINELS mymaster"]).pop();
-                // Equal shapes are told once.
+                // Equal shapes are shown once.
                 told.filter(|told| told.contains(down) && !told.contains("flags \"sentinel"))
             });
             group.kill_primary();
@@ -287,8 +288,8 @@ fn a_sentinel_alone_tells_of_the_dead_alike() {
     }
 }
 
-/// Who leads a failover says more than the others, and which one does is chance: what both have
-/// said is compared, by channel.
+/// The sentinel that leads a failover announces more than the others, and chance decides which one
+/// leads: only what both announced is compared, by channel.
 #[test]
 fn a_failover_is_announced_alike() {
     for version in VERSIONS {
@@ -306,7 +307,7 @@ fn a_failover_is_announced_alike() {
         }
         for one in both {
             let (real, simulated) = (of(&real, &one), of(&simulated, &one));
-            // A failover also takes replicas for down for a moment, or not.
+            // A failover may also mark replicas as down for a short time.
             assert!(real.intersection(&simulated).next().is_some(), "{real:?}\n{simulated:?}");
         }
     }

@@ -1,23 +1,23 @@
-//! Servers that are none, or send what no server sends.
+//! Peers that are no Redis servers, or send what no server sends.
 //!
-//! Each case is seen by `connect`, by a call on a good connection that may run once, and by a read,
-//! which is tried again unless the protocol was violated.
+//! Each case is met by `connect`, by a call on a good connection that may run only once, and by a
+//! read, which is retried unless the peer violated the protocol.
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers};
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Peer, Proxy, Script, script};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a bad peer does at the moment of truth.
+/// What the bad peer does.
 type Bad = Arc<dyn Fn(&mut Peer) + Send + Sync>;
 
-/// Bytes, and then silence.
+/// Sends bytes and then nothing.
 fn bytes(bytes: impl Into<Vec<u8>>) -> Bad {
     let bytes = bytes.into();
     Arc::new(move |peer| {
@@ -26,7 +26,7 @@ fn bytes(bytes: impl Into<Vec<u8>>) -> Bad {
     })
 }
 
-/// Cases that violate the protocol, and the words by which they are told.
+/// Cases that violate the protocol, and the words of the error.
 fn violations() -> Vec<(Bad, &'static str)> {
     vec![
         (bytes(script::HTTP), "server speaks HTTP, not RESP"),
@@ -41,7 +41,7 @@ fn violations() -> Vec<(Bad, &'static str)> {
     ]
 }
 
-/// Cases that end or fall silent, and the words by which they are told.
+/// Cases that close or fall silent, and the words of the error.
 fn ends() -> Vec<(Bad, &'static str)> {
     let close: Bad = Arc::new(|_| {});
     let half: Bad = Arc::new(|peer| peer.send(script::HALF_FRAME));
@@ -60,12 +60,13 @@ fn at_the_first_byte() {
             let _ = peer.command();
             bad(peer);
         });
-        let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command("PING");
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command("PING");
         let told = told.at(script.address()).says("protocol violated").says(words);
         told.check_err(run(connect(config(&script.url()))));
-        // Where the handshake must be answered first, no command was even written.
-        let told =
-            Told::new(ErrorKind::Protocol, Delivery::NotSent).at(script.address()).says(words);
+        // Where the handshake must be answered first, no command was written.
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::NotSent)
+            .at(script.address())
+            .says(words);
         told.check_err(run(connect(config(&script.url()).password("pw"))));
     }
     for (bad, words) in ends() {
@@ -74,21 +75,22 @@ fn at_the_first_byte() {
             bad(peer);
         });
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(1);
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
-        // An end that meets bytes which were never read is a reset.
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
+        // A close with unread bytes is a reset.
         let reset = words.contains("closed");
         let told = if reset { told } else { told.says(words) };
         told.at(script.address()).check_err(run(connect(config.clone())));
-        let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
         told.says("no handshake").check_err(run(connect(config.password("pw"))));
     }
 }
 
-/// Not even the first command is read: whether it was written is the kernel's to know.
+/// The peer closes before it reads the first command; whether that was written depends on the
+/// kernel.
 #[test]
 fn a_server_that_closes_at_once() {
     let script = Script::start(|_| {});
-    let told = Told::new(ErrorKind::Connect, Delivery::Unknown).or(Delivery::NotSent);
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).or(Delivery::NotSent);
     let told = told.at(script.address());
     let config = config(&script.url()).attempts_max(3);
     let client = Client::connect_lazy(Smol::new(), config.clone()).expect("good");
@@ -96,11 +98,11 @@ fn a_server_that_closes_at_once() {
     told.clone().command("INCR").attempts(1..=3).check_err(run(client.incr("n")));
     assert!(script.accepted() >= 4, "{} connections", script.accepted());
     let client = Client::connect_lazy(Smol::new(), config.password("pw")).expect("good");
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
     told.command("INCR").attempts(3..=3).says("no handshake").check_err(run(client.incr("n")));
 }
 
-/// On a connection that was good until now.
+/// The bad bytes come on a connection that was good before.
 #[test]
 fn in_the_middle() {
     let peer_with = |bad: Bad| {
@@ -118,10 +120,10 @@ fn in_the_middle() {
         let script = peer_with(bad);
         let client = run(connect(config(&script.url()))).expect("good until now");
         for name in ["INCR", "GET"] {
-            let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command(name);
+            let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command(name);
             let told = told.at(script.address()).says("protocol violated").says(words);
             told.check_err(run(client.send::<Value>(cmd(name).key("k"))));
-            // The next connection is as good as the first one was.
+            // The next connection is good again.
             assert_eq!(run(client.send::<String>(cmd("ECHO").arg("x"))).expect("good"), "good");
         }
         assert_eq!(script.accepted(), 3);
@@ -130,7 +132,7 @@ fn in_the_middle() {
         let script = peer_with(bad);
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(2);
         let client = run(connect(config)).expect("good until now");
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(script.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).at(script.address());
         let told = told.says(words);
         told.clone().command("INCR").check_err(run(client.incr("k")));
         told.command("GET").attempts(2..=2).check_err(run(client.get::<()>("k")));
@@ -138,7 +140,7 @@ fn in_the_middle() {
     }
 }
 
-/// A frame that is whole and makes no sense is that one caller's.
+/// A complete reply with a bad value fails only its own caller.
 #[test]
 fn a_malformed_value() {
     let script = Script::answering(|command| match command[0].as_slice() {
@@ -146,15 +148,16 @@ fn a_malformed_value() {
         _ => Some(b":12x\r\n".to_vec()),
     });
     let client = run(connect(config(&script.url()))).expect("good");
-    let told = Told::new(ErrorKind::Convert, Delivery::Answered).command("GET").attempts(0..=1);
+    let told =
+        ExpectedError::new(ErrorKind::Convert, Delivery::Answered).command("GET").attempts(0..=1);
     let error = run(client.get::<u64>("k")).expect_err("no number");
     told.says("expected u64, got integer 12x").check(&error);
     run(client.ping()).expect("the connection goes on");
     assert_eq!(script.accepted(), 1);
 }
 
-/// Those who wait on the same connection get their own replies up to the violation, and the truth
-/// after it.
+/// Callers on the same connection get their own replies up to the violation, and its error after
+/// it.
 #[test]
 fn replies_before_a_violation_count() {
     let script = Script::start(|peer| {
@@ -172,15 +175,15 @@ fn replies_before_a_violation_count() {
     let calls = (0..5).map(|i| client.get::<u64>(i));
     let results = run(futures::future::join_all(calls));
     assert!(matches!(results[..2], [Ok(1), Ok(2)]), "{results:?}");
-    let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).command("GET");
+    let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).command("GET");
     let told = told.at(script.address());
     results.into_iter().skip(2).for_each(|result| told.check_err(result));
 }
 
-/// One reply too many ends the connection and answers nobody: neither when it comes with the last
-/// one, nor while nobody waits, nor where no background looks at the socket meanwhile.
+/// An extra reply closes the connection and reaches no caller: when it comes with the last reply,
+/// when no caller waits, and on a host without a background task.
 #[test]
-fn a_reply_nobody_asked_for() {
+fn a_reply_without_a_command() {
     for background in BACKGROUNDS {
         for at_once in [true, false] {
             let [ended, taken, sent] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -223,7 +226,7 @@ fn a_reply_nobody_asked_for() {
     }
 }
 
-/// Pushes are no replies, wherever they come, and also when nobody subscribed to anything.
+/// Pushes are not replies, wherever they come, also without a subscription.
 #[test]
 fn pushes_are_kept_apart_from_replies() {
     let push = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\nbody\r\n";
@@ -243,7 +246,7 @@ fn pushes_are_kept_apart_from_replies() {
     assert_eq!(script.accepted(), 1);
 }
 
-/// Every kind of reply, cut into single bytes.
+/// Each kind of reply, cut into single bytes.
 #[test]
 fn one_byte_at_a_time() {
     for server in servers() {
@@ -273,20 +276,20 @@ fn one_byte_at_a_time() {
             Ok(())
         });
         result.expect("every reply is put together");
-        let told = Told::new(ErrorKind::Server, Delivery::Answered).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("INCR");
         told.at(proxy.address()).code("WRONGTYPE").check_err(run(client.incr("h")));
         assert_eq!(proxy.accepted(), 1);
     }
 }
 
-/// A reply beyond the caller's own limits is told with the limit.
+/// The error of a reply beyond the caller's own limits names the limit.
 #[test]
 fn a_reply_beyond_the_limits() {
     for server in servers() {
         let limits = config(&server.url()).reply_bytes_max(1000).reply_depth_max(6);
         let client = run(connect(limits)).expect("good");
         run(client.set("k", "v".repeat(2000))).expect("only replies are limited");
-        let told = Told::new(ErrorKind::Protocol, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Protocol, Delivery::Unknown).at(server.address());
         let told = told.or_kind(ErrorKind::Limit);
         told.clone()
             .command("GET")

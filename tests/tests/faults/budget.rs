@@ -1,7 +1,7 @@
-//! The budget in bytes: what a server that answers nothing may cost.
+//! The limit of bytes in flight: what a server that does not answer may cost.
 //!
-//! Everything is charged from the moment it is queued until its reply comes, also for callers that
-//! have gone. At the limit a call waits or fails, as the configuration says.
+//! A command counts from the time it is queued until its reply comes, also if its caller is
+//! dropped. At the limit a call waits or fails, as the configuration says.
 
 use super::{BACKGROUNDS, SHORT, config};
 use futures::StreamExt;
@@ -9,19 +9,19 @@ use futures::stream::FuturesUnordered;
 use slotcar::config::WhenFull;
 use slotcar::{Client, Delivery, ErrorDetail, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::{poll_once, run};
 use slotcar_tests::real::{Script, script};
-use slotcar_tests::turns::{poll_once, run};
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// The limit that the tests set.
+/// The limit of the tests, in bytes.
 const BUDGET: usize = 64 << 10;
 /// Bytes of one value.
 const VALUE: usize = 1 << 10;
-/// Calls that do not fit together, and more of them than those that do.
+/// How many calls there are: more than fit within the limit.
 const CALLS: usize = 200;
 
-/// A server that answers nothing until its gate opens.
+/// A server that does not answer until its gate opens.
 struct Silent {
     /// The server.
     script: Script,
@@ -35,7 +35,7 @@ impl Silent {
         let waits = Arc::clone(&gate);
         let script = Script::start(move |peer| {
             while let Some(command) = peer.command() {
-                let open = waits.0.lock().expect("nobody panics");
+                let open = waits.0.lock().expect("no thread panics");
                 drop(waits.1.wait_while(open, |open| !*open));
                 let answer = script::handshake_answer(&command);
                 peer.send(&answer.unwrap_or_else(|| b"+OK\r\n".to_vec()));
@@ -45,7 +45,7 @@ impl Silent {
     }
 
     fn open(&self) {
-        *self.gate.0.lock().expect("nobody panics") = true;
+        *self.gate.0.lock().expect("no thread panics") = true;
         self.gate.1.notify_all();
     }
 
@@ -67,9 +67,9 @@ fn value() -> String {
     "v".repeat(VALUE)
 }
 
-/// Looks at a call so often, whether it was woken or not, and leaves it.
-async fn leave(mut call: impl Future + Unpin, looks: usize) {
-    for _ in 0..looks {
+/// Polls a call a number of times, woken or not, and drops it.
+async fn leave(mut call: impl Future + Unpin, polls: usize) {
+    for _ in 0..polls {
         if poll_once(&mut call).is_some() {
             return;
         }
@@ -87,11 +87,12 @@ fn at_the_limit_a_call_fails_if_so_configured() {
         let silent = Silent::start();
         let (client, watched) = silent.client(WhenFull::Fail, background);
         let mut calls: FuturesUnordered<_> = (0..CALLS).map(|i| client.set(i, value())).collect();
-        let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET").attempts(0..=1);
+        let told =
+            ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET").attempts(0..=1);
         let told = told.at(silent.script.address()).says("65536 bytes");
         run(async {
             for _ in 0..CALLS - BUDGET / VALUE {
-                let error = calls.next().await.expect("many").expect_err("nobody answers");
+                let error = calls.next().await.expect("many").expect_err("no reply comes");
                 told.check(&error);
                 assert_eq!(error.details(), Some(&limit()));
             }
@@ -102,7 +103,7 @@ fn at_the_limit_a_call_fails_if_so_configured() {
                 answered += usize::from(result.is_ok());
             }
             assert!((BUDGET / VALUE / 2..=BUDGET / VALUE).contains(&answered), "{answered}");
-            // Nothing is charged any more: one command may use all of it.
+            // Nothing counts any more: one command may use all of it.
             client.set("all", "v".repeat(BUDGET - 1000)).await.expect("there is room");
         });
     }
@@ -119,9 +120,10 @@ fn at_the_limit_a_call_waits_by_default() {
                 smol::future::yield_now().await;
             }
             let brief = client.with_timeout(SHORT);
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(silent.script.address());
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent)
+                .at(silent.script.address());
             let told = told.says("65536 bytes");
-            let late = || async { brief.set("late", value()).await.expect_err("nobody answers") };
+            let late = || async { brief.set("late", value()).await.expect_err("no reply comes") };
             let mut error = late().await;
             while error.delivery() != Delivery::NotSent {
                 // There was still room.
@@ -130,7 +132,7 @@ fn at_the_limit_a_call_waits_by_default() {
             told.clone().command("SET").attempts(0..=1).check(&error);
             assert_eq!(error.details(), Some(&limit()));
             let pipeline = brief.pipeline().add(cmd("SET").key("late").arg(value()));
-            let error = pipeline.run::<()>().await.expect_err("nobody answers");
+            let error = pipeline.run::<()>().await.expect_err("no reply comes");
             told.command("SET").check(&error);
             assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
             silent.open();
@@ -141,8 +143,8 @@ fn at_the_limit_a_call_waits_by_default() {
     }
 }
 
-/// Callers that come and go while the server is silent: what they sent stays charged, and what they
-/// could not send costs nothing.
+/// Callers that are dropped while the server is silent: what they sent still counts, and what was
+/// not sent costs nothing.
 #[test]
 fn callers_that_left_are_charged_until_their_replies_come() {
     for background in BACKGROUNDS {
@@ -158,7 +160,7 @@ fn callers_that_left_are_charged_until_their_replies_come() {
                 }
                 assert!(watched.written() <= BUDGET, "{} bytes", watched.written());
                 silent.open();
-                // It waits its turn, or fails until there is room.
+                // It waits, or fails until there is room.
                 while client.set("all", "v".repeat(BUDGET - 1000)).await.is_err() {
                     smol::future::yield_now().await;
                 }
@@ -169,7 +171,7 @@ fn callers_that_left_are_charged_until_their_replies_come() {
     }
 }
 
-/// Neither mode makes room for what can never fit.
+/// A command that is larger than the limit fails in both modes.
 #[test]
 fn a_command_larger_than_the_budget_is_refused() {
     let silent = Silent::start();
@@ -181,12 +183,12 @@ fn a_command_larger_than_the_budget_is_refused() {
                 run(client.set("k", "v")).expect("good");
             }
             let written = watched.written();
-            let told = Told::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
+            let told = ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
             let told = told.attempts(0..=1).says("65536 bytes");
             let large = "v".repeat(BUDGET);
             let error = run(client.set("k", &large)).expect_err("too large");
             let at = error.endpoint().cloned();
-            let told = at.into_iter().fold(told, Told::at_endpoint);
+            let told = at.into_iter().fold(told, ExpectedError::at_endpoint);
             told.check(&error);
             assert_eq!(error.details(), Some(&limit()));
             let set = || cmd("SET").key("k").arg(value());
@@ -200,9 +202,9 @@ fn a_command_larger_than_the_budget_is_refused() {
     }
 }
 
-/// The limit is a node's, however many connections lead to it.
+/// The limit is per node, however many connections lead to it.
 #[test]
-fn lanes_share_the_budget() {
+fn connections_share_the_limit() {
     let silent = Silent::start();
     let watched = Watched::new(Smol::new());
     let config = config(&silent.script.url()).node_bytes_max(BUDGET).when_full(WhenFull::Fail);

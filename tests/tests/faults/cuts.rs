@@ -1,14 +1,16 @@
-//! Connections that are cut at any byte: what may run once runs once at most, what only reads is
-//! read again, and every reply is its caller's own.
+//! Connections that are cut at any byte.
+//!
+//! **Invariants**: a command that may run once runs at most once; reads are retried; each reply
+//! reaches its own caller.
 
 use super::{config, connect, servers};
 use futures::future::{Either, join_all, select};
 use slotcar::{Client, Delivery, Error, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server};
-use slotcar_tests::turns::run;
 use slotcar_tests::watched::next;
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,15 +18,15 @@ use std::time::Duration;
 
 /// Connections cut in each test and version.
 const CUTS: u64 = 60;
-/// Callers at once.
+/// Concurrent callers.
 const CALLERS: usize = 8;
-/// Reads at once: their replies are about as long as a connection lives.
+/// Concurrent reads: their replies are about as long as a connection lasts.
 const READS: usize = 50;
 
-/// What came of many INCR of one counter.
+/// The results of many INCR of one counter.
 #[derive(Default)]
 struct Tally {
-    /// Replies: each counts once, and no two are alike.
+    /// Replies: each value comes once.
     counted: BTreeSet<i64>,
     /// How many may have run.
     unknown: usize,
@@ -57,8 +59,8 @@ impl Tally {
     }
 }
 
-/// Runs `calls` while every connection is cut after a number of bytes, of requests or of replies,
-/// that changes all the time: some are too few for anything.
+/// Runs `calls` while each connection is cut after a random number of bytes, of requests or of
+/// replies; some are too few for a handshake.
 async fn while_cutting<T>(proxy: &Proxy, random: &mut u64, calls: impl Future<Output = T>) -> T {
     let cuts = async {
         loop {
@@ -98,7 +100,7 @@ fn incr_never_runs_twice() {
         }
         proxy.clear();
         tally.check(&server);
-        // An opted-in caller's count is a lower bound instead, and no call fails.
+        // With `retry_unknown` the count is a lower bound, and no call fails.
         let sure = tally.counted.len();
         assert!(run(client.get::<usize>("n")).expect("good") >= sure);
     }
@@ -131,8 +133,8 @@ fn reads_are_read_again() {
     }
 }
 
-/// The stream fails on this side after any number of bytes: whatever was not written whole is sent
-/// again, the rest is not.
+/// The stream fails on the client's side after any number of bytes: commands that were not written
+/// completely are sent again, the others are not.
 #[test]
 fn a_stream_that_breaks_while_writing() {
     for server in servers() {
@@ -148,7 +150,7 @@ fn a_stream_that_breaks_while_writing() {
             run(calls).into_iter().for_each(|r| tally.note(r));
         }
         tally.check(&server);
-        // By itself, without another attempt, each command says whether it was sent.
+        // With one attempt, each command says whether it was sent.
         let once = Client::connect_lazy(watched.clone(), config.attempts_max(1)).expect("good");
         watched.break_after(0);
         run(once.set("n", 0)).expect("good");
@@ -156,7 +158,7 @@ fn a_stream_that_breaks_while_writing() {
         server.kill_clients("normal");
         until_true("the ends to be noticed", || watched.streams() == 0);
         let incr = "*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n".len();
-        // The handshake's own bytes, and then three and a half commands.
+        // The bytes of the handshake, and then three and a half commands.
         let set = "*3\r\n$3\r\nSET\r\n$1\r\nn\r\n$1\r\n0\r\n".len();
         watched.break_after((head - set + incr * 3 + incr / 2) as u64);
         let each = (0..6).fold(once.pipeline(), |p, _| p.add(cmd("INCR").key("n")));

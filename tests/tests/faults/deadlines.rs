@@ -1,15 +1,16 @@
-//! One deadline over queueing, connecting, all attempts and all pauses: no call outlives it, and
-//! the error keeps the last cause.
+//! One deadline for queueing, connecting, all attempts and all pauses.
+//!
+//! **Invariants**: no call ends long after its deadline, and the error keeps the last cause.
 
 use super::{LONG, SHORT, config, connect, lazy, servers};
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Fault, Proxy, Script, address};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::time::{Duration, Instant};
 
-/// How long it took, and what it ended with.
+/// How long a call took, and its error.
 fn timed<T>(future: impl Future<Output = Result<T, Error>>) -> (Duration, Error) {
     let began = Instant::now();
     match run(future) {
@@ -18,8 +19,7 @@ fn timed<T>(future: impl Future<Output = Result<T, Error>>) -> (Duration, Error)
     }
 }
 
-/// At the deadline, give or take what a busy machine needs: a timer that was missed would take
-/// seconds.
+/// Asserts that a call ended at its deadline, with 2 s for a busy machine.
 #[track_caller]
 fn ended_at(took: Duration, deadline: Duration) {
     assert!(took >= deadline, "{took:?}, before {deadline:?}");
@@ -32,9 +32,9 @@ fn the_node_is_down_and_the_pause_longer_than_the_deadline() {
     let config =
         config(&format!("redis://{at}")).backoff_base(Duration::from_millis(250)).backoff_cap(LONG);
     let client = lazy(config).with_timeout(Duration::from_millis(100));
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
+    let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).at(at);
     let told = told.says("no connection in time").because("refused");
-    // The later calls find a pause that goes on; it counts as well.
+    // Later calls begin within a pause, which counts as well.
     for _ in 0..5 {
         let (took, error) = timed(client.get::<Value>("k"));
         ended_at(took, Duration::from_millis(100));
@@ -51,21 +51,21 @@ fn the_server_does_not_answer() {
         let client = run(connect(config(&server.url()))).expect("good");
         let brief = client.with_timeout(SHORT);
         server.pause();
-        let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown).at(server.address());
         let told = told.says("no reply within 200ms");
         let (took, error) = timed(brief.get::<Value>("k"));
         ended_at(took, SHORT);
-        // Its time is over: not even a read is tried again.
+        // The deadline has passed: not even a read is retried.
         told.clone().command("GET").check(&error);
         let (took, error) = timed(brief.pipeline().add(cmd("INCR").key("n")).run::<(i64,)>());
         ended_at(took, SHORT);
         told.command("INCR").check(&error);
-        // Many at once, with different deadlines: each ends at its own.
+        // Many calls with different deadlines: each ends at its own.
         let calls = (1..=10).map(|i| {
             let client = client.with_timeout(SHORT * i / 2);
             async move {
                 let began = Instant::now();
-                let error = client.get::<Value>("k").await.expect_err("nobody answers");
+                let error = client.get::<Value>("k").await.expect_err("no reply comes");
                 (i, began.elapsed(), error.kind())
             }
         });
@@ -74,7 +74,7 @@ fn the_server_does_not_answer() {
             assert_eq!(kind, ErrorKind::Timeout);
         }
         server.resume();
-        // The late replies go to nobody.
+        // The late replies are discarded.
         for i in 0..10 {
             let token = format!("token {i}");
             assert_eq!(run(client.send::<String>(cmd("ECHO").arg(&*token))).expect("good"), token);
@@ -94,12 +94,12 @@ fn the_deadline_has_passed() {
             }
             let written = watched.written();
             let late = client.with_timeout(Duration::ZERO);
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR");
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR");
             let told = told.attempts(0..=1).at(server.address());
             told.check_err(run(late.incr("n")));
             let incr = || cmd("INCR").key("n");
             told.check_err(run(late.pipeline().add(incr()).add(incr()).run::<Value>()));
-            let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("BLPOP");
+            let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("BLPOP");
             let told = told.attempts(0..=1).at(server.address());
             told.check_err(run(late.send::<Value>(cmd("BLPOP").key("list").arg(0))));
             assert_eq!(watched.written(), written, "not a byte was sent");
@@ -108,7 +108,7 @@ fn the_deadline_has_passed() {
     }
 }
 
-/// Lost connections and refusals on the way: still one deadline.
+/// Lost connections and refusals on the way: one deadline for all attempts.
 #[test]
 fn attempts_share_the_deadline() {
     let closes = Script::answering(|command| (command[0] != b"GET").then(|| b"+OK\r\n".to_vec()));
@@ -122,9 +122,9 @@ fn attempts_share_the_deadline() {
     }
 }
 
-/// The reply comes after the deadline: the connection goes on and the reply is nobody's.
+/// The reply comes after the deadline: the connection stays and the reply is discarded.
 #[test]
-fn a_late_reply_is_nobodys() {
+fn a_late_reply_is_discarded() {
     for server in servers() {
         let proxy = Proxy::to(server.address());
         let client = run(connect(config(&proxy.url()))).expect("good");
@@ -135,7 +135,7 @@ fn a_late_reply_is_nobodys() {
         }
         let waits = client.send::<String>(cmd("ECHO").arg("mine"));
         let frees = async {
-            slotcar_tests::turns::step_back(2).await;
+            slotcar_tests::polling::yield_times(2).await;
             proxy.clear();
         };
         let (reply, ()) = run(futures::future::join(waits, frees));
@@ -144,8 +144,8 @@ fn a_late_reply_is_nobodys() {
     }
 }
 
-/// A command that blocks waits as long as its own argument says, and no longer than a deadline that
-/// was given.
+/// A blocking command waits as long as its own argument says, and no longer than a deadline that
+/// the caller gave.
 #[test]
 fn blocking_commands_have_a_deadline_only_when_given_one() {
     for server in servers() {
@@ -157,7 +157,7 @@ fn blocking_commands_have_a_deadline_only_when_given_one() {
         let brief = client.with_timeout(SHORT);
         let (took, error) = timed(brief.send::<Value>(pop("0")));
         ended_at(took, SHORT);
-        let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).command("BLPOP");
+        let told = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown).command("BLPOP");
         told.at(server.address()).says("no reply within 200ms").check(&error);
     }
 }

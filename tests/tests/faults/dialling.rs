@@ -1,19 +1,20 @@
-//! From the URL to the stream: what cannot be parsed, resolved, reached or answered.
+//! From the URL to the stream: a URL that cannot be parsed, names that do not resolve, servers that
+//! cannot be reached or do not answer.
 //!
-//! `connect` dials once and tells why; a command waits for its server until its deadline.
+//! `connect` dials once and returns the cause; a command waits for its server until its deadline.
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::{Client, Delivery, Endpoint, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::proxy::Unreachable;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Script, Server, address};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-/// The configuration's own tests know every case; here only that `connect` hands them on.
+/// Unit tests of the configuration cover each case; here only that `connect` passes the errors on.
 #[test]
 fn a_wrong_url_is_told_by_connect() {
     let table = [
@@ -26,7 +27,7 @@ fn a_wrong_url_is_told_by_connect() {
     ];
     for (url, word) in table {
         let error = run(slotcar::connect(url)).expect_err(url);
-        Told::new(ErrorKind::Config, Delivery::NotSent).says(word).check(&error);
+        ExpectedError::new(ErrorKind::Config, Delivery::NotSent).says(word).check(&error);
         assert!(matches!(error.details(), Some(ErrorDetail::Config(_))), "{error:?}");
     }
 }
@@ -35,7 +36,7 @@ fn a_wrong_url_is_told_by_connect() {
 fn a_name_that_does_not_resolve() {
     let url = "redis://no-such-host.invalid:6379";
     let node = Endpoint::tcp("no-such-host.invalid", 6379);
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at_endpoint(node.clone());
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at_endpoint(node.clone());
     let told = told.says("cannot resolve").because("cannot resolve no-such-host.invalid");
     told.check_err(run(connect(config(url))));
     #[cfg(not(target_os = "wasi"))]
@@ -46,8 +47,9 @@ fn a_name_that_does_not_resolve() {
     }
 
     let patient = config(url).command_timeout(SHORT).attempts_max(100_000);
-    // Which of the two came last, the deadline or a failed dial, is a matter of luck.
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).or_kind(ErrorKind::Connect);
+    // Whether the deadline or a failed dial comes last is chance.
+    let told =
+        ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).or_kind(ErrorKind::Connect);
     let told = told.command("GET").at_endpoint(node);
     let told = told.attempts(1..=100_000).because("cannot resolve no-such-host.invalid");
     told.check_err(run(lazy(patient).get::<()>("k")));
@@ -57,22 +59,22 @@ fn a_name_that_does_not_resolve() {
 fn a_port_that_refuses() {
     let at = address::refused();
     let config = config(&format!("redis://{at}"));
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(at);
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(at);
     told.says("cannot connect").because("refused").check_err(run(connect(config.clone())));
 
-    // A command waits for the server until its deadline, and then tells what it waited for.
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR").at(at);
+    // A command waits for the server until its deadline, and its error then names the cause.
+    let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR").at(at);
     let told = told.attempts(2..=100).says("no connection in time").because("refused");
     let waits = config.clone().command_timeout(SHORT).attempts_max(1000);
     told.check_err(run(lazy(waits).incr("n")));
 
-    // Unless its attempts are spent first.
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).command("INCR").at(at);
+    // Unless its attempts are used up before.
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).command("INCR").at(at);
     let told = told.attempts(3..=3).says("cannot connect").because("refused");
     told.check_err(run(lazy(config.attempts_max(3)).incr("n")));
 }
 
-/// The server comes up while the command waits: it never fails.
+/// The server starts while the command waits: the command succeeds.
 #[test]
 fn a_command_outlasts_a_server_that_is_late() {
     for version in versions() {
@@ -86,15 +88,16 @@ fn a_command_outlasts_a_server_that_is_late() {
     }
 }
 
-/// No SYN is answered: the connect time-out ends the dial.
+/// No SYN is answered: the connect timeout ends the dial.
 #[test]
 fn a_black_hole_before_the_connection() {
     let gone = Unreachable::open();
     let config = config(&format!("redis://{}", gone.address())).connect_timeout(SHORT);
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(gone.address());
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(gone.address());
     told.says("no connection within 200ms").check_err(run(connect(config.clone())));
 
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").at(gone.address());
+    let told =
+        ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").at(gone.address());
     let told = told.says("no connection in time").because("no connection within 200ms");
     let began = Instant::now();
     let short = config.command_timeout(SHORT * 3);
@@ -102,7 +105,7 @@ fn a_black_hole_before_the_connection() {
     assert!(began.elapsed() >= SHORT * 3);
 }
 
-/// The connection stands and nothing ever comes: progress, not TCP, says that it is dead.
+/// The connection is open and no byte comes: the progress timeout ends it, not TCP.
 #[test]
 fn a_black_hole_behind_the_connection() {
     for server in servers() {
@@ -111,16 +114,17 @@ fn a_black_hole_behind_the_connection() {
         let client = run(connect(config.clone())).expect("it passes");
         run(client.set("n", 1)).expect("it passes");
         proxy.set(Fault::BlackHole);
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(proxy.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).at(proxy.address());
         let told = told.says("no byte from the server for 200ms");
         told.clone().command("INCR").check_err(run(client.incr("n")));
-        // A read is tried again, on connections that are no better.
+        // A read is retried, on connections that are no better.
         let read = client.with_timeout(SHORT * 4);
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).or_kind(ErrorKind::Timeout);
+        let told =
+            ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).or_kind(ErrorKind::Timeout);
         let told = told.or(Delivery::NotSent).command("GET").at(proxy.address());
         told.attempts(2..=16).check_err(run(read.get::<u64>("n")));
         proxy.clear();
-        // What fell into the hole came out at its other end, or not at all: once at most.
+        // What was held back arrived later or not at all: it ran once at most.
         let count = run(client.get::<u64>("n")).expect("the way is free");
         assert!((1..=2).contains(&count), "{count}");
     }
@@ -130,18 +134,18 @@ fn a_black_hole_behind_the_connection() {
 fn a_black_hole_while_connecting() {
     let script = Script::start(|peer| peer.wait_for_close());
     let config = config(&script.url()).connect_timeout(SHORT);
-    // Nothing in this handshake can fail, so a command travels with it and tells.
-    let told = Told::new(ErrorKind::Timeout, Delivery::Unknown).command("PING");
+    // This handshake may fail nowhere, so a command goes with it and reports the error.
+    let told = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown).command("PING");
     let told = told.at(script.address()).says("no reply within 200ms");
     told.check_err(run(connect(config.clone())));
-    // This one must be answered first.
-    let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
+    // This handshake must be answered first.
+    let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
     told.says("no answer to the handshake in time")
         .check_err(run(connect(config.password("secret"))));
 }
 
-/// The name is resolved at every dial, and every address that it has is tried: `localhost` is
-/// IPv6's on many machines, where this server does not listen.
+/// The name is resolved at each dial, and each of its addresses is tried: `localhost` is IPv6 first
+/// on many machines, where this server does not listen.
 #[test]
 fn a_name_stays_a_name() {
     for version in versions() {
@@ -156,16 +160,16 @@ fn a_name_stays_a_name() {
         assert!(watched.dialled().iter().all(|dialled| *dialled == name));
         assert!(watched.dialled().len() > 1);
         server.kill();
-        let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("GET");
+        let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("GET");
         let told = told.or_kind(ErrorKind::Connect).or(Delivery::Unknown).at_endpoint(name);
         let brief = client.with_timeout(SHORT);
-        // The last address's own cause is kept.
+        // The cause of the last address is kept.
         let told = told.attempts(1..=16).because("127.0.0.1:");
         told.check_err(run(brief.get::<()>("k")));
     }
 }
 
-/// However many callers wait, one dial at a time is made, with growing pauses in between.
+/// However many callers wait, there is one dial at a time, with growing pauses.
 #[test]
 fn an_outage_is_no_storm_of_connections() {
     let at = address::refused();
@@ -177,7 +181,7 @@ fn an_outage_is_no_storm_of_connections() {
     let client = Client::connect_lazy(watched.clone(), config).expect("a good configuration");
     let calls = (0..100).map(|i| {
         let client = client.clone();
-        async move { client.incr(i).await.expect_err("nobody is there") }
+        async move { client.incr(i).await.expect_err("no server is there") }
     });
     for error in run(futures::future::join_all(calls)) {
         assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
@@ -185,11 +189,11 @@ fn an_outage_is_no_storm_of_connections() {
     }
     let dials = watched.dialled().len();
     assert!((1..=16).contains(&dials), "{dials} dials");
-    // Commands that want a connection of their own are no exception.
+    // Commands on an exclusive connection are no exception.
     let before = watched.dialled().len();
     let error =
         run(client.with_timeout(SHORT * 4).send::<()>(slotcar::cmd("BLPOP").key("list").arg(0)))
-            .expect_err("nobody is there");
+            .expect_err("no server is there");
     assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
     let dials = watched.dialled().len() - before;
     assert!((1..=12).contains(&dials), "{dials} dials for one blocking command");
@@ -197,12 +201,13 @@ fn an_outage_is_no_storm_of_connections() {
 
 /// Dropping the call drops the dial, and a later call starts again.
 #[test]
-fn a_dial_ends_with_those_who_wait_for_it() {
+fn a_dial_ends_with_the_calls_that_wait_for_it() {
     let script = Script::start(|peer| peer.wait_for_close());
     let watched = Watched::new(Smol::new());
     let config = config(&script.url()).password("secret");
     let client = Client::connect_lazy(watched.clone(), config).expect("a good configuration");
-    let told = Told::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").attempts(1..=1);
+    let told =
+        ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").attempts(1..=1);
     let brief = client.with_timeout(SHORT);
     told.at(script.address()).check_err(run(brief.get::<()>("k")));
     drop((client, brief));

@@ -1,15 +1,16 @@
-//! What a connection says before it carries commands: credentials, name, database, protocol.
+//! What a connection sends before commands: credentials, name, database, protocol.
 //!
-//! A refused handshake names the command that was refused and what the server said, and never shows
-//! a password. A connection carries nothing before its handshake is whole.
+//! A refused handshake names the refused command and the server's error, and never shows a
+//! password.
+//! **Invariant**: a connection carries no command before its handshake is complete.
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::config::Protocol;
 use slotcar::{Client, Delivery, ErrorKind};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Conn, Script, Server, Version, script};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched, told};
+use slotcar_tests::{ExpectedError, Watched, expected_error};
 
 /// What CLIENT LIST shows of the only other connection.
 fn listed(server: &Server) -> String {
@@ -22,23 +23,23 @@ fn a_wrong_password() {
     for version in versions() {
         let server = Server::of(&version).password("right").start();
         let config = config(&format!("redis://{}", server.address()));
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("HELLO was refused").code("WRONGPASS");
         let wrong = config.clone().password("hunter2");
         let error = run(connect(wrong.clone())).expect_err("it is wrong");
         told.check(&error);
         assert!(!format!("{error} {error:?}").contains("hunter2"));
-        // A command does not wait for a password to become right.
+        // A command does not wait for the password to become right.
         let told = told.command("GET").attempts(1..=1);
         told.check_err(run(lazy(wrong.clone()).get::<()>("k")));
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("AUTH was refused").code("WRONGPASS");
         told.check_err(run(connect(wrong.protocol(Protocol::Resp2))));
-        // None at all: the server says so to the first command.
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("PING");
+        // No password: the server refuses the first command.
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("PING");
         told.at(server.address()).code("NOAUTH").check_err(run(connect(config.clone())));
         let unknown = config.clone().username("nobody").password("right");
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         told.says("HELLO was refused").code("WRONGPASS").check_err(run(connect(unknown)));
         run(connect(config.password("right"))).expect("it is right");
     }
@@ -52,17 +53,17 @@ fn no_permission() {
         let config = config(&format!("redis://reader:pw@{}", server.address()));
         let client = run(connect(config.clone())).expect("it may connect");
         run(client.get::<Option<String>>("mine:k")).expect("it may read this");
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).at(server.address());
         told.clone().command("SET").code("NOPERM").check_err(run(client.set("mine:k", 1)));
         told.command("GET").code("NOPERM").check_err(run(client.get::<()>("yours")));
-        // It may not choose a database, and would run in the wrong one.
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        // The user may not select a database, so commands would run in the wrong one.
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("SELECT was refused").code("NOPERM");
         told.check_err(run(connect(config.database(1))));
     }
 }
 
-/// A user who may not even say HELLO is served in RESP2.
+/// A user who may not send HELLO is served in RESP2.
 #[test]
 fn no_permission_for_hello() {
     for server in servers() {
@@ -82,7 +83,7 @@ fn no_permission_for_hello() {
 fn a_wrong_database() {
     for server in servers() {
         let config = config(&server.url()).database(999);
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.says("SELECT was refused").says("out of range").code("ERR");
         told.check_err(run(connect(config.clone())));
         told.command("SET").check_err(run(lazy(config).set("k", "v")));
@@ -90,7 +91,7 @@ fn a_wrong_database() {
     }
 }
 
-/// Name, database, user and protocol arrive, whatever the server knows of HELLO and SETINFO.
+/// Name, database, user and protocol arrive, with or without HELLO and SETINFO at the server.
 #[test]
 fn everything_arrives() {
     let mut servers: Vec<(Server, &str)> = Vec::new();
@@ -125,8 +126,8 @@ fn everything_arrives() {
     }
 }
 
-/// A server without HELLO and without a password: the first command travels with HELLO, and what
-/// follows is RESP2.
+/// A server without HELLO and without a password: the first command goes with HELLO, and RESP2
+/// follows.
 #[test]
 fn no_hello_and_no_password() {
     for version in versions().into_iter().chain(Version::named("redis-6.0")) {
@@ -148,8 +149,8 @@ fn resp2_never_says_hello() {
     assert_eq!(commands.last().map(String::as_str), Some("SET k v"));
 }
 
-/// One write for the whole handshake, and the first command in the same one where nothing depends
-/// on the answers.
+/// One write for the whole handshake, with the first command in it where the command does not
+/// depend on the replies.
 #[test]
 fn one_write_before_the_first_reply() {
     for server in servers() {
@@ -176,8 +177,8 @@ fn one_write_before_the_first_reply() {
     }
 }
 
-/// The first connection was fine; on the next the server refuses a step. Not one command goes to a
-/// connection whose handshake is not whole.
+/// The first connection is good; on the next one the server refuses a step. No command goes to a
+/// connection whose handshake is not complete.
 #[test]
 fn nothing_is_sent_before_the_handshake_is_whole() {
     for refused in ["HELLO", "SELECT"] {
@@ -195,7 +196,8 @@ fn nothing_is_sent_before_the_handshake_is_whole() {
         });
         let config = config(&script.url()).password("pw").client_name("me").database(1);
         let client = run(connect(config)).expect("the first connection is fine");
-        let told = Told::new(ErrorKind::Handshake, Delivery::Unknown).or(Delivery::NotSent);
+        let told =
+            ExpectedError::new(ErrorKind::Handshake, Delivery::Unknown).or(Delivery::NotSent);
         let told = told.command("GET").attempts(2..=2).at(script.address());
         let told = told.says(&format!("{refused} was refused")).code("ERR");
         told.check_err(run(client.get::<()>("k")));
@@ -207,7 +209,7 @@ fn nothing_is_sent_before_the_handshake_is_whole() {
     }
 }
 
-/// The handshake is cut after any number of bytes of its answers: never a command on half a
+/// The handshake is cut after any number of bytes of its replies: no command follows half of a
 /// handshake.
 #[test]
 fn half_a_handshake_is_none() {
@@ -234,8 +236,8 @@ fn half_a_handshake_is_none() {
     assert!(commands.iter().all(|(n, command)| *n == last || command[0] != "GET"));
 }
 
-/// A password changed under the server: the open connection goes on, new ones are refused until the
-/// client's is right again.
+/// The password changes at the server: the open connection stays, new ones are refused until the
+/// client's password is right again.
 #[test]
 fn a_password_that_changes() {
     for version in versions() {
@@ -244,7 +246,7 @@ fn a_password_that_changes() {
         server.set_password(Some("second"));
         run(client.get::<Option<String>>("k")).expect("the connection stays");
         server.kill_clients("normal");
-        let told = Told::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent).at(server.address());
         let told = told.or(Delivery::Unknown).command("GET").attempts(1..=2).code("WRONGPASS");
         told.check_err(run(client.get::<()>("k")));
         server.set_password(Some("first"));
@@ -252,7 +254,7 @@ fn a_password_that_changes() {
     }
 }
 
-/// Full servers turn connections away without running anything; the command waits for a place.
+/// A full server refuses connections without running anything; the command waits for a free one.
 #[test]
 fn a_server_that_is_full() {
     for version in versions() {
@@ -260,19 +262,20 @@ fn a_server_that_is_full() {
         let mut held: Vec<Conn> = Vec::new();
         while held.len() < 3 {
             let mut conn = Conn::open(server.address()).expect("it listens");
-            // The harness's own first question may still count.
+            // The harness's own first connection may still count.
             if conn.call(&["PING"]).is_ok_and(|reply| reply.text() == "PONG") {
                 held.push(conn);
             }
         }
         for url in [server.url(), format!("{}/1", server.url())] {
             let config = config(&url).connect_timeout(SHORT).attempts_max(1000);
-            let told = Told::new(ErrorKind::Connect, Delivery::NotSent).at(server.address());
+            let told =
+                ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(server.address());
             let told = told.or_kind(ErrorKind::Timeout);
             let error = run(connect(config.clone())).expect_err("it is full");
             let told = if error.command().is_some() { told.command("PING") } else { told };
             told.attempts(0..=1000).check(&error);
-            let mut all = told::causes(&error);
+            let mut all = expected_error::causes(&error);
             all.push(error.to_string());
             assert!(all.iter().any(|text| text.contains("max number of clients")), "{all:?}");
             let client = lazy(config.command_timeout(LONG));
@@ -284,7 +287,7 @@ fn a_server_that_is_full() {
     }
 }
 
-/// Takes the place that the client just left.
+/// Takes the connection that the client just closed.
 fn free_place(server: &Server) -> Conn {
     slotcar_tests::real::until("a free place", || {
         let mut conn = Conn::open(server.address()).ok()?;

@@ -1,16 +1,17 @@
-//! Bad input and faults, with one server: each ends in the error that says so, or in none.
+//! Bad input and faults, with one server: each test ends with the error that describes the fault,
+//! or with none.
 //!
-//! Never a panic, a hang or a wrong reply. Every test checks the whole error: kind, delivery,
-//! command, node, attempts and words. Real servers wherever one can be brought to do it, a scripted
-//! peer for what no server does.
+//! **Invariant**: no panic, no hang, no wrong reply. Each test checks the whole error: kind,
+//! delivery, command, node, attempts and text. Real servers where possible, scripted servers
+//! otherwise.
 
 mod bad_bytes;
 mod budget;
+mod connections;
 mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
-mod lanes;
 mod refusals;
 mod server_state;
 
@@ -20,11 +21,11 @@ use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Server, Version};
 use std::time::Duration;
 
-/// Long enough for everything that happens at once, short enough to wait for nothing.
+/// Long enough for what happens at once, short enough to wait for it.
 const SHORT: Duration = Duration::from_millis(200);
-/// Hosts with a background task, and without one.
+/// Hosts with a background task and without one.
 const BACKGROUNDS: [bool; 2] = [true, false];
-/// Long enough for everything that happens at all.
+/// Long enough for everything that a test waits for.
 const LONG: Duration = BOUND;
 
 /// The versions that show a fault: the oldest with all features, and the newest.
@@ -37,7 +38,7 @@ fn servers() -> impl Iterator<Item = Server> {
     versions().into_iter().map(|version| Server::start(&version))
 }
 
-/// What `url` says, with waits short enough for a test.
+/// The configuration of `url`, with short back-off and long timeouts.
 fn config(url: &str) -> Config {
     Config::from_url(url)
         .expect("the test writes a good URL")

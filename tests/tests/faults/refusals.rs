@@ -1,28 +1,28 @@
-//! What a server says when it will not run a command now: the command is tried again until its
-//! deadline, whatever it is, for it cannot have run.
+//! Errors of a server that cannot run a command now: the command is retried until its deadline,
+//! also a write, because it cannot have run.
 //!
 //! BUSY, LOADING, MASTERDOWN and READONLY are real states of real servers here; each begins before
-//! the command and ends while it waits. The other codes come from a scripted peer.
+//! the command and ends while it waits. The other codes come from a scripted server.
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::command::{get, incr};
 use slotcar::{Command, Delivery, Error, ErrorKind, Value, cmd};
-use slotcar_tests::Told;
+use slotcar_tests::ExpectedError;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Script, Server, address};
-use slotcar_tests::turns::run;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server that answers `command`, which is called `name`, with `code` until `end`: a short call
-/// fails with it at its deadline, a long one and a pipeline outlast it.
+/// A server answers `command`, named `name`, with `code` until `end`: a short call fails with it at
+/// its deadline, a long one and a pipeline succeed.
 #[track_caller]
 fn is_outlasted(server: &Server, (name, command): (&str, Command), code: &str, end: impl FnOnce()) {
     let client = lazy(config(&server.url()).attempts_max(100_000));
-    // At the deadline one more attempt may be on its way: what the server said before is its cause.
-    let refused = Told::new(ErrorKind::Server, Delivery::Refused).says(code).code(code);
-    let on_its_way = Told::new(ErrorKind::Timeout, Delivery::Unknown);
+    // At the deadline one more attempt may be in flight: the error before it is the cause.
+    let refused = ExpectedError::new(ErrorKind::Server, Delivery::Refused).says(code).code(code);
+    let on_its_way = ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown);
     let on_its_way = on_its_way.or(Delivery::NotSent).because(code);
     let check = |error: Error| {
         let told = if error.kind() == ErrorKind::Timeout { &on_its_way } else { &refused };
@@ -46,7 +46,7 @@ fn is_outlasted(server: &Server, (name, command): (&str, Command), code: &str, e
     if name == "INCR" {
         let mut counts = [waited, first, second].map(Option::unwrap_or_default);
         counts.sort_unstable();
-        // One or two of those that timed out on their way may have come first.
+        // One or two that timed out in flight may have arrived first.
         let before = counts[0] - 1;
         assert!((0..=2).contains(&before), "{counts:?}");
         assert_eq!(counts, [1, 2, 3].map(|n| n + before), "each ran once");
@@ -89,8 +89,8 @@ fn loading() {
 #[test]
 fn readonly() {
     for server in servers() {
-        let nobody = address::refused();
-        let (ip, port) = (nobody.ip().to_string(), nobody.port().to_string());
+        let refused = address::refused();
+        let (ip, port) = (refused.ip().to_string(), refused.port().to_string());
         server.call(&["REPLICAOF", &ip, &port]).ok();
         is_outlasted(&server, ("INCR", incr("n")), "READONLY", || {
             server.call(&["REPLICAOF", "NO", "ONE"]).ok();
@@ -101,8 +101,8 @@ fn readonly() {
 #[test]
 fn masterdown() {
     for server in servers() {
-        let nobody = address::refused();
-        let (ip, port) = (nobody.ip().to_string(), nobody.port().to_string());
+        let refused = address::refused();
+        let (ip, port) = (refused.ip().to_string(), refused.port().to_string());
         server.set_config("replica-serve-stale-data", "no");
         server.call(&["REPLICAOF", &ip, &port]).ok();
         is_outlasted(&server, ("GET", get("n")), "MASTERDOWN", || {
@@ -111,7 +111,7 @@ fn masterdown() {
     }
 }
 
-/// Each code by itself: how often it is tried, and what the caller is told about delivery.
+/// Each code: how many attempts there are, and the delivery in the error.
 #[test]
 fn what_each_code_means() {
     let (again, never) = (Delivery::Refused, Delivery::Answered);
@@ -144,7 +144,7 @@ fn what_each_code_means() {
         });
         let client = run(connect(config(&script.url()).attempts_max(3))).expect("good");
         let code = line.split(' ').next().expect("a first word");
-        let told = Told::new(ErrorKind::Server, delivery).command("INCR").code(code);
+        let told = ExpectedError::new(ErrorKind::Server, delivery).command("INCR").code(code);
         let told = told.at(script.address()).attempts(attempts..=attempts);
         let said = line.split(", with args").next().expect("a first part");
         let told = told.says(said);
@@ -155,8 +155,8 @@ fn what_each_code_means() {
     }
 }
 
-/// Pauses between attempts grow, and are drawn at random: callers that were refused together do not
-/// come back together.
+/// Pauses between attempts grow and are random: callers that were refused together do not return
+/// together.
 #[test]
 fn pauses_grow_and_differ() {
     let seen: Arc<std::sync::Mutex<Vec<(String, Instant)>>> = Arc::default();
@@ -164,7 +164,7 @@ fn pauses_grow_and_differ() {
     let script = Script::answering(move |command| {
         if command[0] == b"GET" {
             let key = String::from_utf8_lossy(&command[1]).into_owned();
-            noted.lock().expect("nobody panics").push((key, Instant::now()));
+            noted.lock().expect("no thread panics").push((key, Instant::now()));
         }
         Some(b"-LOADING not yet\r\n".to_vec())
     });
@@ -175,10 +175,11 @@ fn pauses_grow_and_differ() {
     let client = lazy(config);
     let calls = (0..20).map(|i| client.get::<Value>(i));
     for result in run(futures::future::join_all(calls)) {
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("GET").attempts(8..=8);
+        let told =
+            ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("GET").attempts(8..=8);
         told.at(script.address()).code("LOADING").check_err(result);
     }
-    let seen = seen.lock().expect("nobody panics");
+    let seen = seen.lock().expect("no thread panics");
     let pauses = |key: String| -> Vec<Duration> {
         let times: Vec<_> = seen.iter().filter(|(k, _)| *k == key).map(|(_, at)| *at).collect();
         assert_eq!(times.len(), 8);
@@ -188,14 +189,14 @@ fn pauses_grow_and_differ() {
     let sum = |range: std::ops::Range<usize>| -> Duration {
         all.iter().flat_map(|pauses| &pauses[range.clone()]).sum()
     };
-    // Caps of 4, 8, 16 ms against 64, 128, 256 ms: far apart in the mean, however busy the machine.
+    // Caps of 4, 8, 16 ms against 64, 128, 256 ms: the means differ on any machine.
     assert!(sum(4..7) > sum(0..3) * 2, "{:?} then {:?}", sum(0..3), sum(4..7));
     let last: Vec<Duration> = all.iter().map(|pauses| pauses[6]).collect();
     let spread = *last.iter().max().expect("20") - *last.iter().min().expect("20");
     assert!(spread > Duration::from_millis(40), "{last:?}");
 }
 
-/// A refused command leaves its neighbours alone: they run once, and in order.
+/// A refused command does not affect the other commands: they run once, and in order.
 #[test]
 fn neighbours_of_a_refused_command_run_once() {
     for server in servers() {
@@ -210,9 +211,10 @@ fn neighbours_of_a_refused_command_run_once() {
         let each = run(each.run_each()).expect("it was sent");
         let number = |at: usize| each[at].clone().expect("it ran").decode::<i64>();
         assert!(matches!((number(0), number(2), number(4)), (Ok(1), Ok(2), Ok(3))));
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).command("NOSUCHCOMMAND");
+        let told =
+            ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("NOSUCHCOMMAND");
         told.at(server.address()).code("ERR").check_err(each[1].clone());
-        let told = Told::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
         told.at(server.address()).code("WRONGTYPE").check_err(each[3].clone());
     }
 }

@@ -1,21 +1,21 @@
-//! Servers that die, freeze or fill up while commands are on their way.
+//! Servers that die, freeze or fill up while commands are in flight.
 //!
-//! Progress decides who is dead: a server that owes bytes and sends none, whatever TCP says.
+//! Progress decides whether a server is dead: it owes bytes and sends none, whatever TCP reports.
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Server};
-use slotcar_tests::turns::{bounded, run};
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use std::time::Instant;
 
 /// Bytes of a value that no socket buffer swallows whole.
 const BIG: usize = 32 << 20;
 
-/// Half of the reply has come when the process dies.
+/// Half of the reply has arrived when the process dies.
 #[test]
 fn killed_in_the_middle_of_a_reply() {
     for server in servers() {
@@ -26,7 +26,7 @@ fn killed_in_the_middle_of_a_reply() {
         let dump = cmd("EVAL").arg("redis.call('INCR', 'ran') return redis.call('GET', 'big')");
         let dump = dump.arg(0);
         let before = proxy.reply_bytes();
-        // A script may write: it is not tried again.
+        // A script may write: it is not retried.
         let call = smol::spawn({
             let client = client.clone();
             async move { client.send::<Vec<u8>>(dump).await }
@@ -34,7 +34,7 @@ fn killed_in_the_middle_of_a_reply() {
         proxy.set(Fault::CutRepliesAfter(BIG as u64 / 2));
         until_true("half of the reply", || proxy.reply_bytes() > before + 1000);
         server.kill();
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("EVAL");
         told.at(proxy.address()).check_err(run(bounded(call)));
         server.restart();
         proxy.clear();
@@ -42,7 +42,8 @@ fn killed_in_the_middle_of_a_reply() {
     }
 }
 
-/// All that wait when the process dies learn the truth, and a read only fails with its deadline.
+/// When the process dies, all calls get an error that is true, and a read fails only at its
+/// deadline.
 #[test]
 fn killed_with_many_in_flight() {
     for server in servers() {
@@ -51,17 +52,17 @@ fn killed_with_many_in_flight() {
         let writes: Vec<_> = (0..50).map(|i| client.incr(i)).collect();
         let reads: Vec<_> = (50..100).map(|i| client.get::<Option<u64>>(i)).collect();
         let killed = async {
-            // Everything above is polled before this, and the first of it is written.
-            slotcar_tests::turns::step_back(3).await;
+            // Each call is polled before this, and the first one is written.
+            slotcar_tests::polling::yield_times(3).await;
             server.kill();
             server.restart();
         };
         let writes = futures::future::join_all(writes);
         let reads = futures::future::join_all(reads);
         let (writes, reads, ()) = run(futures::future::join3(writes, reads, killed));
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
         let told = told.at(server.address());
-        // What was not written yet is sent to the server that comes after, and counts there.
+        // What was not written yet is sent to the next server and counts there.
         assert!(writes.iter().any(Result::is_err), "the first was written");
         for write in writes {
             match write {
@@ -75,7 +76,7 @@ fn killed_with_many_in_flight() {
     }
 }
 
-/// TCP says that all is well; the missing progress says that it is not.
+/// TCP reports no error; the missing progress does.
 #[test]
 fn frozen() {
     for server in servers() {
@@ -83,14 +84,14 @@ fn frozen() {
         let client = run(connect(config)).expect("good");
         server.pause();
         let began = Instant::now();
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).at(server.address());
         let told = told.says("no byte from the server for 200ms");
         let all = futures::future::join_all((0..20).map(|i| client.incr(i)));
         for result in run(all) {
             told.clone().command("INCR").check_err(result);
         }
         assert!(began.elapsed() >= SHORT);
-        // A read outlasts the freeze.
+        // A read is retried until the server runs again.
         let read = smol::spawn({
             let client = client.clone();
             async move { client.get::<Option<u64>>(1).await }
@@ -102,7 +103,7 @@ fn frozen() {
     }
 }
 
-/// Slow is not frozen: as long as bytes come, nothing is given up.
+/// Slow is not frozen: as long as bytes come, the connection stays.
 #[test]
 fn slow_is_not_frozen() {
     for server in servers() {
@@ -125,7 +126,7 @@ fn out_of_memory() {
         let client = run(connect(config(&server.url()))).expect("good");
         run(client.set("k", "v")).expect("good");
         server.set_config("maxmemory", "1");
-        let told = Told::new(ErrorKind::Server, Delivery::Refused).at(server.address());
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).at(server.address());
         told.command("SET").code("OOM").says("OOM").check_err(run(client.set("k", "w")));
         assert_eq!(run(client.get::<String>("k")).expect("reads go on"), "v");
         server.set_config("maxmemory", "0");
@@ -133,8 +134,8 @@ fn out_of_memory() {
     }
 }
 
-/// A connection that the server closes while nobody uses it costs nobody a command, with a
-/// background that notices and without one.
+/// A connection that the server closes while it is idle fails no command, with a background task
+/// and without one.
 #[test]
 fn closed_while_idle() {
     for version in versions() {
@@ -155,15 +156,15 @@ fn closed_while_idle() {
     }
 }
 
-/// An earlier attempt may have run, though the last one found no connection: what the caller is
-/// told is about all of them.
+/// An earlier attempt may have run, though the last one found no connection: the delivery in the
+/// error covers all attempts.
 #[test]
 fn delivery_is_that_of_all_attempts() {
     for server in servers() {
         let proxy = Proxy::to(server.address());
         // With a name, a connection carries nothing before its handshake was answered.
         let config = config(&proxy.url()).attempts_max(3).retry_unknown(true).client_name("me");
-        let told = Told::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
+        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("INCR");
         let told = told.attempts(3..=3).at(proxy.address()).says("no handshake");
         let client = run(connect(config)).expect("good");
         proxy.set(Fault::CutRepliesAfter(1));

@@ -1,5 +1,6 @@
-//! A cluster: birth, failovers, moves, holes, new addresses.
-//! Every covered version forms one; the faults run against one Redis and one Valkey.
+//! Tests of real clusters: start, failovers, moves, uncovered slots, new addresses.
+//!
+//! Each version forms a cluster; the faults run against one Redis and one Valkey.
 
 use std::io::ErrorKind;
 
@@ -9,7 +10,7 @@ use slotcar_tests::real::{Cluster, Conn, Failover, Reply, Version};
 
 use crate::versions;
 
-/// Every slot has an owner, replicas follow whom they should, and keys go where they belong.
+/// Each slot has an owner, replicas follow their primaries, and keys are where their slots are.
 fn check_whole(cluster: &Cluster) {
     for slot in (0..16384).step_by(1000) {
         let key = key_in(slot);
@@ -22,7 +23,7 @@ fn check_whole(cluster: &Cluster) {
     }
 }
 
-// Every covered version makes a cluster, the one without ADDSLOTSRANGE too.
+// Each version forms a cluster, also the one without ADDSLOTSRANGE.
 #[test]
 fn all_versions_form_clusters() {
     for version in Version::all() {
@@ -223,7 +224,7 @@ fn the_password_of_all_nodes_changes() {
             assert!(plain.call(&["PING"]).unwrap().is_error("NOAUTH"), "{version}");
         }
         assert!(cluster.url().starts_with("redis-cluster://:new@127."));
-        // Replication goes on with the new password also after a restart.
+        // Replication works with the new password also after a restart.
         cluster.node(3).restart();
         cluster.wait_until_agreed();
     }

@@ -1,7 +1,7 @@
-//! Proves the harness of the real servers, without slotcar: each fault does what it says.
+//! Tests of the harness of the real servers, without slotcar: each fault does what its name says.
 //!
-//! A client's test is worth as much as the fault that it stands on. Every helper runs here against
-//! a Redis and a Valkey, seen through the harness's own minimal client.
+//! A test of the client is only as good as the fault that it uses. Each helper runs here against a
+//! Redis and a Valkey, through the harness's own minimal client.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -13,7 +13,7 @@ mod server;
 
 use slotcar_tests::real::Version;
 
-/// The versions that prove a helper: the oldest with all features, and the newest.
+/// The versions that test a helper: the oldest with all features, and the newest.
 fn versions() -> Vec<Version> {
     ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
 }

@@ -1,5 +1,6 @@
-//! The proxy: each fault breaks what it says, and nothing else.
-//! Where a fault means silence, the test waits for a short time and sees none broken.
+//! Tests of the proxy: each fault breaks what its name says, and nothing else.
+//!
+//! Where a fault means silence, the test waits a short time and asserts that nothing came.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +12,7 @@ use slotcar_tests::real::{Conn, Fault, Proxy, Reply, Server, script};
 
 use crate::versions;
 
-/// Long enough for any answer on loopback, short enough to wait for none.
+/// Long enough for any reply on loopback, short enough to wait for it.
 const SILENCE: Duration = Duration::from_millis(150);
 
 fn start() -> Vec<(Server, Proxy)> {
@@ -100,7 +101,8 @@ fn a_delay_adds_latency_and_costs_no_throughput() {
         for _ in 0..50 {
             assert_eq!(conn.receive().unwrap().text(), "PONG");
         }
-        // There and back; one after the other it would take fifty times as long.
+        // One delay in each direction; one after the other the replies would take fifty times as
+        // long.
         let took = began.elapsed();
         assert!(took >= delay * 2 && took < delay * 50, "{took:?}");
     }
@@ -143,7 +145,7 @@ fn cut_after_bytes_counts_per_connection_and_way() {
             got.extend(bytes);
         }
         assert_eq!(got, b"$10\r\n0123");
-        // A new connection starts to count anew, and the second reply falls over the edge.
+        // A new connection counts from zero, and the second reply is beyond the limit.
         proxy.set(Fault::CutRepliesAfter(7));
         let mut conn = self::conn(&proxy);
         assert_eq!(conn.call(&["PING"]).unwrap().text(), "PONG");
@@ -236,7 +238,7 @@ fn a_stable_name_changes_its_target() {
     }
 }
 
-// Faults that make threads wait must not outlive the proxy.
+// Threads that wait because of a fault must end with the proxy.
 #[test]
 fn a_dropped_proxy_closes_what_it_held() {
     for fault in [Fault::BlackHole, Fault::HoldReplies, Fault::Refuse, Fault::Pass] {

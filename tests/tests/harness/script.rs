@@ -1,4 +1,5 @@
-//! The scripted peer: it says what it is told to, and remembers what it heard.
+//! Tests of the scripted server: it sends what the test says and records what it receives.
+//!
 //! Its handshake is compared with that of real servers, field by field.
 
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn it_answers_and_remembers_per_connection() {
     assert_eq!((script.commands(), script.accepted()), (expected, 2));
 }
 
-// The handshake that a script plays has the shape of a real one.
+// The handshake of a script has the shape of a real one.
 #[test]
 fn its_handshake_is_that_of_a_real_server() {
     for version in versions() {
@@ -88,7 +89,7 @@ fn canned_bytes_arrive_as_they_are() {
 }
 
 #[test]
-fn a_reply_nobody_asked_for() {
+fn a_reply_without_a_command() {
     let script = Script::start(|peer| {
         peer.send(b"+unasked\r\n");
         peer.wait_for_close();

@@ -1,12 +1,13 @@
-//! A sentinel group: birth, failovers, views that are old.
-//! Every covered version forms one; the faults run against one Redis and one Valkey.
+//! Tests of sentinel groups: start, failovers, old views.
+//!
+//! Each version forms a group; the faults run against one Redis and one Valkey.
 
 use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Conn, Reply, Sentinels, Version};
 
 use crate::versions;
 
-/// A group that fails over only when it is told to, however loaded the machine is.
+/// A group that fails over only by order, whatever the load of the machine.
 fn patient(version: &Version) -> Sentinels {
     Sentinels::of(version).down_after_ms(20_000).start()
 }
@@ -70,7 +71,7 @@ fn an_ordered_failover_leaves_the_old_primary_alive() {
         let group = patient(&version);
         let new = group.failover();
         assert_ne!(new, 0, "{version}");
-        // Nobody told it yet: what it accepts now is what careless clients lose.
+        // The old primary is not yet a replica: what it accepts now will be lost.
         assert_eq!(group.server(0).call(&["SET", "k", "lost"]).text(), "OK");
         assert_eq!(group.server(new).call(&["SET", "k", "kept"]).text(), "OK");
         assert_eq!(group.wait_until_settled(), new);
@@ -106,7 +107,7 @@ fn sentinels_return_with_an_old_view() {
         let memories = [group.remember(1), group.remember(2)];
         let new = group.failover();
         let epoch = group.epoch_of(0).unwrap();
-        // Alone they hear nothing better.
+        // Without the third sentinel they get no newer view.
         group.sentinel(0).pause();
         for (at, memory) in (1..).zip(&memories) {
             group.restart_with(at, memory);
@@ -114,7 +115,8 @@ fn sentinels_return_with_an_old_view() {
         assert_eq!(group.opinion_of(1), Some(old), "{version}");
         assert!(group.epoch_of(1).unwrap() < epoch);
         group.sentinel(0).resume();
-        // The one that remembers tells them, or they notice by themselves that 0 is a replica.
+        // The third one sends the newer view, or they notice by themselves that server 0 is a
+        // replica.
         until_true("the newer view to win", || {
             (0..3).all(|i| group.opinion_of(i) == Some(group.server(new).address()))
         });

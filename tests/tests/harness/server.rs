@@ -1,5 +1,6 @@
-//! One server: life, death, and what is read back from it.
-//! The reaper is proved by a test process that kills itself.
+//! Tests of single servers: starts, faults, ends, and the counters that are read.
+//!
+//! For the reaper, a test process kills itself.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,12 +12,12 @@ use slotcar_tests::real::{Conn, Reply, Server, Version, address, scratch};
 
 use crate::versions;
 
-/// The time-outs that a silent peer gives on Linux.
+/// The error kinds of a read timeout on Linux.
 fn timed_out(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-// Every covered version starts, reports the number that its name promises, and speaks RESP3.
+// Each version starts, reports the number in its name, and has RESP3.
 #[test]
 fn all_versions_start() {
     for version in Version::all() {
@@ -96,12 +97,12 @@ fn a_dropped_server_is_reaped_and_its_files_go() {
     assert!(folder.join("log").exists() && server.unix_path().exists());
     drop(server);
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-    // A failed test keeps the files of all, also of this one.
+    // A failed test keeps the files of all tests, also of this one.
     let kept = folder.parent().unwrap().join("keep").exists();
     assert!(kept || !folder.exists());
 }
 
-// A test process that is killed runs no destructor: its servers end all the same.
+// A test process that is killed runs no destructor: its servers end nevertheless.
 #[test]
 fn servers_of_a_killed_test_process_are_reaped() {
     let key = "SLOTCAR_HARNESS_CHILD";
@@ -137,7 +138,7 @@ fn rustix_kill_self() -> ! {
 fn a_taken_port_is_left_for_another() {
     let version = Version::any();
     let ip = address::fresh();
-    // Taken behind the back of `free_port`, as another program would.
+    // Taken without `free_port`, as another program would.
     let promised = address::free_port(ip);
     let _other = TcpListener::bind((ip, promised + 1)).unwrap();
     let server = Server::of(&version).ip(ip).start();

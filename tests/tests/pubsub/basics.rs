@@ -1,5 +1,6 @@
-//! Subscribing, adding, removing and ending, on every version, in both protocols.
-//! What the server itself says of its subscribers is compared where it matters.
+//! Subscribe, add, remove and end, on each version, in both protocols.
+//!
+//! Where it matters, the server's own list of subscribers is compared.
 
 use super::reader::{next_sorted, next_words};
 use slotcar::config::Protocol;
@@ -40,7 +41,7 @@ fn what_is_published_comes_on_every_version_in_both_protocols() {
             block_on(client.publish("c", "here")).unwrap();
             assert_eq!(next_words(&mut names, 1), ["c=here"]);
             drop((names, pattern));
-            until_true("nobody to be subscribed", || {
+            until_true("no subscriber to be left", || {
                 block_on(client.pubsub_channels([""; 0])).unwrap().is_empty()
                     && block_on(client.pubsub_numpat()).unwrap() == 0
             });
@@ -64,7 +65,7 @@ fn sharded_channels_work_on_one_server_too() {
     }
 }
 
-/// Two subscriptions share a channel; one that leaves takes nothing from the other.
+/// Two subscriptions share a channel; when one ends, the other keeps the channel.
 #[test]
 fn subscriptions_share_what_they_have_in_common() {
     let server = Server::start(&Version::any());
@@ -81,7 +82,7 @@ fn subscriptions_share_what_they_have_in_common() {
     assert_eq!(next_words(&mut second, 1), ["a=2"]);
 }
 
-/// A cluster: channels of all kinds and any slots, in one subscription, from all shards.
+/// In a cluster, one subscription has channels of all kinds and of any slots, from all shards.
 #[test]
 fn a_cluster_is_one_publisher() {
     for version in Version::all() {
@@ -115,9 +116,9 @@ fn a_cluster_is_one_publisher() {
     }
 }
 
-/// A channel that an ACL forbids is named; the others of the same command stand.
+/// A channel that an ACL forbids is named; the other channels of the command are subscribed.
 #[test]
-fn a_refused_channel_holds_nobody_back() {
+fn a_refused_channel_does_not_stop_the_others() {
     let server = Server::start(&Version::any());
     server.call(&["ACL", "SETUSER", "ada", "on", ">pw", "+@all", "~*", "resetchannels", "&ok*"]);
     let config = Config::from_url(&server.url()).unwrap().username("ada").password("pw");
@@ -141,7 +142,7 @@ fn a_closed_client_ends_its_streams() {
     assert!(end.is_none(), "{end:?}");
 }
 
-/// A subscription keeps the client's connections, also when the client itself is gone.
+/// A subscription keeps the client's connections, also when the client was dropped.
 #[test]
 fn a_subscription_outlives_its_client() {
     let server = Server::start(&Version::any());
@@ -156,7 +157,7 @@ fn a_subscription_outlives_its_client() {
     });
 }
 
-/// The text of a message, its bytes, and what it came for.
+/// A message has a text, bytes, a channel and the pattern that matched.
 #[test]
 fn a_message_tells_where_it_comes_from() {
     let server = Server::start(&Version::any());

@@ -1,5 +1,7 @@
-//! For those who cannot lose a message: consumers of a stream, and scripts that are routed by keys.
-//! What is acknowledged never comes again; everything else comes at least once.
+//! For applications that must not lose a message: consumers of a stream. Also scripts that are
+//! routed by their keys.
+//!
+//! **Invariant**: an acknowledged entry never comes again; all others come at least once.
 
 use slotcar::{Client, Config, Script, StreamConsumer};
 use slotcar_tcp::Smol;
@@ -12,7 +14,7 @@ fn connected(url: &str) -> Client {
     block_on(Client::connect(Smol::new(), Config::from_url(url).unwrap())).unwrap()
 }
 
-/// Servers that know XAUTOCLAIM.
+/// Servers with XAUTOCLAIM.
 fn versions() -> impl Iterator<Item = Version> {
     Version::all().into_iter().filter(|version| version.since((6, 2), (7, 2)))
 }
@@ -45,7 +47,7 @@ fn a_consumer_goes_on_where_it_was_interrupted() {
             }
         }
         drop(first);
-        // The same name in its next life: what was not acknowledged first, then what is new.
+        // The same consumer after a restart: first what was not acknowledged, then what is new.
         let mut second = client.consume("s", "g", "ada");
         let expected = (1..10).step_by(2).chain(10..300);
         for expected in expected {
@@ -73,7 +75,7 @@ fn what_others_left_lying_is_taken_over() {
     }
 }
 
-/// Connections are cut under it, again and again.
+/// Its connections are cut again and again.
 #[test]
 fn nothing_is_lost_when_answers_are() {
     let server = Server::start(&Version::any());

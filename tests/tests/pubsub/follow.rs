@@ -1,11 +1,11 @@
-//! Slots that move, nodes that die: the subscription is back soon, and says what it missed.
+//! Slots move and nodes die: the subscription is back soon and reports the gap.
 //!
-//! Figures are printed; bounds are those that a busy machine keeps.
+//! Times are printed; the bounds are for a busy machine.
 
 use super::reader::{next, words};
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Server, Version};
@@ -18,7 +18,7 @@ fn client(cluster: &Cluster) -> Client {
     block_on(Client::connect(Smol::new(), Config::from_url(&cluster.url()).unwrap())).unwrap()
 }
 
-/// Reads until every channel was told a gap; the words of what came.
+/// Reads until each channel reported a gap; returns the updates as text.
 fn until_gaps(subscription: &mut Subscription, gaps: usize) -> Vec<String> {
     let mut seen = Vec::new();
     while seen.iter().filter(|w: &&String| w.starts_with("gap")).count() < gaps {
@@ -27,17 +27,17 @@ fn until_gaps(subscription: &mut Subscription, gaps: usize) -> Vec<String> {
     seen
 }
 
-/// Callers that read keys of one slot on the same connection for as long as it lives; each value is
-/// its key, so that a reply to somebody else shows.
+/// Callers that read keys of one slot on the same connection; each value is its key, so a reply of
+/// another caller is seen.
 struct Gets {
-    /// Ends it.
+    /// Set to end it.
     stop: Arc<AtomicBool>,
-    /// Replies to somebody else.
+    /// Replies of other callers.
     wrong: Arc<AtomicU64>,
     /// Replies.
     all: Arc<AtomicU64>,
     /// The callers.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Gets {
@@ -50,7 +50,7 @@ impl Gets {
         let shared: (Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>) =
             (Arc::clone(&stop), Arc::clone(&wrong), Arc::clone(&all));
         let client = client.clone();
-        let work = beside::spawn(async move {
+        let work = background::spawn(async move {
             let one = |key: String| {
                 let (client, (stop, wrong, all)) = (&client, &shared);
                 async move {
@@ -78,10 +78,10 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The founding story: 1000 GETs in flight on the connection of a slot with three channels, which
-/// moves from shard to shard, 20 times.
+/// 1000 GETs are in flight on the connection of a slot with three channels, which moves between two
+/// shards 20 times.
 #[test]
-fn a_moved_slot_takes_its_channels_along_and_nobody_gets_a_wrong_reply() {
+fn a_moved_slot_takes_its_channels_along_and_no_reply_is_wrong() {
     let cluster = Cluster::of(&Version::any()).start();
     let client = client(&cluster);
     let slot = 100;
@@ -109,7 +109,7 @@ fn a_moved_slot_takes_its_channels_along_and_nobody_gets_a_wrong_reply() {
             assert_eq!(block_on(client.spublish(name, round)).unwrap(), 1);
             assert_eq!(words_of(&mut all), format!("{name}={round}"));
         }
-        // The others, too; not the two again, for an owner that is named once more drops channels.
+        // The other nodes, too; not these two again: SETSLOT at an owner drops its channels.
         for other in (0..6).filter(|node| ![from, to].contains(node)) {
             let _ = cluster.node(other).try_call(&words);
         }
@@ -128,7 +128,7 @@ fn words_of(subscription: &mut Subscription) -> String {
     words(&next(subscription))
 }
 
-/// An idle client, and nothing else to notice by.
+/// An idle client: only the subscription can notice the move.
 #[test]
 fn an_idle_client_follows_a_moved_slot() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
@@ -157,13 +157,13 @@ fn a_dead_primary_is_followed() {
         let old = cluster.primary_of(100);
         let new = cluster.replica_of(old);
         cluster.node(old).kill();
-        // Asked often, for this is the clock.
+        // Polled often: this measures when the promotion was.
         let promoted = loop {
             let role = cluster.node(new).call(&["ROLE"]);
             if role.items()[0].text() == "master" {
                 break Instant::now();
             }
-            beside::nap(Duration::from_micros(100));
+            background::nap(Duration::from_micros(100));
         };
         let seen = until_gaps(&mut all, 3);
         let took = promoted.elapsed();
@@ -180,8 +180,8 @@ fn a_dead_primary_is_followed() {
     }
 }
 
-/// A planned failover: the old primary drops the channel and goes on as a replica, where it may be
-/// subscribed to again until the client knows; then it is left without another gap.
+/// A planned failover: the old primary drops the channel and becomes a replica, where the client
+/// may subscribe again until it knows the new primary; then it moves without another gap.
 #[test]
 fn a_planned_failover_is_one_gap() {
     let cluster = Cluster::of(&Version::any()).start();
@@ -204,7 +204,7 @@ fn a_planned_failover_is_one_gap() {
     });
 }
 
-/// The node that classic channels live at dies: they go to another one at once.
+/// The node of the classic channels dies: they move to another node at once.
 #[test]
 fn classic_channels_leave_a_dead_node() {
     let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no").start();
@@ -226,7 +226,7 @@ fn classic_channels_leave_a_dead_node() {
     assert_eq!(words_of(&mut all), format!("{}=hi", names[0]));
 }
 
-/// A server that is restarted elsewhere under the same name of the cluster: new addresses.
+/// The node restarts on a new address with its old id.
 #[test]
 fn subscriptions_follow_new_addresses() {
     let cluster = Cluster::of(&Version::any()).start();
@@ -256,7 +256,7 @@ fn subscriptions_follow_new_addresses() {
     assert_eq!(last, format!("{name}=hi"));
 }
 
-/// One server: the connection is cut, again and again; each cut is one gap for each channel.
+/// One server: the connection is cut again and again; each cut is one gap for each channel.
 #[test]
 fn each_interruption_is_told_once() {
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
@@ -276,7 +276,7 @@ fn each_interruption_is_told_once() {
     }
 }
 
-/// Removed and added while nobody is connected: the server sees the wanted set only.
+/// Channels are removed and added while the connection is down: the server sees only the final set.
 #[test]
 fn what_was_removed_while_disconnected_does_not_come_back() {
     let server = Server::start(&Version::any());
@@ -301,7 +301,7 @@ fn what_was_removed_while_disconnected_does_not_come_back() {
     assert_eq!([words_of(&mut all), words_of(&mut all)], ["-b", "+b"]);
 }
 
-/// A server that hangs below an idle subscriber is noticed, and told as silent.
+/// A server that hangs is noticed by an idle subscriber, with the cause `Silent`.
 #[test]
 fn a_silent_server_is_noticed() {
     let server = Server::start(&Version::any());
@@ -315,12 +315,12 @@ fn a_silent_server_is_noticed() {
     server.pause();
     until_true("the silence to be noticed", || !all.is_live());
     server.resume();
-    let Update::Gap { cause, since, .. } = next(&mut all) else { panic!("a gap") };
+    let Update::Gap { cause, duration, .. } = next(&mut all) else { panic!("a gap") };
     assert_eq!(cause, slotcar::GapCause::Silent);
-    assert!(since >= Duration::from_millis(300), "from the last word on: {since:?}");
+    assert!(duration >= Duration::from_millis(300), "since its last frame: {duration:?}");
 }
 
-/// By a policy that reads from replicas, a channel is subscribed to at one, and nowhere else.
+/// With a policy that reads from replicas, a channel is subscribed at one replica and nowhere else.
 #[test]
 fn a_replica_serves_channels_where_the_policy_says_so() {
     let cluster = Cluster::of(&Version::any()).start();

@@ -1,5 +1,6 @@
-//! Subscriptions against real servers: what is published comes, whatever happens to the servers,
-//! and what does not come is told.
+//! Subscriptions against real servers.
+//!
+//! **Invariant**: each published message arrives, or its loss is reported.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 

@@ -1,5 +1,6 @@
 //! Many channels, and a service behind sentinels.
-//! Figures are printed; bounds are those that a busy machine keeps.
+//!
+//! Times are printed; the bounds are for a busy machine.
 
 use super::reader::{next, words};
 use slotcar::{Client, Config, Subscription, Update};
@@ -18,7 +19,7 @@ fn resident() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// How often a node was sent a command.
+/// How often a node ran a command.
 fn calls(cluster: &Cluster, node: usize, command: &str) -> usize {
     let stats = cluster.node(node).call(&["INFO", "commandstats"]).text();
     let prefix = format!("cmdstat_{command}:calls=");
@@ -72,7 +73,8 @@ fn ten_thousand_channels_follow_a_failover() {
 
 #[test]
 fn a_subscription_follows_a_service() {
-    // From the old primary, which lives, to the new one: what was published there first is missing.
+    // From the old primary, which is still up, to the new one: messages published there before are
+    // lost.
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let sentinels = Sentinels::of(&Version::any()).start();
         let config = Config::from_url(&sentinels.url()).unwrap().protocol(protocol);
@@ -98,7 +100,7 @@ fn a_subscription_follows_a_service() {
     }
 }
 
-/// The password is another: whoever is connected stays; who was cut off waits until it is right.
+/// The password changes: open connections stay; a new one waits until its password is right again.
 #[test]
 fn a_password_that_was_changed_back_is_all_it_takes() {
     let cluster = Cluster::of(&Version::any()).replicas(0).password("old").start();

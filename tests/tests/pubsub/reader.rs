@@ -1,5 +1,6 @@
-//! What a test asks of a subscription: the next update within a bound, in words.
-//! Words read better in an assertion than updates with all their fields.
+//! Reads the next update of a subscription, within a bound, as a short text.
+//!
+//! A text is easier to read in an assertion than an update with all its fields.
 
 use slotcar::{Subscription, Update};
 use slotcar_tests::real::wait::BOUND;
@@ -11,7 +12,7 @@ pub(crate) fn next(subscription: &mut Subscription) -> Update {
     next.expect("an update in time").expect("the stream goes on")
 }
 
-/// An update in one word and its channel: `+a`, `-a`, `a=payload`, `gap a`, `moved a`, `lagged 3`.
+/// An update as a text: `+a`, `-a`, `a=payload`, `gap a`, `moved a`, `lagged 3`.
 pub(crate) fn words(update: &Update) -> String {
     match update {
         Update::Message(message) => {
@@ -29,13 +30,13 @@ pub(crate) fn words(update: &Update) -> String {
     }
 }
 
-/// The next so many updates, in words.
+/// The next `count` updates, as texts.
 #[track_caller]
 pub(crate) fn next_words(subscription: &mut Subscription, count: usize) -> Vec<String> {
     (0..count).map(|_| words(&next(subscription))).collect()
 }
 
-/// The next so many updates, in words, sorted: for those whose order is nobody's business.
+/// The next `count` updates, as sorted texts: for updates without a defined order.
 #[track_caller]
 pub(crate) fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
     let mut words = next_words(subscription, count);

@@ -1,5 +1,6 @@
-//! Replicas die, hang, slow down and come back, and readers do not notice.
-//! Each test breaks one thing under a load, and reads off the servers' counts where the load went.
+//! Replicas die, hang, slow down and come back, and no read fails.
+//!
+//! Each test breaks one thing under a load and reads from the servers' counters where reads went.
 
 use super::load::{
     Group, Load, at, connect, connect_over, follow, gets, keys, shares, wait_until_in_sync,
@@ -84,7 +85,7 @@ fn a_slow_replica_is_left_and_taken_back() {
 }
 
 #[test]
-fn a_hung_replica_keeps_nobody_for_longer_than_the_progress_timeout() {
+fn a_hung_replica_blocks_no_read_for_longer_than_the_progress_timeout() {
     let group = Group::start(&Version::any(), 2, "");
     for policy in [ReadFrom::RoundRobin(Among::Replicas), ReadFrom::Replica] {
         let config = group.config().read_from(policy.clone());

@@ -1,10 +1,11 @@
-//! Readers that run beside a test until they are stopped, and the servers' counts of
-//! what reached them.
+//! Readers that run in the background of a test.
+//!
+//! The servers' counters show where their reads went.
 
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, Transport};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ pub(crate) struct Load {
     /// What failed.
     errors: Arc<Mutex<Vec<slotcar::Error>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Load {
@@ -36,7 +37,7 @@ impl Load {
         let (done, worst) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let errors = Arc::<Mutex<Vec<slotcar::Error>>>::default();
         let shared = (stop.clone(), done.clone(), worst.clone(), errors.clone());
-        let work = beside::spawn(async move {
+        let work = background::spawn(async move {
             let (stop, done, worst, errors) = &shared;
             let (client, keys) = (&client, &keys);
             let reader = |from: usize| async move {
@@ -131,7 +132,7 @@ pub(crate) fn gets(server: &Server) -> u64 {
     server.command_calls().get("get").copied().unwrap_or_default()
 }
 
-/// The part that each server has of the GETs that run within a moment.
+/// The share that each server has of the next `count` GETs.
 pub(crate) fn shares(servers: &[&Server], load: &Load, count: u64) -> Vec<f64> {
     let before: Vec<u64> = servers.iter().map(|server| gets(server)).collect();
     load.wait_for(count);

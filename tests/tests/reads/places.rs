@@ -1,5 +1,6 @@
-//! The same policies for replicas that sentinels tell of, and for those listed by hand.
-//! There is no READONLY here: such replicas serve whoever asks.
+//! Read policies with replicas that sentinels announce, and with replicas listed by hand.
+//!
+//! Such replicas need no READONLY: they serve every client.
 
 use super::load::{Group, Load, connect, gets, keys};
 use slotcar::config::Among;
@@ -28,7 +29,7 @@ fn replicas_listed_by_hand_are_read_from() {
 }
 
 #[test]
-fn a_url_says_it_all() {
+fn a_url_configures_replicas_and_policy() {
     let group = Group::start(&Version::any(), 2, "");
     let at: Vec<String> = group.replicas.iter().map(|r| r.address().to_string()).collect();
     let url = format!(
@@ -41,7 +42,7 @@ fn a_url_says_it_all() {
 }
 
 #[test]
-fn replicas_that_sentinels_tell_of_are_read_from_through_a_failover() {
+fn replicas_that_sentinels_announce_are_read_from_through_a_failover() {
     let sentinels = Sentinels::of(&Version::any()).start();
     let config = Config::from_url(&sentinels.url())
         .unwrap()

@@ -1,9 +1,9 @@
 //! A bound on staleness is kept: no read under it sees data that is older.
-//! The truth comes from the data: a writer writes what time it is.
+//! The data itself shows its age: a writer writes the time.
 
 use super::load::{Group, connect, follow, gets, wait_until_in_sync};
 use slotcar::{Client, ErrorDetail, ReadFrom};
-use slotcar_tests::beside;
+use slotcar_tests::background;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Version};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const BOUND: Duration = Duration::from_millis(400);
 
 /// Writes the time since `epoch`, again and again, until it is stopped.
 fn write_times(client: Client, epoch: Instant, stop: Arc<AtomicBool>) {
-    drop(beside::spawn(async move {
+    drop(background::spawn(async move {
         while !stop.load(Ordering::Relaxed) {
             let now = u64::try_from(epoch.elapsed().as_micros()).unwrap();
             client.set("time", now).await.unwrap();

@@ -8,7 +8,7 @@ use slotcar_tests::real::{Cluster, Version};
 use std::time::Duration;
 
 #[test]
-fn ten_switches_under_load_cost_nobody_anything() {
+fn ten_switches_under_load_cost_no_error() {
     let cluster = Cluster::of(&Version::any()).start();
     let config = Config::from_url(&cluster.url()).unwrap();
     let client = connect(config.command_timeout(Duration::from_secs(5)));

@@ -1,16 +1,17 @@
-//! A service's callers: INCRs, one after the other, each with its times and its result.
-//! What a test asserts of a fault, it reads off this record.
+//! The load of a service: INCRs, one after the other.
+//!
+//! Each is recorded with its times and its result; tests assert on this record.
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
-use slotcar_tests::beside::{self, Beside};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::Sentinels;
 use slotcar_tests::real::wait::until_true;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Every call has one second.
+/// Each call has a timeout of one second.
 pub(crate) fn config(sentinels: &Sentinels) -> Config {
     let config = Config::from_url(&sentinels.url()).expect("a service has a good URL");
     config.command_timeout(Duration::from_secs(1))
@@ -26,7 +27,7 @@ pub(crate) struct Load {
     /// What has ended.
     ended: Arc<Mutex<Vec<Ended>>>,
     /// The loop.
-    work: Beside,
+    work: BackgroundWork,
 }
 
 impl Load {
@@ -34,7 +35,7 @@ impl Load {
         let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Ended>>>::default());
         let work = {
             let (stop, ended) = (stop.clone(), ended.clone());
-            beside::spawn(async move {
+            background::spawn(async move {
                 let client = Client::connect(Smol::new(), config).await.unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();

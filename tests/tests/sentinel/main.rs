@@ -1,7 +1,7 @@
-//! One handle that follows a service's primary, against real sentinels.
+//! A client that follows the primary of a service, against real sentinels.
 //!
-//! Each test has a primary, two replicas and three sentinels of its own. Every call has one second,
-//! as an impatient application would have it.
+//! Each test has a primary, two replicas and three sentinels of its own. Each call has a timeout of
+//! one second.
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
@@ -14,8 +14,7 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Sentinels, Version};
 use std::time::{Duration, Instant};
 
-/// Within half a second, or one, on a machine with nothing else to do; a busy one gets more, for a
-/// test is no measurement. The figures are printed.
+/// Half a second or one is usual on an idle machine; a busy one gets more. The times are printed.
 const SOON: Duration = Duration::from_secs(4);
 
 #[test]
@@ -153,7 +152,7 @@ fn without_any_sentinel_the_known_primary_is_dialled_again() {
 }
 
 #[test]
-fn sentinels_with_an_old_view_move_nobody_back() {
+fn sentinels_with_an_old_view_move_no_client_back() {
     let sentinels = Sentinels::of(&Version::any()).start();
     let memories = [0, 1].map(|index| sentinels.remember(index));
     let old = sentinels.primary().unwrap();
@@ -161,12 +160,12 @@ fn sentinels_with_an_old_view_move_nobody_back() {
     sentinels.failover();
     let new = sentinels.wait_until_settled();
     load.wait_for_success(Instant::now());
-    // Alone, with the third one paused, they have nobody who tells them better.
+    // The third one is paused, so no sentinel sends them a newer view.
     sentinels.sentinel(2).pause();
     for (index, memory) in memories.iter().enumerate() {
         sentinels.restart_with(index, memory);
     }
-    until_true("an old view to be told", || {
+    until_true("a sentinel to announce the old view", || {
         sentinels.opinion_of(0) == Some(sentinels.server(old).address())
     });
     let told = Instant::now();
@@ -209,7 +208,7 @@ fn without_any_sentinel_each_is_named_with_its_cause() {
 #[test]
 fn a_primary_that_is_none_gets_no_command() {
     let sentinels = Sentinels::of(&Version::any()).start();
-    // Nobody shall put right what is about to go wrong, or tell of it.
+    // The sentinels do not notice it in time.
     let primary = sentinels.server(sentinels.primary().unwrap());
     let address = primary.address();
     let elsewhere = sentinels.servers().iter().find(|s| s.address() != address).unwrap();
@@ -219,14 +218,14 @@ fn a_primary_that_is_none_gets_no_command() {
         let client = Client::connect(Smol::new(), config(&sentinels)).await.unwrap();
         client.with_timeout(Duration::from_millis(500)).set("name", "Ada").await.unwrap_err()
     });
-    let told = format!("{error:?}");
-    assert!(told.contains("not a primary"), "{told}");
-    assert_ne!(error.delivery(), Delivery::Unknown, "{told}");
-    assert_eq!(primary.command_calls().get("set"), None, "{told}");
+    let text = format!("{error:?}");
+    assert!(text.contains("not a primary"), "{text}");
+    assert_ne!(error.delivery(), Delivery::Unknown, "{text}");
+    assert_eq!(primary.command_calls().get("set"), None, "{text}");
 }
 
-/// Two sentinels behind links that fall silent and stay open: what they announce is lost, and what
-/// they are asked. The third one is asked in their stead.
+/// Two sentinels are behind connections that stay open and pass nothing: their announcements are
+/// lost, and so are queries to them. The third one is queried instead.
 #[test]
 fn a_half_open_link_to_a_sentinel_is_noticed() {
     let sentinels = Sentinels::of(&Version::any()).start();
@@ -246,14 +245,14 @@ fn a_half_open_link_to_a_sentinel_is_noticed() {
     sentinels.failover();
     let new = sentinels.wait_until_settled();
     let began = Instant::now();
-    // Nobody sends a command: the poll alone finds out.
+    // No command is sent: the periodic query finds it.
     until_true("the new primary to be known", || known() != old);
     println!("an idle client knows the new primary {:?} later", began.elapsed());
     assert_eq!(known(), Some(at(sentinels.server(new).address())));
 }
 
 #[test]
-fn commands_ask_no_sentinel() {
+fn commands_query_no_sentinel() {
     let sentinels = Sentinels::of(&Version::any()).start();
     smol::block_on(async {
         let client = Client::connect(Smol::new(), config(&sentinels)).await.unwrap();
@@ -261,6 +260,6 @@ fn commands_ask_no_sentinel() {
         for _ in 0..1000 {
             client.incr("count").await.unwrap();
         }
-        assert!(client.metrics().refreshes <= before + 1, "at most one look in ten seconds");
+        assert!(client.metrics().refreshes <= before + 1, "at most one refresh in ten seconds");
     });
 }

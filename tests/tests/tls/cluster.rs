@@ -1,13 +1,13 @@
-//! Clusters that tell their TLS ports: the map, redirects, slots on the move, sharded channels and
-//! failovers, all of it encrypted and to the right ports.
+//! Clusters that announce their TLS ports: the slot map, redirects, moves, sharded channels and
+//! failovers, all encrypted and on the right ports.
 
 use super::{SHARED, carriers, config, tls, versions};
 use crate::reader::next_words;
 use slotcar::{Client, Endpoint};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
-use slotcar_tests::turns::run;
 
 /// A cluster of three primaries.
 fn cluster(version: &Version, replicas: usize) -> Cluster {
@@ -52,7 +52,7 @@ fn three_shards_are_reached_on_their_tls_ports() {
     }
 }
 
-/// A slot moves: first its keys are behind an ASK, then behind a MOVED, and both name TLS ports.
+/// A slot moves: first its keys give ASK, then MOVED, and both name TLS ports.
 #[test]
 fn redirects_lead_to_tls_ports() {
     for version in versions() {
@@ -93,7 +93,7 @@ fn sharded_channels_follow_their_slots() {
         run(client.spublish(&channel, "one")).expect("SPUBLISH");
         assert_eq!(next_words(&mut messages, 1), [format!("{channel}=one")]);
         cluster.move_slot(300, (cluster.primary_of(300) + 1) % 3);
-        // Published until the subscription has arrived where the slot is.
+        // Published until the subscription is at the new owner of the slot.
         let heard = loop {
             run(client.spublish(&channel, "two")).expect("SPUBLISH");
             let heard = next_words(&mut messages, 1);

@@ -1,8 +1,8 @@
-//! Encrypted connections, against real servers: what works without TLS works with it, and what
-//! goes wrong in a handshake is told at once and by name.
+//! Encrypted connections to real servers: everything works as without TLS, and a failed handshake
+//! gives an error at once that names the reason.
 //!
-//! Every test runs over smol's reactor and over tokio's, through the same `Tls`. Servers listen on
-//! a plain port, too, for the harness alone: no client here dials it unless the test says so.
+//! Each test runs over smol's reactor and over tokio's, through the same `Tls`. Servers also listen
+//! on a plain port, for the harness; no client here dials it unless the test says so.
 
 mod cluster;
 mod refusals;
@@ -14,9 +14,7 @@ mod system;
 #[path = "../pubsub/reader.rs"]
 mod reader;
 
-use slotcar::{
-    BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Timestamp, Transport,
-};
+use slotcar::{BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Transport};
 use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Authority, Pem, Version, address};
@@ -27,16 +25,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// Long enough for everything that happens at all.
+/// Long enough for everything that a test waits for.
 const LONG: Duration = BOUND;
 
-/// What all tests share: making keys takes a while.
+/// What all tests share: making keys takes time.
 struct Shared {
-    /// Signs what servers show.
+    /// Signs the certificates of the servers.
     authority: Authority,
-    /// Nobody trusts this one.
+    /// An authority that is not trusted.
     stranger: Authority,
-    /// For the address of any server of this process.
+    /// A certificate for the addresses of all servers of this process.
     addresses: Pem,
 }
 
@@ -51,12 +49,12 @@ static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     builder.worker_threads(2).enable_all().build().expect("tokio")
 });
 
-/// Either reactor, with a table of names in front of it.
+/// Either reactor, with a table of host names.
 #[derive(Clone, Debug)]
 struct Carrier {
-    /// What dials.
+    /// The transport that dials.
     inner: Arc<dyn Transport>,
-    /// Names and where they lead.
+    /// Host names and their addresses.
     names: BTreeMap<String, SocketAddr>,
 }
 
@@ -65,7 +63,7 @@ impl Carrier {
         Carrier { inner: Arc::new(inner), names: BTreeMap::new() }
     }
 
-    /// The same, and this name leads there.
+    /// The same with this name in the table.
     fn naming(mut self, name: &str, address: SocketAddr) -> Carrier {
         self.names.insert(name.to_owned(), address);
         self
@@ -99,33 +97,19 @@ impl Transport for Carrier {
         })
     }
 
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        self.inner.spawn(task)
-    }
-
-    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        self.inner.sleep_until(deadline)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.inner.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.inner.seed()
-    }
+    slotcar_tests::forward_transport!(inner: spawn, sleep_until, now, seed);
 }
 
 fn to(address: SocketAddr) -> Endpoint {
     Endpoint::tcp(&address.ip().to_string(), address.port())
 }
 
-/// The versions that show everything: the oldest with all features, and the newest.
+/// The oldest version with all features, and the newest.
 fn versions() -> Vec<Version> {
     ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
 }
 
-/// What `url` says, with waits for a busy machine.
+/// The configuration of `url`, with long timeouts for a busy machine.
 fn config(url: &str) -> Config {
     Config::from_url(url)
         .expect("the test writes a good URL")
@@ -134,12 +118,12 @@ fn config(url: &str) -> Config {
         .progress_timeout(LONG)
 }
 
-/// Trusts the tests' own authority.
+/// Trusts the authority of the tests.
 fn trusting() -> TlsConfig {
     TlsConfig::new().trust_pem(SHARED.authority.pem().as_bytes()).expect("PEM")
 }
 
-/// `carrier` with TLS that trusts the tests' own authority.
+/// `carrier` with TLS that trusts the authority of the tests.
 fn tls(carrier: Carrier) -> Tls<Carrier> {
     Tls::new(carrier, trusting().build().expect("good"))
 }
@@ -149,7 +133,7 @@ fn lazy(carrier: Carrier, address: SocketAddr) -> Client {
     Client::connect_lazy(tls(carrier), config(&format!("rediss://{address}"))).expect("good")
 }
 
-/// What TLS itself says is wrong.
+/// The kind of the TLS error in `error`.
 #[track_caller]
 fn tls_kind(error: &Error) -> TlsErrorKind {
     TlsError::of(error).unwrap_or_else(|| panic!("no TLS error in {error:?}")).kind()

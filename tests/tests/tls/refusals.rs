@@ -1,33 +1,33 @@
-//! Handshakes that fail: each at once, by name, with nothing sent; and dialled again only where
-//! that can help.
+//! Handshakes that fail: each error comes at once, names the reason, and nothing was sent. Only
+//! what may pass later is dialled again.
 
 use super::{SHARED, carriers, config, lazy, tls, tls_kind, trusting};
 use slotcar::{Client, Delivery, Error, ErrorKind};
 use slotcar_tcp::Smol;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Fault, Pem, Proxy, Script, Server, Version};
-use slotcar_tests::turns::run;
-use slotcar_tests::{Told, Watched};
+use slotcar_tests::{ExpectedError, Watched};
 use slotcar_tls::{Tls, TlsConfig, TlsErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Shorter than any deadline of these tests: it came at once.
+/// Shorter than any deadline of these tests: the error came at once.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn server(pem: &Pem) -> Server {
     Server::of(&Version::any()).config(&pem.listening()).start()
 }
 
-/// What a first command says.
+/// The error of a first command.
 #[track_caller]
 fn first_error(client: &Client) -> Error {
     run(client.set("k", "v")).expect_err("there is no connection to have")
 }
 
-/// A verdict: handshake, nothing sent, this node, these words, one dial.
+/// A final error: kind handshake, nothing sent, this node, these words, one dial.
 #[track_caller]
 fn check_final(error: &Error, at: SocketAddr, kind: TlsErrorKind, words: &str) {
-    Told::new(ErrorKind::Handshake, Delivery::NotSent)
+    ExpectedError::new(ErrorKind::Handshake, Delivery::NotSent)
         .command("SET")
         .at(at)
         .says(words)
@@ -60,7 +60,7 @@ fn certificates_that_prove_nothing_end_the_first_call() {
     }
 }
 
-/// The same from the client's side: it trusts another authority, or asks for another name.
+/// The same from the client's side: it trusts another authority, or expects another name.
 #[test]
 fn a_client_that_trusts_others_or_means_others_is_not_served() {
     let server = server(&SHARED.addresses);
@@ -78,7 +78,7 @@ fn a_client_that_trusts_others_or_means_others_is_not_served() {
     }
 }
 
-/// Only one dial is made for a verdict.
+/// There is only one dial for a final error.
 #[test]
 fn a_verdict_is_not_asked_for_twice() {
     let server = server(&SHARED.stranger.sign(&["other.test"]));
@@ -89,7 +89,7 @@ fn a_verdict_is_not_asked_for_twice() {
     }
 }
 
-/// In TLS 1.3 the server says so only after the client may write: still nothing was sent.
+/// In TLS 1.3 the server refuses only after the client may write: still nothing was sent.
 #[test]
 fn a_missing_or_strange_certificate_of_the_client_is_told() {
     let strange = SHARED.stranger.sign(&["client.test"]);
@@ -103,7 +103,7 @@ fn a_missing_or_strange_certificate_of_the_client_is_told() {
             let config = config(&format!("rediss://{at}"));
             let with_strange =
                 trusting().identity_pem(strange.chain.as_bytes(), strange.key.as_bytes());
-            // TLS 1.2 has no word of its own for a certificate that is missing.
+            // TLS 1.2 has no alert for a missing certificate.
             let missing = match protocol {
                 "TLSv1.2" => TlsErrorKind::Refused,
                 _ => TlsErrorKind::ClientCertificate,
@@ -150,7 +150,7 @@ fn no_version_in_common_is_told() {
     }
 }
 
-/// A server that takes the first bytes of TLS for a command, and answers it.
+/// A server that takes the first bytes of TLS for a command, and replies.
 #[test]
 fn a_server_that_answers_in_plain_text_is_told_apart() {
     let script = Script::start(|peer| {
@@ -163,7 +163,7 @@ fn a_server_that_answers_in_plain_text_is_told_apart() {
     }
 }
 
-/// A real plain port waits for the rest of what it takes for a command: the deadline ends it.
+/// A real plain port waits for the rest of the supposed command: the deadline ends it.
 #[test]
 fn a_plain_port_and_a_silent_server_end_with_the_deadline() {
     let server = server(&SHARED.addresses);
@@ -177,16 +177,17 @@ fn a_plain_port_and_a_silent_server_end_with_the_deadline() {
             let client = Client::connect_lazy(tls(carrier), config).expect("good");
             let error = first_error(&client);
             assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
-            let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+            let told =
+                [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
             let why = "no TLS handshake within 300ms: the server is silent";
-            // What was said instead, if the random part of the handshake held a line's end.
+            // The other possible error, if the random part of the handshake contained a line end.
             let answered = told.iter().any(|text| text.contains("does not speak TLS"));
             assert!(answered || told.iter().any(|text| text.contains(why)), "{told:?}");
         }
     }
 }
 
-/// Hung up in the middle of the handshake: dialled again, and good once it passes.
+/// The server closes in the middle of the handshake: dialled again, and good when the fault ends.
 #[test]
 fn a_handshake_that_is_cut_is_begun_again() {
     let server = server(&SHARED.addresses);
@@ -202,14 +203,15 @@ fn a_handshake_that_is_cut_is_begun_again() {
         let error = run(brief.set("k", "v")).expect_err("it is cut each time");
         assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
         assert_ne!(error.kind(), ErrorKind::Handshake, "{error:?}");
-        let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+        let told =
+            [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
         assert!(told.iter().any(|text| text.contains("hung up in the middle")), "{told:?}");
         proxy.set(Fault::Pass);
         run(client.set("k", "v")).expect("a later dial");
     }
 }
 
-/// Never a word in clear: the transport that has no TLS is not even dialled.
+/// Nothing is sent unencrypted: a transport without TLS is not even dialled.
 #[test]
 fn a_plain_transport_is_refused_before_it_dials() {
     let server = server(&SHARED.addresses);
@@ -221,7 +223,7 @@ fn a_plain_transport_is_refused_before_it_dials() {
     ] {
         let watched = Watched::new(Smol::new());
         let error = run(Client::connect(watched.clone(), config(&url))).expect_err("refused");
-        Told::new(ErrorKind::Config, Delivery::NotSent)
+        ExpectedError::new(ErrorKind::Config, Delivery::NotSent)
             .says("speaks no TLS")
             .says("feature `tls`")
             .check(&error);
@@ -229,21 +231,21 @@ fn a_plain_transport_is_refused_before_it_dials() {
     }
 }
 
-/// The reverse mistake: a client without TLS at a port that wants it. The server hangs up, and says
-/// no word that another protocol's client could read.
+/// The opposite mistake: a client without TLS at a TLS port. The server closes and sends nothing
+/// that a Redis client could read.
 #[test]
 fn a_plain_client_at_a_tls_port_is_told_what_that_may_mean() {
     let server = server(&SHARED.addresses);
     let config = config(&format!("redis://{}", server.tls_address()));
     let config = config.connect_timeout(Duration::from_millis(500));
-    let words = "; a port that wants TLS ends so";
+    let words = "; does this port require TLS?";
     let error = run(Client::connect(Smol::new(), config.clone())).expect_err("it is no plain port");
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains(words), "{error:?}");
-    // A read is tried again, until its time is over.
+    // A read is retried until its deadline.
     let client = Client::connect_lazy(Smol::new(), config).expect("good");
     let brief = client.with_timeout(Duration::from_millis(500));
     let error = run(brief.get::<Option<String>>("k")).expect_err("it is no plain port");
-    let told = [vec![error.to_string()], slotcar_tests::told::causes(&error)].concat();
+    let told = [vec![error.to_string()], slotcar_tests::expected_error::causes(&error)].concat();
     assert!(told.iter().any(|text| text.contains(words)), "{told:?}");
 }

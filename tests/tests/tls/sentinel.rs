@@ -1,16 +1,16 @@
-//! Sentinels and servers, either of which may speak TLS without the other: `sentinel_tls` says how
-//! the former are dialled, `tls` how the latter are.
+//! Sentinels and servers, each with or without TLS: `sentinel_tls` says how sentinels are dialled,
+//! `tls` how servers are.
 
 use super::{SHARED, carriers, config, tls};
 use slotcar::{Client, Error};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
-use slotcar_tests::turns::run;
 use std::net::SocketAddr;
 
-/// A primary, its replica and one sentinel, which all listen both ways; `secure` says how they talk
-/// to each other, and so which ports the sentinel tells.
+/// A primary, its replica and one sentinel, which all have a plain and a TLS port; `secure` says
+/// how they talk to each other, and so which ports the sentinel announces.
 struct Group {
     /// The primary first.
     servers: [Server; 2],
@@ -52,7 +52,7 @@ fn port_of(server: &Server, secure: bool) -> SocketAddr {
     if secure { server.tls_address() } else { server.address() }
 }
 
-/// Writes, reads from the replica too, and sees which ports are dialled.
+/// Writes, reads also from the replica, and checks which ports are dialled.
 async fn serve(client: &Client, secure: bool) -> Result<(), Error> {
     client.set("name", "Ada").await?;
     assert_eq!(client.get::<String>("name").await?, "Ada");
@@ -97,7 +97,7 @@ fn sentinels_and_servers_may_each_speak_tls_or_not() {
     }
 }
 
-/// The primary dies; the client follows to the replica, through TLS all the way.
+/// The primary dies; the client follows to the replica, always through TLS.
 #[test]
 fn a_failover_is_followed_through_tls() {
     let group = Group::start(&Version::any(), true);

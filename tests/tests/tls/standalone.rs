@@ -1,13 +1,14 @@
-//! One server: every version, every kind of call, names and addresses, and certificates of
-//! clients.
+//! One server with TLS.
+//!
+//! Each version, each kind of call, names and addresses, and client certificates.
 
 use super::{LONG, SHARED, carriers, config, lazy, tls, trusting, versions};
 use crate::reader::{next_sorted, next_words};
 use futures::future::join_all;
 use slotcar::{Client, Config, Endpoint, cmd};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
-use slotcar_tests::turns::run;
 use slotcar_tls::Tls;
 
 #[test]
@@ -26,7 +27,7 @@ fn every_version_serves_calls_of_every_kind() {
                 let pipeline = commands.fold(client.pipeline(), |p, get| p.add(get));
                 let replies = pipeline.run::<Vec<Option<u32>>>().await.expect("a pipeline");
                 assert_eq!(replies, [None; 50]);
-                // On a connection of its own.
+                // On an exclusive connection.
                 let pop = client.send::<(String, String)>(cmd("BLPOP").key("list").arg(20));
                 let push = async { client.rpush("list", ["x"]).await.expect("RPUSH") };
                 let (popped, _) = futures::future::join(pop, push).await;
@@ -42,7 +43,8 @@ fn every_version_serves_calls_of_every_kind() {
     }
 }
 
-/// By name the certificate has to hold the name; what is dialled may be anything that it leads to.
+/// With a name, the certificate must contain the name; the address may be any that the name
+/// resolves to.
 #[test]
 fn a_server_proves_the_name_that_was_asked_for() {
     let server = Server::of(&Version::any())
@@ -56,7 +58,7 @@ fn a_server_proves_the_name_that_was_asked_for() {
             let client = run(Client::connect(tls(carrier), config)).expect(name);
             run(client.ping()).expect(name);
         }
-        // Known by its address only, and so told whom to expect.
+        // Known by its address only, so the expected name is configured.
         let by_address = config(&format!("rediss://{at}"));
         let everywhere = tls(carrier.clone()).server_name("redis.test").expect("a name");
         run(Client::connect(everywhere, by_address.clone())).expect("the name is given");
@@ -67,7 +69,7 @@ fn a_server_proves_the_name_that_was_asked_for() {
     }
 }
 
-/// The name is that which the user maps to.
+/// The expected name is the one that the address map gives.
 #[test]
 fn a_mapped_address_proves_what_it_is_mapped_to() {
     use slotcar::config::Deployment;
@@ -110,7 +112,7 @@ fn a_client_shows_its_certificate_where_it_is_asked_for() {
     }
 }
 
-/// Old servers and middle boxes speak 1.2 only.
+/// Old servers and middleboxes speak only TLS 1.2.
 #[test]
 fn both_versions_of_the_protocol_are_spoken() {
     for protocols in ["TLSv1.2", "TLSv1.3"] {
@@ -125,7 +127,7 @@ fn both_versions_of_the_protocol_are_spoken() {
     }
 }
 
-/// Whether it dropped its last connection, which it does without a background as well.
+/// Waits until the client closed its last connection, which it does also without a background task.
 #[test]
 fn a_client_that_is_dropped_leaves_no_connection() {
     let server = Server::of(&Version::any()).config(&SHARED.addresses.listening()).start();

@@ -1,5 +1,5 @@
 //! The encrypted stream under load and under faults: big values, tiny pieces, resets, and callers
-//! that give up.
+//! that cancel.
 
 use super::{Carrier, SHARED, carriers, lazy};
 use futures::future::join_all;
@@ -7,15 +7,15 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::polling::{DroppedAfter, run};
 use slotcar_tests::real::{Fault, Proxy, Server, Version};
-use slotcar_tests::turns::{DroppedAfter, run};
 use std::time::Duration;
 
 fn server() -> Server {
     Server::of(&Version::any()).config(&SHARED.addresses.listening()).start()
 }
 
-/// A megabyte that belongs to `number` alone.
+/// A megabyte that is different for each `number`.
 fn big(number: usize) -> Vec<u8> {
     (0..1 << 20).map(|at| (at * 31 + number * 7 + (at >> 8)) as u8).collect()
 }
@@ -78,8 +78,8 @@ fn bytes_may_come_one_at_a_time() {
     }
 }
 
-/// A connection that is cut under load: reads go on, nothing is answered wrongly, and what may have
-/// run says so.
+/// A connection that is cut under load: reads are retried, no reply is wrong, and the error of a
+/// command that may have run says so.
 #[test]
 fn a_stream_that_is_cut_is_a_lost_connection() {
     let server = server();
@@ -103,13 +103,13 @@ fn a_stream_that_is_cut_is_a_lost_connection() {
     }
 }
 
-/// Callers that give up at any moment take no reply of anybody else, and no dial with them.
+/// Callers that cancel at any time take no reply of another caller, and end no dial.
 #[test]
 fn calls_that_are_dropped_leave_the_others_alone() {
     let server = server();
     for carrier in carriers() {
         for polls in 0..6 {
-            // A client of its own, so that the first polls fall into the handshake.
+            // A client of its own, so that the first polls are within the handshake.
             let client: Client = lazy(carrier.clone(), server.tls_address());
             run(async {
                 let dropped = (0..20_u32).map(|number| {
@@ -126,7 +126,7 @@ fn calls_that_are_dropped_leave_the_others_alone() {
     }
 }
 
-/// An idle connection costs nothing: nobody polls what nobody called.
+/// An idle connection costs nothing: nothing is polled without a wake.
 #[test]
 fn an_idle_connection_is_left_alone() {
     let server = server();
@@ -136,8 +136,8 @@ fn an_idle_connection_is_left_alone() {
     let before = watched.written();
     run(async {
         let brief = client.with_timeout(Duration::from_millis(300));
-        brief.send::<()>(cmd("BLPOP").key("none").arg(0)).await.expect_err("nobody pushes");
+        brief.send::<()>(cmd("BLPOP").key("none").arg(0)).await.expect_err("the list stays empty");
     });
-    // The blocking call has a connection of its own; over the first nothing went.
+    // The blocking call has an exclusive connection; nothing went over the first one.
     assert_eq!(watched.writes()[0].iter().map(Vec::len).sum::<usize>(), before);
 }

@@ -1,18 +1,18 @@
-//! Out of the box: `slotcar::connect` with a `rediss://` URL and nothing else.
+//! `slotcar::connect` with a `rediss://` URL and no other configuration.
 //!
-//! The system's authorities are whom `SSL_CERT_FILE` names, and a process has one environment: so
-//! these tests run themselves again as a process of their own, which does what they are about.
+//! `SSL_CERT_FILE` names the authorities of the system, and a process has one environment: so each
+//! test runs itself again in a process of its own.
 
 use super::SHARED;
 use slotcar::ErrorKind;
+use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version, scratch};
-use slotcar_tests::turns::run;
 use std::process::Command;
 
-/// What the process of its own is to connect to.
+/// The URL that the process of its own connects to.
 const URL: &str = "SLOTCAR_TEST_TLS_URL";
 
-/// Not a test by itself: what `connect` comes to, in words.
+/// Not a test: prints the result of `connect`.
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
@@ -22,7 +22,7 @@ fn child() {
     }
 }
 
-/// What the child says where these authorities are the system's.
+/// The output of the child process with these authorities.
 fn told(url: &str, authorities: &str) -> String {
     let file = scratch::folder("authorities").join("ca.pem");
     std::fs::write(&file, authorities).expect("the folder is ours");

@@ -1,5 +1,5 @@
 //! Transactions in a cluster: all keys in one slot, wherever it goes.
-//! Every version of server is asked where slots move, for each has its own way to say so.
+//! Moves of slots are tested on every version of the servers: their replies differ.
 
 use super::connect;
 use slotcar::command::{get, incr, set};
@@ -42,7 +42,7 @@ fn a_slot_that_moves_is_followed_by_all_of_it() {
             assert_eq!(make().run::<(i64, i64)>().await.unwrap(), (3, 3), "{version}: ASK");
             let watch = client.watch([&key]).await.unwrap();
             let done = watch.commit::<(i64, i64)>(make()).await;
-            // The watch was asked for; its EXEC comes without asking, and is told to ask.
+            // WATCH was sent behind ASKING; EXEC is sent without it and gets ASK.
             let error = done.unwrap_err();
             assert_eq!(error.delivery(), Delivery::Refused, "{version}: {error}");
             cluster.finish_move(100, 2, 1);
@@ -70,7 +70,7 @@ fn a_slot_that_is_torn_is_waited_for() {
             let (cluster, b) = (Arc::clone(&cluster), b.clone());
             let retries = client.clone();
             thread::spawn(move || {
-                // Not before the client was told to try again.
+                // Not before the client got its first TRYAGAIN.
                 super::until_true("a retry", || retries.metrics().retries > 0);
                 cluster.migrate(&[&b], from, to);
                 cluster.finish_move(100, from, to);

@@ -1,6 +1,7 @@
 //! Transactions and watched keys, on one server and in a cluster whose slots move.
 //!
-//! What must hold: all or nothing, once at most, and a caller who is told which of these it was.
+//! **Invariant**: all commands of a transaction run or none, once at most, and its result says
+//! which.
 
 mod cluster;
 
@@ -80,12 +81,11 @@ fn a_watched_key_that_changed_keeps_all_from_running() {
         client.set("stock", 2).await.unwrap();
         let watch = client.watch(["stock"]).await.unwrap();
         let left: i64 = watch.send(get("stock")).await.unwrap();
-        let sell = client.transaction().add(set("stock", left - 1));
-        assert_eq!(watch.commit::<((),)>(sell).await.unwrap(), Some(((),)));
+        assert_eq!(watch.commit_one(set("stock", left - 1)).await.unwrap(), Some(()));
         let watch = client.watch(["stock"]).await.unwrap();
         client.set("stock", 7).await.unwrap();
         let sell = client.transaction().add(set("stock", 0));
-        assert_eq!(watch.commit::<((),)>(sell).await.unwrap(), None);
+        assert_eq!(watch.commit::<()>(sell).await.unwrap(), None);
         assert_eq!(client.get::<i64>("stock").await.unwrap(), 7);
         // Both used one connection, in turn; dropped, it is closed.
         assert_eq!(server.client_count(), 2);

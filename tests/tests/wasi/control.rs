@@ -1,8 +1,8 @@
-//! Does for a component what it cannot do itself: starts, breaks and reaps servers.
+//! Does for a component what it cannot do itself: starts, breaks and ends servers.
 //!
-//! The component's side is `transport-wasi/tests/real/remote.rs`. A question is a list of words,
-//! its answer another one. What fails here, fails there: an answer says so. Whatever a component
-//! started ends with its control, at the latest.
+//! The component's side is `transport-wasi/tests/real/remote.rs`. A request is a list of strings,
+//! and so is its reply. A request that fails here fails in the component. What a component started
+//! ends at the latest when its connection ends.
 
 use slotcar_sim::{Served, Sim};
 use slotcar_tests::real::proxy::Unreachable;
@@ -13,11 +13,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// The versions that suites cover inside of components: what is different between versions is the
-/// core's business, and the native suites cover all.
+/// The versions that suites cover inside of components: differences between versions are the
+/// core's, and the native suites cover all versions.
 const USUAL: [&str; 2] = ["redis-7.0", "valkey-8.1"];
 
-/// Between words.
+/// Separates strings.
 const SEPARATOR: &str = "\u{1f}";
 
 /// Listens for components, for as long as this process runs.
@@ -26,7 +26,7 @@ pub(crate) fn start() -> SocketAddr {
     let at = listener.local_addr().expect("address");
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            // The end of a component is the end of its servers.
+            // When a component ends, its servers end.
             std::thread::spawn(move || drop(Control::default().serve(stream)));
         }
     });

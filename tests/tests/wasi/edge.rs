@@ -1,7 +1,7 @@
-//! The edge function of `examples/edge` on a real cluster: each of its jobs, what it leaves for the
-//! next cold start, and that it leaves nothing else.
+//! The edge function of `examples/edge` on a real cluster: each of its jobs, and that nothing is
+//! left but the topology for the next cold start.
 //!
-//! Every request is an instance and a client of its own.
+//! Each request has an instance and a client of its own.
 
 use crate::guest::{Guest, Serving};
 use crate::http::{ask, chunk, head, open};
@@ -10,7 +10,7 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Version, scratch};
 use std::net::SocketAddr;
 
-/// The function, and the cluster that it works on.
+/// Starts the function and its cluster.
 fn serve() -> Option<(Serving, Cluster, std::path::PathBuf)> {
     let guest = Guest::named("slotcar-edge")?;
     let cluster = Cluster::of(&Version::any()).start();
@@ -20,8 +20,8 @@ fn serve() -> Option<(Serving, Cluster, std::path::PathBuf)> {
     Some((serving, cluster, state))
 }
 
-/// How often the nodes were asked for the map, by their own count.
-fn looks(cluster: &Cluster) -> u64 {
+/// How often the nodes were queried for the topology, by their own counters.
+fn topology_queries(cluster: &Cluster) -> u64 {
     let asks = |name: &str| name.starts_with("cluster|s") || name == "cluster";
     let nodes = cluster.nodes().iter().map(|node| {
         let calls = node.command_calls();
@@ -44,7 +44,7 @@ fn rates_are_limited_and_sessions_kept() {
     assert!(passed >= 10, "{answers:?}");
     let refused = answers.iter().filter(|answer| answer.status == 429);
     refused.for_each(|answer| assert!(answer.head.contains("retry-after: "), "{answer:?}"));
-    assert_eq!(ask(at, "GET", "/limit/bob", "").status, 200, "everybody has a limit of their own");
+    assert_eq!(ask(at, "GET", "/limit/bob", "").status, 200, "each user has a limit of their own");
 
     assert_eq!(ask(at, "GET", "/session/7", "").status, 404);
     assert_eq!(ask(at, "PUT", "/session/7", "basket=3").status, 204);
@@ -63,19 +63,19 @@ fn rates_are_limited_and_sessions_kept() {
     assert_eq!(ask(at, "DELETE", "/session/7", "").status, 204);
     assert_eq!(ask(at, "GET", "/nothing", "").status, 404);
 
-    // What the first start learnt, the others were given.
+    // The later starts got the topology of the first one.
     assert!(state.join("topology.json").is_file());
-    let before = looks(&cluster);
+    let before = topology_queries(&cluster);
     for number in 0..20 {
         assert_eq!(ask(at, "PUT", &format!("/session/{number}"), "x").status, 204);
     }
-    assert_eq!(looks(&cluster), before, "twenty cold starts asked nobody for the map");
+    assert_eq!(topology_queries(&cluster), before, "twenty cold starts query no node");
     until_true("every instance to end", || instances(at) == 0);
     until_true("every connection to close", || connections(&cluster) == 0);
-    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
+    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "no request failed");
 }
 
-/// A snapshot of a cluster that has changed since is mended by the redirects that it leads to.
+/// The redirects that an old snapshot leads to correct it.
 #[test]
 fn an_old_snapshot_is_mended() {
     let Some((host, cluster, _state)) = serve() else { return };
@@ -105,12 +105,12 @@ fn events_are_streamed_until_the_reader_leaves() {
         let expected = format!("data: line {number}\ndata: and another\n\n");
         assert_eq!(chunk(&mut reader), Some(expected));
     }
-    // It learns that the reader has left when it writes to it.
+    // The function notices that the reader has left when it writes to it.
     drop(reader);
     until_true("the subscription to end", || {
         ask(at, "POST", "/events/news", "is anybody there?").body == "0\n"
     });
     until_true("every instance to end", || instances(at) == 0);
     until_true("every connection to close", || connections(&cluster) == 0);
-    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "all of them ended well");
+    assert_eq!(ask(at, "GET", "/wasi-host/failures", "").body, "0", "no request failed");
 }

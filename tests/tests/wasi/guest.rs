@@ -1,6 +1,6 @@
-//! One component and the host that runs it, as a process.
+//! One component, and the process of the host that runs it.
 //!
-//! A component that fails takes its host's exit code with it, and what both said is in the panic.
+//! A component that fails ends its host with an exit code; the panic shows the output of both.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -24,8 +24,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// The component made of the file of tests, or of the example, of that name; nothing, and a
-    /// loud word, where none was built.
+    /// The component of the test file or example `name`. Without components prints a line and
+    /// returns `None`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let (Some(host), Some(guests)) = (std::env::var_os(HOST), std::env::var_os(GUESTS)) else {
             println!("SKIPPED: {HOST} and {GUESTS} are not set; `cargo xtask wasi` sets them");
@@ -40,26 +40,26 @@ impl Guest {
         Some(Self { host: host.into(), component, variables: Vec::new() })
     }
 
-    /// Sets a variable. The component sees those that begin with `SLOTCAR_`.
+    /// Sets a variable. The component sees those whose names begin with `SLOTCAR_`.
     pub(crate) fn env(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self
     }
 
-    /// Runs it to its end, which must be a good one.
+    /// Runs the component; panics unless it succeeds.
     #[track_caller]
     pub(crate) fn run(self) {
         println!("{}", self.output("run", &[]));
     }
 
-    /// The names of its tests, one a line, with more behind them.
+    /// The names of its tests, one per line, with more text behind each.
     #[track_caller]
     pub(crate) fn list(self) -> String {
         self.output("run", &["--list", "--format", "terse"])
     }
 
-    /// Runs its tests, so many at a time, each in an instance of its own. `arguments` are names to
-    /// run, and `--skip NAME`.
+    /// Runs its tests, `at_once` at a time, each in an instance of its own. `arguments` are names
+    /// of tests, and `--skip NAME`.
     #[track_caller]
     pub(crate) fn run_tests(self, at_once: &str, arguments: &[&str]) {
         let mut command = Command::new(&self.host);
@@ -120,7 +120,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // An error means that it has ended already; both ways it must be reaped.
+        // An error means that it has ended already; it must be reaped in both cases.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,12 +1,12 @@
-//! The little HTTP/1 that tests need: one request on a connection of its own.
+//! A minimal HTTP/1 client for tests: one request on a connection of its own.
 //!
-//! Bodies come whole, or in chunks, whose frames are taken off.
+//! Bodies are complete or chunked; the framing of chunks is removed.
 
 use slotcar_tests::real::wait::BOUND;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Such as 200.
@@ -32,7 +32,7 @@ pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> 
     Answer { status, head, body }
 }
 
-/// Sends a request; the answer is still to be read.
+/// Sends a request; the caller reads the response.
 pub(crate) fn open(
     address: SocketAddr,
     method: &str,
@@ -50,7 +50,7 @@ pub(crate) fn open(
     BufReader::new(stream)
 }
 
-/// The status and the header of an answer.
+/// The status and the header of a response.
 pub(crate) fn head(stream: &mut impl BufRead) -> (u16, String) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -61,7 +61,7 @@ pub(crate) fn head(stream: &mut impl BufRead) -> (u16, String) {
     (status.expect("a status"), head.to_ascii_lowercase())
 }
 
-/// The next chunk of a body in chunks.
+/// The next chunk of a chunked body.
 pub(crate) fn chunk(stream: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     stream.read_line(&mut line).expect("read");

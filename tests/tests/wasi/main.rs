@@ -1,8 +1,8 @@
 //! The client inside of WebAssembly components, against real servers outside of them.
 //!
-//! What is tested is written in `transport-wasi/tests`; here are the servers that it runs against,
-//! and what only the outside sees. `cargo xtask test` and `cargo xtask wasi` build the components
-//! and their host and say where they are; without them, every test here is skipped, loudly.
+//! The tests are in `transport-wasi/tests`; here are the servers that they use, and what only the
+//! outside sees. `cargo xtask test` and `cargo xtask wasi` build the components and their host and
+//! name them in variables; without these, each test here prints that it is skipped.
 
 mod control;
 mod edge;
@@ -17,7 +17,7 @@ use guest::Guest;
 use slotcar_tests::real::{Server, Version};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
-/// The transport's own logic: errors, waits.
+/// Unit tests of the transport: errors, waits.
 #[test]
 fn units() {
     let Some(guest) = Guest::named("slotcar_wasi") else { return };
@@ -31,7 +31,7 @@ fn sockets() {
     guest.env("SLOTCAR_RESETTING_SERVER", &resetting.to_string()).run();
 }
 
-/// One component for all of them: it is the compilation of a component that takes its time.
+/// One component for all servers: compiling a component takes long.
 #[test]
 fn commands_on_every_server() {
     let Some(guest) = Guest::named("commands") else { return };
@@ -44,7 +44,7 @@ fn commands_on_every_server() {
     guest.env("SLOTCAR_SERVERS_AT", &listed.join(",")).run();
 }
 
-/// Runs those tests whose names begin so, on the reactor alone; see `native` for the others.
+/// Runs the tests whose names begin so, on the reactor alone; `native` runs the others.
 fn suite(prefixes: &[&str]) {
     native::run("suites", prefixes);
 }
@@ -82,8 +82,8 @@ fn a_denial_names_the_permission() {
     }
 }
 
-/// What a component may ask its host for: packages of WASI 0.2, which every host of components has.
-/// The standard library brings `filesystem` along; of `http`, only a server needs anything.
+/// What a component may import: packages of WASI 0.2, which each host of components has. The
+/// standard library needs `filesystem`; only a server needs `http`.
 const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
 
 #[test]

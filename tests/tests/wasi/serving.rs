@@ -1,7 +1,7 @@
-//! A component behind HTTP: an instance and a client for each request, and nothing left of either.
+//! A component behind HTTP: each request has an instance and a client, and nothing of them is left.
 //!
-//! The host counts its instances; the server counts its connections. `SLOTCAR_WASI_REQUESTS` says
-//! how many requests there are; 10000 take some minutes.
+//! The host counts its instances, the server its connections. `SLOTCAR_WASI_REQUESTS` is the number
+//! of requests; 10000 take some minutes.
 
 use crate::guest::{Guest, Serving};
 use crate::http::ask;
@@ -9,12 +9,12 @@ use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Reply, Server, Version};
 use std::net::SocketAddr;
 
-/// Requests, unless the environment says otherwise.
+/// Number of requests by default.
 const REQUESTS: usize = 200;
-/// So many at a time.
+/// Concurrent requests.
 const AT_ONCE: usize = 4;
 
-/// Clients that the server sees, this question's own among them.
+/// Clients that the server sees, including this connection.
 fn connections(server: &Server) -> usize {
     match server.call(&["CLIENT", "LIST"]) {
         Reply::Bulk(list) => String::from_utf8_lossy(&list).lines().count(),
@@ -22,7 +22,7 @@ fn connections(server: &Server) -> usize {
     }
 }
 
-/// Instances that live, by the host's own count.
+/// Instances that exist, by the host's counter.
 pub(crate) fn instances(address: SocketAddr) -> usize {
     ask(address, "GET", "/wasi-host/instances", "").body.parse().expect("a number")
 }
@@ -42,7 +42,7 @@ fn requests_leave_nothing_behind() {
                 for number in 0..requests / AT_ONCE {
                     assert_eq!(ask(address, "GET", "/page", "").status, 200);
                     if number % 50 == 0 {
-                        // Of those under way, and of those whose last bytes are on their way.
+                        // Requests in flight, and those whose last bytes are in flight.
                         let now = connections(&server) - before;
                         assert!(now <= 3 * AT_ONCE, "{now} connections after {number} requests");
                     }

@@ -1,5 +1,6 @@
-//! TLS inside of a component. Its cryptography is built with clang, which not every machine has: so
-//! it is a command of its own, `cargo xtask wasi tls`, that builds the component and runs this.
+//! TLS inside of a component. Its cryptography is built with clang, which some machines do not
+//! have. So `cargo xtask wasi tls` is a command of its own, which builds the component and runs
+//! this test.
 
 use crate::guest::Guest;
 use slotcar_tests::real::{Authority, Cluster, Server, Version, address};

@@ -1,16 +1,16 @@
-//! Many calls at once, calls that end early, and what they cost: writes and timers.
+//! Many concurrent calls, calls that end early, and their cost in writes and timers.
 //!
-//! Here nothing has a background: whichever call is polled moves the bytes of all of them.
+//! There is no background task: whichever call is polled moves the bytes of all.
 
 use crate::counted::Counted;
-use crate::{look, on_clients, on_servers};
+use crate::{on_clients, on_servers, poll_now};
 use futures::future::{join_all, try_join_all};
 use slotcar::{Client, Config, ErrorKind, cmd};
 use std::pin::pin;
 use std::time::Duration;
 
-/// A hundred calls leave in as few writes as a hundred commands need, each a whole number of
-/// commands: WASI cannot turn Nagle's algorithm off, and what follows too soon waits.
+/// A hundred calls go out in few writes, each of complete commands: WASI cannot turn Nagle's
+/// algorithm off, so a small write too early would wait.
 #[test]
 fn a_hundred_calls_at_once_leave_together() {
     on_servers(async |url| {
@@ -33,8 +33,7 @@ fn a_hundred_calls_at_once_leave_together() {
     });
 }
 
-/// One timer for the earliest deadline of a connection, whatever the number of calls, at once or
-/// one after the other.
+/// One timer for the earliest deadline of a connection, whatever the number of calls.
 #[test]
 fn timers_do_not_grow_with_calls() {
     on_servers(async |url| {
@@ -59,9 +58,9 @@ fn a_deadline_ends_the_call_and_nothing_else() {
         client.set("calls:here", 1).await?;
         client.send::<()>(cmd("CLIENT").arg("PAUSE").arg(300).arg("WRITE")).await.ok();
         let call = waiting.send::<()>(cmd("BLPOP").arg("calls:none").arg(0));
-        let error = call.await.expect_err("nobody pushes");
+        let error = call.await.expect_err("the list stays empty");
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-        // The late reply, if one comes, is nobody else's.
+        // The late reply, if one comes, reaches no other call.
         for _ in 0..20 {
             assert_eq!(client.get::<u32>("calls:here").await?, 1);
         }
@@ -69,7 +68,7 @@ fn a_deadline_ends_the_call_and_nothing_else() {
     });
 }
 
-/// Dropped half-way, a call leaves its reply to nobody.
+/// The reply of a call that was dropped reaches no other call.
 #[test]
 fn cancelled_calls_misalign_nothing() {
     on_clients(async |client| {
@@ -77,14 +76,14 @@ fn cancelled_calls_misalign_nothing() {
         client.set("calls:b", "b").await?;
         for _ in 0..50 {
             let mut given_up = Box::pin(client.get::<String>("calls:a"));
-            assert!(look(given_up.as_mut()).await.is_pending());
+            assert!(poll_now(given_up.as_mut()).await.is_pending());
             drop(given_up);
             assert_eq!(client.get::<String>("calls:b").await?, "b");
         }
         let many: Vec<_> = (0..50).map(|_| Box::pin(client.get::<String>("calls:a"))).collect();
         let mut many = many.into_iter();
         for mut call in many.by_ref().take(25) {
-            assert!(look(call.as_mut()).await.is_pending());
+            assert!(poll_now(call.as_mut()).await.is_pending());
         }
         for reply in join_all(many).await {
             assert_eq!(reply?, "a");
@@ -94,13 +93,13 @@ fn cancelled_calls_misalign_nothing() {
     });
 }
 
-/// A call that was polled once and then forgotten holds up nobody.
+/// A call that was polled once and never again blocks no other call.
 #[test]
-fn a_parked_call_holds_up_nobody() {
+fn a_call_that_is_never_polled_again_blocks_no_other() {
     on_clients(async |client| {
         client.set("calls:parked", "yes").await?;
         let mut parked = pin!(client.get::<String>("calls:parked"));
-        assert!(look(parked.as_mut()).await.is_pending());
+        assert!(poll_now(parked.as_mut()).await.is_pending());
         for _ in 0..20 {
             client.ping().await?;
         }

@@ -1,7 +1,7 @@
-//! A transport that writes down what the client asks of it.
+//! A transport that records what the client does with it.
 //!
-//! It wraps the one under test, so what is counted is what the host would see: each sleep is one
-//! timer of the host, each write one call.
+//! It wraps the transport under test, so it counts what the host sees: each sleep is one timer of
+//! the host, each write one call.
 
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// What was asked for.
+/// What was recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     /// Timers.
@@ -22,17 +22,17 @@ pub(crate) struct Record {
     pub(crate) writes: Vec<Vec<u8>>,
 }
 
-/// See the head of this file.
+/// A transport that records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
-    /// Under test.
+    /// The transport under test.
     inner: Wasi,
-    /// Shared with the streams.
+    /// The record, shared with the streams.
     record: Arc<Mutex<Record>>,
 }
 
 impl Counted {
-    /// What was asked for since the last time.
+    /// What was recorded since the last call of this.
     pub(crate) fn take(&self) -> Record {
         std::mem::take(&mut *self.record.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -68,11 +68,11 @@ impl Transport for Counted {
     }
 }
 
-/// A stream whose writes are written down.
+/// A stream whose writes are recorded.
 struct Stream {
-    /// Under test.
+    /// The stream of the transport under test.
     inner: Box<dyn ByteStream>,
-    /// Where they are written down.
+    /// Where writes are recorded.
     counted: Counted,
 }
 

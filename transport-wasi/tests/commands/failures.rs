@@ -1,4 +1,4 @@
-//! What a caller is told when there is no server, no name or no permission, and when a server goes.
+//! Errors without a server, a name or a permission, and when a server ends.
 //!
 //! The kind of the host's own error is at the end of the chain of causes.
 
@@ -48,7 +48,8 @@ fn no_such_name() {
     }));
 }
 
-/// The host of the tests lets nothing out of the machine (192.0.2.0/24 is nobody's: RFC 5737).
+/// The host of the tests allows no address outside of the machine (192.0.2.0/24 is reserved: RFC
+/// 5737).
 #[test]
 fn denied_by_the_host() {
     wstd::runtime::block_on(bounded(async {
@@ -58,7 +59,7 @@ fn denied_by_the_host() {
     }));
 }
 
-/// A connection that the server ends while nobody waits is replaced without a word.
+/// A connection that the server closes while it is idle is replaced without an error.
 #[test]
 fn an_idle_connection_that_was_closed_is_replaced() {
     on_servers(async |url| {
@@ -72,7 +73,7 @@ fn an_idle_connection_that_was_closed_is_replaced() {
     });
 }
 
-/// A connection that ends under a command: a read is run again, and the client goes on.
+/// The connection ends during a command: a read is retried, and the client works on.
 #[test]
 fn a_connection_closed_under_a_command() {
     on_clients(async |client| {

@@ -2,9 +2,9 @@
 //!
 //! `SLOTCAR_SERVERS_AT` names the servers, as in `redis-7.0=6379,valkey-8.1=6380`: they listen on
 //! those ports of 127.0.0.1 and, where the machine has it, of ::1. The suite `wasi` of
-//! `slotcar-tests` starts them and sets it; without it, the tests here are skipped. Every test has
-//! keys of its own, since they share the servers, and is bounded by the transport's own timer, so a
-//! lost wake is a failure and not a hang.
+//! `slotcar-tests` starts them and sets it; without it the tests are skipped. The servers are
+//! shared, so each test has its own keys. The transport's own timer bounds each test, so a lost
+//! wake is a failure and not a hang.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -21,10 +21,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-/// No test takes longer, unless it hangs.
+/// The bound of each test.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// The servers, by name and port; none, and a loud word, where none was started.
+/// The servers, by name and port; without servers prints that the test is skipped.
 fn servers() -> Vec<(String, u16)> {
     let Ok(listed) = std::env::var("SLOTCAR_SERVERS_AT") else {
         println!("SKIPPED: SLOTCAR_SERVERS_AT is not set");
@@ -61,7 +61,7 @@ async fn bounded(test: impl Future<Output = ()>) {
 }
 
 /// Polls once, with the waker of the task.
-async fn look<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+async fn poll_now<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 

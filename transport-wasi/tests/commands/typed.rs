@@ -1,6 +1,6 @@
-//! What a first program does: connect in every way there is, typed commands, a pipeline.
+//! What a first program does: connects in each way, runs typed commands and a pipeline.
 //!
-//! The typed methods themselves are tested natively; here, that bytes of any size come through.
+//! Native suites test the typed methods; here, that bytes of any size arrive.
 
 use crate::{bounded, on_clients, servers};
 use slotcar::{Error, ErrorKind, cmd};

@@ -1,12 +1,12 @@
-//! Loopback addresses and ports that the outside gives out.
+//! Loopback addresses and ports, which the suite outside of the component gives out.
 //!
-//! The twin of the native harness's file of that name, as far as it is used here.
+//! The twin of the native file of that name.
 
 use super::remote::ask_one;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-/// A loopback address that nobody else has.
+/// A loopback address that no other test uses.
 pub fn fresh() -> Ipv4Addr {
     ask_one(&["fresh"]).parse().expect("an address")
 }
@@ -16,7 +16,7 @@ pub fn free_port(ip: Ipv4Addr) -> u16 {
     ask_one(&["free_port", &ip.to_string()]).parse().expect("a port")
 }
 
-/// An address where nobody listens and nobody will: a connection there is refused.
+/// An address without a listener: connections are refused.
 pub fn refused() -> SocketAddr {
     ask_one(&["refused"]).parse().expect("an address")
 }

@@ -1,9 +1,9 @@
 //! The harness, as far as the suites inside of components use it.
 //!
-//! Most of it is the native harness's own source; `version`, `address`, `process`, `proxy` and
-//! `simulated` have its names and ask the outside, through `remote`; `socket` waits without
-//! blocking. A crate that includes it has a
-//! module `beside`, whose `nap` is how a wait waits.
+//! Most of it is the native harness's own source. `version`, `address`, `process`, `proxy` and
+//! `simulated` are twins of native files and send requests to the outside, through `remote`;
+//! `socket` waits without blocking. A crate that includes this has a module `background`, whose
+//! `nap` is the pause of each wait.
 
 pub mod address;
 #[path = "../../../tests/src/real/cluster/mod.rs"]

@@ -1,6 +1,6 @@
-//! A server process, as seen from inside: the outside starts, breaks and reaps it.
+//! A server process, seen from a component: the suite outside starts, breaks and reaps it.
 //!
-//! What is asked through its socket is the native harness's own source.
+//! Commands to the server are sent by the native harness's own source.
 
 #[path = "../../../tests/src/real/process/asked.rs"]
 mod asked;
@@ -39,17 +39,17 @@ impl Options {
 /// A server process.
 #[derive(Debug)]
 pub struct Server {
-    /// The outside's name for it.
+    /// Its id outside.
     id: String,
     /// Which program.
     version: Version,
-    /// Started as a sentinel.
+    /// It is a sentinel.
     sentinel: bool,
-    /// What changes.
+    /// What changes while the server exists.
     state: Mutex<State>,
 }
 
-/// What changes in a server's life.
+/// What changes while a server exists.
 #[derive(Debug)]
 struct State {
     /// Where it listens, or listened.
@@ -92,7 +92,7 @@ impl Server {
         self.state().up = false;
     }
 
-    /// Stops the process, as an operator would: it says goodbye to its connections.
+    /// Stops the process, as an operator would: it closes its connections in order.
     pub fn stop(&self) {
         self.tell("stop");
         self.state().up = false;

@@ -1,6 +1,6 @@
-//! A proxy that breaks connections, as seen from inside: it runs outside.
+//! A proxy that breaks connections, seen from a component: it runs outside.
 //!
-//! The twin of the native harness's file of that name; what it does is said there.
+//! The twin of the native file of that name, which documents it.
 
 use super::remote::ask;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// As the outside understands it: a word and what belongs to it.
+    /// The fault as a name and a parameter, as in `tests/tests/wasi/control.rs`.
     fn words(&self) -> [String; 2] {
         let (word, with) = match self {
             Fault::AcceptAndClose => ("accept_and_close", String::new()),
@@ -47,7 +47,7 @@ impl Fault {
 /// A proxy; dropping it closes all its connections.
 #[derive(Debug)]
 pub struct Proxy {
-    /// The outside's name for it.
+    /// Its id outside.
     id: String,
     /// Where it listens.
     address: SocketAddr,
@@ -131,9 +131,9 @@ impl Drop for Proxy {
 /// An address that swallows connection attempts for as long as it lives.
 #[derive(Debug)]
 pub struct Unreachable {
-    /// The outside's name for it.
+    /// Its id outside.
     id: String,
-    /// Where nobody answers.
+    /// The address that does not answer.
     address: SocketAddr,
 }
 
@@ -144,7 +144,7 @@ impl Unreachable {
         Unreachable { id, address }
     }
 
-    /// Where nobody answers.
+    /// The address that does not answer.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,23 +1,24 @@
-//! Asks the outside for what a component cannot do: processes, signals, files, free addresses.
+//! Requests to the suite outside for what a component cannot do: processes, signals, files, free
+//! addresses.
 //!
-//! A question is a list of words, an answer another one, each behind its length. The other side is
-//! `tests/tests/wasi/control.rs`. A question that fails there is a panic here, with its words.
+//! A request is a list of strings, and so is its reply; each is sent behind its length. The other
+//! side is `tests/tests/wasi/control.rs`. A request that fails there is a panic here.
 
-use crate::beside::nap;
+use crate::background::nap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between words, of which none holds it.
+/// Separates strings; none contains it.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Between two looks for an answer.
+/// The pause between two reads of a reply.
 const PAUSE: Duration = Duration::from_millis(1);
 
 static CONNECTION: Mutex<Option<TcpStream>> = Mutex::new(None);
 
-/// Ends the component with a loud word where nobody listens.
+/// Without a suite outside, prints that the tests are skipped and ends the component.
 fn connect() -> TcpStream {
     let Ok(address) = std::env::var("SLOTCAR_CONTROL") else {
         println!("SKIPPED: SLOTCAR_CONTROL is not set; `cargo xtask wasi` runs the suites");
@@ -28,7 +29,7 @@ fn connect() -> TcpStream {
     stream
 }
 
-/// One question, and the words of its answer.
+/// Sends one request and returns its reply.
 #[track_caller]
 pub(crate) fn ask(words: &[&str]) -> Vec<String> {
     let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +50,7 @@ pub(crate) fn ask(words: &[&str]) -> Vec<String> {
     }
 }
 
-/// Waits as a test waits, for some questions take their time.
+/// Other work of the test runs meanwhile: some requests take long.
 fn read(stream: &mut TcpStream, mut bytes: &mut [u8]) {
     while !bytes.is_empty() {
         match stream.read(bytes) {
@@ -61,7 +62,7 @@ fn read(stream: &mut TcpStream, mut bytes: &mut [u8]) {
     }
 }
 
-/// One question with one word for an answer.
+/// Sends one request whose reply is one string.
 #[track_caller]
 pub(crate) fn ask_one(words: &[&str]) -> String {
     ask(words).into_iter().next().unwrap_or_default()

@@ -1,6 +1,6 @@
-//! Simulated servers on real sockets, as seen from inside: they run outside.
+//! Simulated servers on real sockets, seen from a component: they run outside.
 //!
-//! The names are those of `slotcar-sim`, as far as they are used here.
+//! The names are those of `slotcar-sim`.
 
 use super::cluster;
 use super::remote::{ask, ask_one};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
-/// Servers of one deployment that shall be served.
+/// A deployment to serve.
 #[derive(Clone, Debug)]
 pub struct Builder {
     /// `cluster` or `sentinel`.
@@ -17,12 +17,12 @@ pub struct Builder {
     first: usize,
     /// Replicas of each shard, or sentinels.
     second: usize,
-    /// Of the world's chance.
+    /// Seed of the simulation.
     seed: u64,
 }
 
 impl Builder {
-    /// The world's chance.
+    /// Sets the seed of the simulation.
     pub fn seed(mut self, seed: u64) -> Builder {
         self.seed = seed;
         self
@@ -38,10 +38,10 @@ impl Builder {
     }
 }
 
-/// What can be done to simulated servers.
+/// Controls simulated servers.
 #[derive(Clone, Debug)]
 pub struct Sim {
-    /// The outside's name for them.
+    /// Their id outside.
     id: String,
 }
 
@@ -86,7 +86,7 @@ impl Sim {
 /// Simulated servers on sockets; they end when this is dropped.
 #[derive(Debug)]
 pub struct Served {
-    /// What can be done to them.
+    /// Controls the servers.
     sim: Sim,
     /// A URL that slotcar connects with.
     url: String,
@@ -95,7 +95,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// What can be done to them.
+    /// Controls the servers.
     pub fn sim(&self) -> &Sim {
         &self.sim
     }

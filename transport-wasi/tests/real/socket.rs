@@ -4,9 +4,9 @@
 //! thread of the component, and with it the load that the test has beside it.
 //! **Limits**: connecting, one read and one write each take at most the time-out that was given.
 
-use crate::beside::nap;
+use crate::background::nap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The pause between two tries.
@@ -32,10 +32,14 @@ impl Socket {
     }
 
     /// Changes how long one read or one write may take.
-    #[expect(clippy::unnecessary_wraps, reason = "the native twin may fail")]
     pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.timeout = timeout;
         Ok(())
+    }
+
+    /// Ends what is sent; reading goes on.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Tries `work` until the socket is ready for it.

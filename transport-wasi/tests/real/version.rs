@@ -1,6 +1,6 @@
-//! The servers that the outside has, by name and number.
+//! The versions of servers that exist outside, by name and number.
 //!
-//! The twin of the native harness's file of that name, as far as it is used here.
+//! The twin of the native file of that name.
 
 use super::remote::ask;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// Every version that the tests shall cover here, where all suites run a second time.
+    /// Each version that the tests cover inside of components.
     pub fn all() -> Vec<Version> {
         Version::told(&["versions"])
     }

@@ -1,5 +1,5 @@
-//! What the suites take for their executor, `smol`: as far as they use it.
-//! Everything of it runs on the stage, in the one thread that there is.
+//! Replaces the crate `smol` for the suites, as far as they use it. Everything runs on the stage,
+//! in the one thread.
 
 use crate::stage;
 use crate::transport::Smol;
@@ -13,19 +13,19 @@ use std::time::Duration;
 pub struct Timer;
 
 impl Timer {
-    /// Ends after so long.
+    /// Ends after `duration`.
     pub fn after(duration: Duration) -> BoxFuture<'static, ()> {
         let transport = Smol::new();
         transport.sleep_until(transport.now().after(duration))
     }
 }
 
-/// Runs blocking code. There is no other thread: everything waits but what goes on beside the test.
+/// Runs blocking code. There is no other thread, so only background work runs meanwhile.
 pub async fn unblock<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Begins a task. Dropping the result lets it go on, where `smol` would end it.
+/// Starts a task. Dropping the result does not end it, unlike `smol`'s.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     let shared = Arc::<Mutex<(Option<T>, Option<Waker>)>>::default();
     let its = Arc::clone(&shared);
@@ -61,7 +61,7 @@ impl<T> Future for Task<T> {
 }
 
 pub mod future {
-    //! Its little futures.
+    //! Small futures.
 
     pub use futures::future::join as zip;
     use std::future::poll_fn;
@@ -77,7 +77,7 @@ pub mod future {
         .await
     }
 
-    /// Lets others go first.
+    /// Yields once.
     pub async fn yield_now() {
         let mut yielded = false;
         poll_fn(|cx| {

@@ -1,10 +1,10 @@
-//! The native suites, compiled for WASI: the very same files, on a stage (`stage`) that stands in
-//! for what a component does not have, threads and executors that follow one another.
+//! The native suites, compiled for WASI from the same files, on a stage (`stage`): an executor that
+//! replaces threads and executors, which a component does not have.
 //!
-//! As in `suites`, which runs on the reactor alone, this crate goes by the names of the crates that
-//! no component can have, and servers are started, broken and reaped by the suite `wasi` of
-//! `slotcar-tests`, at `SLOTCAR_CONTROL`; without it, nothing is run. Every test of the files below
-//! runs, but for those that `tests/tests/wasi/native.rs` names, each with its reason.
+//! As in `suites`, which runs on the reactor alone, this crate has the names of crates that no
+//! component can have. The suite `wasi` of `slotcar-tests` starts, breaks and reaps servers, at
+//! `SLOTCAR_CONTROL`; without it nothing runs. Each test of the files below runs, except those that
+//! `tests/tests/wasi/native.rs` lists with a reason.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -15,16 +15,18 @@ extern crate self as smol;
 #[macro_use]
 extern crate slotcar_stage;
 
-pub mod beside;
+pub mod background;
 mod executor;
+#[path = "../../../tests/src/expected_error.rs"]
+pub mod expected_error;
+#[path = "../../../tests/src/forward.rs"]
+pub mod forward;
+#[path = "../../../tests/src/polling.rs"]
+pub mod polling;
 #[path = "../real/mod.rs"]
 pub mod real;
 mod stage;
-#[path = "../../../tests/src/told.rs"]
-pub mod told;
 mod transport;
-#[path = "../../../tests/src/turns.rs"]
-pub mod turns;
 #[path = "../../../tests/src/watched.rs"]
 pub mod watched;
 
@@ -46,15 +48,15 @@ mod simulated;
 mod transactions;
 
 pub use executor::{Task, Timer, future, spawn, unblock};
+pub use expected_error::ExpectedError;
 pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
-pub use told::Told;
 pub use transport::Smol;
 pub use watched::Watched;
 
 use slotcar::{Client, Config, Error};
 
-/// What the suites take for the native transport's way to connect.
+/// Replaces `slotcar_tcp::connect` for the suites.
 pub async fn connect(url: &str) -> Result<Client, Error> {
     connect_with(Config::from_url(url)?).await
 }

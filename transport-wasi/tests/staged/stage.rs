@@ -1,17 +1,17 @@
-//! What native tests take for threads and executors: everything of a test within one reactor.
+//! The stage: one executor that replaces the threads and executors of native tests.
 //!
 //! A native test calls `block_on` many times, keeps connections from one call to the next, and has
 //! load on other threads while it waits. A component has one thread, and a connection lives in the
-//! one reactor that it was made in. So the whole test runs inside of one future ([`run`]), and
-//! whoever waits in it, in [`block_on`] or in [`nap`], lets everything else go on meanwhile
-//! ([`turn`]).
+//! one reactor that it was made in. So the whole test runs inside of one future ([`run`]), and each
+//! wait in it, in [`block_on`] or in [`nap`], lets all other work run meanwhile ([`turn`]).
 //!
-//! The reactor itself never gets a turn while a test runs, so nobody is woken by the host: whoever
-//! waits for a socket or a timer is called at every turn and asks again (`transport`). That wakes
-//! more often than a host does, and is what these suites cannot find: a wake that is lost. The
-//! crate `suites` runs on the reactor alone, and can.
+//! The reactor itself does not run during a test, so the host wakes nothing: each waker that waits
+//! for a socket or a timer is called at every turn, and its task polls the host again
+//! (`transport`). This wakes more often than a host does, so these suites cannot find a lost wake.
+//! The crate `suites` runs on the reactor alone, and can.
 //!
-//! Limits: a turn each millisecond, which is what hosts' timers give; [`BOUND`] for one `block_on`.
+//! **Limits**: a turn each millisecond, which is the resolution of hosts' timers; [`BOUND`] for one
+//! `block_on`.
 
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
@@ -21,44 +21,44 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No future of a suite takes longer, unless it hangs: a wait within it may have all of its bound.
+/// The bound of one `block_on`: longer than a wait within it, which may take all of its own bound.
 const BOUND: Duration = crate::real::wait::BOUND.saturating_mul(2);
-/// Between two turns.
+/// The pause between two turns.
 const PAUSE: Duration = Duration::from_micros(100);
-/// Polls in a row of a future that has woken itself.
+/// How often a future that wakes itself is polled in a row.
 const POLLS_MAX: usize = 64;
 
-/// Work beside a test.
+/// Background work of a test.
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
-    /// What goes on beside the test; what is being polled is not here.
+    /// Background work, except what is being polled.
     static WORK: RefCell<Vec<Option<Work>>> = const { RefCell::new(Vec::new()) };
-    /// Who asked the host in vain since the last turn.
+    /// Wakers of tasks that got nothing from the host since the last turn.
     static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs a test: what its `#[test]` calls.
+/// Runs a test; each `#[test]` calls this.
 pub(crate) fn run(test: impl FnOnce()) {
     wstd::runtime::block_on(async {
         test();
-        // What goes on holds sockets of this reactor.
+        // Background work holds sockets of this reactor.
         drop(WORK.take());
         drop(WAITING.take());
     });
 }
 
-/// Lets `work` go on whenever the test waits.
+/// Runs `work` whenever the test waits.
 pub(crate) fn begin(work: impl Future<Output = ()> + 'static) {
     WORK.with_borrow_mut(|all| all.push(Some(Box::pin(work))));
 }
 
-/// `waker` is called at the next turn: it asked the host for something that has not come.
+/// Calls `waker` at the next turn: the host had nothing for it.
 pub(crate) fn remember(waker: &Waker) {
     WAITING.with_borrow_mut(|all| all.push(waker.clone()));
 }
 
-/// Runs a future to its end, and lets everything else go on meanwhile.
+/// Runs a future to its end, and all other work meanwhile.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -80,7 +80,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits so long, and lets everything else go on.
+/// Waits for `duration`, and runs all other work meanwhile.
 pub(crate) fn nap(duration: Duration) {
     let began = Instant::now();
     loop {
@@ -93,7 +93,7 @@ pub(crate) fn nap(duration: Duration) {
     }
 }
 
-/// Calls whoever waits for the host, and then everything that goes on beside the test, once.
+/// Calls all wakers that wait for the host, and then polls all background work once.
 fn turn() {
     WAITING.take().into_iter().for_each(Waker::wake);
     for at in 0..WORK.with_borrow(Vec::len) {

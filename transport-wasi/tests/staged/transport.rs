@@ -1,6 +1,6 @@
-//! The transport under test, with whoever waits for it called at every turn of the stage.
+//! The transport under test, whose pending polls are repeated at every turn of the stage.
 //!
-//! Bytes, addresses and errors are its own; a timer looks at its clock as well.
+//! Bytes, addresses and errors are those of the transport; a timer also reads the clock.
 
 use crate::stage::remember;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -11,7 +11,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// See the head of this file.
+/// The transport for the stage.
 #[derive(Clone, Debug, Default)]
 pub struct Smol(Wasi);
 
@@ -22,7 +22,7 @@ impl Smol {
     }
 }
 
-/// Has a pending poll called again at the next turn.
+/// Has a pending poll repeated at the next turn.
 fn noted<T>(poll: Poll<T>, cx: &Context<'_>) -> Poll<T> {
     if poll.is_pending() {
         remember(cx.waker());
@@ -52,13 +52,7 @@ impl Transport for Smol {
         }))
     }
 
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn seed(&self) -> u64 {
-        self.0.seed()
-    }
+    crate::forward_transport!(0: now, seed);
 }
 
 /// A stream of the transport under test.

@@ -1,7 +1,7 @@
 //! A cold start: from nothing to the first reply of a cluster, in round trips.
 //!
-//! Two dials and two exchanges, each waiting for the one before: with a seed, which is asked for
-//! the map, and with the owner of the key, which gets the command with the handshake.
+//! Two dials and two round trips, one after the other: to a seed, which replies with the topology,
+//! and to the owner of the key, which gets the command with the handshake.
 
 use crate::block_on;
 use crate::real::cluster::key_in;
@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// One way of a round trip: long beside everything that a busy machine does meanwhile.
+/// Half a round trip: long compared with everything else on a busy machine.
 const DELAY: Duration = Duration::from_millis(250);
-/// Round trips on connections; dials come on top.
+/// Round trips on connections, without dials.
 const EXCHANGES: u32 = 2;
 
 fn endpoint(address: SocketAddr) -> Endpoint {

@@ -1,6 +1,6 @@
 //! A primary dies while the component runs: of a cluster, and of a service behind sentinels.
 //!
-//! Nothing has a background here, so it is the calls that notice, look and follow.
+//! There is no background task: the calls notice it, refresh the topology and follow.
 
 use crate::block_on;
 use crate::load::Load;
@@ -10,14 +10,14 @@ use crate::real::{Cluster, Sentinels, Version};
 use slotcar::{Client, Config, Delivery};
 use std::time::{Duration, Instant};
 
-/// Every call has one second, as an impatient application would have it.
+/// Each call has a timeout of one second.
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("a good URL");
     let config = config.command_timeout(Duration::from_secs(1));
     slotcar::connect_with(config).await.expect("connect")
 }
 
-/// The node that took a slot over from `old`, by what the living say.
+/// The node that took over a slot from `old`, according to the nodes that are up.
 fn successor(cluster: &Cluster, slot: u16, old: usize) -> Option<usize> {
     let mut others = (0..cluster.nodes().len()).filter(|index| *index != old);
     others.find(|index| {
@@ -74,12 +74,12 @@ fn writes_leave_a_demoted_primary_that_is_alive() {
         client.set("count", 0).await.expect("set");
         let new = sentinels.failover();
         assert_ne!(old, new);
-        // The old one still takes writes, which will be lost; a client that listens to nobody would
-        // send them there. It looks when its interval has passed, at the latest.
+        // The old primary still accepts writes, which will be lost. The client refreshes when its
+        // interval has passed, at the latest.
         let began = Instant::now();
         loop {
-            // The old one closes its connections when it is told: of a call that is under way then,
-            // nobody knows whether it ran.
+            // The old primary closes its connections when it becomes a replica: a call in flight
+            // may have run or not.
             if let Err(error) = client.incr("count").await {
                 assert_eq!(error.delivery(), Delivery::Unknown, "{error}");
             }

@@ -1,6 +1,6 @@
-//! A server that answers nothing: the budget of bytes, deadlines and cancelled calls.
+//! A server that does not answer: the limit of bytes in flight, deadlines and cancelled calls.
 //!
-//! The process is frozen, so its kernel takes what its buffers hold and no more.
+//! The process is frozen, so its kernel accepts what its buffers hold and no more.
 
 use crate::real::{Server, Version};
 use crate::{block_on, pause};
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 const BUDGET: usize = 64 << 10;
 /// Bytes of one value.
 const VALUE: usize = 1 << 10;
-/// Calls that do not fit together.
+/// How many calls there are: more than fit.
 const CALLS: usize = 200;
 
 async fn connect(server: &Server, when_full: WhenFull) -> Client {
     let config = Config::from_url(&server.url()).expect("a good URL");
-    // Frozen for longer than that, a server would be taken for dead.
+    // A server that is frozen for longer is taken for dead.
     let config = config.progress_timeout(Duration::from_secs(60));
     let config = config.command_timeout(Duration::from_secs(60));
     let config = config.node_bytes_max(BUDGET).when_full(when_full);
@@ -80,7 +80,7 @@ fn every_call_ends_at_its_own_deadline() {
             let client = client.with_timeout(deadline);
             async move {
                 let began = Instant::now();
-                let error = client.get::<()>("key").await.expect_err("nobody answers");
+                let error = client.get::<()>("key").await.expect_err("no reply comes");
                 (deadline, began.elapsed(), error.kind())
             }
         });
@@ -90,7 +90,7 @@ fn every_call_ends_at_its_own_deadline() {
         }
         server.resume();
         for n in 0..20 {
-            assert_eq!(client.echo::<u32>(n).await.expect("echo"), n, "a late reply is nobody's");
+            assert_eq!(client.echo::<u32>(n).await.expect("echo"), n, "a late reply is discarded");
         }
     });
 }

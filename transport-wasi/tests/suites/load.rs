@@ -1,7 +1,7 @@
-//! A load that runs beside the faults, in one future: components have no threads.
+//! A load that runs during the faults, in one future: components have no threads.
 //!
 //! Each worker counts with INCR at a key of its own and reads the counter back. `INCR` is not
-//! idempotent, so the counters tell whether anything ran twice.
+//! idempotent, so the counters show whether a command ran twice.
 
 use crate::pause;
 use crate::real::wait::BOUND;
@@ -11,23 +11,23 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Between two looks at the servers: each look holds the whole component up.
-const LOOK: Duration = Duration::from_millis(50);
+/// The pause between two reads of a server's state: each read blocks the whole component.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// What one worker saw.
+/// What one worker recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Increments that were acknowledged.
     pub(crate) acknowledged: i64,
-    /// Increments of which nobody knows whether they ran.
+    /// Increments that may have run or not.
     pub(crate) unknown: i64,
-    /// When the last good pair of commands began.
+    /// When the last successful pair of commands began.
     well: Option<Instant>,
-    /// Every failure.
+    /// Each error.
     pub(crate) errors: Vec<Error>,
 }
 
-/// See the head of this file.
+/// The load.
 #[derive(Default)]
 pub(crate) struct Load {
     /// By key.
@@ -37,7 +37,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Runs workers for these keys beside `faults`, and returns what they saw.
+    /// Runs workers for these keys during `faults`, and returns their records.
     pub(crate) async fn beside(
         client: &Client,
         keys: &[String],
@@ -71,7 +71,7 @@ impl Load {
         }
     }
 
-    /// Takes down how a pair of commands ended.
+    /// Records how a pair of commands ended.
     fn note(&self, key: &str, began: Instant, counted: Result<i64, Error>, read: Option<Error>) {
         let mut seen = self.seen.borrow_mut();
         let seen = seen.get_mut(key).expect("a worker's key");
@@ -86,7 +86,7 @@ impl Load {
         seen.errors.extend(read);
     }
 
-    /// Waits until every worker has had a good pair of commands that began after this.
+    /// Waits until each worker had a successful pair of commands that began after this.
     pub(crate) async fn until_well(&self) {
         let since = Instant::now();
         self.until("every key to answer", || {
@@ -96,15 +96,15 @@ impl Load {
         .await;
     }
 
-    /// Waits for something outside, while the load goes on.
-    pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    /// Waits for a state of the servers, while the load runs.
+    pub(crate) async fn until<T>(&self, what: &str, mut read: impl FnMut() -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            if let Some(found) = look() {
+            if let Some(found) = read() {
                 return found;
             }
             assert!(began.elapsed() < BOUND, "this did not happen within {BOUND:?}: {what}");
-            pause(LOOK).await;
+            pause(PAUSE).await;
         }
     }
 }

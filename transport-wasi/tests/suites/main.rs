@@ -1,16 +1,15 @@
-//! The native suites, compiled for WASI: the very same files, with the client inside of a component
-//! and the servers outside of it.
+//! The native suites, compiled for WASI from the same files: the client is inside of a component
+//! and the servers are outside.
 //!
-//! The suites name three crates that no component can have: the harness, the native transport and
-//! its executor. Here this crate goes by those names, too. Of the harness, what only talks to
-//! servers is the same source again; what starts and kills processes asks the suite `wasi` of
-//! `slotcar-tests`, which runs this component and listens at `SLOTCAR_CONTROL`. Without it, nothing
-//! is run.
+//! The suites use three crates that no component can have: the harness, the native transport and
+//! its executor. This crate has their names. What only talks to servers is the harness's own
+//! source; what starts and kills processes sends requests to the suite `wasi` of `slotcar-tests`,
+//! which runs this component and listens at `SLOTCAR_CONTROL`. Without it nothing runs.
 //!
-//! Here a test has one future, which the reactor runs as it runs a component's. Suites that have
-//! load beside them, or keep connections from one `block_on` to the next, are in `staged`; their
-//! twins here do the same within one future: `failover`, `moves`, `replicas`, `subscriptions`,
-//! `limits`. `tests/tests/wasi/native.rs` lists what runs where.
+//! A test has one future, which the reactor runs as it does for a user's component. Suites with
+//! background load, or with connections that live from one `block_on` to the next, are in `staged`;
+//! their twins here do the same within one future: `failover`, `moves`, `replicas`,
+//! `subscriptions`, `limits`. `tests/tests/wasi/native.rs` lists what runs where.
 
 #![cfg(all(target_os = "wasi", target_env = "p2"))]
 
@@ -18,8 +17,8 @@ extern crate self as slotcar_tcp;
 extern crate self as slotcar_tests;
 extern crate self as smol;
 
-pub mod beside {
-    //! How a wait waits here: the whole component does.
+pub mod background {
+    //! A wait blocks the whole component here.
     pub use std::thread::sleep as nap;
 }
 mod cold;
@@ -49,10 +48,10 @@ use slotcar::Transport;
 use std::pin::pin;
 use std::time::Duration;
 
-/// No future of a suite takes longer, unless it hangs: a wait within it may have all of its bound.
+/// The bound of one `block_on`: longer than a wait within it, which may take all of its own bound.
 const BOUND: Duration = real::wait::BOUND.saturating_mul(2);
 
-/// What the suites take for their executor's: runs a future to its end, which must come.
+/// Replaces the executor for the suites: runs a future to its end within [`BOUND`].
 pub fn block_on<F: Future>(future: F) -> F::Output {
     wstd::runtime::block_on(async {
         match select(pin!(future), pin!(pause(BOUND))).await {
@@ -62,11 +61,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     })
 }
 
-/// What the suites take for their executor's timer.
+/// Replaces the executor's timer for the suites.
 pub struct Timer;
 
 impl Timer {
-    /// Ends after so long.
+    /// Ends after `duration`.
     pub fn after(duration: Duration) -> impl Future<Output = ()> {
         pause(duration)
     }

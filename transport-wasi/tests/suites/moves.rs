@@ -1,6 +1,6 @@
-//! Servers come back under other addresses while the component runs.
+//! Servers restart on other addresses while the component runs.
 //!
-//! Nobody tells the client: it hears of it from the other nodes, or resolves the name again.
+//! The client learns it from the other nodes, or resolves the name again.
 
 use crate::block_on;
 use crate::load::Load;
@@ -40,7 +40,7 @@ fn a_node_of_a_cluster_moves() {
 /// One name with two addresses: the server moves from one of them to the other.
 #[test]
 fn a_name_is_resolved_again() {
-    let named = ("localhost", 0).to_socket_addrs().expect("everybody knows localhost");
+    let named = ("localhost", 0).to_socket_addrs().expect("localhost resolves");
     if !named.into_iter().any(|at| at.ip() == Ipv6Addr::LOCALHOST) {
         println!("SKIPPED: this machine does not call ::1 localhost");
         return;

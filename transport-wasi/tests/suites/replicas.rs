@@ -1,4 +1,4 @@
-//! Reads from replicas: where they go by the servers' own counts, and what a dead replica costs.
+//! Reads from replicas: where they go by the servers' counters, and what a dead replica costs.
 //!
 //! The twin of the native suite `reads`, whose load runs in a thread.
 
@@ -11,7 +11,7 @@ use slotcar::{Client, Config, ErrorDetail, ReadFrom};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Reads of each policy.
+/// Reads per policy.
 const READS: u64 = 300;
 
 async fn connect(url: &str) -> Client {
@@ -71,8 +71,8 @@ fn reads_go_where_the_policy_says_on_every_version() {
     }
 }
 
-/// A client that begins with what an earlier one knew knows the replicas for what they are: not one
-/// read is sent on to a primary.
+/// A client that starts with the topology of an earlier one knows the replicas: no read is
+/// redirected to a primary.
 #[test]
 fn a_cold_start_reads_from_replicas_at_once() {
     let cluster = Cluster::of(&Version::any()).start();
@@ -94,7 +94,7 @@ fn a_cold_start_reads_from_replicas_at_once() {
     });
 }
 
-/// Readers that go on while a replica dies see nothing of it.
+/// Reads do not fail when a replica dies.
 #[test]
 fn a_dead_replica_costs_no_read() {
     let cluster = Cluster::of(&Version::any()).start();

@@ -1,8 +1,8 @@
-//! The three kinds of subscriptions, without a background: whoever waits for an update reads,
-//! answers, dials and follows.
+//! The three kinds of subscriptions without a background task: waiting for an update does all the
+//! I/O, also dials and moves to other nodes.
 //!
-//! The twin of the native suite `pubsub`, whose tests take their subscriptions from one executor to
-//! the next; here a connection lives no longer than the one future that a program runs.
+//! The twin of the native suite `pubsub`, whose tests use a subscription in several executors; here
+//! a connection lives no longer than the one future that a program runs.
 
 use crate::block_on;
 use crate::reader::words;
@@ -21,13 +21,13 @@ async fn connect(url: &str, protocol: Protocol) -> Client {
     slotcar::connect_with(config).await.expect("connect")
 }
 
-/// The next update, in words.
+/// The next update, as a text.
 async fn next(subscription: &mut Subscription) -> String {
     let update = subscription.next_within(BOUND).await.expect("an update in time");
     words(&update.expect("the stream goes on"))
 }
 
-/// The next so many updates, in words, sorted.
+/// The next `count` updates, as sorted texts.
 async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
     let mut seen = Vec::new();
     for _ in 0..count {
@@ -114,7 +114,7 @@ fn each_interruption_is_told_once() {
     }
 }
 
-/// A slot that moves takes its channels along, and the commands beside them get their own replies.
+/// A slot moves with its channels, and concurrent commands get their own replies.
 #[test]
 fn a_moved_slot_takes_its_channels_along() {
     let cluster = Cluster::of(&Version::any()).replicas(0).start();
@@ -144,7 +144,7 @@ fn a_moved_slot_takes_its_channels_along() {
     });
 }
 
-/// Nothing but the subscription is polled: it notices, looks and follows.
+/// Only the subscription is polled: it notices the loss, refreshes the topology and follows.
 #[test]
 fn a_dead_primary_is_followed_by_an_idle_subscriber() {
     let options = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
@@ -164,14 +164,14 @@ fn a_dead_primary_is_followed_by_an_idle_subscriber() {
         loop {
             match client.spublish(&name, "hi").await {
                 Ok(1) => break,
-                _ => assert!(killed.elapsed() < BOUND, "nobody is subscribed"),
+                _ => assert!(killed.elapsed() < BOUND, "no subscriber got the message"),
             }
         }
         while next(&mut all).await != format!("{name}=hi") {}
     });
 }
 
-/// A slow reader loses the oldest, is told how many, and slows nobody.
+/// A slow reader loses the oldest messages, gets their number, and slows no other caller.
 #[test]
 fn a_slow_reader_is_told_what_it_lost() {
     const COUNT: u64 = 20_000;
@@ -205,7 +205,7 @@ fn a_slow_reader_is_told_what_it_lost() {
     });
 }
 
-/// A dropped wait for an update loses none.
+/// Dropping a wait for an update loses no update.
 #[test]
 fn an_update_survives_the_wait_that_was_dropped() {
     let server = Server::start(&Version::any());

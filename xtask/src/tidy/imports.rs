@@ -1,9 +1,8 @@
 //! Which file imports from which, by definition and not by name.
 //!
-//! A path is followed through re-exports to the file that defines its item, so that a folder's
-//! `mod.rs` may offer what its files hold and `crate::resp::Blob` means `resp/blob.rs`. Re-exports
-//! themselves are no imports, test modules may look anywhere, and what comes from other crates is
-//! of no interest.
+//! A path is followed through re-exports to the file that defines its item: the `mod.rs` of a
+//! folder may re-export from its files, and `crate::resp::Blob` means `resp/blob.rs`. These
+//! re-exports are not imports. Test modules may import from anywhere. Other crates do not count.
 //!
 //! Limits: paths in strings (serde's `with`) are not seen; in macro calls only those that begin
 //! with `crate`.

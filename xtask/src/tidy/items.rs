@@ -1,7 +1,6 @@
 //! Rules on items: docs on fields, names, and what the pure levels must not hold.
 //!
-//! Only crates that ship are looked at, and the simulator and this tool, which live as long; and
-//! nothing below `#[cfg(test)]`.
+//! It checks the crates that ship, the simulator and this tool, and nothing below `#[cfg(test)]`.
 
 use super::Complaint;
 use super::modules::Crate;
@@ -12,7 +11,7 @@ use syn::visit::{self, Visit};
 /// Endings of type names that say nothing about what the type does.
 const VAGUE_TYPES: &[&str] = &["Manager", "Handler", "Helper", "Util", "Utils"];
 
-/// Words of other projects for a primary and a replica; the wire's own words stand in strings only.
+/// Old words for a primary and a replica. The protocol uses them, so they may stand in strings.
 const OLD_ROLES: &[&str] = &["master", "slave"];
 
 /// The folders of the crates that these rules are for.
@@ -126,7 +125,7 @@ impl<'ast> Visit<'ast> for Items<'_> {
     fn visit_ident(&mut self, name: &'ast syn::Ident) {
         let text = name.to_string().to_lowercase();
         if OLD_ROLES.iter().any(|role| text.split('_').any(|part| part == *role)) {
-            self.complain(name.span(), format!("`{name}`: say primary or replica"));
+            self.complain(name.span(), format!("`{name}`: call it primary or replica"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The module trees of all crates, from their roots along `mod` declarations.
 //!
-//! Gives `imports` the file behind each module path, and complains about every Rust file that no
-//! root reaches: nobody compiles it, so nobody knows that it is wrong.
+//! It gives `imports` the file of each module path, and complains about every Rust file that no
+//! root reaches: such a file is not compiled, so its mistakes do not show.
 
 use super::Complaint;
 use super::items::is_test;
@@ -45,8 +45,10 @@ pub(super) fn crates<'a>(
     }
     let unreached =
         sources.iter().filter(|s| s.ast.is_some() && !reached.contains(s.path.as_path()));
-    complaints
-        .extend(unreached.map(|s| Complaint::new(s, 0, "no `mod` leads here: nobody builds it")));
+    complaints.extend(
+        unreached
+            .map(|s| Complaint::new(s, 0, "no `mod` declares this file, so it is not compiled")),
+    );
     crates
 }
 

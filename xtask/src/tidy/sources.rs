@@ -1,7 +1,7 @@
 //! The files that the rules look at, read and parsed once.
 //!
-//! What git knows or would add, deleted files left out. Rust files come with their syntax tree; a
-//! file that does not parse is an error of this command, as nothing can be said about it.
+//! All files that git tracks or would add, without deleted ones. Rust files come with their syntax
+//! tree; a file that does not parse is an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +27,7 @@ impl Source {
         Ok(Self { path, text, ast })
     }
 
-    /// Written by a program of this project: its layout is nobody's choice.
+    /// Written by a program of this project, so some rules on layout do not apply.
     pub(super) fn is_generated(&self) -> bool {
         self.text.starts_with("//!") && self.text.contains("ritten by `cargo xtask")
     }

@@ -6,6 +6,7 @@
 
 use super::Complaint;
 use super::sources::Source;
+use super::words::holds_word;
 
 const LINES_MAX: usize = 500;
 /// Of a line, comments included; `wrap` keeps to it too.
@@ -14,10 +15,10 @@ pub(super) const WIDTH_MAX: usize = 100;
 /// Names of files and folders that say nothing about what is in them.
 const VAGUE_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "shared", "util", "utils"];
 
-/// Starts of paths that exist on one machine only.
+/// The beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "C:\\Users"];
 
-/// Promises; each needs a link to where it is kept.
+/// Marks of unfinished work; each needs a link to its issue.
 const PROMISES: &[&str] = &["TODO", "FIXME", "XXX"];
 
 pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
@@ -43,6 +44,10 @@ pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
             format!("begin with a `//!` header of {header_min} lines or more: what is it for?"),
         );
     }
+    if let Some(line) = called_by(&source.text).filter(|_| !is_rule) {
+        let text = "\"Called by\" goes stale: drop it, or say \"Tested by PATH\" if that was meant";
+        complain(line, text.to_owned());
+    }
     for (at, line) in source.text.lines().enumerate() {
         let width = line.chars().count();
         if is_rust && width > WIDTH_MAX && !line.contains("://") && !source.is_generated() {
@@ -56,10 +61,24 @@ pub(super) fn check(source: &Source, is_test: bool) -> Vec<Complaint> {
         }
         let promise = PROMISES.iter().find(|p| holds_word(line, p));
         if let Some(promise) = promise.filter(|_| !line.contains("https://")) {
-            complain(at + 1, format!("{promise} without a link to where it is kept"));
+            complain(at + 1, format!("{promise} without a link to its issue"));
         }
     }
     found
+}
+
+/// The line of the header that says who calls the file, which nobody keeps up to date.
+fn called_by(text: &str) -> Option<usize> {
+    let header = text.lines().map_while(|line| line.strip_prefix("//!"));
+    // The words may stand on two lines.
+    let mut before = "";
+    for (at, line) in header.map(str::trim).enumerate() {
+        if line.contains("Called by") || (before.ends_with("Called") && line.starts_with("by ")) {
+            return Some(at + 1);
+        }
+        before = line;
+    }
+    None
 }
 
 /// Whether a path that starts with `start` is in `line`: not as the tail of a longer one or a URL.
@@ -67,13 +86,6 @@ fn holds_path(line: &str, start: &str) -> bool {
     line.match_indices(start).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || ".-_~}$/".contains(c))
-    })
-}
-
-fn holds_word(line: &str, word: &str) -> bool {
-    line.match_indices(word).any(|(at, _)| {
-        let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        !joins(line[..at].chars().next_back()) && !joins(line[at + word.len()..].chars().next())
     })
 }
 
@@ -88,7 +100,7 @@ mod tests {
 
     #[test]
     fn each_rule_has_a_text_that_breaks_it() {
-        let good = "//! One thing.\n//! Called by nobody.\n";
+        let good = "//! One thing.\n//! And no other.\n";
         let wide = format!("{good}// {}\n", "x".repeat(98));
         let long = format!("{good}{}", "\n".repeat(499));
         let table: &[(&str, &str, &[usize])] = &[
@@ -99,6 +111,9 @@ mod tests {
             ("core/src/shared_map.rs", good, &[]),
             ("core/src/a.rs", "//! One line is not enough.\n", &[1]),
             ("core/src/a.rs", "//!\n//!\n", &[1]),
+            ("core/src/a.rs", "//! One thing.\n//! Called by `b` and `c`.\n", &[2]),
+            ("core/src/a.rs", "//! One thing. Called\n//! by `b`.\n", &[2]),
+            ("core/src/a.rs", &format!("{good}/// Called by `b`.\nfn f() {{}}"), &[]),
             ("core/src/a/tests.rs", "//! One line is enough for tests.\n", &[]),
             ("core/src/a.rs", &wide, &[3]),
             ("a.md", &wide, &[]),

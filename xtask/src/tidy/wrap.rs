@@ -1,9 +1,8 @@
 //! Breaks comments that are too wide, since rustfmt leaves comments alone.
 //!
 //! Only whole-line comments that exceed the width change. What is cut off moves to the next line if
-//! that goes on with the same paragraph, else to a line of its own; so the rest of a paragraph may
-//! come out ragged, which is for its author to join. Code and diagrams between fences stay as they
-//! are.
+//! that line continues the paragraph, else to a line of its own. The lines of a paragraph may come
+//! out uneven; joining them is left to the author. Code and diagrams between fences do not change.
 
 use super::sources::Source;
 use super::text::WIDTH_MAX;

@@ -1,8 +1,7 @@
 //! The client's methods for strings that are numbers.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, ToArg};

@@ -1,8 +1,7 @@
 //! The client's methods for hashes.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, ScanOptions, ToArg, ToArgs};
@@ -64,7 +63,7 @@ impl Client {
         self.send(command::hvals(key))
     }
 
-    /// `HDEL key field [field ...]`: how many there were.
+    /// `HDEL key field [field ...]`: how many existed.
     ///
     /// Since 2.0.0. <https://redis.io/commands/hdel/>
     pub fn hdel(&self, key: impl ToArg, fields: impl ToArgs) -> Call<'_, u64> {
@@ -111,7 +110,7 @@ impl Client {
         self.send(command::hincrbyfloat(key, field, increment))
     }
 
-    /// `HRANDFIELD key count`: `count` fields by chance; a negative count may name one twice.
+    /// `HRANDFIELD key count`: `count` random fields; a negative count may return one twice.
     ///
     /// Since 6.2.0. <https://redis.io/commands/hrandfield/>
     pub fn hrandfield<T: DeserializeOwned>(&self, key: impl ToArg, count: i64) -> Call<'_, T> {

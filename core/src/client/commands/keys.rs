@@ -1,8 +1,7 @@
 //! The client's methods for keys of any type.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, ScanOptions, ToArg, ToArgs};
@@ -10,28 +9,28 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 impl Client {
-    /// `DEL key [key ...]`: how many there were.
+    /// `DEL key [key ...]`: how many existed.
     ///
     /// Since 1.0.0. <https://redis.io/commands/del/>
     pub fn del(&self, keys: impl ToArgs) -> Call<'_, u64> {
         self.send(command::del(keys))
     }
 
-    /// `UNLINK key [key ...]`: how many there were; their memory is freed later.
+    /// `UNLINK key [key ...]`: how many existed; their memory is freed later.
     ///
     /// Since 4.0.0. <https://redis.io/commands/unlink/>
     pub fn unlink(&self, keys: impl ToArgs) -> Call<'_, u64> {
         self.send(command::unlink(keys))
     }
 
-    /// `EXISTS key [key ...]`: how many there are; a key given twice counts twice.
+    /// `EXISTS key [key ...]`: how many exist; a key given twice counts twice.
     ///
     /// Since 1.0.0. <https://redis.io/commands/exists/>
     pub fn exists(&self, keys: impl ToArgs) -> Call<'_, u64> {
         self.send(command::exists(keys))
     }
 
-    /// `TOUCH key [key ...]`: how many there are; they count as used just now.
+    /// `TOUCH key [key ...]`: how many exist; they count as used just now.
     ///
     /// Since 3.2.1. <https://redis.io/commands/touch/>
     pub fn touch(&self, keys: impl ToArgs) -> Call<'_, u64> {

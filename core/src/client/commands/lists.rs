@@ -1,8 +1,7 @@
 //! The client's methods for lists.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, End, Side, ToArg, ToArgs};
@@ -97,7 +96,7 @@ impl Client {
         self.send(command::lindex(key, index))
     }
 
-    /// `LPOS key element`: where the element first stands, null if it does not.
+    /// `LPOS key element`: the index of its first occurrence, null if there is none.
     ///
     /// Since 6.0.6. <https://redis.io/commands/lpos/>
     pub fn lpos(&self, key: impl ToArg, value: impl ToArg) -> Call<'_, Option<u64>> {
@@ -155,7 +154,7 @@ impl Client {
     }
 
     /// `BLPOP key [key ...] timeout`: the key and its first element, null after `timeout`; 0 waits
-    /// for ever.
+    /// without limit.
     ///
     /// Since 2.0.0. <https://redis.io/commands/blpop/>
     pub fn blpop<T: DeserializeOwned>(&self, keys: impl ToArgs, timeout: Duration) -> Call<'_, T> {
@@ -163,7 +162,7 @@ impl Client {
     }
 
     /// `BRPOP key [key ...] timeout`: the key and its last element, null after `timeout`; 0 waits
-    /// for ever.
+    /// without limit.
     ///
     /// Since 2.0.0. <https://redis.io/commands/brpop/>
     pub fn brpop<T: DeserializeOwned>(&self, keys: impl ToArgs, timeout: Duration) -> Call<'_, T> {
@@ -171,7 +170,7 @@ impl Client {
     }
 
     /// `BLMOVE source destination LEFT|RIGHT LEFT|RIGHT timeout`: the element that was moved, null
-    /// after `timeout`; 0 waits for ever.
+    /// after `timeout`; 0 waits without limit.
     ///
     /// Since 6.2.0. <https://redis.io/commands/blmove/>
     pub fn blmove<T: DeserializeOwned>(

@@ -1,5 +1,7 @@
 //! The typed methods of [`Client`](crate::Client), one file for each group of commands.
-//! Each sends one command of `command/build/` and names the type of its reply.
+//!
+//! Invariant: each sends one command of `command/build/`, and says nothing about routing. Errors,
+//! and what dropping a call does, are documented once: at [`Client`](crate::Client), "Commands".
 
 mod counters;
 mod expiry;

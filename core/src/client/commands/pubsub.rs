@@ -1,7 +1,8 @@
-//! The client's methods for publishing, subscribing, and asking who subscribes.
+//! The client's methods to publish, to subscribe, and to ask for subscribers.
 //!
-//! Subscribers are known to the node that they are connected to alone, so what the PUBSUB commands
-//! say is gathered from all nodes. Called by users; subscriptions are `client/subscription.rs`.
+//! Invariant: a subscriber is known only to the node that it is connected to, so the PUBSUB
+//! commands gather their replies from all nodes. Subscriptions themselves are in
+//! `client/subscription.rs`.
 
 use crate::client::{Call, Client, Subscribe, Target};
 use crate::command::{self, Command, ToArg, ToArgs};
@@ -12,28 +13,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Client {
     /// Subscribes to channels by their names. Awaited, it gives a
-    /// [`Subscription`](crate::Subscription) once every channel is confirmed.
+    /// [`Subscription`](crate::Subscription) when the servers have confirmed every channel.
     ///
-    /// In a cluster every node knows the messages of these channels, so they cost every node work;
-    /// see [`Client::ssubscribe`] for those that do not.
+    /// In a cluster, messages of these channels go to every node. Messages of sharded channels
+    /// ([`Client::ssubscribe`]) stay in one shard.
+    ///
+    /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
+    /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// use slotcar::Update;
+    /// let mut news = client.subscribe(["news", "weather"]).await?;
+    /// news.psubscribe("sport.*");
+    /// while let Some(update) = news.next().await {
+    ///     if let Update::Message(message) = update {
+    ///         println!("{}: {:?}", message.channel_text(), message.text());
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn subscribe(&self, channels: impl ToArgs) -> Subscribe<'_> {
         Subscribe::new(self, ChannelKind::Classic, channels)
     }
 
-    /// Subscribes to all channels whose names match patterns: `news.*`, `h?llo`, `[ab]c`.
+    /// Subscribes to all channels whose names match a pattern: `news.*`, `h?llo`, `[ab]c`.
     pub fn psubscribe(&self, patterns: impl ToArgs) -> Subscribe<'_> {
         Subscribe::new(self, ChannelKind::Pattern, patterns)
     }
 
-    /// Subscribes to sharded channels, of any slots: each at the shard that owns its slot, and at
-    /// the next owner when the slot moves.
+    /// Subscribes to sharded channels, in any slots: each at the shard that owns its slot, and at
+    /// the new owner when the slot moves.
     ///
-    /// Servers since Redis 7.0.
+    /// Needs server version 7.0.
     pub fn ssubscribe(&self, channels: impl ToArgs) -> Subscribe<'_> {
         Subscribe::new(self, ChannelKind::Sharded, channels)
     }
 
-    /// `PUBLISH channel message`: how many subscribers received it, in a cluster those of one node.
+    /// `PUBLISH channel message`: how many subscribers received it; in a
+    /// cluster, of those at one node.
     ///
     /// Since 2.0.0. <https://redis.io/commands/publish/>
     pub fn publish(&self, channel: impl ToArg, message: impl ToArg) -> Call<'_, u64> {
@@ -47,32 +63,34 @@ impl Client {
         self.send(command::spublish(channel, message))
     }
 
-    /// `PUBSUB CHANNELS [pattern]` of all nodes: every channel that somebody subscribes to.
+    /// `PUBSUB CHANNELS [pattern]` of all nodes: every channel with a subscriber.
+    ///
+    /// `pattern`: one, or none for all channels.
     ///
     /// # Errors
-    /// Those of [`Client::send_each`], and the first node's that failed.
+    /// Those of [`Client::send_each`], and the error of the first node that failed.
     ///
     /// Since 2.8.0. <https://redis.io/commands/pubsub-channels/>
     pub async fn pubsub_channels(&self, pattern: impl ToArgs) -> Result<Vec<Blob>, Error> {
         self.union(command::pubsub_channels(pattern)).await
     }
 
-    /// `PUBSUB NUMSUB [channel ...]` of all nodes: each channel with its subscribers, those by
-    /// pattern not counted.
+    /// `PUBSUB NUMSUB [channel ...]` of all nodes: the number of subscribers of each
+    /// channel, without those by pattern.
     ///
     /// # Errors
-    /// Those of [`Client::send_each`], and the first node's that failed.
+    /// Those of [`Client::send_each`], and the error of the first node that failed.
     ///
     /// Since 2.8.0. <https://redis.io/commands/pubsub-numsub/>
     pub async fn pubsub_numsub(&self, channels: impl ToArgs) -> Result<BTreeMap<Blob, u64>, Error> {
         self.sums(command::pubsub_numsub(channels)).await
     }
 
-    /// `PUBSUB NUMPAT` of all nodes: how many patterns are subscribed to; one that is so at several
-    /// nodes counts at each.
+    /// `PUBSUB NUMPAT` of all nodes: how many patterns have subscribers. A pattern that has them at
+    /// several nodes counts once for each node.
     ///
     /// # Errors
-    /// Those of [`Client::send_each`], and the first node's that failed.
+    /// Those of [`Client::send_each`], and the error of the first node that failed.
     ///
     /// Since 2.8.0. <https://redis.io/commands/pubsub-numpat/>
     pub async fn pubsub_numpat(&self) -> Result<u64, Error> {
@@ -83,21 +101,24 @@ impl Client {
         Ok(sum)
     }
 
-    /// `PUBSUB SHARDCHANNELS [pattern]` of all nodes: every sharded channel that somebody
-    /// subscribes to.
+    /// `PUBSUB SHARDCHANNELS [pattern]` of all nodes: every sharded channel with a
+    /// subscriber.
+    ///
+    /// `pattern`: one, or none for all channels.
     ///
     /// # Errors
-    /// Those of [`Client::send_each`], and the first node's that failed.
+    /// Those of [`Client::send_each`], and the error of the first node that failed.
     ///
     /// Since 7.0.0. <https://redis.io/commands/pubsub-shardchannels/>
     pub async fn pubsub_shardchannels(&self, pattern: impl ToArgs) -> Result<Vec<Blob>, Error> {
         self.union(command::pubsub_shardchannels(pattern)).await
     }
 
-    /// `PUBSUB SHARDNUMSUB [shardchannel ...]` of all nodes: each channel with its subscribers.
+    /// `PUBSUB SHARDNUMSUB [shardchannel ...]` of all nodes: the number of subscribers of
+    /// each channel.
     ///
     /// # Errors
-    /// Those of [`Client::send_each`], and the first node's that failed.
+    /// Those of [`Client::send_each`], and the error of the first node that failed.
     ///
     /// Since 7.0.0. <https://redis.io/commands/pubsub-shardnumsub/>
     pub async fn pubsub_shardnumsub(
@@ -107,7 +128,7 @@ impl Client {
         self.sums(command::pubsub_shardnumsub(channels)).await
     }
 
-    /// Every element of all nodes' lists, once, in their order.
+    /// The elements of all nodes' lists, sorted, each once.
     async fn union(&self, command: Command) -> Result<Vec<Blob>, Error> {
         let mut all = BTreeSet::new();
         for reply in self.send_each(Target::AllNodes, command).await? {

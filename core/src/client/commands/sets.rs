@@ -1,8 +1,7 @@
 //! The client's methods for sets.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, ScanOptions, ToArg, ToArgs};
@@ -16,7 +15,7 @@ impl Client {
         self.send(command::sadd(key, members))
     }
 
-    /// `SREM key member [member ...]`: how many there were.
+    /// `SREM key member [member ...]`: how many existed.
     ///
     /// Since 1.0.0. <https://redis.io/commands/srem/>
     pub fn srem(&self, key: impl ToArg, members: impl ToArgs) -> Call<'_, u64> {
@@ -51,28 +50,28 @@ impl Client {
         self.send(command::scard(key))
     }
 
-    /// `SPOP key`: a member by chance, which is removed; null if there is none.
+    /// `SPOP key`: a random member, which is removed; null if there is none.
     ///
     /// Since 1.0.0. <https://redis.io/commands/spop/>
     pub fn spop<T: DeserializeOwned>(&self, key: impl ToArg) -> Call<'_, T> {
         self.send(command::spop(key))
     }
 
-    /// `SPOP key count`: up to `count` members by chance, which are removed.
+    /// `SPOP key count`: up to `count` random members, which are removed.
     ///
     /// Since 1.0.0. <https://redis.io/commands/spop/>
     pub fn spop_many<T: DeserializeOwned>(&self, key: impl ToArg, count: u64) -> Call<'_, T> {
         self.send(command::spop_many(key, count))
     }
 
-    /// `SRANDMEMBER key`: a member by chance; null if there is none.
+    /// `SRANDMEMBER key`: a random member; null if there is none.
     ///
     /// Since 1.0.0. <https://redis.io/commands/srandmember/>
     pub fn srandmember<T: DeserializeOwned>(&self, key: impl ToArg) -> Call<'_, T> {
         self.send(command::srandmember(key))
     }
 
-    /// `SRANDMEMBER key count`: `count` members by chance; a negative count may name one twice.
+    /// `SRANDMEMBER key count`: `count` random members; a negative count may return one twice.
     ///
     /// Since 1.0.0. <https://redis.io/commands/srandmember/>
     pub fn srandmember_many<T: DeserializeOwned>(

@@ -1,8 +1,7 @@
 //! The client's methods for sorted sets.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, ScanOptions, ToArg, ToArgs, ZaddOptions, ZrangeOptions};
@@ -34,7 +33,7 @@ impl Client {
         self.send(command::zadd_with(key, options, members))
     }
 
-    /// `ZREM key member [member ...]`: how many there were.
+    /// `ZREM key member [member ...]`: how many existed.
     ///
     /// Since 1.2.0. <https://redis.io/commands/zrem/>
     pub fn zrem(&self, key: impl ToArg, members: impl ToArgs) -> Call<'_, u64> {
@@ -153,7 +152,7 @@ impl Client {
         self.send(command::zrangebyscore(key, min, max))
     }
 
-    /// `ZRANDMEMBER key count`: `count` members by chance; a negative count may name one twice.
+    /// `ZRANDMEMBER key count`: `count` random members; a negative count may return one twice.
     ///
     /// Since 6.2.0. <https://redis.io/commands/zrandmember/>
     pub fn zrandmember<T: DeserializeOwned>(&self, key: impl ToArg, count: i64) -> Call<'_, T> {
@@ -177,7 +176,7 @@ impl Client {
     }
 
     /// `BZPOPMIN key [key ...] timeout`: key, member and score of the lowest, which is removed;
-    /// null after `timeout`; 0 waits for ever.
+    /// null after `timeout`; 0 waits without limit.
     ///
     /// Since 5.0.0. <https://redis.io/commands/bzpopmin/>
     pub fn bzpopmin<T: DeserializeOwned>(
@@ -189,7 +188,7 @@ impl Client {
     }
 
     /// `BZPOPMAX key [key ...] timeout`: key, member and score of the highest, which is removed;
-    /// null after `timeout`; 0 waits for ever.
+    /// null after `timeout`; 0 waits without limit.
     ///
     /// Since 5.0.0. <https://redis.io/commands/bzpopmax/>
     pub fn bzpopmax<T: DeserializeOwned>(

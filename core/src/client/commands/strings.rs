@@ -1,8 +1,7 @@
 //! The client's methods for strings.
 //!
-//! Each sends one command and names its reply's type where there is but one; otherwise the caller
-//! does. Dropped before its reply came, a command may or may not have run.
-//! Called by users.
+//! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
+//! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
 use crate::client::{Call, Client};
 use crate::command::{self, GetexOptions, SetOptions, ToArg, ToArgs};
@@ -78,7 +77,7 @@ impl Client {
     }
 
     /// `MGET key [key ...]`: the values in the order of the keys, null for each that is missing.
-    /// One shard that is down fails the whole; see [`Client::send_by_key`].
+    /// One shard that is down fails the whole; see [`Client::mget_each`].
     ///
     /// Since 1.0.0. <https://redis.io/commands/mget/>
     pub fn mget<T: DeserializeOwned>(&self, keys: impl ToArgs) -> Call<'_, T> {

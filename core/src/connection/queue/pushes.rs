@@ -1,60 +1,63 @@
-//! The part of the queue that is about pushes: commands that are answered by them, who is called
-//! when some may have come, and how long a retired connection stays for their sake.
+//! The part of the queue for pushes: commands that are answered by pushes, the readers to wake, and
+//! how long a retired connection stays open for its subscriptions.
 //!
-//! A command that subscribes has no reply of its own, only pushes, unless it fails: then it has an
-//! error for a reply. So such commands are posted as one entry with a last command that always
-//! replies; errors before that reply are theirs. Called by `driver/io.rs` and `driver/link.rs`.
+//! A command that subscribes is answered by pushes, or by an error if it fails; it has no other
+//! reply. So such commands are enqueued as one entry, with a last command that always has a reply.
+//! Errors that come before that reply belong to the entry.
 
-use super::{Phase, Queue, State, cost_of};
+use super::{CommandQueue, EntryState, Phase, cost_of};
 use crate::connection::entry::Entry;
 use crate::time::Timestamp;
 use std::task::Waker;
 
-impl Queue {
-    /// Takes in commands that are answered by pushes or by errors, and a last one, whose reply is
-    /// the entry's. A retired connection takes them, too: subscriptions are ended by them.
-    pub(crate) fn post(&mut self, commands: &[u8]) {
+impl CommandQueue {
+    /// Enqueues commands that are answered by pushes or errors, and a last one, whose reply ends
+    /// the entry. A retired connection takes them, too, because they also end subscriptions.
+    pub(crate) fn enqueue_push_commands(&mut self, commands: &[u8]) {
         if let Phase::Lost(_) = self.phase {
             return;
         }
-        self.say_greeting();
+        self.write_handshake();
         let entry = Entry { len: commands.len(), replies: 1, deadline: Timestamp::FAR_FUTURE };
         self.budget.charge(cost_of(entry.len));
         let write = |out: &mut Vec<u8>| out.extend_from_slice(commands);
-        let ticket = self.append(entry.into(), State::Abandoned, write);
-        self.slot(ticket).posted = true;
+        let ticket = self.append(entry.into(), EntryState::Abandoned, write);
+        self.place_of(ticket).awaits_pushes = true;
     }
 
-    /// Whether the next reply belongs to commands that were posted, so that an error before it is
-    /// an answer to one of them and no reply of its own.
+    /// Whether the next reply belongs to commands that are answered by pushes. Then an error
+    /// answers one of those commands and does not end the entry.
     #[inline]
-    pub(crate) fn is_posted(&self) -> bool {
-        self.listeners.listen && self.in_flight > 0 && self.slots[self.first as usize].posted
+    pub(crate) fn awaits_pushes(&self) -> bool {
+        self.push_readers.expected
+            && self.in_flight > 0
+            && self.places[self.first as usize].awaits_pushes
     }
 
-    /// Pushes are listened for from now on.
-    pub(crate) fn listen(&mut self) {
-        self.listeners.listen = true;
+    /// Pushes are received from now on.
+    pub(crate) fn expect_pushes(&mut self) {
+        self.push_readers.expected = true;
     }
 
-    /// Whether something is subscribed to. A retired connection is spent when nothing is.
-    pub(crate) fn keep(&mut self, keep: bool) {
-        self.listeners.keep = keep;
+    /// Whether a subscription uses the connection, which stays open as long, also if it is retired.
+    pub(crate) fn set_subscribed(&mut self, subscribed: bool) {
+        self.push_readers.subscribed = subscribed;
     }
 
-    /// `waker` is woken the next time that the stream is to be looked at.
-    pub(crate) fn watch(&mut self, name: u64, waker: &Waker) {
-        self.listeners.watch(name, waker);
+    /// `waker` is woken the next time that the stream has something to do.
+    pub(crate) fn register_reader(&mut self, reader: u64, waker: &Waker) {
+        self.push_readers.register(reader, waker);
     }
 
-    /// Ends a `watch`.
-    pub(crate) fn unwatch(&mut self, name: u64) {
-        self.listeners.unwatch(name);
+    /// Ends a `register_reader`.
+    pub(crate) fn unregister_reader(&mut self, reader: u64) {
+        self.push_readers.unregister(reader);
     }
 
-    /// Whether the connection was retired and owes nothing any more, not even
-    /// messages.
+    /// Whether the connection was retired, and no reply and no subscription needs it any more.
     pub(crate) fn is_spent(&self) -> bool {
-        matches!(self.phase, Phase::Retired(_)) && self.in_flight == 0 && !self.listeners.keep
+        matches!(self.phase, Phase::Retired(_))
+            && self.in_flight == 0
+            && !self.push_readers.subscribed
     }
 }

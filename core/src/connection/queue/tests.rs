@@ -31,7 +31,7 @@ fn entry(len: usize, replies: u32) -> Entry {
     Entry { len, replies, deadline: at(1000) }
 }
 
-fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
+fn put(queue: &mut CommandQueue, text: &str, replies: u32) -> (Ticket, Flush) {
     let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
     let waker = Waker::noop();
     let (ticket, flush, _) =
@@ -40,17 +40,17 @@ fn put(queue: &mut Queue, text: &str, replies: u32) -> (Ticket, Flush) {
     (ticket, flush)
 }
 
-fn reply(queue: &mut Queue, text: &'static str) -> Result<(), Bytes> {
+fn reply(queue: &mut CommandQueue, text: &'static str) -> Result<(), Bytes> {
     queue.deliver(Bytes::from_static(text.as_bytes()), u64::MAX, None, &mut Wakers::new())
 }
 
-fn one(queue: &mut Queue, ticket: Ticket) -> Option<Bytes> {
+fn one(queue: &mut CommandQueue, ticket: Ticket) -> Option<Bytes> {
     queue.poll(ticket, Waker::noop()).map(|(outcome, _)| outcome.unwrap().into_last().unwrap())
 }
 
 #[test]
 fn replies_go_to_their_entries_in_order() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, first) = put(&mut queue, "a", 1);
     let (b, second) = put(&mut queue, "b", 1);
     assert_eq!((first, second), (Flush::Now, Flush::Later));
@@ -67,7 +67,7 @@ fn replies_go_to_their_entries_in_order() {
 
 #[test]
 fn a_batch_ends_with_its_last_reply() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (batch, _) = put(&mut queue, "abc", 3);
     let (next, _) = put(&mut queue, "d", 1);
     for text in ["+1", "+2"] {
@@ -81,10 +81,10 @@ fn a_batch_ends_with_its_last_reply() {
     assert_eq!(one(&mut queue, next).unwrap(), "+4");
 }
 
-/// Whoever delivers its own reply is not woken for it; everybody else is.
+/// A caller that drives and so delivers its own reply is not woken for it; other callers are.
 #[test]
-fn a_caller_that_looks_on_is_not_woken() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+fn a_caller_that_drives_is_not_woken() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let [mine, other] = ["a", "b"].map(|text| put(&mut queue, text, 1).0);
     let mut wakers = Wakers::new();
     for (ticket, woken) in [(mine, 0), (other, 1)] {
@@ -98,7 +98,7 @@ fn a_caller_that_looks_on_is_not_woken() {
 
 #[test]
 fn an_abandoned_entry_still_eats_its_reply() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "a", 2);
     let (b, _) = put(&mut queue, "b", 1);
     drop(queue.abandon(a));
@@ -112,7 +112,7 @@ fn an_abandoned_entry_still_eats_its_reply() {
 
 #[test]
 fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "abc", 1);
     let late = Entry { len: 1, replies: 1, deadline: at(9000) };
     let (b, _, _) = queue.enqueue(late.into(), |out| out.push(b'b'), Waker::noop()).unwrap();
@@ -130,7 +130,7 @@ fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
 
 #[test]
 fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "aaaa", 1);
     let (b, _) = put(&mut queue, "bbbb", 1);
     let (c, _) = put(&mut queue, "cccc", 1);
@@ -150,7 +150,7 @@ fn a_lost_connection_says_of_each_entry_whether_it_was_sent() {
 
 #[test]
 fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
-    let mut queue = Queue::new(Budget::new(2 * (ENTRY_OVERHEAD + 1)));
+    let mut queue = CommandQueue::new(Budget::new(2 * (ENTRY_OVERHEAD + 1)));
     let (a, _) = put(&mut queue, "a", 1);
     let (b, _) = put(&mut queue, "b", 1);
     drop(queue.abandon(a));
@@ -158,7 +158,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
     assert!(matches!(full, Err(Rejected::Full)));
     let (count, waker) = counted();
     let blocked = Entry { deadline: at(50), ..entry(1, 1) };
-    let place = queue.block(None, &waker, blocked, &mut Wakers::new());
+    let place = queue.wait_for_budget(None, &waker, blocked, &mut Wakers::new());
     reply(&mut queue, "+a").unwrap();
     let mut wakers = Wakers::new();
     queue.deliver(Bytes::from_static(b"+b"), u64::MAX, None, &mut wakers).unwrap();
@@ -172,7 +172,7 @@ fn the_budget_counts_from_enqueue_to_reply_also_for_those_who_left() {
 
 #[test]
 fn an_entry_larger_than_the_budget_goes_alone() {
-    let mut queue = Queue::new(Budget::new(10));
+    let mut queue = CommandQueue::new(Budget::new(10));
     put(&mut queue, "more than the budget", 1);
     let full = queue.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
@@ -180,14 +180,14 @@ fn an_entry_larger_than_the_budget_goes_alone() {
 
 #[test]
 fn one_caller_is_woken_itself_and_several_through_the_background() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
     let (background, background_waker) = counted();
     assert!(!queue.may_background_sleep(&background_waker), "it looks once more after it was set");
     assert!(queue.may_background_sleep(&background_waker));
     let (first, first_waker) = counted();
     let (second, second_waker) = counted();
-    let wake = |queue: &mut Queue| {
+    let wake = |queue: &mut CommandQueue| {
         let mut wakers = Wakers::new();
         queue.wake_driver(&mut wakers);
         wakers.drain(..).for_each(Waker::wake);
@@ -204,14 +204,14 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
 
     let (_, flush, woken) =
         queue.enqueue(entry(1, 1).into(), |o| o.push(b'b'), &second_waker).unwrap();
-    assert_eq!(flush, Flush::Covered);
+    assert_eq!(flush, Flush::ByOther);
     woken.unwrap().wake();
     assert_eq!(counts(), [1, 0, 1]);
     assert!(
         queue.may_background_sleep(&background_waker),
         "a full stream calls when it takes more"
     );
-    let calls = |queue: &mut Queue, deadline| {
+    let calls = |queue: &mut CommandQueue, deadline| {
         let entry = Entry { deadline, ..entry(1, 1) };
         let (.., woken) = queue.enqueue(entry.into(), |o| o.push(b'c'), Waker::noop()).unwrap();
         woken.is_some()
@@ -230,8 +230,8 @@ fn one_caller_is_woken_itself_and_several_through_the_background() {
 }
 
 #[test]
-fn without_a_background_everybody_is_woken() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+fn without_a_background_task_all_callers_are_woken() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let wakers: Vec<_> = (0..5).map(|_| counted()).collect();
     for (_, waker) in &wakers {
         queue.enqueue(entry(1, 1).into(), |o| o.push(b'x'), waker).unwrap();
@@ -248,7 +248,7 @@ fn without_a_background_everybody_is_woken() {
 fn random_events_never_misplace_a_reply() {
     for seed in 0..2_000 {
         let mut rng = Rng::new(seed);
-        let mut queue = Queue::new(Budget::new(4096));
+        let mut queue = CommandQueue::new(Budget::new(4096));
         let (mut owed, mut held) = (VecDeque::new(), Vec::new());
         let mut next = 0u32;
         for _ in 0..rng.below(200) {
@@ -297,21 +297,21 @@ fn random_events_never_misplace_a_reply() {
             assert!(queue.poll(ticket, Waker::noop()).is_some(), "seed {seed}");
         }
         assert_eq!((queue.waiting, queue.ready, queue.in_flight()), (0, 0, 0));
-        let free = queue.slots.iter().all(|slot| matches!(slot.state, State::Free(_)));
+        let free = queue.places.iter().all(|place| matches!(place.state, EntryState::Free(_)));
         assert!(free, "seed {seed}: a place is left behind");
     }
 }
 
 #[test]
-fn a_greeting_takes_nobodys_waker() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+fn a_deferred_handshake_is_no_caller() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
     let (background, waker) = counted();
     assert!(!queue.may_background_sleep(&waker));
     assert!(queue.may_background_sleep(&waker));
-    queue.greet(b"hello".to_vec(), 2);
+    queue.defer_handshake(b"hello".to_vec(), 2);
     let (a, flush) = put(&mut queue, "a", 1);
-    assert_eq!(flush, Flush::Now, "the greeting goes out with it");
+    assert_eq!(flush, Flush::Now, "the handshake is written with it");
     let _second = put(&mut queue, "b", 1);
     let mut wakers = Wakers::new();
     queue.wake_driver(&mut wakers);
@@ -324,10 +324,10 @@ fn a_greeting_takes_nobodys_waker() {
 }
 
 /// A reply that comes before its command's first byte was written answers something else: it is
-/// given back, whatever waits.
+/// returned, also if an entry waits.
 #[test]
-fn nobody_gets_a_reply_to_what_was_not_written() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+fn no_entry_gets_a_reply_before_it_was_written() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     let (a, _) = put(&mut queue, "aaaa", 1);
     let (b, _) = put(&mut queue, "bbbb", 1);
     let mut deliver = |text: &'static str, written| {
@@ -342,11 +342,11 @@ fn nobody_gets_a_reply_to_what_was_not_written() {
     assert_eq!(one(&mut queue, b).unwrap(), "+b");
 }
 
-/// A link that said nothing yet has nothing to wait for, and its greeting is never said.
+/// A connection that has sent nothing has no reply to wait for: its handshake is never written.
 #[test]
-fn a_retired_link_that_holds_its_greeting_is_spent() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
-    queue.greet(b"hello".to_vec(), 2);
+fn a_retired_connection_with_a_deferred_handshake_is_spent() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
+    queue.defer_handshake(b"hello".to_vec(), 2);
     assert!(!queue.is_closed() && !queue.is_spent());
     queue.retire();
     assert!(queue.is_closed() && queue.is_spent());
@@ -355,40 +355,44 @@ fn a_retired_link_that_holds_its_greeting_is_spent() {
     assert!(matches!(*cause, Lost::Retired));
 }
 
-/// One budget for all lanes: what one holds another lacks, and its replies serve those who wait
-/// there.
+/// A node's connections share one budget: what one has taken another lacks, and its replies make
+/// room for callers that wait at the other.
 #[test]
-fn lanes_share_a_budget() {
+fn connections_share_a_budget() {
     let budget = Budget::new(2 * (ENTRY_OVERHEAD + 1));
-    let [mut one, mut other] = [(); 2].map(|()| Queue::new(Arc::clone(&budget)));
+    let [mut one, mut other] = [(); 2].map(|()| CommandQueue::new(Arc::clone(&budget)));
     put(&mut one, "a", 1);
     put(&mut one, "b", 1);
     let full = other.enqueue(entry(1, 1).into(), |_| unreachable!(), Waker::noop());
     assert!(matches!(full, Err(Rejected::Full)));
-    let place = other.block(None, Waker::noop(), entry(1, 1), &mut Wakers::new());
+    let place = other.wait_for_budget(None, Waker::noop(), entry(1, 1), &mut Wakers::new());
     let mut wakers = Wakers::new();
     one.deliver(Bytes::from_static(b"+a"), u64::MAX, None, &mut wakers).unwrap();
-    assert_eq!(wakers.len(), 2, "the reply's caller, and who waits on the other lane");
+    assert_eq!(
+        wakers.len(),
+        2,
+        "the reply's caller, and the one that waits at the other connection"
+    );
     let waited = NewEntry { admission: Admission::Waited, ..entry(1, 1).into() };
     other.enqueue(waited, |out| out.push(b'c'), Waker::noop()).unwrap();
     drop(place);
-    // What a lost lane held is there again.
+    // What a lost connection had taken is given back.
     one.lose(Lost::ByPeer, u64::MAX, &mut wakers);
     put(&mut other, "d", 1);
 }
 
-/// A lane shakes hands although another has taken all the room, and callers wait for it: without
-/// that it would carry nothing when there is room.
+/// A connection does its handshake although another has taken all the room and callers wait for it:
+/// without that it could carry nothing once there is room.
 #[test]
-fn a_handshake_takes_its_room_in_any_case() {
+fn a_handshake_needs_no_room() {
     let budget = Budget::new(ENTRY_OVERHEAD + 1);
-    let [mut busy, mut fresh] = [(); 2].map(|()| Queue::new(Arc::clone(&budget)));
+    let [mut busy, mut fresh] = [(); 2].map(|()| CommandQueue::new(Arc::clone(&budget)));
     put(&mut busy, "a", 1);
     let mut wakers = Wakers::new();
-    let place = fresh.block(None, Waker::noop(), entry(1, 1), &mut wakers);
-    let greeting = NewEntry { admission: Admission::Must, ..entry(5, 1).into() };
+    let place = fresh.wait_for_budget(None, Waker::noop(), entry(1, 1), &mut wakers);
+    let handshake = NewEntry { admission: Admission::Forced, ..entry(5, 1).into() };
     let written = |out: &mut Vec<u8>| out.extend_from_slice(b"HELLO");
-    let (ticket, _, _) = fresh.enqueue(greeting, written, Waker::noop()).unwrap();
+    let (ticket, _, _) = fresh.enqueue(handshake, written, Waker::noop()).unwrap();
     fresh.deliver(Bytes::from_static(b"%0"), u64::MAX, None, &mut wakers).unwrap();
     assert!(fresh.poll(ticket, Waker::noop()).unwrap().0.is_ok());
     assert!(budget.is_full(1), "it gave back what it took, and no more");
@@ -397,15 +401,16 @@ fn a_handshake_takes_its_room_in_any_case() {
     assert!(!budget.is_full(1));
 }
 
-/// Time begins for an entry when the driver first looks, and is the same for all that it finds.
-/// While the driver cannot write, everybody calls it, to be seen.
+/// An entry's timeout begins with the first turn that sees it, at the same time for all its
+/// entries. While the driver cannot write, each new entry wakes it, so that its deadline is
+/// registered.
 #[test]
-fn an_entry_is_due_from_the_first_look_on() {
-    let mut queue = Queue::new(Budget::new(1 << 20));
+fn a_timeout_begins_with_the_first_turn() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
-    let due = Deadline::After(Duration::from_millis(50));
-    let entry = NewEntry { len: 1, replies: 1, due, admission: Admission::New };
-    let enqueue = |queue: &mut Queue| {
+    let deadline = Deadline::After(Duration::from_millis(50));
+    let entry = NewEntry { len: 1, replies: 1, deadline, admission: Admission::New };
+    let enqueue = |queue: &mut CommandQueue| {
         assert!(
             queue.may_background_sleep(Waker::noop()) || queue.may_background_sleep(Waker::noop())
         );
@@ -417,9 +422,9 @@ fn an_entry_is_due_from_the_first_look_on() {
     queue.see(at(100));
     assert!(!queue.has_unseen());
     assert_eq!(queue.earliest(), at(150));
-    queue.stall();
+    queue.block_output();
     let (third, woken) = enqueue(&mut queue);
-    assert!(woken, "nobody else would see it");
+    assert!(woken, "no other entry wakes the driver");
     queue.see(at(120));
     queue.handle_timeout(at(150), 0, &mut Wakers::new());
     for ticket in [first, second] {

@@ -68,10 +68,10 @@ fn a_large_replys_memory_serves_the_next() {
     }
 }
 
-/// What somebody holds is left alone; what is far too large for a frame, and what is too large to
-/// keep, is not used for the next.
+/// Memory that is held is left alone. Memory that is far too large for the next frame, or too large
+/// to keep, is not used again.
 #[test]
-fn memory_is_used_again_only_where_that_hurts_nobody() {
+fn memory_is_used_again_only_where_it_is_free_and_fits() {
     let mut reader = reader();
     let held = feed(&mut reader, &bulk(1 << 20, b'x'), usize::MAX).remove(0);
     let other = feed(&mut reader, &bulk(1 << 20, b'y'), usize::MAX).remove(0);

@@ -1,6 +1,6 @@
-//! One thing to send: a whole command, a part of one, or a command for a named destination.
+//! One thing to send: a whole command, a part of a command, or a command for a destination.
 //!
-//! Invariant: an item knows its own size and bytes; the caller only adds them up.
+//! **Invariant**: an item knows its own length and its bytes; a caller only adds up the lengths.
 
 use crate::command::Command;
 use crate::driver::discovery::routes::Routes;
@@ -13,19 +13,19 @@ use std::sync::Arc;
 /// One thing to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'a> {
-    /// The command that it is, or is a part of.
+    /// The command, whole or in part.
     pub(crate) command: &'a Command,
-    /// Which part.
+    /// The part that is sent, if it is not the whole command.
     part: Option<(&'a Split, &'a Part)>,
-    /// Where it goes, if that is not where its key is.
-    aim: Option<&'a Destination>,
+    /// Where it goes, if not to the owner of its key.
+    destination: Option<&'a Destination>,
 }
 
 impl<'a> Item<'a> {
-    /// A command by itself.
+    /// A whole command.
     #[inline]
     pub(crate) fn whole(command: &'a Command) -> Self {
-        Self { command, part: None, aim: None }
+        Self { command, part: None, destination: None }
     }
 
     /// The same command, of which this part is sent.
@@ -33,17 +33,17 @@ impl<'a> Item<'a> {
         Self { part: Some((split, part)), ..self }
     }
 
-    /// The same command, sent there.
-    pub(crate) fn with_destination(self, aim: &'a Destination) -> Self {
-        Self { aim: Some(aim), ..self }
+    /// The same command, for this destination.
+    pub(crate) fn with_destination(self, destination: &'a Destination) -> Self {
+        Self { destination: Some(destination), ..self }
     }
 
-    /// A command for the shard of an aim.
-    pub(crate) fn aimed(command: &'a Command, aim: &'a Destination) -> Self {
-        Self { command, part: None, aim: Some(aim) }
+    /// A whole command for a destination.
+    pub(crate) fn aimed(command: &'a Command, destination: &'a Destination) -> Self {
+        Self { command, part: None, destination: Some(destination) }
     }
 
-    /// How many bytes `write_to` appends.
+    /// The number of bytes that `write_to` appends.
     #[inline]
     pub(crate) fn encoded_len(&self) -> usize {
         match self.part {
@@ -52,7 +52,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Appends it as the server wants it.
+    /// Appends it, encoded for the server.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         match self.part {
@@ -61,44 +61,46 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Where the map sends it.
+    /// The node that the map names for it.
     #[inline]
     pub(crate) fn node<'r>(&self, routes: &'r Routes) -> Option<&'r Arc<Node>> {
-        match (self.part, self.aim) {
+        match (self.part, self.destination) {
             (Some((_, part)), _) => routes.owner(part.slot),
-            (None, Some(aim)) => routes.resolve(aim, self.command),
+            (None, Some(destination)) => routes.resolve(destination, self.command),
             (None, None) => routes.node_for(self.command),
         }
     }
 
-    /// Whether the map sends it to another node than this by now.
+    /// Whether the map names another node than this one by now.
     pub(crate) fn leads_away(&self, routes: &Routes, node: &Arc<Node>) -> bool {
-        match (self.part, self.aim) {
+        match (self.part, self.destination) {
             (Some((_, part)), _) => {
                 routes.leads_away(&Destination::Slot(part.slot), self.command, node)
             }
-            (None, aim) => routes.leads_away(aim.unwrap_or(&Destination::Key), self.command, node),
+            (None, destination) => {
+                routes.leads_away(destination.unwrap_or(&Destination::Key), self.command, node)
+            }
         }
     }
 
-    /// Whether a read policy may choose its node: the caller named none.
+    /// Whether a read policy may choose its node, since the caller named none.
     pub(crate) fn may_be_spread(&self) -> bool {
-        matches!(self.aim, None | Some(Destination::Shard(_)))
+        matches!(self.destination, None | Some(Destination::Shard(_)))
     }
 
-    /// The slot that it is for, if that is not the one of its command's key.
+    /// The slot that it is for, if it is not that of the command's key.
     pub(crate) fn slot(&self) -> Option<Slot> {
-        match (self.part, self.aim) {
+        match (self.part, self.destination) {
             (Some((_, part)), _) => Some(part.slot),
             (None, Some(Destination::Shard(slot))) => Some(*slot),
             _ => None,
         }
     }
 
-    /// Whether any node may be asked where the map knows none: its key makes that one answer with a
-    /// redirect.
-    pub(crate) fn may_ask_around(&self) -> bool {
-        self.part.is_some() || self.aim.is_none()
+    /// Whether it may go to any node when the map names none. That node answers with a redirect,
+    /// since the item has a key.
+    pub(crate) fn may_go_to_any_node(&self) -> bool {
+        self.part.is_some() || self.destination.is_none()
     }
 }
 

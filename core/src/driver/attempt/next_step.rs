@@ -1,36 +1,42 @@
-//! What follows from how an attempt ended: where the command goes next, what it waits for, or what
+//! What follows from a failed attempt: where the command goes next and after which pause, or what
 //! its caller is told.
 //!
-//! The verdict is `routing/retry.rs`'s; this turns it into a target and tells the topology what was
-//! learnt. One place for single commands and for batches, so that both follow redirects alike.
+//! `routing/error_policy.rs` and `routing/retry.rs` decide; this turns the decision into a next hop
+//! and tells the topology what was learnt. Single commands and pipelines share it.
 //!
-//! Invariants: a redirect is followed at most `redirects_max` times, with growing pauses from the
-//! third on; an ASK changes no map; a MOVED that names its sender means that the node behind the
-//! address is another: it is dialled anew. Called by `driver/dispatch.rs` and `driver/batch.rs`.
+//! **Invariants**: a call follows at most `redirects_max` redirects, with growing pauses from the
+//! third on; a retry goes where the map says then; the delivery that a caller is told is never
+//! weaker than that of an earlier attempt.
+//! Tested by `next_step/tests.rs`.
 
+use super::redirect::{Redirected, malformed, resolve, too_many};
 use crate::Endpoint;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::Environment;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::resp::{Redirect, ServerError};
-use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, delivery_of, judge};
+use crate::driver::node::reconnecting_link::past_deadline;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin};
+use crate::routing::retry::{AttemptFailure, RetryContext, decide};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
-use crate::topology::slot::Slot;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a caller asked for besides the command.
+#[cfg(test)]
+mod tests;
+
+/// What a call allows: the same for all its attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallOptions {
-    /// The call's deadline.
+    /// When the call ends at the latest.
     pub(crate) deadline: Timestamp,
-    /// How long that was when the call began: for the error's text.
+    /// The time-out that the deadline was made of, for the text of errors.
     pub(crate) timeout: Duration,
     /// The caller accepts that a command may run twice.
     pub(crate) retry_unknown: bool,
@@ -39,89 +45,77 @@ pub(crate) struct CallOptions {
 /// Where the next attempt goes.
 #[derive(Clone, Debug)]
 pub(crate) enum NextHop {
-    /// Where the map says.
+    /// To the node that the map names when the attempt begins.
     Map,
-    /// To this node, which a redirect named.
+    /// To this node, which a MOVED named.
     Node(Arc<Node>),
-    /// To this node, behind an ASKING.
+    /// To this node, behind an ASKING, since an ASK named it.
     Ask(Arc<Node>),
 }
 
-/// How often a command was tried, and what came of it.
+/// What a call has behind it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
-    /// Attempts, redirects not counted.
+    /// Attempts that were begun. One that follows a redirect is part of the attempt before.
     pub(crate) attempts: u32,
-    /// Redirects that were followed.
+    /// Redirects that were met.
     pub(crate) redirects: u32,
-    /// What the last attempt that another one followed had failed with.
+    /// What the attempt before the current one failed with.
     pub(crate) last: Option<Error>,
 }
 
-/// What to do next.
+/// What to do after a failed attempt.
 #[derive(Debug)]
 pub(crate) enum NextStep {
-    /// Tell the caller what was seen.
+    /// The call fails, with what `explain` makes of the attempt.
     Fail,
-    /// Tell the caller this.
+    /// The call fails with this error.
     FailWith(Error),
-    /// Try again.
+    /// Another attempt.
     Again {
-        /// Where.
+        /// Where it goes.
         target: NextHop,
-        /// After this pause, or when the map changed.
+        /// How long to wait before it. A wait for the map ends when the map changes.
         pause: Duration,
     },
 }
 
-/// Decides, and tells the topology what was learnt.
+/// Decides what follows from the failure at `node`, and tells the topology what was learnt.
 pub(crate) fn next_step(
     topology: &LiveTopology,
     command: &Command,
-    terms: CallOptions,
-    tries: &mut Attempts,
-    seen: &AttemptFailure,
+    options: CallOptions,
+    attempts: &mut Attempts,
+    failure: &AttemptFailure,
     node: &Arc<Node>,
 ) -> NextStep {
     let env = topology.env();
-    if let AttemptFailure::ErrorReply(error) = seen
-        && let Some(redirect) = error.redirect()
+    let policy = failure.policy(ErrorOrigin::of(command));
+    let context = RetryContext {
+        readonly: command.is_readonly(),
+        retry_unknown: options.retry_unknown,
+        is_spent: attempts.attempts >= env.config().attempts_max || env.now() >= options.deadline,
+    };
+    let action = decide(policy, context);
+    if action == CallAction::FollowRedirect
+        && let AttemptFailure::ErrorReply(error) = failure
     {
-        tries.redirects += 1;
-        count(&env.telemetry().redirects);
-        return match redirect {
-            Ok(_) if tries.redirects > env.config().redirects_max => {
-                NextStep::FailWith(too_many_redirects(topology, command, error, node, tries))
-            }
-            Ok(redirect) => follow(topology, redirect, tries.redirects, node),
-            Err(malformed) => {
-                let kind = ErrorKind::Protocol;
-                let error = Error::new(kind, Delivery::Refused, malformed.to_string());
-                NextStep::FailWith(
-                    error.with_command(&command.name()).with_endpoint(node.endpoint()),
-                )
-            }
-        };
+        return follow(topology, command, attempts, error, node);
     }
-    if let Some(reason) = reason_to_look(seen) {
+    if let Some(reason) = policy.refresh {
         topology.request_refresh_about(node, reason);
     }
-    let facts =
-        RetryContext { readonly: command.is_readonly(), retry_unknown: terms.retry_unknown };
-    let verdict = judge(seen, facts);
-    let spent = tries.attempts >= env.config().attempts_max || env.now() >= terms.deadline;
-    match verdict {
-        CallAction::Fail => NextStep::Fail,
-        _ if spent => NextStep::Fail,
-        CallAction::RetryNow | CallAction::RetryAfterPause => {
+    match action {
+        CallAction::Fail | CallAction::FollowRedirect => NextStep::Fail,
+        CallAction::RetryNow | CallAction::RetryIfRepeatable | CallAction::RetryAfterPause => {
             count(&env.telemetry().retries);
-            tries.last = Some(explain(seen, command, node.endpoint(), tries, terms));
-            // Where a look may name another node, the pause is for the look; elsewhere the lane
-            // itself paces the dials, but not those of blocking commands.
+            attempts.last = Some(explain(failure, command, node.endpoint(), attempts, options));
+            // Where a refresh may name another node, the pause gives it time. Elsewhere the node's
+            // links pace their own dials; those of blocking commands do not.
             let paced = !topology.is_dynamic() && !command.is_blocking();
-            let pause = match verdict {
+            let pause = match action {
                 CallAction::RetryNow if paced => Duration::ZERO,
-                _ => env.backoff(tries.attempts),
+                _ => env.backoff(attempts.attempts),
             };
             NextStep::Again { target: NextHop::Map, pause }
         }
@@ -130,117 +124,109 @@ pub(crate) fn next_step(
 
 fn follow(
     topology: &LiveTopology,
-    redirect: Redirect,
-    redirects: u32,
+    command: &Command,
+    attempts: &mut Attempts,
+    error: &ServerError,
     node: &Arc<Node>,
 ) -> NextStep {
     let env = topology.env();
-    // Two nodes that point at each other are settling a failover: give them time, and look
-    // elsewhere.
-    let pause = if redirects > 2 { env.redirect_pause(redirects - 2) } else { Duration::ZERO };
-    let (ask, slot, target) = match &redirect {
-        Redirect::Ask { slot, host, port } => (true, *slot, (host, *port)),
-        Redirect::Moved { slot, host, port } => (false, *slot, (host, *port)),
+    attempts.redirects += 1;
+    count(&env.telemetry().redirects);
+    let (met, max) = (attempts.redirects, env.config().redirects_max);
+    let redirect = match error.redirect() {
+        Some(Ok(_)) if met > max => {
+            let error = too_many(max, command, error, node, attempts.attempts);
+            return NextStep::FailWith(error);
+        }
+        Some(Ok(redirect)) => redirect,
+        Some(Err(wrong)) => return NextStep::FailWith(malformed(wrong, command, node)),
+        None => return NextStep::Fail,
     };
-    let config = env.config();
-    let rule =
-        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
-    let Some(endpoint) = rule.redirect(target.0, target.1) else {
-        topology.request_refresh(RefreshReason::Moved);
-        return NextStep::Again { target: NextHop::Map, pause: env.backoff(redirects) };
+    // Two nodes that point at each other are in the middle of a failover: give them time.
+    let pause = if met > 2 { env.redirect_pause(met - 2) } else { Duration::ZERO };
+    let target = match resolve(topology, &redirect, node, met) {
+        Redirected::Unusable => {
+            topology.request_refresh(RefreshReason::Moved);
+            return NextStep::Again { target: NextHop::Map, pause: env.backoff(met) };
+        }
+        Redirected::Ask(endpoint) => NextHop::Ask(topology.node_at(&endpoint)),
+        Redirected::Sender => {
+            node.redial();
+            NextHop::Node(Arc::clone(node))
+        }
+        Redirected::Moved { slot, endpoint, literally } => {
+            NextHop::Node(topology.handle_moved(slot, &endpoint, literally))
+        }
     };
-    if ask {
-        return NextStep::Again { target: NextHop::Ask(topology.node_at(&endpoint)), pause };
-    }
-    // The second time that a name leads back to its sender, it is taken for another node's.
-    let literally = redirects > 1;
-    let by_alias =
-        || topology.known_node_at(&endpoint).is_some_and(|known| Arc::ptr_eq(&known, node));
-    if endpoint == *node.endpoint() || (!literally && by_alias()) {
-        node.redial();
-        return NextStep::Again { target: NextHop::Node(Arc::clone(node)), pause };
-    }
-    let slot = Slot::new(slot).expect("the parser of redirects checks the slot");
-    let target = NextHop::Node(topology.handle_moved(slot, &endpoint, literally));
     NextStep::Again { target, pause }
 }
 
-/// What a failed attempt says about the topology.
-pub(in crate::driver) fn reason_to_look(seen: &AttemptFailure) -> Option<RefreshReason> {
-    match seen {
-        AttemptFailure::ErrorReply(error) => match error.code() {
-            "READONLY" => Some(RefreshReason::ReadOnly),
-            "CLUSTERDOWN" => Some(RefreshReason::ClusterDown),
-            "MASTERDOWN" => Some(RefreshReason::NodeLost),
-            _ => None,
-        },
-        AttemptFailure::NoReply(failed) => match &failed.failure {
-            Failure::TimedOut => Some(RefreshReason::NodeSilent),
-            Failure::Lost(lost) if matches!(**lost, Lost::ByUs | Lost::Retired) => None,
-            Failure::Lost(_) => Some(RefreshReason::NodeLost),
-        },
-        AttemptFailure::NoLink(_) => Some(RefreshReason::NodeLost),
-        AttemptFailure::Final(_) => None,
-    }
-}
-
-pub(in crate::driver) fn too_many_redirects(
-    topology: &LiveTopology,
+/// Why the topology is to be read again after this failure, if it is. A redirect names the node
+/// itself.
+pub(in crate::driver) fn refresh_reason(
+    failure: &AttemptFailure,
     command: &Command,
-    last: &ServerError,
-    node: &Node,
-    tries: &Attempts,
-) -> Error {
-    let max = topology.env().config().redirects_max;
-    let limit = ErrorDetail::Limit { name: "redirects_max", max: u64::from(max) };
-    let message = format!("redirect limit reached: {max}");
-    Error::new(ErrorKind::Topology, Delivery::Refused, message)
-        .with_detail(limit)
-        .with_server_error(last.clone())
-        .with_command(&command.name())
-        .with_endpoint(node.endpoint())
-        .with_attempts(tries.attempts)
+) -> Option<RefreshReason> {
+    let policy = failure.policy(ErrorOrigin::of(command));
+    policy.refresh.filter(|_| policy.call != CallAction::FollowRedirect)
 }
 
-/// What the end of the attempts means to the caller: how the last one ended, and whether any of
-/// them may have run the command.
-pub(crate) fn explain(
+/// [`explain`], for a call that ends now. A dial that failed is made again until the deadline; once
+/// that has passed, the error is the same wherever the call waited.
+pub(crate) fn explain_end(
+    env: &Environment,
     seen: &AttemptFailure,
     command: &Command,
     endpoint: &Endpoint,
     tries: &Attempts,
     terms: CallOptions,
 ) -> Error {
-    let mut error = match seen {
-        AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.clone(),
-        AttemptFailure::ErrorReply(server) => Error::server(delivery_of(server), server.clone()),
-        AttemptFailure::NoReply(failed) => {
-            let sent = if failed.never_sent() { Delivery::NotSent } else { Delivery::Unknown };
-            match &failed.failure {
-                Failure::TimedOut => {
-                    let message = format!("no reply within {:?}", terms.timeout);
-                    Error::new(ErrorKind::Timeout, sent, message)
-                }
-                Failure::Lost(lost) => {
-                    let kind = match **lost {
-                        Lost::ByUs => ErrorKind::Closed,
-                        Lost::Protocol(_) => ErrorKind::Protocol,
-                        _ => ErrorKind::Connect,
-                    };
-                    let cause: Arc<Lost> = Arc::clone(lost);
-                    Error::new(kind, sent, lost.to_string()).with_shared_cause(cause)
-                }
-            }
+    match seen {
+        AttemptFailure::NoLink(error) if env.now() >= terms.deadline => {
+            let late = past_deadline(endpoint, Some(error.clone()));
+            explain(&AttemptFailure::NoLink(late), command, endpoint, tries, terms)
         }
+        seen => explain(seen, command, endpoint, tries, terms),
+    }
+}
+
+/// What the caller is told: how the last attempt ended, and whether any attempt may have run the
+/// command.
+pub(crate) fn explain(
+    failure: &AttemptFailure,
+    command: &Command,
+    endpoint: &Endpoint,
+    attempts: &Attempts,
+    options: CallOptions,
+) -> Error {
+    let delivery = failure.delivery(ErrorOrigin::of(command));
+    let mut error = match failure {
+        AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.clone(),
+        AttemptFailure::ErrorReply(server) => Error::server(delivery, server.clone()),
+        AttemptFailure::NoReply(failed) => match &failed.failure {
+            Failure::TimedOut => {
+                let message = format!("no reply within {:?}", options.timeout);
+                Error::new(ErrorKind::Timeout, delivery, message)
+            }
+            Failure::Lost(lost) => {
+                let kind = match **lost {
+                    Lost::ByUs => ErrorKind::Closed,
+                    Lost::Protocol(_) => ErrorKind::Protocol,
+                    _ => ErrorKind::Connect,
+                };
+                let cause: Arc<Lost> = Arc::clone(lost);
+                Error::new(kind, delivery, lost.to_string()).with_shared_cause(cause)
+            }
+        },
     };
-    if let Some(last) = &tries.last {
+    if let Some(last) = &attempts.last {
         if last.delivery() == Delivery::Unknown && !error.delivery().may_have_run() {
             error = error.with_delivery(Delivery::Unknown);
         }
-        // A time that ran out says nothing about why the time before it was not enough.
+        // That the time ran out does not say why the attempt before it failed.
         if error.kind() == ErrorKind::Timeout && error.source().is_none() {
             error = error.with_cause(last.clone());
         }
     }
-    error.with_command(&command.name()).with_endpoint(endpoint).with_attempts(tries.attempts)
+    error.with_command(&command.name()).with_endpoint(endpoint).with_attempts(attempts.attempts)
 }

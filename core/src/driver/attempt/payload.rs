@@ -1,11 +1,11 @@
-//! What one errand writes on a link, in one piece, and what the replies to it mean: a command by
-//! itself or a whole transaction, behind an ASKING where a redirect says so.
+//! What one attempt writes to a link in one piece, and what the replies mean: a command or a whole
+//! transaction, behind an ASKING after an ASK redirect.
 //!
-//! Invariants: nothing comes between an ASKING and its command, or between MULTI and EXEC; a
-//! transaction ends well only with the reply of its EXEC, and whatever else happened is told as
-//! what it means: that nothing ran, unless the server let the commands run without their MULTI.
+//! **Invariants**: nothing is written between an ASKING and its command, nor between MULTI and
+//! EXEC; a transaction succeeds only with the reply to EXEC. In all other cases nothing ran, unless
+//! the server refused MULTI and ran the commands one by one.
 //! Spec: cluster-spec, "ASK redirection"; <https://redis.io/docs/latest/develop/interact/transactions/>,
-//! "Errors inside a transaction". Called by `driver/dispatch.rs` and `driver/transaction.rs`.
+//! "Errors inside a transaction".
 
 use crate::command::{Command, cmd};
 use crate::connection::outcome::Reply;
@@ -13,40 +13,41 @@ use crate::connection::queue::Entry;
 use crate::driver::link::submit::{error_in, sole_reply};
 use crate::error::{Delivery, Error};
 use crate::resp::ServerError;
-use crate::routing::retry::{AttemptFailure, delivery_of};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
 
-/// See the head of this file.
+/// What one attempt writes.
 #[derive(Debug)]
 pub(crate) struct Payload<'a> {
-    /// Written first, for a slot that is on its way to this node.
+    /// Written first, for a slot that this node imports.
     asking: Option<Command>,
-    /// What runs.
+    /// The command or the transaction.
     contents: Contents<'a>,
 }
 
-/// What runs.
+/// The command or the transaction.
 #[derive(Debug)]
 enum Contents<'a> {
-    /// A command by itself.
+    /// One command.
     Single(&'a Command),
-    /// These, between a MULTI and an EXEC.
+    /// These commands, between MULTI and EXEC.
     Transaction(&'a [Command]),
 }
 
 impl<'a> Payload<'a> {
-    /// `ask`: the node serves the slot only to those who ask.
+    /// `ask`: the node imports the slot, and serves it only behind an ASKING.
     pub(crate) fn single(command: &'a Command, ask: bool) -> Self {
         Self { asking: ask.then(|| cmd("ASKING")), contents: Contents::Single(command) }
     }
 
-    /// The same for a transaction. The server keeps an ASKING in force until EXEC.
+    /// The same for a transaction. On the server an ASKING stays in force until EXEC.
     pub(crate) fn transaction(commands: &'a [Command], ask: bool) -> Self {
         Self { asking: ask.then(|| cmd("ASKING")), contents: Contents::Transaction(commands) }
     }
 
-    /// Its size and how many replies it is owed.
+    /// Its length and the number of its replies.
     pub(crate) fn entry(&self, deadline: Timestamp) -> Entry {
         let (mut len, mut replies) = (0, 0);
         self.each(|command| {
@@ -56,7 +57,7 @@ impl<'a> Payload<'a> {
         Entry { len, replies, deadline }
     }
 
-    /// Appends it as the server wants it.
+    /// Appends it, encoded for the server.
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         self.each(|command| command.write_to(out));
     }
@@ -73,7 +74,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// The reply that answers it all, or what came instead.
+    /// The reply to the command or to EXEC, or how the attempt failed.
     pub(crate) fn judge(&self, reply: Reply) -> Result<Bytes, AttemptFailure> {
         match self.contents {
             Contents::Single(_) => sole_reply(reply),
@@ -85,7 +86,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// `frames` answer MULTI, each command, and EXEC.
+/// `frames` are the replies to MULTI, to each command, and to EXEC.
 fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
     let (exec, queued) = frames.split_last().expect("a transaction has a reply of its EXEC");
     let Some(abort) = error_in(exec) else { return Ok(exec.clone()) };
@@ -93,15 +94,16 @@ fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
     let without_multi = errors.clone().next().flatten();
     let cause = errors.find_map(|error| error).unwrap_or(abort);
     if without_multi.is_some() && queued.iter().skip(1).any(|frame| error_in(frame).is_none()) {
-        // Without its MULTI, a command ran by itself.
+        // MULTI was refused, so that a command ran on its own.
         return Err(AttemptFailure::Final(Error::server(Delivery::Unknown, cause)));
     }
     Err(refusal(cause))
 }
 
-/// Nothing ran: whatever a command was refused with, EXEC refused all of them.
+/// Nothing ran: when a command is refused while it is queued, EXEC refuses all of them.
 fn refusal(cause: ServerError) -> AttemptFailure {
-    match delivery_of(&cause) {
+    // What the server says to a command that it queues is its own word.
+    match reply_policy(&cause, ErrorOrigin::Server).delivery {
         Delivery::Refused => AttemptFailure::ErrorReply(cause),
         _ => AttemptFailure::Final(Error::server(Delivery::Refused, cause)),
     }
@@ -117,10 +119,10 @@ mod tests {
         Reply::Many(lines.iter().map(|line| Bytes::from(format!("{line}\r\n"))).collect())
     }
 
-    fn written(parcel: &Payload<'_>) -> String {
+    fn written(payload: &Payload<'_>) -> String {
         let mut out = Vec::new();
-        parcel.write_to(&mut out);
-        let entry = parcel.entry(Timestamp::ZERO);
+        payload.write_to(&mut out);
+        let entry = payload.entry(Timestamp::ZERO);
         assert_eq!(entry.len, out.len());
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches('*').count(), entry.replies as usize);
@@ -132,7 +134,7 @@ mod tests {
         )
     }
 
-    // ASKING stands before MULTI: within one, it would be queued like any command.
+    // ASKING is written before MULTI: after it, the server would queue it like any command.
     #[test]
     fn all_is_written_in_one_piece() {
         let commands = [get("k"), incr("n")];
@@ -144,14 +146,14 @@ mod tests {
         assert_eq!(written(&transaction), "ASKING MULTI GET k INCR n EXEC");
     }
 
-    // What the server answers to MULTI, two commands and EXEC, and what it means.
+    // What the server answers to MULTI, to two commands and to EXEC, and what that means.
     #[test]
     fn a_transaction_is_judged_as_a_whole() {
         let commands = [get("k"), incr("n")];
         let judge = |lines: &[&str]| Payload::transaction(&commands, false).judge(frames(lines));
         let all = ["+OK", "+QUEUED", "+QUEUED", "*2\r\n$1\r\na\r\n:1"];
         assert_eq!(judge(&all).unwrap(), "*2\r\n$1\r\na\r\n:1\r\n");
-        // Somebody changed what was watched.
+        // A watched key was changed.
         assert_eq!(judge(&["+OK", "+QUEUED", "+QUEUED", "_"]).unwrap(), "_\r\n");
         let abort = "-EXECABORT Transaction discarded because of previous errors.";
         let cases = [

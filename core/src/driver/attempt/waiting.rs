@@ -1,6 +1,8 @@
-//! What an attempt waits for: a first node, a pause, a newer map, a link.
+//! What an attempt waits for: the first node, a pause, a newer map, a link.
 //!
-//! **Invariant**: each wait ends at the deadline that it is given, and when the client is closed.
+//! **Invariants**: each wait ends at its deadline, and when the client is closed; while a caller
+//! waits, it drives the refreshes that are due. Limit: a dial that takes longer than `PATIENCE`
+//! (200 ms) asks for a refresh.
 
 use super::next_step::NextHop;
 use crate::bounds::{BoxFuture, MaybeSync};
@@ -9,7 +11,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::Error;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use futures::future::{Either, select};
@@ -17,12 +19,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a dial may take before the topology is asked whether somebody else does the work now.
+/// How long a dial may take before a refresh is requested: another node may serve the slot by then.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Behind sentinels nobody is known, nor is there a seed to ask, before the first look has found
-/// the primary: waits for it as often as a single command would.
-pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timestamp) {
+/// Waits for the first node. Behind sentinels none is known before the first refresh has found the
+/// primary; the wait has as many pauses as a single command would make.
+pub(crate) async fn await_any_node(topology: &Arc<LiveTopology>, deadline: Timestamp) {
     if !topology.routes().nodes.is_empty() {
         return;
     }
@@ -38,8 +40,8 @@ pub(crate) async fn await_anybody(topology: &Arc<LiveTopology>, deadline: Timest
     drop(need);
 }
 
-/// The pause before the next attempt. Where nodes send callers to each other, no map settles it
-/// before they do, so that none ends the pause early.
+/// The pause before the next attempt. After a redirect a new map does not end it early: nodes that
+/// redirect to each other need the time themselves.
 pub(crate) async fn before(
     target: &NextHop,
     topology: &Arc<LiveTopology>,
@@ -56,7 +58,7 @@ pub(crate) async fn before(
     }
 }
 
-/// A pause that ends early when the map changes.
+/// A pause, which ends early when the map changes.
 pub(crate) fn rest(
     topology: &Arc<LiveTopology>,
     pause: Duration,
@@ -74,11 +76,11 @@ pub(crate) fn rest(
     })
 }
 
-/// Whether a map leads a command away from the node that it was to go to.
+/// Whether a new map names another node for a command.
 pub(crate) trait LeadsAway: Fn(&Routes) -> bool + MaybeSync {}
 impl<F: Fn(&Routes) -> bool + MaybeSync> LeadsAway for F {}
 
-/// A link to the node; `None` as soon as a newer map leads away from it.
+/// A link to the node; `None` as soon as a newer map names another node.
 pub(crate) fn connect<'a>(
     topology: &'a Arc<LiveTopology>,
     routes: &'a Routes,
@@ -100,9 +102,9 @@ async fn connect_unless(
     let env = topology.env();
     let mut need = node.is_failing().then(|| topology.register_waiter(Some(node)));
     loop {
-        // Begun anew with each map: it may come with the news that waiting makes no sense any more.
+        // Begun again with each map: the wait makes no sense if the map names another node.
         let mut link = pin!(env.while_open(node.connect(env, deadline)));
-        // A dial that hangs tells nobody: after a while the topology is asked what is wrong.
+        // Nothing reports a dial that hangs: after a while a refresh is requested.
         let patience =
             if need.is_some() { Timestamp::FAR_FUTURE } else { env.now().after(PATIENCE) };
         let newer = pin!(env.with_deadline(patience, topology.wait_for_newer_map(version)));
@@ -128,6 +130,5 @@ async fn connect_unless(
 }
 
 pub(crate) fn no_connection(node: &Node) -> Error {
-    Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time")
-        .with_endpoint(node.endpoint())
+    node.deadline_error()
 }

@@ -1,14 +1,15 @@
-//! What servers said of commands that the table lacks, by name, so that each is asked about once.
+//! What servers have told about commands that the built-in table lacks, by name, so that a server
+//! is asked once for each.
 //!
-//! Limit: `NAMES_MAX` names; further ones stay unknown. Held by `driver/topology.rs`, used by
-//! `driver/spread.rs`.
+//! Limit: `NAMES_MAX` names; further ones stay unknown.
+//! Spec: redis.io/commands/command-info.
 
 use crate::command::{Command, Learned};
 use crate::lock::lock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// More commands than any server adds; callers could make up names without end.
+/// More commands than any server adds. Callers could make up names without end.
 const NAMES_MAX: usize = 512;
 
 /// See the head of this file.
@@ -19,7 +20,7 @@ pub(crate) struct CommandInfoCache {
 }
 
 impl CommandInfoCache {
-    /// Gives a command what is known of it. False if somebody has to be asked first.
+    /// Adds to a command what is known about it. False if a server has to be asked first.
     pub(crate) fn apply(&self, command: &mut Command) -> bool {
         let known = lock(&self.known);
         let full = known.len() >= NAMES_MAX;
@@ -31,7 +32,7 @@ impl CommandInfoCache {
         true
     }
 
-    /// Remembers what a server said.
+    /// Remembers what a server told; `None` if it does not know the command.
     pub(crate) fn note(&self, command: &Command, learned: Option<Learned>) {
         let mut known = lock(&self.known);
         if known.len() < NAMES_MAX {

@@ -1,14 +1,16 @@
-//! One look at the topology: begun when `topology/refresh.rs` says, asked by `driver/discover.rs`
-//! or `driver/sentinels.rs`, judged by `topology/merge.rs` or `topology/service.rs`, published.
+//! One refresh of the topology, from its begin to the publication of what it found.
 //!
-//! Invariants: one look at a time; what it heard replaces nothing that is newer; a cluster that is
-//! another one by all that is heard, for long enough, takes the place of the one that is held
-//! (`topology/foreign.rs`). Called by `driver/topology.rs` and `driver/watch.rs`.
+//! `topology/refresh.rs` says when it begins; `cluster_query.rs` or `sentinel_query.rs` asks the
+//! servers; `topology/merge` or `topology/sentinel.rs` decides what to believe.
+//! Invariants: one refresh at a time; what it found replaces nothing that is newer; a cluster that
+//! every answer calls another one, for long enough, replaces the one that is known
+//! (`topology/merge/replaced_cluster.rs`).
 
 use crate::BoxFuture;
-use crate::driver::discovery::cluster_query::{self, Found};
-use crate::driver::discovery::live_topology::{LiveTopology, RefreshState, State};
-use crate::driver::discovery::sentinel_query::{self, Heard};
+use crate::driver::discovery::cluster_query::{self, ClusterAnswers};
+use crate::driver::discovery::live_topology::{LiveTopology, RefreshFuture, State};
+use crate::driver::discovery::refresh_wait::RefreshState;
+use crate::driver::discovery::sentinel_query::{self, SentinelAnswers};
 use crate::driver::environment::events::Event;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
@@ -24,100 +26,110 @@ use crate::topology::view::NodeView;
 use futures::FutureExt;
 use std::sync::Arc;
 
-/// What was so when a look began.
+/// What was true when a refresh began.
 #[derive(Clone, Copy)]
-struct Began {
+struct Begin {
     /// The map's version.
     version: u64,
     /// The time.
     at: Timestamp,
-    /// Why it was wanted.
+    /// Why it was requested.
     reason: RefreshReason,
 }
 
 impl LiveTopology {
-    /// What to do for the look that is wanted; begins it when its time has come.
+    /// Where the next refresh stands; begins it when it is due.
     pub(in crate::driver) fn advance_refresh(self: &Arc<Self>) -> RefreshState {
         let mut state = lock(&self.state);
         if state.closed {
             return RefreshState::Idle;
         }
-        if let Some(look) = &state.look {
-            return RefreshState::Running(look.clone());
+        if let Some(running) = &state.running {
+            return RefreshState::Running(running.clone());
         }
         let now = self.env.now();
-        let Some(due) = state.refresh.due() else { return RefreshState::Idle };
+        let Some(due) = state.schedule.due() else { return RefreshState::Idle };
         if due > now {
             return RefreshState::DueAt(due);
         }
-        if state.follows_up && !self.waiters().0 {
-            state.refresh.cancel();
+        if state.only_for_waiters && !self.waiters().0 {
+            state.schedule.cancel();
             return RefreshState::Idle;
         }
-        let Some(reason) = state.refresh.begin(now) else { return RefreshState::Idle };
-        state.follows_up = false;
+        let Some(reason) = state.schedule.begin(now) else { return RefreshState::Idle };
+        state.only_for_waiters = false;
         count(&self.env.telemetry().refreshes);
-        let (version, doubtful) = {
+        let running = self.refresh(&state, reason, now);
+        state.running = Some(running.clone());
+        RefreshState::Running(running)
+    }
+
+    /// The refresh itself. It holds the topology weakly: a client that is dropped ends it.
+    fn refresh(
+        self: &Arc<Self>,
+        state: &State,
+        reason: RefreshReason,
+        now: Timestamp,
+    ) -> RefreshFuture {
+        let (version, unconfirmed) = {
             let map = &self.routes.load().map;
             (map.version(), map.has_unconfirmed_owners())
         };
-        let began = Began { version, at: now, reason };
+        let begin = Begin { version, at: now, reason };
         let (weak, env) = (Arc::downgrade(self), Arc::clone(&self.env));
-        let look: BoxFuture<'static, ()> = if let Some(sentinels) =
+        let refresh: BoxFuture<'static, ()> = if let Some(sentinels) =
             state.sentinels.as_ref().filter(|_| SENTINEL)
         {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
-            let floor = sentinels.floor();
+            let epoch_min = sentinels.epoch();
             Box::pin(async move {
-                let heard = sentinel_query::look(&env, candidates, &service, floor).await;
+                let answers = sentinel_query::query(&env, candidates, &service, epoch_min).await;
                 if let Some(topology) = weak.upgrade() {
-                    topology.handle_opinions(&heard, began);
+                    topology.handle_sentinels(&answers, begin);
                 }
             })
         } else {
-            let candidates = self.candidates(&state);
+            let candidates = self.candidates(state);
             Box::pin(async move {
-                let found = cluster_query::look(&env, candidates, doubtful).await;
+                let answers = cluster_query::query(&env, candidates, unconfirmed).await;
                 if let Some(topology) = weak.upgrade() {
-                    topology.handle_views(found, began);
+                    topology.handle_views(answers, begin);
                 }
             })
         };
-        let look = look.shared();
-        state.look = Some(look.clone());
-        RefreshState::Running(look)
+        refresh.shared()
     }
 
-    /// Whom to ask, in order: those with a live connection, others of the map, the seeds; those
-    /// that could not be reached the last time take turns with the seeds, so that a map of dead
-    /// addresses keeps nobody from asking the names.
+    /// Which nodes to ask, in order: connected ones, others of the map, the seeds. Nodes whose last
+    /// dial failed alternate with the seeds, so that a map of dead addresses does not keep the
+    /// seeds from being asked.
     fn candidates(&self, state: &State) -> Vec<Arc<Node>> {
         let routes = self.routes.load();
         let (live, rest): (Vec<_>, Vec<_>) = routes.dialable().partition(|node| node.is_live());
-        let (dead, known): (Vec<_>, Vec<_>) = rest.into_iter().partition(|node| node.is_failing());
-        let mut lists = [live, known, dead];
-        let mut chance = self.env.rng();
+        let (failing, idle): (Vec<_>, Vec<_>) = rest.into_iter().partition(|n| n.is_failing());
+        let mut lists = [live, idle, failing];
+        let mut rng = self.env.rng();
         for list in &mut lists {
             for i in (1..list.len()).rev() {
-                list.swap(i, chance.below(i as u64 + 1) as usize);
+                list.swap(i, rng.below(i as u64 + 1) as usize);
             }
         }
-        let [live, known, dead] = lists;
-        let mut seeds: Vec<&Arc<Node>> = state.others.iter().collect();
+        let [live, idle, failing] = lists;
+        let mut seeds: Vec<&Arc<Node>> = state.unlisted.iter().collect();
         let all_fail = live.is_empty()
-            && known.is_empty()
-            && !dead.is_empty()
+            && idle.is_empty()
+            && !failing.is_empty()
             && seeds.iter().all(|seed| seed.is_failing());
         if all_fail && !seeds.is_empty() {
-            // Nobody is left: one name, another each time, is asked whatever its pause. Looks are
-            // paced themselves.
-            let turn = chance.below(seeds.len() as u64) as usize;
-            seeds.rotate_left(turn);
+            // No other node is left: one seed, another one each time, is dialled without a
+            // back-off. Refreshes have pauses of their own.
+            let first = rng.below(seeds.len() as u64) as usize;
+            seeds.rotate_left(first);
             seeds[0].end_backoff(&self.env);
         }
         let mut seeds = seeds.into_iter();
-        let mut order: Vec<&Arc<Node>> = live.into_iter().chain(known).collect();
-        for node in dead {
+        let mut order: Vec<&Arc<Node>> = live.into_iter().chain(idle).collect();
+        for node in failing {
             order.extend(seeds.next());
             order.push(node);
         }
@@ -125,8 +137,7 @@ impl LiveTopology {
         let now = self.env.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
         for node in order {
-            // Who has just failed would only keep the look waiting, and the next one from
-            // beginning.
+            // A node that is backing off would only delay this refresh, and so the next one.
             if !candidates.is_empty() && node.is_backing_off(now) {
                 continue;
             }
@@ -137,124 +148,119 @@ impl LiveTopology {
         candidates
     }
 
-    fn handle_views(&self, found: Found, began: Began) {
+    fn handle_views(&self, answers: ClusterAnswers, begin: Begin) {
         let mut state = lock(&self.state);
-        state.look = None;
+        state.running = None;
         let now = self.env.now();
-        if found.views.is_empty() {
-            self.note_failure(&mut state, found.failure, began);
-            return self.end_look(&mut state, false);
+        if answers.views.is_empty() {
+            return self.fail_refresh(&mut state, answers.failure, begin);
         }
         let held = self.routes.load_full();
-        let mut decision = merge(Some(&held.map), &found.views, began.version, now);
+        let mut decision = merge(Some(&held.map), &answers.views, begin.version, now);
         let foreign = decision.is_foreign();
-        let replaced = state.foreign.note(foreign, now);
+        let replaced = state.replaced_cluster.note(foreign, now);
         if replaced {
-            decision = merge(None, &found.views, 0, now);
+            decision = merge(None, &answers.views, 0, now);
             decision.map = decision.map.with_version(held.map.version() + 1);
             self.env.telemetry().emit(|| Event::ClusterReplaced);
         }
         let map = decision.map;
         if (foreign && !replaced) || map.nodes().is_empty() {
             let message = if foreign {
-                "all nodes that answered tell of another cluster"
+                "all nodes that answered belong to another cluster; check the endpoints"
             } else {
-                "all nodes that answered know of no slot"
+                "no node that answered has any slot; check that the cluster is set up"
             };
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
-            self.note_failure(&mut state, Some(error), began);
-            return self.end_look(&mut state, false);
+            return self.fail_refresh(&mut state, Some(error), begin);
         }
         let recovered = state.failure.take().is_some();
-        state.looked = Some(now);
+        state.refreshed_at = Some(now);
         let map = if recovered {
-            // Somebody answers again: those who wait for others need not wait any longer.
+            // Nodes answer again, so callers need not wait for the back-off of others.
             held.dialable().for_each(|node| node.end_backoff(&self.env));
             map.with_version(held.map.version() + 1)
         } else {
             map
         };
-        self.tell_of(&held.map, &map, began, now);
+        self.emit_refreshed(&held.map, &map, begin, now);
         if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
-        self.end_look(&mut state, replaced || !decision.difference.is_empty());
+        self.end_refresh(&mut state, replaced || !decision.difference.is_empty());
     }
 
-    /// Nothing came of a look.
-    fn note_failure(&self, state: &mut State, failure: Option<Error>, began: Began) {
-        self.env.telemetry().refresh_failed(began.reason, failure.as_ref());
+    fn handle_sentinels(&self, answers: &SentinelAnswers, begin: Begin) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.running = None;
+        let now = self.env.now();
+        let Some(sentinels) = &mut state.sentinels else { return self.end_refresh(state, false) };
+        if answers.opinions.is_empty() {
+            let error = answers.error(sentinels.service());
+            return self.fail_refresh(state, Some(error), begin);
+        }
+        state.failure = None;
+        state.refreshed_at = Some(now);
+        sentinels.update_nodes(&answers.opinions, &self.env);
+        let old = self.routes.load_full();
+        let next = sentinels.decide(&answers.opinions, old.primaries().next(), now);
+        let map = next.as_ref().map_or_else(
+            || old.map.clone(),
+            |service| {
+                let primary = NodeView::provisional(&service.primary);
+                ClusterMap::single(primary, service.replicas.clone())
+                    .with_version(old.map.version() + 1)
+            },
+        );
+        self.emit_refreshed(&old.map, &map, begin, now);
+        if next.is_some() {
+            self.publish(state, map);
+        }
+        self.end_refresh(state, next.is_some());
+    }
+
+    /// Ends a refresh that found nothing.
+    fn fail_refresh(&self, state: &mut State, failure: Option<Error>, begin: Begin) {
+        self.env.telemetry().refresh_failed(begin.reason, failure.as_ref());
         state.failure = failure;
+        self.end_refresh(state, false);
     }
 
-    /// A look is over; another one follows if somebody still waits for what it did not bring.
-    fn end_look(&self, state: &mut State, changed: bool) {
+    /// A refresh has ended. Another one follows if a caller still waits for what it did not find.
+    fn end_refresh(&self, state: &mut State, changed: bool) {
         let now = self.env.now();
         if self.next_poll() != Timestamp::FAR_FUTURE {
             self.set_next_poll(self.env.next_refresh_at());
         }
-        let mut chance = self.env.rng();
-        state.refresh.end(now, changed, &mut chance);
-        let (waiting, hopeful) = self.waiters();
-        let reason = if state.foreign.is_suspected() {
+        let mut rng = self.env.rng();
+        state.schedule.end(now, changed, &mut rng);
+        let (waiting, refresh_may_help) = self.waiters();
+        let reason = if state.replaced_cluster.is_suspected() {
             RefreshReason::Foreign
         } else {
             RefreshReason::NodeLost
         };
-        // A newer map wakes all who wait; those whom it does not help ask again.
+        // A newer map wakes every waiter; the ones that it does not help request a refresh again.
         let follows = waiting && !changed;
         if follows || reason == RefreshReason::Foreign {
-            let nobody_asked = state.refresh.due().is_none();
-            state.refresh.request(reason, waiting && !hopeful, now, &mut chance);
-            state.follows_up = nobody_asked && reason == RefreshReason::NodeLost;
+            let is_first_request = state.schedule.due().is_none();
+            state.schedule.request(reason, waiting && !refresh_may_help, now, &mut rng);
+            state.only_for_waiters = is_first_request && reason == RefreshReason::NodeLost;
         }
     }
 
-    fn handle_opinions(&self, heard: &Heard, began: Began) {
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        state.look = None;
-        let now = self.env.now();
-        let mut changed = false;
-        if let Some(sentinels) = &mut state.sentinels {
-            if heard.opinions.is_empty() {
-                let error = heard.error(sentinels.service());
-                self.note_failure(state, Some(error), began);
-            } else {
-                state.failure = None;
-                state.looked = Some(now);
-                sentinels.learn(&heard.opinions, &self.env);
-                let old = self.routes.load_full();
-                let next = sentinels.decide(&heard.opinions, old.primaries().next(), now);
-                let map = next.as_ref().map_or_else(
-                    || old.map.clone(),
-                    |service| {
-                        let primary = NodeView::provisional(&service.primary);
-                        ClusterMap::single(primary, service.replicas.clone())
-                            .with_version(old.map.version() + 1)
-                    },
-                );
-                changed = next.is_some();
-                self.tell_of(&old.map, &map, began, now);
-                if changed {
-                    self.publish(state, map);
-                }
-            }
-        }
-        self.end_look(state, changed);
-    }
-
-    fn tell_of(&self, old: &ClusterMap, new: &ClusterMap, began: Began, now: Timestamp) {
+    fn emit_refreshed(&self, old: &ClusterMap, new: &ClusterMap, begin: Begin, now: Timestamp) {
         let telemetry = self.env.telemetry();
         let (covered_before, covered_after) = (old.coverage(), new.coverage());
         telemetry.emit(|| Event::Refreshed {
-            reason: began.reason,
+            reason: begin.reason,
             nodes_before: old.nodes().len(),
             nodes_after: new.nodes().len(),
             covered_before,
             covered_after,
             changed: new.version() != old.version(),
-            took: now.since(began.at),
+            took: now.since(begin.at),
         });
         if covered_before != covered_after {
             telemetry.emit(|| match covered_after {

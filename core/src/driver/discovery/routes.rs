@@ -1,9 +1,8 @@
-//! A slot map with the nodes that it speaks of: what a command is routed by.
+//! A slot map together with its nodes: what commands are routed by.
 //!
-//! Never changes; a change publishes another. The data path reads it without a lock.
-//! Commands without a key go to the primaries in turn, and past those that have no live connection:
-//! a primary that is down costs them nothing, and none is dialled for their sake.
-//! Called by `driver/topology.rs`, which publishes, and by everything that sends.
+//! It never changes; a change publishes another one. The data path reads it without a lock.
+//! Commands without a key go to the primaries in turn. Primaries without a live connection are
+//! passed over, so that one that is down delays no such command, and none is dialled for one.
 
 use crate::command::Command;
 use crate::driver::environment::metrics::{NodeMetrics, NodeState};
@@ -22,17 +21,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Routes {
     /// Slots to shards, shards to nodes.
     pub(crate) map: ClusterMap,
-    /// The nodes, by the map's indexes; none where the servers do not say where to dial.
+    /// The nodes, by the map's indexes; `None` where the servers do not say where to dial.
     pub(crate) nodes: Vec<Option<Arc<Node>>>,
-    /// Which primary is next for a command without a key; any number.
-    turn: AtomicUsize,
+    /// Round-robin counter over the primaries, for commands without a key; wraps around.
+    next_primary: AtomicUsize,
 }
 
 impl Routes {
-    /// `chance` says with which primary to begin.
-    pub(crate) fn new(map: ClusterMap, nodes: Vec<Option<Arc<Node>>>, chance: &mut Rng) -> Self {
-        let turn = chance.below(nodes.len().max(1) as u64) as usize;
-        Self { map, nodes, turn: AtomicUsize::new(turn) }
+    /// `rng` chooses the primary to begin with, so that clients that start together spread out.
+    pub(crate) fn new(map: ClusterMap, nodes: Vec<Option<Arc<Node>>>, rng: &mut Rng) -> Self {
+        let first = rng.below(nodes.len().max(1) as u64) as usize;
+        Self { map, nodes, next_primary: AtomicUsize::new(first) }
     }
 
     /// The node at one of the map's indexes.
@@ -45,7 +44,7 @@ impl Routes {
         self.nodes.iter().flatten()
     }
 
-    /// How the nodes do that can be dialled.
+    /// State and load of the nodes that can be dialled.
     pub(crate) fn metrics(&self) -> Vec<NodeMetrics> {
         let views = self.map.nodes().iter().zip(&self.nodes);
         let one = |(view, node): (&Arc<NodeView>, &Option<Arc<Node>>)| {
@@ -72,7 +71,7 @@ impl Routes {
         self.map.shards().filter_map(|(shard, _)| self.node(shard.primary))
     }
 
-    /// The node that every command goes to, whatever it is, if there is but one.
+    /// The node that every command goes to, if there is only one.
     pub(crate) fn only(&self) -> Option<&Arc<Node>> {
         match self.nodes.as_slice() {
             [node] if self.map.slots().only().is_some() => node.as_ref(),
@@ -80,7 +79,7 @@ impl Routes {
         }
     }
 
-    /// The node that a command goes to by itself.
+    /// The node that a command goes to by its first key.
     #[inline]
     pub(crate) fn node_for(&self, command: &Command) -> Option<&Arc<Node>> {
         let slots = self.map.slots();
@@ -99,19 +98,23 @@ impl Routes {
         self.node(self.map.slots().shard_at(slot)?.primary)
     }
 
-    /// The node that an aim means now.
-    pub(crate) fn resolve(&self, aim: &Destination, command: &Command) -> Option<&Arc<Node>> {
-        match aim {
+    /// The node that a destination means now.
+    pub(crate) fn resolve(
+        &self,
+        destination: &Destination,
+        command: &Command,
+    ) -> Option<&Arc<Node>> {
+        match destination {
             Destination::Any => self.next_primary(),
             Destination::Key => self.node_for(command),
-            _ => self.node(self.index_of(aim)?),
+            _ => self.node(self.index_of(destination)?),
         }
     }
 
-    /// The index of the node that an aim means by itself now.
-    pub(crate) fn index_of(&self, aim: &Destination) -> Option<usize> {
+    /// The index of the node that a destination means now, without regard to the command.
+    pub(crate) fn index_of(&self, destination: &Destination) -> Option<usize> {
         let find = |id: &NodeId| self.map.nodes().iter().position(|node| node.id == *id);
-        match aim {
+        match destination {
             Destination::Any | Destination::Key => None,
             Destination::At(endpoint) => self.map.node_at(endpoint),
             Destination::Node(id) => find(id),
@@ -125,32 +128,32 @@ impl Routes {
         }
     }
 
-    /// Whether an aim means another node than this by now, or none.
+    /// Whether a destination means another node than this one now, or none.
     pub(crate) fn leads_away(
         &self,
-        aim: &Destination,
+        destination: &Destination,
         command: &Command,
         node: &Arc<Node>,
     ) -> bool {
-        match aim {
-            // Anybody will do, and this one is as good as the next.
+        match destination {
+            // Any node can run it, this one too.
             Destination::Any => false,
             Destination::Key if command.first_key().is_none() => false,
             Destination::Key | Destination::Shard(_) | Destination::Slot(_) => {
-                self.resolve(aim, command).is_some_and(|other| !Arc::ptr_eq(other, node))
+                self.resolve(destination, command).is_some_and(|other| !Arc::ptr_eq(other, node))
             }
-            _ => self.resolve(aim, command).is_none_or(|other| !Arc::ptr_eq(other, node)),
+            _ => self.resolve(destination, command).is_none_or(|other| !Arc::ptr_eq(other, node)),
         }
     }
 
-    /// The next primary with a live connection; the next one at all where none has.
+    /// The next primary with a live connection; where none has one, the next primary.
     fn next_primary(&self) -> Option<&Arc<Node>> {
         let shards = self.map.slots().shards();
         if let [only] = shards {
             return self.node(only.primary);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..shards.len()).map(|step| turn.wrapping_add(step) % shards.len());
+        let first = self.next_primary.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..shards.len()).map(|step| first.wrapping_add(step) % shards.len());
         let mut nodes = in_turn.filter_map(|at| self.node(shards[at].primary));
         let live = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
         nodes.clone().find(live).or_else(|| nodes.next())

@@ -1,12 +1,9 @@
-//! Questions to nodes: one node's replies to a few commands, and one question to many nodes until
-//! enough have answered.
+//! Queries to nodes: a few commands to one node, and the same query to many nodes until enough of
+//! them have answered.
 //!
-//! Nodes are asked in the order given, a few at first; then one more whenever one fails or is slow,
-//! so that a hung node costs a stagger and a dead one no more than that. The round ends a moment
-//! after the first good answer: others that are on their way may still join.
-//!
-//! Called by `driver/discover.rs` (views of a cluster), `driver/sentinels.rs` (opinions) and
-//! `driver/checkup.rs`.
+//! Nodes are asked in the order given, a few at first; then one more whenever one fails or does not
+//! answer within the stagger. So a hung node costs one stagger, and a dead one not even that. The
+//! round ends `GRACE` after the first good answer: answers that are on their way may still join.
 
 use crate::bounds::BoxFuture;
 use crate::command::Command;
@@ -22,69 +19,69 @@ use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long others may still join after the first good answer.
+/// How long other answers may still join after the first good one.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How a round of questions goes.
+/// In which rhythm the nodes are asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
-    /// How many are asked at once to begin with.
-    pub(crate) wave: usize,
-    /// How long one may keep the next waiting.
+pub(crate) struct Rhythm {
+    /// How many are asked at once at the begin.
+    pub(crate) first: usize,
+    /// How long one may take before the next one is asked.
     pub(crate) stagger: Duration,
-    /// Good answers that are enough.
+    /// How many good answers end the round.
     pub(crate) enough: usize,
-    /// Whether others are still asked after the first good answer.
+    /// Whether further nodes are asked after the first good answer.
     pub(crate) goes_on: bool,
 }
 
-/// A question under way, which keeps its answer itself and says whether it is a good one. Boxed, so
-/// that there is one round for all kinds of them.
-pub(crate) type Question<'a> = BoxFuture<'a, bool>;
+/// A query under way. It keeps its answer itself, and says whether it is a good one. Boxed, so that
+/// one round serves every kind of query.
+pub(crate) type Query<'a> = BoxFuture<'a, bool>;
 
-/// Asks until there are enough good answers, nobody is left, or the deadline passes.
-pub(crate) async fn ask(
+/// Runs the queries until there are enough good answers, none is left, or the deadline passes.
+pub(crate) async fn run_staggered(
     env: &Environment,
-    manner: Manner,
+    rhythm: Rhythm,
     deadline: Timestamp,
-    questions: Vec<Question<'_>>,
+    queries: Vec<Query<'_>>,
 ) {
-    let mut questions = questions.into_iter();
-    let mut asked = FuturesUnordered::new();
-    asked.extend(questions.by_ref().take(manner.wave));
-    let mut until = env.now().after(manner.stagger);
+    let mut queries = queries.into_iter();
+    let mut running = FuturesUnordered::new();
+    running.extend(queries.by_ref().take(rhythm.first));
+    let mut until = env.now().after(rhythm.stagger);
     let mut good = 0;
-    while !asked.is_empty() {
-        match env.with_deadline(until.min(deadline), asked.next()).await {
+    while !running.is_empty() {
+        match env.with_deadline(until.min(deadline), running.next()).await {
             Some(Some(is_good)) => {
                 good += usize::from(is_good);
-                if good >= manner.enough {
+                if good >= rhythm.enough {
                     return;
                 }
                 let is_first = is_good && good == 1;
                 if is_first {
                     until = env.now().after(GRACE);
                 }
-                let goes_on = if good == 0 { true } else { manner.goes_on };
+                let goes_on = good == 0 || rhythm.goes_on;
                 if goes_on && (is_first || !is_good) {
-                    asked.extend(questions.next());
+                    running.extend(queries.next());
                 }
             }
             Some(None) => return,
             None if good > 0 || env.now() >= deadline => return,
             None => {
-                asked.extend(questions.next());
-                until = env.now().after(manner.stagger);
+                running.extend(queries.next());
+                until = env.now().after(rhythm.stagger);
             }
         }
     }
 }
 
-/// One node's replies to commands that are sent together, which may be error replies. The node is
-/// dialled if need be.
+/// Sends commands to one node together, dialling it if need be. Returns one reply for each, which
+/// may be an error reply.
 ///
 /// # Errors
-/// When not all of them came in time.
+/// When not all replies came by the deadline.
 pub(crate) async fn query_node(
     env: &Arc<Environment>,
     node: &Arc<Node>,
@@ -94,7 +91,7 @@ pub(crate) async fn query_node(
     let link = node.connect(env, deadline).await?;
     let entry = Entry {
         len: commands.iter().map(Command::encoded_len).sum(),
-        replies: u32::try_from(commands.len()).expect("a question has a few commands"),
+        replies: u32::try_from(commands.len()).expect("a query has a few commands"),
         deadline,
     };
     let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));

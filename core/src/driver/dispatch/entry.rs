@@ -27,6 +27,9 @@ use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// Runs a command that cannot go straight, or whose first attempt did not end well: `begin` says
 /// which.
 pub(crate) fn run(

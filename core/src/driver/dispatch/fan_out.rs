@@ -4,7 +4,7 @@
 //! caller gets the result of each node or key.
 //!
 //! Invariants: a part that fails does not keep the others from finishing; an error says how many
-//! parts failed, and at which nodes. In a deployment without slots the one primary stands for all.
+//! parts failed, and at which nodes. Without slots, the one primary is every target.
 
 use crate::Endpoint;
 use crate::command::Command;
@@ -19,12 +19,12 @@ use crate::driver::environment::join_all::join_all;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::read::{self, ResumeFrom};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::Error;
 use crate::routing::destination::Destination;
 use crate::routing::fold::{Fold, fold};
 use crate::routing::plan::Plan;
 use crate::routing::session::refusal;
-use crate::routing::split::{Grain, Split};
+use crate::routing::split::{Split, SplitBy};
 use crate::routing::target::Target;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
@@ -33,6 +33,9 @@ use crate::topology::slot_range::every_slot;
 use crate::topology::view::ReportedHealth;
 use bytes::Bytes;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// A reply that is no error, with the node that sent it; or why there is none.
 type NodeResult = Result<(Bytes, Arc<Node>), Error>;
@@ -151,25 +154,22 @@ fn name_node(
     Ok(NodeAnswer { node, endpoint, result })
 }
 
-/// Runs a command key by key.
-///
-/// # Errors
-/// `Config` if it is none of those that can be split.
+/// Runs a command key by key: MGET, MSET, DEL, EXISTS, TOUCH or UNLINK. Returns the result of each
+/// key; none for a command without keys, which is not sent.
 pub(crate) async fn run_per_key(
     topology: &Arc<LiveTopology>,
     command: Command,
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
-) -> Result<Results, Error> {
-    let Some(split) = Split::of(&command, Grain::Key) else {
-        let message = "a command that does not run key by key";
-        let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-        return Err(error.with_command(&command.name()));
+) -> Results {
+    let Some(split) = Split::of(&command, SplitBy::Key) else {
+        debug_assert_eq!(command.keys().count(), 0, "a command that cannot be split by key");
+        return Vec::new();
     };
     let commands = [command];
     let mut parts = PartList::new(&commands);
     parts.push(Plan::Split(Box::new(split)), Vec::new());
-    Ok(parts.per_key(pipeline::run_parts(topology, &parts, reads, options).await))
+    parts.per_key(pipeline::run_parts(topology, &parts, reads, options).await)
 }
 
 /// Sends a command to each destination at once; each is tried again by itself. `rule` chooses the

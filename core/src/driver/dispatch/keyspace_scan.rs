@@ -1,16 +1,19 @@
-//! One page of a scan over the whole key space: asks what `routing/sweep.rs` wants to know, and
-//! fetches what comes next.
+//! One page of a scan over the whole key space: carries out the steps that `routing/sweep.rs` asks
+//! for, until one of them brings keys.
 //!
-//! A server that has gone, or is no primary any more, is no error: its slots are gone through again
-//! at whoever owns them now. Called by `client/scan.rs`.
+//! **Invariant**: a node that has left, or is no primary any more, is no error: its slots are
+//! scanned again at their present owners. Limit: waits 50 ms at a time for a newer slot map, until
+//! the caller's deadline.
 
 use crate::command::{Command, cmd};
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::single::{Request, dispatch};
+use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::resp::{Blob, Elements, Value, from_frame, integer};
+use crate::resp::{Blob, Elements, ErrorClass, Value, from_frame, integer};
 use crate::routing::destination::Destination;
 use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
@@ -21,11 +24,14 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long to wait for a map that names the right owner.
+#[cfg(test)]
+mod tests;
+
+/// How long to wait, before the next look at the map, for one that names the right owner.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Fetches the next keys, as frames; `None` when there are none left. `tail` is what follows the
-/// cursor in the command. The cursor is to be kept even if this fails.
+/// Fetches the next keys, as frames; `None` when there are none left. `tail`: the arguments behind
+/// the cursor. The caller keeps the cursor even if this fails.
 pub(crate) async fn next_page(
     topology: &Arc<LiveTopology>,
     cursor: &mut ScanCursor,
@@ -33,32 +39,22 @@ pub(crate) async fn next_page(
     options: CallOptions,
 ) -> Result<Option<Vec<Bytes>>, Error> {
     loop {
-        let routes = topology.routes().clone();
-        let map = &routes.map;
-        let denied = |slot| map.uncovered_since(slot).is_some();
-        let knows_nothing = map.slots().owned() == 0;
-        let is_served = |slot| knows_nothing || (map.owner(slot).is_some() && !denied(slot));
-        match cursor.next(is_served) {
+        match next_scan_step(topology, cursor) {
             ScanStep::Done => return Ok(None),
             ScanStep::Uncovered(slot) => return Err(uncovered(topology, slot)),
             ScanStep::BeginAt(slot) => {
-                let (here, id) = standing(topology, Destination::Slot(slot), options).await?;
-                if !cursor.begin(&here, &id) {
-                    // Not the owner by its own word: the map is to be mended first.
+                let (report, id) = node_report(topology, Destination::Slot(slot), options).await?;
+                if !cursor.begin(&report, &id) {
+                    // The node itself says that it is not the owner: the map has to change first.
                     topology.request_refresh(RefreshReason::Moved);
-                    wait(topology, options).await?;
+                    wait_for_map(topology, options).await?;
                 }
             }
             ScanStep::BeginOn(id) => {
-                let begun =
-                    match standing(topology, Destination::Primary(id.clone()), options).await {
-                        Ok((here, id)) => cursor.begin(&here, &id),
-                        Err(error) if is_gone(topology, &id) => {
-                            drop(error);
-                            false
-                        }
-                        Err(error) => return Err(error),
-                    };
+                let begun = match report_of_primary(topology, &id, options).await? {
+                    Some((report, id)) => cursor.begin(&report, &id),
+                    None => false,
+                };
                 if !begun {
                     cursor.forget_target(&id);
                 }
@@ -69,26 +65,46 @@ pub(crate) async fn next_page(
                 match dispatch(Arc::clone(topology), request, options, None).await {
                     Ok((frame, _)) => {
                         let (at, keys) = page(&frame)?;
-                        // What is done already was returned, from where it was then.
+                        // Keys of slots that are done were returned before, by another node.
                         let fresh = keys.into_iter().filter(|key| !is_done(cursor, key)).collect();
                         cursor.turn(at);
                         return Ok(Some(fresh));
                     }
                     Err(_) if is_gone(topology, &id) => {
                         cursor.drop_pass();
-                        wait(topology, options).await?;
+                        wait_for_map(topology, options).await?;
                     }
                     Err(error) => return Err(error),
                 }
             }
-            ScanStep::Check(id) => {
-                match standing(topology, Destination::Primary(id.clone()), options).await {
-                    Ok((here, id)) => cursor.check(&here, &id),
-                    Err(_) if is_gone(topology, &id) => cursor.drop_pass(),
-                    Err(error) => return Err(error),
-                }
-            }
+            ScanStep::Check(id) => match report_of_primary(topology, &id, options).await? {
+                Some((report, id)) => cursor.check(&report, &id),
+                None => cursor.drop_pass(),
+            },
         }
+    }
+}
+
+/// What the scan needs next, by the current map.
+fn next_scan_step(topology: &LiveTopology, cursor: &mut ScanCursor) -> ScanStep {
+    let routes = Arc::clone(&topology.routes());
+    let map = &routes.map;
+    let is_denied = |slot| map.uncovered_since(slot).is_some();
+    let knows_nothing = map.slots().owned() == 0;
+    let is_served = |slot| knows_nothing || (map.owner(slot).is_some() && !is_denied(slot));
+    cursor.next(is_served)
+}
+
+/// What a primary reports about itself; `None` if it is no primary of this deployment any more.
+async fn report_of_primary(
+    topology: &Arc<LiveTopology>,
+    id: &NodeId,
+    options: CallOptions,
+) -> Result<Option<(NodeReport, NodeId)>, Error> {
+    match node_report(topology, Destination::Primary(id.clone()), options).await {
+        Ok(report) => Ok(Some(report)),
+        Err(_) if is_gone(topology, id) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -100,30 +116,30 @@ fn is_done(cursor: &ScanCursor, key: &Bytes) -> bool {
     from_frame::<Blob>(key).is_ok_and(|key| cursor.has_done(Slot::of(&key)))
 }
 
-/// Waits a moment for a newer map.
+/// Waits for a newer map, 50 ms at most.
 ///
 /// # Errors
-/// When the time is up.
-async fn wait(topology: &Arc<LiveTopology>, options: CallOptions) -> Result<(), Error> {
+/// `Timeout` when the deadline has passed.
+async fn wait_for_map(topology: &Arc<LiveTopology>, options: CallOptions) -> Result<(), Error> {
     rest(topology, PAUSE, options.deadline).await;
     if topology.env().now() < options.deadline {
         return Ok(());
     }
-    let message = "no node goes on with the scan in time";
+    let message = "the slot map named no node to continue the scan on before the deadline";
     Err(Error::new(ErrorKind::Timeout, Delivery::NotSent, message).with_command("SCAN"))
 }
 
 fn uncovered(topology: &LiveTopology, slot: Slot) -> Error {
     let since = topology.routes().map.uncovered_since(slot);
     let since = since.map_or(Duration::ZERO, |since| topology.env().now().since(since));
-    let message = format!("nobody serves slot {slot}");
+    let message = format!("no node serves slot {slot}");
     Error::new(ErrorKind::Topology, Delivery::NotSent, message)
         .with_detail(ErrorDetail::SlotUncovered { slot: slot.number(), since })
         .with_command("SCAN")
 }
 
-/// What a server says of itself, and the id that the map has for it.
-async fn standing(
+/// What a node reports about itself, and the id that the map has for it.
+async fn node_report(
     topology: &Arc<LiveTopology>,
     destination: Destination,
     options: CallOptions,
@@ -131,58 +147,71 @@ async fn standing(
     let ask = async |command: Command, destination: Destination| {
         dispatch(Arc::clone(topology), Request::new(command, destination), options, None).await
     };
-    let forbidden =
-        |error: &Error| error.server_error().is_some_and(|server| server.code() == "NOPERM");
     let (info, node) = match ask(cmd("INFO").arg("server"), destination.clone()).await {
         Ok((frame, node)) => (from_frame::<Value>(&frame).ok(), Some(node)),
-        Err(error) if forbidden(&error) => (None, None),
+        Err(error) if is_forbidden(&error) => (None, None),
         Err(error) => return Err(error),
     };
-    let run = info.as_ref().and_then(Value::as_str).and_then(|text| {
+    let process = info.as_ref().and_then(Value::as_str).and_then(|text| {
         text.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)
     });
-    let run = run.unwrap_or_default();
-    let routes = topology.routes().clone();
-    // From here on everything is asked of the one that has answered.
-    let at = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
-    let id =
-        at.or_else(|| routes.index_of(&destination)).map(|index| routes.map.node(index).id.clone());
+    let process = process.unwrap_or_default();
+    let routes = Arc::clone(&topology.routes());
+    // From here on every question goes to the node that answered the first.
+    let index = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
+    let index = index.or_else(|| routes.index_of(&destination));
+    let id = index.map(|index| routes.map.node(index).id.clone());
     let id = id.ok_or_else(|| topology.no_node_error().with_command("SCAN"))?;
     if !topology.env().has_slots() {
-        return Ok((NodeReport::alone(run), id));
+        return Ok((NodeReport::alone(process), id));
     }
     match ask(cmd("CLUSTER").arg("NODES"), Destination::Node(id.clone())).await {
-        Ok((frame, _)) => {
+        Ok((frame, node)) => {
             let text = from_frame::<Value>(&frame).ok();
-            let standing = text.as_ref().and_then(Value::as_str);
-            let standing = standing.and_then(|text| NodeReport::parse(text, run));
-            let broken = || {
-                let message = "a node's word on itself makes no sense";
-                Error::new(ErrorKind::Topology, Delivery::Answered, message).with_command("SCAN")
-            };
-            Ok((standing.ok_or_else(broken)?, id))
+            let report = text.as_ref().and_then(Value::as_str);
+            let report = report.and_then(|text| NodeReport::parse(text, process));
+            Ok((report.ok_or_else(|| unreadable_report(&node))?, id))
         }
-        Err(error) if forbidden(&error) => {
-            let slots = routes.map.slots();
-            let index = routes.index_of(&Destination::Primary(id.clone()));
-            let own = |slot| slots.shard_at(slot).filter(|shard| Some(shard.primary) == index);
-            let owned = runs(every_slot().map(|slot| (slot, own(slot).map(|_| ()))));
-            let owned = owned.into_iter().map(|(range, ())| range).collect();
-            let epoch = routes.map.shards().find(|(shard, _)| Some(shard.primary) == index);
-            let epoch = epoch.and_then(|(_, epoch)| epoch).unwrap_or_default();
-            Ok((NodeReport::presumed(id.clone(), run, owned, epoch), id))
-        }
+        Err(error) if is_forbidden(&error) => Ok((presumed_report(&routes, &id, process), id)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the user that the client is signed in as may not run the command.
+fn is_forbidden(error: &Error) -> bool {
+    error.server_error().is_some_and(|server| server.class() == ErrorClass::NoPermission)
+}
+
+fn unreadable_report(node: &Node) -> Error {
+    let message = "the reply to CLUSTER NODES does not describe the node that sent it";
+    let error = Error::new(ErrorKind::Topology, Delivery::Answered, message);
+    error.with_command("SCAN").with_endpoint(node.endpoint())
+}
+
+/// For a node that must not be asked: what the map says about it.
+fn presumed_report(routes: &Routes, id: &NodeId, process: String) -> NodeReport {
+    let slots = routes.map.slots();
+    let index = routes.index_of(&Destination::Primary(id.clone()));
+    let own = |slot| slots.shard_at(slot).filter(|shard| Some(shard.primary) == index);
+    let owned = runs(every_slot().map(|slot| (slot, own(slot).map(|_| ()))));
+    let owned = owned.into_iter().map(|(range, ())| range).collect();
+    let epoch = routes.map.shards().find(|(shard, _)| Some(shard.primary) == index);
+    let epoch = epoch.and_then(|(_, epoch)| epoch).unwrap_or_default();
+    NodeReport::presumed(id.clone(), process, owned, epoch)
 }
 
 /// The server's cursor and the elements of a page.
 ///
 /// # Errors
-/// `Protocol` for a reply that is none of SCAN's.
+/// `Protocol` for a reply that is not one to SCAN.
 pub(crate) fn page(frame: &Bytes) -> Result<(u64, Vec<Bytes>), Error> {
-    let broken =
-        || Error::new(ErrorKind::Protocol, Delivery::Answered, "a reply that is no page of a scan");
+    let broken = || {
+        Error::new(
+            ErrorKind::Protocol,
+            Delivery::Answered,
+            "the reply to SCAN is not a cursor and a list",
+        )
+    };
     let mut parts = Elements::of(frame).ok_or_else(broken)?;
     let (Some(Ok(at)), Some(Ok(list))) = (parts.next(), parts.next()) else {
         return Err(broken());

@@ -4,6 +4,7 @@
 pub(crate) mod entry;
 pub(crate) mod fan_out;
 pub(crate) mod keyspace_scan;
+pub(crate) mod node_batch;
 pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod single;

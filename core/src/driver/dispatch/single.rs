@@ -1,23 +1,23 @@
-//! The way of a command that does not go straight: no link yet, a lost one, a redirect, a refusal,
-//! a blocking command.
+//! One request from its first attempt to its result: a single command or a whole transaction.
 //!
-//! One loop for every deployment: find the node, get a link, exchange, react (`driver/react.rs`),
-//! and again, under the caller's one deadline. The straight way is `client/call.rs`, which comes
-//! here with what it saw.
+//! One loop for every deployment: find the node, get a link, submit, decide what the end of the
+//! attempt means (`driver/attempt/next_step.rs`), and again, under the caller's one deadline. The
+//! first attempt of an ordinary command is made in `client/call.rs`, which passes on how it failed.
 //!
 //! Invariants: a retry waits for something (a link, a pause, a newer map), it never spins;
-//! `attempts_max` and `redirects_max` bound it besides; an ASKING is written in one piece with its
-//! command; a command that is for one node alone goes nowhere else, whatever redirects say.
-//! Called by `driver/spread.rs`, `driver/transaction.rs` and, to wait alike, `driver/batch.rs`.
+//! `attempts_max` and `redirects_max` bound it; an ASKING is written in one piece with its command;
+//! a command for one certain node goes to no other, whatever redirects say.
 
 use crate::bounds::BoxFuture;
 use crate::command::Command;
+use crate::connection::outcome::Outcome;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain, next_step, reason_to_look,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
@@ -25,6 +25,7 @@ use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
+use crate::resp::ErrorClass;
 use crate::routing::destination::Destination;
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
@@ -34,35 +35,38 @@ use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-/// A command and where it is to go.
+#[cfg(test)]
+mod tests;
+
+/// What to send, and where to.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// What runs or, of a transaction, what stands for it.
+    /// The command; for a transaction, an EXEC that carries the routing key and is never written.
     command: Command,
-    /// Where.
+    /// Where it goes.
     destination: Destination,
     /// The commands of a transaction.
     transaction: Option<Arc<[Command]>>,
-    /// Where the connection is left, for a caller who wants to go on with it alone.
-    keep: Option<Kept>,
+    /// Where the connection is left for a caller that goes on to use it alone.
+    keep_link: Option<KeptLink>,
 }
 
 /// A connection that was kept for its caller.
-pub(crate) type Kept = Arc<Mutex<Option<ExclusiveLink>>>;
+pub(crate) type KeptLink = Arc<Mutex<Option<ExclusiveLink>>>;
 
 impl Request {
     pub(crate) fn new(command: Command, destination: Destination) -> Self {
-        Self { command, destination, transaction: None, keep: None }
+        Self { command, destination, transaction: None, keep_link: None }
     }
 
-    /// `lead` stands for all of them.
+    /// A transaction. `lead` carries its routing key and names it in errors.
     pub(crate) fn transaction(lead: Command, commands: Arc<[Command]>) -> Self {
         Self { transaction: Some(commands), ..Self::new(lead, Destination::Key) }
     }
 
-    /// Runs on a connection of its own, which is left in `kept`.
-    pub(crate) fn keeping(command: Command, kept: Kept) -> Self {
-        Self { keep: Some(kept), ..Self::new(command, Destination::Key) }
+    /// A command on a connection of its own, which is left in `kept`.
+    pub(crate) fn keeping_link(command: Command, kept: KeptLink) -> Self {
+        Self { keep_link: Some(kept), ..Self::new(command, Destination::Key) }
     }
 
     fn payload(&self, ask: bool) -> Payload<'_> {
@@ -73,146 +77,185 @@ impl Request {
     }
 }
 
-/// Runs a command until it has a reply that is no error, or there is nothing left to try. Says who
-/// replied.
+/// Sends a request until it has a reply that is no error, or there is nothing left to try. Returns
+/// the reply and the node that sent it. `failed`: how a first attempt failed, and where.
 pub(crate) fn dispatch(
     topology: Arc<LiveTopology>,
     request: Request,
     options: CallOptions,
-    seen: Option<(AttemptFailure, Arc<Node>)>,
+    failed: Option<(AttemptFailure, Arc<Node>)>,
 ) -> BoxFuture<'static, Result<(Bytes, Arc<Node>), Error>> {
-    Box::pin(run(topology, request, options, seen))
+    Box::pin(run(topology, request, options, failed))
 }
 
 async fn run(
     topology: Arc<LiveTopology>,
     request: Request,
     options: CallOptions,
-    mut seen: Option<(AttemptFailure, Arc<Node>)>,
+    mut failed: Option<(AttemptFailure, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
-    let Request { command, destination, .. } = &request;
-    let env = Arc::clone(topology.env());
-    let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
-    let mut target = NextHop::Map;
-    let mut uncovered = None;
-    let mut need = None;
+    let tries = Attempts { attempts: u32::from(failed.is_some()), ..Attempts::default() };
+    let mut progress = Progress {
+        topology: &topology,
+        request: &request,
+        options,
+        tries,
+        next_hop: NextHop::Map,
+        uncovered: None,
+        waiter: None,
+    };
     loop {
-        if let Some((what, node)) = seen.take() {
-            if reason_to_look(&what).is_some() {
-                need.get_or_insert_with(|| topology.register_waiter(Some(&node)));
-            }
-            let leads_away = !destination.follows_redirects() && what.is_redirect();
-            let reaction = if leads_away {
-                NextStep::Fail
-            } else {
-                next_step(&topology, command, options, &mut tries, &what, &node)
-            };
-            let fail = || {
-                let error = explain(&what, command, node.endpoint(), &tries, options);
-                let slot = command.first_key().map(Slot::of);
-                let told = slot
-                    .and_then(|slot| Some((slot, topology.routes().map.uncovered_since(slot)?)));
-                Err(name_slot(error, told.or(uncovered), &env))
-            };
-            match reaction {
-                NextStep::FailWith(error) => return Err(error),
-                NextStep::Fail => return fail(),
-                NextStep::Again { target: next, pause } => {
-                    target = next;
-                    before(&target, &topology, pause, options.deadline).await;
-                }
-            }
-            let gone = destination.is_pinned()
-                && topology.routes().resolve(destination, command).is_none();
-            if gone || env.now() >= options.deadline {
-                return fail();
-            }
+        if let Some((failure, node)) = failed.take() {
+            progress.prepare_next(&failure, &node).await?;
         }
-        let routes = topology.routes().clone();
-        let (node, ask) = match std::mem::replace(&mut target, NextHop::Map) {
-            NextHop::Node(node) => (node, false),
-            NextHop::Ask(node) => (node, true),
-            NextHop::Map => {
-                tries.attempts += 1;
-                let node = match routes.resolve(destination, command).cloned() {
-                    None if matches!(destination, Destination::Any | Destination::Key) => {
-                        // Anybody's answer teaches about a slot that the map does not know: a MOVED
-                        // names the owner, a CLUSTERDOWN says that there is none.
-                        let slot = command.first_key().map(Slot::of);
-                        uncovered = uncovered.or(slot.map(|slot| (slot, env.now())));
-                        need.get_or_insert_with(|| topology.register_waiter(None));
-                        topology.request_refresh(RefreshReason::Uncovered);
-                        topology.any_node()
-                    }
-                    aimed => aimed,
-                };
-                let Some(node) = node else {
-                    wait_for(&topology, &request, options, &tries).await?;
-                    continue;
-                };
-                (node, false)
-            }
+        let routes = Arc::clone(&topology.routes());
+        let Some((node, ask)) = progress.next_node(&routes) else {
+            progress.wait_for_node().await?;
+            continue;
         };
-        let tried = attempt(&topology, &routes, &node, &request, ask, options.deadline);
-        match topology.while_refreshing(tried).await {
+        let attempt = attempt(&topology, &routes, &node, &request, ask, options.deadline);
+        match topology.while_refreshing(attempt).await {
             Ok(Some(frame)) => {
-                return Ok((
-                    topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
-                    node,
-                ));
+                let frame = topology.wait_briefly_for_own_refresh(frame, options.deadline).await;
+                return Ok((frame, node));
             }
-            // The map sends it elsewhere now.
+            // The map names another node now.
             Ok(None) => {}
-            Err(what) => seen = Some((what, node)),
+            Err(failure) => failed = Some((failure, node)),
         }
     }
 }
 
-/// NoNode is where the command is to go, and nobody else will do: waits for a newer map.
-async fn wait_for(
-    topology: &Arc<LiveTopology>,
-    request: &Request,
+/// A request between two attempts.
+struct Progress<'a> {
+    /// The current topology.
+    topology: &'a Arc<LiveTopology>,
+    /// What is sent.
+    request: &'a Request,
+    /// What the caller asked for.
     options: CallOptions,
-    tries: &Attempts,
-) -> Result<(), Error> {
-    let env = topology.env();
-    let spent = tries.attempts >= env.config().attempts_max || env.now() >= options.deadline;
-    if request.destination.is_pinned() || spent {
-        let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
-        let error = if matches!(request.destination, Destination::Any | Destination::Key) {
-            topology.no_node_error().with_delivery(sent)
-        } else {
-            let message = format!("the deployment has no {}", request.destination);
-            Error::new(ErrorKind::Topology, sent, message)
-        };
-        return Err(error.with_command(&request.command.name()).with_attempts(tries.attempts));
-    }
-    topology.request_refresh(RefreshReason::Uncovered);
-    rest(topology, env.backoff(tries.attempts), options.deadline).await;
-    Ok(())
+    /// The attempts so far.
+    tries: Attempts,
+    /// Where the next attempt goes.
+    next_hop: NextHop,
+    /// The slot that the map had no owner for, and when that was first seen.
+    uncovered: Option<(Slot, Timestamp)>,
+    /// Keeps the topology refreshed while this request waits for a repair.
+    waiter: Option<RepairWaiter>,
 }
 
-/// Says of a failure which slot nobody serves.
-fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
-    let down = error.server_error().is_some_and(|server| server.code() == "CLUSTERDOWN");
-    match uncovered {
-        Some((slot, since)) if down => {
-            let since = env.now().since(since);
-            let message = format!("nobody serves slot {slot}");
-            let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
-            let named = error.command().map(str::to_owned).unwrap_or_default();
-            Error::new(ErrorKind::Topology, Delivery::Refused, message)
-                .with_detail(detail)
-                .with_command(&named)
-                .with_attempts(error.attempts())
-                .with_cause(error)
+impl Progress<'_> {
+    /// After a failed attempt: decides where the next one goes, and waits until it may begin.
+    ///
+    /// # Errors
+    /// The caller's error, if there is no next attempt.
+    async fn prepare_next(
+        &mut self,
+        failure: &AttemptFailure,
+        node: &Arc<Node>,
+    ) -> Result<(), Error> {
+        let Request { command, destination, .. } = self.request;
+        let (topology, deadline) = (self.topology, self.options.deadline);
+        if refresh_reason(failure, command).is_some() {
+            self.waiter.get_or_insert_with(|| topology.register_waiter(Some(node)));
         }
-        _ => error,
+        if failure.is_redirect() && !destination.follows_redirects() {
+            return Err(self.error(failure, node));
+        }
+        match next_step(topology, command, self.options, &mut self.tries, failure, node) {
+            NextStep::FailWith(error) => return Err(error),
+            NextStep::Fail => return Err(self.error(failure, node)),
+            NextStep::Again { target, pause } => {
+                before(&target, topology, pause, deadline).await;
+                self.next_hop = target;
+            }
+        }
+        let has_left =
+            destination.is_pinned() && topology.routes().resolve(destination, command).is_none();
+        if has_left || topology.env().now() >= deadline {
+            return Err(self.error(failure, node));
+        }
+        Ok(())
+    }
+
+    /// What the caller is told if `failure` is the last.
+    fn error(&self, failure: &AttemptFailure, node: &Node) -> Error {
+        let command = &self.request.command;
+        let env = self.topology.env();
+        let error = explain_end(env, failure, command, node.endpoint(), &self.tries, self.options);
+        let routes = self.topology.routes();
+        let slot = command.first_key().map(Slot::of);
+        let reported = slot.and_then(|slot| Some((slot, routes.map.uncovered_since(slot)?)));
+        name_slot(error, reported.or(self.uncovered), self.topology.env())
+    }
+
+    /// The node that the next attempt goes to, and whether behind an ASKING; `None` if there is
+    /// none.
+    fn next_node(&mut self, routes: &Routes) -> Option<(Arc<Node>, bool)> {
+        match std::mem::replace(&mut self.next_hop, NextHop::Map) {
+            NextHop::Node(node) => return Some((node, false)),
+            NextHop::Ask(node) => return Some((node, true)),
+            NextHop::Map => {}
+        }
+        self.tries.attempts += 1;
+        let Request { command, destination, .. } = self.request;
+        let named = routes.resolve(destination, command).cloned();
+        if named.is_some() || !matches!(destination, Destination::Any | Destination::Key) {
+            return Some((named?, false));
+        }
+        // Any node can answer about a slot that the map has no owner for: a MOVED names the owner,
+        // a CLUSTERDOWN says that there is none.
+        let topology = self.topology;
+        let slot = command.first_key().map(Slot::of);
+        self.uncovered = self.uncovered.or(slot.map(|slot| (slot, topology.env().now())));
+        self.waiter.get_or_insert_with(|| topology.register_waiter(None));
+        topology.request_refresh(RefreshReason::Uncovered);
+        Some((topology.any_node()?, false))
+    }
+
+    /// The destination has no node now: waits for a newer map.
+    ///
+    /// # Errors
+    /// If waiting cannot help, or time or attempts have run out.
+    async fn wait_for_node(&self) -> Result<(), Error> {
+        let (topology, tries) = (self.topology, &self.tries);
+        let Request { command, destination, .. } = self.request;
+        let (env, deadline) = (topology.env(), self.options.deadline);
+        let spent = tries.attempts >= env.config().attempts_max || env.now() >= deadline;
+        if destination.is_pinned() || spent {
+            let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
+            let error = if matches!(destination, Destination::Any | Destination::Key) {
+                topology.no_node_error().with_delivery(sent)
+            } else {
+                let message = format!("the deployment has no {destination}");
+                Error::new(ErrorKind::Topology, sent, message)
+            };
+            return Err(error.with_command(&command.name()).with_attempts(tries.attempts));
+        }
+        topology.request_refresh(RefreshReason::Uncovered);
+        rest(topology, env.backoff(tries.attempts), deadline).await;
+        Ok(())
     }
 }
 
-/// One try: a link, an exchange, a look at the reply. `Ok(None)`: the map changed while there was
-/// no link, and names another node.
+/// Names the slot that has no owner in an error that says only that the cluster is down.
+fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
+    let is_down =
+        error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
+    let Some((slot, since)) = uncovered.filter(|_| is_down) else { return error };
+    let since = env.now().since(since);
+    let message = format!("no node serves slot {slot}");
+    let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
+    let command = error.command().map(str::to_owned).unwrap_or_default();
+    Error::new(ErrorKind::Topology, Delivery::Refused, message)
+        .with_detail(detail)
+        .with_command(&command)
+        .with_attempts(error.attempts())
+        .with_cause(error)
+}
+
+/// One attempt: gets a link, submits the request, checks the reply. `Ok(None)`: while there was no
+/// link, a newer map came that names another node.
 async fn attempt(
     topology: &Arc<LiveTopology>,
     routes: &Arc<Routes>,
@@ -226,42 +269,56 @@ async fn attempt(
         return Err(AttemptFailure::NoLink(no_connection(node)));
     }
     let payload = request.payload(ask);
-    let entry = payload.entry(deadline);
-    let write = |out: &mut Vec<u8>| payload.write_to(out);
-    let outcome = if command.is_blocking() || request.keep.is_some() {
-        let dialled = env.while_open(env.with_deadline(deadline, node.exclusive_link(env))).await;
-        let own = match dialled {
-            Some(Some(own)) => own.map_err(AttemptFailure::NoLink)?,
-            Some(None) => return Err(AttemptFailure::NoLink(no_connection(node))),
-            None => return Err(AttemptFailure::NoLink(closed(node.endpoint()))),
-        };
-        let outcome = {
-            let mut running = pin!(submit(env, own.link(), entry, &write));
-            match env.while_open(running.as_mut()).await {
-                Some(outcome) => outcome,
-                // Its node may have left the topology, which alone closes connections.
-                None => {
-                    own.link().close();
-                    running.await
-                }
-            }
-        };
-        match &request.keep {
-            _ if !matches!(outcome, Ok(Ok(_))) => {}
-            Some(kept) => *lock(kept) = Some(own),
-            None => own.release(),
-        }
-        outcome
+    let outcome = if command.is_blocking() || request.keep_link.is_some() {
+        submit_alone(env, node, request, &payload, deadline).await
     } else {
-        let away = |now: &Routes| now.leads_away(&request.destination, command, node);
-        match connect(topology, routes, node, &away, deadline).await {
-            Ok(Some(link)) => submit(env, &link, entry, &write).await,
+        let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
+        match connect(topology, routes, node, &leads_away, deadline).await {
+            Ok(Some(link)) => {
+                let write = |out: &mut Vec<u8>| payload.write_to(out);
+                submit(env, &link, payload.entry(deadline), &write).await
+            }
             Ok(None) => return Ok(None),
-            Err(error) => return Err(AttemptFailure::NoLink(error)),
+            Err(error) => Err(error),
         }
     };
     match outcome.map_err(AttemptFailure::NoLink)? {
         Err(failed) => Err(AttemptFailure::NoReply(failed)),
         Ok(reply) => payload.judge(reply).map(Some),
     }
+}
+
+/// Submits a request on a connection that nothing else uses meanwhile.
+async fn submit_alone(
+    env: &Arc<Environment>,
+    node: &Arc<Node>,
+    request: &Request,
+    payload: &Payload<'_>,
+    deadline: Timestamp,
+) -> Result<Outcome, Error> {
+    let dial = env.while_open(env.with_deadline(deadline, node.exclusive_link(env)));
+    let own = match dial.await {
+        Some(Some(own)) => own?,
+        Some(None) => return Err(no_connection(node)),
+        None => return Err(closed(node.endpoint())),
+    };
+    let outcome = {
+        let write = |out: &mut Vec<u8>| payload.write_to(out);
+        let mut submitted = pin!(submit(env, own.link(), payload.entry(deadline), &write));
+        match env.while_open(submitted.as_mut()).await {
+            Some(outcome) => outcome,
+            // The client was closed. That closes the connections of the topology's nodes, but this
+            // node may have left the topology.
+            None => {
+                own.link().close();
+                submitted.await
+            }
+        }
+    };
+    match &request.keep_link {
+        _ if !matches!(outcome, Ok(Ok(_))) => {}
+        Some(kept) => *lock(kept) = Some(own),
+        None => own.release(),
+    }
+    outcome
 }

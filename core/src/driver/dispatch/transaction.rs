@@ -1,29 +1,29 @@
-//! Transactions: sent whole, and watched keys on a connection that nobody else uses.
+//! Transactions: sent whole; with watched keys, on a connection that nothing else uses.
 //!
-//! A transaction is one errand: it is redirected and tried again as a command is, all of it or
-//! nothing. Behind watched keys it is tried once, on the connection that watches them; only its
-//! caller can begin anew, for what was read may have changed.
+//! A transaction is one request: it is redirected and tried again as a command is, all of it or
+//! nothing. If keys are watched it is tried once, on the connection that watches them; only the
+//! caller can start again, because what it read may have changed.
 //!
-//! Invariants: a connection that may still watch or queue something is never given to the next;
-//! nothing is sent to a primary that sentinels have replaced, though its connection lives.
-//! Called by `client/transaction.rs`.
+//! Invariants: a connection that may still watch or queue something is never reused; nothing is
+//! sent to a primary that sentinels have replaced, even if its connection is still open.
 
 use crate::command::Command;
 use crate::connection::handshake::Profile;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain_end};
 use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
-use crate::driver::dispatch::single::{Kept, Request, dispatch};
+use crate::driver::dispatch::single::{KeptLink, Request, dispatch};
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
-use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Runs the commands as one, and returns the reply of EXEC.
+/// Runs the commands as one transaction, and returns the reply to EXEC. `lead` carries the routing
+/// key.
 pub(crate) async fn run(
     topology: &Arc<LiveTopology>,
     lead: Command,
@@ -36,30 +36,30 @@ pub(crate) async fn run(
 
 /// A connection that watches keys.
 #[derive(Debug)]
-pub(crate) struct Watching {
-    /// Knows the configuration and the clock.
+pub(crate) struct WatchLink {
+    /// The current topology.
     topology: Arc<LiveTopology>,
-    /// NoNode else's. Closed when this is dropped, which ends the watch, too.
-    own: ExclusiveLink,
-    /// Where it leads.
+    /// The connection. Closed when this is dropped, which also ends the watch.
+    link: ExclusiveLink,
+    /// The node that it is connected to.
     node: Arc<Node>,
 }
 
-impl Watching {
+impl WatchLink {
     /// Sends WATCH to the owner of its keys.
     pub(crate) async fn start(
         topology: &Arc<LiveTopology>,
         watch: Command,
         options: CallOptions,
     ) -> Result<Self, Error> {
-        let kept = Kept::default();
-        let request = Request::keeping(watch, Arc::clone(&kept));
+        let kept = KeptLink::default();
+        let request = Request::keeping_link(watch, Arc::clone(&kept));
         let (_, node) = dispatch(Arc::clone(topology), request, options, None).await?;
-        let own = lock(&kept).take().expect("an request that ended well left its connection");
-        Ok(Self { topology: Arc::clone(topology), own, node })
+        let link = lock(&kept).take().expect("a request that succeeded left its connection");
+        Ok(Self { topology: Arc::clone(topology), link, node })
     }
 
-    /// Runs one command there.
+    /// Runs one command on the connection.
     pub(crate) async fn send(
         &self,
         command: &Command,
@@ -68,8 +68,8 @@ impl Watching {
         self.once(Payload::single(command, false), command, options).await
     }
 
-    /// Runs the commands as one, unless a watched key was changed: then the reply is a null. Ends
-    /// the watch, and gives the connection back.
+    /// Runs the commands as one transaction, unless a watched key was changed: then the reply is
+    /// null. Ends the watch and releases the connection.
     pub(crate) async fn commit(
         self,
         lead: &Command,
@@ -77,17 +77,18 @@ impl Watching {
         options: CallOptions,
     ) -> Result<Bytes, Error> {
         let frame = self.once(Payload::transaction(commands, false), lead, options).await?;
-        self.own.release();
+        self.link.release();
         Ok(frame)
     }
 
-    /// Whether sentinels name another primary by now. In a cluster the server itself would say so.
+    /// Whether sentinels name another primary now. In a cluster the server itself would say so.
     fn is_replaced(&self) -> bool {
         let routes = self.topology.routes();
         self.node.profile() == Profile::Primary
             && !routes.primaries().any(|node| Arc::ptr_eq(node, &self.node))
     }
 
+    /// Sends once, and never again: a lost connection or a redirect ends the watch.
     async fn once(
         &self,
         payload: Payload<'_>,
@@ -96,26 +97,26 @@ impl Watching {
     ) -> Result<Bytes, Error> {
         let env = self.topology.env();
         if self.is_replaced() {
-            let message = "the primary that watches the keys was replaced: begin anew";
+            let message = "the primary that watches the keys was replaced: watch them again";
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
         }
         let entry = payload.entry(options.deadline);
-        let outcome = submit(env, self.own.link(), entry, &|out| payload.write_to(out)).await;
-        let seen = match outcome {
+        let outcome = submit(env, self.link.link(), entry, &|out| payload.write_to(out)).await;
+        let failure = match outcome {
             Ok(Ok(reply)) => match payload.judge(reply) {
                 Ok(frame) => return Ok(frame),
-                Err(seen) => {
-                    if seen.is_redirect() {
-                        self.topology.request_refresh(RefreshReason::Moved);
-                    }
-                    seen
-                }
+                Err(failure) => failure,
             },
             Ok(Err(failed)) => AttemptFailure::NoReply(failed),
             Err(error) => AttemptFailure::NoLink(error),
         };
+        if let AttemptFailure::ErrorReply(_) = failure
+            && let Some(reason) = failure.policy(ErrorOrigin::of(name)).refresh
+        {
+            self.topology.request_refresh(reason);
+        }
         let tries = Attempts { attempts: 1, ..Attempts::default() };
-        Err(explain(&seen, name, self.node.endpoint(), &tries, options))
+        Err(explain_end(env, &failure, name, self.node.endpoint(), &tries, options))
     }
 }

@@ -1,22 +1,22 @@
-//! One look at the clock for many choices.
+//! The time for choosing nodes: read once for many commands.
 //!
-//! Commands that come in a burst are enqueued between two turns of a driver, in no time. The first
-//! choice of a node reads the clock, the others of the burst take its word, and the next turn of
-//! any driver of the client ends the moment. Each choice is followed by a turn: by the one that
-//! writes what was enqueued.
+//! Commands that come in a burst are all enqueued between two turns of a link's driver, within
+//! microseconds. The first choice of a node in a burst reads the clock and the others use its
+//! value. Every turn of every link of the client clears the value, and each choice of a node is
+//! followed by the turn that writes the command.
 //!
-//! Limit: a moment lasts until a driver that was called runs, so it is no older than the host's
-//! background is late. Called by `driver/io.rs`, which ends moments, and by `Environment::moment`.
+//! Limit: the value is cleared by the next turn of a driver that was woken, so it is as old as the
+//! host's background task is late. Cleared in `driver/link/io.rs`.
 
 use crate::time::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// See the head of this file. Nanoseconds, or 0 when nobody has looked yet.
+/// See the head of this file. Nanoseconds, or 0 while no value is cached.
 #[derive(Debug, Default)]
 pub(crate) struct CachedClock(AtomicU64);
 
 impl CachedClock {
-    /// The time, read by `now` if nobody has since the last turn.
+    /// The cached time. Reads the clock by `now` if there is none.
     #[inline]
     pub(crate) fn get(&self, now: impl FnOnce() -> Timestamp) -> Timestamp {
         match self.0.load(Ordering::Relaxed) {
@@ -29,10 +29,10 @@ impl CachedClock {
         }
     }
 
-    /// Time passes.
+    /// Forgets the cached time.
     #[inline]
     pub(crate) fn clear(&self) {
-        // Drivers on several threads share it: where nobody chooses, nothing is written.
+        // Drivers on several threads share this: nothing is written unless a value is cached.
         if self.0.load(Ordering::Relaxed) != 0 {
             self.0.store(0, Ordering::Relaxed);
         }
@@ -43,14 +43,13 @@ impl CachedClock {
 mod tests {
     use super::*;
 
-    /// The clock is read once for each moment, and anew after its end.
     #[test]
-    fn a_moment_lasts_until_its_end() {
-        let moment = CachedClock::default();
+    fn the_clock_is_read_once_until_the_value_is_cleared() {
+        let clock = CachedClock::default();
         let at = |nanos| move || Timestamp::from_nanos(nanos);
-        assert_eq!(moment.get(at(5)), Timestamp::from_nanos(5));
-        assert_eq!(moment.get(|| unreachable!("nobody asks twice")), Timestamp::from_nanos(5));
-        moment.clear();
-        assert_eq!(moment.get(at(7)), Timestamp::from_nanos(7));
+        assert_eq!(clock.get(at(5)), Timestamp::from_nanos(5));
+        assert_eq!(clock.get(|| unreachable!("a value is cached")), Timestamp::from_nanos(5));
+        clock.clear();
+        assert_eq!(clock.get(at(7)), Timestamp::from_nanos(7));
     }
 }

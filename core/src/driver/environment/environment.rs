@@ -1,6 +1,9 @@
-//! What every part of a client shares: its transport, its configuration, its chance.
+//! What all parts of a client share: transport, configuration, clock, random numbers, telemetry.
 //!
-//! Called by everything in `driver` and `client`.
+//! **Invariants**: no lock is held while the transport is called; a stream to a server that the
+//! configuration wants encrypted is opened through TLS or not at all.
+//!
+//! Tested by `environment/tests.rs`.
 
 use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
@@ -27,23 +30,23 @@ use std::time::Duration;
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    /// Bytes, time and background.
+    /// Opens streams, tells the time, runs tasks.
     transport: Arc<dyn Transport>,
-    /// Checked before a client is made.
+    /// The configuration; it was checked before the client was made.
     config: Config,
-    /// Raised by every link.
+    /// Reasons to refresh the topology, set by connections.
     triggers: Arc<RefreshTriggers>,
-    /// What the client did by itself.
+    /// Counters and events.
     telemetry: Telemetry,
-    /// The time, for choices.
+    /// The time for choosing nodes, read once for many commands.
     cached_clock: Arc<CachedClock>,
-    /// For jitter; seeded by the transport once.
+    /// Random numbers for jitter and choices; seeded by the transport once.
     rng: Mutex<Rng>,
-    /// The transport has refused a task: there is no background.
+    /// The transport has refused a task: it runs none in the background.
     no_background: AtomicBool,
-    /// The client was closed.
+    /// The client is closed.
     closed: AtomicBool,
-    /// Told when it is.
+    /// Notified when the client is closed.
     closing: event_listener::Event,
 }
 
@@ -75,11 +78,11 @@ impl Environment {
         }
     }
 
-    /// Opens a stream to a server of this kind: one through TLS where the configuration says so.
+    /// Opens a stream to a server of this kind, through TLS where the configuration says so.
     ///
     /// # Errors
-    /// `Connect`; `Handshake` where the two sides do not trust each other, since dialling again
-    /// would not help.
+    /// `Connect`; `Handshake` where the TLS handshake shows that the two sides do not trust each
+    /// other, since connecting again would not help.
     pub(crate) async fn open(
         &self,
         endpoint: &Endpoint,
@@ -97,8 +100,8 @@ impl Environment {
         match self.with_deadline(deadline, dial).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(cause)) => {
-                let hopeless = cause.kind() == io::ErrorKind::InvalidData;
-                let kind = if hopeless { ErrorKind::Handshake } else { ErrorKind::Connect };
+                let is_final = cause.kind() == io::ErrorKind::InvalidData;
+                let kind = if is_final { ErrorKind::Handshake } else { ErrorKind::Connect };
                 Err(failed(kind, format!("cannot connect: {cause}")).with_cause(cause))
             }
             None => {
@@ -112,7 +115,7 @@ impl Environment {
         }
     }
 
-    /// Runs a task in the background; false where there is none, or the client is closed.
+    /// Runs a task in the background. False if the host runs none, or the client is closed.
     pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
         if self.closed.load(Ordering::Acquire) || !self.has_background() {
             return false;
@@ -122,7 +125,7 @@ impl Environment {
         spawned
     }
 
-    /// Whether there is a background, as far as is known.
+    /// Whether the host runs tasks in the background, as far as this client has found out.
     pub(crate) fn has_background(&self) -> bool {
         BACKGROUND && !self.no_background.load(Ordering::Relaxed)
     }
@@ -131,7 +134,7 @@ impl Environment {
         &self.config
     }
 
-    /// Whether a command goes where its keys' slot is, and must not have keys in two.
+    /// Whether keys have hash slots, so that a command's keys must all be in one slot.
     pub(crate) fn has_slots(&self) -> bool {
         self.config.deployment == Deployment::Cluster
     }
@@ -144,7 +147,7 @@ impl Environment {
         &self.telemetry
     }
 
-    /// The generator, for decisions below that take chance as an argument.
+    /// The random numbers.
     pub(crate) fn rng(&self) -> std::sync::MutexGuard<'_, Rng> {
         lock(&self.rng)
     }
@@ -153,7 +156,7 @@ impl Environment {
         self.transport.now()
     }
 
-    /// The time as of a moment ago, for a choice that leads to a command: see `cached_clock.rs`.
+    /// A recent time, for choosing the node of a command: see `cached_clock.rs`.
     #[inline]
     pub(crate) fn recent_time(&self) -> Timestamp {
         self.cached_clock.get(|| self.now())
@@ -165,8 +168,8 @@ impl Environment {
         }
     }
 
-    /// The future's output, or `None` if the deadline comes first. The future goes first, so that a
-    /// result that is there is never lost.
+    /// The future's output, or `None` if the deadline comes first. The future is polled before the
+    /// timer, so that an output that is ready is never lost.
     pub(crate) async fn with_deadline<F: Future>(
         &self,
         deadline: Timestamp,
@@ -182,14 +185,15 @@ impl Environment {
         }
     }
 
-    /// Ends every wait of `while_open`.
+    /// Marks the client as closed and ends every `while_open`.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.notify(usize::MAX);
     }
 
-    /// The future's output, or `None` if the client is closed before. For waits that no closed
-    /// connection ends; the future goes first, so that what one of those says is not lost.
+    /// The future's output, or `None` if the client is closed before. For waits that the closing of
+    /// connections does not end. The future is polled first, so that an output that is ready is not
+    /// lost.
     pub(crate) async fn while_open<F: Future>(&self, future: F) -> Option<F::Output> {
         let closing = self.closing.listen();
         if self.closed.load(Ordering::Acquire) {
@@ -201,8 +205,8 @@ impl Environment {
         }
     }
 
-    /// When to look at the topology without a cause for the first time: clients that started
-    /// together do not stay together.
+    /// When to start the first periodic refresh. It is random, so that clients that started
+    /// together do not refresh together.
     pub(crate) fn first_refresh_at(&self) -> Timestamp {
         match (&self.config.deployment, self.config.sentinel_interval) {
             (Deployment::Sentinel { .. }, interval) => {
@@ -212,8 +216,8 @@ impl Environment {
         }
     }
 
-    /// When to do so again: sentinels no sooner than the interval says, a cluster give or take a
-    /// tenth.
+    /// When to start the next periodic refresh: for sentinels exactly one interval from now, for a
+    /// cluster 90 to 110 % of one.
     pub(crate) fn next_refresh_at(&self) -> Timestamp {
         let config = &self.config;
         match (&config.deployment, config.refresh_interval) {
@@ -225,32 +229,32 @@ impl Environment {
         }
     }
 
-    /// A pause before attempt number `failures + 1`: full jitter under a cap that doubles.
+    /// The back-off before attempt number `failures + 1`: random, from 0 to a bound that doubles.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
         let doubled = self.config.backoff_base.saturating_mul(1 << failures.min(20));
         lock(&self.rng).jitter(doubled.min(self.config.backoff_cap))
     }
 
-    /// The wait before a command follows one more redirect of nodes that send it to and fro: it
-    /// grows slowly, so that the redirects allowed outlast a failover's settling and none comes
-    /// late.
-    pub(crate) fn redirect_pause(&self, bounces: u32) -> Duration {
-        let whole = self.config.backoff_base.saturating_mul(6 * bounces.min(1000));
+    /// The pause before a command follows another redirect, when nodes redirect it to each other.
+    /// It grows slowly, so that the redirects allowed last longer than a failover takes, and the
+    /// last one does not come much later than the failover's end.
+    pub(crate) fn redirect_pause(&self, redirects: u32) -> Duration {
+        let whole = self.config.backoff_base.saturating_mul(6 * redirects.min(1000));
         let half = whole.min(self.config.backoff_cap) / 2;
         half + lock(&self.rng).jitter(half)
     }
 
-    /// The least time between two dials of a lane.
+    /// The least time between two connection attempts of one of a node's connections.
     pub(crate) fn dial_spacing(&self) -> Duration {
         Duration::from_secs(1) / self.config.dials_per_second.max(1)
     }
 
-    /// The bytes that may be in flight to one node.
+    /// A budget for the bytes in flight to one node.
     pub(crate) fn node_budget(&self) -> Arc<Budget> {
         Budget::new(self.config.node_bytes_max)
     }
 
-    /// What links that carry ordinary commands need.
+    /// The settings of connections that carry ordinary commands.
     pub(crate) fn link_settings(&self, budget: &Arc<Budget>) -> LinkSettings {
         LinkSettings {
             budget: Arc::clone(budget),

@@ -142,6 +142,15 @@ impl Events {
     }
 }
 
+impl Events {
+    /// Waits for the next event. `None` after the client was closed.
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
 impl Stream for Events {
     type Item = Event;
 

@@ -1,10 +1,10 @@
-//! Futures side by side in one task, until all of them have ended.
+//! Runs futures concurrently in one task until all of them have ended.
 //!
-//! Boxed, so that there is one loop for all kinds of them: an unboxed one is compiled anew for
-//! each, with all of the futures' own code inside. A few are all polled whenever one calls; of
-//! many, only those that called. Dropping the whole drops all of them.
+//! The futures are boxed, so that the compiler makes one loop for all types: an unboxed loop would
+//! be compiled again for each type, with the futures' own code in it.
 //!
-//! Called by `driver/batch.rs`, `driver/checkup.rs` and `driver/spread.rs`.
+//! Limit: up to `FEW` futures are all polled whenever one is woken; of more, only those that were
+//! woken. Dropping the whole drops all futures.
 
 use crate::bounds::{BoxFuture, MaybeSend};
 use futures::StreamExt;
@@ -12,10 +12,10 @@ use futures::stream::FuturesUnordered;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// So many may all be polled whenever one calls.
+/// The most futures that are all polled whenever one of them is woken.
 const FEW: usize = 30;
 
-/// What all of them give, in their order.
+/// The outputs of all futures, in the futures' order.
 pub(crate) async fn join_all<T: MaybeSend, F: Future<Output = T> + MaybeSend>(
     futures: impl Iterator<Item = F>,
 ) -> Vec<T> {
@@ -47,7 +47,7 @@ mod tests {
     use futures::FutureExt;
     use futures::channel::oneshot;
 
-    /// In their order whoever ends first, few or many.
+    /// The order does not depend on which future ends first, nor on how many there are.
     #[test]
     fn results_keep_the_order_of_the_futures() {
         for count in [0, 1, 2, FEW, FEW + 1, 200] {

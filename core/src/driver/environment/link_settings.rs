@@ -8,16 +8,16 @@ use crate::resp::ScanLimits;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a link needs to know of the configuration.
+/// The settings of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkSettings {
-    /// The node's, from enqueue to reply.
+    /// The node's byte budget; an entry is charged from enqueue to its last reply.
     pub(crate) budget: Arc<Budget>,
-    /// Limits of a reply.
+    /// Limits for the size and the depth of a reply.
     pub(crate) scan: ScanLimits,
-    /// A server that owes bytes and sends none for this long is dead; `None` while it may rightly
-    /// be silent.
+    /// A server that owes replies and sends nothing for this long is given up. `None` where a
+    /// server may be silent while it owes a reply: for blocking commands.
     pub(crate) progress_timeout: Option<Duration>,
-    /// The client's; each turn ends it.
+    /// The client's cached time, which each turn clears.
     pub(crate) cached_clock: Arc<CachedClock>,
 }

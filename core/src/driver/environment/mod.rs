@@ -1,5 +1,5 @@
-//! What all parts of a client share: transport, configuration, clock, chance, counters and events.
-//! Knows no other room of the driver.
+//! What all parts of a client share: transport, configuration, clock, random numbers, counters and
+//! events. Uses no other folder of the driver.
 
 pub(crate) mod cached_clock;
 pub(crate) mod environment;

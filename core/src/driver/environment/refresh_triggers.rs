@@ -1,9 +1,7 @@
-//! What links shout and the topology hears: a connection was lost, or a server owes replies and is
-//! silent, or tells another role.
+//! Flags that connections and health checks set, and that the topology's background refresh reads:
+//! reasons to read the topology again.
 //!
-//! A shout is remembered until it is taken, so that it is never missed by a listener that was busy.
-//! Raised by `driver/io.rs` and `driver/checkup.rs`, taken by `driver/watch.rs` and
-//! `driver/reads.rs`.
+//! A flag stays set until it is taken, so no report is lost while the refresh task is busy.
 
 use event_listener::{Event, EventListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,69 +9,70 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct RefreshTriggers {
-    /// A connection was lost that nobody closed.
-    lost: AtomicBool,
-    /// A server owes replies and is silent.
-    silent: AtomicBool,
-    /// A sentinel announced something about the service.
-    news: AtomicBool,
-    /// A node says that it has another role than it is held to have.
-    role: AtomicBool,
-    /// Whoever waits for any of them, or for another reason to look up.
+    /// A connection was lost that this client did not close.
+    connection_lost: AtomicBool,
+    /// A server owes replies and sends nothing.
+    server_silent: AtomicBool,
+    /// A sentinel sent a message about the service.
+    sentinel_message: AtomicBool,
+    /// A node reports another role than the topology gives it.
+    role_changed: AtomicBool,
+    /// Wakes the tasks that wait for any of the flags, or for `wake_listeners`.
     event: Event,
 }
 
 impl RefreshTriggers {
-    /// A connection was lost.
+    /// A connection was lost that this client did not close.
     pub(crate) fn report_connection_lost(&self) {
-        self.lost.store(true, Ordering::Release);
-        self.event.notify(usize::MAX);
+        self.report(&self.connection_lost);
     }
 
-    /// A server is silent.
+    /// A server owes replies and sends nothing.
     pub(crate) fn report_server_silent(&self) {
-        self.silent.store(true, Ordering::Release);
-        self.event.notify(usize::MAX);
+        self.report(&self.server_silent);
     }
 
-    /// A sentinel announced something.
+    /// A sentinel sent a message about the service.
     pub(crate) fn report_sentinel_message(&self) {
-        self.news.store(true, Ordering::Release);
-        self.event.notify(usize::MAX);
+        self.report(&self.sentinel_message);
     }
 
-    /// A node has another role than it is held to have.
+    /// A node reports another role than the topology gives it.
     pub(crate) fn report_role_changed(&self) {
-        self.role.store(true, Ordering::Release);
+        self.report(&self.role_changed);
+    }
+
+    fn report(&self, flag: &AtomicBool) {
+        flag.store(true, Ordering::Release);
         self.event.notify(usize::MAX);
     }
 
-    /// Wakes the listeners for a reason of their own.
+    /// Wakes the listeners without a flag: they have another reason to look.
     pub(crate) fn wake_listeners(&self) {
         self.event.notify(usize::MAX);
     }
 
-    /// Whether a connection was lost since the last time.
+    /// Whether a connection was lost since the last call.
     pub(crate) fn take_connection_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::AcqRel)
+        self.connection_lost.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether a server was silent since the last time.
+    /// Whether a server was reported as silent since the last call.
     pub(crate) fn take_server_silent(&self) -> bool {
-        self.silent.swap(false, Ordering::AcqRel)
+        self.server_silent.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether a sentinel announced something since the last time.
+    /// Whether a sentinel sent a message since the last call.
     pub(crate) fn take_sentinel_message(&self) -> bool {
-        self.news.swap(false, Ordering::AcqRel)
+        self.sentinel_message.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether a node told another role since the last time.
+    /// Whether a node reported another role since the last call.
     pub(crate) fn take_role_changed(&self) -> bool {
-        self.role.swap(false, Ordering::AcqRel)
+        self.role_changed.swap(false, Ordering::AcqRel)
     }
 
-    /// Ends at the next shout or nudge after this call.
+    /// A future that ends with the first report or `wake_listeners` after this call.
     pub(crate) fn listen(&self) -> EventListener {
         self.event.listen()
     }

@@ -112,7 +112,7 @@ impl Telemetry {
 mod tests {
     use super::*;
     use crate::driver::environment::events::EVENTS_MAX;
-    use futures::{FutureExt, StreamExt};
+    use futures::FutureExt;
 
     #[test]
     fn a_slow_listener_learns_how_many_it_lost() {

@@ -1,7 +1,6 @@
-//! The task that looks after a link when nobody, or more than one caller, waits on it.
+//! The task that drives a link while no caller waits, or more than one.
 //!
-//! It is there only where the host has a background, and ends when its link is lost.
-//! Called by `driver/dial.rs`, which starts one beside each link.
+//! It exists only where the host runs tasks in the background, and ends when its link is lost.
 
 use crate::driver::link::link::Link;
 use crate::features::BACKGROUND;
@@ -10,44 +9,44 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Starts the task, if the host has a background.
+/// Starts the task, if the host runs tasks in the background.
 pub(crate) fn spawn_driver(link: &Arc<Link>, transport: &dyn Transport) {
     if !BACKGROUND {
         return;
     }
-    let background = BackgroundTask { link: Arc::clone(link), yielded: false };
+    let background = BackgroundTask { link: Arc::clone(link), has_waited: false };
     if transport.spawn(Box::pin(background)) {
         link.attach_background();
     }
 }
 
-/// See the head of this file.
+/// The task; see the head of this file.
 struct BackgroundTask {
-    /// What it looks after.
+    /// The link that it drives.
     link: Arc<Link>,
-    /// It has let others go first, this time.
-    yielded: bool,
+    /// Since it last drove, it has let other tasks run first.
+    has_waited: bool,
 }
 
 impl Future for BackgroundTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Woken by the first of several commands, it steps back once, so that whoever is ready adds
-        // theirs to the same write.
-        if !self.yielded && self.link.should_wait_for_more() {
-            self.yielded = true;
+        // The first of several commands wakes this task. It lets the other tasks that are ready run
+        // once, so that their commands go out in the same write.
+        if !self.has_waited && self.link.should_wait_for_more() {
+            self.has_waited = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.yielded = false;
+        self.has_waited = false;
         self.link.drive(None);
-        let Some(rests) = self.link.may_background_sleep(cx.waker()) else {
+        let Some(sleeps) = self.link.may_background_sleep(cx.waker()) else {
             return Poll::Ready(());
         };
-        // Called meanwhile: look again, but in another turn. A runtime that rations its tasks' I/O
-        // answers "pending" and wakes at once until the task has been let go of.
-        if !rests {
+        // It was woken meanwhile, so it drives again, but in another poll: a runtime that rations
+        // its tasks' I/O returns `Pending` and wakes at once until the task has returned.
+        if !sleeps {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -1,14 +1,16 @@
-//! One dial: a stream, a link on it, and the handshake.
+//! Opens one connection: a stream, a link on it, and the handshake.
 //!
-//! Invariants: the connect time-out bounds all of it; a link is handed out only after its handshake
-//! is whole, unless nothing in it can fail: then the first command travels with it; a dial that is
-//! dropped half-way leaves no connection behind. Credentials that were refused, and whatever else a
-//! second dial would not change, are told apart from what may pass.
-//! Called by `driver/lane.rs`, `driver/node.rs` (connections of their own) and `driver/pubsub.rs`.
+//! **Invariants**:
+//! - the connect timeout bounds all of it;
+//! - a link is returned only after its handshake is complete, unless nothing in the handshake can
+//!   fail: then it is written together with the first command;
+//! - dropping the future leaves no connection open;
+//! - errors that connecting again would not change, such as refused credentials, have the kind
+//!   `Handshake`; errors that may pass have the kind `Connect`.
 
 use crate::Endpoint;
 use crate::command::Command;
-use crate::connection::handshake::{Handshake, Next, Profile};
+use crate::connection::handshake::{Handshake, Profile, Progress, Refusal};
 use crate::connection::outcome::{Failure, Reply};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
@@ -19,22 +21,23 @@ use crate::driver::link::background_task::spawn_driver;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::transport::DialNotes;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// What it may mean that a server hangs up on a client without TLS before it has said anything.
-pub(crate) const WANTS_TLS: &str = "; a port that wants TLS ends so";
+/// A hint for when a server closes a connection without TLS before it has sent anything.
+pub(crate) const WANTS_TLS: &str = "; does this port require TLS?";
 
-/// What a call fails with once its client was closed.
+/// The error of a call whose client is closed.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
     Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
 }
 
-/// Dials and shakes hands, within the connect time-out. `proven`: a greeting that cannot fail need
-/// not be answered before the link carries commands.
+/// Connects and does the handshake, within the connect timeout. `proven`: the server has answered
+/// before, so a handshake that cannot fail is written with the first command.
 pub(crate) async fn open(
     endpoint: &Endpoint,
     profile: Profile,
@@ -61,12 +64,12 @@ pub(crate) async fn open(
     );
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile);
-    if proven && handshake.is_harmless() {
+    if proven && handshake.can_precede_commands() {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);
-        let mut greeting = Vec::with_capacity(len);
-        commands.iter().for_each(|command| command.write_to(&mut greeting));
-        link.defer_handshake(greeting, replies);
+        let mut written = Vec::with_capacity(len);
+        commands.iter().for_each(|command| command.write_to(&mut written));
+        link.defer_handshake(written, replies);
         return Ok(link);
     }
     let unready = Unready(Some(link));
@@ -76,8 +79,8 @@ pub(crate) async fn open(
     Ok(unready.ready())
 }
 
-/// A link whose handshake is not whole. Dropped before it is, it closes: the dial may be dropped
-/// half-way, and the link's background would keep it for ever.
+/// A link whose handshake is not complete. If it is dropped before, it closes the link: otherwise
+/// the link's background task would keep the connection open after `open` was dropped.
 struct Unready(Option<Arc<Link>>);
 
 impl Unready {
@@ -94,7 +97,7 @@ impl Drop for Unready {
     }
 }
 
-/// Bytes and replies of a flight.
+/// The number of bytes and of replies of these commands.
 fn size_of(commands: &[Command]) -> (usize, u32) {
     let replies = u32::try_from(commands.len()).expect("a handshake has a few commands");
     (commands.iter().map(Command::encoded_len).sum(), replies)
@@ -113,16 +116,16 @@ async fn shake_hands(
         }
         let (len, replies) = size_of(&commands);
         let entry = Entry { len, replies, deadline };
-        // Other lanes may have taken all the room.
-        let wanted = NewEntry { admission: Admission::Must, ..entry.into() };
-        let mut exchange = None;
+        // The node's other connections may have taken the whole budget.
+        let entry = NewEntry { admission: Admission::Forced, ..entry.into() };
+        let mut pending = None;
         let outcome = poll_fn(|cx| {
-            if let Some(exchange) = &mut exchange {
-                return PendingReply::poll(exchange, cx).map(Ok);
+            if let Some(pending) = &mut pending {
+                return PendingReply::poll(pending, cx).map(Ok);
             }
             let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-            match PendingReply::enqueue(Arc::clone(link), wanted, write, cx) {
-                Ok(begun) => exchange.insert(begun).poll(cx).map(Ok),
+            match PendingReply::enqueue(Arc::clone(link), entry, write, cx) {
+                Ok(enqueued) => pending.insert(enqueued).poll(cx).map(Ok),
                 Err(rejected) => Poll::Ready(Err(rejected)),
             }
         })
@@ -130,15 +133,15 @@ async fn shake_hands(
         let (replies, failure) = match outcome {
             Ok(Ok(reply)) => (Reply::into_all(reply), None),
             Ok(Err(failed)) => (failed.replies, Some(failed.failure)),
-            // A server may hang up before it has heard a word.
+            // The server may close the connection before it has received anything.
             Err(Rejected::Closed(lost)) => (Vec::new(), Some(Failure::Lost(lost))),
             Err(Rejected::Full | Rejected::Large) => {
-                unreachable!("a handshake takes its room in any case")
+                unreachable!("a handshake is admitted without room")
             }
         };
         match handshake.handle_replies(&replies) {
             Err(refusal) => return Err(refused(link.endpoint(), &refusal)),
-            Ok(Next::Again) if failure.is_none() => {}
+            Ok(Progress::NextFlight) if failure.is_none() => {}
             Ok(_) => match failure {
                 None if replies.is_empty() => {
                     return Err(unanswered(link.endpoint(), None, encrypted));
@@ -150,21 +153,21 @@ async fn shake_hands(
     }
 }
 
-/// The server said no. Credentials and the like will not get better by dialling again at once; a
-/// server that is full or loading will.
-fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal) -> Error {
-    let passing = refusal.error.as_ref().is_some_and(|error| {
-        matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN")
-            || error.message().contains("max number of clients")
-    });
-    // Sentinels named a primary that is none: they will name another.
+/// The error for a handshake that the server refused. Credentials and the like stay refused at the
+/// next attempt; a server that is full or loading may accept it.
+fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Error {
+    let may_pass = refusal
+        .error
+        .as_ref()
+        .is_some_and(|error| reply_policy(error, ErrorOrigin::Server).dial_again);
+    // The sentinels named a server that is not the primary any more: they will name another.
     let demoted = refusal.step == "ROLE" && refusal.error.is_none();
     if demoted {
-        let message = "found, but it is not a primary by its own word";
+        let message = "sentinels name this server the primary, but its ROLE reply says otherwise";
         let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
         return error.with_endpoint(endpoint).with_detail(ErrorDetail::NotPrimary);
     }
-    let kind = if passing { ErrorKind::Connect } else { ErrorKind::Handshake };
+    let kind = if may_pass { ErrorKind::Connect } else { ErrorKind::Handshake };
     let message = format!("{} was refused", refusal.step);
     let error = Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
     match &refusal.error {
@@ -173,7 +176,7 @@ fn refused(endpoint: &Endpoint, refusal: &crate::connection::handshake::Refusal)
     }
 }
 
-/// The server said nothing, or nothing that makes sense.
+/// The error for a handshake that was not answered, or not by valid replies.
 fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>, encrypted: bool) -> Error {
     use crate::connection::outcome::Lost;
     match failure {
@@ -184,8 +187,8 @@ fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>, encrypted: bool) -
                 _ if lost.never_accepted() => ErrorKind::Handshake,
                 _ => ErrorKind::Connect,
             };
-            let hung_up = !encrypted && matches!(**lost, Lost::ByPeer | Lost::Io(_));
-            let hint = if hung_up { WANTS_TLS } else { "" };
+            let may_want_tls = !encrypted && matches!(**lost, Lost::ByPeer | Lost::Io(_));
+            let hint = if may_want_tls { WANTS_TLS } else { "" };
             Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}{hint}"))
                 .with_endpoint(endpoint)
                 .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>)

@@ -1,20 +1,20 @@
-//! A link's stream and timer, and what moves between them and the queue: the part that one driver
-//! at a time holds.
+//! A link's stream and timer, and the bytes that move between them and the queue: the part of a
+//! link that one driver at a time holds.
 //!
-//! A turn looks at the queue, writes, reads and checks the time, until nothing moves. Whatever said
-//! "pending" has the link's signal and will call it; until then it is not asked again (`armed`), so
-//! that a caller who only adds a command pays for a write and nothing else.
+//! A turn takes output from the queue, writes, reads and checks the time, until nothing moves. What
+//! returned `Pending` has registered the link's waker and is not polled again until it was woken
+//! (`registered`). So a caller that only adds a command pays for one write and nothing else.
 //!
-//! Invariants:
-//! - `queue` is locked for moments only: no stream, timer or foreign waker is called under it;
-//! - every byte taken from the queue is written in its order, in one write if the stream takes it;
-//! - one timer, armed for no later than the earliest deadline.
+//! **Invariants**:
+//! - no stream, timer or foreign waker is called while `queue` is locked;
+//! - the bytes taken from the queue are written in order, in one write if the stream accepts that;
+//! - there is one timer, set to no later than the earliest deadline.
 //!
-//! Limit: `READS_PER_TURN`. Called by `driver/link.rs`, which decides who drives.
+//! Limit: `READS_PER_TURN` reads in one turn. `link.rs` decides which task drives.
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{Queue, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Ticket, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::{wake_all, without_panic};
 use crate::driver::environment::cached_clock::CachedClock;
@@ -23,7 +23,8 @@ use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
+use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
 use crate::transport::{ByteStream, Transport};
@@ -36,89 +37,89 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// A server is reported as silent after this part of the progress time-out: early enough to ask
-/// others while there is hope.
+/// A server is reported as silent after this part of the progress timeout. That is early enough for
+/// other nodes to be asked about it before the connection is given up.
 const SILENT_PART: u32 = 4;
-/// Reads in a row before others get a turn.
+/// The most reads in one turn; then other tasks of the thread get their turn.
 const READS_PER_TURN: usize = 32;
 
-/// What drivers and those who do not drive tell each other.
+/// The state of a link that callers read without a lock.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
-    /// Entries in flight: to choose among lanes.
-    pub(crate) load: AtomicUsize,
-    /// Bytes that the frame which is being read still lacks, at least.
-    pub(crate) coming: AtomicUsize,
+pub(crate) struct LinkStatus {
+    /// Entries in flight, for choosing the least loaded of a node's connections.
+    pub(crate) in_flight: AtomicUsize,
+    /// The least number of bytes that the frame being read still lacks.
+    pub(crate) bytes_missing: AtomicUsize,
     /// The link takes no more entries.
     pub(crate) closed: AtomicBool,
-    /// A frame has come.
+    /// The server has sent a frame.
     pub(crate) answered: AtomicBool,
-    /// The server speaks RESP3: known with the first frame.
+    /// The server speaks RESP3; known from its first frame.
     pub(crate) resp3: AtomicBool,
-    /// Who gets pushes; nobody until it is set.
-    pub(crate) sink: OnceLock<Arc<dyn PushSink>>,
-    /// The connection is subscribed in RESP2, where pushes look like lists.
+    /// Receives the pushes. They are dropped until it is set.
+    pub(crate) push_sink: OnceLock<Arc<dyn PushSink>>,
+    /// The connection is subscribed in RESP2, where pushes are lists.
     pub(crate) lists_are_pushes: AtomicBool,
-    /// Nothing is read until the reader of a subscription has caught up.
-    pub(crate) paused: AtomicBool,
+    /// Nothing is read until a subscription's reader has caught up.
+    pub(crate) reading_paused: AtomicBool,
 }
 
-/// See the head of this file.
+/// A link's stream and timer; see the head of this file.
 pub(crate) struct Io {
-    /// What callers wait on.
-    queue: Arc<Mutex<Queue>>,
-    /// Says whether the stream or the timer has called.
-    signal: Arc<IoWaker>,
-    /// The same as a waker: what they are polled with.
+    /// The entries that callers wait for.
+    queue: Arc<Mutex<CommandQueue>>,
+    /// Tells whether the stream or the timer has called its waker.
+    io_waker: Arc<IoWaker>,
+    /// The same as a `Waker`: the stream and the timer are polled with it.
     waker: Waker,
     /// Clock and timers.
     transport: Arc<dyn Transport>,
-    /// Told when the link is lost or its server silent.
+    /// Set when the link is lost or its server silent.
     triggers: Arc<RefreshTriggers>,
-    /// See `Notes`.
-    notes: Arc<Notes>,
-    /// Gone once the link is lost.
+    /// Shared with the link.
+    status: Arc<LinkStatus>,
+    /// `None` once the link is lost.
     stream: Option<Box<dyn ByteStream>>,
-    /// What said "pending" and has not called since.
-    armed: Armed,
+    /// What returned `Pending` and was not woken since.
+    registered: Registered,
     /// Taken from the queue, being written.
     out: Vec<u8>,
-    /// How much of `out` is written.
+    /// How many bytes of `out` the stream has accepted.
     sent: usize,
-    /// Bytes that the stream accepted, ever.
+    /// Bytes that the stream has accepted since it was opened.
     written: u64,
     /// The last write found the stream full.
     write_blocked: bool,
-    /// Written bytes may still sit in a layer of the stream.
+    /// A layer of the stream may still hold written bytes back.
     flush_due: bool,
     /// Cuts what is read into frames.
     reader: Reader,
     /// The server owes a reply.
-    owing: bool,
-    /// When it began to, or last sent something.
-    progress: Timestamp,
-    /// What the clock said in this turn, if it was asked.
-    clock: Option<Timestamp>,
-    /// The alarm was raised since the last progress.
-    silent: bool,
+    reply_owed: bool,
+    /// When the server began to owe a reply, or last sent or accepted bytes.
+    last_progress: Timestamp,
+    /// The time in this turn, once the clock was read.
+    turn_time: Option<Timestamp>,
+    /// The server was reported as silent since the last progress.
+    silence_reported: bool,
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// See `LinkSettings`.
     cached_clock: Arc<CachedClock>,
-    /// The timer; may be set to an earlier moment that no longer matters.
+    /// The timer. It may be set earlier than needed.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
-    /// Reused between deliveries.
+    /// Collected under the queue's lock; empty between uses.
     wakers: Wakers,
-    /// Frames for the sink; reused between deliveries.
+    /// Frames for the push sink; empty between uses.
     pushes: Vec<Bytes>,
 }
 
-/// Polled with the signal and pending since: asking again before it calls would be in vain.
+/// What returned `Pending` since the last wake: it is not polled until it was woken.
 #[derive(Default)]
-struct Armed {
-    /// The stream's reading half.
+struct Registered {
+    /// Reading from the stream.
     read: bool,
-    /// Its writing half: it is full.
+    /// Writing to the stream, which is full.
     write: bool,
     /// The timer.
     timer: bool,
@@ -127,32 +128,32 @@ struct Armed {
 impl Io {
     pub(crate) fn new(
         stream: Box<dyn ByteStream>,
-        queue: &Arc<Mutex<Queue>>,
-        notes: &Arc<Notes>,
+        queue: &Arc<Mutex<CommandQueue>>,
+        status: &Arc<LinkStatus>,
         transport: Arc<dyn Transport>,
         triggers: Arc<RefreshTriggers>,
         settings: LinkSettings,
     ) -> Self {
-        let signal = Arc::new(IoWaker::new(queue));
+        let io_waker = Arc::new(IoWaker::new(queue));
         Self {
             queue: Arc::clone(queue),
-            waker: Waker::from(Arc::clone(&signal)),
-            signal,
+            waker: Waker::from(Arc::clone(&io_waker)),
+            io_waker,
             transport,
             triggers,
-            notes: Arc::clone(notes),
+            status: Arc::clone(status),
             stream: Some(stream),
-            armed: Armed::default(),
+            registered: Registered::default(),
             out: Vec::new(),
             sent: 0,
             written: 0,
             write_blocked: false,
             flush_due: false,
             reader: Reader::new(settings.scan),
-            owing: false,
-            progress: Timestamp::ZERO,
-            clock: None,
-            silent: false,
+            reply_owed: false,
+            last_progress: Timestamp::ZERO,
+            turn_time: None,
+            silence_reported: false,
             progress_timeout: settings.progress_timeout,
             cached_clock: settings.cached_clock,
             sleep: None,
@@ -161,21 +162,21 @@ impl Io {
         }
     }
 
-    /// What the stream and the timer are polled with.
+    /// The waker that the stream and the timer are polled with.
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
     }
 
-    /// Moves all bytes that can be moved. `mine` is the entry of the caller that drives: it will
-    /// look for its outcome afterwards, and needs no waking.
-    pub(crate) fn turn(&mut self, mine: Option<Ticket>) {
-        if self.signal.take() {
-            self.armed = Armed::default();
+    /// Moves all bytes that can be moved. `own` is the entry of the caller that drives, if there is
+    /// one: that caller polls it afterwards and needs no waking.
+    pub(crate) fn turn(&mut self, own: Option<Ticket>) {
+        if self.io_waker.take_fired() {
+            self.registered = Registered::default();
         }
-        self.clock = None;
+        self.turn_time = None;
         self.cached_clock.clear();
         for _ in 0..READS_PER_TURN {
-            match self.step(mine) {
+            match self.step(own) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(lost) => return self.lose(lost),
@@ -184,15 +185,16 @@ impl Io {
         self.waker.wake_by_ref();
     }
 
-    /// Looks at the queue, writes and reads once. True when there may be more to do at once.
-    fn step(&mut self, mine: Option<Ticket>) -> Result<bool, Lost> {
-        let Some(earliest) = self.look()? else { return Ok(false) };
-        // An idle server's goodbye is found before the write: what waits was never sent.
-        let read = if self.owing {
+    /// Takes output, writes, reads once and checks the time. True if there may be more to do now.
+    fn step(&mut self, own: Option<Ticket>) -> Result<bool, Lost> {
+        let Some(earliest) = self.take_output()? else { return Ok(false) };
+        // On an idle connection, reading comes first: if the server has closed it, the commands
+        // that wait were surely never sent.
+        let read = if self.reply_owed {
             self.write()?;
-            self.read(mine)?
+            self.read(own)?
         } else {
-            let read = self.read(mine)?;
+            let read = self.read(own)?;
             self.write()?;
             read
         };
@@ -200,7 +202,7 @@ impl Io {
     }
 
     /// Takes what is to be written. Returns the earliest deadline, or `None` once the link is lost.
-    fn look(&mut self) -> Result<Option<Timestamp>, Lost> {
+    fn take_output(&mut self) -> Result<Option<Timestamp>, Lost> {
         let mut queue = lock(&self.queue);
         if queue.lost().is_some() {
             drop(queue);
@@ -215,12 +217,13 @@ impl Io {
             self.sent = 0;
             queue.take_output(&mut self.out);
         } else {
-            queue.stall();
+            queue.block_output();
         }
-        // Where nobody looks after an idle stream, its call may have been heard by nobody.
-        self.armed.read &= self.owing || queue.has_background();
+        // Without a background task, no task may have been there when an idle stream called.
+        self.registered.read &= self.reply_owed || queue.has_background();
         if queue.has_unseen() {
-            // A clock is foreign code; those who come while it is read have as much time.
+            // The clock is foreign code, so it is read without the lock. Entries that are added
+            // meanwhile get the same time.
             drop(queue);
             let now = self.now();
             queue = lock(&self.queue);
@@ -229,22 +232,22 @@ impl Io {
         Ok(Some(queue.earliest()))
     }
 
-    /// The time of this turn: the clock is read once.
+    /// The time of this turn. The clock is read once.
     fn now(&mut self) -> Timestamp {
-        *self.clock.get_or_insert_with(|| self.transport.now())
+        *self.turn_time.get_or_insert_with(|| self.transport.now())
     }
 
-    /// Writes what was taken until there is nothing left or the stream is full.
+    /// Writes what was taken, until all is written or the stream is full.
     #[inline]
     fn write(&mut self) -> Result<(), Lost> {
         let has_output = self.sent < self.out.len() || self.flush_due;
-        if has_output && !self.armed.write { self.write_on() } else { Ok(()) }
+        if has_output && !self.registered.write { self.write_on() } else { Ok(()) }
     }
 
     fn write_on(&mut self) -> Result<(), Lost> {
-        if !self.owing && self.sent < self.out.len() {
-            self.owing = true;
-            self.progress = self.now();
+        if !self.reply_owed && self.sent < self.out.len() {
+            self.reply_owed = true;
+            self.last_progress = self.now();
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
         let mut cx = Context::from_waker(&self.waker);
@@ -255,14 +258,15 @@ impl Io {
                     self.sent += count;
                     self.written += count as u64;
                     self.flush_due = true;
-                    // Room after none means that the other side takes what it is sent.
+                    // A full stream that has room again shows that the server reads.
                     if std::mem::take(&mut self.write_blocked) {
-                        self.progress = *self.clock.get_or_insert_with(|| self.transport.now());
+                        self.last_progress =
+                            *self.turn_time.get_or_insert_with(|| self.transport.now());
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
                 Poll::Pending => {
-                    self.armed.write = true;
+                    self.registered.write = true;
                     self.write_blocked = true;
                     break;
                 }
@@ -272,22 +276,22 @@ impl Io {
             match Pin::new(stream).poll_flush(&mut cx) {
                 Poll::Ready(Ok(())) => self.flush_due = false,
                 Poll::Ready(Err(error)) => return Err(Lost::Io(error)),
-                Poll::Pending => self.armed.write = true,
+                Poll::Pending => self.registered.write = true,
             }
         }
         Ok(())
     }
 
-    /// Reads once and delivers. False when there was nothing to read.
-    fn read(&mut self, mine: Option<Ticket>) -> Result<bool, Lost> {
+    /// Reads once and delivers the frames. False if there was nothing to read.
+    fn read(&mut self, own: Option<Ticket>) -> Result<bool, Lost> {
         let Some(stream) = &mut self.stream else { return Ok(false) };
-        if self.armed.read || self.notes.paused.load(Ordering::Acquire) {
+        if self.registered.read || self.status.reading_paused.load(Ordering::Acquire) {
             return Ok(false);
         }
         let mut cx = Context::from_waker(&self.waker);
         let count = match Pin::new(stream).poll_read(&mut cx, self.reader.space()) {
             Poll::Pending => {
-                self.armed.read = true;
+                self.registered.read = true;
                 return Ok(false);
             }
             Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
@@ -301,33 +305,34 @@ impl Io {
             }
         };
         let scanned = self.reader.scan(count);
-        self.notes.coming.store(self.reader.missing(), Ordering::Relaxed);
-        self.silent = false;
-        let delivered = self.deliver(mine);
-        // Where nothing is owed any more, nobody asks when something last came.
-        if self.owing {
-            self.progress = self.now();
+        self.status.bytes_missing.store(self.reader.missing(), Ordering::Relaxed);
+        self.silence_reported = false;
+        let delivered = self.deliver(own);
+        // The time of the last progress is used only while a reply is owed.
+        if self.reply_owed {
+            self.last_progress = self.now();
         }
         scanned.map_err(|error| Lost::Protocol(error.to_string()))?;
         delivered?;
         Ok(true)
     }
 
-    fn deliver(&mut self, mine: Option<Ticket>) -> Result<(), Lost> {
-        let mut unasked = None;
-        let listened = self.notes.sink.get().is_some();
-        let lists = listened && self.notes.lists_are_pushes.load(Ordering::Relaxed);
+    /// Gives the frames that were read to their entries, and pushes to the sink.
+    fn deliver(&mut self, own: Option<Ticket>) -> Result<(), Lost> {
+        let mut unexpected = None;
+        let has_sink = self.status.push_sink.get().is_some();
+        let lists = has_sink && self.status.lists_are_pushes.load(Ordering::Relaxed);
         {
             let mut queue = lock(&self.queue);
             if queue.lost().is_some() {
                 return Ok(());
             }
-            let mut answered = self.notes.answered.load(Ordering::Relaxed);
+            let mut answered = self.status.answered.load(Ordering::Relaxed);
             for frame in self.reader.frames() {
-                let posted = listened && queue.is_posted();
+                let answers_push_command = has_sink && queue.awaits_pushes();
                 match frame_kind(&frame) {
                     FrameKind::Push => {
-                        if listened {
+                        if has_sink {
                             self.pushes.push(frame);
                         }
                         continue;
@@ -336,15 +341,15 @@ impl Io {
                         self.pushes.push(frame);
                         continue;
                     }
-                    FrameKind::Error if posted || lists => {
-                        if let Some(text) = unready(&frame) {
+                    FrameKind::Error if answers_push_command || lists => {
+                        if let Some(text) = refuses_all_commands(&frame) {
                             return Err(Lost::TurnedAway(text));
                         }
                         self.pushes.push(frame);
                         continue;
                     }
                     FrameKind::Error if !answered => {
-                        if let Some(text) = turned_away(&frame) {
+                        if let Some(text) = refuses_connection(&frame) {
                             self.written = 0;
                             return Err(Lost::TurnedAway(text));
                         }
@@ -353,75 +358,78 @@ impl Io {
                 }
                 if !answered {
                     answered = true;
-                    self.notes.resp3.store(frame.starts_with(b"%"), Ordering::Relaxed);
-                    self.notes.answered.store(true, Ordering::Relaxed);
+                    self.status.resp3.store(frame.starts_with(b"%"), Ordering::Relaxed);
+                    self.status.answered.store(true, Ordering::Relaxed);
                 }
-                if posted {
+                if answers_push_command {
                     self.pushes.push(frame.clone());
                 }
-                if let Err(frame) = queue.deliver(frame, self.written, mine, &mut self.wakers) {
-                    unasked = Some(frame);
+                if let Err(frame) = queue.deliver(frame, self.written, own, &mut self.wakers) {
+                    unexpected = Some(frame);
                     break;
                 }
             }
-            self.owing = queue.owes();
-            self.notes.load.store(queue.in_flight(), Ordering::Relaxed);
+            self.reply_owed = queue.is_reply_owed();
+            self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
         }
         wake_all(&mut self.wakers);
-        if !self.pushes.is_empty()
-            && let Some(sink) = self.notes.sink.get()
-        {
-            let now = *self.clock.get_or_insert_with(|| self.transport.now());
-            sink.handle(&mut self.pushes, now);
-            self.pushes.clear();
-        }
-        match unasked {
+        self.hand_pushes_on();
+        match unexpected {
             None => Ok(()),
-            Some(frame) => Err(Lost::Protocol(format!(
-                "a reply that nobody asked for: {:?}",
-                String::from_utf8_lossy(&frame[..frame.len().min(60)])
-            ))),
+            Some(frame) => Err(unexpected_reply(&frame)),
         }
     }
 
-    /// Fails what is too late, and arms the timer. True when the timer fired.
+    /// Gives the frames that were set aside to the push sink.
+    fn hand_pushes_on(&mut self) {
+        if !self.pushes.is_empty()
+            && let Some(sink) = self.status.push_sink.get()
+        {
+            let now = *self.turn_time.get_or_insert_with(|| self.transport.now());
+            sink.handle(&mut self.pushes, now);
+            self.pushes.clear();
+        }
+    }
+
+    /// Fails entries past their deadline and sets the timer. True if the timer has fired.
     fn check_time(&mut self, earliest: Timestamp) -> Result<bool, Lost> {
-        let (suspect, stalled) = match self.progress_timeout {
-            Some(timeout) if self.owing && !self.notes.paused.load(Ordering::Relaxed) => {
-                (self.progress.after(timeout / SILENT_PART), self.progress.after(timeout))
+        let (suspected_at, lost_at) = match self.progress_timeout {
+            Some(timeout)
+                if self.reply_owed && !self.status.reading_paused.load(Ordering::Relaxed) =>
+            {
+                (self.last_progress.after(timeout / SILENT_PART), self.last_progress.after(timeout))
             }
             _ => (Timestamp::FAR_FUTURE, Timestamp::FAR_FUTURE),
         };
-        let next = earliest.min(if self.silent { stalled } else { suspect });
+        let next = earliest.min(if self.silence_reported { lost_at } else { suspected_at });
         if next == Timestamp::FAR_FUTURE {
             return Ok(false);
         }
-        // Before its time the timer cannot have called, whoever did.
-        if !self.armed.timer
+        // The waker was called, and not by the timer if its time has not come.
+        if !self.registered.timer
             && let Some(at) = self.sleep.as_ref().map(|(at, _)| *at)
         {
-            self.armed.timer = self.now() < at;
+            self.registered.timer = self.now() < at;
         }
-        // Time passes without a look at the clock as long as the timer that is armed comes first:
-        // it will tell.
+        // A registered timer that fires first wakes the driver, so the clock need not be read.
         let sleep = match &mut self.sleep {
-            Some((at, _)) if *at <= next && self.armed.timer => return Ok(false),
+            Some((at, _)) if *at <= next && self.registered.timer => return Ok(false),
             Some((at, sleep)) if *at <= next => sleep,
             sleep => &mut sleep.insert((next, self.transport.sleep_until(next))).1,
         };
         if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
-            self.armed.timer = true;
+            self.registered.timer = true;
             return Ok(false);
         }
         self.sleep = None;
-        self.armed.timer = false;
+        self.registered.timer = false;
         let now = self.transport.now();
-        self.clock = Some(now);
-        if now >= stalled {
+        self.turn_time = Some(now);
+        if now >= lost_at {
             return Err(Lost::NoProgress(self.progress_timeout.unwrap_or_default()));
         }
-        if now >= suspect && !self.silent {
-            self.silent = true;
+        if now >= suspected_at && !self.silence_reported {
+            self.silence_reported = true;
             self.triggers.report_server_silent();
         }
         lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
@@ -433,27 +441,28 @@ impl Io {
         if !matches!(cause, Lost::Retired) {
             self.triggers.report_connection_lost();
         }
-        self.notes.closed.store(true, Ordering::Release);
+        self.status.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(cause, self.written, &mut self.wakers);
         self.release();
         wake_all(&mut self.wakers);
     }
 
-    /// A turn panics. What is in flight fails first, for the rest is foreign code, which may panic
-    /// again. How much of what was taken from the queue the stream has accepted is not known.
+    /// The link is lost because a turn panics. What is in flight fails first, because the rest is
+    /// foreign code, which may panic again. It is not known how many of the bytes that were taken
+    /// from the queue the stream has accepted: all of them may have been sent.
     pub(crate) fn lose_by_panic(&mut self) {
-        self.notes.closed.store(true, Ordering::Release);
+        self.status.closed.store(true, Ordering::Release);
         lock(&self.queue).lose(Lost::Panicked, u64::MAX, &mut self.wakers);
         wake_all(&mut self.wakers);
         without_panic(|| self.triggers.report_connection_lost());
         without_panic(|| self.release());
     }
 
-    /// Lets go of the stream and the timer: the link is lost.
+    /// Drops the stream and the timer of a link that is lost, and tells the push sink.
     fn release(&mut self) {
         let lost = lock(&self.queue).lost().cloned();
         if self.stream.take().is_some()
-            && let (Some(sink), Some(cause)) = (self.notes.sink.get(), lost)
+            && let (Some(sink), Some(cause)) = (self.status.push_sink.get(), lost)
         {
             sink.handle_lost(&cause);
         }
@@ -463,17 +472,27 @@ impl Io {
     }
 }
 
-/// What a server says that takes no command at all for now. To commands that were posted nobody
-/// knows which of them it answers, so the connection cannot go on.
-fn unready(frame: &Bytes) -> Option<String> {
-    let error = ServerError::from_frame(frame)?;
-    let unready = ["BUSY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&error.code());
-    unready.then(|| error.to_string())
+/// A reply that no command is waiting for.
+fn unexpected_reply(frame: &Bytes) -> Lost {
+    Lost::Protocol(format!(
+        "a reply that no command asked for: {:?}",
+        String::from_utf8_lossy(&frame[..frame.len().min(60)])
+    ))
 }
 
-/// What a server says that takes no more connections: it has run nothing, and closes.
-// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
-fn turned_away(frame: &Bytes) -> Option<String> {
+/// The text of an error that a server answers to any command while it takes none. Among commands
+/// that are answered by pushes, it is not known which one it answers, so the connection cannot go
+/// on.
+fn refuses_all_commands(frame: &Bytes) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
-    error.message().contains("max number of clients").then(|| error.to_string())
+    let policy = reply_policy(&error, ErrorOrigin::Server);
+    policy.node.refuses_everything().then(|| error.to_string())
+}
+
+/// The text of the error that a server sends when it takes no more connections: it has run nothing,
+/// and closes the connection.
+// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
+fn refuses_connection(frame: &Bytes) -> Option<String> {
+    let error = ServerError::from_frame(frame)?;
+    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
 }

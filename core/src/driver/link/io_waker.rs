@@ -1,10 +1,10 @@
-//! The waker that a link's stream and timer get, whoever polls them.
+//! The waker that a link's stream and timer are polled with, whichever task polls them.
 //!
-//! It decides at wake time whom to wake, so it never matters who polled last; and it remembers that
-//! it was called, so that a driver need not ask a stream or a timer again that has not called.
-//! Called by the reactor; made and asked by `driver/io.rs`.
+//! It decides at wake time which task to wake, so it does not matter which task polled last. And it
+//! records that it was called, so that a driver need not poll a stream or a timer again that has
+//! not called. The host's reactor calls it; `io.rs` asks it.
 
-use crate::connection::queue::{Queue, Wakers};
+use crate::connection::queue::{CommandQueue, Wakers};
 use crate::connection::wakers::wake_all;
 use crate::driver::link::turns::Fired;
 use crate::lock::lock;
@@ -13,20 +13,20 @@ use std::task::Wake;
 
 /// The waker of a link's stream and timer.
 pub(crate) struct IoWaker {
-    /// Who may be waiting. Weak, so that a forgotten registration keeps nothing alive.
-    queue: Weak<Mutex<Queue>>,
-    /// The stream or the timer has called since somebody last looked.
+    /// Knows which tasks wait. Weak, so that a waker that a reactor keeps holds no queue.
+    queue: Weak<Mutex<CommandQueue>>,
+    /// The stream or the timer has called since the last `take_fired`.
     fired: Fired,
 }
 
 impl IoWaker {
-    pub(crate) fn new(queue: &Arc<Mutex<Queue>>) -> Self {
+    pub(crate) fn new(queue: &Arc<Mutex<CommandQueue>>) -> Self {
         Self { queue: Arc::downgrade(queue), fired: Fired::default() }
     }
 
-    /// Whether it was called since the last time. Ask before polling, never after: a call in
-    /// between must be seen by the next.
-    pub(crate) fn take(&self) -> bool {
+    /// Whether it was called since the last time. A turn asks before it polls, never after: a call
+    /// that comes in between is for the next turn.
+    pub(crate) fn take_fired(&self) -> bool {
         self.fired.take()
     }
 }

@@ -1,5 +1,5 @@
 //! One live connection: the stream, the queue of commands, and the tasks that move its bytes.
-//! Knows `environment` only.
+//! Uses the folder `environment` only.
 
 pub(crate) mod background_task;
 pub(crate) mod dial;

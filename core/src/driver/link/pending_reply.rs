@@ -1,8 +1,7 @@
-//! One entry on one link, as a future: enqueued when first polled, abandoned when dropped.
+//! An entry on a link and the caller that waits for its outcome.
 //!
-//! Invariant: a dropped exchange never moves a reply to somebody else; the queue drops what comes
-//! for it. Called by `client/call.rs` (one command), `client/pipeline.rs` and `driver/lane.rs`
-//! (handshakes).
+//! **Invariant**: dropping it never moves a reply to another entry. The command is sent all the
+//! same; the queue drops the replies that come for it.
 
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::{Deadline, NewEntry, Rejected, Ticket};
@@ -10,17 +9,17 @@ use crate::driver::link::link::Link;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// An entry that a caller waits for.
+/// A caller's hold on an entry; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct PendingReply {
-    /// Where it was enqueued.
+    /// The link that the entry is on.
     link: Arc<Link>,
-    /// Its name there; gone once the outcome was taken.
+    /// Names the entry there; `None` once the outcome was taken.
     ticket: Option<Ticket>,
 }
 
 impl PendingReply {
-    /// Enqueues. `write` appends exactly `entry.len` bytes.
+    /// Enqueues an entry. `write` appends exactly `entry.len` bytes.
     #[inline]
     pub(crate) fn enqueue(
         link: Arc<Link>,
@@ -32,21 +31,21 @@ impl PendingReply {
         Ok(Self::new(link, ticket))
     }
 
-    /// An entry that was enqueued on this link.
+    /// Holds an entry that was enqueued on this link.
     #[inline]
     pub(crate) fn new(link: Arc<Link>, ticket: Ticket) -> Self {
         Self { link, ticket: Some(ticket) }
     }
 
-    /// The outcome, once.
+    /// The outcome. Not to be polled after it was returned.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
         self.poll_with_deadline(cx).map(|(outcome, _)| outcome)
     }
 
-    /// The outcome, once, and when it was due.
+    /// The outcome and the entry's deadline. Not to be polled after they were returned.
     #[inline]
     pub(crate) fn poll_with_deadline(&mut self, cx: &Context<'_>) -> Poll<(Outcome, Deadline)> {
-        let ticket = self.ticket.expect("an exchange is not polled again after its outcome");
+        let ticket = self.ticket.expect("it is not polled after its outcome");
         let outcome = std::task::ready!(self.link.poll(ticket, cx));
         self.ticket = None;
         Poll::Ready(outcome)

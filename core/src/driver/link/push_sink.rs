@@ -1,7 +1,5 @@
-//! Who gets what a server sends unasked.
-//!
-//! Called by `driver/io.rs`; implemented by `driver/hub.rs` (subscriptions) and
-//! `driver/sentinels.rs` (announcements).
+//! What receives a link's pushes. Implemented by subscriptions and by the part of the client that
+//! listens to sentinels.
 
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::outcome::Lost;
@@ -9,15 +7,15 @@ use crate::time::Timestamp;
 use bytes::Bytes;
 use std::fmt;
 
-/// Gets a link's pushes.
+/// Receives a link's pushes.
 ///
-/// Both are called by whoever drives the link, with nothing locked but the link's I/O: they must
-/// neither wait nor drive a link themselves.
+/// The task that drives the link calls both methods and holds the link's I/O meanwhile. So they
+/// must neither wait nor drive a link.
 pub(crate) trait PushSink: fmt::Debug + MaybeSend + MaybeSync {
-    /// Takes the frames of one read out: pushes and, of what was posted, errors and the last reply,
-    /// in the order in which they came. `now` is when they were read.
+    /// Takes the frames of one read, in the order in which they came: pushes and, of commands that
+    /// are answered by pushes, errors and the last reply. `now` is when they were read.
     fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp);
 
-    /// No frame will follow.
+    /// The link is lost: no frame follows.
     fn handle_lost(&self, cause: &Lost);
 }

@@ -1,7 +1,9 @@
-//! An entry on a link, awaited: enqueued when there is room, or turned away.
+//! Enqueues an entry on a link, waits for room in the byte budget if the configuration says so, and
+//! waits for the outcome. `client/call.rs` does the same without an await, for the hot path.
 //!
-//! Called by `driver/dispatch.rs`, `driver/batch.rs` and `driver/discover.rs`; `client/call.rs`
-//! does the same without an await.
+//! **Invariant**: an `Err` of `submit` means that the entry was never enqueued.
+//!
+//! Limit: `node_bytes_max` bytes in flight to one node; one entry must fit into that.
 
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Reply};
@@ -18,44 +20,45 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Appends an entry's bytes. By a pointer, so that there is one `exchange` for all.
+/// Appends an entry's bytes. A trait object, so that the compiler makes one `submit` for all
+/// callers.
 pub(crate) type Write<'a> = &'a (dyn Fn(&mut Vec<u8>) + Sync);
 
-/// Enqueues an entry, waiting for the budget if that is what the configuration says, and waits for
+/// Enqueues an entry, waiting for room in the budget if the configuration says so, and waits for
 /// its outcome.
 ///
 /// # Errors
-/// When the entry was never enqueued.
+/// The entry was never enqueued.
 pub(crate) async fn submit(
     env: &Environment,
     link: &Arc<Link>,
     entry: Entry,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
-    let mut begun: Option<PendingReply> = None;
-    let mut place = None;
+    let mut pending: Option<PendingReply> = None;
+    let mut wait = None;
     if env.now() >= entry.deadline {
-        let message = "no time was left to send it";
+        let message = "the deadline passed before it was sent";
         let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
         return Err(error.with_endpoint(link.endpoint()));
     }
     poll_fn(|cx| {
-        if let Some(exchange) = &mut begun {
-            return exchange.poll(cx).map(Ok);
+        if let Some(pending) = &mut pending {
+            return pending.poll(cx).map(Ok);
         }
-        let room = admit(env, link, entry.len, place.as_ref().map(|_| entry.deadline));
-        let admission = if place.is_some() { Admission::Waited } else { Admission::New };
+        let room = admit(env, link, entry.len, wait.as_ref().map(|_| entry.deadline));
+        let admission = if wait.is_some() { Admission::Waited } else { Admission::New };
         let wanted = NewEntry { admission, ..entry.into() };
-        let begin = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
-        match room.and_then(begin) {
-            Ok(exchange) => {
-                place = None;
-                begun.insert(exchange).poll(cx).map(Ok)
+        let enqueue = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
+        match room.and_then(enqueue) {
+            Ok(enqueued) => {
+                wait = None;
+                pending.insert(enqueued).poll(cx).map(Ok)
             }
-            Err(rejected) => match turned_away(env, link, rejected, entry.deadline) {
+            Err(rejected) => match rejection_error(env, link, rejected, entry.deadline) {
                 Some(error) => Poll::Ready(Err(error)),
                 None => {
-                    place = Some(link.wait_for_budget(place.take(), entry, cx));
+                    wait = Some(link.wait_for_budget(wait.take(), entry, cx));
                     Poll::Pending
                 }
             },
@@ -64,26 +67,25 @@ pub(crate) async fn submit(
     .await
 }
 
-/// Whether an entry may be enqueued at all: it fits into the budget, and its caller, if he was
-/// `blocked` until now and has a deadline, has not waited in vain.
+/// Whether an entry may be enqueued at all: it fits into the budget, and its deadline is not past
+/// if the caller had to wait for room, in which case `waited_until` is that deadline.
 #[inline]
 pub(crate) fn admit(
     env: &Environment,
     link: &Link,
     len: usize,
-    blocked: Option<Timestamp>,
+    waited_until: Option<Timestamp>,
 ) -> Result<(), Rejected> {
     if len > env.config().node_bytes_max {
         return Err(Rejected::Large);
     }
     link.reclaim_budget(len);
     let is_late = |deadline| env.now() >= deadline && !link.is_closed();
-    let in_vain = blocked.is_some_and(is_late);
-    if in_vain { Err(Rejected::Full) } else { Ok(()) }
+    if waited_until.is_some_and(is_late) { Err(Rejected::Full) } else { Ok(()) }
 }
 
-/// What a rejected entry fails with; `None` if it is to wait for room.
-pub(crate) fn turned_away(
+/// The error for a rejected entry; `None` if it is to wait for room.
+pub(crate) fn rejection_error(
     env: &Environment,
     link: &Link,
     rejected: Rejected,
@@ -97,7 +99,9 @@ pub(crate) fn turned_away(
         ),
         Rejected::Large => {
             let max = env.config().node_bytes_max;
-            let message = format!("larger than the {max} bytes that may be in flight to one node");
+            let message = format!(
+                "larger than node_bytes_max, the {max} bytes that may be in flight to one node"
+            );
             Some(over_budget(ErrorKind::Limit, message, env, link))
         }
         Rejected::Full => {
@@ -107,7 +111,8 @@ pub(crate) fn turned_away(
                 return None;
             }
             let kind = if waits { ErrorKind::Timeout } else { ErrorKind::Limit };
-            let message = format!("{max} bytes are in flight to this node already");
+            let message =
+                format!("node_bytes_max, {max} bytes, are in flight to this node already");
             Some(over_budget(kind, message, env, link))
         }
     }
@@ -120,7 +125,8 @@ fn over_budget(kind: ErrorKind, message: String, env: &Environment, link: &Link)
         .with_detail(ErrorDetail::Limit { name: "node_bytes_max", max })
 }
 
-/// The reply to a single command, if it is no error. Earlier replies of its entry only prepare.
+/// The reply to a single command, if it is not an error. Earlier replies of the entry belong to
+/// commands that only prepare it.
 pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, AttemptFailure> {
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
@@ -129,7 +135,7 @@ pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, AttemptFailure> {
     }
 }
 
-/// The error in an error reply.
+/// The error in a reply, if it is one.
 #[inline]
 pub(crate) fn error_in(frame: &Bytes) -> Option<ServerError> {
     if frame_kind(frame) == FrameKind::Error { ServerError::from_frame(frame) } else { None }

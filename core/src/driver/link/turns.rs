@@ -6,12 +6,12 @@
 //!
 //! **Invariants**:
 //! - one driver at a time;
-//! - whatever happened before a call of `begin` is seen by a turn that starts after that call, unless
-//!   the driver gives up, in which case it wakes another one;
-//! - whatever happened before a call of `Fired::set` is seen by the turn whose `take` returns true.
+//! - what happened before a call of `run` is seen by a turn that starts after that call, unless the
+//!   driver gives up, in which case it wakes another one;
+//! - what happened before a call of `Fired::set` is seen by the turn whose `take` returns true.
 //!
-//! Both are one atomic that is only changed by read-modify-write operations: a request that fails to
-//! start a turn releases what it added to the driver's `end`, and no fence is needed.
+//! Both are one atomic that is only changed by read-modify-write operations: a request that fails
+//! to start a turn releases what it added to the driver's `end`, and no fence is needed.
 //!
 //! Tested by `tests/models`, which compiles this file against `loom`.
 
@@ -30,32 +30,65 @@ const AGAIN: u8 = 2;
 /// IDLE ──begin──► RUNNING ──begin──► AGAIN
 ///   ▲                │ ▲               │ │
 ///   ├──────end───────┘ └──────end──────┘ │
-///   └──────────────give_up───────────────┘
+///   └───────────────limit────────────────┘
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct Turns(AtomicU8);
 
 impl Turns {
-    /// True if the caller drives now: it runs a turn and calls `end`. False if another task drives,
-    /// which runs another turn.
+    /// Runs turns until there is nothing left to do; none if another task drives, which then runs
+    /// another one. After `turns_max` turns the caller gives up and true is returned: then it has
+    /// to wake another task that drives. If `has_driver` says that there is none, it goes on.
     #[inline]
-    pub(crate) fn begin(&self) -> bool {
+    pub(crate) fn run(
+        &self,
+        turns_max: u32,
+        mut turn: impl FnMut(),
+        has_driver: impl Fn() -> bool,
+    ) -> bool {
+        if !self.begin() {
+            return false;
+        }
+        turn();
+        self.end() && self.run_on(turns_max, turn, has_driver)
+    }
+
+    /// Other tasks wanted to drive during the first turn.
+    #[cold]
+    fn run_on(
+        &self,
+        turns_max: u32,
+        mut turn: impl FnMut(),
+        has_driver: impl Fn() -> bool,
+    ) -> bool {
+        let mut turns = 1;
+        loop {
+            if turns >= turns_max && has_driver() {
+                self.0.swap(IDLE, Ordering::AcqRel);
+                return true;
+            }
+            turn();
+            turns += 1;
+            if !self.end() {
+                return false;
+            }
+        }
+    }
+
+    /// True if the caller drives now. False if another task drives and was told to look again.
+    #[inline]
+    fn begin(&self) -> bool {
         let next = |state| Some(if state == IDLE { RUNNING } else { AGAIN });
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) == Ok(IDLE)
     }
 
-    /// The driver has ended a turn. True if it has to run another one.
+    /// A turn has ended. True if the driver has to run another one.
     #[inline]
-    pub(crate) fn end(&self) -> bool {
+    fn end(&self) -> bool {
         let idle = self.0.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire);
-        // The request is taken before the turn that serves it, never after: one that comes during
+        // A request is taken before the turn that serves it, never after: one that comes during
         // that turn asks for one more.
         idle.is_err() && self.0.swap(RUNNING, Ordering::AcqRel) == AGAIN
-    }
-
-    /// The driver runs no more turns, although it has to: it wakes another task afterwards.
-    pub(crate) fn give_up(&self) {
-        self.0.swap(IDLE, Ordering::AcqRel);
     }
 }
 

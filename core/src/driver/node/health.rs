@@ -1,81 +1,79 @@
-//! How a node does in this client's own eyes: what is in flight, how fast it answers, whether it
-//! has failed of late, how old its data can be. What read policies choose by.
+//! What this client has seen of a node: commands in flight, latency, failures, lag. Read policies
+//! choose by it.
 //!
-//! Everything is an atomic of its own: a read looks at a few of them and takes no lock, and a value
-//! that is a moment old does no harm. Real replies are timed, one at a time for each node: as long
-//! as one is out, its age says that the node is slower than that; so a node that hangs is noticed
-//! without a reply.
+//! Each value is an atomic of its own: a read loads a few of them and takes no lock, and a value
+//! that is slightly old does no harm. Real replies are timed, one at a time for each node. While a
+//! timed read has no reply, its age counts as the latency: so a node that hangs is noticed without
+//! a reply.
 //!
-//! Invariants: at most one timed read, one trial and one check-up at a time for each node; a
+//! Invariants: at most one timed read, one trial and one health check at a time for each node; a
 //! quarantine is `PENALTY_FIRST` at first, doubles with each failure up to `PENALTY_CAP`, and ends
-//! with the first success. Times are nanoseconds of the host's clock; 0 stands for never.
-//! Called by `driver/pick.rs`, `driver/checkup.rs`, `driver/reads.rs` and `driver/batch.rs`.
+//! with the first success. Times are nanoseconds of the host's clock; 0 means never.
 
-use crate::lock::lock;
+use crate::lock::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Timestamp;
 use crate::topology::replication::PrimaryOffsets;
 use event_listener::{Event, EventListener};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The first quarantine.
+/// The first quarantine after a failure.
 const PENALTY_FIRST: Duration = Duration::from_millis(50);
-/// The longest quarantine: a node that comes back is found within this.
+/// The longest quarantine. A node that comes back is found within this time.
 const PENALTY_CAP: Duration = Duration::from_secs(1);
-/// A trial that has not ended by then may be followed by another.
+/// A trial that has not ended after this time may be followed by another one.
 const TRIAL: Duration = Duration::from_millis(500);
-/// Half of an old average is forgotten after about this long under load.
+/// After about this long under load, half of the old average has no weight any more. Nanoseconds.
 const SMOOTHING: u64 = 250_000_000;
-/// After this long without a reply, a node's latency is worth finding out anew.
+/// A latency that is older than this is measured again.
 pub(crate) const LATENCY_AGE_MAX: Duration = Duration::from_secs(1);
-/// Failures in a row after which a node is known to be down.
-const DOWN_STRIKES: u32 = 3;
-/// Reads' worth of fallback that a shard may save up, in hundredths.
+/// Failures in a row after which a node counts as down.
+const DOWN_FAILURES: u32 = 3;
+/// How much fallback a shard may save up, in hundredths of a read.
 const CREDIT_MAX: u32 = 6400;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct NodeHealth {
-    /// Commands that were counted and have not ended.
+    /// Counted commands that have not ended.
     in_flight: AtomicU32,
-    /// Moving average of what timed replies took.
+    /// Moving average of the time to a reply, in nanoseconds; 0 if none was timed.
     latency: AtomicU64,
     /// When the last timed reply came.
     heard: AtomicU64,
-    /// When the timed read that is out was sent.
-    asked: AtomicU64,
-    /// When a read was last sent to find out how fast it is.
+    /// When the timed read was sent that has no reply yet.
+    timed_since: AtomicU64,
+    /// When a read was last sent here only to measure the latency.
     probed: AtomicU64,
-    /// Passed by until then.
-    until: AtomicU64,
-    /// A trial is under way: `until` is when another may follow.
+    /// When the quarantine ends, or when the next trial may begin.
+    quarantined_until: AtomicU64,
+    /// A trial is under way: one read, sent here to see whether the node works again.
     on_trial: AtomicBool,
     /// Failures in a row.
-    strikes: AtomicU32,
-    /// What the last failure was.
-    why: Mutex<String>,
-    /// By its own word it has no link to its primary.
-    unlinked: AtomicBool,
-    /// A replica by the map, it says that it is none.
+    failures: AtomicU32,
+    /// The last failure's text.
+    last_failure: Mutex<String>,
+    /// It reports that its link to its primary is down.
+    link_down: AtomicBool,
+    /// The map says that it is a replica, it reports that it is a primary.
     promoted: AtomicBool,
-    /// When its shard was last checked up on; of a primary.
+    /// Of a primary: when the last health check of its shard began.
     checked: AtomicU64,
-    /// When lags were last asked for in its shard; of a primary.
+    /// Of a primary: when the last health check began that also asked for lags.
     lags_asked: AtomicU64,
-    /// Check-ups of its shard that are under way.
+    /// Of a primary: how many health checks of its shard are under way.
     checking: AtomicU32,
-    /// Told when a check-up has ended.
+    /// Notified when a health check has ended.
     check_ended: Event,
-    /// It has everything that was written before.
-    fresh: AtomicU64,
-    /// Where it stood in the replication stream; of a primary.
-    places: Mutex<PrimaryOffsets>,
-    /// The zone that it told, where the topology does not.
+    /// It has everything that was written before this time.
+    fresh_as_of: AtomicU64,
+    /// Of a primary: its replication offsets, and when it was asked for them.
+    primary_offsets: Mutex<PrimaryOffsets>,
+    /// Its availability zone by INFO, where the topology does not tell it.
     zone: OnceLock<Option<Arc<str>>>,
-    /// Choices made for its shard; of a primary.
-    turn: AtomicU64,
-    /// Fallback to it that is allowed now, in hundredths of a read; of a primary.
+    /// Of a primary: round-robin counter over the nodes of its shard; wraps around.
+    choices: AtomicU64,
+    /// Of a primary: how much fallback to it is allowed now, in hundredths of a read.
     credit: AtomicU32,
 }
 
@@ -84,65 +82,65 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl NodeHealth {
-    /// `turn` is any number: clients that start together do not begin at the same node.
-    pub(crate) fn new(turn: u64) -> Self {
-        Self { turn: AtomicU64::new(turn), ..Self::default() }
+    /// `choice` is any number: clients that start together do not begin at the same node.
+    pub(crate) fn new(choice: u64) -> Self {
+        Self { choices: AtomicU64::new(choice), ..Self::default() }
     }
 
-    /// Commands in flight.
+    /// How many commands are in flight.
     #[inline]
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// So many commands are on their way.
+    /// Counts commands that are sent.
     pub(crate) fn begin(&self, commands: u32) {
         self.in_flight.fetch_add(commands, Ordering::Relaxed);
     }
 
-    /// So many have ended.
+    /// Counts commands that have ended.
     pub(crate) fn end(&self, commands: u32) {
         self.in_flight.fetch_sub(commands, Ordering::Relaxed);
     }
 
-    /// The latency as of now, or 0: the average or, if that is more, the age of the read that is
-    /// out.
+    /// The latency in nanoseconds, or 0 if none is known: the average or, if that is more, how long
+    /// the timed read has had no reply.
     #[inline]
     pub(crate) fn latency(&self, now: Timestamp) -> u64 {
         self.latency.load(Ordering::Relaxed).max(self.unanswered_for(now))
     }
 
-    /// How long the timed read has been out.
+    /// How long the timed read has had no reply, in nanoseconds.
     #[inline]
     pub(crate) fn unanswered_for(&self, now: Timestamp) -> u64 {
-        match self.asked.load(Ordering::Relaxed) {
+        match self.timed_since.load(Ordering::Relaxed) {
             0 => 0,
-            asked => now.nanos().saturating_sub(asked),
+            since => now.nanos().saturating_sub(since),
         }
     }
 
-    /// Whether nothing was heard for long, and nobody has gone to find out.
+    /// Whether the latency is unknown or old, and no read was sent to measure it.
     #[inline]
     pub(crate) fn needs_probe(&self, now: Timestamp) -> bool {
         let old = now.nanos().saturating_sub(nanos(LATENCY_AGE_MAX));
-        let before = |moment: &AtomicU64| match moment.load(Ordering::Relaxed) {
+        let before = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => true,
             at => at < old,
         };
         before(&self.heard) && before(&self.probed)
     }
 
-    /// The caller goes to find out how fast the node is; false if another does already.
+    /// Lets the caller send a read to measure the latency; false if another caller does already.
     pub(crate) fn claim_probe(&self, now: Timestamp) -> bool {
         let last = self.probed.load(Ordering::Relaxed);
         let free = last == 0 || now.nanos().saturating_sub(last) >= nanos(LATENCY_AGE_MAX);
         free && self.swap(&self.probed, last, now.nanos())
     }
 
-    /// Whether it is quarantined and, if so, whether a trial is due.
+    /// `None` if it is not quarantined, else whether a trial is due.
     #[inline]
     pub(crate) fn quarantine(&self, now: Timestamp) -> Option<bool> {
-        match self.until.load(Ordering::Relaxed) {
+        match self.quarantined_until.load(Ordering::Relaxed) {
             0 => None,
             until => Some(now.nanos() >= until),
         }
@@ -150,15 +148,15 @@ impl NodeHealth {
 
     /// When the quarantine ends, if there is one.
     pub(crate) fn quarantined_until(&self) -> Option<Timestamp> {
-        let until = self.until.load(Ordering::Relaxed);
+        let until = self.quarantined_until.load(Ordering::Relaxed);
         (until != 0).then(|| Timestamp::from_nanos(until))
     }
 
-    /// The caller goes to find out whether the node is well again; false if another does already.
+    /// Lets the caller send the trial; false if another caller does already.
     pub(crate) fn claim_trial(&self, now: Timestamp) -> bool {
-        let until = self.until.load(Ordering::Relaxed);
+        let until = self.quarantined_until.load(Ordering::Relaxed);
         let due = until != 0 && now.nanos() >= until;
-        let claimed = due && self.swap(&self.until, until, now.after(TRIAL).nanos());
+        let claimed = due && self.swap(&self.quarantined_until, until, now.after(TRIAL).nanos());
         if claimed {
             self.on_trial.store(true, Ordering::Relaxed);
         }
@@ -169,67 +167,68 @@ impl NodeHealth {
         value.compare_exchange(old, new.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// It failed: others first, for a while.
+    /// It failed: quarantines the node, with exponential back-off.
     pub(crate) fn record_failure(&self, now: Timestamp, why: &str) {
-        why.clone_into(&mut lock(&self.why));
+        why.clone_into(&mut lock(&self.last_failure));
         let on_trial = self.on_trial.swap(false, Ordering::Relaxed);
-        // Many that fail at once are one failure.
+        // Many commands that fail together count as one failure.
         if !on_trial && self.quarantine(now) == Some(false) {
             return;
         }
-        let strikes = self.strikes.fetch_add(1, Ordering::Relaxed).min(20);
-        let penalty = PENALTY_FIRST.saturating_mul(1 << strikes).min(PENALTY_CAP);
-        self.until.store(now.after(penalty).nanos().max(1), Ordering::Relaxed);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(20);
+        let penalty = PENALTY_FIRST.saturating_mul(1 << failures).min(PENALTY_CAP);
+        self.quarantined_until.store(now.after(penalty).nanos().max(1), Ordering::Relaxed);
     }
 
-    /// It answered.
+    /// It answered: ends the quarantine.
     #[inline]
     pub(crate) fn record_success(&self) {
-        if self.until.load(Ordering::Relaxed) != 0 {
-            self.until.store(0, Ordering::Relaxed);
-            self.strikes.store(0, Ordering::Relaxed);
+        if self.quarantined_until.load(Ordering::Relaxed) != 0 {
+            self.quarantined_until.store(0, Ordering::Relaxed);
+            self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Whether it failed so often in a row that waiting for it makes no sense.
+    /// Whether it failed so often in a row that no read waits for it.
     pub(crate) fn is_down(&self) -> bool {
-        self.strikes.load(Ordering::Relaxed) >= DOWN_STRIKES
+        self.failures.load(Ordering::Relaxed) >= DOWN_FAILURES
     }
 
-    /// What the last failure was.
+    /// The last failure's text.
     pub(crate) fn last_failure(&self) -> String {
-        lock(&self.why).clone()
+        lock(&self.last_failure).clone()
     }
 
-    /// What a replica says of itself: whether it is one, and whether its link is down.
-    pub(crate) fn set_reported(&self, promoted: bool, unlinked: bool) {
+    /// Stores what a replica reports: whether it is a primary now, and whether its link is down.
+    pub(crate) fn set_reported(&self, promoted: bool, link_down: bool) {
         self.promoted.store(promoted, Ordering::Relaxed);
-        self.unlinked.store(unlinked, Ordering::Relaxed);
+        self.link_down.store(link_down, Ordering::Relaxed);
     }
 
-    /// By its own word it has no link to its primary.
+    /// Whether it reports that its link to its primary is down.
     #[inline]
     pub(crate) fn is_link_down(&self) -> bool {
-        self.unlinked.load(Ordering::Relaxed)
+        self.link_down.load(Ordering::Relaxed)
     }
 
-    /// A replica by the map, it says that it is none.
+    /// Whether the map says that it is a replica, and it reports that it is a primary.
     #[inline]
     pub(crate) fn is_promoted(&self) -> bool {
         self.promoted.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing at all speaks against a read here, and nothing has to be found out.
+    /// Whether a read may go here without a further look: no quarantine, no report against it, a
+    /// reply within `silent` nanoseconds, and a latency that is known.
     #[inline]
     pub(crate) fn is_healthy(&self, now: Timestamp, silent: u64) -> bool {
-        let is_well = self.until.load(Ordering::Relaxed) == 0
+        let is_healthy = self.quarantined_until.load(Ordering::Relaxed) == 0
             && !self.is_promoted()
             && !self.is_link_down()
             && self.unanswered_for(now) <= silent;
-        is_well && !self.needs_probe(now)
+        is_healthy && !self.needs_probe(now)
     }
 
-    /// Whether the shard of this primary is to be checked up on, for `lags` or without.
+    /// Of a primary: whether a health check of its shard is due, for `lags` or without them.
     #[inline]
     pub(crate) fn is_check_due(&self, now: Timestamp, interval: Duration, lags: bool) -> bool {
         let last = if lags { &self.lags_asked } else { &self.checked };
@@ -237,7 +236,8 @@ impl NodeHealth {
         checked == 0 || now.nanos().saturating_sub(checked) >= nanos(interval)
     }
 
-    /// The caller does the check-up; false if another does already. It ends with `end_check`.
+    /// Lets the caller do the health check, which ends with `end_check`; false if another caller
+    /// does it already.
     pub(crate) fn claim_check(&self, now: Timestamp, interval: Duration, lags: bool) -> bool {
         let last = if lags { &self.lags_asked } else { &self.checked };
         let checked = last.load(Ordering::Relaxed);
@@ -250,71 +250,71 @@ impl NodeHealth {
         claimed
     }
 
-    /// A check-up that was claimed is not made: it is still due.
+    /// A health check that was claimed is not made: it is due again.
     pub(crate) fn return_check(&self) {
         self.checked.store(0, Ordering::Relaxed);
         self.lags_asked.store(0, Ordering::Relaxed);
     }
 
-    /// A check-up that was claimed has ended.
+    /// A health check that was claimed has ended.
     pub(crate) fn end_check(&self) {
         self.checking.fetch_sub(1, Ordering::Relaxed);
         self.check_ended.notify(usize::MAX);
     }
 
-    /// Whether a check-up is under way.
+    /// Whether a health check is under way.
     pub(crate) fn is_checking(&self) -> bool {
         self.checking.load(Ordering::Relaxed) > 0
     }
 
-    /// Ends with the next end of a check-up after this call.
+    /// Is notified when the next health check ends.
     pub(crate) fn listen_for_check_end(&self) -> EventListener {
         self.check_ended.listen()
     }
 
-    /// It has everything that was written before `moment`; never goes back.
-    pub(crate) fn set_fresh_as_of(&self, moment: Option<Timestamp>) {
-        let moment = moment.map_or(0, |moment| moment.nanos().max(1));
-        self.fresh.fetch_max(moment, Ordering::Relaxed);
+    /// It has everything that was written before `time`; never goes back.
+    pub(crate) fn set_fresh_as_of(&self, time: Option<Timestamp>) {
+        let time = time.map_or(0, |time| time.nanos().max(1));
+        self.fresh_as_of.fetch_max(time, Ordering::Relaxed);
     }
 
-    /// What its data lacks at most: what was written within this time.
+    /// Its lag: it may lack what was written within this time. `None` if that is not known.
     #[inline]
     pub(crate) fn lag(&self, now: Timestamp) -> Option<Duration> {
-        match self.fresh.load(Ordering::Relaxed) {
+        match self.fresh_as_of.load(Ordering::Relaxed) {
             0 => None,
             fresh => Some(now.since(Timestamp::from_nanos(fresh))),
         }
     }
 
-    /// Where it stood in the replication stream.
+    /// Of a primary: its replication offsets.
     pub(crate) fn primary_offsets(&self) -> &Mutex<PrimaryOffsets> {
-        &self.places
+        &self.primary_offsets
     }
 
-    /// The zone that it told. `None` until it was asked.
+    /// Its zone by INFO. `None` until it was asked.
     pub(crate) fn zone(&self) -> Option<&Option<Arc<str>>> {
         self.zone.get()
     }
 
-    /// It told its zone, or that it has none.
+    /// Stores its zone by INFO; `None` if it has none.
     pub(crate) fn set_zone(&self, zone: Option<&str>) {
         let _ = self.zone.set(zone.map(Arc::from));
     }
 
-    /// The number of the next choice for its shard.
+    /// Of a primary: the number of the next choice within its shard.
     #[inline]
     pub(crate) fn next_choice(&self) -> u64 {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+        self.choices.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The same without taking it.
+    /// The same number, without counting it.
     pub(crate) fn peek_choice(&self) -> u64 {
-        self.turn.load(Ordering::Relaxed)
+        self.choices.load(Ordering::Relaxed)
     }
 
-    /// Whether one more read may fall back to it, of which `percent` in a hundred may. Each read
-    /// that wants to earns that many hundredths.
+    /// Of a primary: whether one more read may fall back to it. `percent` of the reads that want to
+    /// may: each earns that many hundredths of a read.
     pub(crate) fn may_fall_back(&self, percent: u32) -> bool {
         let mut allowed = false;
         let _ = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |credit| {
@@ -325,21 +325,22 @@ impl NodeHealth {
         allowed
     }
 
-    /// The start of the one read that is timed, in nanoseconds; 0 while another one is.
+    /// Begins to time a read: its start in nanoseconds, or 0 if another read is being timed.
     #[inline]
     pub(super) fn claim_timing(&self, now: Timestamp) -> u64 {
         let began = now.nanos().max(1);
-        let free = self.asked.load(Ordering::Relaxed) == 0 && self.swap(&self.asked, 0, began);
+        let free =
+            self.timed_since.load(Ordering::Relaxed) == 0 && self.swap(&self.timed_since, 0, began);
         if free { began } else { 0 }
     }
 
     /// The timed read has ended.
     #[inline]
     pub(super) fn end_timing(&self) {
-        self.asked.store(0, Ordering::Relaxed);
+        self.timed_since.store(0, Ordering::Relaxed);
     }
 
-    /// Takes a timed reply in.
+    /// Adds a timed reply to the average.
     pub(super) fn record_reply(&self, began: Timestamp, now: Timestamp) {
         let sample = nanos(now.since(began)).max(1);
         let heard = self.heard.swap(now.nanos().max(1), Ordering::Relaxed);

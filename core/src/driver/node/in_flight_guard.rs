@@ -1,31 +1,31 @@
-//! Counts a command as in flight at its node for as long as it is, and times one read at a time.
+//! Counts commands as in flight at their node, and times one read at a time.
 //!
-//! **Invariant**: what a guard added to the node's count, its drop takes away. Commands that no
-//! read policy governs are not counted: their guard only names the node.
+//! **Invariant**: what a guard added to the node's count, its drop subtracts. Commands without a
+//! read policy are not counted: their guard only names the node.
 
 use super::node::Node;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-/// A command's place at a node: counted as long as it is held, and perhaps timed.
+/// Counts commands at a node for as long as it lives, and may time one read.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
-    /// Where.
+    /// The node.
     node: Arc<Node>,
-    /// How many commands are counted; none where no policy asks.
+    /// How many commands are counted; 0 where no read policy needs the number.
     count: u32,
-    /// When it was sent, if it is the one that is timed; else 0.
+    /// When the timed read was sent, in nanoseconds; 0 if this one is not timed.
     began: u64,
 }
 
 impl InFlightGuard {
-    /// A place that is not counted.
+    /// Names the node and counts nothing.
     #[inline]
     pub(crate) fn uncounted(node: &Arc<Node>) -> Self {
         Self { node: Arc::clone(node), count: 0, began: 0 }
     }
 
-    /// A place for a read, timed if no other one is.
+    /// Counts one read, and times it unless another one is being timed.
     #[inline]
     pub(crate) fn timed(node: &Arc<Node>, now: Timestamp) -> Self {
         let health = node.health();
@@ -34,7 +34,7 @@ impl InFlightGuard {
         Self { node: Arc::clone(node), count: 1, began }
     }
 
-    /// A place for several commands.
+    /// Counts several commands.
     pub(crate) fn counted(node: &Arc<Node>, count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         node.health().begin(count);
@@ -45,7 +45,7 @@ impl InFlightGuard {
         &self.node
     }
 
-    /// A good reply came. `now` is only asked if it was timed.
+    /// A good reply came. Calls `now` only if the read is timed.
     #[inline]
     pub(crate) fn succeed(&mut self, now: impl FnOnce() -> Timestamp) {
         if self.count == 0 {

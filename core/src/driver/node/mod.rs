@@ -5,3 +5,5 @@ pub(crate) mod health;
 pub(crate) mod in_flight_guard;
 pub(crate) mod node;
 pub(crate) mod reconnecting_link;
+#[cfg(test)]
+pub(in crate::driver) mod script;

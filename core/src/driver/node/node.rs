@@ -1,10 +1,9 @@
-//! One server: its lanes for ordinary commands, and the connections that blocking commands have to
-//! themselves.
+//! One server: its shared connections for ordinary commands, and the exclusive connections that
+//! blocking commands and transactions take.
 //!
 //! Invariants: a blocking command never shares a connection; a connection that still owes a reply
 //! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max`
-//! others (idle ones are kept, up to that number). Called by `client/call.rs` (the fast path takes
-//! a ready link) and `driver/dispatch.rs` (everything that may wait).
+//! exclusive ones; idle exclusive connections are kept, up to that number.
 
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
@@ -23,34 +22,34 @@ use std::sync::{Arc, Mutex, Weak};
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// Where it listens; a name stays a name.
+    /// Where it listens. A host name stays a name, and is resolved at each dial.
     endpoint: Endpoint,
     /// What kind of server it is.
     profile: Profile,
-    /// Its zone by the configuration's table.
+    /// Its availability zone by `Config::zones`.
     zone: Option<Arc<str>>,
-    /// How it does in this client's own eyes.
+    /// What this client has seen of it: load, latency, failures, lag.
     health: NodeHealth,
-    /// Shared by all ordinary commands.
-    lanes: Vec<Arc<ReconnectingLink>>,
-    /// Which of several lanes is asked first; any number.
-    turn: AtomicUsize,
-    /// For blocking commands.
-    own: Mutex<ExclusiveLinks>,
+    /// The connections that ordinary commands share; at least one.
+    connections: Vec<Arc<ReconnectingLink>>,
+    /// Round-robin counter over `connections`; wraps around.
+    next_connection: AtomicUsize,
+    /// The connections of blocking commands.
+    exclusive: Mutex<ExclusiveLinks>,
 }
 
-/// Connections that carry one blocking command at a time.
+/// Connections that carry one caller's commands at a time.
 #[derive(Debug, Default)]
 struct ExclusiveLinks {
-    /// Live and free.
+    /// Live and not in use.
     idle: Vec<Arc<Link>>,
-    /// Handed out.
+    /// How many are in use.
     busy: usize,
-    /// All that live, free or not.
+    /// All that are open, idle or in use.
     all: Vec<Weak<Link>>,
-    /// None is handed out any more.
+    /// No connection is handed out any more.
     closed: bool,
-    /// None is kept for the next any more.
+    /// A connection is closed after its use, not kept.
     retired: bool,
 }
 
@@ -60,20 +59,20 @@ impl Node {
         let zone = env.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
         let health = NodeHealth::new(env.rng().next_u64());
         let budget = env.node_budget();
-        let lane =
+        let connection =
             || Arc::new(ReconnectingLink::new(endpoint.clone(), profile, Arc::clone(&budget)));
-        let lanes = (0..count).map(|_| lane()).collect();
-        let (turn, own) = (AtomicUsize::new(0), Mutex::default());
-        Self { endpoint, profile, zone, health, lanes, turn, own }
+        let connections = (0..count).map(|_| connection()).collect();
+        let (next_connection, exclusive) = (AtomicUsize::new(0), Mutex::default());
+        Self { endpoint, profile, zone, health, connections, next_connection, exclusive }
     }
 
-    /// How it does in this client's own eyes.
+    /// What this client has seen of it.
     #[inline]
     pub(crate) fn health(&self) -> &NodeHealth {
         &self.health
     }
 
-    /// Its zone by the configuration's table.
+    /// Its availability zone by `Config::zones`.
     pub(crate) fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
     }
@@ -86,19 +85,23 @@ impl Node {
         &self.endpoint
     }
 
-    /// A link to send on without waiting, if there is one: of the lane with the least in flight.
-    /// None as long as a lane needs somebody who sees to it, which is for `connect` to find.
+    /// A link to send on without waiting, if there is one: of several the one with the least in
+    /// flight. `None` while one of several connections is lost and not being restored, so that the
+    /// caller goes through `connect`, which restores it.
     #[inline]
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
-        match self.lanes.as_slice() {
-            [lane] => lane.ready(),
-            lanes if lanes.iter().any(|lane| lane.is_neglected()) => None,
+        match self.connections.as_slice() {
+            [only] => only.ready(),
+            several if several.iter().any(|link| link.needs_repair()) => None,
             _ => self.least_loaded(),
         }
     }
 
-    /// A live link, dialled if need be. While one lane is alive nobody waits for the others: the
-    /// first who finds one without a link sees to it, so that all come to life under load.
+    /// A live link, dialled if need be. While one connection is live, no caller waits for the
+    /// others: the first caller that finds one lost begins to restore it.
+    ///
+    /// # Errors
+    /// See [`ReconnectingLink::connect`].
     pub(crate) fn connect<'a>(
         &'a self,
         env: &'a Arc<Environment>,
@@ -112,28 +115,39 @@ impl Node {
         env: &Arc<Environment>,
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
-        let first = self.lanes.first().expect("a node has at least one lane");
-        if self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.live().is_some()) {
-            if let Some(lane) = self.lanes.iter().find(|lane| lane.is_neglected()) {
-                lane.tend(env, deadline).await;
+        if self.connections.len() > 1 && self.connections.iter().any(|link| link.live().is_some()) {
+            if let Some(lost) = self.connections.iter().find(|link| link.needs_repair()) {
+                lost.repair(env, deadline).await;
             }
             if let Some(link) = self.least_loaded() {
                 return Ok(link);
             }
         }
-        first.connect(env, deadline).await
+        self.first().connect(env, deadline).await
     }
 
-    /// Of several live links the one with the least in flight; among equals, each in turn.
+    /// What a caller fails with whose deadline has passed while it had no connection to this node.
+    pub(crate) fn deadline_error(&self) -> Error {
+        self.first().deadline_error()
+    }
+
+    fn first(&self) -> &Arc<ReconnectingLink> {
+        self.connections.first().expect("a node has at least one connection")
+    }
+
+    /// The live link with the least in flight; among equals, each in turn.
     fn least_loaded(&self) -> Option<Arc<Link>> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-        let (after, before) = (&self.lanes[turn..], &self.lanes[..turn]);
-        let links = after.iter().chain(before).filter_map(|lane| lane.live());
+        let first = self.next_connection.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let (before, after) = self.connections.split_at(first);
+        let links = after.iter().chain(before).filter_map(|link| link.live());
         links.min_by_key(|link| link.load())
     }
 
-    /// A connection for one blocking command. It goes back with [`ExclusiveLink::release`];
-    /// dropped instead, it is closed, for the server may be blocked on it for ever.
+    /// A connection for one caller. It goes back with [`ExclusiveLink::release`]. Dropped instead,
+    /// it is closed, because the server may be blocked on it without end.
+    ///
+    /// # Errors
+    /// `Limit` when `exclusive_connections_max` are in use; `Closed`; the dial's error.
     pub(crate) fn exclusive_link<'a>(
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
@@ -147,123 +161,123 @@ impl Node {
     ) -> Result<ExclusiveLink, Error> {
         let max = env.config().exclusive_connections_max as usize;
         let idle = {
-            let mut own = lock(&self.own);
-            if own.closed {
+            let mut exclusive = lock(&self.exclusive);
+            if exclusive.closed {
                 return Err(closed(&self.endpoint));
             }
-            if own.busy >= max {
+            if exclusive.busy >= max {
                 let limit =
                     ErrorDetail::Limit { name: "exclusive_connections_max", max: max as u64 };
-                let message = format!("{max} blocking commands wait at this node already");
+                let message = format!("{max} exclusive connections to this node are in use");
                 let error = Error::new(ErrorKind::Limit, Delivery::NotSent, message);
                 return Err(error.with_endpoint(&self.endpoint).with_detail(limit));
             }
-            own.busy += 1;
-            own.idle.pop()
+            exclusive.busy += 1;
+            exclusive.idle.pop()
         };
-        // From here on the place counts as taken; `ExclusiveLink` gives it free, also when the dial
-        // fails or is dropped.
-        let mut place =
+        // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
+        // also when the dial fails or is dropped.
+        let mut taken =
             ExclusiveLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
-        if place.link.is_none() {
+        if taken.link.is_none() {
             let proven = !self.is_failing();
             let budget = env.node_budget();
             let settings = LinkSettings { progress_timeout: None, ..env.link_settings(&budget) };
             let link = open(&self.endpoint, self.profile, env, settings, proven).await?;
-            let mut own = lock(&self.own);
-            own.all.retain(|link| link.strong_count() > 0);
-            own.all.push(Arc::downgrade(&link));
-            let is_late = own.closed;
-            drop(own);
-            place.link = Some(link);
+            let mut exclusive = lock(&self.exclusive);
+            exclusive.all.retain(|link| link.strong_count() > 0);
+            exclusive.all.push(Arc::downgrade(&link));
+            let is_late = exclusive.closed;
+            drop(exclusive);
+            taken.link = Some(link);
             if is_late {
                 return Err(closed(&self.endpoint));
             }
         }
-        Ok(place)
+        Ok(taken)
     }
 
-    /// Whether commands can be sent to it without waiting.
+    /// Whether commands can be sent to it without a dial.
     pub(crate) fn is_live(&self) -> bool {
         self.ready().is_some_and(|link| !link.is_closed())
     }
 
-    /// Whether there is no connection, and the last attempt to make one failed.
+    /// Whether there is no live shared connection, and the last dials failed.
     pub(crate) fn is_failing(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.is_failing())
+        self.connections.iter().all(|link| link.is_failing())
     }
 
-    /// Whether a connection is out of reach before a pause is over.
+    /// Whether there is no connection, and no dial begins before a back-off is over.
     pub(crate) fn is_backing_off(&self, now: Timestamp) -> bool {
-        self.lanes.iter().all(|lane| lane.is_backing_off(now))
+        self.connections.iter().all(|link| link.is_backing_off(now))
     }
 
-    /// The next dial need not wait.
+    /// The next dial may begin at once.
     pub(crate) fn end_backoff(&self, env: &Environment) {
-        self.lanes.iter().for_each(|lane| lane.end_backoff(env.now()));
+        self.connections.iter().for_each(|link| link.end_backoff(env.now()));
     }
 
-    /// Gives up every shared connection; the next command dials anew. For an address behind which
+    /// Gives up every shared connection; the next command dials again. For an address at which
     /// another server listens now.
     pub(crate) fn redial(&self) {
-        self.lanes.iter().for_each(|lane| lane.redial());
+        self.connections.iter().for_each(|link| link.redial());
     }
 
-    /// The deployment has no such node any more: connections end when what is in flight on them
-    /// has.
+    /// The deployment has no such node any more: each connection ends when nothing is in flight on
+    /// it.
     pub(crate) fn retire(&self) {
         self.redial();
         let idle = {
-            let mut own = lock(&self.own);
-            own.retired = true;
-            std::mem::take(&mut own.idle)
+            let mut exclusive = lock(&self.exclusive);
+            exclusive.retired = true;
+            std::mem::take(&mut exclusive.idle)
         };
         idle.iter().for_each(|link| link.close());
     }
 
-    /// Closes every connection; none will follow.
+    /// Closes every connection; no other will follow.
     pub(crate) fn close(&self) {
-        self.lanes.iter().for_each(|lane| lane.close());
+        self.connections.iter().for_each(|link| link.close());
         let (idle, all) = {
-            let mut own = lock(&self.own);
-            own.closed = true;
-            (std::mem::take(&mut own.idle), std::mem::take(&mut own.all))
+            let mut exclusive = lock(&self.exclusive);
+            exclusive.closed = true;
+            (std::mem::take(&mut exclusive.idle), std::mem::take(&mut exclusive.all))
         };
         all.iter().filter_map(Weak::upgrade).for_each(|link| link.close());
         drop(idle);
     }
 }
 
-/// A connection that somebody has to himself.
+/// A connection that one caller has to itself.
 #[derive(Debug)]
 pub(crate) struct ExclusiveLink {
-    /// Whose it is.
+    /// The node that it leads to.
     node: Arc<Node>,
-    /// Gone once it was given back.
+    /// The connection; `None` once it was released.
     link: Option<Arc<Link>>,
 }
 
 impl ExclusiveLink {
     pub(crate) fn link(&self) -> &Arc<Link> {
-        self.link.as_ref().expect("a link is there from its dial until it is given back")
+        self.link.as_ref().expect("a link is there from its dial to its release")
     }
 
-    /// Nothing is owed on it: the next may have it.
+    /// Returns the connection for the next caller. No reply may be owed on it.
     pub(crate) fn release(mut self) {
         let Some(link) = self.link.take() else { return };
-        let mut own = lock(&self.node.own);
-        if own.closed || own.retired {
-            drop(own);
+        let mut exclusive = lock(&self.node.exclusive);
+        if exclusive.closed || exclusive.retired {
+            drop(exclusive);
             link.close();
         } else {
-            own.idle.push(link);
+            exclusive.idle.push(link);
         }
     }
 }
 
 impl Drop for ExclusiveLink {
     fn drop(&mut self) {
-        lock(&self.node.own).busy -= 1;
+        lock(&self.node.exclusive).busy -= 1;
         if let Some(link) = self.link.take() {
             link.close();
         }

@@ -1,17 +1,18 @@
-//! One lane of a node: at most one live link, made when it is needed and made again when it was
-//! lost.
+//! One shared connection of a node: at most one live link, dialled when a caller needs it and again
+//! after it was lost.
 //!
 //! ```text
-//! no link ──somebody needs one──► dialling (shared by all who wait) ──► live ──lost──► no link
-//!    ▲                                 │
-//!    └──────── pause, full jitter ◄────┘ failed
+//! no link ──a caller needs one──► dialling (shared by all callers) ──► live ──lost──► no link
+//!    ▲                                │
+//!    └──── back-off, full jitter ◄────┘ failed
 //! ```
 //!
-//! Invariants: one dial at a time; after a failure the next begins only when its pause is over,
-//! however many callers wait; a dial belongs to nobody: whoever waits drives it, and when all have
-//! gone it ends. A link is published only after its handshake is whole, unless nothing in it can
-//! fail: then the first command travels with it. Limits: `connect_timeout` per dial, `backoff_base`
-//! to `backoff_cap` between dials. Called by `driver/node.rs`.
+//! Invariants: one dial at a time; after a failure the next dial begins only when the back-off is
+//! over, however many callers wait; every waiting caller drives the dial, and it is dropped when
+//! all of them are gone. A link is published only after its handshake is whole, unless nothing in
+//! the handshake can fail: then the first command travels with it. What a caller gets when its
+//! deadline passes does not depend on where it waited: see [`past_deadline`].
+//! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
@@ -31,37 +32,38 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A dial in progress, driven by whoever waits for it.
-type Dialling = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
+/// A dial under way. Every caller that waits for it drives it.
+type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
 
 /// See the head of this file.
 pub(crate) struct ReconnectingLink {
-    /// Where it leads.
+    /// Where it connects to.
     endpoint: Endpoint,
     /// To what kind of server.
     profile: Profile,
-    /// The node's, shared with its other lanes.
+    /// The node's budget of bytes in flight, shared by its connections.
     budget: Arc<Budget>,
     /// The live link, which may be lost already. Locked for as long as it takes to count one more
     /// reference: a third of what a swap without a lock costs.
     link: Mutex<Option<Arc<Link>>>,
-    /// Somebody sees to the next link while other lanes carry the commands.
-    tended: AtomicBool,
-    /// How the next link comes.
-    dial: Mutex<Dial>,
+    /// A [`RepairGuard`] exists: one task restores this connection while the node's other
+    /// connections carry the commands.
+    repairing: AtomicBool,
+    /// Everything about the next dial.
+    dial: Mutex<DialState>,
 }
 
-/// What stands between now and the next link.
-struct Dial {
-    /// The attempt that is under way.
-    running: Option<Dialling>,
-    /// Failures since the last live link.
+/// What must happen before there is another link.
+struct DialState {
+    /// The dial under way.
+    running: Option<DialFuture>,
+    /// Failures since the last link that worked.
     failures: u32,
-    /// No attempt before this.
+    /// No dial begins before this.
     not_before: Timestamp,
-    /// What the last failure was.
-    last: Option<Error>,
-    /// No link is wanted any more.
+    /// The last dial's error, if it failed.
+    last_error: Option<Error>,
+    /// The connection is closed for good.
     closed: bool,
 }
 
@@ -71,37 +73,37 @@ impl fmt::Debug for ReconnectingLink {
     }
 }
 
-/// Whoever dialled on behalf of a node that has left the map meanwhile got a link that nobody
-/// knows: it ends with the lane.
+/// A dial may end after its node has left the map. Nothing else refers to the link then, so it ends
+/// with this value.
 impl Drop for ReconnectingLink {
     fn drop(&mut self) {
         self.redial();
     }
 }
 
-/// What a caller who needs a link has to do.
-enum Step {
-    /// Take it.
-    Have(Arc<Link>),
-    /// Wait for the attempt.
-    Dial(Dialling),
-    /// Wait until an attempt may begin; the last one failed so.
-    Pause(Timestamp, Option<Error>),
-    /// There will be none.
-    Fail(Error),
+/// What a caller that needs a link has to do.
+enum NextLink {
+    /// Use this one.
+    Live(Arc<Link>),
+    /// Wait for this dial.
+    Dialling(DialFuture),
+    /// Wait until the back-off is over.
+    BackingOff(Timestamp),
+    /// Give up: the connection is closed for good.
+    Closed,
 }
 
 impl ReconnectingLink {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
-        let dial = Dial {
+        let dial = DialState {
             running: None,
             failures: 0,
             not_before: Timestamp::ZERO,
-            last: None,
+            last_error: None,
             closed: false,
         };
-        let (link, tended) = (Mutex::new(None), AtomicBool::new(false));
-        Self { endpoint, profile, budget, link, tended, dial: Mutex::new(dial) }
+        let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
+        Self { endpoint, profile, budget, link, repairing, dial: Mutex::new(dial) }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -113,33 +115,35 @@ impl ReconnectingLink {
     /// A live link, dialled if need be, by `deadline` at the latest.
     ///
     /// # Errors
-    /// What the last dial failed with, if it makes no sense to dial again at once or the deadline
-    /// passed.
+    /// The dial's error, if it failed before the deadline; after the deadline what
+    /// [`past_deadline`] makes of the last dial's error.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         env: &Arc<Environment>,
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
         loop {
-            match self.step(env) {
-                Step::Have(link) => return Ok(link),
-                Step::Fail(error) => return Err(error),
-                Step::Dial(_) if env.now() >= deadline => {
-                    return Err(self.too_late(lock(&self.dial).last.clone()));
-                }
-                Step::Dial(dialling) => match env.with_deadline(deadline, dialling).await {
-                    Some(result) => return result,
-                    None => return Err(self.too_late(lock(&self.dial).last.clone())),
-                },
-                Step::Pause(until, last) => {
-                    if until >= deadline {
-                        env.sleep_until(deadline).await;
-                        return Err(self.too_late(last));
+            match self.next_link(env) {
+                NextLink::Live(link) => return Ok(link),
+                NextLink::Closed => return Err(closed(&self.endpoint)),
+                _ if env.now() >= deadline => return Err(self.deadline_error()),
+                NextLink::Dialling(dial) => match env.with_deadline(deadline, dial).await {
+                    Some(Ok(link)) => return Ok(link),
+                    // A task that is woken late finds both: the dial's end and its deadline.
+                    Some(Err(error)) if env.now() >= deadline => {
+                        return Err(past_deadline(&self.endpoint, Some(error)));
                     }
-                    env.sleep_until(until).await;
-                }
+                    Some(Err(error)) => return Err(error),
+                    None => return Err(self.deadline_error()),
+                },
+                NextLink::BackingOff(until) => env.sleep_until(until.min(deadline)).await,
             }
         }
+    }
+
+    /// What a caller fails with whose deadline has passed while it had no link.
+    pub(crate) fn deadline_error(&self) -> Error {
+        past_deadline(&self.endpoint, lock(&self.dial).last_error.clone())
     }
 
     /// The link, unless it takes no more entries.
@@ -147,37 +151,37 @@ impl ReconnectingLink {
         self.ready().filter(|link| !link.is_closed())
     }
 
-    /// Whether there is no live link and nobody sees to one.
-    pub(crate) fn is_neglected(&self) -> bool {
-        !self.tended.load(Ordering::Acquire) && self.live().is_none()
+    /// Whether there is no live link and no task restores it.
+    pub(crate) fn needs_repair(&self) -> bool {
+        !self.repairing.load(Ordering::Acquire) && self.live().is_none()
     }
 
-    /// Sees to a link while other lanes carry the commands: in the background, or else at the cost
-    /// of the one caller who comes first, if a dial may begin now.
-    pub(crate) async fn tend(self: &Arc<Self>, env: &Arc<Environment>, deadline: Timestamp) {
-        let Some(tending) = Tending::begin(self) else { return };
+    /// Restores the link while the node's other connections carry the commands: in the background
+    /// or, without one, at the cost of the one caller that comes first, if a dial may begin now.
+    pub(crate) async fn repair(self: &Arc<Self>, env: &Arc<Environment>, deadline: Timestamp) {
+        let Some(guard) = RepairGuard::acquire(self) else { return };
         let until = env.now().after(env.config().connect_timeout);
-        let (lane, its_env) = (Arc::clone(self), Arc::clone(env));
+        let (this, its_env) = (Arc::clone(self), Arc::clone(env));
         let task = async move {
-            let _ = lane.connect(&its_env, until).await;
-            drop(tending);
+            let _ = this.connect(&its_env, until).await;
+            drop(guard);
         };
         if BACKGROUND && env.transport().spawn(Box::pin(task)) {
             return;
         }
-        let Some(_tending) = Tending::begin(self) else { return };
-        let is_due = lock(&self.dial).not_before <= env.now();
-        if is_due {
+        let Some(_guard) = RepairGuard::acquire(self) else { return };
+        let may_dial = lock(&self.dial).not_before <= env.now();
+        if may_dial {
             let _ = self.connect(env, until.min(deadline)).await;
         }
     }
 
     /// Whether there is no live link, and the last dial failed.
     pub(crate) fn is_failing(&self) -> bool {
-        self.live().is_none() && lock(&self.dial).last.is_some()
+        self.live().is_none() && lock(&self.dial).last_error.is_some()
     }
 
-    /// Gives the link up: it ends when what is in flight has, and the next caller dials anew.
+    /// Gives the link up: it ends when what is in flight has, and the next caller dials again.
     pub(crate) fn redial(&self) {
         let link = lock(&self.link).take();
         if let Some(link) = link {
@@ -185,7 +189,7 @@ impl ReconnectingLink {
         }
     }
 
-    /// Whether there is no live link, and none will be dialled for before a pause is over.
+    /// Whether there is no live link, and no dial begins before a back-off is over.
     pub(crate) fn is_backing_off(&self, now: Timestamp) -> bool {
         if self.live().is_some() {
             return false;
@@ -194,14 +198,14 @@ impl ReconnectingLink {
         dial.running.is_none() && dial.not_before > now
     }
 
-    /// The next dial need not wait: there is reason to hope.
+    /// The next dial may begin at once: something says that the server is back.
     pub(crate) fn end_backoff(&self, now: Timestamp) {
         let mut dial = lock(&self.dial);
         dial.not_before = dial.not_before.min(now);
         dial.failures = dial.failures.min(1);
     }
 
-    /// Ends the lane: its link is closed and none will follow.
+    /// Closes the link; no other will follow.
     pub(crate) fn close(&self) {
         let running = {
             let mut dial = lock(&self.dial);
@@ -215,16 +219,18 @@ impl ReconnectingLink {
         }
     }
 
-    fn step(self: &Arc<Self>, env: &Arc<Environment>) -> Step {
+    /// What a caller has to do for a link; begins a dial if one is needed and may begin.
+    fn next_link(self: &Arc<Self>, env: &Arc<Environment>) -> NextLink {
         let mut dial = lock(&self.dial);
         if dial.closed {
-            return Step::Fail(closed(&self.endpoint));
+            return NextLink::Closed;
         }
         if let Some(link) = self.ready() {
             if !link.is_closed() {
-                return Step::Have(link);
+                return NextLink::Live(link);
             }
-            // A server that takes connections and answers nothing is as bad as one that takes none.
+            // A server that accepts connections and never answers is as bad as one that refuses
+            // them.
             *lock(&self.link) = None;
             if link.has_answered() && !link.was_unresponsive() {
                 dial.failures = 0;
@@ -234,28 +240,32 @@ impl ReconnectingLink {
             }
         }
         if let Some(running) = &dial.running {
-            return Step::Dial(running.clone());
+            return NextLink::Dialling(running.clone());
         }
         if env.now() < dial.not_before {
-            return Step::Pause(dial.not_before, dial.last.clone());
+            return NextLink::BackingOff(dial.not_before);
         }
-        let (lane, env) = (Arc::downgrade(self), Arc::clone(env));
+        // A server that failed or was silent accepts connections long before it answers again: it
+        // gets no command before it has answered the handshake.
+        let attempt = self.dial_future(env, dial.failures == 0);
+        dial.running = Some(attempt.clone());
+        NextLink::Dialling(attempt)
+    }
+
+    fn dial_future(self: &Arc<Self>, env: &Arc<Environment>, proven: bool) -> DialFuture {
+        let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
         let (endpoint, profile) = (self.endpoint.clone(), self.profile);
-        // A server that failed or fell silent takes connections long before it answers again: it
-        // gets no command before it has.
-        let proven = dial.failures == 0;
         let settings = env.link_settings(&self.budget);
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
             let result = open(&endpoint, profile, &env, settings, proven).await;
-            match lane.upgrade() {
-                Some(lane) => lane.handle_dialled(result, &env),
-                // Nobody would ever end it: who waits asks the map again.
+            match weak.upgrade() {
+                Some(this) => this.handle_dialled(result, &env),
+                // The node is gone and nothing would ever close this link. Callers resolve their
+                // node again.
                 None => result.inspect(|link| link.retire()),
             }
         });
-        let attempt = attempt.shared();
-        dial.running = Some(attempt.clone());
-        Step::Dial(attempt)
+        attempt.shared()
     }
 
     fn handle_dialled(
@@ -269,7 +279,7 @@ impl ReconnectingLink {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
-                if dial.last.take().is_some() {
+                if dial.last_error.take().is_some() {
                     env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
                 }
                 *lock(&self.link) = Some(Arc::clone(link));
@@ -278,39 +288,57 @@ impl ReconnectingLink {
                 count(&env.telemetry().dials_failed);
                 let lost =
                     || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
-                if dial.last.is_none() {
+                if dial.last_error.is_none() {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
                 dial.not_before = env.now().after(env.backoff(dial.failures));
-                dial.last = Some(error.clone());
+                dial.last_error = Some(error.clone());
             }
         }
         result
     }
+}
 
-    fn too_late(&self, cause: Option<Error>) -> Error {
-        let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, "no connection in time");
-        let error = error.with_endpoint(&self.endpoint);
-        match cause {
-            Some(cause) => error.with_cause(cause),
-            None => error,
+/// What a caller fails with whose deadline has passed while it had no connection. `last` is the
+/// error that the last dial failed with.
+///
+/// A dial that failed because the server could not be reached is made again until the deadline. So
+/// the caller gets `Timeout`, and the last dial's error as its cause and in its text, whether the
+/// deadline passed during a dial, during the back-off or just as a dial failed. Any other error (a
+/// refused password, a certificate that is not trusted, a closed client) would be the same at every
+/// dial: it is returned as it is.
+pub(crate) fn past_deadline(endpoint: &Endpoint, last: Option<Error>) -> Error {
+    let timeout = |message: String| {
+        Error::new(ErrorKind::Timeout, Delivery::NotSent, message).with_endpoint(endpoint)
+    };
+    match last {
+        None => timeout("no connection in time".to_owned()),
+        Some(error) if error.kind() != ErrorKind::Connect => error,
+        Some(error) => {
+            let (text, at) = (error.to_string(), format!(": {endpoint}"));
+            let cause = text.strip_suffix(&at).unwrap_or(&text);
+            timeout(format!("no connection in time; the last dial failed: {cause}"))
+                .with_cause(error)
         }
     }
 }
 
-/// Sees to a lane as long as it lives.
-struct Tending(Arc<ReconnectingLink>);
+/// Marks a connection as being restored for as long as it lives.
+struct RepairGuard(Arc<ReconnectingLink>);
 
-impl Tending {
-    /// `None` if somebody does already.
-    fn begin(lane: &Arc<ReconnectingLink>) -> Option<Self> {
-        (!lane.tended.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(lane)))
+impl RepairGuard {
+    /// `None` if another task restores it already.
+    fn acquire(link: &Arc<ReconnectingLink>) -> Option<Self> {
+        (!link.repairing.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(link)))
     }
 }
 
-impl Drop for Tending {
+impl Drop for RepairGuard {
     fn drop(&mut self) {
-        self.0.tended.store(false, Ordering::Release);
+        self.0.repairing.store(false, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,14 @@
-//! Subscriptions at work: gives frames to the reconciler and messages to their readers, and its
-//! orders to the connections.
+//! The subscriber: it serves the subscriptions of a client that share connections.
 //!
-//! A client has one hub, whose subscriptions share the connections that commands use (or, where
-//! servers speak RESP2, one more per node); a subscription with a connection of its own has a hub
-//! of its own. Everything that need not wait happens here, in whoever's turn it is: the driver of a
-//! link, a caller who adds a channel, a subscription that is dropped. What waits (dials, timers,
-//! topology) is in `driver/pubsub.rs`.
+//! A client has one for all its subscriptions, on the connections that commands use (or, where the
+//! servers speak RESP2, on one more per node). A subscription with connections of its own has a
+//! subscriber of its own, and so have the subscriptions under one read policy. What needs no wait
+//! happens here, in the task that calls: the driver of a link, a caller that adds a channel, a
+//! subscription that is dropped. What waits (connecting, timers, the topology) is in
+//! `subscriber_loop.rs`.
 //!
-//! Invariants:
-//! - `state` is locked for moments only, no waker, stream or other hub is called under it; what is
-//!   sent is queued under it, so that a connection gets orders in the order of the plans;
-//! - messages of one read reach their readers under one lock, with one wake for each.
-//!
-//! Called by `driver/io.rs` (through [`PushSink`]), `driver/pubsub.rs` and the client.
+//! Invariants: `state` is locked for a short time only; under the lock no waker is woken, no stream
+//! is touched and no other subscriber is called.
 
 use crate::BoxFuture;
 use crate::bounds::{MaybeSend, MaybeSync};
@@ -22,144 +18,89 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::link::link::Link;
 use crate::driver::link::push_sink::PushSink;
 use crate::driver::node::node::Node;
-use crate::driver::pubsub::reader_queue::Inbox;
+use crate::driver::pubsub::reader_queue::ReaderQueue;
+use crate::driver::pubsub::subscriber_state::{
+    MissingConnections, PubSubConnection, ReaderStatus, State,
+};
 use crate::driver::replica::policy::ReadSettings;
-use crate::error::Error;
 use crate::lock::lock;
-use crate::resp::{FrameKind, ServerError, frame_kind};
 use crate::rng::Rng;
-use crate::subscription::backlog::{BacklogLimits, Taken};
-use crate::subscription::kind::{Channel, ChannelKind};
-use crate::subscription::message::Message;
-use crate::subscription::push::Push;
-use crate::subscription::reconcile::{ReaderId, Reconciler, SessionId};
+use crate::subscription::backlog::BacklogLimits;
+use crate::subscription::channel_table::{ChannelTable, ConnectionId, ReaderId};
+use crate::subscription::kind::Channel;
 use crate::subscription::update::GapCause;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use futures::future::Shared;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
-/// See the head of this file.
+/// Serves subscriptions that share connections; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    /// Knows where commands go.
-    pub(in crate::driver) topology: Arc<LiveTopology>,
-    /// Its connections carry nothing else.
-    pub(in crate::driver) own: bool,
-    /// By which nodes are chosen, where not the owners' alone.
-    pub(in crate::driver) rule: Option<Arc<ReadSettings>>,
+    /// The current topology.
+    pub(super) topology: Arc<LiveTopology>,
+    /// Its connections carry no commands; it ends with its last reader.
+    pub(super) has_own_connections: bool,
+    /// The read settings that choose among a shard's nodes; `None` where the owners serve.
+    pub(super) read_settings: Option<Arc<ReadSettings>>,
     /// Everything that changes.
-    pub(in crate::driver) state: Mutex<State>,
-    /// Told when there is something to do that waits.
-    pub(in crate::driver) nudge: event_listener::Event,
-    /// What waits; see `driver/pubsub.rs`.
-    pub(in crate::driver) work: Mutex<Work>,
+    pub(super) state: Mutex<State>,
+    /// Wakes the loop when there is something to do that waits.
+    pub(super) changed: event_listener::Event,
+    /// The loop; see `subscriber_loop.rs`.
+    pub(super) loop_task: Mutex<LoopTask>,
 }
 
-/// What a hub waits for, driven by whoever does.
-pub(crate) type Waits = Shared<BoxFuture<'static, ()>>;
+/// The loop of a subscriber, as a future that each of its readers can poll.
+pub(crate) type SubscriberLoop = Shared<BoxFuture<'static, ()>>;
 
-/// The running future of a hub.
+/// The running loop of a subscriber.
 #[derive(Debug, Default)]
-pub(in crate::driver) struct Work {
-    /// Begun with the first reader.
-    pub(in crate::driver) waits: Option<Waits>,
-    /// The host drives it, too.
-    pub(in crate::driver) background: bool,
+pub(super) struct LoopTask {
+    /// The loop; started with the first reader.
+    pub(super) future: Option<SubscriberLoop>,
+    /// The host runs it in the background, so that readers need not poll it.
+    pub(super) has_background: bool,
 }
 
-/// See `Subscriber::state`.
+/// Passes a link's pushes on to its subscriber.
 #[derive(Debug)]
-pub(in crate::driver) struct State {
-    /// Decides.
-    pub(in crate::driver) reconciler: Reconciler,
-    /// Whom messages go to.
-    readers: BTreeMap<ReaderId, Arc<Inbox>>,
-    /// Connections that can be asked.
-    pub(in crate::driver) sessions: BTreeMap<SessionId, Session>,
-    /// Nodes that a connection is being made to.
-    pub(in crate::driver) attaching: Vec<Arc<Node>>,
-    /// Nodes to which none could be made of late.
-    pub(in crate::driver) failed: Vec<Failing>,
-    /// Errors that say something about the topology, and who sent them.
-    pub(in crate::driver) learnt: Vec<(Arc<Node>, ServerError)>,
-    /// The last name given out.
-    names: u64,
-    /// Counts reads.
-    batch: u64,
-    /// When the owners were last known to be those of the last plan.
-    pub(in crate::driver) owners_at: Timestamp,
-    /// The map's version that the last plan was made with.
-    pub(in crate::driver) version: Option<u64>,
-    /// Nothing is sent any more.
-    pub(in crate::driver) closed: bool,
+struct ConnectionSink {
+    /// The subscriber; gone when there are no subscriptions any more.
+    subscriber: Weak<Subscriber>,
+    /// The connection's name.
+    id: ConnectionId,
 }
 
-/// A connection that can be asked.
-#[derive(Debug)]
-pub(in crate::driver) struct Session {
-    /// Where it leads.
-    pub(in crate::driver) node: Arc<Node>,
-    /// The connection.
-    pub(in crate::driver) link: Arc<Link>,
-    /// In RESP2, PING ends a write; else HELLO, which no ACL forbids.
-    pub(in crate::driver) resp3: bool,
-    /// When it last brought anything for us.
-    pub(in crate::driver) heard: Timestamp,
-    /// It was asked whether it is alive, and has not answered.
-    pub(in crate::driver) probed: bool,
-}
-
-/// A node that no connection could be made to.
-#[derive(Debug)]
-pub(in crate::driver) struct Failing {
-    /// Which.
-    pub(in crate::driver) node: Arc<Node>,
-    /// What the last attempt failed with.
-    pub(in crate::driver) error: Error,
-    /// How many failed in a row.
-    pub(in crate::driver) times: u32,
-}
-
-/// Hands a link's pushes to its hub.
-#[derive(Debug)]
-struct Sink {
-    /// Gone once nobody subscribes any more.
-    hub: Weak<Subscriber>,
-    /// Which connection it is.
-    id: SessionId,
-}
-
-impl PushSink for Sink {
+impl PushSink for ConnectionSink {
     fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) {
-        if let Some(hub) = self.hub.upgrade() {
-            hub.handle(self.id, frames, now);
+        if let Some(subscriber) = self.subscriber.upgrade() {
+            subscriber.handle(self.id, frames, now);
         }
     }
 
     fn handle_lost(&self, cause: &Lost) {
-        if let Some(hub) = self.hub.upgrade() {
-            hub.handle_lost(self.id, cause);
+        if let Some(subscriber) = self.subscriber.upgrade() {
+            subscriber.handle_lost(self.id, cause);
         }
     }
 }
 
-/// A connection that was just made; closed if nobody takes it, for then the hub has gone.
+/// A link that was just opened. Dropped before a subscriber took it, it is closed.
 #[derive(Debug)]
-pub(in crate::driver) struct Fresh {
-    /// Gone once it was taken.
+pub(super) struct NewLink {
+    /// The link; `None` once it was taken.
     link: Option<Arc<Link>>,
 }
 
-impl Fresh {
-    pub(in crate::driver) fn new(link: Arc<Link>) -> Self {
+impl NewLink {
+    pub(super) fn new(link: Arc<Link>) -> Self {
         Self { link: Some(link) }
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewLink {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
             link.close();
@@ -169,305 +110,227 @@ impl Drop for Fresh {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shut();
+        self.close();
     }
 }
 
-/// A hub, behind a pointer whose type says nothing of what is in it.
+/// A subscriber behind a pointer whose type does not name it: a program without subscriptions does
+/// not link its code.
 pub(crate) trait AnySubscriber: MaybeSend + MaybeSync {
-    /// The hub.
-    fn as_hub(self: Arc<Self>) -> Arc<Subscriber>;
+    /// The subscriber itself.
+    fn into_subscriber(self: Arc<Self>) -> Arc<Subscriber>;
 }
 
 impl AnySubscriber for Subscriber {
-    fn as_hub(self: Arc<Self>) -> Arc<Subscriber> {
+    fn into_subscriber(self: Arc<Self>) -> Arc<Subscriber> {
         self
     }
 }
 
 impl Subscriber {
-    /// `own`: whether it makes connections that carry nothing else. It ends with its last reader
-    /// then.
+    /// `has_own_connections`: it makes connections that carry no commands, and ends with its last
+    /// reader.
     pub(crate) fn new(
         topology: Arc<LiveTopology>,
-        own: bool,
-        rule: Option<Arc<ReadSettings>>,
+        has_own_connections: bool,
+        read_settings: Option<Arc<ReadSettings>>,
     ) -> Arc<Self> {
         let env = topology.env();
         let pauses = (env.config().backoff_base, env.config().backoff_cap);
         let rng = Rng::new(env.rng().next_u64());
-        let state = State {
-            reconciler: Reconciler::new(env.has_slots(), pauses, rng),
-            readers: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            attaching: Vec::new(),
-            failed: Vec::new(),
-            learnt: Vec::new(),
-            names: 0,
-            batch: 0,
-            owners_at: Timestamp::ZERO,
-            version: None,
-            closed: false,
-        };
-        let (state, nudge) = (Mutex::new(state), event_listener::Event::new());
-        Arc::new(Self { topology, own, rule, state, nudge, work: Mutex::default() })
+        let state = State::new(ChannelTable::new(env.has_slots(), pauses, rng));
+        Arc::new(Self {
+            topology,
+            has_own_connections,
+            read_settings,
+            state: Mutex::new(state),
+            changed: event_listener::Event::new(),
+            loop_task: Mutex::default(),
+        })
     }
 
-    /// A new reader, of no channel yet; none once the hub has ended.
-    pub(crate) fn join(&self, limits: BacklogLimits) -> Option<(ReaderId, Arc<Inbox>)> {
-        let inbox = Arc::new(Inbox::new(limits));
+    /// Adds a reader, without channels. `None` after the end of the subscriber.
+    pub(crate) fn add_reader(&self, limits: BacklogLimits) -> Option<(ReaderId, Arc<ReaderQueue>)> {
+        let queue = Arc::new(ReaderQueue::new(limits));
         let mut state = lock(&self.state);
         if state.closed {
             return None;
         }
-        state.names += 1;
-        let id = ReaderId(state.names);
-        state.readers.insert(id, Arc::clone(&inbox));
-        Some((id, inbox))
+        let id = ReaderId(state.next_id());
+        state.readers.insert(id, Arc::clone(&queue));
+        Some((id, queue))
     }
 
-    /// Whether readers may join it.
+    /// Whether readers can be added.
     pub(crate) fn is_open(&self) -> bool {
         !lock(&self.state).closed
     }
 
-    /// Whether its nodes are chosen by this rule.
-    pub(crate) fn follows(&self, rule: &ReadSettings) -> bool {
+    /// Whether it chooses nodes as these settings say.
+    pub(crate) fn has_read_settings(&self, settings: &ReadSettings) -> bool {
         let same = |own: &Arc<ReadSettings>| {
-            own.policy == rule.policy && own.max_staleness == rule.max_staleness
+            own.policy == settings.policy && own.max_staleness == settings.max_staleness
         };
-        self.rule.as_ref().is_some_and(same)
+        self.read_settings.as_ref().is_some_and(same)
     }
 
-    /// Changes what a reader wants, and sends what follows from that.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Reconciler)) {
+    /// Changes the channels of a reader, and sends the commands that follow.
+    pub(crate) fn change_channels(&self, change: impl FnOnce(&mut ChannelTable)) {
         let mut wake = Wakers::new();
         {
             let mut state = lock(&self.state);
-            change(&mut state.reconciler);
-            state.tell(&mut wake);
+            change(&mut state.channels);
+            state.pass_updates(&mut wake);
         }
         wake.drain(..).for_each(Waker::wake);
-        self.pump();
-        self.nudge.notify(usize::MAX);
+        self.send_plan();
+        self.changed.notify(usize::MAX);
     }
 
-    /// A reader has gone: its channels are unsubscribed from.
-    pub(crate) fn leave(&self, reader: ReaderId) {
-        let (links, ends): (Vec<Arc<Link>>, bool) = {
+    /// Removes a reader and unsubscribes from its channels.
+    pub(crate) fn remove_reader(&self, reader: ReaderId) {
+        let (links, ends) = {
             let mut state = lock(&self.state);
             state.readers.remove(&reader);
-            let ends = self.own && state.readers.is_empty();
+            let ends = self.has_own_connections && state.readers.is_empty();
             state.closed |= ends;
-            (state.sessions.values().map(|session| Arc::clone(&session.link)).collect(), ends)
+            (state.links(), ends)
         };
         links.iter().for_each(|link| link.unregister_reader(reader.0));
         if ends {
-            self.shut();
+            self.close();
         } else {
-            self.change(|reconciler| reconciler.forget(reader));
+            self.change_channels(|channels| channels.remove_reader(reader));
         }
     }
 
-    /// Whether every channel of a reader is subscribed to; if not, which is not, and why.
-    pub(crate) fn stands(&self, reader: ReaderId) -> Standing {
-        let state = lock(&self.state);
-        if state.closed {
-            return Standing::Closed;
-        }
-        if let Some((channel, error)) = state.reconciler.refusal(reader) {
-            return Standing::Refused(channel.clone(), error.clone());
-        }
-        match state.reconciler.missing(reader).next() {
-            None => Standing::Live,
-            Some(channel) => {
-                let cause = state.failed.first().map(|failing| failing.error.clone());
-                Standing::Missing(channel.clone(), cause)
-            }
-        }
+    /// Whether the channels of a reader are confirmed.
+    pub(crate) fn status(&self, reader: ReaderId) -> ReaderStatus {
+        lock(&self.state).status(reader)
     }
 
-    /// The channels that a reader wants.
+    /// The channels of a reader, confirmed or not.
     pub(crate) fn channels(&self, reader: ReaderId) -> Vec<Channel> {
-        lock(&self.state).reconciler.channels(reader).cloned().collect()
+        lock(&self.state).channels.channels(reader).cloned().collect()
     }
 
-    /// A connection that was paused for a slow reader goes on.
-    pub(crate) fn resume(&self) {
+    /// Lets connections go on that were paused for a slow reader.
+    pub(crate) fn resume_reading(&self) {
         for link in self.links() {
             link.pause_reading(false);
             link.move_bytes();
         }
     }
 
-    /// All connections.
-    pub(in crate::driver) fn links(&self) -> Vec<Arc<Link>> {
-        lock(&self.state).sessions.values().map(|session| Arc::clone(&session.link)).collect()
+    /// The links of all connections.
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        lock(&self.state).links()
     }
 
-    /// Ends everything: readers get what waits, and nothing more.
-    pub(crate) fn shut(&self) {
+    /// Ends the subscriber: readers get the updates that wait, and nothing more.
+    pub(crate) fn close(&self) {
         let mut wake = Wakers::new();
-        let sessions = {
+        let connections = {
             let mut state = lock(&self.state);
             state.closed = true;
-            state.readers.values().for_each(|inbox| inbox.finish(&mut wake));
-            std::mem::take(&mut state.sessions)
+            state.readers.values().for_each(|queue| queue.finish(&mut wake));
+            std::mem::take(&mut state.connections)
         };
-        // Those that are shared belong to a client that has gone, and perhaps to nodes that nobody
-        // knows any more.
-        sessions.values().for_each(|session| session.link.close());
+        // Shared links, too: the client has gone with its last subscriber, and a link may belong to
+        // a node that the topology no longer has.
+        connections.values().for_each(|connection| connection.link.close());
         wake.drain(..).for_each(Waker::wake);
-        self.nudge.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 
-    /// A connection was made; its pushes come here from now on.
-    pub(in crate::driver) fn attached(self: &Arc<Self>, node: &Arc<Node>, mut fresh: Fresh) {
+    /// Makes a plan, and queues and writes its commands. Returns what the plan lacks.
+    pub(super) fn send_plan(&self) -> MissingConnections {
+        let now = self.topology.env().now();
+        // The time is read before the map: so the map is at least as new as the time says.
+        let refreshed_at = self.topology.refreshed_at();
+        let routes = Arc::clone(&self.topology.routes());
+        let mut wake = Wakers::new();
+        let (mut write, mut unused) = (Vec::new(), Vec::new());
+        let missing = {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return MissingConnections::default();
+            }
+            if state.map_version == Some(routes.map.version()) {
+                state.owners_known_at = refreshed_at.unwrap_or(now);
+            }
+            let missing = state.queue_plan(&routes, self.read_settings.as_ref(), now, &mut write);
+            state.release_unused(&routes, &mut unused);
+            state.pass_updates(&mut wake);
+            missing
+        };
+        wake.drain(..).for_each(Waker::wake);
+        write.iter().for_each(|link| link.move_bytes());
+        unused.iter().for_each(|link| link.retire());
+        missing
+    }
+
+    /// Adds a connection: its pushes come here from now on.
+    pub(super) fn add_connection(self: &Arc<Self>, node: &Arc<Node>, mut new: NewLink) {
         let now = self.topology.env().now();
         let (id, link) = {
             let mut state = lock(&self.state);
             if state.closed {
                 return;
             }
-            let Some(link) = fresh.link.take() else { return };
-            let resp3 = link.is_resp3();
-            state.names += 1;
-            let id = SessionId(state.names);
-            state.reconciler.open(id, Arc::new(node.endpoint().clone()));
+            let Some(link) = new.link.take() else { return };
+            let id = ConnectionId(state.next_id());
+            state.channels.open(id, Arc::new(node.endpoint().clone()));
             link.set_subscribed(true);
-            let (node, kept) = (Arc::clone(node), Arc::clone(&link));
-            let session = Session { node, link: kept, resp3, heard: now, probed: false };
-            state.sessions.insert(id, session);
+            let connection = PubSubConnection {
+                node: Arc::clone(node),
+                is_resp3: link.is_resp3(),
+                link: Arc::clone(&link),
+                heard_at: now,
+                is_probed: false,
+            };
+            state.connections.insert(id, connection);
             (id, link)
         };
-        let sink = Sink { hub: Arc::downgrade(self), id };
+        let sink = ConnectionSink { subscriber: Arc::downgrade(self), id };
         if !link.set_push_sink(Arc::new(sink)) || link.is_lost() {
             self.handle_lost(id, &Lost::ByPeer);
         }
     }
 
-    fn handle(&self, id: SessionId, frames: &mut Vec<Bytes>, now: Timestamp) {
+    /// Handles the frames of one read.
+    fn handle(&self, id: ConnectionId, frames: &mut Vec<Bytes>, now: Timestamp) {
         let mut wake = Wakers::new();
-        let mut news = false;
+        let mut has_work = false;
         {
             let mut state = lock(&self.state);
-            let Some(session) = state.sessions.get_mut(&id) else { return };
-            (session.heard, session.probed) = (now, false);
+            let Some(connection) = state.connections.get_mut(&id) else { return };
+            (connection.heard_at, connection.is_probed) = (now, false);
             state.batch += 1;
             for frame in frames.drain(..) {
-                news |= state.handle_frame(id, frame, now, &mut wake);
+                has_work |= state.handle_frame(id, frame, now, &mut wake);
             }
         }
         wake.drain(..).for_each(Waker::wake);
-        if news {
-            self.nudge.notify(usize::MAX);
+        if has_work {
+            self.changed.notify(usize::MAX);
         }
     }
 
-    fn handle_lost(&self, id: SessionId, cause: &Lost) {
+    /// Removes a lost connection: gaps begin.
+    fn handle_lost(&self, id: ConnectionId, cause: &Lost) {
         {
             let mut state = lock(&self.state);
-            let Some(session) = state.sessions.remove(&id) else { return };
+            let Some(connection) = state.connections.remove(&id) else { return };
             let now = self.topology.env().now();
             let (since, cause) = match cause {
-                // Nobody knows how long it had been dead.
-                Lost::NoProgress(_) => (session.heard, GapCause::Silent),
+                // It may have been dead since its last frame.
+                Lost::NoProgress(_) => (connection.heard_at, GapCause::Silent),
                 Lost::Retired | Lost::ByUs => (now, GapCause::NodeLeft),
                 _ => (now, GapCause::ConnectionLost),
             };
-            state.reconciler.close(id, since, cause);
+            state.channels.close(id, since, cause);
         }
-        self.nudge.notify(usize::MAX);
-    }
-}
-
-/// How a reader's channels stand.
-#[derive(Debug)]
-pub(crate) enum Standing {
-    /// The client, or the subscription, was closed.
-    Closed,
-    /// All are subscribed to.
-    Live,
-    /// One is not, and perhaps why.
-    Missing(Channel, Option<Error>),
-    /// The server refuses one.
-    Refused(Channel, ServerError),
-}
-
-impl State {
-    /// Takes a frame in. Whether something follows from it besides a message.
-    #[inline]
-    fn handle_frame(
-        &mut self,
-        id: SessionId,
-        frame: Bytes,
-        now: Timestamp,
-        wake: &mut Wakers,
-    ) -> bool {
-        match Push::parse(&frame) {
-            Push::Message { kind, pattern, channel, payload } => {
-                let message = Message::new(frame, kind, pattern, channel, payload);
-                return self.deliver(kind, message, wake);
-            }
-            Push::Subscribed(kind, name) => {
-                self.reconciler.handle_subscribed(id, kind, &frame[name], now);
-            }
-            Push::Unsubscribed(kind, name) => {
-                self.reconciler.handle_unsubscribed(id, kind, &frame[name], now);
-            }
-            Push::Other => match frame_kind(&frame) {
-                FrameKind::Push => return false,
-                FrameKind::Reply => self.reconciler.handle_marker(id, now),
-                FrameKind::Error => {
-                    let Some(error) = ServerError::from_frame(&frame) else { return false };
-                    self.reconciler.handle_error(id, &error, now);
-                    if let Some(session) = self.sessions.get(&id) {
-                        self.learnt.push((Arc::clone(&session.node), error));
-                    }
-                }
-            },
-        }
-        self.tell(wake);
-        true
-    }
-
-    /// Gives a message to its readers. Whether something follows.
-    #[inline]
-    fn deliver(&mut self, kind: ChannelKind, message: Message, wake: &mut Wakers) -> bool {
-        let mut readers = self.reconciler.readers(kind, message.source_name());
-        let mut ended = Vec::new();
-        let mut pauses = false;
-        let batch = self.batch;
-        let mut give =
-            |id: ReaderId, message: Message, readers: &BTreeMap<_, Arc<Inbox>>| match readers
-                .get(&id)
-                .map(|inbox: &Arc<Inbox>| inbox.push(message, batch, wake))
-            {
-                Some(Taken::Pause) => pauses = true,
-                Some(Taken::Ended) => ended.push(id),
-                Some(Taken::Well) | None => {}
-            };
-        // The only reader of a message, as nearly all have, takes it without another reference.
-        let Some(first) = readers.next() else { return false };
-        for id in readers {
-            give(id, message.clone(), &self.readers);
-        }
-        give(first, message, &self.readers);
-        if pauses {
-            self.sessions.values().for_each(|session| session.link.pause_reading(true));
-        }
-        for id in &ended {
-            self.reconciler.forget(*id);
-        }
-        !ended.is_empty()
-    }
-
-    /// Gives readers what the reconciler has for them.
-    pub(in crate::driver) fn tell(&mut self, wake: &mut Wakers) {
-        for (id, update) in self.reconciler.take_told() {
-            if let Some(inbox) = self.readers.get(&id) {
-                inbox.tell(update, wake);
-            }
-        }
+        self.changed.notify(usize::MAX);
     }
 }

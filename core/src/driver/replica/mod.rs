@@ -4,5 +4,6 @@
 pub(crate) mod health_check;
 pub(crate) mod policy;
 pub(crate) mod read;
+pub(crate) mod recovery;
 pub(crate) mod select;
 pub(crate) mod shard_lookup;

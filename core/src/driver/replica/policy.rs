@@ -7,11 +7,10 @@
 //! the bound, at least 25 ms apart.
 
 use crate::config::{Among, Config, ReadFrom};
-use crate::lock::lock;
+use crate::lock::{AtomicU8, Mutex, Ordering, lock};
 use crate::time::Timestamp;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the nodes of a shard that is read from are checked.

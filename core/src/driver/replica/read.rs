@@ -1,23 +1,21 @@
-//! The way of a read under a policy, when it does not go straight: no link yet, a lost one, a node
-//! that refuses, a table in which nobody can answer.
+//! A read under a policy that cannot go straight: no link yet, a failed attempt, no node that can
+//! answer.
 //!
-//! One loop: pick a node of the key's shard (`driver/pick.rs`), get a link, exchange, and see what
-//! follows for the node (a strike, a trial passed) and for the call (another node, a pause, an
-//! error), under the caller's one deadline. A node at which the call has failed is not asked again
-//! before all others have been.
+//! One loop: select a node of the key's shard (`select.rs`), get a link, submit, and decide what
+//! the end of the attempt means for the node (a failure, a passed trial) and for the call (another
+//! node, a pause, an error), under the caller's one deadline. A node at which the call has failed
+//! is tried again only after all others.
 //!
-//! Invariants: the call never leaves the shard that owns its key, nor goes to its primary unless
+//! Invariants: the call never leaves the shard that owns its key, nor goes to the primary unless
 //! the policy says so; `attempts_max` and `redirects_max` bound it; when every node is known to be
-//! down it fails at once, and while one may still come back it waits for that.
-//! Called by `driver/spread.rs` (single commands) and `driver/batch.rs` (what did not go well
-//! there).
+//! down it fails at once; while one may recover, it waits for that (`recovery.rs`).
 
 use crate::BoxFuture;
 use crate::command::Command;
-use crate::connection::outcome::{Failure, Lost};
 use crate::connection::queue::Entry;
 use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, too_many_redirects};
+use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
+use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::rest;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
@@ -28,35 +26,29 @@ use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
 use crate::driver::replica::policy::ReadSettings;
+use crate::driver::replica::recovery::{WaitHistory, wait_for_recovery};
 use crate::driver::replica::select::{NoNode, SelectionContext, select_node, table};
-use crate::driver::replica::shard_lookup::{members, shard_for, slot_of};
+use crate::driver::replica::shard_lookup::{shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
-use crate::resp::Redirect;
-use crate::routing::read_from::{NodeRow, SkipReason};
-use crate::routing::retry::{AttemptFailure, CallAction, RetryContext, judge};
+use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin};
+use crate::routing::retry::{AttemptFailure, decide_read};
 use crate::time::Timestamp;
-use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::refresh::RefreshReason;
-use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
 use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Commands whose cursor means something on one node only.
+#[cfg(test)]
+mod tests;
+
+/// Commands whose cursor is valid on one node only.
 const CURSORS: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
-/// A dial may keep a read waiting for this part of the progress time-out; then another node goes.
+/// A read waits for a dial for this part of the progress timeout; then it goes to another node.
 const DIAL_PART: u32 = 4;
-/// Between two looks at the table, when somebody may be able to answer.
-const PAUSE_MIN: Duration = Duration::from_millis(2);
-/// As long at most.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
-/// Looks at the topology that a read without a replica waits for.
-const LOOKS_MAX: u32 = 4;
-/// How long a read waits for a check-up that somebody else makes.
-const CHECK_WAIT: Duration = Duration::from_millis(500);
 
 /// What was done for a call before it left the straight path.
 pub(crate) enum ResumeFrom {
@@ -79,16 +71,16 @@ impl From<NoNode> for ResumeFrom {
     }
 }
 
-/// What an attempt that did not go well means for the call.
-enum After {
-    /// It failed for good.
+/// What a failed attempt means for the call.
+enum ReadStep {
+    /// The call fails.
     Fail(Error),
-    /// Another node, after a pause.
+    /// It goes to another node, after this pause.
     Again(Duration),
 }
 
-/// Whether a rule says where an item goes. A cursor is one node's: such a read stays at the
-/// primary.
+/// Whether the read settings decide where an item goes. A cursor is valid on one node only: such a
+/// read stays at the primary.
 ///
 /// # Errors
 /// `Config` for a cursor under a policy that never reads from the primary.
@@ -103,24 +95,25 @@ pub(crate) fn governs(settings: &ReadSettings, item: Item<'_>) -> Result<bool, E
     if settings.may_use_primary() {
         return Ok(false);
     }
-    let message = "its cursor is one node's: read it from the primary, or name a node";
+    let message = "its cursor is valid on one node only: use a read policy that allows \
+                   the primary, or name the node with `Client::send_to`";
     Err(Error::new(ErrorKind::Config, Delivery::NotSent, message).with_command(&command.name()))
 }
 
-/// Whether a command is an ordinary read: of one key or none, answered at once, without a cursor.
+/// Whether a command is an ordinary read: one key or none, answered at once, no cursor.
 #[inline]
-pub(crate) fn is_plain(command: &Command) -> bool {
+pub(crate) fn is_ordinary_read(command: &Command) -> bool {
     command.goes_straight() && command.is_readonly() && !is_cursor(command)
 }
 
-/// Whether a command goes on from where it went before, on the same node.
+/// Whether a command continues an iteration that another command began on the same node.
 pub(crate) fn is_cursor(command: &Command) -> bool {
     let name = command.spec().name();
     name.ends_with("SCAN") && CURSORS.contains(&name)
 }
 
-/// Runs a read until it has a reply that is no error, or there is nothing left to try. Says who
-/// replied.
+/// Sends a read until it has a reply that is no error, or there is nothing left to try. Returns the
+/// reply and the node that sent it.
 pub(crate) fn read<'a>(
     topology: &'a Arc<LiveTopology>,
     settings: &'a Arc<ReadSettings>,
@@ -144,26 +137,18 @@ async fn run(
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let env = topology.env();
     let mut capped = matches!(from, ResumeFrom::PrimaryCapped);
-    let (mut seen, mut first) = match from {
-        ResumeFrom::Attempt(seen, node) => (Some((seen, node)), None),
+    let (mut failed, mut selected) = match from {
+        ResumeFrom::Attempt(failure, node) => (Some((failure, node)), None),
         ResumeFrom::Node(node) => (None, Some(node)),
         ResumeFrom::PrimaryCapped | ResumeFrom::Start => (None, None),
     };
-    let mut tries = Attempts { attempts: u32::from(seen.is_some()), ..Attempts::default() };
+    let mut tries = Attempts { attempts: u32::from(failed.is_some()), ..Attempts::default() };
     let mut tried: Vec<Arc<Node>> = Vec::new();
-    let mut waited = Waited::default();
+    let mut waited = WaitHistory::default();
     loop {
-        if let Some((what, node)) = seen.take() {
-            match next_read(topology, item, options, &mut tries, &what, &node) {
-                After::Fail(error) => return Err(error),
-                After::Again(pause) => {
-                    count(&env.telemetry().retries);
-                    tries.last =
-                        Some(explain(&what, item.command, node.endpoint(), &tries, options));
-                    tried.push(node);
-                    rest(topology, pause, options.deadline).await;
-                }
-            }
+        if let Some((failure, node)) = failed.take() {
+            prepare_next(topology, item, options, &mut tries, &failure, &node).await?;
+            tried.push(node);
         }
         let routes = Arc::clone(&topology.routes());
         let now = env.now();
@@ -177,131 +162,82 @@ async fn run(
             rest(topology, env.backoff(tries.attempts), options.deadline).await;
             continue;
         };
-        if !env.has_background()
-            && let Some(checkup) = health_check::claim(env, &routes, shard, settings, now)
-        {
-            topology.while_refreshing(checkup.run()).await;
-            topology.take_triggers();
-        }
+        check_in_foreground(topology, &routes, shard, settings, now).await;
         let context = SelectionContext { settings, tried: &tried, capped, now: env.now() };
-        let picked = match first.take() {
+        let node = match selected.take() {
             _ if spent => Err(NoNode::NoReplica),
             Some(node) => Ok(node),
             None => select_node(env, &routes, shard, &context).cloned(),
         };
-        match picked {
+        match node {
             Ok(node) => {
                 tries.attempts += 1;
                 match attempt(topology, item, &node, options.deadline).await {
                     Ok(frame) => {
-                        return Ok((
-                            topology.wait_briefly_for_own_refresh(frame, options.deadline).await,
-                            node,
-                        ));
+                        let deadline = options.deadline;
+                        let frame = topology.wait_briefly_for_own_refresh(frame, deadline).await;
+                        return Ok((frame, node));
                     }
-                    Err(what) => seen = Some((what, node)),
+                    Err(failure) => failed = Some((failure, node)),
                 }
             }
-            Err(nobody) => {
-                let more =
-                    !spent && wait(topology, &routes, shard, &context, options, &mut waited).await;
-                if !more {
-                    let error = no_replica(&routes, shard, &context, item, nobody);
-                    return Err(finish(error, item, tries));
+            Err(why) => {
+                let deadline = options.deadline;
+                if spent
+                    || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
+                        .await
+                {
+                    let error = no_replica(&routes, shard, &context, item, why);
+                    return Err(with_attempts(error, item, tries));
                 }
-                capped = capped || nobody == NoNode::Capped;
+                capped = capped || why == NoNode::Capped;
                 tried.clear();
             }
         }
     }
 }
 
-/// What a call has waited for.
-#[derive(Default)]
-struct Waited {
-    /// A check-up that tells lags.
-    check: bool,
-    /// Looks at the topology, which may tell of replicas.
-    looks: u32,
-}
-
-/// Waits for something by which another node may become able to answer. False when there is nothing
-/// to wait for.
-async fn wait(
+/// After a failed attempt: waits until the next one may begin.
+///
+/// # Errors
+/// The caller's error, if there is no next attempt.
+async fn prepare_next(
     topology: &Arc<LiveTopology>,
-    routes: &Arc<Routes>,
-    shard: &Shard,
-    context: &SelectionContext<'_>,
+    item: Item<'_>,
     options: CallOptions,
-    waited: &mut Waited,
-) -> bool {
-    let env = topology.env();
-    if context.settings.max_staleness.is_some() && !std::mem::replace(&mut waited.check, true) {
-        learn_lags(topology, routes, shard, context, options.deadline).await;
-        return true;
-    }
-    let replicas = || members(shard).skip(1).filter_map(|index| routes.node(index));
-    // Where there is none, or one says that it is none, the map may be old.
-    let doubtful = replicas().all(|node| node.health().is_promoted());
-    if doubtful && topology.is_dynamic() && waited.looks < LOOKS_MAX {
-        waited.looks += 1;
-        topology.request_refresh(RefreshReason::ReadOnly);
-        topology
-            .wait_for_refresh(options.deadline.min(context.now.after(env.config().connect_timeout)))
-            .await;
-        rest(topology, env.backoff(waited.looks), options.deadline).await;
-        return env.now() < options.deadline;
-    }
-    let (rows, nodes) = table(routes, shard, context);
-    let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary);
-    let Some(until) = each.filter_map(|(row, node)| hope(row, node, context.now)).min() else {
-        return false;
-    };
-    if until >= options.deadline {
-        return false;
-    }
-    // A trial that somebody else makes may end sooner.
-    let pause = until.since(context.now).clamp(PAUSE_MIN, PAUSE_MAX);
-    rest(topology, pause, options.deadline).await;
-    true
-}
-
-/// When a node may be able to answer. Those that failed a few times at most may come back any
-/// moment; others are known to be down.
-fn hope(row: &NodeRow, node: &Node, now: Timestamp) -> Option<Timestamp> {
-    match row.skip {
-        Some(SkipReason::LagUnknown | SkipReason::NoReplica | SkipReason::Stale) => None,
-        Some(SkipReason::Quarantined) if node.health().is_down() => None,
-        Some(SkipReason::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
-        Some(SkipReason::Silent) => Some(now.after(PAUSE_MAX)),
-        Some(SkipReason::Tried) | None => Some(now),
+    tries: &mut Attempts,
+    failure: &AttemptFailure,
+    node: &Arc<Node>,
+) -> Result<(), Error> {
+    match next_read(topology, item, options, tries, failure, node) {
+        ReadStep::Fail(error) => Err(error),
+        ReadStep::Again(pause) => {
+            count(&topology.env().telemetry().retries);
+            tries.last = Some(explain(failure, item.command, node.endpoint(), tries, options));
+            rest(topology, pause, options.deadline).await;
+            Ok(())
+        }
     }
 }
 
-/// Waits until the lags of a shard's replicas are known, or a moment has passed.
-async fn learn_lags(
+/// Runs a health check that is due, if the host has no background tasks for it.
+async fn check_in_foreground(
     topology: &Arc<LiveTopology>,
-    routes: &Arc<Routes>,
+    routes: &Routes,
     shard: &Shard,
-    context: &SelectionContext<'_>,
-    deadline: Timestamp,
+    settings: &ReadSettings,
+    now: Timestamp,
 ) {
     let env = topology.env();
-    let Some(primary) = routes.node(shard.primary) else { return };
-    let ended = primary.health().listen_for_check_end();
-    if let Some(checkup) = health_check::claim(env, routes, shard, context.settings, context.now) {
-        drop(ended);
-        topology.while_refreshing(checkup.run()).await;
-        return;
+    if !env.has_background()
+        && let Some(check) = health_check::claim(env, routes, shard, settings, now)
+    {
+        topology.while_refreshing(check.run()).await;
+        topology.take_triggers();
     }
-    if !primary.health().is_checking() {
-        return;
-    }
-    let until = deadline.min(context.now.after(CHECK_WAIT));
-    topology.while_refreshing(env.with_deadline(until, ended)).await;
 }
 
-/// One try at one node.
+/// One attempt at one node.
 async fn attempt(
     topology: &Arc<LiveTopology>,
     item: Item<'_>,
@@ -333,129 +269,99 @@ async fn attempt(
     Ok(frame)
 }
 
-/// Decides, and notes what was learnt of the node.
+/// Decides about the call, and records what the failure says about the node.
 fn next_read(
     topology: &Arc<LiveTopology>,
     item: Item<'_>,
     options: CallOptions,
     tries: &mut Attempts,
-    seen: &AttemptFailure,
+    failure: &AttemptFailure,
     node: &Arc<Node>,
-) -> After {
+) -> ReadStep {
     let env = topology.env();
     let now = env.now();
-    let fail = |tries: &Attempts| {
-        After::Fail(explain(seen, item.command, node.endpoint(), tries, options))
-    };
-    if let AttemptFailure::ErrorReply(error) = seen
-        && let Some(redirect) = error.redirect()
+    let policy = failure.policy(ErrorOrigin::of(item.command));
+    let action = decide_read(policy, now >= options.deadline);
+    if action == CallAction::FollowRedirect
+        && let AttemptFailure::ErrorReply(error) = failure
     {
-        tries.redirects += 1;
-        count(&env.telemetry().redirects);
-        if tries.redirects > env.config().redirects_max {
-            return After::Fail(too_many_redirects(topology, item.command, error, node, tries));
-        }
-        let Ok(redirect) = redirect else { return fail(tries) };
-        let pause = follow(topology, &redirect, tries.redirects, node);
-        return After::Again(pause);
+        return follow(topology, item.command, tries, error, node);
     }
-    if !strike(topology, seen, node, now) || now >= options.deadline {
-        return fail(tries);
+    if policy.node.is_strike() {
+        node.health().record_failure(now, &reason_of(failure));
     }
-    let facts = RetryContext { readonly: true, retry_unknown: true };
-    match judge(seen, facts) {
-        // The others are picked at once, and those that may still come back are waited for there.
-        CallAction::RetryAfterPause if is_passing(seen) => {
-            After::Again(env.backoff(tries.attempts))
-        }
-        _ => After::Again(Duration::ZERO),
-    }
-}
-
-/// Whether a refusal says nothing about the node, but about the moment.
-fn is_passing(seen: &AttemptFailure) -> bool {
-    let AttemptFailure::ErrorReply(error) = seen else { return false };
-    matches!(error.code(), "TRYAGAIN" | "UNBLOCKED")
-}
-
-/// Notes what a failure says of its node. False when another node would fail alike.
-fn strike(topology: &LiveTopology, seen: &AttemptFailure, node: &Node, now: Timestamp) -> bool {
-    let (why, reason) = match seen {
-        AttemptFailure::ErrorReply(_) if is_passing(seen) => return true,
-        AttemptFailure::ErrorReply(error) => match error.code() {
-            "LOADING" | "BUSY" => (error.code().to_owned(), None),
-            "MASTERDOWN" => (error.code().to_owned(), Some(RefreshReason::NodeLost)),
-            "CLUSTERDOWN" => (error.code().to_owned(), Some(RefreshReason::ClusterDown)),
-            _ => return false,
-        },
-        AttemptFailure::NoReply(failed) => match &failed.failure {
-            Failure::TimedOut => {
-                topology.request_refresh(RefreshReason::NodeSilent);
-                return false;
-            }
-            Failure::Lost(lost) => match **lost {
-                Lost::ByUs | Lost::Protocol(_) => return false,
-                Lost::Retired => return true,
-                _ => (lost.to_string(), Some(RefreshReason::NodeLost)),
-            },
-        },
-        AttemptFailure::Final(_) => return false,
-        AttemptFailure::NoLink(error) => match error.kind() {
-            ErrorKind::Closed | ErrorKind::Limit | ErrorKind::Protocol => return false,
-            _ => (error.to_string(), Some(RefreshReason::NodeLost)),
-        },
-    };
-    node.health().record_failure(now, &why);
-    if let Some(reason) = reason {
+    if let Some(reason) = policy.refresh {
         topology.request_refresh(reason);
     }
-    true
+    match action {
+        CallAction::RetryNow => ReadStep::Again(Duration::ZERO),
+        CallAction::RetryAfterPause => ReadStep::Again(env.backoff(tries.attempts)),
+        CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
+            ReadStep::Fail(explain_end(env, failure, item.command, node.endpoint(), tries, options))
+        }
+    }
 }
 
-/// Learns from a redirect. The next node comes from the map as it is then, and from the policy: a
-/// redirect names a primary.
+/// What `Client::explain` and errors say about a node that failed.
+fn reason_of(failure: &AttemptFailure) -> String {
+    match failure {
+        AttemptFailure::ErrorReply(error) => error.code().to_owned(),
+        AttemptFailure::NoReply(failed) => failed.failure.to_string(),
+        AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.to_string(),
+    }
+}
+
+/// Updates the map from a redirect. The next node comes from that map and the read policy, not from
+/// the redirect, which names a primary.
 fn follow(
     topology: &LiveTopology,
-    redirect: &Redirect,
-    redirects: u32,
+    command: &Command,
+    tries: &mut Attempts,
+    error: &ServerError,
     node: &Arc<Node>,
-) -> Duration {
+) -> ReadStep {
     let env = topology.env();
-    let config = env.config();
-    let endpoints =
-        AddressRule { asked: node.endpoint(), tls: config.tls, address_map: &config.address_map };
-    let later = env.backoff(redirects);
-    let (slot, to) = match redirect {
-        // The slot is on the move: soon it will be at one place.
-        Redirect::Ask { .. } => return later,
-        Redirect::Moved { slot, host, port } => (*slot, endpoints.redirect(host, *port)),
+    tries.redirects += 1;
+    count(&env.telemetry().redirects);
+    let (met, max) = (tries.redirects, env.config().redirects_max);
+    let redirect = match error.redirect() {
+        Some(Ok(redirect)) if met <= max => redirect,
+        Some(Err(wrong)) => return ReadStep::Fail(malformed(wrong, command, node)),
+        _ => return ReadStep::Fail(too_many(max, command, error, node, tries.attempts)),
     };
-    let (Some(slot), Some(to)) = (Slot::new(slot), to) else {
-        topology.request_refresh(RefreshReason::Moved);
-        return later;
-    };
+    let later = env.backoff(met);
     let version = topology.routes().map.version();
-    topology.handle_moved(slot, &to, redirects > 1);
-    if topology.routes().map.version() == version {
-        // The map says the same: it is the node that is not what the map takes it for.
-        let what = "it does not serve reads of the slot";
-        node.health().record_failure(env.now(), what);
+    match resolve(topology, &redirect, node, met) {
+        Redirected::Unusable => {
+            topology.request_refresh(RefreshReason::Moved);
+            return ReadStep::Again(later);
+        }
+        // The slot is being moved: soon one node will have all of it.
+        Redirected::Ask(_) => return ReadStep::Again(later),
+        Redirected::Sender => node.redial(),
+        Redirected::Moved { slot, endpoint, literally } => {
+            drop(topology.handle_moved(slot, &endpoint, literally));
+        }
     }
-    if redirects > 2 { later } else { Duration::ZERO }
+    if topology.routes().map.version() == version {
+        // The map has not changed: the node is not what the map takes it for.
+        node.health().record_failure(env.now(), "it refuses reads of a slot that the map gives it");
+    }
+    ReadStep::Again(if met > 2 { later } else { Duration::ZERO })
 }
 
-/// NoNode can answer: names the slot, and of each node why not.
+/// No node can answer: the error names the slot, and says of each node why not.
 pub(crate) fn no_replica(
     routes: &Routes,
     shard: &Shard,
     context: &SelectionContext<'_>,
     item: Item<'_>,
-    nobody: NoNode,
+    why: NoNode,
 ) -> Error {
     let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
     let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {
-        let why = row.skip.map_or("it may be well again".to_owned(), |skip| skip.to_string());
+        let why = row.skip.map_or("it may have recovered".to_owned(), |skip| skip.to_string());
         let last = node.health().last_failure();
         match last.is_empty() {
             true => format!("{}: {why}", node.endpoint()),
@@ -463,21 +369,21 @@ pub(crate) fn no_replica(
         }
     });
     let each: Vec<String> = each.collect();
-    let whose = match nobody {
+    let problem = match why {
         NoNode::NoReplica => "no node that the read policy allows can answer",
-        NoNode::Capped => "no replica can answer, and the primary has its share of reads",
+        NoNode::Capped => "no replica can answer, and the primary has had its share of reads",
     };
     let nodes = match each.is_empty() {
         true => "no replica is known".to_owned(),
         false => each.join("; "),
     };
-    let message = format!("{whose} for slot {slot}: {nodes}");
+    let message = format!("{problem} for slot {slot}: {nodes}");
     Error::new(ErrorKind::Topology, Delivery::NotSent, message)
         .with_detail(ErrorDetail::NoReplica { slot })
 }
 
-/// Says how often the read was tried, and what came of it.
-fn finish(error: Error, item: Item<'_>, tries: Attempts) -> Error {
+/// Adds to the error how often the read was tried, and how the last attempt failed.
+fn with_attempts(error: Error, item: Item<'_>, tries: Attempts) -> Error {
     let error = error.with_command(&item.command.name()).with_attempts(tries.attempts);
     match tries.last {
         None => error,

@@ -1,16 +1,15 @@
-//! From a read policy to a node: makes the table of a shard's nodes that `routing/read_from.rs`
-//! chooses from, and does what the choice asks for.
+//! From a read policy to a node: makes the table of a shard's nodes from which
+//! `routing/read_from.rs` chooses, and acts on the choice.
 //!
-//! No lock, no wait, no allocation for a shard of up to eight nodes: this runs for every read under
-//! a policy other than `Primary`. Two things it may set going besides: a check-up of the shard
-//! (`driver/checkup.rs`) when one is due, and, where the host has a background, a check-up of a
-//! node whose quarantine is over, so that no caller's read has to try it. Where the policy takes
-//! the less loaded of two nodes and all is well with both, no table is made (`select_less_loaded`).
+//! Takes no lock, does not wait, and does not allocate for a shard of up to eight nodes: it runs
+//! for every read under a policy other than `Primary`. It may start two things: a health check of
+//! the shard (`health_check.rs`) when one is due, and, if the host has background tasks, a check of
+//! a node whose quarantine is over, so that no caller's read has to try that node. If the policy
+//! takes the less loaded of two nodes and both are healthy, no table is made
+//! (`select_less_loaded`).
 //!
-//! Invariants: the primary is given only to policies that name it; beyond its cap it is given to
-//! none; `explain` looks with the same code and changes nothing.
-//! Called by `client/call.rs` (the straight way), `driver/reads.rs`, `driver/batch.rs` and
-//! `Client::explain`.
+//! Invariants: the primary is given only to policies that name it, and beyond its cap to none;
+//! `Client::explain` runs the same code and changes nothing.
 
 use crate::config::{Candidate, ReadFrom};
 use crate::driver::discovery::routes::Routes;
@@ -61,7 +60,7 @@ pub(crate) fn select_node<'r>(
     let (settings, now) = (context.settings, context.now);
     let (interval, lags) = (settings.check_interval(), settings.max_staleness.is_some());
     if primary.health().is_check_due(now, interval, lags) {
-        health_check::begin(env, routes, shard, settings, now);
+        health_check::start_in_background(env, routes, shard, settings, now);
     }
     let (mut rows, nodes) = table(routes, shard, context);
     let turn = primary.health().next_choice();
@@ -78,7 +77,7 @@ pub(crate) fn select_node<'r>(
             ChosenFor::Trial if !node.health().claim_trial(now) => {
                 rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
-            ChosenFor::Trial if health_check::try_out(env, node, now) => {
+            ChosenFor::Trial if health_check::check_quarantined(env, node, now) => {
                 rows[choice.index].skip = Some(SkipReason::Quarantined);
             }
             ChosenFor::Trial => return Ok(node),

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use crate::topology::slot_map::Shard;
 
-/// The shard that a read may be spread over: that of its key or, without one, the only one.
+/// The shard that a read may use: that of its key or, without a key, the only one.
 #[inline]
 pub(crate) fn shard_of<'r>(routes: &'r Routes, command: &Command) -> Option<&'r Shard> {
     let slots = routes.map.slots();
@@ -29,11 +29,11 @@ pub(crate) fn members(shard: &Shard) -> impl Iterator<Item = usize> {
     std::iter::once(shard.primary).chain(shard.replicas.iter().copied()).take(ROWS_MAX)
 }
 
-/// The zone of a node: what the servers tell, or else the configuration's table.
+/// The zone of a node: from the topology, from the node itself, or from the configuration.
 pub(crate) fn zone_of<'r>(routes: &'r Routes, index: usize, node: &'r Node) -> Option<&'r str> {
     let of_map = routes.map.nodes().get(index).and_then(|view| view.zone.as_deref());
-    let told = || node.health().zone()?.as_deref();
-    of_map.or_else(told).or_else(|| node.zone())
+    let reported = || node.health().zone()?.as_deref();
+    of_map.or_else(reported).or_else(|| node.zone())
 }
 
 /// The slot of a command's key, for errors; the first one without a key.

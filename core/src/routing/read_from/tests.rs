@@ -34,7 +34,7 @@ fn here(row: NodeRow) -> NodeRow {
 }
 
 fn chosen(policy: &ReadFrom, rows: &[NodeRow], turn: u64) -> Option<(usize, ChosenFor)> {
-    // Numbers that look drawn, one for each turn.
+    // One number for each turn, spread like random ones.
     let chance = (turn + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
     choose(policy, rows, turn, chance).map(|choice| (choice.index, choice.how))
 }
@@ -65,14 +65,14 @@ fn policies() -> Vec<ReadFrom> {
     all
 }
 
-/// Those that never read from the primary.
+/// Policies that never read from the primary.
 fn is_strict(policy: &ReadFrom) -> bool {
     let text = policy.to_string();
     text == "replica" || text.ends_with(":replicas")
 }
 
 #[test]
-fn one_node_that_can_answer_is_taken_and_none_is_nobody() {
+fn one_node_that_can_answer_is_taken_and_without_one_there_is_no_choice() {
     for policy in policies() {
         let rows = [primary(), down(), replica()];
         let picked = chosen(&policy, &rows, 0).map(|(index, _)| index);
@@ -101,7 +101,7 @@ fn a_primary_that_cannot_answer_is_no_fallback() {
 }
 
 #[test]
-fn a_replica_without_its_primary_serves_when_nobody_else_does() {
+fn a_replica_without_its_primary_is_used_when_no_other_node_can_be() {
     let spare = NodeRow { is_spare: true, ..replica() };
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
         let rows = [NodeRow { skip: Some(SkipReason::Tried), ..primary() }, spare, replica()];
@@ -123,7 +123,7 @@ fn a_replica_without_its_primary_serves_when_nobody_else_does() {
 }
 
 #[test]
-fn round_robin_takes_each_in_turn_and_passes_over_who_cannot() {
+fn round_robin_takes_each_in_turn_and_skips_those_that_cannot_answer() {
     let rows = [primary(), replica(), replica(), replica()];
     assert_eq!(counts(&ReadFrom::RoundRobin(Among::Replicas), &rows), [0, 1000, 1000, 1000]);
     assert_eq!(counts(&ReadFrom::RoundRobin(Among::All), &rows), [750, 750, 750, 750]);
@@ -185,7 +185,7 @@ fn a_zone_falls_back_as_written() {
 }
 
 #[test]
-fn what_has_to_be_found_out_goes_first_within_the_set() {
+fn nodes_that_have_to_be_checked_go_first_within_the_set() {
     let trial = NodeRow { due: CheckDue::Trial, ..replica() };
     let probe = NodeRow { due: CheckDue::Probe, ..replica() };
     for policy in policies().into_iter().filter(|policy| *policy != ReadFrom::Primary) {
@@ -200,7 +200,7 @@ fn what_has_to_be_found_out_goes_first_within_the_set() {
     assert_eq!(chosen(&zone(), &rows, 0), Some((1, ChosenFor::Policy)), "another zone can wait");
 }
 
-/// Takes the last candidate that is well.
+/// Takes the last healthy candidate.
 struct Last;
 
 impl ReadPolicy for Last {
@@ -257,7 +257,7 @@ fn row() -> impl Strategy<Value = NodeRow> {
 }
 
 proptest! {
-    /// The short way for two nodes that are well comes to what the table does, whoever they are.
+    /// The shortcut for two healthy nodes makes the same choice as the table, for any two nodes.
     #[test]
     fn two_nodes_are_chosen_from_alike_with_and_without_a_table(
         loads in [(0_u32..9, 0_u64..9), (0_u32..9, 0_u64..9)],
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn only_who_can_answer_is_chosen_and_the_primary_only_by_name(
+    fn only_nodes_that_can_answer_are_chosen_and_the_primary_only_by_name(
         mut rows in vec(row(), 1..=ROWS_MAX),
         turn in any::<u64>(),
         chance in any::<u64>(),

@@ -60,8 +60,8 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 /// Every command splits by slot and by key; a part never spans two slots.
-fn cut(command: &Command, grain: Grain) -> Split {
-    let split = Split::of(command, grain).expect("these commands can be cut");
+fn cut(command: &Command, split_by: SplitBy) -> Split {
+    let split = Split::of(command, split_by).expect("these commands can be cut");
     for part in split.parts() {
         let mut keys = split.keys[part.keys.clone()].iter();
         assert!(keys.all(|key| key.slot == part.slot));
@@ -80,7 +80,7 @@ proptest! {
                 .map(|arg| String::from_utf8(arg.to_vec()).unwrap())
                 .collect();
             let expected = answer(&mut direct, &all);
-            let split = cut(command, Grain::Slot);
+            let split = cut(command, SplitBy::Slot);
             let replies: Vec<Bytes> = split
                 .parts()
                 .iter()
@@ -99,7 +99,7 @@ proptest! {
             data.insert(key.clone(), key.clone());
         }
         let command = mget(&keys);
-        let split = cut(&command, Grain::Key);
+        let split = cut(&command, SplitBy::Key);
         prop_assert_eq!(split.parts().len(), keys.len());
         for (part, key) in split.parts().iter().zip(&keys) {
             let words = words(&split, &command, part);
@@ -116,7 +116,7 @@ proptest! {
 #[test]
 fn parts_are_whole_commands() {
     let command = mset([("{a}1", "1"), ("b", "2"), ("{a}2", "3"), ("{a}1", "4")]);
-    let split = cut(&command, Grain::Slot);
+    let split = cut(&command, SplitBy::Slot);
     let mut parts: Vec<_> =
         split.parts().iter().map(|part| words(&split, &command, part).join(" ")).collect();
     parts.sort();
@@ -143,7 +143,7 @@ fn other_commands_stay_whole() {
     for text in table {
         let mut words = text.split(' ');
         let command = cmd(words.next().unwrap()).args(words);
-        assert!(Split::of(&command, Grain::Slot).is_none(), "{text}");
+        assert!(Split::of(&command, SplitBy::Slot).is_none(), "{text}");
     }
 }
 
@@ -151,11 +151,11 @@ fn other_commands_stay_whole() {
 #[test]
 fn slots_are_named_in_the_order_of_the_keys() {
     let slot = |key: &str| Slot::of(key.as_bytes());
-    let of = |keys: &[&'static str]| span(keys.iter().map(|key| key.as_bytes()));
-    assert_eq!(of(&[]), Span::One);
-    assert_eq!(of(&["a"]), Span::One);
-    assert_eq!(of(&["a", "{a}b", "a"]), Span::One);
-    let expected = Span::Several { first: slot("a"), second: slot("b") };
+    let of = |keys: &[&'static str]| key_slots(keys.iter().map(|key| key.as_bytes()));
+    assert_eq!(of(&[]), KeySlots::One);
+    assert_eq!(of(&["a"]), KeySlots::One);
+    assert_eq!(of(&["a", "{a}b", "a"]), KeySlots::One);
+    let expected = KeySlots::Several { first: slot("a"), second: slot("b") };
     assert_eq!(of(&["a", "a", "b", "c"]), expected);
 }
 
@@ -163,7 +163,7 @@ fn slots_are_named_in_the_order_of_the_keys() {
 #[test]
 fn replies_that_do_not_fit_are_refused() {
     let command = mget(["a", "b"]);
-    let split = cut(&command, Grain::Slot);
+    let split = cut(&command, SplitBy::Slot);
     for wrong in [&b":1\r\n"[..], b"*0\r\n", b"*2\r\n:1\r\n:2\r\n", b"*1\r\n:1"] {
         let replies = [Bytes::from_static(b"*1\r\n+a\r\n"), Bytes::from_static(wrong)];
         assert!(split.merge(&replies).is_err(), "{wrong:?}");

@@ -128,7 +128,7 @@ fn a_cursor_is_small_text_and_goes_on() {
 }
 
 #[test]
-fn lines_that_make_no_sense_are_no_standing() {
+fn lines_that_cannot_be_read_are_no_report() {
     for text in ["", "aa h:1@2 master - 0 0 1 connected 0-5", "aa h:1@2 myself,master - 0 0 x c"] {
         assert_eq!(NodeReport::parse(text, String::new()), None, "{text}");
     }

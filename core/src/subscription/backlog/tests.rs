@@ -1,4 +1,4 @@
-//! Order and counts of a backlog, by table and by chance.
+//! Order and counts of a backlog, by tables and with random input.
 
 use super::*;
 use crate::subscription::kind::{Channel, ChannelKind};
@@ -27,7 +27,7 @@ fn shown(update: Update) -> String {
     }
 }
 
-fn all(queue: &mut Queue) -> String {
+fn all(queue: &mut UpdateQueue) -> String {
     let texts: Vec<String> = std::iter::from_fn(|| queue.pop().map(shown)).collect();
     texts.join(" ")
 }
@@ -47,39 +47,39 @@ fn lost_messages_are_told_where_they_were() {
         (WhenLagging::PauseReading, "0 1 u 2 3 4 u 5"),
     ];
     for (policy, expected) in table {
-        let mut queue = Queue::new(limits(3, policy));
+        let mut queue = UpdateQueue::new(limits(3, policy));
         for number in 0..6 {
-            queue.push(message(number, 1), number);
+            queue.push_message(message(number, 1), number);
             if number == 1 || number == 4 {
-                queue.tell(control());
+                queue.push_update(control());
             }
         }
         assert_eq!(all(&mut queue), expected, "{policy:?}");
-        let stand = queue.stand();
-        assert_eq!(stand.received, stand.delivered + stand.dropped, "{policy:?}");
+        let counts = queue.backlog();
+        assert_eq!(counts.received, counts.delivered + counts.dropped, "{policy:?}");
     }
 }
 
 #[test]
 fn a_message_beyond_the_limit_is_kept_when_it_is_alone() {
     let max = BacklogLimits { bytes_max: 10, ..limits(3, WhenLagging::DropOldest) };
-    let mut queue = Queue::new(max);
-    queue.push(message(1, 100), 1);
-    queue.push(message(2, 100), 2);
+    let mut queue = UpdateQueue::new(max);
+    queue.push_message(message(1, 100), 1);
+    queue.push_message(message(2, 100), 2);
     assert_eq!(all(&mut queue), "-1 2");
-    assert_eq!(queue.stand().bytes, 0);
+    assert_eq!(queue.backlog().bytes, 0);
 }
 
 #[test]
 fn what_waits_beyond_the_first_few_has_memory_of_its_own() {
-    let mut queue = Queue::new(limits(1000, WhenLagging::DropOldest));
+    let mut queue = UpdateQueue::new(limits(1000, WhenLagging::DropOldest));
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
     let slice = |at: usize| {
         let frame = chunk.slice(at..at + 10);
         Message::new(frame, ChannelKind::Classic, None, 0..1, 1..10)
     };
     for batch in 0..100 {
-        queue.push(slice(batch), batch as u64 + 1);
+        queue.push_message(slice(batch), batch as u64 + 1);
     }
     let range = chunk.as_ptr_range();
     let mut shared = 0;
@@ -91,9 +91,9 @@ fn what_waits_beyond_the_first_few_has_memory_of_its_own() {
 
 #[test]
 fn a_paused_connection_goes_on_at_half() {
-    let mut queue = Queue::new(limits(4, WhenLagging::PauseReading));
-    let taken: Vec<Taken> = (0..6).map(|n| queue.push(message(n, 1), n)).collect();
-    assert_eq!(taken[3..], [Taken::Well, Taken::Pause, Taken::Pause]);
+    let mut queue = UpdateQueue::new(limits(4, WhenLagging::PauseReading));
+    let taken: Vec<PushOutcome> = (0..6).map(|n| queue.push_message(message(n, 1), n)).collect();
+    assert_eq!(taken[3..], [PushOutcome::Continue, PushOutcome::Pause, PushOutcome::Pause]);
     assert!(!queue.has_room());
     for _ in 0..4 {
         queue.pop();
@@ -115,9 +115,9 @@ proptest! {
             WhenLagging::DropOldest, WhenLagging::DropNewest,
             WhenLagging::Disconnect, WhenLagging::PauseReading,
         ][policy];
-        let mut queue = Queue::new(BacklogLimits { bytes_max, messages_max, when_lagging });
+        let mut queue = UpdateQueue::new(BacklogLimits { bytes_max, messages_max, when_lagging });
         let (mut sent, mut expected) = (0_u64, 0_u64);
-        let mut read = |queue: &mut Queue| match queue.pop() {
+        let mut read = |queue: &mut UpdateQueue| match queue.pop() {
             Some(Update::Message(message)) => {
                 let number: u64 = message.text().unwrap().trim().parse().unwrap();
                 assert_eq!(number, expected, "in order, and nothing is left out in silence");
@@ -134,26 +134,26 @@ proptest! {
         for (what, size) in steps {
             match what {
                 0..5 => {
-                    if queue.push(message(sent, size), sent) != Taken::Ended
-                        || queue.stand().received > sent {
+                    if queue.push_message(message(sent, size), sent) != PushOutcome::Ended
+                        || queue.backlog().received > sent {
                         sent += 1;
                     }
                 }
-                5 => queue.tell(control()),
+                5 => queue.push_update(control()),
                 _ => { read(&mut queue); }
             }
-            let stand = queue.stand();
-            prop_assert_eq!(stand.received, sent);
+            let counts = queue.backlog();
+            prop_assert_eq!(counts.received, sent);
             prop_assert_eq!(
-                stand.received, stand.delivered + stand.dropped + stand.messages as u64
+                counts.received, counts.delivered + counts.dropped + counts.messages as u64
             );
             if when_lagging != WhenLagging::PauseReading {
-                prop_assert!(stand.messages <= messages_max);
-                prop_assert!(stand.messages <= 1 || stand.bytes <= bytes_max);
+                prop_assert!(counts.messages <= messages_max);
+                prop_assert!(counts.messages <= 1 || counts.bytes <= bytes_max);
             }
         }
         while read(&mut queue) {}
         prop_assert_eq!(expected, sent);
-        prop_assert_eq!(queue.stand().bytes, 0);
+        prop_assert_eq!(queue.backlog().bytes, 0);
     }
 }

@@ -73,7 +73,7 @@ fn redirects_to_ever_new_places_end_somewhere() {
         let Some(next) = map.patch(slot(0), &Endpoint::tcp("x", port)) else { break };
         map = next;
     }
-    assert_eq!(map.nodes().len(), 1 + NAMELESS_MAX);
+    assert_eq!(map.nodes().len(), 1 + UNNAMED_MAX);
     assert!(map.patch(slot(0), &at("a")).is_some(), "known nodes are found all the same");
     let settled = merge(Some(&map), &views(&["A@2 0-16383"]), map.version(), Timestamp::ZERO);
     assert_eq!(settled.map.nodes().len(), 1, "a refresh makes room");

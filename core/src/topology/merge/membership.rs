@@ -1,11 +1,11 @@
-//! Which shard each node belongs to, and what is true of it, once the owners of slots are decided.
+//! Which shard each node belongs to, and its properties, once the owners of slots are decided.
 //!
 //! A node is where the newest views put it: those that were right about its shard, among them those
-//! with the highest epoch, among them the most. Its address, zone and health are what most of these
-//! say; among equals an address stays as it is, since servers learn a new name one after the other.
-//! Where all views were wrong about its shard, it stays where it is held to be.
-//! Nodes that no view names are kept only while they own slots, or copy one that no view names.
-//! Invariant: the order of the views does not matter. Called by `merge`.
+//! with the highest epoch, among them the majority. Its address, zone and health are what most of
+//! these say; among equals the address stays, since servers learn a new name one after the other.
+//! Where all views were wrong about its shard, it stays where the known map has it. Nodes that no
+//! view contains are kept only while they own slots, or replicate one that no view contains.
+//! Invariant: the order of the views does not matter.
 
 use crate::sorted::{SortedMap, SortedSet};
 use crate::topology::cluster_map::{ClusterMap, MapParts};
@@ -16,42 +16,42 @@ use crate::topology::slot_map::{Shard, UNCOVERED};
 use crate::topology::view::{NodeView, ReportedHealth, Role, View};
 use std::sync::Arc;
 
-/// Where a view puts a node. Ordered only to break ties.
+/// A node's position in a view. Ordered only to break ties.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Position {
-    /// It takes writes, for slots or for none yet.
+    /// It is a primary, with slots or without.
     Primary,
-    /// It copies this node.
+    /// It replicates this node.
     ReplicaOf(NodeId),
-    /// It copies a node that the view does not know.
+    /// It replicates a node that the view does not contain.
     Orphan,
 }
 
-/// A node in a view.
+/// What one view says about a node.
 #[derive(Clone, Debug)]
 struct Mention<'a> {
-    /// The more, the better: whether the view was right about its shard, and the shard's epoch.
+    /// Whether the view was right about the node's shard, and the shard's epoch. Higher is better.
     weight: (bool, Option<u64>),
-    /// Its place.
+    /// Its position.
     position: Position,
-    /// What the view says of it.
+    /// Its other properties.
     node: &'a NodeView,
 }
 
-/// Everything that is known of the nodes.
+/// Everything that is known about the nodes.
 pub(crate) struct Membership<'a> {
-    /// By id, all mentions in the views that count.
+    /// By id, what each view says.
     mentions: SortedMap<&'a NodeId, Vec<Mention<'a>>>,
-    /// What is held of a node, under its real id.
+    /// What the known map says, under real ids.
     held: SortedMap<&'a NodeId, &'a Arc<NodeView>>,
-    /// Where it is held to be, under real ids.
+    /// The positions in the known map, under real ids.
     held_positions: SortedMap<&'a NodeId, Position>,
-    /// Who owns slots.
+    /// The nodes that own slots.
     owners: SortedSet<&'a NodeId>,
 }
 
 impl<'a> Membership<'a> {
-    /// Collects what is held and what the views say.
+    /// Collects what the known map and the views say.
     pub(crate) fn new(
         held: &'a ClusterMap,
         views: &[&'a View],
@@ -85,7 +85,7 @@ impl<'a> Membership<'a> {
         }
         for shard in views.iter().flat_map(|view| view.shards()) {
             let is_owner = |node: &NodeView| membership.owners.contains(&node.id);
-            // Slots that the view gives to a node which ended up with none: it is out of date here.
+            // A view that gives slots to a node that ended up with none is out of date here.
             let right = shard.slots.is_empty() || shard.primary.as_ref().is_some_and(is_owner);
             let weight = (right, shard.epoch);
             for node in shard.nodes() {
@@ -152,13 +152,13 @@ impl<'a> Membership<'a> {
         }
     }
 
-    /// Where a node belongs; `None` if it is gone.
+    /// Where a node belongs in the next map; `None` if it is gone.
     fn assignment(&self, id: &NodeId) -> Option<Assignment> {
         if self.owners.contains(id) {
             return Some(Assignment::Primary);
         }
         let Some(position) = self.position(id) else {
-            // No view names it. It stays if it copies an owner that no view names either.
+            // No view contains it. It stays if it replicates an owner that no view contains either.
             let Some(Position::ReplicaOf(primary)) = self.held_positions.get(id) else {
                 return None;
             };
@@ -176,7 +176,7 @@ impl<'a> Membership<'a> {
             Position::ReplicaOf(primary) if self.owners.contains(&primary) => {
                 Some(Assignment::ReplicaOf(primary))
             }
-            // Its primary was replaced: it follows to where that one belongs now.
+            // Its primary was replaced: it belongs where that one belongs now.
             Position::ReplicaOf(primary) => match self.position(&primary) {
                 Some(Position::ReplicaOf(next)) if self.owners.contains(&next) => {
                     Some(Assignment::ReplicaOf(next))
@@ -186,7 +186,7 @@ impl<'a> Membership<'a> {
         }
     }
 
-    /// Where the newest views put a node.
+    /// A node's position by the newest views.
     fn position(&self, id: &NodeId) -> Option<Position> {
         let mentions = self.mentions.get(id)?;
         let held = self.held_positions.get(id);
@@ -198,13 +198,13 @@ impl<'a> Membership<'a> {
         most(newest(mentions).map(|mention| &mention.position), held).cloned()
     }
 
-    /// What is true of a node.
+    /// The properties of a node in the next map.
     fn describe(&self, id: &NodeId, role: Role) -> NodeView {
         let held = self.held.get(id).map(|node| node.as_ref());
         let mentions = self.mentions.get(id).map_or([].as_slice(), Vec::as_slice);
         let newest: Vec<&NodeView> = newest(mentions).map(|mention| mention.node).collect();
         if newest.is_empty() {
-            let held = held.expect("a node is held, or a view names it").clone();
+            let held = held.expect("the known map or a view contains each node").clone();
             return NodeView { id: id.clone(), role, ..held };
         }
         let told = |endpoint| newest.iter().copied().filter(move |n| n.endpoint == endpoint).min();
@@ -229,7 +229,7 @@ impl<'a> Membership<'a> {
     }
 }
 
-/// The mentions of the most weight.
+/// The mentions with the highest weight.
 fn newest<'a, 'b>(mentions: &'b [Mention<'a>]) -> impl Iterator<Item = &'b Mention<'a>> {
     let top = mentions.iter().map(|mention| mention.weight).max();
     mentions.iter().filter(move |mention| Some(mention.weight) == top)
@@ -239,13 +239,13 @@ fn newest<'a, 'b>(mentions: &'b [Mention<'a>]) -> impl Iterator<Item = &'b Menti
 enum Assignment {
     /// It owns slots.
     Primary,
-    /// It copies this node, which owns slots.
+    /// It replicates this node, which owns slots.
     ReplicaOf(NodeId),
-    /// It owns nothing and copies nobody who does.
+    /// It owns no slots and replicates no node that does.
     NoShard(Role),
 }
 
-/// What stands most often; among equals `favourite`, then the least.
+/// The most frequent value; among equals `favourite`, then the least.
 fn most<T: Ord>(values: impl Iterator<Item = T>, favourite: Option<T>) -> Option<T> {
     let mut counts: SortedMap<T, usize> = SortedMap::new();
     for value in values {

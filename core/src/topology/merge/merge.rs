@@ -1,12 +1,11 @@
-//! Views of several nodes, and what is held, to the next map.
+//! Views of several nodes, and the known map, to the next map.
 //!
-//! No single node is believed: nodes lag behind, are cut off, were reset, or belong to somebody
-//! else by now. `accept` drops whole views, `claims` decides each slot by epoch and majority,
-//! `members` puts the nodes where they belong, `difference` says what changed.
+//! No single node is believed: nodes lag behind, are partitioned, were reset, or belong to another
+//! cluster by now. `view_filter` rejects whole views, `slot_owners` decides each slot by epoch and
+//! majority, `membership` assigns the nodes to shards, `difference` says what changed.
 //!
 //! Invariants (property-tested): a slot that has an owner keeps one; the epoch of a slot's owner
 //! never falls while views tell epochs; the order of the views does not matter.
-//! Called by `driver` when a refresh has its views, and by `snapshot` at a cold start.
 
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
@@ -19,20 +18,20 @@ use crate::topology::node_id::NodeId;
 use crate::topology::view::{NodeView, ReportedHealth, View};
 use std::sync::Arc;
 
-/// What came of a refresh.
+/// What follows from the views of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
-    /// The map to go on with. It has the version of the held one if no route changed.
+    /// The next map. It has the version of the known one if no route changed.
     pub(crate) map: ClusterMap,
     /// What changed.
     pub(crate) difference: Difference,
-    /// For each view, why it did not count, if so.
+    /// For each view, why it was rejected, if it was.
     pub(crate) rejections: Vec<Option<Rejection>>,
 }
 
 impl Decision {
-    /// Whether all that was heard is of another cluster. While a known node answers, that is its
-    /// stray sibling; if it lasts and none does, the cluster was replaced: start over with no map.
+    /// Whether every view is of another cluster. `replaced_cluster` decides when that means that
+    /// the cluster was replaced.
     pub(crate) fn is_foreign(&self) -> bool {
         let mut said =
             self.rejections.iter().filter(|rejection| **rejection != Some(Rejection::Empty));
@@ -41,8 +40,8 @@ impl Decision {
     }
 }
 
-/// The map that follows from `held` and from `views`, which were asked for when the map had the
-/// version `began`. With nothing held, or no longer believed, `held` is `None`.
+/// The map that follows from the known one, `held`, and from `views`, which were requested when the
+/// map had the version `began`. `held` is `None` if none is known, or the known one was given up.
 pub(crate) fn merge(
     held: Option<&ClusterMap>,
     views: &[View],
@@ -70,7 +69,7 @@ pub(crate) fn merge(
     Decision { map, difference, rejections }
 }
 
-/// The real ids of nodes that redirects made known by their endpoint only.
+/// The real ids of nodes of which redirects have told the endpoint only.
 fn rename(held: &ClusterMap, views: &[&View]) -> SortedMap<NodeId, NodeId> {
     let provisional = held.nodes().iter().filter(|node| node.id.is_provisional());
     let real = |node: &Arc<NodeView>| {
@@ -92,8 +91,8 @@ fn rename(held: &ClusterMap, views: &[&View]) -> SortedMap<NodeId, NodeId> {
     provisional.filter_map(real).collect()
 }
 
-/// Whether two maps send every command to the same place. Offsets grow all the time and are no
-/// news.
+/// Whether two maps route every command alike. Replication offsets grow all the time and do not
+/// matter.
 fn same_routes(held: &ClusterMap, next: &ClusterMap) -> bool {
     let plain = |node: &Arc<NodeView>| NodeView { offset: None, ..node.as_ref().clone() };
     held.nodes().len() == next.nodes().len()

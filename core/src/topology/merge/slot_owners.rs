@@ -1,18 +1,18 @@
-//! Who owns each slot, by what is held and what the views claim.
+//! Which node owns each slot, by the known map and what the views claim.
 //!
 //! A slot's owner is decided by these rules, in this order:
-//! 1. A slot that a redirect gave away after the refresh began stays where it is.
-//! 2. A claim about a node is void if that node's own view, at least as new, does not make it. What
-//!    is held is void, too, if two or more views agree that no such node exists.
-//! 3. A claim whose epoch is not above that of the owner that sent callers away is void.
-//! 4. The highest config epoch wins, held or claimed. Among equals, what is held, unless most of
-//!    the views say otherwise; then what more views say.
-//! 5. Without epochs: what more views say; among equals, what is held.
-//! 6. Without a claim left, what is held. So no view takes a slot away; that most of them say that
-//!    nobody owns it is noted apart.
+//! 1. A slot that a redirect moved after the refresh began stays where it is.
+//! 2. A claim for a node is void if that node's own view, at least as new, does not make it. The
+//!    known map's claim is void, too, if two or more views agree that no such node exists.
+//! 3. A claim whose epoch is not above that of the owner that sent a redirect is void.
+//! 4. The highest config epoch wins, known or claimed. Among equals the known owner, unless most of
+//!    the views say otherwise; then the owner in more views.
+//! 5. Without epochs: the owner in more views; among equals the known owner.
+//! 6. Without a claim left, the known owner. So no view takes a slot away; that most of them have
+//!    no owner for it is stored apart (`denied`).
 //!
 //! Invariant: the order of the views does not matter (ids break the last ties).
-//! Spec: cluster-spec, "Hash slots configuration propagation". Called by `merge`.
+//! Spec: cluster-spec, "Hash slots configuration propagation".
 
 use crate::sorted::{SortedMap, SortedSet, sort_by_key};
 use crate::topology::cluster_map::{ClusterMap, Patch};
@@ -27,30 +27,30 @@ use std::cmp::Ordering;
 /// A node as an index into the sorted list of all ids: comparing them is comparing ids.
 pub(crate) type Owner = u32;
 
-/// One claim on a slot.
+/// A claim to a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SlotClaim {
-    /// Who is to own it.
+    /// The claimed owner.
     owner: Owner,
-    /// That node's epoch.
+    /// The owner's config epoch.
     epoch: Option<u64>,
 }
 
-/// What is held of one slot.
+/// What the known map says about one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HeldOwner {
     /// The owner, with its epoch.
     claim: SlotClaim,
-    /// Of a redirect that no view confirmed yet.
+    /// The redirect that moved it here, if no view has confirmed it.
     patch: Option<Patch>,
 }
 
-/// All that is said of one slot.
+/// Everything that the views and the known map say about one slot.
 #[derive(Debug, PartialEq, Eq)]
 struct SlotEvidence {
-    /// By each view.
+    /// The claim in each view.
     by_view: SmallVec<[Option<SlotClaim>; 8]>,
-    /// By the map.
+    /// What the known map says.
     held: Option<HeldOwner>,
 }
 
@@ -59,20 +59,20 @@ struct SlotEvidence {
 pub(crate) struct Decided {
     /// All ids, sorted.
     ids: Vec<NodeId>,
-    /// Who owns which slots: every slot once, ascending.
+    /// The owner of every slot, ascending.
     pub(crate) table: Vec<(SlotRange, Option<Owner>)>,
-    /// All that own slots.
+    /// The nodes that own slots.
     pub(crate) owners: SortedSet<Owner>,
-    /// Slots of which most views say that nobody owns them.
+    /// Slots without an owner in most views.
     pub(crate) denied: Vec<Slot>,
-    /// Redirects that no view confirmed yet.
+    /// Redirects that no view has confirmed.
     pub(crate) patches: SortedMap<Slot, Patch>,
-    /// The highest epoch that is known of each primary.
+    /// The highest known epoch of each primary.
     pub(crate) epochs: SortedMap<Owner, u64>,
 }
 
 /// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
-/// version of the map when the views were asked for.
+/// version of the map when the views were requested.
 pub(crate) fn decide(
     held: &ClusterMap,
     views: &[&View],
@@ -100,7 +100,7 @@ pub(crate) fn decide(
     let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
     let owners = SortedSet::default();
     let mut decided = Decided { table, owners, denied, patches, epochs, ids };
-    // Between two edges every slot has the same evidence, so one verdict does for all of them.
+    // Between two edges all slots have the same evidence, so they are decided together.
     for run in runs_between(&edges(held, &views)) {
         let slot = run.start();
         let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
@@ -115,10 +115,9 @@ pub(crate) fn decide(
     decided
 }
 
-/// The slots at which something said of a slot differs from what is said of the one before,
-/// ascending, the first slot included.
+/// The slots whose evidence may differ from that of the slot before, ascending, and the first slot.
 fn edges(held: &ClusterMap, views: &[ViewClaims]) -> Vec<Slot> {
-    // A mark for each slot: however a view is cut up, it costs no more than this.
+    // A mark for each slot bounds the cost, however many ranges the views have.
     let mut marks = vec![false; usize::from(SLOT_COUNT)];
     let mut mark = |slot: u16| {
         if let Some(mark) = marks.get_mut(usize::from(slot)) {
@@ -149,7 +148,7 @@ impl Decided {
         self.ids.get(owner as usize).expect("owners come from this list")
     }
 
-    /// Takes a decision down.
+    /// Stores a decision.
     fn note(
         &mut self,
         run: SlotRange,
@@ -189,15 +188,15 @@ fn highest<'a>(claims: impl Iterator<Item = &'a SlotClaim>) -> SortedMap<Owner, 
     epochs
 }
 
-/// A view, by_view ready to be asked about slots.
+/// The claims of one view, ready for lookups by slot.
 struct ViewClaims {
-    /// The slots that it gives away, ascending, with indexes of `claims`.
+    /// The slot ranges, ascending, with indexes into `claims`.
     ranges: Vec<(SlotRange, usize)>,
     /// One for each primary.
     claims: Vec<SlotClaim>,
-    /// Everybody that stands in the view.
+    /// All nodes of the view.
     members: SortedSet<Owner>,
-    /// The node asked, and the epoch of the shard in which it sees itself.
+    /// The node that told the view, and the epoch of its own shard in it.
     teller: Option<SlotClaim>,
 }
 
@@ -237,7 +236,7 @@ impl SlotEvidence {
         {
             return Some(claim.owner);
         }
-        // One view alone might just be too old to know the node.
+        // One view alone might be too old to contain the node.
         let unheard_of =
             |owner| views.len() >= 2 && views.iter().all(|view| !view.members.contains(&owner));
         let held_claim = self
@@ -258,7 +257,7 @@ impl SlotEvidence {
         chosen.or(self.held.map(|held| held.claim.owner))
     }
 
-    /// Whether a redirect is history: a view says the same, and the others would not undo it.
+    /// Whether a redirect is confirmed: a view says the same, and the others would not undo it.
     fn is_settled(&self, owner: Option<Owner>, views: &[ViewClaims], began: u64) -> bool {
         let held = self.held.map(|held| HeldOwner { patch: None, ..held });
         let plain = Self { by_view: self.by_view.clone(), held };
@@ -266,7 +265,7 @@ impl SlotEvidence {
             && plain.judge(views, began) == owner
     }
 
-    /// Rule 2: the node itself, asked in this round, does not claim the slot.
+    /// Rule 2: the node itself answered in this refresh and does not claim the slot.
     fn is_denied(&self, claim: SlotClaim, views: &[ViewClaims]) -> bool {
         views.iter().zip(&self.by_view).any(|(view, by_view)| {
             let itself = |own: SlotClaim| own.owner == claim.owner && own.epoch >= claim.epoch;
@@ -276,7 +275,7 @@ impl SlotEvidence {
     }
 }
 
-/// What the views say of one node's claim to a slot. Ordered by weight.
+/// The views' claims to a slot for one node. Ordered by weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Tally {
     /// The highest epoch claimed.
@@ -310,7 +309,7 @@ fn choose(
         (Some(ours), Some(theirs)) if ours > theirs => true,
         (Some(ours), Some(theirs)) if ours == theirs => tied || best.views * 2 <= views,
         (_, None) => tied,
-        // What is held is older; but it may stand among the equal ones.
+        // The known claim is older; but its owner may be among the equal ones.
         _ => tied && tallies.get(&held.owner) == Some(&best),
     };
     Some(if stays { held.owner } else { first })

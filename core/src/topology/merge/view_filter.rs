@@ -1,21 +1,21 @@
-//! Which views count at all: those that say something, and about the cluster that is held.
+//! Which views count: those that have slots, and are of the known cluster.
 //!
 //! A node that was reset or forgotten answers with nothing or with itself alone; a name may lead to
-//! another cluster; a node may have moved to one. Such views are refused as a whole, before slots
-//! are looked at. A caller that gets nothing but foreign views for long, while no known node
-//! answers, starts over with no map: the cluster was replaced.
+//! another cluster; a node may have moved to one. Such views are rejected as a whole, before slots
+//! are compared. If only views of another cluster come for long, while no known node answers, the
+//! caller starts over with no map: the cluster was replaced (`replaced_cluster`).
 //!
-//! Invariant: the order of the views does not matter. Called by `merge`.
+//! Invariant: the order of the views does not matter.
 
 use crate::sorted::SortedSet;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::node_id::NodeId;
 use crate::topology::view::View;
 
-/// Why a view does not count.
+/// Why a view is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// It names no slot.
+    /// It has no slot.
     Empty,
     /// It is of another cluster.
     Foreign,
@@ -24,7 +24,7 @@ pub(crate) enum Rejection {
 /// The ids in a view.
 type Ids<'a> = SortedSet<&'a NodeId>;
 
-/// For each view, why it does not count, if so.
+/// For each view, why it is rejected, if it is.
 pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Rejection>> {
     let ids: Vec<Ids<'_>> =
         views.iter().map(|v| v.nodes().map(|node| &node.id).collect()).collect();
@@ -44,8 +44,8 @@ pub(crate) fn judge(held: &ClusterMap, views: &[View]) -> Vec<Option<Rejection>>
     (0..views.len()).map(verdict).collect()
 }
 
-/// The views of the held cluster. With several, they must be about one cluster among themselves,
-/// too: a node that moved to another one would otherwise vouch for all of its new neighbours.
+/// The views of the known cluster. Several of them must also share most nodes with each other: a
+/// node that moved to another cluster would otherwise vouch for all of its new neighbours.
 fn same_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>) -> Vec<usize> {
     let related = |index: &&usize| is_related(&views[**index], &ids[**index], known);
     let related: Vec<usize> = told.iter().filter(related).copied().collect();
@@ -58,8 +58,9 @@ fn same_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View], known: &Ids<'_>
     related.iter().copied().filter(alike).collect()
 }
 
-/// Whether a view is of the cluster that `known` is of. That it knows the node asked proves
-/// nothing: somebody else has to be known, or most slots have to be where known nodes are.
+/// Whether a view is of the cluster that `known` is of. That the view contains the node that told
+/// it proves nothing: it must contain another known node, or known nodes must own most of its
+/// slots.
 fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
     if ids.shared(known).any(|id| Some(*id) != view.told_by.as_ref()) {
         return true;
@@ -72,7 +73,8 @@ fn is_related(view: &View, ids: &Ids<'_>, known: &Ids<'_>) -> bool {
     u32::from(slots) * 2 > u32::from(view.coverage())
 }
 
-/// Nothing is held, so any cluster will do, but only one: that of most views, then of most slots.
+/// No map is known, so any cluster is accepted, but only one: that of most views, then of most
+/// slots.
 fn largest_cluster(told: &[usize], ids: &[Ids<'_>], views: &[View]) -> Vec<usize> {
     let mut clusters: Vec<(Ids<'_>, Vec<usize>)> = Vec::new();
     for index in told {

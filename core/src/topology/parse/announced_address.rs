@@ -1,49 +1,48 @@
-//! Where to dial a node, from what servers say of it: the one rule for SLOTS, SHARDS, NODES, MOVED
-//! and ASK.
+//! Where to dial a node, from what servers announce: one rule for SLOTS, SHARDS, NODES, MOVED and
+//! ASK.
 //!
 //! 1. The host that the server prefers. Empty, NULL, or a wildcard (`0.0.0.0`, `::`) is the host of
-//!    the node asked; `?` is unknown, and such a node is not dialled.
+//!    the node that was asked; `?` is unknown, and such a node is not dialled.
 //! 2. The port for the protocol in use; 0 is none. With TLS the TLS port; where the servers have
-//!    none, the plain one, since something in front of them may speak TLS.
+//!    none, the plain one, since a proxy in front of them may speak TLS.
 //! 3. The address map, last. `Config::address_map` is keyed by what steps 1 and 2 give.
 //!
 //! Other hosts that the server names for the node (its address, its host name) become aliases by
 //! the same rule, so that a redirect in another form is not taken for another node.
 //! Spec: CLUSTER SLOTS and CLUSTER SHARDS, "endpoint"; `cluster-preferred-endpoint-type`.
-//! Called by the parsers, and by `driver` for each redirect.
 
 use crate::endpoint::Endpoint;
 use crate::resp::RedirectHost;
 use std::collections::BTreeMap;
 
-/// What the rule needs to know besides the reply.
+/// How announced addresses become endpoints; see the head of this file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AddressRule<'a> {
-    /// Where the node asked was dialled.
+    /// The endpoint at which the node that was asked was dialled.
     pub(crate) asked: &'a Endpoint,
-    /// Whether connections speak TLS.
+    /// Whether connections use TLS.
     pub(crate) tls: bool,
     /// Announced endpoints, and where to dial instead.
     pub(crate) address_map: &'a BTreeMap<Endpoint, Endpoint>,
 }
 
-/// What a server says about where a node is.
+/// What a server announces about a node's address.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Announcement<'a> {
-    /// The preferred host: a name, an address, or one of the forms that stand for another.
+    /// The preferred host: a name, an address, or one of the special forms of step 1.
     pub(crate) host: &'a str,
     /// The port for connections without TLS.
     pub(crate) port: Option<u16>,
     /// The port for connections with TLS, where the reply tells both.
     pub(crate) tls_port: Option<u16>,
-    /// Other hosts that it names for the same node; empty ones are none.
+    /// Other hosts of the same node; empty ones are none.
     pub(crate) other_hosts: [&'a str; 2],
 }
 
-/// What the rule gives.
+/// The endpoints of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    /// Where to dial; `None` when the servers do not say.
+    /// Where to dial it; `None` when the servers do not say.
     pub(crate) endpoint: Option<Endpoint>,
     /// The same before the address map.
     pub(crate) announced: Option<Endpoint>,
@@ -56,9 +55,9 @@ pub(crate) struct Resolved {
 enum Host<'a> {
     /// A name or an address, without brackets.
     Named(&'a str),
-    /// That of the node asked.
+    /// That of the node that was asked.
     Same,
-    /// Nobody knows.
+    /// Not known.
     Unknown,
 }
 
@@ -74,7 +73,7 @@ impl<'a> Host<'a> {
 }
 
 impl AddressRule<'_> {
-    /// Where a node is that a topology reply tells about.
+    /// The endpoints of a node in a topology reply.
     pub(crate) fn resolve(&self, told: Announcement<'_>) -> Resolved {
         let port = if self.tls { told.tls_port.or(told.port) } else { told.port };
         let Some(port) = port else { return Resolved::default() };
@@ -82,7 +81,7 @@ impl AddressRule<'_> {
         let endpoint = announced.as_ref().map(|announced| self.map(announced));
         let mut aliases = Vec::new();
         for host in told.other_hosts.map(Host::of) {
-            // Another form of "the node asked" would say nothing about this node.
+            // The special forms say nothing about another host.
             let Host::Named(name) = host else { continue };
             let alias = self.map(&Endpoint::tcp(name, port));
             if endpoint.as_ref() != Some(&alias) && !aliases.contains(&alias) {
@@ -92,8 +91,8 @@ impl AddressRule<'_> {
         Resolved { endpoint, announced, aliases }
     }
 
-    /// Where a redirect leads; `None` when the server does not say. The port is the right one
-    /// already: servers choose it by the connection that they answer on.
+    /// Where a redirect leads; `None` when the server does not say. Servers put the port there that
+    /// fits the connection on which they answer.
     pub(crate) fn redirect(&self, host: &RedirectHost, port: u16) -> Option<Endpoint> {
         let host = match host {
             RedirectHost::Named(name) => Host::of(name),

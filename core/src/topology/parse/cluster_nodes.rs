@@ -1,12 +1,12 @@
 //! CLUSTER NODES (every version) to lines, and lines to a view.
 //!
-//! It alone tells config epochs, and it tells roles, slots and links from one moment; but not the
-//! preferred endpoint, nor zones. So where SHARDS or SLOTS are known, it gives the structure and
-//! they give the addresses (`View::with_epochs`); alone, it is the view of servers before Redis 7.
+//! Only NODES tells config epochs, and it tells roles, slots and links as of one moment; but it
+//! tells neither the preferred endpoint nor zones. So NODES gives the structure, and SHARDS or
+//! SLOTS give the addresses (`View::with_epochs`).
 //!
 //! A line: `id ip:port@cport[,hostname[,key=value..]] flags primary ping pong epoch link slot..`.
-//! A slot in brackets is on the move and still owned where a line lists it without.
-//! Spec: redis.io/commands/cluster-nodes, "Serialization format". Called by `driver` for a refresh.
+//! A slot in brackets is being migrated, and still owned where a line lists it without brackets.
+//! Spec: redis.io/commands/cluster-nodes, "Serialization format".
 
 use crate::resp::Value;
 use crate::sorted::SortedMap;
@@ -22,25 +22,25 @@ use crate::topology::view_error::ViewError;
 /// A line of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
-    /// Whose line it is.
+    /// The node's id.
     id: NodeId,
-    /// Its address, as the node asked knows it; may be empty.
+    /// Its address, as the node that was asked knows it; may be empty.
     ip: String,
     /// Its host name; may be empty.
     hostname: String,
-    /// Its port for connections such as the one asked over.
+    /// Its port for connections of the kind that the reply came on.
     port: Option<u16>,
     /// Primary or replica.
     role: Role,
     /// A replica's primary.
     primary: Option<NodeId>,
-    /// The flags about its state.
+    /// Its health by the flags `fail` and `fail?`.
     health: ReportedHealth,
-    /// Whether the node asked has a link to it.
+    /// Whether the node that was asked has a link to it.
     link_up: bool,
     /// The config epoch; a replica shows its primary's.
     epoch: u64,
-    /// What it owns.
+    /// Its slots.
     slots: Vec<SlotRange>,
 }
 
@@ -49,7 +49,7 @@ struct Line {
 pub(crate) struct NodesReply {
     /// The node that was asked.
     told_by: Option<NodeId>,
-    /// All nodes, without those whose handshake is not done: they have no id yet.
+    /// All nodes except those in handshake, which have no id yet.
     lines: Vec<Line>,
 }
 
@@ -95,9 +95,9 @@ impl NodesReply {
 }
 
 impl View {
-    /// This view with epochs, roles and slots of `nodes`, which was told by the same node at the
-    /// same time. Addresses, zones and offsets stay; a node that this view does not know gets none,
-    /// because NODES does not tell the preferred ones.
+    /// This view with epochs, roles and slots of `nodes`, which the same node told at the same
+    /// time. Addresses, zones and offsets stay. A node that this view does not contain gets no
+    /// address, because NODES does not tell the preferred one.
     ///
     /// # Errors
     /// As `View::checked`.
@@ -135,7 +135,7 @@ fn bare(line: &Line) -> NodeView {
     }
 }
 
-/// Lines to shards. Replicas whose primary has no line stand in a shard without one.
+/// Lines to shards. Replicas whose primary has no line are put in a shard without a primary.
 fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<View, ViewError> {
     let mut shards: SortedMap<NodeId, ShardView> = SortedMap::new();
     let mut orphans = Vec::new();
@@ -163,7 +163,7 @@ fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<V
     View::checked(reply.told_by, shards)
 }
 
-/// A line, and whether it is the asked node's own; `None` if the node has no id yet.
+/// A line, and whether it is that of the node that was asked; `None` if the node has no id yet.
 fn parse_line(text: &str) -> Result<Option<(Line, bool)>, ViewError> {
     let mut words = text.split_ascii_whitespace();
     let mut word = |what| words.next().ok_or(ViewError::Missing { what });
@@ -198,9 +198,9 @@ fn parse_line(text: &str) -> Result<Option<(Line, bool)>, ViewError> {
     Ok(Some((line, flags.myself)))
 }
 
-/// What the flags of a line say.
+/// The flags of a line.
 struct LineFlags {
-    /// It is the line of the node asked.
+    /// It is the line of the node that was asked.
     myself: bool,
     /// `master` or `slave`; one of them is always there.
     role: Role,
@@ -217,7 +217,7 @@ fn parse_flags(text: &str) -> Result<LineFlags, ViewError> {
             "slave" | "replica" => role = Some(Role::Replica),
             "fail?" => health = health.max(ReportedHealth::Suspected),
             "fail" => health = health.max(ReportedHealth::Failed),
-            // `noaddr` shows in the address; `nofailover`, `noflags` and those to come do not
+            // `noaddr` shows in the address; `nofailover`, `noflags` and unknown flags do not
             // matter.
             _ => {}
         }

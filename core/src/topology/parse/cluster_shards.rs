@@ -1,11 +1,10 @@
 //! CLUSTER SHARDS (Redis 7 and later, Valkey) to a view.
 //!
-//! What servers do here, seen on real ones: an entry is a shard by lineage, not by duty, so after a
-//! failover it holds two masters, the failed one first (Redis 8.0, Valkey 8.0 to 9.1), or the
-//! failed one has an entry of its own without slots (Redis 7.0); and Redis 8.0 leaves the slots out
-//! whose primary failed without a successor. CLUSTER NODES knows better: see `View::with_epochs`.
-//! Keys that are not known here are passed over. Spec: redis.io/commands/cluster-shards.
-//! Called by `driver` for a refresh.
+//! Real servers list nodes by their lineage, not by their present role. After a failover one entry
+//! holds two masters, the failed one first (Redis 8.0, Valkey 8.0 to 9.1), or the failed one has an
+//! entry of its own without slots (Redis 7.0). Redis 8.0 leaves out the slots whose primary failed
+//! without a successor. CLUSTER NODES is right in these cases: see `View::with_epochs`.
+//! Unknown keys are ignored. Spec: redis.io/commands/cluster-shards.
 
 use crate::resp::Value;
 use crate::topology::parse::announced_address::{AddressRule, Announcement};
@@ -35,13 +34,13 @@ pub(crate) fn parse_shards(reply: &Value, rule: AddressRule<'_>) -> Result<View,
     View::checked(None, shards)
 }
 
-/// One entry as shards: one per primary. The slots go to the primary that is up; a view never
-/// says that a primary is another one's replica.
+/// One entry as shards: one for each primary. The slots go to the primary that is up. Others become
+/// shards of their own, because they are not its replicas.
 fn add_shards(shards: &mut Vec<ShardView>, slots: Vec<SlotRange>, nodes: Vec<NodeView>) {
     let (mut primaries, replicas): (Vec<_>, Vec<_>) =
         nodes.into_iter().partition(|node| node.role == Role::Primary);
     let best = primaries.iter().map(|node| node.health).min();
-    // Among equals, the server's order decides.
+    // Among equals the first one in the reply.
     let first = primaries.iter().position(|node| Some(node.health) == best);
     let primary = first.map(|index| primaries.remove(index));
     shards.push(ShardView { slots, epoch: None, primary, replicas });

@@ -1,10 +1,9 @@
 //! CLUSTER SLOTS (every version that has clusters) to a view.
 //!
-//! The reply lists ranges, each with its primary and replicas; here they become shards again, known
-//! by the primary's id. Replicas that failed and nodes without slots are not in it.
-//! Since Redis 7 a node carries metadata (`ip`, `hostname`, Valkey's `availability-zone`): a map, a
+//! The reply lists ranges, each with its primary and replicas; here they become shards again, by
+//! the primary's id. Replicas that failed and nodes without slots are not in the reply.
+//! Since Redis 7 a node has metadata (`ip`, `hostname`, Valkey's `availability-zone`): a map, a
 //! flat array in RESP2, or nothing. Spec: redis.io/commands/cluster-slots.
-//! Called by `driver` for a refresh, where the server does not know CLUSTER SHARDS.
 
 use crate::resp::Value;
 use crate::sorted::SortedMap;
@@ -46,13 +45,13 @@ pub(crate) fn parse_slots(reply: &Value, rule: AddressRule<'_>) -> Result<View, 
     View::checked(None, found.into_values().map(ShardBuilder::into_shard).collect())
 }
 
-/// A shard while its ranges are read: each of them names the nodes again.
+/// A shard while its ranges are read: each range names the nodes again.
 struct ShardBuilder {
     /// Its ranges so far.
     slots: Vec<SlotRange>,
-    /// Who owns them.
+    /// Its primary.
     primary: NodeView,
-    /// Who copies them.
+    /// Its replicas.
     replicas: SortedMap<NodeId, NodeView>,
 }
 
@@ -71,7 +70,7 @@ impl ShardBuilder {
     }
 }
 
-/// `[host, port, id, metadata]`; the metadata is younger than the rest, the id came with Redis 4.
+/// `[host, port, id, metadata]`; the id came with Redis 4, the metadata with Redis 7.
 fn parse_node(node: &Value, role: Role, rule: AddressRule<'_>) -> Result<NodeView, ViewError> {
     let [preferred, number, id, rest @ ..] = list("node", node)? else {
         return Err(ViewError::Missing { what: "node id" });

@@ -1,8 +1,7 @@
-//! The parts that the topology replies share, taken out of a `Value` and checked.
+//! The fields that the topology replies share, taken out of a `Value` and checked.
 //!
 //! Servers write the same facts as integers or texts, maps or flat arrays, nulls or empty texts;
-//! here is the one place that takes all of these forms. Nothing is trusted.
-//! Called by the parsers.
+//! only this file knows all of these forms. Nothing is trusted.
 
 use crate::resp::Value;
 use crate::topology::node_id::NodeId;
@@ -11,10 +10,10 @@ use crate::topology::slot_range::SlotRange;
 use crate::topology::view::ReportedHealth;
 use crate::topology::view_error::ViewError;
 
-/// The longest host name: what DNS allows, and a bit.
+/// The longest host name, in bytes: DNS allows 253.
 const HOST_BYTES_MAX: usize = 255;
 
-/// The longest name of a zone.
+/// The longest name of a zone, in bytes.
 const ZONE_BYTES_MAX: usize = 255;
 
 /// The elements of a list.
@@ -79,7 +78,8 @@ pub(crate) fn zone(value: &Value) -> Result<Option<String>, ViewError> {
     }
 }
 
-/// How a node does, in the words of CLUSTER SHARDS. Words to come are no reason to lose a view.
+/// A node's health in the words of CLUSTER SHARDS. A word that is not known here is `Unknown`, and
+/// no reason to lose a view.
 pub(crate) fn health(value: &Value) -> ReportedHealth {
     match value.as_str() {
         Some("online") => ReportedHealth::Online,

@@ -14,7 +14,7 @@ fn says(who: u8, epoch: u64, port: u16) -> Opinion {
     Opinion {
         epoch,
         primary: at(port),
-        troubled: false,
+        primary_down: false,
         replicas: Vec::new(),
         sentinels: sentinels.collect(),
     }
@@ -76,7 +76,7 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     let parse =
         |place: &Value| parse_opinion([&primary, place, &replicas, &sentinels], &endpoint).unwrap();
     let opinion = parse(&list(&["10.0.0.1", "2"]));
-    assert_eq!((opinion.epoch, &opinion.primary, opinion.troubled), (4, &at(2), true));
+    assert_eq!((opinion.epoch, &opinion.primary, opinion.primary_down), (4, &at(2), true));
     let replicas: Vec<_> = opinion.replicas.iter().flat_map(|r| r.endpoint.clone()).collect();
     assert_eq!(replicas, [at(3)], "the promoted one is none any more");
     assert_eq!(opinion.sentinels, [at(26379), at(26380)], "in an order of ours");

@@ -57,9 +57,9 @@ fn what_was_edited_or_written_by_another_version_is_refused() {
     let topology = Topology::of(&map("A@1 0-99 | B@2 100"), None);
     let json = serde_json::to_string(&topology).unwrap();
     let table = [
-        (json.replace("\"version\":1", "\"version\":2"), "topology of the unknown version 2"),
+        (json.replace("\"version\":1", "\"version\":2"), "topology of version 2"),
         (json.replace("[100,100]", "[99,100]"), "slot 99 has two owners"),
-        (json.replace("\"id\":\"B\"", "\"id\":\"A\""), "node A stands in two places"),
+        (json.replace("\"id\":\"B\"", "\"id\":\"A\""), "node A appears twice"),
         (json.replace("b:7000", "a:7000"), "nodes A and B are both reached at a:7000"),
     ];
     for (json, text) in table {

@@ -14,9 +14,9 @@ pub(crate) struct Latch<T>(Arc<Mutex<State<T>>>);
 struct State<T> {
     /// Tasks that have not come yet.
     missing: usize,
-    /// What those that came left behind.
+    /// The results so far.
     gathered: Vec<T>,
-    /// Whoever waits for the last.
+    /// Wakes the task that waits for the last result.
     waiter: Option<Waker>,
 }
 

@@ -32,9 +32,9 @@ const RUNS_MAX: usize = 3;
 /// The committed file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Baseline {
-    /// For whoever opens the file.
+    /// Explains the file to its reader.
     about: String,
-    /// What the counts depend on beside the code.
+    /// What else the counts depend on.
     environment: String,
     /// Instructions per operation, by workload and mode.
     instructions: BTreeMap<String, f64>,

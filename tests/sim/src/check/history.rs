@@ -1,5 +1,6 @@
-//! What callers asked and were told, against what servers executed.
-//! Filled by the workload while a run lasts, judged when it is over.
+//! Compares what callers asked and got with what servers executed.
+//!
+//! The workload fills the history while a run lasts; it is judged when the run is over.
 
 use super::order::{Reigns, Write};
 use super::{Deployment, Report, Sim};
@@ -27,9 +28,9 @@ enum End {
 /// One call.
 #[derive(Debug)]
 struct Call {
-    /// What was asked, for a finding's text.
+    /// The request, for the text of a finding.
     text: String,
-    /// The mark of its write; nothing for a read.
+    /// The mark of its write; `None` for a read.
     token: Option<String>,
     /// When it was made.
     start: Timestamp,
@@ -39,7 +40,7 @@ struct Call {
     end: Option<(Timestamp, End)>,
 }
 
-/// All calls of a run, and what was wrong with their replies.
+/// All calls of a run, and the errors found in their replies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     /// Shared with the tasks that make the calls.
@@ -50,7 +51,7 @@ pub(super) struct History {
 struct Shared {
     /// In the order in which they were made.
     calls: Vec<Call>,
-    /// What was wrong, seen at once.
+    /// Errors found while the run lasts.
     findings: Vec<String>,
 }
 
@@ -59,7 +60,7 @@ impl History {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call is made; returns its number.
+    /// Records a call; returns its number.
     pub(super) fn begin(
         &self,
         text: impl Into<String>,
@@ -78,7 +79,7 @@ impl History {
         shared.calls.len() - 1
     }
 
-    /// A call ends with a reply or an error.
+    /// Records that a call ended with a reply or an error.
     pub(super) fn end<T>(&self, call: usize, now: Timestamp, result: &Result<T, Error>) {
         let end = match result {
             Ok(_) => End::Answered,
@@ -87,7 +88,7 @@ impl History {
         self.finish(call, now, end);
     }
 
-    /// A call is dropped.
+    /// Records that a call was dropped.
     pub(super) fn cancel(&self, call: usize, now: Timestamp) {
         self.finish(call, now, End::Cancelled);
     }
@@ -102,12 +103,12 @@ impl History {
         }
     }
 
-    /// Something else is wrong.
+    /// Records another error.
     pub(super) fn find(&self, finding: String) {
         self.lock().findings.push(finding);
     }
 
-    /// Compares what was told with what was done.
+    /// Compares what callers got with what servers executed.
     pub(super) fn judge(&self, sim: &Sim, deployment: Deployment) -> Result<Report, Failure> {
         let mut runs: BTreeMap<String, usize> = BTreeMap::new();
         for executed in sim.executed() {
@@ -137,7 +138,7 @@ impl History {
 }
 
 /// Writes that went back to a primary of an earlier failover than one that had answered before they
-/// were made: the client knew better.
+/// were made. The client had newer knowledge then.
 fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
     let reigns = Reigns::of(&sim.opinions());
     let executed = sim.executed();
@@ -153,14 +154,14 @@ fn judge_order(calls: &[Call], sim: &Sim) -> Vec<String> {
     };
     let (calls, writes): (Vec<&Call>, Vec<Write<'_>>) =
         calls.iter().filter_map(|call| Some((call, write(call)?))).unzip();
-    let told = |index: usize| {
+    let reported = |index: usize| {
         let (text, at) = (&calls[index].text, writes[index].made.since_epoch());
         format!("{text} (made at {at:?}) went back to {}", writes[index].server)
     };
-    reigns.went_back(&writes).into_iter().map(told).collect()
+    reigns.went_back(&writes).into_iter().map(reported).collect()
 }
 
-/// What is wrong with one call, whose write ran so often.
+/// The error of one call, whose write was executed `runs` times.
 fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
     let mut findings = Vec::new();
     let text = &call.text;
@@ -179,17 +180,17 @@ fn judge_call(call: &Call, runs: Option<usize>) -> Vec<String> {
         find(format!("ran {runs} times"));
     }
     match end {
-        End::Answered if runs == 0 => find("was answered and never ran".to_owned()),
+        End::Answered if runs == 0 => find("got a reply and never ran".to_owned()),
         End::Failed(error) if runs > 0 && !error.delivery().may_have_run() => {
-            find(format!("ran and yet failed as {:?}: {error}", error.delivery()));
+            find(format!("ran, but its error says {:?}: {error}", error.delivery()));
         }
-        // An error of the command itself comes from a command that ran without effect.
+        // An error of the command itself comes from a command that was executed without effect.
         End::Failed(error)
             if runs == 0
                 && error.delivery() == Delivery::Answered
                 && error.server_error().is_none() =>
         {
-            find(format!("never ran and yet failed as answered: {error}"));
+            find(format!("never ran, but its error is a reply: {error}"));
         }
         _ => {}
     }

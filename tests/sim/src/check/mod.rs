@@ -1,17 +1,18 @@
-//! Whole runs of slotcar's client under a mix of faults, judged by what servers really did.
+//! Runs slotcar's client under a mix of faults, and judges it by what the servers executed.
 //!
 //! A run is a number: deployment, faults and workload are drawn from its seed. It passes when no
 //! promise was broken:
 //!
 //! - every call ends, once, and not later than its deadline allows;
 //! - a reply belongs to its request;
-//! - no write ran twice, and none ran that was said not to have run;
-//! - once a promoted primary has answered, no later write goes to one of an earlier failover;
-//! - after everything has healed, every slot is served again, by whom the sentinels agree on where
-//!   there are any;
+//! - no write ran twice, and no write ran whose error said that it had not run;
+//! - once a promoted primary has answered, no later write goes to the primary of an earlier
+//!   failover;
+//! - after everything has healed, every slot is served again, and with sentinels by the primary
+//!   that they agree on;
 //! - when the last handle is dropped, no task, timer or stream is left.
 //!
-//! A run that fails says how to replay it, and shows what was sent, decided and answered last.
+//! A run that fails reports how to replay it, and shows the last traffic, decisions and faults.
 
 mod history;
 mod order;
@@ -32,10 +33,10 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// Virtual time of a whole run.
 const RUN_LIMIT: Duration = Duration::from_secs(600);
 
-/// Lines of the trace that a failure shows, besides older decisions and faults.
+/// Lines of the trace that a failure shows, in addition to older decisions and faults.
 const TRACE_LINES: usize = 1000;
 
-/// Which deployments are run.
+/// The deployments to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deployment {
@@ -51,7 +52,7 @@ impl Deployment {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Standalone, Self::Cluster, Self::Sentinel];
 
-    /// What the command line calls it.
+    /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,7 +63,7 @@ impl Deployment {
     }
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -72,21 +73,21 @@ pub struct Report {
     pub failed: usize,
     /// Virtual time.
     pub time: Duration,
-    /// Of the trace: the same for every run of this seed.
+    /// The hash of the trace: the same for every run of this seed.
     pub hash: u64,
 }
 
-/// A run that broke a promise, with what is needed to look into it.
+/// A run that broke a promise, with the facts to investigate it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Broken {
     /// The seed.
     pub seed: u64,
-    /// Which deployment.
+    /// The deployment.
     pub deployment: Deployment,
-    /// What is wrong.
+    /// The broken promise.
     pub failure: Failure,
-    /// The last of what happened.
+    /// The end of the trace.
     pub trace: String,
 }
 
@@ -103,7 +104,7 @@ impl std::error::Error for Broken {}
 /// Runs one seed.
 ///
 /// # Errors
-/// A promise that was broken.
+/// The promise that was broken.
 ///
 /// # Panics
 /// When the client panics.

@@ -1,16 +1,18 @@
-//! Whether writes went back to a primary of an earlier failover, against what the sentinels told.
+//! Checks that no write went back to a primary of an earlier failover, judged by what the sentinels
+//! reported.
 //!
-//! Every failover has an epoch, and a server reigns with those that sentinels have named it with.
-//! Epochs are compared within an era: a new one begins when all sentinels have forgotten the last
-//! failover, and agree on a primary of before. Then nobody is left who could know better, and a
+//! Every failover has an epoch, and a server has a reign for each epoch in which sentinels named it
+//! primary. Epochs are compared within an era. A new era begins when all sentinels have forgotten
+//! the last failover and agree on an earlier primary. Then no sentinel has newer knowledge, and a
 //! client that has lost its primary has to believe them.
 //!
-//! What a client knows when it makes a write follows from the answers that it had before: each came
-//! from a server that it took for the primary of some reign, of none before those that it knew
-//! then. A write has gone back when its server never had a reign that would fit. A client that has
-//! slept through a failover and back knows of neither, and may yet hear of the first one.
+//! What a client knows when it makes a write follows from the replies that it had before. Each came
+//! from a server that the client took for the primary of some reign, and of no reign before those
+//! it knew then. A write has gone back when its server never had a reign at or after those. A
+//! client that missed a failover and its reversal knows of neither, and may still learn of the
+//! first one.
 //!
-//! Invariant: one sentinel that remembers keeps the era. Pure. Called by `check/history.rs`.
+//! **Invariants**: one sentinel that remembers keeps the era. Pure functions.
 
 use slotcar::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,17 +23,17 @@ type Reign = (u64, u64);
 /// A marked write that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Write<'a> {
-    /// Where.
+    /// The server that ran it.
     pub(super) server: &'a str,
-    /// When it was made.
+    /// When the call was made.
     pub(super) made: Timestamp,
     /// When it ran.
     pub(super) ran: Timestamp,
-    /// When its caller had the answer.
+    /// When its caller had the reply.
     pub(super) answered: Option<Timestamp>,
 }
 
-/// With which reign each server was named, and when.
+/// The reigns of each server, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Reigns {
     /// By server, in order of time.
@@ -39,7 +41,8 @@ pub(super) struct Reigns {
 }
 
 impl Reigns {
-    /// Of what sentinels told, in order: since when, who, the epoch and the primary.
+    /// From the reports of sentinels, in order: since when, the sentinel, the epoch and the
+    /// primary.
     pub(super) fn of(opinions: &[(Timestamp, String, u64, String)]) -> Self {
         let mut reigns = Self::default();
         let mut held: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
@@ -67,16 +70,16 @@ impl Reigns {
         }
     }
 
-    /// The first reign of a server that is not before `least`, as far as was told by then; if there
+    /// The first reign of a server that is not before `least`, of those reported by then; if there
     /// is none, its last one.
-    fn fitting(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
+    fn reign_at(&self, server: &str, at: Timestamp, least: Reign) -> Result<Reign, Reign> {
         let named = self.named.get(server).map_or(&[][..], |named| named);
-        let told = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
-        let fits = told().find(|reign| *reign >= least);
-        fits.ok_or_else(|| told().next_back().unwrap_or_default())
+        let reported = || named.iter().filter(|(since, _)| *since <= at).map(|(_, reign)| *reign);
+        let fits = reported().find(|reign| *reign >= least);
+        fits.ok_or_else(|| reported().next_back().unwrap_or_default())
     }
 
-    /// The numbers of those that went back to an earlier reign than was known from answers.
+    /// The numbers of the writes that went back to an earlier reign than was known from replies.
     pub(super) fn went_back(&self, writes: &[Write<'_>]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..writes.len()).collect();
         order.sort_by_key(|index| writes[*index].made);
@@ -86,7 +89,7 @@ impl Reigns {
             let write = &writes[index];
             let heard = known.iter().filter(|(at, _)| *at < write.made);
             let least = heard.map(|(_, reign)| *reign).max().unwrap_or_default();
-            let fitting = self.fitting(write.server, write.ran, least);
+            let fitting = self.reign_at(write.server, write.ran, least);
             if fitting.is_err() {
                 back.push(index);
             }
@@ -106,8 +109,8 @@ mod tests {
         Timestamp::from_duration(Duration::from_millis(millis))
     }
 
-    /// What sentinels told: when, who, the epoch, the primary.
-    fn told(rows: &[(u64, &str, u64, &str)]) -> Reigns {
+    /// Reports of sentinels: the time, the sentinel, the epoch, the primary.
+    fn reigns_of(rows: &[(u64, &str, u64, &str)]) -> Reigns {
         let start = ["s1", "s2", "s3"].map(|who| (0, who, 0, "a"));
         let rows = start.iter().chain(rows);
         let each = rows.map(|(millis, who, epoch, primary)| {
@@ -116,7 +119,7 @@ mod tests {
         Reigns::of(&each.collect::<Vec<_>>())
     }
 
-    /// Writes that take a millisecond each: when they were made, and where.
+    /// Writes that take a millisecond each: when they were made, and on which server.
     fn back(reigns: &Reigns, rows: &[(u64, &'static str)]) -> Vec<u64> {
         let write = |(made, server): &(u64, &'static str)| Write {
             server,
@@ -130,17 +133,17 @@ mod tests {
 
     #[test]
     fn a_write_goes_back_once_the_successor_has_answered() {
-        let reigns = told(&[(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")]);
+        let reigns = reigns_of(&[(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")]);
         assert_eq!(back(&reigns, &[(5, "a"), (20, "a"), (30, "b"), (40, "a")]), [40]);
-        let reigns = told(&[(10, "s1", 1, "b"), (20, "s2", 2, "a")]);
+        let reigns = reigns_of(&[(10, "s1", 1, "b"), (20, "s2", 2, "a")]);
         assert_eq!(back(&reigns, &[(15, "b"), (30, "a"), (40, "b")]), [40], "a has come back");
     }
 
-    /// It wrote to a all the time, and then hears what a sentinel said before all forgot it.
+    /// It wrote to a all the time, and then gets what a sentinel reported before all forgot it.
     #[test]
-    fn who_slept_through_a_failover_and_back_may_hear_of_the_first() {
+    fn a_client_that_missed_a_failover_and_its_reversal_may_learn_of_it() {
         let rows = [(10, "s1", 1, "b"), (20, "s1", 0, "a"), (30, "s1", 2, "c")];
-        let reigns = told(&rows);
+        let reigns = reigns_of(&rows);
         assert!(back(&reigns, &[(5, "a"), (25, "a"), (27, "b"), (40, "c")]).is_empty());
         assert_eq!(back(&reigns, &[(15, "b"), (25, "a"), (27, "b"), (40, "c")]), [27]);
     }
@@ -150,16 +153,19 @@ mod tests {
         let three = [(10, "s1", 1, "b"), (12, "s2", 1, "b"), (13, "s3", 1, "b")];
         let mut rows = three.to_vec();
         rows.extend([(20, "s2", 0, "a"), (21, "s3", 0, "a")]);
-        assert_eq!(back(&told(&rows), &[(15, "b"), (40, "a")]), [40]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (40, "a")]), [40]);
         rows.push((22, "s1", 0, "a"));
-        assert!(back(&told(&rows), &[(15, "b"), (40, "a")]).is_empty(), "nobody remembers");
+        assert!(
+            back(&reigns_of(&rows), &[(15, "b"), (40, "a")]).is_empty(),
+            "no sentinel remembers"
+        );
         rows.push((50, "s1", 1, "c"));
-        assert_eq!(back(&told(&rows), &[(15, "b"), (60, "c"), (70, "b")]), [70]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (60, "c"), (70, "b")]), [70]);
     }
 
     #[test]
     fn an_agreement_that_goes_forward_ends_no_era() {
         let rows = [(10, "s1", 1, "b"), (20, "s2", 2, "c"), (30, "s1", 2, "c"), (31, "s3", 2, "c")];
-        assert_eq!(back(&told(&rows), &[(15, "b"), (25, "c"), (40, "b")]), [40]);
+        assert_eq!(back(&reigns_of(&rows), &[(15, "b"), (25, "c"), (40, "b")]), [40]);
     }
 }

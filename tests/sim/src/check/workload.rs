@@ -1,5 +1,5 @@
-//! What callers do in a run: reads, writes, pipelines, waits, in several tasks over one client;
-//! some of them patient, some not, some dropped half-way.
+//! The callers of a run: reads, writes, pipelines and blocking commands, in several tasks over one
+//! client. Some calls have a long timeout, some a short one, some are dropped half-way.
 
 use super::history::History;
 use super::{CALLS, RECOVERY};
@@ -23,7 +23,7 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
     let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
     let client = match Client::connect_lazy(transport, config) {
         Ok(client) => client,
-        Err(error) => return history.find(format!("no client: {error}")),
+        Err(error) => return history.find(format!("cannot create the client: {error}")),
     };
     let tasks = 1 + rng.index(8);
     let pause = faults.span / u32::try_from(CALLS / tasks).unwrap_or(1);
@@ -46,15 +46,15 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
 
 /// One task that makes calls.
 struct Caller {
-    /// The world.
+    /// The simulation.
     sim: Sim,
-    /// What is tested.
+    /// The client under test.
     client: Client,
-    /// What is noted.
+    /// The record of calls.
     history: History,
-    /// What it does.
+    /// Its random generator.
     rng: Rng,
-    /// Which of the tasks it is.
+    /// The number of the task.
     number: usize,
     /// Calls so far.
     made: usize,
@@ -98,12 +98,12 @@ impl Caller {
         call: usize,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Option<T> {
-        let patience = if self.rng.chance(80) {
+        let wait = if self.rng.chance(80) {
             self.rng.duration(Duration::from_millis(30))
         } else {
             Duration::MAX
         };
-        let nap = self.sim.advance(patience);
+        let nap = self.sim.advance(wait);
         let ended = match select(pin!(work), pin!(nap)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
@@ -125,11 +125,11 @@ impl Caller {
         let call = self.history.begin(format!("GET {key}"), None, self.sim.now(), timeout);
         let client = self.client.with_timeout(timeout);
         let value = self.finish(call, async { client.get::<Option<String>>(&*key).await }).await;
-        // Whatever is there was written there, under this very key.
+        // Every value names the key that it was written under.
         if let Some(Some(value)) = value
             && !value.ends_with(&key)
         {
-            self.history.find(format!("GET {key} was answered with {value}"));
+            self.history.find(format!("GET {key} got the reply {value}"));
         }
     }
 
@@ -141,11 +141,11 @@ impl Caller {
         if let Some(back) = back
             && back != word
         {
-            self.history.find(format!("ECHO {word} was answered with {back}"));
+            self.history.find(format!("ECHO {word} got the reply {back}"));
         }
     }
 
-    /// A write of a value that is marked and ends with its key.
+    /// A write of a marked value that ends with its key.
     async fn write(&mut self, command: &'static str, key: &str, timeout: Duration) {
         let token = format!("{}:{key}", self.token(0));
         let text = format!("{command} {key} {token}");
@@ -155,7 +155,7 @@ impl Caller {
         self.finish(call, async { client.send::<slotcar::Value>(command).await }).await;
     }
 
-    /// A counter of its own: whatever runs twice shows.
+    /// A counter of this task alone: a command that ran twice shows in its value.
     async fn count(&mut self, timeout: Duration) {
         let key = self.token(0);
         let call = self.history.begin(format!("INCR {key}"), Some(&key), self.sim.now(), timeout);
@@ -164,7 +164,7 @@ impl Caller {
         if let Some(count) = count
             && count != 1
         {
-            self.history.find(format!("INCR {key} was answered with {count}"));
+            self.history.find(format!("INCR {key} got the reply {count}"));
         }
     }
 
@@ -186,7 +186,8 @@ impl Caller {
                     let count = reply.and_then(|reply| reply.decode::<i64>());
                     self.history.end(call, now, &count);
                     if count.as_ref().is_ok_and(|count| *count != 1) {
-                        self.history.find(format!("a counter in a pipeline says {count:?}"));
+                        self.history
+                            .find(format!("a counter in a pipeline got the reply {count:?}"));
                     }
                 }
             }
@@ -202,7 +203,7 @@ impl Caller {
         }
     }
 
-    /// A command that waits, on a connection of its own.
+    /// A blocking command, on a connection of its own.
     async fn wait_for_list(&mut self, timeout: Duration) {
         let key = format!("queue:{}", self.rng.below(4));
         let call = self.history.begin(format!("BLPOP {key}"), None, self.sim.now(), timeout);
@@ -213,7 +214,7 @@ impl Caller {
     }
 }
 
-/// Where sentinels name the primary: why a value that was written is not where it belongs.
+/// The primary in the sentinels' view: the reason why a written value is not where it belongs.
 fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
     sim.service()?;
     let Some(primary) = sim.agreed_primary() else { return Some("no agreement yet".to_owned()) };
@@ -221,7 +222,7 @@ fn misplaced(sim: &Sim, key: &str, value: &str) -> Option<String> {
     (!there).then(|| format!("{key} was written elsewhere than to {primary}"))
 }
 
-/// Everything has healed: every slot that was used must be served again, soon.
+/// Everything has healed: every slot that was used must be served again within [`RECOVERY`].
 async fn require_progress(sim: &Sim, client: &Client, history: &History, rng: &mut Rng) {
     let limit = sim.now().after(RECOVERY);
     let client = client.with_timeout(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! `CLUSTER`: what changes a node's view by an administrator's word.
+//! `CLUSTER`: the commands with which an operator changes a node's view.
 //!
 //! Spec: command pages of the "cluster" group; `clusterCommandSpecial`.
 
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long a node that was forgotten is not believed to be there.
+/// How long gossip about a forgotten node is ignored.
 const FORGET_TIME: Duration = Duration::from_secs(60);
 
 fn cluster_mut<'c>(call: &'c mut Call<'_, '_>) -> Result<&'c mut Cluster, Stop> {
@@ -162,7 +162,7 @@ pub(crate) fn forget(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 impl Server {
-    /// Does not know a node any more, and does not want to hear of it until then.
+    /// Forgets a node, and ignores gossip about it until then.
     pub(crate) fn forget_node(&mut self, host: crate::ids::HostId, until: slotcar::Timestamp) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         for (start, end) in cluster.owners.of(host) {
@@ -177,7 +177,7 @@ impl Server {
         }
     }
 
-    /// Deletes keys that belong elsewhere; replicas and caches hear of it.
+    /// Deletes keys of slots of other nodes; replicas and client caches are told.
     pub(crate) fn delete_keys(&mut self, env: &mut Env<'_>, keys: Vec<Bytes>) {
         let mut request = vec![Bytes::from_static(b"DEL")];
         request.extend(keys);

@@ -1,4 +1,4 @@
-//! The cluster bus: what nodes tell each other, and what a node makes of it.
+//! The cluster bus: messages between nodes, and how a node handles them.
 //!
 //! Spec: cluster-spec, "Heartbeat and gossip messages", "Hash slots configuration propagation";
 //! `clusterProcessPacket`.
@@ -13,14 +13,14 @@ use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What every heartbeat says of its sender.
+/// The header of a heartbeat: the state of its sender.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
     /// Its id.
     pub(crate) id: Arc<str>,
-    /// Where it is reached.
+    /// Its address on the bus.
     pub(crate) address: SocketAddr,
-    /// Where clients are told to reach it.
+    /// The endpoint for clients.
     pub(crate) announced: Option<SocketAddr>,
     /// Its host name.
     pub(crate) hostname: Option<Arc<str>>,
@@ -28,7 +28,7 @@ pub(crate) struct Header {
     pub(crate) shard: Arc<str>,
     /// Its primary.
     pub(crate) replica_of: Option<HostId>,
-    /// The greatest epoch that it has heard of.
+    /// The greatest epoch that it has seen.
     pub(crate) current_epoch: u64,
     /// The epoch of its claim, or of its primary's.
     pub(crate) config_epoch: u64,
@@ -40,37 +40,37 @@ pub(crate) struct Header {
     pub(crate) paused: bool,
 }
 
-/// What a heartbeat says of a third node.
+/// The gossip section of a heartbeat: the state of a third node.
 #[derive(Clone, Debug)]
-pub(crate) struct Rumour {
-    /// Whom.
+pub(crate) struct GossipEntry {
+    /// The host of that node.
     pub(crate) host: HostId,
     /// Its id.
     pub(crate) id: Arc<str>,
     /// Its shard.
     pub(crate) shard: Arc<str>,
-    /// Where it is reached.
+    /// Its address on the bus.
     pub(crate) address: SocketAddr,
-    /// It does not answer.
+    /// It does not reply.
     pub(crate) failing: bool,
 }
 
-/// What is said on the bus.
+/// The kind of a packet.
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
-    /// An answer is wanted.
-    Ping(Box<Header>, Vec<Rumour>),
-    /// The answer, or an unasked announcement.
-    Pong(Box<Header>, Vec<Rumour>),
-    /// A ping of a node that is not known yet and wants to be.
-    Meet(Box<Header>, Vec<Rumour>),
+    /// A heartbeat that wants a reply.
+    Ping(Box<Header>, Vec<GossipEntry>),
+    /// The reply, or an announcement without a request.
+    Pong(Box<Header>, Vec<GossipEntry>),
+    /// A ping of a node that asks to join.
+    Meet(Box<Header>, Vec<GossipEntry>),
     /// A majority says that a node has failed.
     Fail(HostId),
     /// A replica asks for a vote; true when its primary need not have failed.
     VoteRequest(Box<Header>, bool),
     /// A vote, in that epoch.
     Vote(u64),
-    /// A node's claim is out of date: somebody else has these slots, with that epoch.
+    /// A node's claim is out of date: another node owns these slots, with that epoch.
     Update(HostId, u64, Arc<Ranges>),
     /// A replica asks its primary to pause its clients.
     ManualStart,
@@ -135,20 +135,20 @@ impl Server {
             None => return,
         };
         match packet {
-            Packet::Meet(header, rumours) => {
+            Packet::Meet(header, gossip) => {
                 self.meet(env, from, &header);
-                self.heartbeat(env, from, *header, rumours);
+                self.heartbeat(env, from, *header, gossip);
                 self.answer_ping(env, from);
             }
-            Packet::Ping(header, rumours) if known => {
-                self.heartbeat(env, from, *header, rumours);
+            Packet::Ping(header, gossip) if known => {
+                self.heartbeat(env, from, *header, gossip);
                 self.answer_ping(env, from);
             }
-            Packet::Pong(header, rumours) => {
+            Packet::Pong(header, gossip) => {
                 let met = self.complete_handshake(from, &header);
                 if known || met {
                     self.note_pong(env, from);
-                    self.heartbeat(env, from, *header, rumours);
+                    self.heartbeat(env, from, *header, gossip);
                 }
             }
             Packet::Fail(failed) if known => self.note_failed(env, failed),
@@ -168,19 +168,19 @@ impl Server {
                     self.deliver(&channel, &payload);
                 }
             }
-            // Somebody whom this node does not know, or does not know any more.
+            // The sender is not known to this node, or not any more.
             _ => {}
         }
     }
 
     fn answer_ping(&mut self, env: &mut Env<'_>, to: HostId) {
-        let rumours = self.rumours(env, to);
+        let gossip = self.gossip(env, to);
         if let Some(header) = self.bus_header() {
-            self.send_packet(env, to, Packet::Pong(Box::new(header), rumours));
+            self.send_packet(env, to, Packet::Pong(Box::new(header), gossip));
         }
     }
 
-    /// A node that is not known yet wants to be.
+    /// A node that is not known yet asks to join.
     fn meet(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         if !cluster.peers.contains_key(&from) {
@@ -189,7 +189,7 @@ impl Server {
         }
     }
 
-    /// The answer of a node that this one was told to meet.
+    /// The reply of a node that this one was ordered to meet.
     fn complete_handshake(&mut self, from: HostId, header: &Header) -> bool {
         let Some(cluster) = self.cluster.as_mut() else { return false };
         let wanted = cluster.meeting.remove(&header.address);
@@ -200,15 +200,21 @@ impl Server {
         wanted
     }
 
-    /// Everything that a heartbeat tells.
-    fn heartbeat(&mut self, env: &mut Env<'_>, from: HostId, header: Header, rumours: Vec<Rumour>) {
+    /// Handles all sections of a heartbeat.
+    fn heartbeat(
+        &mut self,
+        env: &mut Env<'_>,
+        from: HostId,
+        header: Header,
+        gossip: Vec<GossipEntry>,
+    ) {
         self.note_header(env, from, &header);
         self.note_role(env, from, &header);
         if header.replica_of.is_none() {
             self.consider_claim(env, from, &header);
             self.resolve_epoch_collision(env, from, header.config_epoch);
         }
-        self.hear_rumours(env, from, rumours);
+        self.handle_gossip(env, from, gossip);
         self.update_cluster_state(env);
         if self.cluster.as_ref().is_some_and(|c| c.manual.is_some()) {
             self.tick_failover(env);

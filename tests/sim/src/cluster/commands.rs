@@ -1,5 +1,5 @@
-//! `CLUSTER`: what a node says about itself and its view. What changes the cluster is in `admin`
-//! and `set_slot`.
+//! `CLUSTER`: the commands that read a node's state and view. The commands that change the cluster
+//! are in `admin` and `set_slot`.
 //!
 //! Spec: command pages of the "cluster" group.
 
@@ -142,7 +142,7 @@ fn info(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Verbatim("txt", text))
 }
 
-/// A node's config epoch; a replica goes by its primary's.
+/// A node's config epoch; for a replica its primary's.
 fn epoch(cluster: &Cluster, host: HostId) -> u64 {
     let Some(peer) = cluster.peers.get(&host) else { return 0 };
     let primary = peer.replica_of.and_then(|primary| cluster.peers.get(&primary));

@@ -1,4 +1,4 @@
-//! Failover: a replica takes its primary's place, by election, by hand, or by force.
+//! Failover: a replica takes its primary's place, by election, by command, or by force.
 //!
 //! ```text
 //!   automatic  primary failed, delay of 0.5-1 s, more for less data -+
@@ -19,29 +19,30 @@ use std::time::Duration;
 
 /// How long a manual failover may take.
 pub(crate) const MANUAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// An election waits at least so long for the news of the failure to spread.
+/// An election waits at least this long, so that the news of the failure can spread.
 const ELECTION_DELAY: Duration = Duration::from_millis(500);
-/// Each replica that has more data makes one that has less wait so much longer.
+/// The additional wait of a replica for each replica that has more data.
 const RANK_DELAY: Duration = Duration::from_secs(1);
-/// Votes count for at least so long.
+/// Votes are valid for at least this long.
 const VOTE_TIMEOUT_MIN: Duration = Duration::from_secs(2);
-/// A replica whose link was down for so many node timeouts (and a ping period) does not stand.
+/// A replica whose link was down for more node timeouts than this (and a ping period) is no
+/// candidate.
 const VALIDITY_FACTOR: u32 = 10;
 /// The ping period of the replication link.
 const REPLICATION_PING: Duration = Duration::from_secs(10);
 
-/// An election that a replica stands in.
+/// An election with this replica as the candidate.
 #[derive(Debug, Default)]
 pub(crate) struct Election {
     /// When it asks for votes.
     starts_at: Option<Timestamp>,
     /// How many replicas had more data when that was decided.
     rank: u32,
-    /// It has asked.
+    /// It has asked for votes.
     asked: bool,
-    /// In which epoch.
+    /// The epoch of the election.
     epoch: u64,
-    /// Who voted for it.
+    /// The nodes that voted for it.
     votes: BTreeSet<HostId>,
 }
 
@@ -54,12 +55,12 @@ pub(crate) struct ManualFailover {
     pub(crate) replica: Option<HostId>,
     /// For a replica: the offset at which the primary paused.
     pub(crate) primary_offset: Option<u64>,
-    /// For a replica: nothing more has to be waited for.
+    /// For a replica: it need not wait any longer.
     can_start: bool,
 }
 
 impl Server {
-    /// Brings a failover on, if there is one.
+    /// Moves a failover to its next state, if there is one.
     pub(crate) fn tick_failover(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let offset = self.replication.offset;
@@ -105,7 +106,7 @@ impl Server {
                 };
                 let starts_at = Some(now.after(delay));
                 *election = Election { starts_at, rank, ..Election::default() };
-                env.decide(host, format!("stands for election in {delay:?}, rank {rank}"));
+                env.decide(host, format!("asks for votes in {delay:?}, rank {rank}"));
                 self.broadcast_pong(env);
                 if !manual {
                     return;
@@ -122,7 +123,7 @@ impl Server {
         let election = &mut cluster.election;
         let Some(starts_at) = election.starts_at else { return };
         if !election.asked && !manual && rank > election.rank {
-            // Others turned out to have more.
+            // Other replicas turned out to have more data.
             election.starts_at = Some(starts_at.after(RANK_DELAY * (rank - election.rank)));
             election.rank = rank;
             return;
@@ -245,7 +246,7 @@ impl Server {
         }
     }
 
-    /// A replica wants this primary's place: writes wait until it has it, or until it gives up.
+    /// A replica asks to take this primary's place: writes wait until it has done so or gives up.
     pub(crate) fn pause_for_failover(&mut self, env: &mut Env<'_>, from: HostId) {
         let now = env.now();
         let Some(cluster) = self.cluster.as_mut() else { return };
@@ -263,7 +264,7 @@ impl Server {
         self.ping(env, from);
     }
 
-    /// Ends a pause, if there is one, and runs what it held back.
+    /// Ends a pause, if there is one, and runs the requests that it delayed.
     pub(crate) fn end_pause(&mut self, env: &mut Env<'_>) {
         if self.conditions.paused.take().is_some() {
             self.resume_paused(env);

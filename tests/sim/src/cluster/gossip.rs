@@ -1,8 +1,8 @@
-//! Heartbeats: who is pinged when, who counts as failing, and what is rumoured about third nodes.
+//! Heartbeats: which node is pinged and when, failure detection, and gossip about third nodes.
 //!
 //! Spec: cluster-spec, "Failure detection"; `clusterCron`, `clusterProcessGossipSection`.
 
-use super::bus::{Packet, Rumour};
+use super::bus::{GossipEntry, Packet};
 use super::{Cluster, Peer};
 use crate::env::Env;
 use crate::ids::HostId;
@@ -11,20 +11,20 @@ use crate::server::{Server, Timer};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a node looks after its peers.
+/// How often a node checks its peers.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// Ticks between pings of a peer drawn by chance.
+/// Ticks between pings of a random peer.
 const RANDOM_PING_TICKS: u64 = 10;
-/// A report counts for so many node timeouts.
+/// How long a failure report is valid, in node timeouts.
 const REPORT_VALIDITY: u32 = 2;
-/// A failed primary that is back, and whose slots nobody took, is believed after so many node
-/// timeouts.
+/// A failed primary that replies again, and whose slots no node took, counts as healthy after this
+/// many node timeouts.
 const FAIL_UNDO: u32 = 2;
-/// Healthy nodes that a heartbeat mentions, besides all that are failing.
-const RUMOURS: usize = 3;
+/// Healthy nodes that a heartbeat mentions, in addition to all failing ones.
+const GOSSIP_ENTRIES: usize = 3;
 
 impl Server {
-    /// Ten times a second.
+    /// Runs ten times a second.
     pub(crate) fn cluster_tick(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         self.timer(env, now.after(TICK), Timer::Cluster);
@@ -33,7 +33,7 @@ impl Server {
         cluster.forgotten.retain(|_, until| *until > now);
         let mut to_ping = cluster.overdue(now);
         if cluster.ticks.is_multiple_of(RANDOM_PING_TICKS)
-            && let Some(host) = cluster.stalest_of_a_few(env)
+            && let Some(host) = cluster.oldest_reply_of_a_few(env)
             && !to_ping.contains(&host)
         {
             to_ping.push(host);
@@ -58,30 +58,33 @@ impl Server {
 
     pub(crate) fn ping(&mut self, env: &mut Env<'_>, host: HostId) {
         let now = env.now();
-        let rumours = self.rumours(env, host);
+        let gossip = self.gossip(env, host);
         let Some(header) = self.bus_header() else { return };
         if let Some(peer) = self.cluster.as_mut().and_then(|c| c.peers.get_mut(&host)) {
             peer.ping_sent.get_or_insert(now);
         }
-        self.send_packet(env, host, Packet::Ping(Box::new(header), rumours));
+        self.send_packet(env, host, Packet::Ping(Box::new(header), gossip));
     }
 
     fn send_meet(&mut self, env: &mut Env<'_>, address: std::net::SocketAddr) {
-        let rumours = self.rumours(env, self.host);
+        let gossip = self.gossip(env, self.host);
         if let Some(header) = self.bus_header() {
-            let packet = Packet::Meet(Box::new(header), rumours);
+            let packet = Packet::Meet(Box::new(header), gossip);
             env.send(self.host, address, Message::Bus(packet));
         }
     }
 
-    /// What a heartbeat to `to` says of others: all that are failing, and a few that are not.
-    pub(crate) fn rumours(&self, env: &mut Env<'_>, to: HostId) -> Vec<Rumour> {
+    /// The gossip section of a heartbeat to `to`: all failing nodes, and a few healthy ones.
+    pub(crate) fn gossip(&self, env: &mut Env<'_>, to: HostId) -> Vec<GossipEntry> {
         let Some(cluster) = self.cluster.as_ref() else { return Vec::new() };
         let others: Vec<(&HostId, &Peer)> =
             cluster.peers.iter().filter(|(h, _)| **h != cluster.me && **h != to).collect();
-        let mut rumours: Vec<Rumour> =
-            others.iter().filter(|(_, p)| is_failing(p)).map(|(h, p)| rumour(**h, p)).collect();
-        if others.len() > rumours.len() {
+        let mut gossip: Vec<GossipEntry> = others
+            .iter()
+            .filter(|(_, p)| is_failing(p))
+            .map(|(h, p)| gossip_entry(**h, p))
+            .collect();
+        if others.len() > gossip.len() {
             let start = env.rng.index(others.len());
             let healthy = others
                 .iter()
@@ -89,12 +92,12 @@ impl Server {
                 .skip(start)
                 .take(others.len())
                 .filter(|(_, p)| !is_failing(p));
-            rumours.extend(healthy.take(RUMOURS).map(|(h, p)| rumour(**h, p)));
+            gossip.extend(healthy.take(GOSSIP_ENTRIES).map(|(h, p)| gossip_entry(**h, p)));
         }
-        rumours
+        gossip
     }
 
-    /// The answer to a ping.
+    /// The reply to a ping.
     pub(crate) fn note_pong(&mut self, env: &mut Env<'_>, from: HostId) {
         let now = env.now();
         let Some(cluster) = self.cluster.as_mut() else { return };
@@ -104,45 +107,50 @@ impl Server {
         peer.pong_at = now;
         peer.ping_sent = None;
         peer.suspected = false;
-        // A primary whose slots somebody may be about to take stays failed for a while.
+        // A primary whose slots another node may be about to take stays failed for a while.
         if peer.failed.is_some_and(|at| !votes || now.since(at) > undo) {
             peer.failed = None;
-            env.decide(self.host, format!("node {} is back", from.0));
+            env.decide(self.host, format!("node {} replies again", from.0));
         }
     }
 
-    /// Reports of failing nodes, and nodes that are new.
-    pub(crate) fn hear_rumours(&mut self, env: &mut Env<'_>, from: HostId, rumours: Vec<Rumour>) {
+    /// Handles reports of failing nodes, and nodes that are new.
+    pub(crate) fn handle_gossip(
+        &mut self,
+        env: &mut Env<'_>,
+        from: HostId,
+        gossip: Vec<GossipEntry>,
+    ) {
         let now = env.now();
-        for rumour in rumours {
+        for entry in gossip {
             let Some(cluster) = self.cluster.as_mut() else { return };
-            if rumour.host == cluster.me {
+            if entry.host == cluster.me {
                 continue;
             }
             let trusted = cluster.votes(from);
             let my_primary = cluster.myself().replica_of;
-            let Some(peer) = cluster.peers.get_mut(&rumour.host) else {
-                if !cluster.forgotten.contains_key(&rumour.host) {
-                    let mut peer = Peer::new(rumour.id, rumour.shard, rumour.address);
+            let Some(peer) = cluster.peers.get_mut(&entry.host) else {
+                if !cluster.forgotten.contains_key(&entry.host) {
+                    let mut peer = Peer::new(entry.id, entry.shard, entry.address);
                     peer.pong_at = now;
-                    cluster.peers.insert(rumour.host, peer);
+                    cluster.peers.insert(entry.host, peer);
                 }
                 continue;
             };
             let mut moved = false;
-            if is_failing(peer) && !rumour.failing && peer.address != rumour.address {
-                // Who reaches it knows better where it is.
-                peer.address = rumour.address;
+            if is_failing(peer) && !entry.failing && peer.address != entry.address {
+                // A node that reaches it knows its address better.
+                peer.address = entry.address;
                 moved = true;
             }
-            if trusted && rumour.failing {
+            if trusted && entry.failing {
                 peer.reports.insert(from, now);
-                self.fail_if_agreed(env, rumour.host);
+                self.fail_if_agreed(env, entry.host);
             } else if trusted {
                 peer.reports.remove(&from);
             }
-            if moved && my_primary == Some(rumour.host) {
-                self.follow(env, Some(rumour.address));
+            if moved && my_primary == Some(entry.host) {
+                self.follow(env, Some(entry.address));
             }
         }
     }
@@ -166,7 +174,7 @@ impl Server {
         self.update_cluster_state(env);
     }
 
-    /// Somebody says that a majority has declared a node failed.
+    /// A node says that a majority has declared another node failed.
     pub(crate) fn note_failed(&mut self, env: &mut Env<'_>, host: HostId) {
         let now = env.now();
         let Some(cluster) = self.cluster.as_mut() else { return };
@@ -183,14 +191,14 @@ impl Server {
 }
 
 impl Cluster {
-    /// Nodes that have not been heard of for half the time-out and are not being asked.
+    /// Nodes without a message for half the node timeout, and without a ping in flight.
     fn overdue(&self, now: slotcar::Timestamp) -> Vec<HostId> {
-        let patience = self.settings.node_timeout / 2;
+        let limit = self.settings.node_timeout / 2;
         let paused_for = self.manual.as_ref().and_then(|m| m.replica);
         let overdue = |host: &HostId, p: &Peer| {
-            let quiet = p.ping_sent.is_none() && now.since(p.pong_at) > patience;
-            // A ping that got no answer is repeated, as a new connection would do.
-            let lost = p.ping_sent.is_some_and(|at| now.since(at) > patience);
+            let quiet = p.ping_sent.is_none() && now.since(p.pong_at) > limit;
+            // A ping without a reply is repeated, as a new connection would do.
+            let lost = p.ping_sent.is_some_and(|at| now.since(at) > limit);
             quiet || lost || paused_for == Some(*host)
         };
         self.peers
@@ -200,8 +208,8 @@ impl Cluster {
             .collect()
     }
 
-    /// Of five nodes drawn by chance, the one that answered longest ago.
-    fn stalest_of_a_few(&self, env: &mut Env<'_>) -> Option<HostId> {
+    /// Of five random nodes, the one whose last reply is the oldest.
+    fn oldest_reply_of_a_few(&self, env: &mut Env<'_>) -> Option<HostId> {
         let others: Vec<(&HostId, &Peer)> =
             self.peers.iter().filter(|(h, p)| **h != self.me && p.ping_sent.is_none()).collect();
         (0..5)
@@ -210,7 +218,7 @@ impl Cluster {
             .map(|(host, _)| *host)
     }
 
-    /// Marks nodes that did not answer in time, and returns all that are marked and whether that is
+    /// Marks nodes that did not reply in time. Returns all marked nodes and whether the mark is
     /// new.
     fn suspect(&mut self, now: slotcar::Timestamp) -> Vec<(HostId, bool)> {
         let timeout = self.settings.node_timeout;
@@ -220,7 +228,7 @@ impl Cluster {
             let silence = now.since(sent.max(peer.heard_at));
             let new = silence > timeout && !is_failing(peer);
             peer.suspected |= new;
-            // Reports of others may have come in since, so a suspect is looked at again and again.
+            // Reports of others may have come in since, so a suspect is checked on each tick.
             if peer.suspected {
                 suspects.push((*host, new));
             }
@@ -229,13 +237,13 @@ impl Cluster {
     }
 }
 
-/// Whether a node is suspected or failed, in this node's opinion.
+/// Whether a node is suspected or failed, in this node's view.
 pub(crate) fn is_failing(peer: &Peer) -> bool {
     peer.suspected || peer.failed.is_some()
 }
 
-fn rumour(host: HostId, peer: &Peer) -> Rumour {
-    Rumour {
+fn gossip_entry(host: HostId, peer: &Peer) -> GossipEntry {
+    GossipEntry {
         host,
         id: Arc::clone(&peer.id),
         shard: Arc::clone(&peer.shard),

@@ -1,7 +1,7 @@
-//! `MIGRATE`: keys move from one server to another, each of them at one place at any time.
+//! `MIGRATE`: keys move from one server to another. A key is at one of them at any time.
 //!
-//! A server does nothing else while it waits for the other one, as real ones do; that is what makes
-//! the move atomic for clients.
+//! **Invariants**: a server does nothing else while it waits for the other one, as real ones do.
+//! That makes the move atomic for clients.
 //!
 //! Spec: command page of MIGRATE.
 
@@ -19,14 +19,14 @@ use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A MIGRATE that is under way.
+/// A MIGRATE in progress.
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    /// Who asked for it.
+    /// The session that asked for it.
     conn: ConnId,
     /// The keys.
     keys: Vec<Bytes>,
-    /// They stay here as well.
+    /// They stay here as well (COPY).
     copy: bool,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn migrate(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 impl Server {
-    /// Sends keys to another server and does nothing else until that has answered.
+    /// Sends keys to another server and does nothing else until that has replied.
     fn migrate_keys(
         &mut self,
         env: &mut Env<'_>,
@@ -100,7 +100,7 @@ impl Server {
         Ok(Reply::Nothing)
     }
 
-    /// Another server hands over keys.
+    /// Another server sends keys.
     pub(crate) fn restore(
         &mut self,
         env: &mut Env<'_>,
@@ -123,7 +123,7 @@ impl Server {
         env.send(self.host, address, Message::Restored { error });
     }
 
-    /// Takes keys in, as if they had always been here.
+    /// Stores keys, as if they had always been here.
     pub(crate) fn place(&mut self, entries: Vec<(Bytes, Entry)>) {
         let mut changes = Changes::default();
         for (key, entry) in &entries {
@@ -134,14 +134,14 @@ impl Server {
         self.absorb(None, changes);
     }
 
-    /// The other server has the keys, or does not want them.
+    /// The other server has stored the keys, or refuses them.
     pub(crate) fn restored(&mut self, env: &mut Env<'_>, _from: HostId, error: Option<String>) {
         let Some(transfer) = self.transfer.take() else { return };
         let waits =
             |s: &crate::server::session::Session| matches!(s.blocked, Some(Blocked::Remote));
         let still_waiting = self.sessions.get(&transfer.conn).is_none_or(waits);
         if !still_waiting {
-            // It was given up: the keys are at both places, which the next attempt settles with
+            // It timed out: the keys are at both places. The next attempt replaces them with
             // REPLACE.
             return;
         }

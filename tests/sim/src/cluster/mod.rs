@@ -1,9 +1,9 @@
-//! A server's part in a cluster: who it knows, who owns which slots in its opinion, and what it is
-//! doing about it.
+//! A server's part in a cluster: the nodes that it knows, the owners of slots in its view, and the
+//! operations that it takes part in.
 //!
-//! Every node has a view of its own, which differs from others' for as long as messages take, or
-//! for good behind a partition. Views spread by gossip and are ordered by config epochs, as in a
-//! real cluster; the simulation has no global truth.
+//! Every node has its own view. Views differ for as long as messages take, or for good behind a
+//! partition. They spread by gossip and are ordered by config epochs, as in a real cluster; the
+//! simulation has no global truth.
 //!
 //! Spec: "Redis cluster specification"; `cluster_legacy.c` where the specification is silent.
 
@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a node tells clients to dial (`cluster-preferred-endpoint-type`).
+/// The kind of endpoint that a node announces to clients (`cluster-preferred-endpoint-type`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PreferredEndpoint {
@@ -39,20 +39,21 @@ pub enum PreferredEndpoint {
     Ip,
     /// The host name, or `?` for a node that has none.
     Hostname,
-    /// Nothing: the client is to use the address that it asked.
+    /// Nothing: the client is to use the host that it sent the request to.
     Unknown,
 }
 
-/// What all nodes of a cluster are set up as.
+/// The configuration of all nodes of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Without an answer for so long a node counts as failing (`cluster-node-timeout`).
+    /// A node without a reply for this long counts as failing (`cluster-node-timeout`).
     pub(crate) node_timeout: Duration,
-    /// A slot without an owner puts the whole cluster down (`cluster-require-full-coverage`).
+    /// A slot without an owner makes the whole cluster refuse requests
+    /// (`cluster-require-full-coverage`).
     pub(crate) full_coverage: bool,
     /// Reads are served while the cluster is down (`cluster-allow-reads-when-down`).
     pub(crate) reads_when_down: bool,
-    /// What nodes tell clients to dial.
+    /// The kind of endpoint that nodes announce to clients.
     pub(crate) endpoint: PreferredEndpoint,
 }
 
@@ -67,38 +68,38 @@ impl Default for Settings {
     }
 }
 
-/// A node as another node, or itself, knows it.
+/// A node, as another node or itself knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// Its id, 40 hexadecimal digits, for life.
+    /// Its id, 40 hexadecimal digits, which never changes.
     pub(crate) id: Arc<str>,
-    /// Where other nodes reach it.
+    /// Its address for other nodes.
     pub(crate) address: SocketAddr,
-    /// Where clients are told to reach it, when that differs (`cluster-announce-ip`).
+    /// Its address for clients, if that differs (`cluster-announce-ip`).
     pub(crate) announced: Option<SocketAddr>,
     /// Its host name (`cluster-announce-hostname`).
     pub(crate) hostname: Option<Arc<str>>,
-    /// Which shard it is in.
+    /// Its shard.
     pub(crate) shard: Arc<str>,
-    /// Its primary; nothing for a primary.
+    /// Its primary; `None` for a primary.
     pub(crate) replica_of: Option<HostId>,
     /// The epoch of its claim to its slots.
     pub(crate) config_epoch: u64,
-    /// It has not answered this node for too long.
+    /// It has not replied to this node for too long.
     pub(crate) suspected: bool,
-    /// A majority says so; since when.
+    /// Since when a majority reports it failed.
     pub(crate) failed: Option<Timestamp>,
-    /// A ping that was not answered yet.
+    /// When the ping was sent that has no reply yet.
     pub(crate) ping_sent: Option<Timestamp>,
-    /// The last answer.
+    /// When the last reply came.
     pub(crate) pong_at: Timestamp,
-    /// The last message of any kind.
+    /// When the last message of any kind came.
     pub(crate) heard_at: Timestamp,
-    /// Primaries that say that it does not answer, and when they said so.
+    /// Primaries that report it as failing, and when they did.
     pub(crate) reports: BTreeMap<HostId, Timestamp>,
     /// Its replication offset.
     pub(crate) offset: u64,
-    /// What it claimed last, so that the same claim need not be looked at twice.
+    /// Its last claim, so that the same claim need not be checked twice.
     pub(crate) claim: Option<(Arc<Ranges>, u64)>,
     /// When this node voted about a replica of this one.
     pub(crate) voted_at: Option<Timestamp>,
@@ -130,7 +131,7 @@ impl Peer {
         self.replica_of.is_none()
     }
 
-    /// Where clients are told to reach it.
+    /// Its address for clients.
     pub(crate) fn client_address(&self) -> SocketAddr {
         self.announced.unwrap_or(self.address)
     }
@@ -141,19 +142,19 @@ impl Peer {
 pub(crate) struct Cluster {
     /// This node.
     pub(crate) me: HostId,
-    /// How the cluster is set up.
+    /// The configuration of the cluster.
     pub(crate) settings: Arc<Settings>,
     /// All nodes that it knows, itself included.
     pub(crate) peers: BTreeMap<HostId, Peer>,
-    /// Who owns which slots, in its opinion.
+    /// The owners of slots, in its view.
     pub(crate) owners: Owners,
-    /// The greatest epoch that it has heard of.
+    /// The greatest epoch that it has seen.
     pub(crate) current_epoch: u64,
     /// The epoch of its last vote.
     pub(crate) last_vote_epoch: u64,
-    /// Slots that it gives away, and to whom.
+    /// Slots that it migrates, and to which node.
     pub(crate) migrating: BTreeMap<u16, HostId>,
-    /// Slots that it takes, and from whom.
+    /// Slots that it imports, and from which node.
     pub(crate) importing: BTreeMap<u16, HostId>,
     /// Whether it serves requests.
     pub(crate) ok: bool,
@@ -161,17 +162,17 @@ pub(crate) struct Cluster {
     pub(crate) minority_at: Option<Timestamp>,
     /// When it started.
     pub(crate) started_at: Timestamp,
-    /// An election that it stands in.
+    /// The election in which it is a candidate.
     pub(crate) election: Election,
     /// A manual failover that it takes part in.
     pub(crate) manual: Option<ManualFailover>,
-    /// Nodes that it was told to forget, until when.
+    /// Nodes that it was ordered to forget, and until when.
     pub(crate) forgotten: BTreeMap<HostId, Timestamp>,
-    /// Addresses that it was told to meet.
+    /// Addresses that it was ordered to meet.
     pub(crate) meeting: BTreeSet<SocketAddr>,
     /// Counts ticks.
     pub(crate) ticks: u64,
-    /// What it claims itself, made anew when the owners change.
+    /// Its own claim, computed again when the owners change.
     own_claim: Option<(HostId, Arc<Ranges>)>,
 }
 
@@ -257,11 +258,11 @@ impl Cluster {
         }
     }
 
-    /// Gives slots to a node, or to nobody, in this node's opinion.
+    /// Sets or removes the owner of slots, in this node's view.
     pub(crate) fn assign(&mut self, start: u16, end: u16, owner: Option<HostId>) {
         self.owners.assign(start, end, owner);
         self.own_claim = None;
-        // A claim that was looked at before has to be looked at again.
+        // A claim that was checked before has to be checked again.
         for peer in self.peers.values_mut() {
             peer.claim = None;
         }
@@ -272,7 +273,7 @@ impl Cluster {
         self.peers.values().map(|p| p.config_epoch).max().unwrap_or(0).max(self.current_epoch)
     }
 
-    /// Takes a new epoch without asking anybody; false when it has the greatest one already.
+    /// Takes a new epoch without a vote; false when it has the greatest one already.
     pub(crate) fn bump_epoch(&mut self) -> bool {
         let greatest = self.greatest_epoch();
         let mine = self.myself().config_epoch;

@@ -1,4 +1,4 @@
-//! Whether this node serves a request, and if not, where the client is sent.
+//! Decides whether this node serves a request, and if not, where the client is redirected to.
 //!
 //! Spec: cluster-spec, "MOVED redirection", "ASK redirection", "Multi-key operations";
 //! `getNodeByQuery`.
@@ -129,7 +129,7 @@ impl Server {
         entry.is_some_and(|e| e.expires_at.is_none_or(|at| at > env.unix_ms()))
     }
 
-    /// Sessions that wait for keys of slots that this node does not serve any more are sent on.
+    /// Redirects sessions that wait for keys of slots that this node does not serve any more.
     pub(crate) fn redirect_blocked(&mut self, env: &mut Env<'_>) {
         let Some(cluster) = self.cluster.as_ref() else { return };
         let mut refused = Vec::new();
@@ -155,14 +155,14 @@ impl Server {
 }
 
 impl Cluster {
-    /// The line that sends a client to another node.
+    /// The error line that redirects a client to another node.
     pub(crate) fn redirect(&self, word: &str, slot: u16, to: HostId) -> Cow<'static, str> {
         let Some(peer) = self.peers.get(&to) else { return UNBOUND.into() };
         let endpoint = self.endpoint_of(peer).unwrap_or_default();
         format!("{word} {slot} {endpoint}:{}", peer.client_address().port()).into()
     }
 
-    /// What clients are told to dial; nothing when they are to use the address that they asked.
+    /// The endpoint for clients; empty when they are to use the host that they sent the request to.
     pub(crate) fn endpoint_of(&self, peer: &Peer) -> Option<String> {
         match self.settings.endpoint {
             PreferredEndpoint::Ip => Some(peer.client_address().ip().to_string()),

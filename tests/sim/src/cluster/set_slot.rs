@@ -13,15 +13,15 @@ use crate::server::call::Call;
 use crate::server::command::{Outcome, Stop, fail, fail_with};
 use bytes::Bytes;
 
-/// What is done with a slot.
+/// The new state of a slot.
 enum Step {
-    /// This node gives it to that one.
+    /// This node migrates it to that one.
     Migrating(HostId),
-    /// This node takes it from that one.
+    /// This node imports it from that one.
     Importing(HostId),
     /// Neither.
     Stable,
-    /// It belongs to that node now.
+    /// That node owns it now.
     Node(HostId),
 }
 
@@ -111,7 +111,7 @@ fn finish(call: &mut Call<'_, '_>, slot: u16, owner: HostId) -> Result<(), Stop>
 }
 
 impl Server {
-    /// Believes that a slot belongs to a node, this one or another.
+    /// Sets the owner of a slot in this node's view: this node or another.
     pub(crate) fn assign_slot(&mut self, env: &mut Env<'_>, slot: u16, owner: HostId) {
         let keys = self.keys_in_slot(slot).count();
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
@@ -123,7 +123,7 @@ impl Server {
         let imported = owner == me && cluster.importing.remove(&slot).is_some();
         cluster.assign(slot, slot, Some(owner));
         if imported {
-            // Nobody voted for this: the claim needs an epoch that beats the old owner's.
+            // There was no vote: the claim needs an epoch that beats the old owner's.
             cluster.bump_epoch();
             let epoch = cluster.myself().config_epoch;
             env.decide(me, format!("slot {slot} is imported, in epoch {epoch}"));

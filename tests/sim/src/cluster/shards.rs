@@ -1,4 +1,4 @@
-//! `CLUSTER SHARDS` and `CLUSTER SLOTS`: the map as clients read it.
+//! `CLUSTER SHARDS` and `CLUSTER SLOTS`: the slot map for clients.
 //!
 //! Spec: command pages of CLUSTER SHARDS and CLUSTER SLOTS.
 
@@ -34,7 +34,7 @@ pub(crate) fn slots(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Array(ranges))
 }
 
-/// A node in `CLUSTER SLOTS`: preferred endpoint, port, id, and what else is known of it.
+/// A node in `CLUSTER SLOTS`: preferred endpoint, port, id, and further fields.
 fn node(server: &Server, cluster: &Cluster, peer: &Peer) -> Reply {
     let address = peer.client_address();
     let mut parts = vec![
@@ -58,7 +58,7 @@ fn node(server: &Server, cluster: &Cluster, peer: &Peer) -> Reply {
 }
 
 fn offset(server: &Server, cluster: &Cluster, host: HostId, peer: &Peer) -> u64 {
-    // A simulated history may be empty; a replica in step with it is no less available.
+    // A simulated history may be empty; a replica that has all of it is available all the same.
     let offset = if host == cluster.me { server.replication.offset } else { peer.offset };
     offset + u64::from(host != cluster.me || server.replication.link_is_up())
 }

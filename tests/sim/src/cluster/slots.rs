@@ -1,7 +1,7 @@
-//! Hash slots: which slot a key has, and who owns which slots in one node's opinion.
+//! Hash slots: the slot of a key, and the owners of slots in one node's view.
 //!
 //! A cluster's 16384 slots are held as ranges, because there are few: a map of three shards has
-//! three entries, and a copy of it costs nothing. That is what makes whole-cluster runs cheap.
+//! three entries, and a copy of it costs nothing. That makes whole-cluster runs cheap.
 //!
 //! Spec: cluster-spec, "Key distribution model", "Hash tags".
 
@@ -35,8 +35,8 @@ pub(crate) fn key_slot(key: &[u8]) -> u16 {
     crc % SLOTS
 }
 
-/// The part of a key that counts: what is between the first `{` and the next `}`, unless that is
-/// nothing.
+/// The hashed part of a key: the text between the first `{` and the next `}`, or the whole key if
+/// that is empty.
 fn tagged(key: &[u8]) -> &[u8] {
     let Some(open) = key.iter().position(|b| *b == b'{') else { return key };
     let rest = &key[open + 1..];
@@ -46,7 +46,7 @@ fn tagged(key: &[u8]) -> &[u8] {
     }
 }
 
-/// Slots as inclusive ranges, in order and apart from each other.
+/// Slots as inclusive ranges, in order and without overlap.
 pub(crate) type Ranges = Vec<(u16, u16)>;
 
 /// How many slots the ranges hold.
@@ -71,7 +71,7 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    /// Who owns a slot.
+    /// The owner of a slot.
     pub(crate) fn owner(&self, slot: u16) -> Option<HostId> {
         let after = self.ranges.partition_point(|(start, ..)| *start <= slot);
         let (_, end, owner) = *self.ranges.get(after.checked_sub(1)?)?;
@@ -124,7 +124,7 @@ impl Owners {
         pieces
     }
 
-    /// Gives a range to an owner, or to nobody.
+    /// Sets or removes the owner of a range.
     pub(crate) fn assign(&mut self, start: u16, end: u16, owner: Option<HostId>) {
         let mut ranges: Vec<(u16, u16, HostId)> = Vec::with_capacity(self.ranges.len() + 2);
         for (range_start, range_end, range_owner) in self.ranges.drain(..) {

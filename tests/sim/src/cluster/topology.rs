@@ -1,7 +1,7 @@
-//! What a node believes about roles and slots, and how claims of others change it.
+//! A node's view of roles and slots, and how claims of other nodes change it.
 //!
-//! A claim with a greater config epoch wins; a node whose own claim is out of date is told so. That
-//! is the whole of a cluster's agreement about slots.
+//! A claim with a greater config epoch wins; a node whose own claim is out of date gets an UPDATE.
+//! This is all that a cluster needs to agree about slots.
 //!
 //! Spec: cluster-spec, "Hash slots configuration propagation", "UPDATE messages";
 //! `clusterUpdateSlotsConfigWith`.
@@ -14,7 +14,7 @@ use crate::server::Server;
 use std::sync::Arc;
 
 impl Server {
-    /// A node says whether it is a primary, and if not, whose replica.
+    /// A node reports whether it is a primary, and if not, which primary it replicates.
     pub(crate) fn note_role(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         let Some(peer) = cluster.peers.get_mut(&from) else { return };
@@ -26,8 +26,8 @@ impl Server {
         };
         peer.replica_of = Some(primary);
         if was_primary {
-            // A primary that became a replica owns nothing any more; who owns its slots now will
-            // say so.
+            // A primary that became a replica owns nothing any more; the new owner of its slots
+            // will claim them.
             if let Some(new) = cluster.peers.get_mut(&primary)
                 && header.config_epoch >= new.config_epoch
             {
@@ -44,7 +44,7 @@ impl Server {
         self.avoid_chains(env);
     }
 
-    /// A replica's primary that became a replica itself: its primary is the one to follow.
+    /// A replica's primary became a replica itself: its primary is the one to replicate.
     fn avoid_chains(&mut self, env: &mut Env<'_>) {
         let Some(cluster) = self.cluster.as_ref() else { return };
         let Some(primary) = cluster.myself().replica_of else { return };
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// A primary says which slots are its own.
+    /// A primary claims its slots.
     pub(crate) fn consider_claim(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         let Some(peer) = cluster.peers.get_mut(&from) else { return };
@@ -68,11 +68,11 @@ impl Server {
         }
         peer.claim = Some((Arc::clone(&header.claim), header.config_epoch));
         self.apply_claim(env, from, header.config_epoch, &header.claim);
-        self.contradict(env, from, header);
+        self.send_update(env, from, header);
     }
 
-    /// Tells a node that somebody else has its slots, with a greater epoch.
-    fn contradict(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
+    /// Tells a node that another node owns its slots, with a greater epoch.
+    fn send_update(&mut self, env: &mut Env<'_>, from: HostId, header: &Header) {
         let Some(cluster) = self.cluster.as_ref() else { return };
         let pieces = header.claim.iter().flat_map(|(s, e)| cluster.owners.within(*s, *e));
         let newer = pieces.filter_map(|(.., owner)| owner).find(|owner| {
@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// Somebody says that a third node has slots that this one takes for another's.
+    /// A node says that a third node owns slots that have another owner in this node's view.
     pub(crate) fn apply_update(
         &mut self,
         env: &mut Env<'_>,
@@ -106,7 +106,7 @@ impl Server {
         self.update_cluster_state(env);
     }
 
-    /// Gives a node the slots that it claims, where its epoch is greater than that of who had them.
+    /// Gives a node the slots that it claims, if its epoch is greater than the former owner's.
     fn apply_claim(&mut self, env: &mut Env<'_>, sender: HostId, epoch: u64, claim: &[(u16, u16)]) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         if sender == cluster.me {
@@ -121,7 +121,8 @@ impl Server {
                     owner != sender
                         && cluster.peers.get(&owner).is_none_or(|p| p.config_epoch < epoch)
                 });
-                // A slot that is being imported changes hands by the administrator's word only.
+                // A slot that is being imported changes its owner only by a command of the
+                // operator.
                 let importing = cluster.importing.range(start..=end).next().is_some();
                 if older && !importing {
                     taken.push((start, end, owner));
@@ -139,7 +140,10 @@ impl Server {
         let left = cluster.owners.count_of(my_primary);
         let ranges: Vec<(u16, u16)> = taken.iter().map(|(s, e, _)| (*s, *e)).collect();
         let count = slots::count(&ranges);
-        env.decide(self.host, format!("gives {count} slots to the node of epoch {epoch}"));
+        env.decide(
+            self.host,
+            format!("accepts the node of epoch {epoch} as owner of {count} slots"),
+        );
         self.slots_left(&ranges);
         if lost_mine && had_slots && left == 0 {
             self.become_replica_of(env, sender);
@@ -149,7 +153,7 @@ impl Server {
         self.redirect_blocked(env);
     }
 
-    /// What must end when slots change hands: sharded subscriptions.
+    /// Ends what must end when slots change their owner: sharded subscriptions.
     pub(crate) fn slots_left(&mut self, ranges: &[(u16, u16)]) {
         self.drop_shard_channels(|channel| slots::contains(ranges, key_slot(channel)));
     }
@@ -169,7 +173,7 @@ impl Server {
         self.delete_keys(env, foreign);
     }
 
-    /// Gives all slots of a node to another, or to nobody.
+    /// Moves all slots of a node to another one, or removes their owner.
     pub(crate) fn rebind(&mut self, env: &mut Env<'_>, from: HostId, to: Option<HostId>) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         let ranges = cluster.owners.of(from);
@@ -191,10 +195,10 @@ impl Server {
         cluster.current_epoch += 1;
         let epoch = cluster.current_epoch;
         cluster.myself_mut().config_epoch = epoch;
-        env.decide(self.host, format!("takes epoch {epoch}: another node had the same"));
+        env.decide(self.host, format!("takes epoch {epoch}: another node had the same one"));
     }
 
-    /// Becomes a replica.
+    /// Makes this node a replica.
     pub(crate) fn become_replica_of(&mut self, env: &mut Env<'_>, primary: HostId) {
         let Some(cluster) = self.cluster.as_mut() else { return };
         let Some(peer) = cluster.peers.get(&primary) else { return };
@@ -242,7 +246,7 @@ impl Server {
         if ok == cluster.ok {
             return;
         }
-        // A primary that was cut off gives the others time to tell it what it missed.
+        // A primary that was cut off waits, so that the others can send it what it missed.
         let rejoin = timeout.clamp(REJOIN_MIN, REJOIN_MAX);
         let too_early = cluster.minority_at.is_some_and(|at| now.since(at) < rejoin)
             || (now.since(cluster.started_at) < WRITABLE_DELAY
@@ -258,9 +262,9 @@ impl Server {
     }
 }
 
-/// A primary that was in a minority waits at least so long before it serves again.
+/// A primary that was in a minority waits at least this long before it serves again.
 const REJOIN_MIN: std::time::Duration = std::time::Duration::from_millis(500);
-/// And at most so long.
+/// And at most this long.
 const REJOIN_MAX: std::time::Duration = std::time::Duration::from_secs(5);
-/// A primary that has just started waits so long before it serves.
+/// A primary that has just started waits this long before it serves.
 const WRITABLE_DELAY: std::time::Duration = std::time::Duration::from_secs(2);

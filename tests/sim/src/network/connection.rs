@@ -1,7 +1,7 @@
-//! One connection: two pipes, two ends, and what is wrong with it.
+//! One connection: two pipes, two ends, and its faults.
 //!
-//! The client's end is a stream object; the server's end is a session. Either can be gone while the
-//! other still believes in the connection, which is what half-open means.
+//! The client's end is a stream object; the server's end is a session. One end can be gone while
+//! the other still exists: then the connection is half-open.
 
 use super::pipe::Pipe;
 use crate::ids::HostId;
@@ -18,9 +18,9 @@ pub(crate) enum Way {
 /// A connection between a client and a server.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Who dialled.
+    /// The client's host.
     pub(crate) client: HostId,
-    /// Who was dialled.
+    /// The server's host.
     pub(crate) server: HostId,
     /// Client to server.
     pub(crate) up: Pipe,
@@ -28,15 +28,15 @@ pub(crate) struct Connection {
     pub(crate) down: Pipe,
     /// The client's stream object exists.
     pub(crate) client_holds: bool,
-    /// The client has said that it will not write any more.
+    /// The client has shut down its writing side.
     pub(crate) client_finished: bool,
     /// The server's process has the connection open, or its kernel will hand it over.
     pub(crate) server_holds: bool,
     /// The server's process has seen the connection.
     pub(crate) accepted: bool,
-    /// Nothing passes, and nobody is told.
+    /// Nothing passes, and no side gets an error.
     pub(crate) black_hole: bool,
-    /// It is reset once the bytes under way have reached the server.
+    /// It is reset once the bytes in flight have reached the server.
     pub(crate) doomed: bool,
 }
 

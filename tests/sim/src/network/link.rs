@@ -1,7 +1,7 @@
-//! The wires: how long a message takes between two parties, and whether it gets there at all.
+//! The wires: how long a message takes between two hosts, and whether it arrives at all.
 //!
-//! Partitions have a direction, because real ones do: a firewall that drops one way gives a
-//! half-open connection. Used for clients' connections and for the servers' own bus alike.
+//! Partitions have a direction, because real ones do: a firewall that drops one direction gives a
+//! half-open connection. Clients' connections and the servers' own bus use the same wires.
 
 use crate::ids::HostId;
 use crate::rng::Rng;
@@ -11,15 +11,15 @@ use std::time::Duration;
 /// Latency, bandwidth and partitions between hosts.
 #[derive(Debug)]
 pub(crate) struct Links {
-    /// What every message takes in one direction.
+    /// Time that every message takes in one direction.
     pub(crate) latency: Duration,
-    /// Up to this much on top, drawn for each message.
+    /// Upper bound of the random time added to each message.
     pub(crate) jitter: Duration,
-    /// Of one connection in one direction; 0 for no limit.
+    /// Bytes per second of one connection in one direction; 0 for no limit.
     pub(crate) bytes_per_second: u64,
-    /// Hosts whose answers to clients take longer, as those of an overloaded server do.
+    /// Hosts whose replies to clients take longer, as those of an overloaded server do.
     slow: BTreeMap<HostId, Duration>,
-    /// (from, to) pairs that nothing passes.
+    /// (from, to) pairs between which nothing passes.
     blocked: BTreeSet<(HostId, HostId)>,
 }
 
@@ -52,12 +52,12 @@ impl Links {
         }
     }
 
-    /// How much longer `host` takes for an answer than others.
+    /// The extra time of a reply of `host`.
     pub(crate) fn slowness(&self, host: HostId) -> Duration {
         self.slow.get(&host).copied().unwrap_or(Duration::ZERO)
     }
 
-    /// Makes every answer of `host` take `by` longer; zero makes it as fast as the others.
+    /// Delays every reply of `host` by `by`; zero ends the delay.
     pub(crate) fn slow_down(&mut self, host: HostId, by: Duration) {
         if by.is_zero() {
             self.slow.remove(&host);
@@ -66,7 +66,7 @@ impl Links {
         }
     }
 
-    /// Whether something sent by `from` never reaches `to` at the moment.
+    /// Whether messages from `from` to `to` are blocked now.
     pub(crate) fn blocks(&self, from: HostId, to: HostId) -> bool {
         !self.blocked.is_empty() && self.blocked.contains(&(from, to))
     }

@@ -1,17 +1,17 @@
 //! The simulated network: hosts with addresses, names, wires, and connections between clients and
 //! servers.
 //!
-//! It behaves as TCP does where a client can tell: bytes in order and flow control; a partition
-//! delays what is sent and reports nothing; a dead process answers with a reset, a dead machine not
-//! at all; a stopped process still accepts connections. It knows nothing of what the bytes mean.
-//! The world calls it, and hands what arrives to the servers.
+//! It behaves as TCP does where a client sees a difference: bytes arrive in order, with flow
+//! control; a partition delays what is sent and reports nothing; a dead process answers with a
+//! reset, a dead machine not at all; a stopped process still accepts connections. It does not read
+//! the bytes. The world passes what arrives to the servers.
 //!
-//! Invariant: a connection is in the table from the dial until both sides have let go of it, so a
-//! leak can be counted.
+//! **Invariants**: a connection is in the table from the first connection attempt until both sides
+//! have released it, so a leak can be counted.
 
 pub(crate) mod connection;
+pub(crate) mod fault_rates;
 pub(crate) mod link;
-pub(crate) mod mischief;
 pub(crate) mod names;
 pub(crate) mod pipe;
 #[cfg(test)]
@@ -21,43 +21,43 @@ use crate::env::{Env, Event};
 use crate::ids::{ConnId, HostId};
 use crate::trace::Note;
 use connection::{Connection, Way};
+use fault_rates::FaultRates;
 use link::Links;
-use mischief::Mischief;
 use pipe::End;
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// What a host is doing.
+/// The state of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Power {
     /// It runs.
     Up,
-    /// Its process is stopped: the kernel accepts and buffers, nothing answers.
+    /// Its process is stopped: the kernel accepts and buffers, but there are no replies.
     Hung,
-    /// Its process is dead: connections are reset, dials refused.
+    /// Its process is dead: connections are reset, connection attempts refused.
     Down,
-    /// The machine is gone: nothing answers at all.
+    /// The machine is gone: there is no answer at all.
     Off,
 }
 
-/// A party on the network.
+/// A host on the network.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// What tests and traces call it.
+    /// Its name in tests and traces.
     pub(crate) name: String,
-    /// Where it listens; nothing for a client.
+    /// Where it listens; `None` for a client.
     pub(crate) address: Option<SocketAddr>,
-    /// What it is doing.
+    /// Its state.
     pub(crate) power: Power,
 }
 
-/// What became of a dial.
+/// The result of a connection attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dial {
-    /// The connection stands.
+    /// The connection is open.
     Connected(ConnId),
-    /// Nobody listens there.
+    /// No server listens there.
     Refused,
     /// No answer came.
     Ignored,
@@ -68,13 +68,13 @@ pub(crate) enum Dial {
 pub(crate) struct Network {
     /// By id.
     hosts: Vec<Host>,
-    /// Which host has an address now.
+    /// The host that has an address now.
     listeners: BTreeMap<SocketAddr, HostId>,
     /// Latency and partitions.
     pub(crate) links: Links,
     /// Faults by chance.
-    pub(crate) mischief: Mischief,
-    /// Every connection that somebody still holds.
+    pub(crate) fault_rates: FaultRates,
+    /// Every connection that one side still holds.
     conns: BTreeMap<ConnId, Connection>,
     /// The id of the next connection.
     next_conn: u64,
@@ -86,13 +86,13 @@ impl Network {
             hosts: Vec::new(),
             listeners: BTreeMap::new(),
             links: Links::new(),
-            mischief: Mischief::default(),
+            fault_rates: FaultRates::default(),
             conns: BTreeMap::new(),
             next_conn: 1,
         }
     }
 
-    /// Adds a party; one that listens has an address.
+    /// Adds a host; one that listens has an address.
     pub(crate) fn add_host(&mut self, name: &str, address: Option<SocketAddr>) -> HostId {
         let id = HostId(u16::try_from(self.hosts.len()).expect("a simulation has few hosts"));
         self.hosts.push(Host { name: name.to_owned(), address, power: Power::Up });
@@ -106,7 +106,7 @@ impl Network {
         &self.hosts[id.index()]
     }
 
-    /// All parties.
+    /// All hosts.
     pub(crate) fn host_ids(&self) -> impl Iterator<Item = HostId> + use<> {
         (0..self.hosts.len() as u16).map(HostId)
     }
@@ -116,12 +116,12 @@ impl Network {
         self.hosts.iter().position(|h| h.name == name).map(|i| HostId(i as u16))
     }
 
-    /// Who listens at `address` at the moment, dead or alive.
+    /// The host that listens at `address` now, dead or alive.
     pub(crate) fn host_at(&self, address: SocketAddr) -> Option<HostId> {
         self.listeners.get(&address).copied()
     }
 
-    /// Moves a host to another address; the old one is free for others.
+    /// Moves a host to another address; the old address is free for others.
     pub(crate) fn move_host(&mut self, id: HostId, address: SocketAddr) {
         if let Some(old) = self.hosts[id.index()].address.replace(address)
             && self.listeners.get(&old) == Some(&id)
@@ -131,7 +131,7 @@ impl Network {
         self.listeners.insert(address, id);
     }
 
-    /// Switches a host; what that does to its connections is up to the caller.
+    /// Changes the state of a host. The caller applies the consequences for its connections.
     pub(crate) fn set_power(&mut self, id: HostId, power: Power) {
         self.hosts[id.index()].power = power;
     }
@@ -140,7 +140,7 @@ impl Network {
         self.hosts[id.index()].power == Power::Up
     }
 
-    /// A dial that has just arrived at `address`.
+    /// A connection attempt has just arrived at `address`.
     pub(crate) fn dial(&mut self, env: &mut Env<'_>, from: HostId, address: SocketAddr) -> Dial {
         let Some(to) = self.host_at(address) else { return Dial::Refused };
         let outcome = self.dial_outcome(env, from, to);
@@ -162,10 +162,10 @@ impl Network {
             Power::Down => return Dial::Refused,
             Power::Up | Power::Hung => {}
         }
-        if env.rng.chance(self.mischief.refuse) {
+        if env.rng.chance(self.fault_rates.refuse) {
             return Dial::Refused;
         }
-        if env.rng.chance(self.mischief.ignore_dial) {
+        if env.rng.chance(self.fault_rates.ignore_dial) {
             return Dial::Ignored;
         }
         let id = ConnId(self.next_conn);
@@ -189,23 +189,23 @@ impl Network {
         self.conns.iter().filter(|(_, c)| wanted(c)).map(|(id, _)| *id).collect()
     }
 
-    /// The streams that clients hold, and where they lead.
+    /// The streams that clients hold, and the servers that they are connected to.
     pub(crate) fn open_streams(&self) -> Vec<String> {
         let held = self.conns.iter().filter(|(_, c)| c.client_holds);
         held.map(|(id, c)| format!("{id} to {}", self.host(c.server).name)).collect()
     }
 
-    /// The client hands over bytes. Returns how many were taken; nothing when it has to wait for
+    /// The client hands over bytes. Returns how many were taken, or `None` when it has to wait for
     /// the window.
     ///
-    /// After a reset that the client cannot know of yet, bytes are taken and lost, as TCP does.
+    /// After a reset that the client has not received yet, bytes are taken and lost, as in TCP.
     pub(crate) fn client_write(
         &mut self,
         env: &mut Env<'_>,
         id: ConnId,
         bytes: &[u8],
     ) -> Option<Result<usize, End>> {
-        let short = env.rng.chance(self.mischief.short);
+        let short = env.rng.chance(self.fault_rates.short);
         let conn = self.conns.get_mut(&id)?;
         if conn.down.end() == Some(End::Reset) || conn.client_finished {
             return Some(Err(End::Reset));
@@ -218,7 +218,7 @@ impl Network {
             count = 1 + env.rng.index(count);
         }
         conn.up.hold(bytes::Bytes::copy_from_slice(&bytes[..count]));
-        self.draw_mischief(env, id);
+        self.draw_fault_rates(env, id);
         self.transmit(env, id, Way::Up);
         Some(Ok(count))
     }
@@ -243,7 +243,7 @@ impl Network {
         id: ConnId,
         to: &mut [u8],
     ) -> Option<Result<usize, End>> {
-        let short = env.rng.chance(self.mischief.short);
+        let short = env.rng.chance(self.fault_rates.short);
         let conn = self.conns.get_mut(&id)?;
         let wanted = if short { 1 + env.rng.index(to.len()) } else { to.len() };
         let wanted = wanted.min(to.len());
@@ -258,7 +258,7 @@ impl Network {
         }
     }
 
-    /// Puts on the wire what the window allows, and sees to it that the queue knows of it.
+    /// Puts on the wire what the window allows, and schedules its arrival in the queue.
     pub(crate) fn transmit(&mut self, env: &mut Env<'_>, id: ConnId, way: Way) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let slowness = if way == Way::Down {
@@ -270,24 +270,24 @@ impl Network {
         while pipe.is_sendable() {
             let mut limit = usize::MAX;
             let mut delay = self.links.delay(env.rng).saturating_add(slowness);
-            if env.rng.chance(self.mischief.split) {
+            if env.rng.chance(self.fault_rates.split) {
                 limit = 1 + env.rng.index(48);
             }
-            if env.rng.chance(self.mischief.stall) {
-                delay = delay.saturating_add(env.rng.duration(self.mischief.stall_max));
+            if env.rng.chance(self.fault_rates.stall) {
+                delay = delay.saturating_add(env.rng.duration(self.fault_rates.stall_max));
             }
             let due = env.now().after(delay);
             if let Some(piece) = pipe.next_to_send(limit) {
                 let due = due.after(self.links.transfer(piece.len()));
-                pipe.launch(due, piece);
+                pipe.put_on_wire(due, piece);
             }
         }
-        pipe.launch_end(env.now());
+        pipe.put_end_on_wire(env.now());
         schedule(env, pipe, id, way);
     }
 
-    /// The piece that was due arrives, unless something is in its way. Returns whether the receiver
-    /// has something new.
+    /// The piece that was due arrives, unless a fault stops it. Returns whether the receiver has
+    /// new input.
     pub(crate) fn arrive(&mut self, env: &mut Env<'_>, id: ConnId, way: Way) -> bool {
         let Some(conn) = self.conns.get_mut(&id) else { return false };
         let (from, to) = conn.ends(way);
@@ -307,7 +307,7 @@ impl Network {
         true
     }
 
-    /// What was stuck behind a partition gets through soon, as with TCP's retransmissions.
+    /// What a partition held back arrives soon, as with TCP's retransmissions.
     pub(crate) fn retransmit(&mut self, env: &mut Env<'_>) {
         for (id, conn) in &mut self.conns {
             for way in [Way::Up, Way::Down] {
@@ -323,7 +323,7 @@ impl Network {
         }
     }
 
-    /// The client lets go of its stream.
+    /// The client drops its stream.
     pub(crate) fn client_drop(&mut self, env: &mut Env<'_>, id: ConnId) {
         let due = env.now().after(self.links.delay(env.rng));
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -336,7 +336,7 @@ impl Network {
         self.forget_if_done(id);
     }
 
-    /// The client says that it will not write any more.
+    /// The client shuts down its writing side.
     pub(crate) fn client_finish(&mut self, env: &mut Env<'_>, id: ConnId) {
         let due = env.now().after(self.links.delay(env.rng));
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -346,7 +346,7 @@ impl Network {
         }
     }
 
-    /// The server lets go of the connection: in order, or with a reset as when its process died.
+    /// The server releases the connection: in order, or with a reset as when its process died.
     pub(crate) fn server_drop(&mut self, env: &mut Env<'_>, id: ConnId, how: End) {
         let due = env.now().after(self.links.delay(env.rng));
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -359,7 +359,7 @@ impl Network {
         self.forget_if_done(id);
     }
 
-    /// The server's machine vanished: its side is gone, and nobody tells the client.
+    /// The server's machine vanished: its side is gone, and the client gets no error.
     pub(crate) fn server_vanish(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.server_holds = false;
@@ -367,7 +367,7 @@ impl Network {
         self.forget_if_done(id);
     }
 
-    /// Something on the way tears the connection down: both sides see a reset.
+    /// The network breaks the connection: both sides get a reset.
     pub(crate) fn reset(&mut self, env: &mut Env<'_>, id: ConnId) {
         let due = env.now().after(self.links.delay(env.rng));
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -380,16 +380,16 @@ impl Network {
         env.note(Note::Network { what: "reset", from, to, conn: Some(id) });
     }
 
-    /// Takes a connection out of the table once nobody holds it.
+    /// Removes a connection from the table once no side holds it.
     pub(crate) fn forget_if_done(&mut self, id: ConnId) {
         if self.conns.get(&id).is_some_and(|c| !c.client_holds && !c.server_holds) {
             self.conns.remove(&id);
         }
     }
 
-    /// Draws what befalls a connection that has just been written to.
-    fn draw_mischief(&mut self, env: &mut Env<'_>, id: ConnId) {
-        let chances = &self.mischief;
+    /// Draws the faults of a connection that has just been written to.
+    fn draw_fault_rates(&mut self, env: &mut Env<'_>, id: ConnId) {
+        let chances = &self.fault_rates;
         let total =
             chances.reset_before + chances.reset_after + chances.half_close + chances.black_hole;
         if total == 0 || !env.rng.chance(total) {
@@ -414,7 +414,7 @@ impl Network {
     }
 }
 
-/// Tells the queue when the front of `pipe` arrives, unless it knows.
+/// Schedules the arrival of the front of `pipe`, unless it is in the queue already.
 fn schedule(env: &mut Env<'_>, pipe: &mut pipe::Pipe, id: ConnId, way: Way) {
     if !pipe.scheduled
         && let Some(due) = pipe.next_due()
@@ -424,8 +424,8 @@ fn schedule(env: &mut Env<'_>, pipe: &mut pipe::Pipe, id: ConnId, way: Way) {
     }
 }
 
-/// Tears one direction down. Its event may have been due later than the reset is, so a further one
-/// is added.
+/// Ends one direction with a reset. Its event may be due later than the reset, so a further one is
+/// added.
 fn reset_pipe(env: &mut Env<'_>, pipe: &mut pipe::Pipe, id: ConnId, way: Way, due: Timestamp) {
     pipe.reset(due);
     pipe.scheduled = false;

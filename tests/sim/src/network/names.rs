@@ -1,21 +1,21 @@
 //! The name service of the simulated network.
 //!
-//! A name stands for a set of addresses that the test may change while the run goes on, as the DNS
-//! entry of a Kubernetes service does when its pods move. Look-ups take time, and may fail or take
-//! long. Address literals need no look-up.
+//! A name resolves to a set of addresses that the test may change while the run goes on, as the DNS
+//! entry of a Kubernetes service changes when its pods move. Lookups take time, and may fail or be
+//! slow. Address literals need no lookup.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Names, what they stand for, and how fast that is told.
+/// Names, their addresses, and the time of a lookup.
 #[derive(Debug)]
 pub(crate) struct Names {
     /// Lower-case names and their addresses, in the order in which they are tried.
     table: BTreeMap<String, Vec<IpAddr>>,
-    /// Names that do not resolve at the moment, whatever the table says.
+    /// Names that do not resolve now, whatever the table contains.
     failing: BTreeSet<String>,
-    /// How long a look-up takes.
+    /// How long a lookup takes.
     pub(crate) delay: Duration,
 }
 
@@ -25,7 +25,7 @@ impl Names {
         Self { table: BTreeMap::new(), failing: BTreeSet::new(), delay }
     }
 
-    /// Makes `name` stand for `addresses` from now on; an empty set makes it unknown.
+    /// Makes `name` resolve to `addresses` from now on; an empty set makes it unknown.
     pub(crate) fn set(&mut self, name: &str, addresses: Vec<IpAddr>) {
         let name = name.to_ascii_lowercase();
         if addresses.is_empty() {
@@ -35,7 +35,7 @@ impl Names {
         }
     }
 
-    /// Makes look-ups of `name` fail, or ends that.
+    /// Makes lookups of `name` fail, or ends that.
     pub(crate) fn set_failing(&mut self, name: &str, failing: bool) {
         let name = name.to_ascii_lowercase();
         if failing {
@@ -50,7 +50,7 @@ impl Names {
         self.failing.clear();
     }
 
-    /// What `name` stands for, and whether a look-up was needed; nothing when it is unknown or
+    /// The addresses of `name`, and whether a lookup was needed; `None` when it is unknown or
     /// failing.
     pub(crate) fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
         if let Some(address) = literal(name) {
@@ -64,7 +64,7 @@ impl Names {
     }
 }
 
-/// The address that `name` spells, if it is no name at all.
+/// The address that `name` contains, if it is an address literal.
 pub(crate) fn literal(name: &str) -> Option<IpAddr> {
     name.parse().ok()
 }

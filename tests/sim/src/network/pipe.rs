@@ -1,18 +1,18 @@
-//! One direction of a connection: what the sender still holds, what is on the wire, what the
-//! receiver has not read.
+//! One direction of a connection: bytes at the sender, bytes on the wire, bytes that the receiver
+//! has not read.
 //!
-//! Invariants:
+//! **Invariants**:
 //! - bytes arrive in the order in which they were sent, once, or not at all;
-//! - wire and receiver together hold no more than [`WINDOW_BYTES`], the rest waits with the sender
-//!   (flow control);
-//! - at most one event is in the queue for a pipe: that of the piece that arrives next.
+//! - wire and receiver together hold at most [`WINDOW_BYTES`]; the rest waits at the sender (flow
+//!   control);
+//! - at most one event is in the queue for a pipe: the arrival of the next piece.
 
 use bytes::{Buf as _, Bytes};
 use slotcar::Timestamp;
 use std::collections::VecDeque;
 use std::task::Waker;
 
-/// What may be under way or unread in one direction before the sender has to wait.
+/// The most that may be in flight or unread in one direction before the sender has to wait.
 pub(crate) const WINDOW_BYTES: usize = 256 * 1024;
 
 /// How a direction ended.
@@ -24,7 +24,7 @@ pub(crate) enum End {
     Reset,
 }
 
-/// What travels.
+/// One piece on the wire.
 #[derive(Debug)]
 enum Piece {
     /// Some bytes, at least one.
@@ -48,20 +48,20 @@ pub(crate) struct Pipe {
     window_bytes: usize,
     /// The end that arrived.
     end: Option<End>,
-    /// The sender has said that nothing follows; goes on the wire after the backlog.
+    /// The sender has shut down; the end follows the backlog onto the wire.
     ending: Option<End>,
     /// When the last piece put on the wire arrives.
     last_due: Timestamp,
     /// The queue holds an event for the front of `flight`.
     pub(crate) scheduled: bool,
-    /// Who waits for something to arrive.
+    /// The task that waits for input.
     pub(crate) reader: Option<Waker>,
-    /// Who waits for the window.
+    /// The task that waits for the window.
     pub(crate) writer: Option<Waker>,
 }
 
 impl Pipe {
-    /// How many bytes more a polite sender may hand over.
+    /// How many more bytes a sender may hand over that respects the window.
     pub(crate) fn room(&self) -> usize {
         WINDOW_BYTES.saturating_sub(self.window_bytes + self.backlog_bytes)
     }
@@ -110,25 +110,25 @@ impl Pipe {
         Some(piece)
     }
 
-    /// Puts bytes on the wire; they arrive at `due`, or with what was sent before if that is later.
-    /// Returns when.
-    pub(crate) fn launch(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
+    /// Puts bytes on the wire. They arrive at `due`, or with what was sent before if that is later.
+    /// Returns the time of arrival.
+    pub(crate) fn put_on_wire(&mut self, due: Timestamp, bytes: Bytes) -> Timestamp {
         self.last_due = self.last_due.max(due);
         self.window_bytes += bytes.len();
         self.flight.push_back((self.last_due, Piece::Data(bytes)));
         self.last_due
     }
 
-    /// The sender is done: what it holds is still sent, then the end.
+    /// The sender shuts down: what it holds is still sent, then the end.
     pub(crate) fn finish(&mut self, due: Timestamp) {
         if self.is_open() {
             self.ending = Some(End::Closed);
-            self.launch_end(due);
+            self.put_end_on_wire(due);
         }
     }
 
     /// Puts the end on the wire once the backlog is empty.
-    pub(crate) fn launch_end(&mut self, due: Timestamp) {
+    pub(crate) fn put_end_on_wire(&mut self, due: Timestamp) {
         if self.backlog.is_empty()
             && let Some(end) = self.ending
             && self.end.is_none()
@@ -139,7 +139,7 @@ impl Pipe {
         }
     }
 
-    /// The connection is torn down: what is under way is lost, the receiver learns of it at `due`.
+    /// The connection is reset: bytes in flight are lost, the receiver gets the reset at `due`.
     pub(crate) fn reset(&mut self, due: Timestamp) {
         self.backlog.clear();
         self.backlog_bytes = 0;
@@ -158,7 +158,7 @@ impl Pipe {
         self.flight.front().map(|(due, _)| *due)
     }
 
-    /// Lets every piece arrive whose time has come. A reset takes the place of what was unread.
+    /// Delivers every piece that is due. A reset replaces what was unread.
     pub(crate) fn arrive(&mut self, now: Timestamp) {
         while self.next_due().is_some_and(|due| due <= now) {
             match self.flight.pop_front() {
@@ -190,7 +190,7 @@ impl Pipe {
         if self.arrived.is_empty() { self.end } else { None }
     }
 
-    /// Takes everything that came in one piece.
+    /// Takes everything that has arrived, in one piece.
     pub(crate) fn read_piece(&mut self) -> Option<Bytes> {
         let piece = self.arrived.pop_front()?;
         self.window_bytes -= piece.len();
@@ -216,7 +216,7 @@ impl Pipe {
         done
     }
 
-    /// Forgets what has arrived and was not read.
+    /// Drops what has arrived and was not read.
     pub(crate) fn discard_arrived(&mut self) {
         let lost: usize = self.arrived.iter().map(Bytes::len).sum();
         self.window_bytes -= lost;

@@ -1,7 +1,7 @@
-//! The network and the executor together, with servers that send back what they get.
+//! Tests of the network and the executor together, with servers that echo their input.
 
 use super::Power;
-use super::mischief::Mischief;
+use super::fault_rates::FaultRates;
 use crate::executor::{RunLimits, Shared};
 use crate::failure::Failure;
 use crate::ids::HostId;
@@ -39,8 +39,8 @@ impl Bench {
         self.shared.block_on(root, &RunLimits::default()).unwrap()
     }
 
-    fn mischief(&self, change: impl FnOnce(&mut Mischief)) {
-        self.shared.with_world(|world| change(&mut world.network.mischief));
+    fn fault_rates(&self, change: impl FnOnce(&mut FaultRates)) {
+        self.shared.with_world(|world| change(&mut world.network.fault_rates));
     }
 
     fn power(&self, power: Power) {
@@ -86,13 +86,13 @@ fn a_round_trip_takes_a_millisecond_and_real_time_nothing() {
     });
 }
 
-/// Whatever the cuts, delays and short reads, the bytes are the same; and the run is the same for
-/// the same seed.
+/// The bytes are the same with all splits, delays and short reads; and the run is the same for the
+/// same seed.
 #[test]
 fn bytes_survive_any_chunking_and_seeds_replay() {
     let run = |seed| {
         let bench = Bench::new(seed);
-        bench.mischief(|m| {
+        bench.fault_rates(|m| {
             (m.split, m.short, m.stall, m.stall_max) = (500, 500, 100, MS * 20);
         });
         bench.shared.with_world(|w| w.network.links.jitter = MS);
@@ -130,7 +130,7 @@ fn what_a_partition_holds_back_arrives_after_it_heals() {
         let (answered, ()) = futures::join!(echo(&mut stream, b"late"), heal);
         answered.unwrap();
         assert!(bench.elapsed() > MS * 500 && bench.elapsed() < MS * 800);
-        // Meanwhile a dial gets no answer, and its next try, a second later, gets one.
+        // Meanwhile a connection attempt gets no answer; its next try, a second later, gets one.
         bench.shared.with_world(|w| w.network.links.block(bench.a, bench.client));
         let start = bench.elapsed();
         let heal = async {
@@ -184,7 +184,7 @@ fn a_writer_waits_for_a_server_that_does_not_read() {
 }
 
 #[test]
-fn the_dead_refuse_and_reset_and_the_unplugged_say_nothing() {
+fn dead_servers_refuse_and_reset_and_unplugged_ones_send_nothing() {
     let bench = Bench::new(5);
     bench.run(async {
         let mut stream = bench.dial("10.0.0.1").await.unwrap();
@@ -211,8 +211,8 @@ fn the_dead_refuse_and_reset_and_the_unplugged_say_nothing() {
 }
 
 #[test]
-fn each_fault_by_chance_shows_its_face() {
-    type Change = fn(&mut Mischief);
+fn each_random_fault_has_its_effect() {
+    type Change = fn(&mut FaultRates);
     let table: [(Change, Option<ErrorKind>); 4] = [
         (|m| m.reset_before = 1000, Some(ErrorKind::ConnectionReset)),
         (|m| m.reset_after = 1000, Some(ErrorKind::ConnectionReset)),
@@ -223,16 +223,16 @@ fn each_fault_by_chance_shows_its_face() {
         let bench = Bench::new(6);
         bench.run(async {
             let mut stream = bench.dial("10.0.0.1").await.unwrap();
-            bench.mischief(change);
-            let patience = bench.sleep(Duration::from_secs(60));
+            bench.fault_rates(change);
+            let limit = bench.sleep(Duration::from_secs(60));
             let echoed = std::pin::pin!(echo(&mut stream, b"x"));
-            let got = match futures::future::select(echoed, std::pin::pin!(patience)).await {
+            let got = match futures::future::select(echoed, std::pin::pin!(limit)).await {
                 futures::future::Either::Left((result, _)) => Some(result.unwrap_err().kind()),
                 futures::future::Either::Right(_) => None,
             };
             assert_eq!(got, expected);
-            bench.mischief(|m| *m = Mischief::default());
-            bench.mischief(|m| m.refuse = 1000);
+            bench.fault_rates(|m| *m = FaultRates::default());
+            bench.fault_rates(|m| m.refuse = 1000);
             let refused = bench.dial("10.0.0.2").await.map(drop).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         });

@@ -33,7 +33,7 @@ pub(crate) fn double(value: f64) -> String {
     format!("{mantissa}e{sign}{}", exponent.abs())
 }
 
-/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; nothing when one is no
+/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; `None` when one is no
 /// number or the sum is not finite.
 pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
     if let (Some(x), Some(y)) = (decimal(a), decimal(b)) {

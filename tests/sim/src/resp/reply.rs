@@ -1,6 +1,6 @@
 //! Replies, and their bytes in both protocols.
 //!
-//! A handler says what it means (a map, a double, pairs); this file says what that is in RESP2,
+//! A handler returns the meaning (a map, a double, pairs); this file encodes it for RESP3 or RESP2,
 //! which has only arrays and strings.
 
 use super::number::double;
@@ -30,9 +30,9 @@ pub(crate) enum Reply {
     Int(i64),
     /// A string of any bytes.
     Bulk(Bytes),
-    /// No value where a string was asked for.
+    /// No value in place of a string.
     Null,
-    /// No value where an array was asked for.
+    /// No value in place of an array.
     NullArray,
     /// A number; a string in RESP2.
     Double(f64),
@@ -50,19 +50,19 @@ pub(crate) enum Reply {
     MapOfArrays(Vec<(Self, Self)>),
     /// An out-of-band message; an array in RESP2.
     Push(Vec<Self>),
-    /// One after the other, as for `SUBSCRIBE a b`.
+    /// Several replies in a row, as for `SUBSCRIBE a b`.
     Many(Vec<Self>),
 }
 
 impl Reply {
     pub(crate) const OK: Self = Self::Status(Cow::Borrowed("OK"));
 
-    /// A string that the program knows.
+    /// A constant string.
     pub(crate) const fn text(text: &'static str) -> Self {
         Self::Bulk(Bytes::from_static(text.as_bytes()))
     }
 
-    /// A string that was put together.
+    /// A computed string.
     pub(crate) fn string(text: impl Into<String>) -> Self {
         Self::Bulk(Bytes::from(text.into()))
     }
@@ -87,7 +87,7 @@ impl Reply {
         Self::Array(values.into_iter().map(Self::Bulk).collect())
     }
 
-    /// An error put together.
+    /// A computed error.
     pub(crate) fn error(text: impl Into<Cow<'static, str>>) -> Self {
         Self::Error(text.into())
     }

@@ -1,8 +1,8 @@
 //! Requests: arrays of bulk strings, or inline commands as a person types them.
 //!
-//! Takes bytes in any chunking. A complete argument is a slice of what arrived, not a copy.
+//! Takes bytes in any chunking. A complete argument is a slice of the input, not a copy.
 //!
-//! Limits, as servers have them: [`ARGUMENTS_MAX`] arguments, [`BULK_BYTES_MAX`] each,
+//! **Limits**, as in servers: [`ARGUMENTS_MAX`] arguments, [`BULK_BYTES_MAX`] each,
 //! [`LINE_BYTES_MAX`] for a line; far less for a connection that has not authenticated.
 
 use bytes::{Bytes, BytesMut};
@@ -18,11 +18,11 @@ const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
 /// Bytes of an argument before authentication.
 const UNAUTHENTICATED_BULK_BYTES_MAX: i64 = 16 * 1024;
 
-/// What is wrong with the bytes, in the server's words; the connection is closed after it is told.
+/// A protocol error, with the server's text; the connection is closed after it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProtocolError(pub(crate) String);
 
-/// Cuts a stream of bytes into requests.
+/// Splits a stream of bytes into requests.
 #[derive(Debug, Default)]
 pub(crate) struct RequestReader {
     /// Bytes that are not part of a complete argument yet.
@@ -45,12 +45,12 @@ impl RequestReader {
         }
     }
 
-    /// Bytes that wait for the rest of their request, or for their turn.
+    /// Bytes of an incomplete request, or of requests not read yet.
     pub(crate) fn buffered(&self) -> usize {
         self.buffer.len()
     }
 
-    /// The next complete request; nothing when more bytes are needed. Empty requests are skipped.
+    /// The next complete request; `None` when more bytes are needed. Empty requests are skipped.
     pub(crate) fn next(
         &mut self,
         authenticated: bool,
@@ -135,8 +135,8 @@ impl RequestReader {
         Ok(Some(argument))
     }
 
-    /// A line of a marker and a number. The outer option: whether the line is there; the inner:
-    /// whether it holds a number.
+    /// A line with a marker and a number. The outer option: whether the line is complete; the inner
+    /// one: whether it holds a number.
     fn length_line(&mut self, too_long: &str) -> Result<Option<Option<i64>>, ProtocolError> {
         let Some(line) = self.line(too_long)? else { return Ok(None) };
         let number = std::str::from_utf8(&line[1..]).ok().and_then(|text| text.parse().ok());
@@ -169,7 +169,7 @@ fn protocol(text: &str) -> ProtocolError {
     ProtocolError(format!("Protocol error: {text}"))
 }
 
-/// Splits a typed line at spaces, minding quotes; nothing when a quote is left open.
+/// Splits a typed line at spaces, with quotes; `None` when a quote is left open.
 fn split_inline(line: &[u8]) -> Option<Vec<Bytes>> {
     let mut arguments = Vec::new();
     let mut rest = line;

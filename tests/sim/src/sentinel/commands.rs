@@ -1,4 +1,4 @@
-//! `SENTINEL`: what clients and operators may ask.
+//! `SENTINEL`: the commands for clients and operators.
 //!
 //! Spec: redis.io/docs, "Sentinel commands".
 
@@ -40,17 +40,17 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("sentinel|sentinels", 3, ADMIN, |c, a| {
         let now = c.env.now();
         let sentinel = named(c, &a[2])?;
-        let id_of = |host| match sentinel.colleagues.get(&host) {
-            Some(colleague) => colleague.id.to_string(),
+        let id_of = |host| match sentinel.peers.get(&host) {
+            Some(peer) => peer.id.to_string(),
             None => sentinel.id.to_string(),
         };
-        Ok(sentinel.describe_colleagues(now, id_of))
+        Ok(sentinel.describe_peers(now, id_of))
     }),
     Spec::server("sentinel|set", -5, ADMIN, set),
     Spec::server("sentinel|slaves", 3, ADMIN, replicas),
 ];
 
-/// Commands that a sentinel has besides its own.
+/// Commands of a sentinel in addition to `SENTINEL`.
 pub(crate) const SHARED: &[&str] = &[
     "acl",
     "auth",
@@ -74,7 +74,7 @@ fn sentinel<'c>(call: &'c Call<'_, '_>) -> Result<&'c Sentinel, Stop> {
     call.server.sentinel.as_deref().ok_or(fail("ERR this server is no sentinel"))
 }
 
-/// The sentinel, if it watches a service of that name.
+/// The sentinel, if it monitors a service of that name.
 fn named<'c>(call: &'c Call<'_, '_>, name: &[u8]) -> Result<&'c Sentinel, Stop> {
     let sentinel = sentinel(call)?;
     if sentinel.settings.service.as_bytes() == name { Ok(sentinel) } else { Err(UNKNOWN) }
@@ -99,11 +99,11 @@ fn is_down(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let same = primary.address.ip().to_string().as_bytes() == &arguments[2][..]
         && i64::from(primary.address.port()) == port;
     let down = same && primary.s_down.is_some();
-    // A client has no vote to ask for; whom this sentinel voted for in that epoch it may know.
+    // A client cannot ask for a vote, but it may read this sentinel's vote in that epoch.
     let vote =
         sentinel.vote.filter(|(voted, _)| *voted as i64 == epoch && &arguments[5][..] != b"*");
-    let leader = vote.map_or("*".to_owned(), |(_, host)| match sentinel.colleagues.get(&host) {
-        Some(colleague) => colleague.id.to_string(),
+    let leader = vote.map_or("*".to_owned(), |(_, host)| match sentinel.peers.get(&host) {
+        Some(peer) => peer.id.to_string(),
         None => sentinel.id.to_string(),
     });
     let epoch = vote.map_or(0, |(epoch, _)| epoch as i64);
@@ -197,10 +197,10 @@ fn set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 impl Sentinel {
-    /// Forgets all but the primary; the others introduce themselves anew.
+    /// Forgets all but the primary; the others introduce themselves again.
     fn forget(&mut self, now: Timestamp) {
         self.replicas.clear();
-        self.colleagues.clear();
+        self.peers.clear();
         (self.failover, self.o_down) = (None, None);
         self.primary = super::Instance::new(self.primary.address, now);
     }

@@ -1,20 +1,20 @@
-//! What a sentinel tells clients about servers and colleagues: names and values.
+//! The description of servers and sentinels for clients: names and values.
 //!
 //! Spec: `addReplySentinelRedisInstance` in `sentinel.c`.
 
 use super::failover::Failover;
-use super::word::{Report, Role};
-use super::{Colleague, Instance, Sentinel};
+use super::message::{Report, Role};
+use super::{Instance, PeerSentinel, Sentinel};
 use crate::ids::HostId;
 use crate::resp::Reply;
 use crate::server::Server;
 use slotcar::Timestamp;
 use std::net::SocketAddr;
 
-/// What is said of the connection to any of them.
+/// The constant fields that describe a connection.
 const LINK: [(&str, u8); 2] = [("link-pending-commands", 0), ("link-refcount", 1)];
 
-/// Names and values that are being put together.
+/// A description under construction: names and values.
 struct Fields(Vec<(Reply, Reply)>);
 
 impl Fields {
@@ -29,7 +29,7 @@ impl Fields {
 }
 
 impl Server {
-    /// A server as announcements call it.
+    /// A server in the form of event messages.
     pub(super) fn instance_text(&self, address: SocketAddr) -> String {
         let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
         let (ip, port) = (address.ip(), address.port());
@@ -40,7 +40,7 @@ impl Server {
         format!("slave {ip}:{port} {ip} {port} @ {}", self.service_text())
     }
 
-    /// The service as announcements call it: its name, and the primary.
+    /// The service in the form of event messages: its name, and the primary.
     pub(super) fn service_text(&self) -> String {
         let Some(sentinel) = self.sentinel.as_ref() else { return String::new() };
         let (service, primary) = (&sentinel.settings.service, sentinel.primary.address);
@@ -64,7 +64,7 @@ impl Sentinel {
         self.describe_instance(&mut fields, &self.primary, flags, (state, self.o_down), now);
         fields.add("config-epoch", self.config_epoch);
         fields.add("num-slaves", self.replicas.len());
-        fields.add("num-other-sentinels", self.colleagues.len());
+        fields.add("num-other-sentinels", self.peers.len());
         fields.add("quorum", self.settings.quorum);
         fields.add("failover-timeout", self.settings.failover_timeout.as_millis());
         fields.add("parallel-syncs", 1);
@@ -100,39 +100,35 @@ impl Sentinel {
     }
 
     /// All other sentinels.
-    pub(super) fn describe_colleagues(
-        &self,
-        now: Timestamp,
-        id_of: impl Fn(HostId) -> String,
-    ) -> Reply {
-        let colleague = |colleague: &Colleague| {
+    pub(super) fn describe_peers(&self, now: Timestamp, id_of: impl Fn(HostId) -> String) -> Reply {
+        let peer = |peer: &PeerSentinel| {
             let mut fields = Fields(Vec::new());
-            fields.add("name", &colleague.id);
-            fields.address(colleague.address);
-            fields.add("runid", &colleague.id);
-            let silent = self.is_silent(colleague, now);
+            fields.add("name", &peer.id);
+            fields.address(peer.address);
+            fields.add("runid", &peer.id);
+            let silent = self.is_silent(peer, now);
             fields.add("flags", if silent { "s_down,sentinel,disconnected" } else { "sentinel" });
             for (name, value) in LINK {
                 fields.add(name, value);
             }
-            let quiet = now.since(colleague.heard_at);
+            let quiet = now.since(peer.message_at);
             fields.add("last-ping-sent", if silent { quiet.as_millis() } else { 0 });
             for name in ["last-ok-ping-reply", "last-ping-reply"] {
                 fields.add(name, quiet.as_millis());
             }
             if silent {
-                let patience = self.settings.down_after;
-                fields.add("s-down-time", quiet.saturating_sub(patience).as_millis());
+                let limit = self.settings.down_after;
+                fields.add("s-down-time", quiet.saturating_sub(limit).as_millis());
             }
             fields.add("down-after-milliseconds", self.settings.down_after.as_millis());
-            fields.add("last-hello-message", now.since(colleague.hello_at).as_millis());
+            fields.add("last-hello-message", now.since(peer.hello_at).as_millis());
             let (epoch, leader) =
-                colleague.vote.map_or((0, "?".to_owned()), |(epoch, host)| (epoch, id_of(host)));
+                peer.vote.map_or((0, "?".to_owned()), |(epoch, host)| (epoch, id_of(host)));
             fields.add("voted-leader", leader);
             fields.add("voted-leader-epoch", epoch);
             Reply::Map(fields.0)
         };
-        Reply::Array(self.colleagues.values().map(colleague).collect())
+        Reply::Array(self.peers.values().map(peer).collect())
     }
 
     fn describe_instance(

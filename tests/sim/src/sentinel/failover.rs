@@ -1,15 +1,15 @@
-//! Failover: one sentinel is elected to lead, promotes a replica, and makes the others follow it.
+//! Failover: one sentinel is elected leader, promotes a replica, and makes the others replicate it.
 //!
 //! ```text
-//!   Asking -- majority of votes --> Promoting -- it says so --> Repointing -- all follow --> done
+//!   Asking -- majority of votes --> Promoting -- it reports --> Repointing -- all follow --> done
 //!     |                                 |
-//!     +--- no majority in time          +--- it does not say so in time
+//!     +--- no majority in time          +--- no report in time
 //! ```
 //!
 //! Spec: "Sentinel failover algorithm", "Configuration epochs"; `sentinelFailoverStateMachine`.
 
 use super::Instance;
-use super::word::{Report, Role, Word};
+use super::message::{Report, Role, SentinelMessage};
 use crate::env::Env;
 use crate::ids::HostId;
 use crate::server::Server;
@@ -19,38 +19,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An election that is not won by then is given up.
+/// An election that is not won in this time is given up.
 const ELECTION: Duration = Duration::from_secs(10);
-/// Up to how much later than others a sentinel tries next.
+/// The largest random delay before a sentinel tries again.
 const DESYNC: Duration = Duration::from_secs(1);
-/// A replica whose last word is older is not promoted.
+/// A replica whose last reply is older is not promoted.
 const FRESH: Duration = Duration::from_secs(5);
-/// How often what was not done is asked for again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often an order that has not taken effect is sent again.
+const RESEND: Duration = Duration::from_secs(1);
 
-/// How far a failover is.
+/// The state of a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The others are asked for their votes.
+    /// The other sentinels are asked for their votes.
     Asking,
-    /// This replica is told to be the primary.
+    /// This replica gets the order to be the primary.
     Promoting(SocketAddr),
-    /// It is; the others are told to follow it.
+    /// It is the primary; the others get the order to replicate it.
     Repointing(SocketAddr),
 }
 
-/// A failover that a sentinel leads, or wants to.
+/// A failover that a sentinel leads, or wants to lead.
 #[derive(Debug)]
 pub(crate) struct Failover {
     /// Its epoch.
     epoch: u64,
-    /// How far it is.
+    /// Its state.
     stage: Stage,
-    /// Since when.
+    /// Since when it is in that state.
     since: Timestamp,
-    /// When what was not done is asked for again.
+    /// When an order that has not taken effect is sent again.
     again_at: Timestamp,
-    /// Somebody wants it by hand: nobody is asked.
+    /// An operator started it: there is no vote.
     forced: bool,
     /// The config epoch before it.
     before: u64,
@@ -65,7 +65,7 @@ impl Failover {
         }
     }
 
-    /// The replica that is the primary now, or is to be.
+    /// The replica that is the primary now, or is being promoted.
     pub(crate) fn selected(&self) -> Option<SocketAddr> {
         match self.stage {
             Stage::Asking => None,
@@ -73,12 +73,12 @@ impl Failover {
         }
     }
 
-    /// Whether somebody wanted it by hand.
+    /// Whether an operator started it.
     pub(crate) fn is_forced(&self) -> bool {
         self.forced
     }
 
-    /// What clients are told about how far it is.
+    /// The flags that clients see for its state.
     pub(crate) fn state(&self) -> &'static str {
         match self.stage {
             Stage::Asking => "wait_start",
@@ -89,7 +89,7 @@ impl Failover {
 }
 
 impl Server {
-    /// Begins a failover when enough sentinels take the primary for down.
+    /// Starts a failover when enough sentinels see the primary as down.
     pub(super) fn begin_failover(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_ref() else { return };
@@ -98,7 +98,7 @@ impl Server {
         }
     }
 
-    /// Starts one; `forced` when somebody wants it by hand.
+    /// Starts a failover; `forced` when an operator asks for it.
     pub(crate) fn start_failover(&mut self, env: &mut Env<'_>, forced: bool) {
         let now = env.now();
         let pause = env.rng.duration(DESYNC);
@@ -116,8 +116,8 @@ impl Server {
         }
     }
 
-    /// Brings a failover on.
-    pub(super) fn go_on_with_failover(&mut self, env: &mut Env<'_>) {
+    /// Moves a failover to its next state, if it is time.
+    pub(super) fn continue_failover(&mut self, env: &mut Env<'_>) {
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         match sentinel.failover.as_ref().map(|failover| failover.stage) {
             None => {}
@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    /// A colleague wants to lead.
+    /// Another sentinel asks to lead.
     pub(super) fn consider_candidate(&mut self, env: &mut Env<'_>, from: HostId, epoch: u64) {
         let now = env.now();
         let pause = env.rng.duration(DESYNC);
@@ -139,7 +139,7 @@ impl Server {
         }
         sentinel.vote = Some((epoch, from));
         sentinel.try_at = now.after(sentinel.settings.failover_timeout * 2).after(pause);
-        let id = sentinel.colleagues.get(&from).map_or_else(|| "?".into(), |c| Arc::clone(&c.id));
+        let id = sentinel.peers.get(&from).map_or_else(|| "?".into(), |c| Arc::clone(&c.id));
         self.announce(env, "+vote-for-leader", format!("{id} {epoch}"));
     }
 
@@ -150,8 +150,8 @@ impl Server {
         let Some(failover) = sentinel.failover.as_ref() else { return };
         let (epoch, forced, since) = (failover.epoch, failover.forced, failover.since);
         let mut votes: BTreeMap<HostId, usize> = BTreeMap::new();
-        let told = sentinel.colleagues.values().filter_map(|colleague| colleague.vote);
-        for (_, host) in told.filter(|(voted, _)| *voted == epoch) {
+        let cast = sentinel.peers.values().filter_map(|peer| peer.vote);
+        for (_, host) in cast.filter(|(voted, _)| *voted == epoch) {
             *votes.entry(host).or_default() += 1;
         }
         if sentinel.vote.is_none_or(|(voted, _)| voted < epoch) {
@@ -176,7 +176,7 @@ impl Server {
         }
     }
 
-    /// Of the replicas that can be promoted, the one that has most.
+    /// Of the replicas that can be promoted, the one with the most data.
     fn choose_replica(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -207,15 +207,15 @@ impl Server {
             return self.abort(env, "-failover-abort-slave-timeout");
         }
         if now >= failover.again_at {
-            failover.again_at = now.after(AGAIN);
+            failover.again_at = now.after(RESEND);
             let epoch = failover.epoch;
-            // Its answer brings the failover on.
+            // Its reply moves the failover on.
             sentinel.probe_at = now;
-            self.say(env, address, Word::Follow { primary: None, epoch });
+            self.send(env, address, SentinelMessage::Follow { primary: None, epoch });
         }
     }
 
-    /// A server says what it is: perhaps that it is the primary now.
+    /// A server reports its role: it may be the primary now.
     pub(super) fn note_promotion(&mut self, env: &mut Env<'_>, from: HostId, report: &Report) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -227,7 +227,7 @@ impl Server {
         failover.again_at = now;
         failover.before = std::mem::replace(&mut sentinel.config_epoch, failover.epoch);
         sentinel.hello_at = now;
-        // It may have been a primary already, and never have heard that it is to be one.
+        // It may have been a primary already, without ever having got the order.
         env.journal.promoted(from, now, sentinel.config_epoch);
         let old = sentinel.primary.address;
         let text = self.instance_text(report.address);
@@ -246,7 +246,7 @@ impl Server {
         let late = now.since(failover.since) > timeout;
         let others = sentinel.replicas.values().filter(|i| i.address != to && i.s_down.is_none());
         let wrong: Vec<SocketAddr> =
-            others.filter(|instance| !instance.says(&role)).map(|i| i.address).collect();
+            others.filter(|instance| !instance.has_role(&role)).map(|i| i.address).collect();
         if wrong.is_empty() || late {
             let (old, before) = (sentinel.primary.address, failover.before);
             let text = self.instance_text(old);
@@ -254,11 +254,11 @@ impl Server {
             return self.switch_primary(env, to, before);
         }
         if now >= failover.again_at {
-            failover.again_at = now.after(AGAIN);
+            failover.again_at = now.after(RESEND);
             let epoch = failover.epoch;
             sentinel.probe_at = now;
             for address in wrong {
-                self.say(env, address, Word::Follow { primary: Some(to), epoch });
+                self.send(env, address, SentinelMessage::Follow { primary: Some(to), epoch });
             }
         }
     }
@@ -272,7 +272,7 @@ impl Server {
     }
 }
 
-/// The replica to promote; nothing when none is fit.
+/// The replica to promote; `None` when none qualifies.
 pub(super) fn best_replica(
     replicas: &BTreeMap<SocketAddr, Instance>,
     now: Timestamp,

@@ -1,19 +1,20 @@
-//! A process that watches a service of a primary and its replicas, agrees with others of its kind
-//! when the primary is down, and puts a replica in its place.
+//! A sentinel: it monitors a service of a primary and its replicas, agrees with other sentinels
+//! when the primary is down, and promotes a replica.
 //!
-//! Every sentinel has opinions of its own, which differ from others' for as long as messages take,
-//! or until a partition ends; they spread through the servers that all of them watch, and are
-//! ordered by config epochs. A file per duty: who answers (`watch`), who leads and what is promoted
-//! (`failover`), what is said to whom (`word`), and what clients may ask (`commands`).
+//! Every sentinel has its own view. Views differ for as long as messages take, or until a partition
+//! ends. They spread through the servers that all sentinels monitor, and are ordered by config
+//! epochs. One file per duty: failure detection (`watch`), election and promotion (`failover`),
+//! messages (`message`), and commands of clients (`commands`).
 //!
-//! Limits: one service; no scripts, no TILT mode.
+//! **Limits**: one service; no scripts, no TILT mode.
+//!
 //! Spec: redis.io/docs, "High availability with Redis Sentinel"; `sentinel.c` where it is silent.
 
 pub(crate) mod commands;
 mod describe;
 mod failover;
+pub(crate) mod message;
 mod watch;
-pub(crate) mod word;
 
 use crate::env::Env;
 use crate::ids::HostId;
@@ -21,46 +22,46 @@ use crate::journal::Opinion;
 use crate::server::{Server, Timer};
 use bytes::Bytes;
 use failover::Failover;
+use message::{Report, Role, SentinelMessage};
 use slotcar::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use word::{Report, Role, Word};
 
-/// How often a sentinel looks at what it knows.
+/// How often a sentinel runs its checks.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Former opinions that are kept.
+/// Earlier views that are kept.
 const PAST_MAX: usize = 64;
 
-/// What all sentinels of a service are set up as.
+/// The configuration of all sentinels of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The name of the service.
     pub(crate) service: Arc<str>,
-    /// How many have to say that the primary is down.
+    /// How many sentinels must report the primary down.
     pub(crate) quorum: usize,
-    /// Without an answer for so long a server counts as down (`down-after-milliseconds`).
+    /// A server without a reply for this long counts as down (`down-after-milliseconds`).
     pub(crate) down_after: Duration,
-    /// Twice this long passes before a failover is tried again (`failover-timeout`).
+    /// A failover is tried again after twice this time (`failover-timeout`).
     pub(crate) failover_timeout: Duration,
 }
 
-/// A server as a sentinel knows it.
+/// A monitored server, as one sentinel knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
-    /// Where it is.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// The oldest question that was not answered.
+    /// When the oldest request without a reply was sent.
     asked_at: Option<Timestamp>,
-    /// The last answer.
+    /// When the last reply came.
     pub(crate) answered_at: Timestamp,
-    /// What it said.
+    /// Its description in that reply.
     pub(crate) report: Option<Report>,
-    /// Since when it says that it has this role.
+    /// Since when it reports this role.
     role_since: Timestamp,
-    /// It has not answered for too long; since when.
+    /// Since when it counts as down, because it has not replied for too long.
     pub(crate) s_down: Option<Timestamp>,
 }
 
@@ -70,63 +71,64 @@ impl Instance {
         Self { address, asked_at, answered_at: now, report, role_since: now, s_down }
     }
 
-    fn says(&self, role: &Role) -> bool {
+    fn has_role(&self, role: &Role) -> bool {
         self.report.as_ref().is_some_and(|report| report.role == *role)
     }
 }
 
-/// Another sentinel as a sentinel knows it.
+/// Another sentinel, as one sentinel knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Colleague {
-    /// Its id, 40 hexadecimal digits, for life.
+pub(crate) struct PeerSentinel {
+    /// Its id, 40 hexadecimal digits, which never changes.
     pub(crate) id: Arc<str>,
-    /// Where it is.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// The last it said, by any way.
-    pub(crate) heard_at: Timestamp,
-    /// The last time it introduced itself.
+    /// When its last message of any kind came.
+    pub(crate) message_at: Timestamp,
+    /// When it introduced itself last.
     pub(crate) hello_at: Timestamp,
-    /// It says that the primary is down; when it said so.
+    /// When it reported the primary down.
     down_at: Option<Timestamp>,
-    /// For whom it voted, and in which epoch.
+    /// The leader that it voted for, and the epoch of the vote.
     pub(crate) vote: Option<(u64, HostId)>,
 }
 
-/// A sentinel's state. All but what is under way outlives the process, as in its file.
+/// A sentinel's state. All of it survives a restart, as in the sentinel's file, except what is in
+/// progress.
 #[derive(Debug)]
 pub(crate) struct Sentinel {
     /// Its id.
     pub(crate) id: Arc<str>,
-    /// How it is set up.
+    /// Its configuration.
     pub(crate) settings: Settings,
-    /// The primary, in its opinion.
+    /// The primary, in its view.
     pub(crate) primary: Instance,
-    /// A quorum says that the primary is down; since when.
+    /// Since when a quorum reports the primary down.
     pub(crate) o_down: Option<Timestamp>,
-    /// Replicas, and former primaries that are to be some.
+    /// Replicas, and former primaries that are to become replicas.
     pub(crate) replicas: BTreeMap<SocketAddr, Instance>,
     /// The other sentinels.
-    pub(crate) colleagues: BTreeMap<HostId, Colleague>,
-    /// The epoch of the failover that made the primary one.
+    pub(crate) peers: BTreeMap<HostId, PeerSentinel>,
+    /// The epoch of the failover that promoted the primary.
     pub(crate) config_epoch: u64,
-    /// The greatest epoch that it has heard of.
+    /// The greatest epoch that it has seen.
     pub(crate) current_epoch: u64,
-    /// What it believed before: primaries and their epochs, oldest first.
+    /// Its earlier views: primaries and their epochs, oldest first.
     pub(crate) past: Vec<(u64, SocketAddr)>,
-    /// For whom it voted last, and in which epoch.
+    /// The leader that it voted for last, and the epoch of that vote.
     pub(crate) vote: Option<(u64, HostId)>,
     /// A failover that it tries to lead, or leads.
     pub(crate) failover: Option<Failover>,
-    /// Not before then does it try one.
+    /// The earliest time of its next failover attempt.
     try_at: Timestamp,
-    /// When it asks servers again.
+    /// When it polls servers next.
     probe_at: Timestamp,
-    /// When it introduces itself again.
+    /// When it introduces itself next.
     hello_at: Timestamp,
-    /// When it asks its colleagues again.
+    /// When it asks the other sentinels next.
     ask_at: Timestamp,
-    /// What it told clients last, by the journal: the epoch and the primary.
-    told: Option<(u64, SocketAddr)>,
+    /// The last report to clients in the journal: the epoch and the primary.
+    reported: Option<(u64, SocketAddr)>,
 }
 
 impl Sentinel {
@@ -137,7 +139,7 @@ impl Sentinel {
             primary: Instance::new(primary, Timestamp::ZERO),
             o_down: None,
             replicas: BTreeMap::new(),
-            colleagues: BTreeMap::new(),
+            peers: BTreeMap::new(),
             config_epoch: 0,
             current_epoch: 0,
             past: Vec::new(),
@@ -147,23 +149,23 @@ impl Sentinel {
             probe_at: Timestamp::ZERO,
             hello_at: Timestamp::ZERO,
             ask_at: Timestamp::ZERO,
-            told: None,
+            reported: None,
         }
     }
 
-    /// Knows that replica from the start on.
-    pub(crate) fn know_replica(&mut self, address: SocketAddr) {
+    /// Adds a replica that it knows from the start.
+    pub(crate) fn add_known_replica(&mut self, address: SocketAddr) {
         self.replicas.insert(address, Instance::new(address, Timestamp::ZERO));
     }
 
-    /// Knows that colleague from the start on.
-    pub(crate) fn know_colleague(&mut self, host: HostId, id: Arc<str>, address: SocketAddr) {
-        let (heard_at, hello_at) = (Timestamp::ZERO, Timestamp::ZERO);
-        let colleague = Colleague { id, address, heard_at, hello_at, down_at: None, vote: None };
-        self.colleagues.insert(host, colleague);
+    /// Adds a sentinel that it knows from the start.
+    pub(crate) fn add_known_peer(&mut self, host: HostId, id: Arc<str>, address: SocketAddr) {
+        let (message_at, hello_at) = (Timestamp::ZERO, Timestamp::ZERO);
+        let peer = PeerSentinel { id, address, message_at, hello_at, down_at: None, vote: None };
+        self.peers.insert(host, peer);
     }
 
-    /// Where it sends clients: during a failover already to the promoted replica.
+    /// The address that it gives to clients: during a failover already the promoted replica's.
     pub(crate) fn primary_address(&self) -> SocketAddr {
         let promoted = self.failover.as_ref().and_then(Failover::promoted);
         promoted.unwrap_or(self.primary.address)
@@ -171,29 +173,29 @@ impl Sentinel {
 
     /// How many sentinels make a majority.
     pub(crate) fn majority(&self) -> usize {
-        self.colleagues.len().div_ceil(2) + 1
+        self.peers.len().div_ceil(2) + 1
     }
 
-    /// Whether it has reason to fail over by hand and nobody else does: nothing is wrong, nothing
-    /// is under way, and the others would hear of it.
-    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
+    /// Whether a manual failover at this sentinel alone is safe: nothing is down, no failover is in
+    /// progress, and the others would learn of it.
+    pub(crate) fn can_fail_over(&self, now: Timestamp) -> bool {
         self.failover.is_none()
             && self.primary.s_down.is_none()
-            && self.usable(now) == 1 + self.colleagues.len()
+            && self.usable(now) == 1 + self.peers.len()
     }
 
-    /// How many sentinels answer, itself included.
+    /// How many sentinels reply, itself included.
     pub(crate) fn usable(&self, now: Timestamp) -> usize {
-        let answers = |c: &&Colleague| !self.is_silent(c, now);
-        1 + self.colleagues.values().filter(answers).count()
+        let answers = |c: &&PeerSentinel| !self.is_silent(c, now);
+        1 + self.peers.values().filter(answers).count()
     }
 
-    /// Whether a colleague has said nothing for too long.
-    pub(crate) fn is_silent(&self, colleague: &Colleague, now: Timestamp) -> bool {
-        now.since(colleague.heard_at) > self.settings.down_after + watch::PROBE
+    /// Whether another sentinel has been silent for too long.
+    pub(crate) fn is_silent(&self, peer: &PeerSentinel, now: Timestamp) -> bool {
+        now.since(peer.message_at) > self.settings.down_after + watch::PROBE
     }
 
-    /// What is known of the server at an address.
+    /// The known state of the server at an address.
     fn instance_mut(&mut self, address: SocketAddr) -> Option<&mut Instance> {
         if self.primary.address == address {
             return Some(&mut self.primary);
@@ -203,11 +205,11 @@ impl Sentinel {
 }
 
 impl Server {
-    /// The process starts as a sentinel, with what its file says.
+    /// The process starts as a sentinel, with the state of its file.
     pub(crate) fn start_sentinel(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        // The file names the promoted replica already.
+        // The file already names the promoted replica.
         let written = sentinel.primary_address();
         if written != sentinel.primary.address {
             sentinel.replicas.remove(&written);
@@ -220,61 +222,66 @@ impl Server {
         for instance in sentinel.replicas.values_mut().chain([primary]) {
             *instance = Instance::new(instance.address, now);
         }
-        for colleague in sentinel.colleagues.values_mut() {
-            (colleague.heard_at, colleague.down_at) = (now, None);
+        for peer in sentinel.peers.values_mut() {
+            (peer.message_at, peer.down_at) = (now, None);
         }
-        self.note_opinion_told(env);
+        self.note_reported_primary(env);
         let tick = now.after(env.rng.duration(TICK));
         self.timer(env, tick, Timer::Sentinel);
     }
 
-    /// Ten times a second.
+    /// Runs ten times a second.
     pub(crate) fn sentinel_tick(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         self.timer(env, now.after(TICK), Timer::Sentinel);
         self.probe_servers(env);
         self.introduce_itself(env);
         self.notice_silence(env);
-        self.ask_colleagues(env);
+        self.ask_peers(env);
         self.notice_agreement(env);
         self.correct_servers(env);
         self.begin_failover(env);
-        self.go_on_with_failover(env);
-        self.note_opinion_told(env);
+        self.continue_failover(env);
+        self.note_reported_primary(env);
     }
 
-    /// Keeps the journal of what clients are told.
-    pub(crate) fn note_opinion_told(&mut self, env: &mut Env<'_>) {
+    /// Records in the journal what clients get.
+    pub(crate) fn note_reported_primary(&mut self, env: &mut Env<'_>) {
         let (sentinel, at) = (self.host, env.now());
         let Some(state) = self.sentinel.as_mut() else { return };
         let (epoch, primary) = (state.config_epoch, state.primary_address());
-        if state.told.replace((epoch, primary)) != Some((epoch, primary)) {
-            env.journal.told(Opinion { sentinel, at, epoch, primary });
+        if state.reported.replace((epoch, primary)) != Some((epoch, primary)) {
+            env.journal.record_report(Opinion { sentinel, at, epoch, primary });
         }
     }
 
-    /// Somebody said something of the sentinels' own.
-    pub(crate) fn handle_word(&mut self, env: &mut Env<'_>, from: HostId, word: Word) {
-        match word {
-            Word::Probe { address } => self.answer_probe(env, from, address),
-            Word::Report(report) => self.note_report(env, from, *report),
-            Word::Hello(hello) => self.hear_hello(env, from, &hello),
-            Word::AskDown { address, primary, epoch, candidate } => {
+    /// A message of the sentinel protocol has arrived.
+    pub(crate) fn handle_sentinel_message(
+        &mut self,
+        env: &mut Env<'_>,
+        from: HostId,
+        message: SentinelMessage,
+    ) {
+        match message {
+            SentinelMessage::Probe { address } => self.answer_probe(env, from, address),
+            SentinelMessage::Report(report) => self.note_report(env, from, *report),
+            SentinelMessage::Hello(hello) => self.handle_hello(env, from, &hello),
+            SentinelMessage::AskDown { address, primary, epoch, candidate } => {
                 self.answer_question(env, from, (address, primary), epoch, candidate);
             }
-            Word::Opinion { down, vote } => self.note_opinion(env, from, down, vote),
-            Word::Follow { primary, epoch } => self.obey(env, primary, epoch),
+            SentinelMessage::Opinion { down, vote } => self.note_opinion(env, from, down, vote),
+            SentinelMessage::Follow { primary, epoch } => self.follow_order(env, primary, epoch),
         }
-        self.note_opinion_told(env);
+        self.note_reported_primary(env);
     }
 
-    /// Tells subscribers what happened.
+    /// Publishes an event to subscribers.
     fn announce(&mut self, env: &mut Env<'_>, event: &'static str, text: String) {
         env.decide(self.host, format!("{event} {text}"));
         self.deliver(&Bytes::from_static(event.as_bytes()), &Bytes::from(text));
     }
 
-    /// Another server is the primary from now on; up to `epoch` the one before was.
+    /// Switches to another primary; until `epoch` the former one was the primary.
     fn switch_primary(&mut self, env: &mut Env<'_>, to: SocketAddr, epoch: u64) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
@@ -288,15 +295,15 @@ impl Server {
             instance.role_since = now;
         }
         (sentinel.failover, sentinel.o_down) = (None, None);
-        for colleague in sentinel.colleagues.values_mut() {
-            colleague.down_at = None;
+        for peer in sentinel.peers.values_mut() {
+            peer.down_at = None;
         }
         let service = Arc::clone(&sentinel.settings.service);
         let (from, ip) = (old.address, to.ip());
         let text = format!("{service} {} {} {ip} {}", from.ip(), from.port(), to.port());
         let replicas: Vec<SocketAddr> = sentinel.replicas.keys().copied().collect();
         self.announce(env, "+switch-master", text);
-        // What it knows of the others begins anew.
+        // Its knowledge of the others starts from zero.
         for address in replicas {
             let text = self.instance_text(address);
             self.announce(env, "+slave", text);

@@ -1,10 +1,10 @@
-//! Who answers and who does not, what the others think of it, and servers that are not what they
-//! should be.
+//! Failure detection: servers without replies, the view of the other sentinels, and servers with
+//! the wrong role.
 //!
 //! Spec: "SDOWN and ODOWN failure state", "Sentinels and replicas auto discovery"; `sentinel.c`.
 
-use super::word::{Hello, Report, Role, Word};
-use super::{Colleague, Instance};
+use super::message::{Hello, Report, Role, SentinelMessage};
+use super::{Instance, PeerSentinel};
 use crate::env::Env;
 use crate::ids::HostId;
 use crate::server::Server;
@@ -13,19 +13,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often servers and colleagues are asked.
+/// How often servers and sentinels are polled.
 pub(super) const PROBE: Duration = Duration::from_secs(1);
 /// How often a sentinel introduces itself.
 const HELLO: Duration = Duration::from_secs(2);
-/// How often colleagues are asked about a primary that does not answer.
+/// How often the other sentinels are asked about a primary that does not reply.
 const ASK: Duration = Duration::from_secs(1);
-/// For so long a colleague's word counts.
+/// How long a report of another sentinel is valid.
 const OPINION_VALIDITY: Duration = Duration::from_secs(5);
-/// A server is put right when it has been wrong for so long.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// A server is reconfigured when its role has been wrong for this long.
+const WRONG_ROLE_MAX: Duration = Duration::from_secs(8);
 
 impl Server {
-    /// Asks all servers and colleagues how they do.
+    /// Polls all servers and sentinels.
     pub(super) fn probe_servers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let address = self.address;
@@ -34,24 +34,24 @@ impl Server {
             return;
         }
         sentinel.probe_at = now.after(PROBE.min(sentinel.settings.down_after));
-        let mut to: Vec<SocketAddr> = sentinel.colleagues.values().map(|c| c.address).collect();
+        let mut to: Vec<SocketAddr> = sentinel.peers.values().map(|c| c.address).collect();
         let primary = &mut sentinel.primary;
         for instance in [primary].into_iter().chain(sentinel.replicas.values_mut()) {
             instance.asked_at.get_or_insert(now);
             to.push(instance.address);
         }
         for to in to {
-            self.say(env, to, Word::Probe { address });
+            self.send(env, to, SentinelMessage::Probe { address });
         }
     }
 
-    /// A server or a colleague answered.
+    /// A server or a sentinel replied.
     pub(super) fn note_report(&mut self, env: &mut Env<'_>, from: HostId, report: Report) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if report.role == Role::Sentinel {
-            if let Some(colleague) = sentinel.colleagues.get_mut(&from) {
-                colleague.heard_at = now;
+            if let Some(peer) = sentinel.peers.get_mut(&from) {
+                peer.message_at = now;
             }
             return;
         }
@@ -67,7 +67,7 @@ impl Server {
             for address in &report.replicas {
                 let known = sentinel.replicas.contains_key(address);
                 if !known && *address != sentinel.primary.address {
-                    sentinel.know_replica(*address);
+                    sentinel.add_known_replica(*address);
                     if let Some(new) = sentinel.replicas.get_mut(address) {
                         *new = Instance::new(*address, now);
                     }
@@ -81,7 +81,7 @@ impl Server {
         self.note_promotion(env, from, &report);
     }
 
-    /// Tells the others of itself, through every server, every two seconds.
+    /// Introduces this sentinel to the others, through every server, every two seconds.
     pub(super) fn introduce_itself(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let (host, address) = (self.host, self.address);
@@ -100,29 +100,29 @@ impl Server {
         };
         let servers = sentinel.replicas.keys().copied().chain([sentinel.primary.address]);
         for to in servers.collect::<Vec<_>>() {
-            self.say(env, to, Word::Hello(Box::new(hello.clone())));
+            self.send(env, to, SentinelMessage::Hello(Box::new(hello.clone())));
         }
     }
 
-    /// A colleague introduces itself; a server that is watched passes it on.
-    pub(super) fn hear_hello(&mut self, env: &mut Env<'_>, from: HostId, hello: &Hello) {
+    /// Another sentinel introduces itself; a monitored server has forwarded it.
+    pub(super) fn handle_hello(&mut self, env: &mut Env<'_>, from: HostId, hello: &Hello) {
         let now = env.now();
         if self.sentinel.is_none() {
             if from == hello.host {
-                self.pass_on(env, hello);
+                self.forward_hello(env, hello);
             }
             return;
         }
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let colleague = sentinel.colleagues.entry(hello.host).or_insert_with(|| Colleague {
+        let peer = sentinel.peers.entry(hello.host).or_insert_with(|| PeerSentinel {
             id: Arc::clone(&hello.id),
             address: hello.address,
-            heard_at: now,
+            message_at: now,
             hello_at: now,
             down_at: None,
             vote: None,
         });
-        (colleague.address, colleague.heard_at, colleague.hello_at) = (hello.address, now, now);
+        (peer.address, peer.message_at, peer.hello_at) = (hello.address, now, now);
         self.note_epoch(env, hello.current_epoch);
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if hello.config_epoch <= sentinel.config_epoch {
@@ -147,20 +147,20 @@ impl Server {
         }
     }
 
-    /// Who has not answered for too long, and who answers again.
+    /// Marks servers that have not replied for too long, and unmarks those that reply again.
     pub(super) fn notice_silence(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let patience = sentinel.settings.down_after;
+        let limit = sentinel.settings.down_after;
         let mut changed = Vec::new();
         let primary_address = sentinel.primary.address;
         let primary = &mut sentinel.primary;
         for instance in [primary].into_iter().chain(sentinel.replicas.values_mut()) {
-            let silent = instance.asked_at.is_some_and(|at| now.since(at) > patience);
+            let silent = instance.asked_at.is_some_and(|at| now.since(at) > limit);
             let is_primary = instance.address == primary_address;
             let demoted = is_primary
                 && matches!(&instance.report, Some(report) if report.role != Role::Primary)
-                && now.since(instance.role_since) > patience + PROBE * 2;
+                && now.since(instance.role_since) > limit + PROBE * 2;
             let down = silent || demoted;
             if down != instance.s_down.is_some() {
                 instance.s_down = down.then_some(now);
@@ -173,8 +173,8 @@ impl Server {
         }
     }
 
-    /// Asks colleagues about a primary that does not answer.
-    pub(super) fn ask_colleagues(&mut self, env: &mut Env<'_>) {
+    /// Asks the other sentinels about a primary that does not reply.
+    pub(super) fn ask_peers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         if sentinel.primary.s_down.is_none() || now < sentinel.ask_at {
@@ -185,18 +185,18 @@ impl Server {
         self.ask_all(env, candidate);
     }
 
-    /// Asks every colleague now.
+    /// Asks every other sentinel now.
     pub(super) fn ask_all(&self, env: &mut Env<'_>, candidate: bool) {
         let address = self.address;
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         let (primary, epoch) = (sentinel.primary.address, sentinel.current_epoch);
-        for colleague in sentinel.colleagues.values() {
-            let word = Word::AskDown { address, primary, epoch, candidate };
-            self.say(env, colleague.address, word);
+        for peer in sentinel.peers.values() {
+            let message = SentinelMessage::AskDown { address, primary, epoch, candidate };
+            self.send(env, peer.address, message);
         }
     }
 
-    /// A colleague asks about a primary, and perhaps for the vote.
+    /// Another sentinel asks about a primary, and perhaps for the vote.
     pub(super) fn answer_question(
         &mut self,
         env: &mut Env<'_>,
@@ -212,10 +212,10 @@ impl Server {
         let same = sentinel.primary.address == primary;
         let down = same && sentinel.primary.s_down.is_some();
         let vote = if candidate { sentinel.vote } else { None };
-        self.say(env, address, Word::Opinion { down, vote });
+        self.send(env, address, SentinelMessage::Opinion { down, vote });
     }
 
-    /// What a colleague answered.
+    /// The reply of another sentinel.
     pub(super) fn note_opinion(
         &mut self,
         env: &mut Env<'_>,
@@ -225,20 +225,20 @@ impl Server {
     ) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
-        let Some(colleague) = sentinel.colleagues.get_mut(&from) else { return };
-        colleague.heard_at = now;
-        colleague.down_at = down.then_some(now);
+        let Some(peer) = sentinel.peers.get_mut(&from) else { return };
+        peer.message_at = now;
+        peer.down_at = down.then_some(now);
         if vote.is_some() {
-            colleague.vote = vote;
+            peer.vote = vote;
         }
     }
 
-    /// Whether enough sentinels take the primary for down.
+    /// Whether enough sentinels see the primary as down.
     pub(super) fn notice_agreement(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_mut() else { return };
         let counts = |at: Timestamp| now.since(at) < OPINION_VALIDITY;
-        let others = sentinel.colleagues.values().filter(|c| c.down_at.is_some_and(counts)).count();
+        let others = sentinel.peers.values().filter(|c| c.down_at.is_some_and(counts)).count();
         let down = sentinel.primary.s_down.is_some() && 1 + others >= sentinel.settings.quorum;
         if down == sentinel.o_down.is_some() {
             return;
@@ -253,13 +253,13 @@ impl Server {
         }
     }
 
-    /// Makes servers that call themselves primaries, or follow somebody else, follow the primary.
+    /// Makes servers replicate the primary that claim to be primaries, or replicate another server.
     pub(super) fn correct_servers(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         let Some(sentinel) = self.sentinel.as_ref() else { return };
         let primary = &sentinel.primary;
         let sane = primary.s_down.is_none()
-            && primary.says(&Role::Primary)
+            && primary.has_role(&Role::Primary)
             && now.since(primary.answered_at) < PROBE * 2
             && sentinel.failover.is_none();
         if !sane {
@@ -269,14 +269,14 @@ impl Server {
         let wrong = |instance: &&Instance| {
             instance.report.as_ref().is_some_and(|report| report.role != right)
                 && instance.s_down.is_none()
-                && now.since(instance.role_since) > PATIENCE
+                && now.since(instance.role_since) > WRONG_ROLE_MAX
         };
         let (to, epoch) = (primary.address, sentinel.config_epoch);
         let wrong: Vec<(SocketAddr, bool)> = sentinel
             .replicas
             .values()
             .filter(wrong)
-            .map(|instance| (instance.address, instance.says(&Role::Primary)))
+            .map(|instance| (instance.address, instance.has_role(&Role::Primary)))
             .collect();
         for (address, is_primary) in wrong {
             if let Some(instance) = self.sentinel.as_mut().and_then(|s| s.instance_mut(address)) {
@@ -285,7 +285,7 @@ impl Server {
             let event = if is_primary { "+convert-to-slave" } else { "+fix-slave-config" };
             let text = self.instance_text(address);
             self.announce(env, event, text);
-            self.say(env, address, Word::Follow { primary: Some(to), epoch });
+            self.send(env, address, SentinelMessage::Follow { primary: Some(to), epoch });
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Administration: CONFIG, DEBUG, TIME and the like.
+//! Administration: CONFIG, DEBUG, TIME and similar commands.
 //!
-//! Only what tests and client libraries use; the rest answers as a quiet server would.
+//! Only what tests and client libraries use; the other commands reply as an idle server would.
 //!
 //! Spec: command pages of the "server" group.
 
@@ -122,7 +122,8 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             }
             "availability-zone" => config.zone = value,
             "maxmemory" => {
-                // The simulation has no memory to speak of: one byte means that there is none left.
+                // The simulation does not count memory: a limit of one byte means that none is
+                // left.
                 config.out_of_memory = value == "1";
                 config.parameters.insert(name, value);
             }

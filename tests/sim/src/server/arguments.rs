@@ -11,7 +11,7 @@ pub(crate) fn int(argument: &[u8]) -> Result<i64, Stop> {
     parse_int(argument).ok_or(NOT_AN_INTEGER)
 }
 
-/// An integer, or the error of the caller's choice.
+/// An integer, or the error that the caller gives.
 pub(crate) fn int_or(argument: &[u8], text: &'static str) -> Result<i64, Stop> {
     parse_int(argument).ok_or(fail(text))
 }
@@ -21,7 +21,7 @@ pub(crate) fn float(argument: &[u8]) -> Result<f64, Stop> {
     float_or(argument, NOT_A_FLOAT)
 }
 
-/// A number, or the error of the caller's choice.
+/// A number, or the error that the caller gives.
 pub(crate) fn float_or(argument: &[u8], error: Stop) -> Result<f64, Stop> {
     let text = std::str::from_utf8(argument).ok();
     text.and_then(crate::resp::parse_float).ok_or(error)
@@ -35,7 +35,7 @@ pub(crate) fn positive(argument: &[u8], text: &'static str) -> Result<usize, Sto
     }
 }
 
-/// How long a blocking command waits, in milliseconds; nothing means for ever.
+/// How long a blocking command waits, in milliseconds; `None` means without a limit.
 pub(crate) fn timeout(argument: &[u8]) -> Result<Option<u64>, Stop> {
     let seconds = float_or(argument, fail("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
@@ -58,7 +58,7 @@ pub(crate) fn timeout_ms(argument: &[u8]) -> Result<Option<u64>, Stop> {
     }
 }
 
-/// Whether an argument is this word, in any case.
+/// Whether an argument is this keyword, in any case.
 pub(crate) fn is(argument: &[u8], word: &str) -> bool {
     argument.eq_ignore_ascii_case(word.as_bytes())
 }
@@ -87,7 +87,7 @@ pub(crate) fn byte_slice(start: i64, end: i64, len: usize) -> std::ops::Range<us
 /// Walks over arguments, for commands with options.
 #[derive(Clone, Debug)]
 pub(crate) struct Options<'a> {
-    /// What is left.
+    /// The arguments not read yet.
     rest: &'a [Bytes],
 }
 
@@ -113,7 +113,7 @@ impl<'a> Options<'a> {
         int(self.value()?)
     }
 
-    /// Takes the next argument when it is this word.
+    /// Takes the next argument when it is this keyword.
     pub(crate) fn take(&mut self, word: &str) -> bool {
         let found = self.rest.first().is_some_and(|a| is(a, word));
         if found {
@@ -122,7 +122,7 @@ impl<'a> Options<'a> {
         found
     }
 
-    /// What is left, in one piece.
+    /// All arguments not read yet.
     pub(crate) fn rest(&self) -> &'a [Bytes] {
         self.rest
     }

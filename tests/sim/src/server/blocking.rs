@@ -1,7 +1,7 @@
-//! Sessions that wait: for keys, for replicas, for the end of a pause.
+//! Blocked sessions: they wait for keys, for replicas, or for the end of a pause.
 //!
-//! Who waits longest for a key is served first. A woken command is simply run again; when it finds
-//! nothing it goes on waiting, at its old place in the queue.
+//! **Invariants**: the session that waits longest for a key is served first. An unblocked command
+//! is run again; when it finds nothing it keeps waiting, at its old place in the queue.
 
 use super::Server;
 use super::call::Call;
@@ -13,12 +13,12 @@ use crate::resp::Reply;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Who waits for which key.
+/// The sessions that wait for keys.
 #[derive(Debug, Default)]
 pub(crate) struct Blocking {
     /// Waiting sessions by key, longest first.
     by_key: BTreeMap<(usize, Bytes), VecDeque<ConnId>>,
-    /// Keys that changed and that somebody waits for.
+    /// Keys that changed and that a session waits for.
     ready: BTreeSet<(usize, Bytes)>,
     /// Sessions to try again, in order.
     queue: VecDeque<ConnId>,
@@ -67,7 +67,7 @@ impl Blocking {
 }
 
 impl Server {
-    /// Runs a waiting command again.
+    /// Runs a blocked command again.
     pub(crate) fn retry_blocked(&mut self, env: &mut Env<'_>, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let Some(Blocked::Keys { arguments, .. }) = &session.blocked else { return };
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// Ends a session's waiting with a reply.
+    /// Unblocks a session with a reply.
     pub(crate) fn unblock(&mut self, conn: ConnId, reply: &Reply) {
         self.blocking.forget(conn);
         if let Some(session) = self.sessions.get_mut(&conn) {
@@ -88,7 +88,7 @@ impl Server {
         self.finish_request(conn, reply);
     }
 
-    /// Time is up for a session, if it is still at that block.
+    /// The timeout of a session, if it is still at that block.
     pub(crate) fn give_up(&mut self, env: &mut Env<'_>, conn: ConnId, count: u64) {
         let Some(session) = self.sessions.get(&conn) else { return };
         if session.block_count != count {
@@ -110,7 +110,7 @@ impl Server {
         self.process_input(env, conn);
     }
 
-    /// The pause is over: what it held back is run.
+    /// The pause is over: runs the requests that it delayed.
     pub(crate) fn resume_paused(&mut self, env: &mut Env<'_>) {
         if self.conditions.paused.is_some_and(|(until, _)| until > env.now()) {
             return;
@@ -153,7 +153,7 @@ impl Server {
     }
 }
 
-/// `CLIENT UNBLOCK`: ends another session's waiting.
+/// `CLIENT UNBLOCK`: unblocks another session.
 pub(crate) fn unblock_client(call: &mut Call<'_, '_>, id: i64, with_error: bool) -> Reply {
     let target = call
         .server
@@ -178,7 +178,7 @@ pub(crate) fn unblock_client(call: &mut Call<'_, '_>, id: i64, with_error: bool)
 }
 
 impl Blocking {
-    /// Lets a session go on with what it sent meanwhile.
+    /// Runs what a session sent while it was blocked.
     fn resume(&mut self, conn: ConnId) {
         self.queue.push_back(conn);
     }

@@ -1,5 +1,5 @@
-//! What a command on the server gets to work with: the server, the session that asks, and the
-//! world's means.
+//! The context of a command on the server: the server, the requesting session, and the means of the
+//! simulated world.
 
 use super::command::Stop;
 use super::session::{Blocked, Session};
@@ -13,16 +13,16 @@ use std::time::Duration;
 pub(crate) struct Call<'a, 'e> {
     /// The server.
     pub(crate) server: &'a mut Server,
-    /// Clock, chance, trace, future.
+    /// Clock, random generator, trace, event queue.
     pub(crate) env: &'a mut Env<'e>,
-    /// Who asks.
+    /// The requesting session.
     pub(crate) conn: ConnId,
-    /// It runs inside EXEC, where nothing may wait.
+    /// It runs inside EXEC, where nothing may block.
     pub(crate) in_exec: bool,
 }
 
 impl Call<'_, '_> {
-    /// The session that asks. It is there for as long as its request runs.
+    /// The requesting session. It exists for as long as its request runs.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.server.sessions.get_mut(&self.conn).expect("a request runs only while its session is")
     }
@@ -32,7 +32,7 @@ impl Call<'_, '_> {
         self.env.unix_ms()
     }
 
-    /// Holds the session back until something unblocks it, or `timeout_ms` have passed.
+    /// Blocks the session until something unblocks it, or `timeout_ms` have passed.
     pub(crate) fn block(&mut self, blocked: Blocked, timeout_ms: Option<u64>) {
         let conn = self.conn;
         let session = self.session();

@@ -1,4 +1,4 @@
-//! `CLIENT`: what connections say about themselves, and what can be done to them.
+//! `CLIENT`: reads and changes the state of connections.
 //!
 //! Spec: command pages of CLIENT.
 
@@ -173,7 +173,7 @@ fn info(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Verbatim("txt", line))
 }
 
-/// Which sessions `CLIENT KILL` and `CLIENT LIST` mean.
+/// The sessions that `CLIENT KILL` and `CLIENT LIST` select.
 #[derive(Default)]
 struct Filter {
     /// By number.
@@ -184,7 +184,7 @@ struct Filter {
     kind: Option<String>,
     /// By user.
     user: Option<String>,
-    /// The asking session too.
+    /// The requesting session too.
     and_me: bool,
 }
 

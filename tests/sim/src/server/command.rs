@@ -1,9 +1,9 @@
-//! The command table: names, arity, flags, where the keys are, and who runs it.
+//! The command table: names, arity, flags, positions of keys, and the handler.
 //!
 //! Every file of commands declares its own part; `find` looks a request up in all of them. A
 //! sub-command is an entry of its own, written `container|sub`.
 //!
-//! Invariant: names are lower-case and unique (a test checks).
+//! **Invariants**: names are lower-case and unique (a test checks this).
 
 use super::call::Call;
 use super::keyspace::Store;
@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 pub(crate) const W: u32 = 1;
 /// Reads data.
 pub(crate) const R: u32 = 1 << 1;
-/// Needs memory: refused when there is none.
+/// Needs memory: refused when there is none left.
 pub(crate) const M: u32 = 1 << 2;
 /// Constant time.
 pub(crate) const FAST: u32 = 1 << 3;
@@ -27,17 +27,17 @@ pub(crate) const ADMIN: u32 = 1 << 4;
 pub(crate) const PUBSUB: u32 = 1 << 5;
 /// Not inside a script.
 pub(crate) const NOSCRIPT: u32 = 1 << 6;
-/// May wait.
+/// May block.
 pub(crate) const BLOCKING: u32 = 1 << 7;
 /// Runs while the data set is being loaded.
 pub(crate) const LOADING: u32 = 1 << 8;
-/// Runs on a replica without its primary.
+/// Runs on a replica that has no link to its primary.
 pub(crate) const STALE: u32 = 1 << 9;
 /// Runs before authentication.
 pub(crate) const NO_AUTH: u32 = 1 << 10;
 /// Not inside a transaction.
 pub(crate) const NO_MULTI: u32 = 1 << 11;
-/// Runs while a script does not end.
+/// Runs while a script is busy.
 pub(crate) const ALLOW_BUSY: u32 = 1 << 12;
 /// Keys cannot be found by position alone.
 pub(crate) const MOVABLE: u32 = 1 << 13;
@@ -47,7 +47,7 @@ pub(crate) const MAY_REPLICATE: u32 = 1 << 14;
 /// What a handler returns.
 pub(crate) type Outcome = Result<Reply, Stop>;
 
-/// Why a handler did not come to a reply.
+/// The reason why a handler has no reply.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
     /// It refuses, with this error line.
@@ -59,13 +59,13 @@ pub(crate) enum Stop {
 /// What a blocked command waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wait {
-    /// Keys that may bring it on.
+    /// A change of one of these keys runs it again.
     pub(crate) keys: Vec<Bytes>,
-    /// Milliseconds until it gives up; nothing means never.
+    /// Milliseconds until the timeout; `None` means no timeout.
     pub(crate) timeout_ms: Option<u64>,
-    /// What it answers then.
+    /// The reply on a timeout.
     pub(crate) on_timeout: Reply,
-    /// The arguments to run it with next time, where they are not the same (`XREAD` with `$`).
+    /// The arguments for the next run, if they differ (`XREAD` with `$`).
     pub(crate) rewritten: Option<Vec<Bytes>>,
 }
 
@@ -76,17 +76,17 @@ pub(crate) const NOT_AN_INTEGER: Stop = fail("ERR value is not an integer or out
 pub(crate) const NOT_A_FLOAT: Stop = fail("ERR value is not a valid float");
 pub(crate) const NO_SUCH_KEY: Stop = fail("ERR no such key");
 
-/// A refusal with a text that the program knows.
+/// An error with a constant text.
 pub(crate) const fn fail(text: &'static str) -> Stop {
     Stop::Error(Cow::Borrowed(text))
 }
 
-/// A refusal with a text that was put together.
+/// An error with a computed text.
 pub(crate) fn fail_with(text: String) -> Stop {
     Stop::Error(Cow::Owned(text))
 }
 
-/// Where the keys of a command are.
+/// The positions of the keys of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Keys {
     /// It has none.
@@ -97,18 +97,18 @@ pub(crate) enum Keys {
     Counted(usize),
     /// The first position is a key, and then as in `Counted`.
     FirstAndCounted(usize),
-    /// After the word, the first half of what follows.
+    /// After the keyword, the first half of the arguments that follow.
     After(&'static str),
 }
 
-/// Who runs a command.
+/// The handler of a command.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
     /// The data alone: also from scripts, and again on replicas.
     Data(fn(&mut Store<'_>, &[Bytes]) -> Outcome),
     /// The whole server.
     Server(fn(&mut Call<'_, '_>, &[Bytes]) -> Outcome),
-    /// A word before sub-commands.
+    /// A container of sub-commands.
     Container,
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Spec {
     pub(crate) keys: Keys,
     /// First version that has it.
     pub(crate) since: (u8, u8),
-    /// Who runs it.
+    /// Its handler.
     pub(crate) run: Run,
 }
 
@@ -150,7 +150,7 @@ impl Spec {
         Self { name, arity, flags, keys: Keys::None, since: (1, 0), run: Run::Server(run) }
     }
 
-    /// A word before sub-commands.
+    /// A container of sub-commands.
     pub(crate) const fn container(name: &'static str) -> Self {
         Self { name, arity: -2, flags: 0, keys: Keys::None, since: (1, 0), run: Run::Container }
     }
@@ -177,12 +177,12 @@ impl Spec {
     }
 
     /// Whether that many arguments are right.
-    pub(crate) fn takes(&self, arguments: usize) -> bool {
+    pub(crate) fn accepts_arity(&self, arguments: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
         if self.arity >= 0 { arguments == wanted } else { arguments >= wanted }
     }
 
-    /// Positions of the keys among `arguments`; nothing when the arguments do not say.
+    /// Positions of the keys among `arguments`; `None` when the arguments do not define them.
     pub(crate) fn key_positions(&self, arguments: &[Bytes]) -> Option<Vec<usize>> {
         match self.keys {
             Keys::None => Some(Vec::new()),

@@ -1,7 +1,7 @@
-//! `COMMAND`: the table as clients read it.
+//! `COMMAND`: the command table for clients.
 //!
-//! Key specifications are given for keys at fixed positions; commands whose keys move carry the
-//! flag that tells a client to ask `COMMAND GETKEYS`.
+//! Key specifications are given for keys at fixed positions. Commands with other key positions
+//! carry the flag that tells a client to use `COMMAND GETKEYS`.
 //!
 //! Spec: command pages of COMMAND.
 

@@ -1,4 +1,4 @@
-//! What one server is set up as.
+//! The configuration of one server.
 //!
 //! Fields that the simulation itself needs are typed; everything else that `CONFIG GET` shows is
 //! text.
@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Which server is simulated. The replies of commands differ a little between versions, and what
-/// they know differs a lot.
+/// Which server is simulated. Replies differ a little between versions, and the commands differ a
+/// lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// First number.
@@ -16,7 +16,7 @@ pub struct Version {
     pub minor: u8,
     /// Third number.
     pub patch: u8,
-    /// It calls itself Valkey.
+    /// It identifies itself as Valkey.
     pub valkey: bool,
 }
 
@@ -38,7 +38,7 @@ impl Version {
         if self.valkey && self.major >= 8 { (7, 9) } else { (self.major, self.minor) }
     }
 
-    /// The version as `INFO` and `HELLO` tell it.
+    /// The version for `INFO` and `HELLO`.
     pub(crate) fn redis_text(self) -> String {
         if self.valkey {
             "7.2.4".to_owned()
@@ -52,26 +52,26 @@ impl Version {
     }
 }
 
-/// How a server is set up.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Who it pretends to be.
+    /// The simulated product and version.
     pub(crate) version: Version,
-    /// Passwords by user; without one for `default`, nobody needs one.
+    /// Passwords by user; without one for `default`, no client needs a password.
     pub(crate) users: BTreeMap<String, String>,
     /// Numbered databases.
     pub(crate) databases: usize,
-    /// Connections at most.
+    /// Maximum number of connections.
     pub(crate) clients_max: usize,
     /// `availability-zone`.
     pub(crate) zone: String,
     /// `replica-serve-stale-data`.
     pub(crate) serve_stale: bool,
-    /// Writes need memory that is not there.
+    /// There is no memory for writes.
     pub(crate) out_of_memory: bool,
     /// How long it answers LOADING after a start or a full synchronisation.
     pub(crate) loading: Duration,
-    /// The rest of what CONFIG knows.
+    /// The other parameters of CONFIG.
     pub(crate) parameters: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! The connection group: HELLO, AUTH, SELECT and their kin.
+//! The connection group: HELLO, AUTH, SELECT and similar commands.
 //!
 //! Spec: command pages of the "connection" group.
 
@@ -74,11 +74,11 @@ fn read_only(call: &mut Call<'_, '_>, on: bool) -> Outcome {
 }
 
 impl Server {
-    /// Whether that is the user's password.
+    /// Whether this is the user's password.
     fn accepts(&self, user: &str, password: &[u8]) -> bool {
         match self.config.users.get(user) {
             Some(known) => known.as_bytes() == password,
-            // Without a password the default user is open to any.
+            // Without a configured password the default user accepts any.
             None => user == "default",
         }
     }
@@ -165,10 +165,10 @@ fn hello(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if let Some(proto) = proto {
         call.session().proto = proto;
     }
-    Ok(greeting(call))
+    Ok(hello_reply(call))
 }
 
-fn greeting(call: &mut Call<'_, '_>) -> Reply {
+fn hello_reply(call: &mut Call<'_, '_>) -> Reply {
     let session = call.session();
     let (id, proto) = (session.id, if session.resp3() { 3 } else { 2 });
     let server = &*call.server;

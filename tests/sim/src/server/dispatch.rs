@@ -1,9 +1,9 @@
-//! From a session's bytes to a reply: find the command, judge whether it may run, run it or queue
+//! From a session's bytes to a reply: find the command, check whether it may run, then run or queue
 //! it.
 //!
-//! The order of the checks is the server's own, because a client sees it: an unknown command is
-//! unknown before it is unauthenticated, a redirect comes before LOADING, and each of them spoils a
-//! transaction that is being queued.
+//! **Invariants**: the order of the checks is that of a real server, because a client sees it. An
+//! unknown command is reported before missing authentication, a redirect comes before LOADING, and
+//! each error spoils a transaction that is being queued.
 //!
 //! Spec: `processCommand` in `server.c`.
 
@@ -22,11 +22,11 @@ use crate::resp::Reply;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What stands in a refusal of an unknown command at most.
+/// The longest part of an unknown command in its error text, in bytes.
 const UNKNOWN_TEXT_MAX: usize = 128;
 
 impl Server {
-    /// Runs a session's requests until there are no more or one of them waits.
+    /// Runs a session's requests until there are no more or one of them blocks.
     pub(crate) fn process_input(&mut self, env: &mut Env<'_>, conn: ConnId) {
         loop {
             if self.conditions.frozen_until > env.now() {
@@ -52,7 +52,7 @@ impl Server {
         }
     }
 
-    /// Runs every session's requests, as after a time in which nothing was run.
+    /// Runs the requests of all sessions, for example after a pause.
     pub(crate) fn process_all(&mut self, env: &mut Env<'_>) {
         let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in conns {
@@ -99,7 +99,7 @@ impl Server {
         self.finish_request(conn, &reply);
     }
 
-    /// Runs a request and replies. True when it waits now.
+    /// Runs a request and replies. Returns true when it blocks.
     pub(crate) fn run_request(
         &mut self,
         env: &mut Env<'_>,
@@ -129,7 +129,7 @@ impl Server {
         false
     }
 
-    /// Writes the reply and ends what lasts for one request only.
+    /// Writes the reply and resets the state that lasts for one request only.
     pub(crate) fn finish_request(&mut self, conn: ConnId, reply: &Reply) {
         if let Reply::Error(text) = reply {
             self.stats.count_error(text);
@@ -141,7 +141,7 @@ impl Server {
             }
             self.mark_dirty(conn);
         }
-        self.tell_own();
+        self.send_own_invalidations();
     }
 
     fn block_on_keys(&mut self, env: &mut Env<'_>, conn: ConnId, arguments: &[Bytes], wait: Wait) {
@@ -153,7 +153,7 @@ impl Server {
         call.block(Blocked::Keys { arguments, keys, on_timeout }, timeout_ms);
     }
 
-    /// Decides what becomes of a request.
+    /// Decides whether a request runs now, is queued or waits.
     fn judge(
         &mut self,
         env: &mut Env<'_>,
@@ -162,7 +162,7 @@ impl Server {
     ) -> Result<Verdict, Cow<'static, str>> {
         let spec = self.find(arguments)?;
         let session = self.sessions.get_mut(&conn).ok_or("ERR session is gone")?;
-        // ASKING holds for one request, and for a whole transaction once its MULTI carried it.
+        // ASKING lasts for one request. Before MULTI it lasts for the whole transaction.
         let asking = std::mem::take(&mut session.asking);
         let queueing = session.queued.is_some();
         if !session.authenticated && !spec.has(NO_AUTH) {
@@ -186,7 +186,7 @@ impl Server {
         Ok(Verdict::Run(spec))
     }
 
-    /// Refusals that depend on the state of the server.
+    /// Errors that depend on the state of the server.
     fn check_conditions(
         &self,
         env: &Env<'_>,
@@ -255,7 +255,7 @@ impl Server {
             }
             _ => spec,
         };
-        if !spec.takes(arguments.len()) {
+        if !spec.accepts_arity(arguments.len()) {
             return Err(wrong_arity(spec.name).into());
         }
         Ok(spec)
@@ -282,7 +282,7 @@ impl Server {
         }
     }
 
-    /// Runs a command, whoever asks for it: a request, EXEC or a woken session.
+    /// Runs a command of a request, of EXEC or of an unblocked session.
     pub(crate) fn execute(
         &mut self,
         env: &mut Env<'_>,
@@ -311,7 +311,7 @@ impl Server {
     }
 }
 
-/// What becomes of a request that is not refused.
+/// What happens with a request that is not refused.
 enum Verdict {
     /// It runs now.
     Run(&'static Spec),

@@ -1,5 +1,5 @@
-//! Running commands on data, and everything that follows from a change: watchers, blocked sessions,
-//! caches, replicas.
+//! Runs commands on data, and applies the consequences of a change: `WATCH`, blocked sessions,
+//! client caches, replicas.
 
 use super::command::{Outcome, R, Spec, Stop, W};
 use super::keyspace::{Changes, Store};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Stats {
     /// Connections accepted.
     pub(crate) connections: u64,
-    /// Connections turned away.
+    /// Connections refused.
     pub(crate) rejected_connections: u64,
     /// Requests read.
     pub(crate) requests: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Stats {
     pub(crate) calls: BTreeMap<&'static str, u64>,
     /// Error replies by code.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Keys that went because their time had come.
+    /// Keys that expired.
     pub(crate) expired_keys: u64,
 }
 
@@ -88,7 +88,7 @@ impl Server {
         (outcome, store.changes)
     }
 
-    /// Tells everybody on this server what has changed.
+    /// Notifies all parts of this server of a change.
     pub(crate) fn absorb(&mut self, by: Option<ConnId>, changes: Changes) {
         self.stats.expired_keys += changes.expired.len() as u64;
         for db in &changes.flushed {
@@ -114,7 +114,7 @@ impl Server {
         self.invalidate(by, &key.1);
     }
 
-    /// Removes the keys whose time has come.
+    /// Removes the keys that have expired.
     pub(crate) fn expire_due(&mut self, env: &mut Env<'_>) {
         let now_ms = env.unix_ms();
         let mut changes = Changes::default();
@@ -129,7 +129,7 @@ impl Server {
         self.absorb(None, changes);
     }
 
-    /// Remembers what a caching client reads.
+    /// Records what a caching client reads.
     pub(crate) fn track_reads(
         &mut self,
         conn: ConnId,
@@ -147,9 +147,9 @@ impl Server {
         }
     }
 
-    /// Ends the waiting of sessions until nobody who can go on is left.
+    /// Unblocks sessions until none is left that can run.
     pub(crate) fn serve_ready(&mut self, env: &mut Env<'_>) {
-        // What a woken session does may wake others: the loop that runs already serves them.
+        // A session that runs may unblock others: the outer loop serves them.
         if std::mem::replace(&mut self.serving, true) {
             return;
         }

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 pub(crate) const COMMANDS: &[Spec] = &[Spec::server("info", -1, LOADING | STALE, info)];
 
-/// A section's name and what writes it.
+/// A section's name and the function that writes it.
 type Section = (&'static str, fn(&Server, &Env<'_>, &mut String));
 
 const SECTIONS: &[Section] = &[
@@ -30,10 +30,10 @@ const SECTIONS: &[Section] = &[
     ("sentinel", sentinel),
 ];
 
-/// Those that a sentinel has.
+/// The sections of a sentinel.
 const OF_SENTINEL: &[&str] = &["server", "clients", "stats", "cpu", "sentinel"];
 
-/// Sections that are shown only when they are asked for.
+/// Sections that are shown on request only.
 const EXTRA: &[&str] = &["commandstats"];
 
 fn info(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -229,12 +229,12 @@ fn sentinel(server: &Server, env: &Env<'_>, text: &mut String) {
         sentinel.settings.service,
         sentinel.primary_address(),
         sentinel.replicas.len(),
-        sentinel.usable(env.now()).max(sentinel.colleagues.len() + 1)
+        sentinel.usable(env.now()).max(sentinel.peers.len() + 1)
     );
 }
 
 impl Server {
-    /// How the server is deployed, as INFO and HELLO tell it.
+    /// The deployment of the server, for INFO and HELLO.
     pub(crate) fn mode(&self) -> &'static str {
         match (&self.sentinel, &self.cluster) {
             (Some(_), _) => "sentinel",

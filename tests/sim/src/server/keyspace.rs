@@ -1,11 +1,11 @@
 //! The databases of one server, and the only way to read and change them.
 //!
-//! Handlers see a [`Store`]: the keyspace at one moment, in one database. Everything that follows
-//! from a change elsewhere (waking blocked clients, `WATCH`, invalidation, replication) is driven
-//! by the list of touched keys that the store keeps.
+//! Handlers use a [`Store`]: the keyspace at one moment, in one database. The store keeps a list of
+//! touched keys. That list drives all consequences of a change: waking blocked clients, `WATCH`,
+//! invalidation, replication.
 //!
-//! Invariants:
-//! - a key whose time has come is never seen, and goes when it is next touched;
+//! **Invariants**:
+//! - an expired key is never visible, and is removed when it is next touched;
 //! - an empty collection is no key: [`Store::changed`] removes it.
 
 use super::command::{Stop, WRONG_TYPE};
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Entry {
     /// What the key holds.
     pub(crate) value: Value,
-    /// Unix time in milliseconds at which it goes.
+    /// Unix time in milliseconds at which it expires.
     pub(crate) expires_at: Option<u64>,
     /// Unix time in milliseconds of the last use.
     pub(crate) used_at: u64,
@@ -57,7 +57,7 @@ impl Database {
         Some(entry)
     }
 
-    /// Changes when a key goes; false when there is no such key.
+    /// Changes when a key expires; false when there is no such key.
     pub(crate) fn set_expiry(&mut self, key: &Bytes, expires_at: Option<u64>) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         if let Some(old) = std::mem::replace(&mut entry.expires_at, expires_at) {
@@ -82,7 +82,7 @@ impl Keyspace {
         Self { databases: vec![Database::default(); databases] }
     }
 
-    /// When the next key goes, in Unix milliseconds.
+    /// When the next key expires, in Unix milliseconds.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.databases.iter().filter_map(|db| db.expiries.first().map(|(at, _)| *at)).min()
     }
@@ -93,11 +93,11 @@ impl Keyspace {
 pub(crate) struct Changes {
     /// Keys that were changed, with their database, in order.
     pub(crate) touched: Vec<(usize, Bytes)>,
-    /// Keys among them that went because their time had come.
+    /// Keys among them that expired.
     pub(crate) expired: Vec<(usize, Bytes)>,
-    /// Everything was dropped: one database, or all of them.
+    /// All keys were removed: of one database, or of all.
     pub(crate) flushed: Vec<Option<usize>>,
-    /// How many changes a replica has to repeat; 0 means that the command changed nothing.
+    /// How many changes a replica has to apply; 0 means that the command changed nothing.
     pub(crate) dirty: u64,
 }
 
@@ -108,9 +108,9 @@ pub(crate) struct Store<'a> {
     pub(crate) keyspace: &'a mut Keyspace,
     /// The selected database.
     pub(crate) db: usize,
-    /// Unix time in milliseconds; the primary's when a replica repeats a command.
+    /// Unix time in milliseconds; the primary's when a replica applies a command.
     pub(crate) now_ms: u64,
-    /// Chance, seeded per command so that a replica draws the same.
+    /// A random generator, seeded per command so that a replica draws the same numbers.
     pub(crate) rng: Rng,
     /// What was changed so far.
     pub(crate) changes: Changes,
@@ -133,7 +133,7 @@ impl Store<'_> {
         if self.is_due(entry.expires_at) { None } else { Some(entry) }
     }
 
-    /// Whether that time has come.
+    /// Whether that time has passed.
     pub(crate) fn is_due(&self, expires_at: Option<u64>) -> bool {
         expires_at.is_some_and(|at| at <= self.now_ms)
     }
@@ -155,7 +155,8 @@ impl Store<'_> {
         }
     }
 
-    /// A live key's value as type `T`, to change; the caller says so with [`Store::changed`].
+    /// A live key's value as type `T`, to change; the caller reports the change with
+    /// [`Store::changed`].
     pub(crate) fn edit<T: Kind>(&mut self, key: &[u8]) -> Result<Option<&mut T>, Stop> {
         self.drop_if_due(key);
         let now_ms = self.now_ms;
@@ -168,7 +169,7 @@ impl Store<'_> {
         }
     }
 
-    /// The same, and an empty value where there is none.
+    /// The same, with an empty value if there is none.
     pub(crate) fn edit_or_create<T: Kind>(&mut self, key: &Bytes) -> Result<&mut T, Stop> {
         self.drop_if_due(key);
         let used_at = self.now_ms;
@@ -181,7 +182,7 @@ impl Store<'_> {
         T::of_mut(&mut entry.value).ok_or(WRONG_TYPE)
     }
 
-    /// Says that `key` was changed; an empty collection is taken away.
+    /// Reports that `key` was changed; removes an empty collection.
     pub(crate) fn changed<T: Kind>(&mut self, key: &Bytes) {
         let gone =
             self.database().entries.get(key).and_then(|e| T::of(&e.value)).is_some_and(T::is_gone);
@@ -191,7 +192,7 @@ impl Store<'_> {
         self.touch(key);
     }
 
-    /// Says that `key` was changed in some other way.
+    /// Reports that `key` was changed in another way.
     pub(crate) fn touch(&mut self, key: &Bytes) {
         self.changes.dirty += 1;
         self.changes.touched.push((self.db, key.clone()));
@@ -213,7 +214,7 @@ impl Store<'_> {
         }
     }
 
-    /// Removes a key; nothing when there is none.
+    /// Removes a key; `None` when there is none.
     pub(crate) fn delete(&mut self, key: &Bytes) -> Option<Entry> {
         self.drop_if_due(key);
         let entry = self.database_mut().remove(key)?;
@@ -221,7 +222,7 @@ impl Store<'_> {
         Some(entry)
     }
 
-    /// Changes when a key goes. A time that has passed removes it.
+    /// Changes when a key expires. A time that has passed removes it.
     pub(crate) fn expire(&mut self, key: &Bytes, expires_at: Option<u64>) {
         if self.is_due(expires_at) {
             self.delete(key);
@@ -230,8 +231,7 @@ impl Store<'_> {
         }
     }
 
-    /// Removes a key whose time has come. This is no change that a replica must be told: it sees
-    /// the same clock.
+    /// Removes an expired key. A replica need not be told of this change: it has the same clock.
     pub(crate) fn drop_if_due(&mut self, key: &[u8]) {
         let due = self.database().entries.get(key).is_some_and(|e| self.is_due(e.expires_at));
         if due {

@@ -1,12 +1,13 @@
-//! What servers say to each other.
+//! Messages between servers.
 //!
-//! Real servers use RESP and a binary bus for it; here it is data, because no client sees it. What
-//! a client does see (who is told when, and who is not told because of a partition) is the same.
+//! Real servers use RESP and a binary bus for this; here it is data, because no client sees it.
+//! What a client can see is the same: which server gets a message and when, and which one a
+//! partition cuts off.
 
 use super::keyspace::{Entry, Keyspace};
 use super::replication::Record;
 use crate::cluster::bus::Packet;
-use crate::sentinel::word::Word;
+use crate::sentinel::message::SentinelMessage;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,20 +15,20 @@ use std::sync::Arc;
 /// A message from one server to another.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
-    /// A replica asks for everything after what it has.
+    /// A replica asks for everything after its own offset.
     Sync {
         /// Where the replica listens.
         address: SocketAddr,
-        /// The history that the replica has a part of.
+        /// The history of the replica's data.
         history: String,
-        /// Up to where.
+        /// The replica's offset in it.
         offset: u64,
     },
-    /// The primary's data set, for a replica that has nothing in common with it.
+    /// The primary's data set, for a replica whose history differs.
     Snapshot {
         /// The primary's history.
         history: String,
-        /// Up to where.
+        /// The primary's offset.
         offset: u64,
         /// The data.
         keyspace: Box<Keyspace>,
@@ -38,30 +39,30 @@ pub(crate) enum Message {
         history: String,
         /// The changes.
         records: Vec<Arc<Record>>,
-        /// The replica is to say at once what it has.
+        /// The replica is to acknowledge at once.
         want_ack: bool,
     },
-    /// Something on the cluster bus.
+    /// A packet of the cluster bus.
     Bus(Packet),
-    /// Something between sentinels and the servers that they watch.
-    Sentinel(Word),
-    /// Keys for another server, which is to answer.
+    /// A message between sentinels and the servers that they monitor.
+    Sentinel(SentinelMessage),
+    /// Keys for another server, which has to reply.
     Restore {
-        /// Where the answer goes.
+        /// The address for the reply.
         address: SocketAddr,
         /// The keys.
         entries: Vec<(Bytes, Entry)>,
-        /// They take the place of keys that are there.
+        /// They replace keys of the same name.
         replace: bool,
     },
-    /// The answer.
+    /// The reply to it.
     Restored {
-        /// Why the keys were not taken.
+        /// The reason if the keys were refused.
         error: Option<String>,
     },
-    /// What a replica has.
+    /// An acknowledgement of a replica.
     Ack {
-        /// Up to where.
+        /// The replica's offset.
         offset: u64,
     },
 }

@@ -1,12 +1,11 @@
-//! One simulated server process: data, sessions, and the order in which a request is judged and
-//! run.
+//! One simulated server process: data, sessions, and the order in which a request is checked and
+//! executed.
 //!
-//! It is a plain machine. Bytes, timers and messages of other servers come in; bytes for sessions,
+//! It is a state machine. Bytes, timers and messages of other servers come in; bytes for sessions,
 //! messages and timers go out. It owns no socket and no clock, so the same code serves a simulation
 //! and real loopback TCP.
 //!
-//! Spec: the command pages, `server.c` as far as the order of checks is concerned, and the cluster
-//! specification.
+//! Spec: the command pages, `server.c` for the order of checks, and the cluster specification.
 
 pub(crate) mod admin;
 pub(crate) mod arguments;
@@ -90,26 +89,26 @@ pub(crate) fn all_commands() -> &'static [&'static [Spec]] {
     ]
 }
 
-/// Something that a server wants to do later.
+/// A timer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// Keys go.
+    /// Keys expire.
     Expire,
-    /// A blocked session gives up, if it is still at that block.
+    /// The timeout of a blocked session, if it is still at that block.
     Unblock(ConnId, u64),
     /// `CLIENT PAUSE` ends.
     Unpause,
-    /// The process goes on after having been busy.
+    /// The process continues after it was busy.
     Thaw,
-    /// Replicas report, links are looked after.
+    /// The tick of replication: replicas acknowledge, links are checked.
     Replication,
-    /// Peers are pinged, failovers brought on.
+    /// The tick of a cluster node: peers are pinged, failovers move on.
     Cluster,
-    /// Servers are watched, failovers brought on.
+    /// The tick of a sentinel: servers are polled, failovers move on.
     Sentinel,
 }
 
-/// What a server wants done outside itself.
+/// Output of a server.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Send bytes to a client.
@@ -121,15 +120,15 @@ pub(crate) enum Effect {
 /// A server process.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Its place on the network.
+    /// Its host on the network.
     pub(crate) host: HostId,
-    /// What tests call it.
+    /// Its name in tests.
     pub(crate) name: String,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// How it is set up.
+    /// Its configuration.
     pub(crate) config: Config,
-    /// Counts starts, so that timers of a dead process are recognised.
+    /// Counts starts, so that timers of a dead process can be ignored.
     pub(crate) incarnation: u64,
     /// When this process started.
     pub(crate) started_at: Timestamp,
@@ -139,13 +138,13 @@ pub(crate) struct Server {
     pub(crate) sessions: BTreeMap<ConnId, Session>,
     /// The number of the next session.
     pub(crate) next_session: u64,
-    /// Who watches which key.
+    /// Sessions by watched key.
     pub(crate) watchers: BTreeMap<(usize, Bytes), BTreeSet<ConnId>>,
-    /// Who waits for which key.
+    /// Sessions that wait for keys.
     pub(crate) blocking: Blocking,
-    /// Who subscribed to what.
+    /// Subscriptions of sessions.
     pub(crate) channels: Channels,
-    /// Who remembers which key.
+    /// Keys that clients cache.
     pub(crate) tracking: Tracking,
     /// Known and loaded scripts.
     pub(crate) scripts: Scripts,
@@ -153,23 +152,23 @@ pub(crate) struct Server {
     pub(crate) replication: Replication,
     /// This process's part in a cluster.
     pub(crate) cluster: Option<Box<Cluster>>,
-    /// This process's part in watching a service: it is no data server then.
+    /// The state of a sentinel: such a process is no data server.
     pub(crate) sentinel: Option<Box<Sentinel>>,
-    /// Sentinels that watch this server, where they are, and when they asked last.
+    /// Sentinels that monitor this server, their addresses, and the times of their last polls.
     pub(crate) watched_by: BTreeMap<HostId, (SocketAddr, Timestamp)>,
-    /// Keys that are on their way to another server.
+    /// Keys in migration to another server.
     pub(crate) transfer: Option<Transfer>,
-    /// Why requests are refused at the moment.
+    /// The reasons why requests are refused now.
     pub(crate) conditions: Conditions,
     /// Counters for INFO.
     pub(crate) stats: Stats,
-    /// Woken sessions are being served.
+    /// Unblocked sessions are being served.
     serving: bool,
-    /// For when the next `Timer::Expire` is set.
+    /// The time for which the next `Timer::Expire` is set.
     expire_timer: Option<Timestamp>,
     /// Sessions with bytes to send, or to close.
     dirty: BTreeSet<ConnId>,
-    /// What is to be done outside.
+    /// Output for other parts of the world.
     effects: VecDeque<Effect>,
 }
 
@@ -205,7 +204,7 @@ impl Server {
         }
     }
 
-    /// The process starts, with what was on its disk.
+    /// The process starts, with the data from its disk.
     pub(crate) fn start(&mut self, env: &mut Env<'_>) {
         self.incarnation += 1;
         self.started_at = env.now();
@@ -261,7 +260,7 @@ impl Server {
         self.settle(env);
     }
 
-    /// A client is gone.
+    /// A client's connection is gone.
     pub(crate) fn handle_close(&mut self, env: &mut Env<'_>, conn: ConnId) {
         self.drop_session(conn);
         self.settle(env);
@@ -281,11 +280,11 @@ impl Server {
         self.settle(env);
     }
 
-    /// Another server said something.
+    /// A message of another server arrived.
     pub(crate) fn handle_message(&mut self, env: &mut Env<'_>, from: HostId, message: Message) {
         match message {
             Message::Bus(packet) => self.handle_packet(env, from, packet),
-            Message::Sentinel(word) => self.handle_word(env, from, word),
+            Message::Sentinel(message) => self.handle_sentinel_message(env, from, message),
             Message::Restore { address, entries, replace } => {
                 self.restore(env, address, entries, replace);
             }
@@ -295,7 +294,7 @@ impl Server {
         self.settle(env);
     }
 
-    /// Takes the next thing that is to be done outside.
+    /// Takes the next output.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -305,12 +304,12 @@ impl Server {
         env.queue.push(at, Event::Timer(self.host, self.incarnation, timer));
     }
 
-    /// Says that a session has something to send, or is to be closed.
+    /// Marks a session that has bytes to send, or is to be closed.
     pub(crate) fn mark_dirty(&mut self, conn: ConnId) {
         self.dirty.insert(conn);
     }
 
-    /// Brings everything that follows from the last input to its end.
+    /// Applies all consequences of the last input.
     pub(crate) fn settle(&mut self, env: &mut Env<'_>) {
         self.serve_ready(env);
         self.send_records(env);
@@ -328,7 +327,7 @@ impl Server {
         }
     }
 
-    /// Forgets a session and all that others know of it.
+    /// Removes a session and all references to it.
     pub(crate) fn drop_session(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.remove(&conn) else { return };
         for key in &session.watched {

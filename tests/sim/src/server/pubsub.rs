@@ -84,7 +84,7 @@ impl Kind {
 
 type Subscribers = BTreeMap<Bytes, BTreeSet<ConnId>>;
 
-/// Who subscribed to what on one server.
+/// The subscriptions on one server.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
     /// By channel.
@@ -118,7 +118,7 @@ impl Channels {
         }
     }
 
-    /// A session is gone.
+    /// A session is gone: removes its subscriptions.
     pub(crate) fn forget(&mut self, conn: ConnId, session: &Session) {
         self.forget_names(conn, &session.channels, &session.patterns, &session.shard_channels);
     }
@@ -192,7 +192,8 @@ fn spublish(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 impl Server {
-    /// Publishes here and wherever else this deployment carries it; returns how many got it here.
+    /// Publishes on this server and on the others of the deployment; returns how many sessions got
+    /// it here.
     pub(crate) fn publish(&mut self, env: &mut Env<'_>, channel: &Bytes, payload: &Bytes) -> usize {
         self.record_publish(env, "PUBLISH", channel, payload);
         self.deliver(channel, payload)
@@ -282,7 +283,8 @@ impl Server {
         }
     }
 
-    /// Ends the sharded subscriptions that satisfy `doomed`, and tells their sessions so, unasked.
+    /// Ends the sharded subscriptions that satisfy `doomed`, and sends their sessions an
+    /// unsubscribe push.
     pub(crate) fn drop_shard_channels(&mut self, doomed: impl Fn(&[u8]) -> bool) {
         let names: Vec<Bytes> =
             self.channels.shard.keys().filter(|name| doomed(name)).cloned().collect();

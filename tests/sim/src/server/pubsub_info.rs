@@ -1,4 +1,4 @@
-//! `PUBSUB`: who is subscribed to what on this server.
+//! `PUBSUB`: the subscriptions on this server.
 //!
 //! Spec: command pages of PUBSUB.
 

@@ -1,7 +1,6 @@
-//! Conditions under which a server refuses what it would otherwise run, and faults that a test
-//! injects.
+//! Conditions under which a server refuses a request, and errors that a test injects.
 //!
-//! Every refusal here is a definite "no": the command has not run.
+//! **Invariants**: a refused command has not been executed.
 
 use super::command::{ADMIN, M, R, Spec, W};
 use crate::rng::Rng;
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use slotcar::Timestamp;
 use std::borrow::Cow;
 
-/// Which requests an injected refusal concerns.
+/// The requests that an injected error applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Matching {
@@ -37,33 +36,33 @@ impl Matching {
     }
 }
 
-/// A refusal that a test injects.
+/// An error that a test injects.
 #[derive(Clone, Debug)]
 pub(crate) struct Injection {
-    /// What it concerns.
+    /// The requests that it applies to.
     pub(crate) matching: Matching,
     /// The error line.
     pub(crate) text: String,
     /// In per mille of the requests concerned.
     pub(crate) chance: u32,
-    /// How many requests it refuses.
+    /// How many requests it still refuses.
     pub(crate) times: u64,
     /// When it ends.
     pub(crate) until: Timestamp,
 }
 
-/// What is wrong with a server at the moment.
+/// The conditions of a server now.
 #[derive(Debug)]
 pub(crate) struct Conditions {
-    /// It loads its data until then.
+    /// Until when it loads its data.
     pub(crate) loading_until: Timestamp,
-    /// A script occupies it until then.
+    /// Until when a script occupies it.
     pub(crate) busy_until: Timestamp,
-    /// It does nothing at all until then: a slow command, a full disk, `DEBUG SLEEP`.
+    /// Until when it does nothing at all: a slow command, a full disk, `DEBUG SLEEP`.
     pub(crate) frozen_until: Timestamp,
     /// `CLIENT PAUSE`: until when, and whether for all requests or only for writes.
     pub(crate) paused: Option<(Timestamp, bool)>,
-    /// What a test injected.
+    /// The errors that a test injected.
     pub(crate) injections: Vec<Injection>,
 }
 
@@ -80,13 +79,13 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// A restart ends everything but what the test injected.
+    /// A restart ends everything except the injected errors.
     pub(crate) fn forget(&mut self) {
         let injections = std::mem::take(&mut self.injections);
         *self = Self { injections, ..Self::default() };
     }
 
-    /// The refusal that a test wants for this request.
+    /// The injected error for this request.
     pub(crate) fn injected(
         &mut self,
         rng: &mut Rng,
@@ -106,12 +105,12 @@ impl Conditions {
         Some(Cow::Owned(found.text.clone()))
     }
 
-    /// Whether a pause holds this command back.
+    /// Whether a pause delays this command.
     pub(crate) fn pauses(&self, now: Timestamp, spec: &Spec) -> bool {
         match self.paused {
             Some((until, all)) if until > now => {
                 let changes = spec.has(W) || spec.has(super::command::MAY_REPLICATE);
-                // A client that could not say UNPAUSE or ask for the role would be stuck for good.
+                // Without this, a client could never send UNPAUSE or ask for the role.
                 (all || changes) && !spec.name.starts_with("client|")
             }
             _ => false,

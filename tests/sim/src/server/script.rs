@@ -1,8 +1,8 @@
 //! Scripts: EVAL, EVALSHA, SCRIPT.
 //!
-//! There is no Lua here. A script is a Rust closure that stands for a known text; a test registers
-//! the texts that its application uses. Everything around it is real: digests, NOSCRIPT, keys and
-//! slots, one atomic record for replicas, errors of inner commands.
+//! There is no Lua here. A script is a Rust closure that replaces a known text; a test registers
+//! the texts that its application uses. Everything else works as in a server: digests, NOSCRIPT,
+//! keys and slots, one atomic record for replicas, errors of inner commands.
 //!
 //! Spec: "Scripting with Lua", command pages of EVAL and SCRIPT.
 
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("script|load", 3, NOSCRIPT | STALE, load),
 ];
 
-/// What a script computes with, and what it returns.
+/// A value that a script uses or returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptValue {
     /// `false` or `nil`.
@@ -54,7 +54,7 @@ pub enum ScriptValue {
 }
 
 impl ScriptValue {
-    /// The string that this value is, if it is one.
+    /// The bytes, if this value is a string.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
@@ -98,12 +98,12 @@ impl ScriptValue {
     }
 }
 
-/// A running script: its keys and arguments, and the way to run commands.
+/// A running script: its keys and arguments, and access to commands.
 #[derive(Debug)]
 pub struct ScriptCall<'a> {
     /// The server it runs on.
     server: &'a mut Server,
-    /// Clock and chance.
+    /// Clock and random generator.
     env: &'a mut dyn ScriptEnv,
     /// The database it runs in.
     db: usize,
@@ -111,11 +111,12 @@ pub struct ScriptCall<'a> {
     keys: &'a [Bytes],
     /// Its other arguments.
     arguments: &'a [Bytes],
-    /// It must not write.
+    /// It may not write.
     read_only: bool,
 }
 
-/// The world's means with their lifetime hidden, so that a public closure type can name them.
+/// The means of the world, without their lifetime in the type, so that a public closure type can
+/// name them.
 trait ScriptEnv: fmt::Debug {
     fn run(
         &mut self,
@@ -190,7 +191,7 @@ impl ScriptCall<'_> {
     }
 }
 
-/// What stands for a script's text.
+/// The closure that replaces a script's text.
 pub(crate) type Script =
     Arc<dyn Fn(&mut ScriptCall<'_>) -> Result<ScriptValue, String> + Send + Sync + 'static>;
 
@@ -199,7 +200,7 @@ pub(crate) type Script =
 pub(crate) struct Scripts {
     /// Every text that the simulation knows, by digest.
     known: Arc<BTreeMap<String, Script>>,
-    /// Digests that this server was given.
+    /// Digests that were loaded on this server.
     loaded: BTreeSet<String>,
 }
 
@@ -210,12 +211,12 @@ impl fmt::Debug for Scripts {
 }
 
 impl Scripts {
-    /// Makes a text known.
+    /// Registers a text.
     pub(crate) fn register(&mut self, text: &str, script: Script) {
         Arc::make_mut(&mut self.known).insert(sha1_hex(text.as_bytes()), script);
     }
 
-    /// Knows what another server knows.
+    /// Copies the registered texts of another server.
     pub(crate) fn share(&mut self, other: &Self) {
         self.known = Arc::clone(&other.known);
     }

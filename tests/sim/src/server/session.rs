@@ -1,7 +1,7 @@
-//! One client connection as its server sees it.
+//! One client connection on its server.
 //!
-//! Invariant: `out` holds complete replies in the order of their requests; pushes go in between,
-//! never inside.
+//! **Invariants**: `out` holds complete replies in the order of their requests; pushes go between
+//! replies, never inside one.
 
 use super::tracking::ClientTracking;
 use crate::resp::{Proto, Reply, RequestReader};
@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use slotcar::Timestamp;
 use std::collections::BTreeSet;
 
-/// Which replies a client wants, after `CLIENT REPLY`.
+/// The replies that a client wants, after `CLIENT REPLY`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReplyMode {
     /// All of them.
@@ -32,7 +32,7 @@ pub(crate) struct Queued {
     pub(crate) aborted: bool,
 }
 
-/// Why a session does not go on with its next request.
+/// Why a session does not run its next request.
 #[derive(Debug)]
 pub(crate) enum Blocked {
     /// A command waits for keys.
@@ -41,10 +41,10 @@ pub(crate) enum Blocked {
         arguments: Vec<Bytes>,
         /// The keys.
         keys: Vec<Bytes>,
-        /// What it answers when time is up.
+        /// The reply on a timeout.
         on_timeout: Reply,
     },
-    /// `WAIT`: until so many replicas have everything up to an offset.
+    /// `WAIT`: until this many replicas have everything up to an offset.
     Replicas {
         /// How many.
         count: usize,
@@ -53,7 +53,7 @@ pub(crate) enum Blocked {
     },
     /// `CLIENT PAUSE`: until the pause ends.
     Paused {
-        /// The request, run then.
+        /// The request, which runs then.
         arguments: Vec<Bytes>,
     },
     /// The server talks to another server on behalf of this request.
@@ -65,7 +65,7 @@ pub(crate) enum Blocked {
 pub(crate) struct Session {
     /// The server's number for it.
     pub(crate) id: u64,
-    /// Where the client is.
+    /// The client's address.
     pub(crate) address: String,
     /// Cuts the input into requests.
     pub(crate) reader: RequestReader,
@@ -75,9 +75,9 @@ pub(crate) struct Session {
     pub(crate) proto: Proto,
     /// The selected database.
     pub(crate) db: usize,
-    /// May use commands.
+    /// It is authenticated.
     pub(crate) authenticated: bool,
-    /// Who it is.
+    /// The user.
     pub(crate) user: String,
     /// `CLIENT SETNAME`.
     pub(crate) name: String,
@@ -101,9 +101,9 @@ pub(crate) struct Session {
     pub(crate) watched: BTreeSet<(usize, Bytes)>,
     /// A watched key has changed.
     pub(crate) watch_broken: bool,
-    /// Why it does not go on.
+    /// The reason why it does not run its next request.
     pub(crate) blocked: Option<Blocked>,
-    /// Grows with every block, so that an old timer is recognised.
+    /// Grows with every block, so that an old timer can be ignored.
     pub(crate) block_count: u64,
     /// Subscribed channels.
     pub(crate) channels: BTreeSet<Bytes>,
@@ -158,7 +158,7 @@ impl Session {
         }
     }
 
-    /// Queues a reply, unless the client does not want it.
+    /// Queues a reply, unless the client has switched replies off.
     pub(crate) fn reply(&mut self, reply: &Reply) {
         if self.reply_mode == ReplyMode::On {
             reply.encode(self.proto, &mut self.out);

@@ -1,4 +1,4 @@
-//! SHA-1, by which servers name scripts.
+//! SHA-1, the digest that identifies scripts.
 //!
 //! Spec: FIPS 180-4. Not for security.
 

@@ -1,7 +1,8 @@
-//! `CLIENT TRACKING`: the server remembers what a client caches and tells it when that changes.
+//! `CLIENT TRACKING`: the server records which keys a client caches and sends an invalidation when
+//! one changes.
 //!
-//! Invalidation that a client's own request causes is told after the reply to that request;
-//! everybody else is told at once.
+//! **Invariants**: an invalidation that a client's own request causes is sent after the reply to
+//! that request; all other clients get it at once.
 //!
 //! Spec: "Client-side caching in Redis".
 
@@ -14,36 +15,36 @@ use crate::server::arguments::{Options, is};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The channel on which RESP2 connections are told.
+/// The channel of invalidations for RESP2 connections.
 const REDIRECT_CHANNEL: &[u8] = b"__redis__:invalidate";
 
-/// One client's wishes.
+/// The options of one client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientTracking {
-    /// Told of every key with a prefix, read or not.
+    /// Gets invalidations for every key with a prefix, read or not (`BCAST`).
     pub(crate) broadcast: bool,
     /// The prefixes; none means every key.
     pub(crate) prefixes: Vec<Bytes>,
-    /// Remember only what is read right after `CLIENT CACHING yes`.
+    /// Records only keys that are read right after `CLIENT CACHING yes` (`OPTIN`).
     pub(crate) opt_in: bool,
-    /// Remember what is read, but for what follows `CLIENT CACHING no`.
+    /// Records all keys except those read right after `CLIENT CACHING no` (`OPTOUT`).
     pub(crate) opt_out: bool,
-    /// Not told of its own changes.
+    /// Gets no invalidations for its own changes (`NOLOOP`).
     pub(crate) no_loop: bool,
-    /// The session that is told in its place.
+    /// The session that gets the invalidations instead (`REDIRECT`).
     pub(crate) redirect: Option<u64>,
-    /// What `CLIENT CACHING` said for the next request.
+    /// The argument of `CLIENT CACHING` for the next request.
     pub(crate) caching: Option<bool>,
 }
 
-/// What clients cache.
+/// The keys that clients cache.
 #[derive(Debug, Default)]
 pub(crate) struct Tracking {
     /// Sessions by key that they read.
     keys: BTreeMap<Bytes, BTreeSet<ConnId>>,
     /// Sessions that broadcast tracking.
     broadcast: BTreeSet<ConnId>,
-    /// To be told to the session whose request is running, after its reply.
+    /// Invalidations for the session whose request is running, sent after its reply.
     own: Vec<(ConnId, Bytes)>,
 }
 
@@ -56,14 +57,14 @@ impl Tracking {
         });
     }
 
-    /// How many keys are remembered.
+    /// How many keys are recorded.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 }
 
 impl Server {
-    /// Remembers what a session has read.
+    /// Records what a session has read.
     pub(crate) fn remember_reads(&mut self, conn: ConnId, keys: Vec<Bytes>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let Some(tracking) = session.tracking.as_mut() else { return };
@@ -82,16 +83,16 @@ impl Server {
 
     /// A key has changed.
     pub(crate) fn invalidate(&mut self, by: Option<ConnId>, key: &Bytes) {
-        let mut told: BTreeSet<ConnId> = self.tracking.keys.remove(key).unwrap_or_default();
+        let mut receivers: BTreeSet<ConnId> = self.tracking.keys.remove(key).unwrap_or_default();
         for conn in &self.tracking.broadcast {
             let tracking = self.sessions.get(conn).and_then(|s| s.tracking.as_ref());
             if tracking.is_some_and(|t| {
                 t.prefixes.is_empty() || t.prefixes.iter().any(|p| key.starts_with(p))
             }) {
-                told.insert(*conn);
+                receivers.insert(*conn);
             }
         }
-        for conn in told {
+        for conn in receivers {
             let no_loop = self
                 .sessions
                 .get(&conn)
@@ -122,8 +123,8 @@ impl Server {
         }
     }
 
-    /// Tells the session that has just been answered what its request invalidated.
-    pub(crate) fn tell_own(&mut self) {
+    /// Sends a session the invalidations that its own request caused, after the reply.
+    pub(crate) fn send_own_invalidations(&mut self) {
         for (conn, key) in std::mem::take(&mut self.tracking.own) {
             self.tell(conn, Some(&key));
         }
@@ -139,7 +140,7 @@ impl Server {
             None => conn,
             Some(id) => match self.sessions.iter().find(|(_, s)| s.id == id) {
                 Some((target, _)) => *target,
-                None => return self.tell_broken(conn, id),
+                None => return self.send_redirect_broken(conn, id),
             },
         };
         let Some(session) = self.sessions.get_mut(&target) else { return };
@@ -153,8 +154,8 @@ impl Server {
         self.mark_dirty(target);
     }
 
-    /// The session that was to be told is gone.
-    fn tell_broken(&mut self, conn: ConnId, redirect: u64) {
+    /// The session for the invalidations is gone.
+    fn send_redirect_broken(&mut self, conn: ConnId, redirect: u64) {
         if let Some(session) = self.sessions.get_mut(&conn)
             && session.resp3()
         {
@@ -176,37 +177,37 @@ pub(crate) fn tracking(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome 
         word if is(word, "OFF") => false,
         _ => return Err(SYNTAX),
     };
-    let mut wishes = parse(call, &arguments[3..])?;
+    let mut tracking_options = parse(call, &arguments[3..])?;
     let conn = call.conn;
     if on && let Some(before) = call.session().tracking.as_ref() {
-        check_change(before, &wishes)?;
-        if wishes.broadcast {
-            wishes.prefixes.extend(before.prefixes.iter().cloned());
+        check_change(before, &tracking_options)?;
+        if tracking_options.broadcast {
+            tracking_options.prefixes.extend(before.prefixes.iter().cloned());
         }
     }
     call.server.tracking.forget(conn);
-    if on && wishes.broadcast {
+    if on && tracking_options.broadcast {
         call.server.tracking.broadcast.insert(conn);
     }
-    call.session().tracking = on.then_some(wishes);
+    call.session().tracking = on.then_some(tracking_options);
     Ok(Reply::OK)
 }
 
-/// Refuses what a session that tracks already may not change.
-fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), Stop> {
-    if before.broadcast != wishes.broadcast {
+/// Refuses changes that a session with tracking may not make.
+fn check_change(before: &ClientTracking, tracking_options: &ClientTracking) -> Result<(), Stop> {
+    if before.broadcast != tracking_options.broadcast {
         return Err(fail(
             "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ));
     }
-    if before.opt_out && wishes.opt_in || before.opt_in && wishes.opt_out {
+    if before.opt_out && tracking_options.opt_in || before.opt_in && tracking_options.opt_out {
         return Err(fail(
             "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and \
              then re-enabling it with a different mode.",
         ));
     }
-    for prefix in &wishes.prefixes {
+    for prefix in &tracking_options.prefixes {
         let overlaps = |other: &&Bytes| other.starts_with(prefix) || prefix.starts_with(other);
         if let Some(other) = before.prefixes.iter().find(overlaps) {
             let (a, b) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
@@ -220,37 +221,37 @@ fn check_change(before: &ClientTracking, wishes: &ClientTracking) -> Result<(), 
 }
 
 fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking, Stop> {
-    let mut wishes = ClientTracking::default();
+    let mut tracking_options = ClientTracking::default();
     let mut options = Options::new(arguments);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "BCAST") => wishes.broadcast = true,
-            o if is(o, "OPTIN") => wishes.opt_in = true,
-            o if is(o, "OPTOUT") => wishes.opt_out = true,
-            o if is(o, "NOLOOP") => wishes.no_loop = true,
-            o if is(o, "PREFIX") => wishes.prefixes.push(options.value()?.clone()),
+            o if is(o, "BCAST") => tracking_options.broadcast = true,
+            o if is(o, "OPTIN") => tracking_options.opt_in = true,
+            o if is(o, "OPTOUT") => tracking_options.opt_out = true,
+            o if is(o, "NOLOOP") => tracking_options.no_loop = true,
+            o if is(o, "PREFIX") => tracking_options.prefixes.push(options.value()?.clone()),
             o if is(o, "REDIRECT") => {
                 let id = options.int()? as u64;
                 if !call.server.sessions.values().any(|s| s.id == id) {
                     return Err(fail("ERR The client ID you want redirect to does not exist"));
                 }
-                wishes.redirect = Some(id);
+                tracking_options.redirect = Some(id);
             }
             _ => return Err(SYNTAX),
         }
     }
-    if !wishes.prefixes.is_empty() && !wishes.broadcast {
+    if !tracking_options.prefixes.is_empty() && !tracking_options.broadcast {
         return Err(fail("ERR PREFIX option requires BCAST mode to be enabled"));
     }
-    if wishes.opt_in && wishes.opt_out {
+    if tracking_options.opt_in && tracking_options.opt_out {
         return Err(fail("ERR You can't specify both OPTIN mode and OPTOUT mode"));
     }
-    if wishes.broadcast && (wishes.opt_in || wishes.opt_out) {
+    if tracking_options.broadcast && (tracking_options.opt_in || tracking_options.opt_out) {
         return Err(fail("ERR OPTIN and OPTOUT are not compatible with BCAST"));
     }
-    for (index, prefix) in wishes.prefixes.iter().enumerate() {
+    for (index, prefix) in tracking_options.prefixes.iter().enumerate() {
         let overlaps = |other: &&Bytes| other.starts_with(prefix) || prefix.starts_with(other);
-        if let Some(other) = wishes.prefixes[index + 1..].iter().find(overlaps) {
+        if let Some(other) = tracking_options.prefixes[index + 1..].iter().find(overlaps) {
             let (a, b) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
             return Err(fail_with(format!(
                 "ERR Prefix '{a}' overlaps with another provided prefix '{b}'. Prefixes for a \
@@ -258,7 +259,7 @@ fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking,
             )));
         }
     }
-    Ok(wishes)
+    Ok(tracking_options)
 }
 
 /// `CLIENT CACHING YES|NO`

@@ -84,7 +84,7 @@ fn exec(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
 }
 
 impl Server {
-    /// Ends a session's watching.
+    /// Removes all watched keys of a session.
     pub(crate) fn unwatch(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.watch_broken = false;
@@ -98,7 +98,7 @@ impl Server {
         }
     }
 
-    /// A watched key whose time came counts as changed, noticed or not.
+    /// A watched key that has expired counts as changed, removed or not.
     fn watched_key_expired(&self, env: &crate::env::Env<'_>, conn: ConnId) -> bool {
         let now_ms = env.unix_ms();
         let Some(session) = self.sessions.get(&conn) else { return false };

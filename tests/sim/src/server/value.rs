@@ -1,8 +1,8 @@
-//! What a key can hold.
+//! The values of keys.
 //!
-//! Plain ordered collections: iteration order is part of the trace, and the data sets of a
-//! simulation are small. A server's compact encodings do not exist here; `OBJECT ENCODING` says
-//! what a real one would have chosen.
+//! The collections are plain and ordered: iteration order is part of the trace, and the data sets
+//! of a simulation are small. The compact encodings of real servers do not exist here; `OBJECT
+//! ENCODING` reports what a real server would have chosen.
 
 use super::data::stream::Stream;
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// As `TYPE` says it.
+    /// The name of the type, as `TYPE` replies.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Str(_) => "string",
@@ -45,7 +45,7 @@ impl Value {
         }
     }
 
-    /// As `OBJECT ENCODING` would say it.
+    /// The encoding, as `OBJECT ENCODING` would reply.
     pub(crate) fn encoding(&self) -> &'static str {
         match self {
             Self::Str(text) if parse_int(text).is_some() => "int",

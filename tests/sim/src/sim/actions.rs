@@ -1,6 +1,6 @@
-//! What a test can do to the world: kill, cut off, slow down, confuse.
+//! What a test can do to servers and network: kill, disconnect, slow down, misconfigure.
 //!
-//! Every action is recorded in the trace and happens at once.
+//! **Invariants**: every action is recorded in the trace and takes effect at once.
 
 use super::Sim;
 use crate::env::Event;
@@ -14,26 +14,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Sim {
-    /// Kills a server's process: its connections are reset, dials to it refused.
+    /// Kills a server's process: its connections are reset, connection attempts are refused.
     pub fn kill(&self, name: &str) {
         self.set_power(name, Power::Down);
     }
 
-    /// Unplugs a server's machine: nothing answers, and nobody is told.
+    /// Unplugs a server's machine: it answers nothing, and its peers get no reset.
     pub fn power_off(&self, name: &str) {
         self.set_power(name, Power::Off);
     }
 
     /// Stops a server's process as SIGSTOP does: it accepts connections and never answers.
     ///
-    /// Nothing happens to one that is dead already.
+    /// Does nothing to a server that is dead already.
     pub fn hang(&self, name: &str) {
         if self.is_up(name) {
             self.set_power(name, Power::Hung);
         }
     }
 
-    /// Starts a dead server again with the data it had, or lets a stopped one go on.
+    /// Starts a dead server again with the data it had, or resumes a stopped one.
     pub fn restart(&self, name: &str) {
         self.set_power(name, Power::Up);
     }
@@ -66,7 +66,8 @@ impl Sim {
         });
     }
 
-    /// Cuts the wire between two parties, in both directions. Nobody is told: what is sent waits.
+    /// Cuts the wire between two hosts, in both directions. No side gets an error: what is sent
+    /// waits.
     pub fn partition(&self, a: &str, b: &str) {
         self.partition_one_way(a, b);
         self.partition_one_way(b, a);
@@ -81,7 +82,7 @@ impl Sim {
         });
     }
 
-    /// Cuts one party off from all others, clients included.
+    /// Cuts one host off from all others, clients included.
     pub fn isolate(&self, name: &str) {
         let host = self.host(name);
         self.shared.with_world(|world| {
@@ -94,33 +95,33 @@ impl Sim {
         });
     }
 
-    /// Mends the wire between two parties.
+    /// Ends the partition between two hosts.
     pub fn mend(&self, a: &str, b: &str) {
         let (a_id, b_id) = (self.host(a), self.host(b));
         self.shared.with_world(|world| {
-            world.note_fault(format!("{a} and {b} reach each other"));
+            world.note_fault(format!("{a} and {b} reach each other again"));
             world.network.links.unblock(a_id, b_id);
             world.network.links.unblock(b_id, a_id);
             world.retransmit();
         });
     }
 
-    /// Ends every partition, slowness, network fault, look-up failure and injected refusal. Dead
+    /// Ends every partition, slowness, network fault, name lookup failure and injected error. Dead
     /// servers stay dead.
     pub fn heal(&self) {
         self.shared.with_world(crate::world::World::heal);
     }
 
-    /// Makes a server's answers take longer; zero ends it.
+    /// Delays a server's replies by `by`; zero ends the delay.
     pub fn slow(&self, name: &str, by: Duration) {
         let host = self.host(name);
         self.shared.with_world(|world| {
-            world.note_fault(format!("{name} answers {by:?} later"));
+            world.note_fault(format!("{name} replies {by:?} later"));
             world.network.links.slow_down(host, by);
         });
     }
 
-    /// Makes a replica lag: what its primary sends arrives so much later.
+    /// Makes a replica lag: what its primary sends arrives later by this duration.
     pub fn lag(&self, replica: &str, by: Duration) {
         self.with_server(replica, |server| server.replication.lag = by);
     }
@@ -136,64 +137,65 @@ impl Sim {
         });
     }
 
-    /// Makes a name stand for the present addresses of these servers; no servers make it unknown.
+    /// Makes a name resolve to the present addresses of these servers; without servers it is
+    /// unknown.
     pub fn set_name(&self, name: &str, servers: &[&str]) {
         let hosts: Vec<HostId> = servers.iter().map(|server| self.host(server)).collect();
         self.shared.with_world(|world| {
             let ip = |host: &HostId| world.network.host(*host).address.map(|a| a.ip());
             let addresses = hosts.iter().filter_map(ip).collect();
-            world.note_fault(format!("the name {name} stands for {servers:?}"));
+            world.note_fault(format!("the name {name} resolves to {servers:?}"));
             world.names.set(name, addresses);
         });
     }
 
-    /// Makes look-ups of a name fail, or ends that.
+    /// Makes lookups of a name fail, or ends that.
     pub fn fail_name(&self, name: &str, failing: bool) {
         self.shared.with_world(|world| world.names.set_failing(name, failing));
     }
 
-    /// How long every look-up of a name takes; 1 ms by default.
+    /// How long each lookup of a name takes; 1 ms by default.
     pub fn lookup_delay(&self, delay: Duration) {
         self.shared.with_world(|world| world.names.delay = delay);
     }
 
-    /// A server answers LOADING for that long.
+    /// Makes a server answer LOADING for this duration.
     pub fn loading(&self, name: &str, time: Duration) {
         let until = self.now().after(time);
         self.with_server(name, |server| server.conditions.loading_until = until);
     }
 
-    /// A server answers BUSY for that long, or until `SCRIPT KILL`.
+    /// Makes a server answer BUSY for this duration, or until `SCRIPT KILL`.
     pub fn busy(&self, name: &str, time: Duration) {
         let until = self.now().after(time);
         self.with_server(name, |server| server.conditions.busy_until = until);
     }
 
-    /// Whether a server refuses writes for lack of memory.
+    /// Sets whether a server refuses writes for lack of memory.
     pub fn out_of_memory(&self, name: &str, out: bool) {
         self.with_server(name, |server| server.config.out_of_memory = out);
     }
 
-    /// Whether a replica answers while its link to the primary is down; if not, it answers
+    /// Sets whether a replica answers while its link to the primary is down; if not, it answers
     /// MASTERDOWN.
     pub fn serve_stale(&self, name: &str, serve: bool) {
         self.with_server(name, |server| server.config.serve_stale = serve);
     }
 
-    /// Changes the password of the default user; connections that are authenticated stay so.
+    /// Changes the password of the default user; authenticated connections stay authenticated.
     pub fn set_password(&self, name: &str, password: &str) {
         self.with_server(name, |server| {
             server.config.users.insert("default".to_owned(), password.to_owned());
         });
     }
 
-    /// How many connections a server accepts.
+    /// Limits how many connections a server accepts.
     pub fn set_clients_max(&self, name: &str, clients: usize) {
         self.with_server(name, |server| server.config.clients_max = clients);
     }
 
-    /// A server refuses the next `times` requests that match, with this error line. They are not
-    /// run.
+    /// Makes a server refuse the next `times` requests that match, with this error line. These
+    /// requests are not executed.
     pub fn refuse(&self, name: &str, matching: Matching, text: &str, times: u64) {
         let injection = Injection {
             matching,
@@ -205,7 +207,7 @@ impl Sim {
         self.with_server(name, |server| server.conditions.injections.push(injection));
     }
 
-    /// Makes a script's text known to every server: the closure stands for it.
+    /// Registers a script's text on every server: the closure runs in place of it.
     ///
     /// ```
     /// use slotcar_sim::{ScriptValue, Sim};
@@ -225,24 +227,24 @@ impl Sim {
         self.shared.with_world(|world| world.fleet.register_script(text, script));
     }
 
-    /// What befalls single connections from now on.
-    pub(crate) fn set_mischief(&self, mischief: crate::network::mischief::Mischief) {
+    /// Sets the chances of faults on single connections from now on.
+    pub(crate) fn set_fault_rates(&self, fault_rates: crate::network::fault_rates::FaultRates) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("connections: {mischief:?}"));
-            world.network.mischief = mischief;
+            world.note_fault(format!("faults of connections: {fault_rates:?}"));
+            world.network.fault_rates = fault_rates;
         });
     }
 
     /// Ends every partition and nothing else.
     pub(crate) fn mend_all(&self) {
         self.shared.with_world(|world| {
-            world.note_fault("all wires are mended");
+            world.note_fault("all partitions end");
             world.network.links.mend();
             world.retransmit();
         });
     }
 
-    /// Does something after `time`, without a task or a timer of its own: if the run ends before,
+    /// Runs an action after `time`, without a task or a timer of its own: if the run ends before,
     /// nothing is left behind.
     pub fn later(&self, time: Duration, change: impl FnOnce(&Self) + Send + 'static) {
         let (shared, seed, limits) = (Arc::downgrade(&self.shared), self.seed, self.limits);
@@ -257,7 +259,7 @@ impl Sim {
         });
     }
 
-    /// Does something to a server, alive or dead.
+    /// Runs an action on a server, alive or dead.
     pub(super) fn with_server<T>(
         &self,
         name: &str,
@@ -266,7 +268,7 @@ impl Sim {
         let host = self.host(name);
         self.shared.with_world(|world| {
             let server = world.fleet.server_mut(host);
-            work(server.unwrap_or_else(|| panic!("{name} is no server")))
+            work(server.unwrap_or_else(|| panic!("{name} is not the name of a server")))
         })
     }
 }

@@ -1,6 +1,7 @@
-//! What a simulation is made of: how many servers of which kind, on what network, with which seed.
+//! Configures a simulation: how many servers of which kind, on what network, with which seed.
 //!
-//! Everything starts in a settled state: replicas are in step, and all nodes of a cluster agree.
+//! **Invariants**: everything starts in a settled state. Replicas have all data of their primary,
+//! and all nodes of a cluster have the same view.
 
 use super::Sim;
 use crate::cluster::slots::{Owners, even_split};
@@ -19,19 +20,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The port that every simulated server listens on, each at an address of its own.
+/// The port of every simulated server; each has an address of its own.
 const PORT: u16 = 6379;
-/// The port that every simulated sentinel listens on.
+/// The port of every simulated sentinel.
 const SENTINEL_PORT: u16 = 26379;
-/// The host that clients are on where nothing else is said.
+/// The default host of clients.
 pub(super) const CLIENT: &str = "client";
-/// The service that sentinels watch.
+/// The name of the service that sentinels monitor, by default.
 const DEFAULT_SERVICE: &str = "mymaster";
 
-/// How long a message takes in one direction where nothing else is said.
+/// The default time that a message takes in one direction.
 const LATENCY: Duration = Duration::from_micros(500);
 
-/// Which servers there are.
+/// The kind and number of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deployment {
     /// One primary and its replicas.
@@ -39,7 +40,7 @@ enum Deployment {
         /// How many replicas.
         replicas: usize,
     },
-    /// A primary and its replicas, with sentinels that watch them.
+    /// A primary and its replicas, monitored by sentinels.
     Sentinel {
         /// How many replicas.
         replicas: usize,
@@ -57,31 +58,32 @@ enum Deployment {
 
 /// A simulation that has not started yet.
 ///
-/// Made by [`Sim::standalone`] and its kin; ended by [`SimBuilder::run`] or [`SimBuilder::start`].
+/// Made by [`Sim::standalone`], [`Sim::replicated`], [`Sim::sentinel`] or [`Sim::cluster`]; ended
+/// by [`SimBuilder::run`] or [`SimBuilder::start`].
 #[derive(Clone, Debug)]
 #[must_use = "a simulation does nothing before `run` or `start`"]
 pub struct SimBuilder {
-    /// Which servers.
+    /// The kind and number of servers.
     deployment: Deployment,
-    /// The number that replays the run.
+    /// The seed, which replays the run.
     seed: u64,
-    /// How each server is set up.
+    /// Configuration of each server.
     config: Config,
-    /// One way, between any two parties.
+    /// Time that a message takes in one direction, between any two hosts.
     latency: Duration,
-    /// Up to this much on top.
+    /// Upper bound of the random time added to it.
     jitter: Duration,
-    /// Of one connection; 0 for no limit.
+    /// Bytes per second of one connection; 0 for no limit.
     bytes_per_second: u64,
-    /// How a cluster is set up.
+    /// Configuration of a cluster.
     cluster: Settings,
-    /// How sentinels are set up.
+    /// Configuration of sentinels.
     sentinel: sentinel::Settings,
     /// Nodes of a cluster have host names.
     hostnames: bool,
     /// Bounds of a run.
     limits: RunLimits,
-    /// Where servers listen that do not listen where others do, by name.
+    /// Addresses of servers that do not have the default one, by name.
     addresses: BTreeMap<String, SocketAddr>,
 }
 
@@ -119,67 +121,66 @@ impl SimBuilder {
         Self::new(Deployment::Cluster { shards: shards.max(1), replicas })
     }
 
-    /// Without an answer for so long a server counts as failing, in a cluster or for a sentinel; 1
-    /// s by default.
+    /// After this long without a reply a node of a cluster, or a sentinel, counts a server as
+    /// failing; 1 s by default.
     pub fn node_timeout(mut self, timeout: Duration) -> Self {
         self.cluster.node_timeout = timeout;
         self.sentinel.down_after = timeout;
         self
     }
 
-    /// The name under which sentinels watch the service; `mymaster` by default.
+    /// The name of the service that sentinels monitor; `mymaster` by default.
     pub fn service(mut self, name: &str) -> Self {
         self.sentinel.service = name.into();
         self
     }
 
-    /// How many sentinels have to say that the primary is down; more than half of them by default.
+    /// How many sentinels must report the primary down; more than half of them by default.
     pub fn quorum(mut self, sentinels: usize) -> Self {
         self.sentinel.quorum = sentinels;
         self
     }
 
-    /// How long a step of a sentinels' failover may take, and half of how long passes before it is
-    /// tried again; 10 s by default.
+    /// How long a step of a sentinel's failover may take. After twice this time the failover is
+    /// tried again. 10 s by default.
     pub fn failover_timeout(mut self, timeout: Duration) -> Self {
         self.sentinel.failover_timeout = timeout;
         self
     }
 
-    /// Whether a slot without an owner puts the whole cluster down; it does by default.
+    /// Whether one slot without an owner makes the whole cluster refuse requests; yes by default.
     pub fn full_coverage(mut self, required: bool) -> Self {
         self.cluster.full_coverage = required;
         self
     }
 
-    /// Whether nodes serve reads while the cluster is down; they do not by default.
+    /// Whether nodes serve reads while the cluster is down; no by default.
     pub fn reads_when_down(mut self, allowed: bool) -> Self {
         self.cluster.reads_when_down = allowed;
         self
     }
 
-    /// What nodes tell clients to dial; addresses by default. With names, node `a` is called
-    /// `a.sim`.
+    /// What nodes announce as their endpoint to clients; addresses by default. With names, node `a`
+    /// is called `a.sim`.
     pub fn endpoints(mut self, preferred: PreferredEndpoint) -> Self {
         self.hostnames |= preferred == PreferredEndpoint::Hostname;
         self.cluster.endpoint = preferred;
         self
     }
 
-    /// Whether nodes have host names, whatever they tell clients to dial.
+    /// Whether nodes have host names, independent of what they announce.
     pub fn hostnames(mut self, on: bool) -> Self {
         self.hostnames = on;
         self
     }
 
-    /// The number that every choice of the run stems from; equal seeds give equal runs. 0 by
-    /// default.
+    /// The seed of every random choice of the run; equal seeds give equal runs. 0 by default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Which servers are simulated; Redis 8.0 by default.
+    /// Which server version is simulated; Redis 8.0 by default.
     pub fn version(mut self, version: Version) -> Self {
         self.config.version = version;
         self
@@ -191,31 +192,31 @@ impl SimBuilder {
         self
     }
 
-    /// A further user with a password.
+    /// Adds a user with a password.
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.config.users.insert(name.to_owned(), password.to_owned());
         self
     }
 
-    /// How long a message takes in one direction; 0.5 ms by default.
+    /// Time that a message takes in one direction; 0.5 ms by default.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Up to how much longer a message takes by chance; nothing by default.
+    /// Upper bound of a random time added to each message; zero by default.
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// What one connection carries in one direction; unlimited by default.
+    /// Bandwidth of one connection in one direction; unlimited by default.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = bytes;
         self
     }
 
-    /// How long a server answers LOADING after a restart or a full synchronisation; not at all by
+    /// How long a server answers LOADING after a restart or a full synchronisation; zero by
     /// default.
     pub fn loading(mut self, loading: Duration) -> Self {
         self.config.loading = loading;
@@ -240,8 +241,8 @@ impl SimBuilder {
         self
     }
 
-    /// How much virtual time may pass without any task going on or waiting for a timer; two minutes
-    /// by default.
+    /// How much virtual time may pass while no task runs or waits for a timer; two minutes by
+    /// default.
     pub fn idle_limit(mut self, limit: Duration) -> Self {
         self.limits.idle = limit;
         self
@@ -255,25 +256,27 @@ impl SimBuilder {
         Sim::new(shared, self.seed, self.limits)
     }
 
-    /// Starts the servers, runs `test` to its end, and checks that it left nothing behind.
+    /// Starts the servers, runs `test` to its end, and checks that no task, timer or stream is
+    /// left.
     ///
     /// # Panics
-    /// When the run cannot end or leaks, with the trace of what happened last and how to replay it.
+    /// When the run cannot end or leaks. The text has the last trace lines and the way to replay
+    /// the run.
     pub fn run<F: Future>(self, test: impl FnOnce(Sim) -> F) -> F::Output {
         let sim = self.start();
         sim.run(test)
     }
 
-    /// The same, with the failure as a value.
+    /// Like [`SimBuilder::run`], with the failure as a value.
     ///
     /// # Errors
-    /// Why the run was ended.
+    /// The reason why the run was ended.
     pub fn try_run<F: Future>(self, test: impl FnOnce(Sim) -> F) -> Result<F::Output, Failure> {
         let sim = self.start();
         sim.try_run(test)
     }
 
-    /// Puts the servers on real sockets of 127.0.0.1, in real time, until what is returned is
+    /// Puts the servers on real sockets of 127.0.0.1, in real time, until the returned value is
     /// dropped. Messages between servers take no time unless `latency` was set to something else
     /// than its default.
     ///
@@ -291,15 +294,16 @@ impl SimBuilder {
     /// ```
     ///
     /// # Errors
-    /// A port could not be had.
+    /// A port could not be bound.
     pub fn serve(self) -> std::io::Result<Served> {
         self.serve_at(None)
     }
 
-    /// The same on the ports from `first` on, in the order of the servers' names.
+    /// Like [`SimBuilder::serve`], on the ports from `first` on, in the order of the servers'
+    /// names.
     ///
     /// # Errors
-    /// A port could not be had.
+    /// A port could not be bound.
     pub fn serve_from(self, first: u16) -> std::io::Result<Served> {
         self.serve_at(Some(first))
     }
@@ -366,7 +370,7 @@ impl SimBuilder {
         }
     }
 
-    /// A primary and its replicas, in step with each other and not started yet.
+    /// A primary and its replicas with equal data, not started yet.
     fn build_shard(&self, world: &mut World, index: usize, replicas: usize) -> Vec<HostId> {
         let primary = self.add_server(world, &server_name(index, 0), (index, 0));
         let mut hosts = vec![primary];
@@ -403,10 +407,10 @@ impl SimBuilder {
         for (host, id, _) in &members {
             let mut sentinel = Sentinel::new(Arc::clone(id), settings.clone(), self.address(0, 0));
             for number in 1..=replicas {
-                sentinel.know_replica(self.address(0, number));
+                sentinel.add_known_replica(self.address(0, number));
             }
             for (other, id, address) in members.iter().filter(|(other, ..)| other != host) {
-                sentinel.know_colleague(*other, Arc::clone(id), *address);
+                sentinel.add_known_peer(*other, Arc::clone(id), *address);
             }
             if let Some(server) = world.fleet.server_mut(*host) {
                 server.sentinel = Some(Box::new(sentinel));
@@ -415,7 +419,7 @@ impl SimBuilder {
         members.into_iter().map(|(host, ..)| host).collect()
     }
 
-    /// Makes shards a cluster in which everybody knows everybody and agrees.
+    /// Makes shards a cluster in which all nodes know each other and have the same view.
     fn join_cluster(&self, world: &mut World, shards: &[Vec<HostId>]) {
         let settings = Arc::new(self.cluster.clone());
         let mut peers = BTreeMap::new();
@@ -455,7 +459,7 @@ impl SimBuilder {
     }
 }
 
-/// A shard's primary, or one of its replicas.
+/// The primary of a shard, or one of its replicas.
 fn server_name(shard: usize, member: usize) -> String {
     let name = shard_name(shard);
     if member == 0 { name } else { format!("{name}{member}") }

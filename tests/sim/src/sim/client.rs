@@ -1,15 +1,15 @@
-//! slotcar's own client in a simulation.
+//! Creates slotcar's own client in a simulation.
 //!
-//! The simulator works without it (any code over `Transport` can be tested); these are the few
-//! lines that every test of an application begins with.
+//! The simulator works without it: any code that uses `Transport` can be tested. These are the few
+//! lines with which every test of an application starts.
 
 use super::Sim;
 use slotcar::config::Deployment;
 use slotcar::{Client, Config, Endpoint, Error};
 
 impl Sim {
-    /// A configuration that finds this deployment by its servers' names, which stay theirs when
-    /// they move to other addresses.
+    /// A configuration that finds this deployment by its servers' names. The names stay valid when
+    /// servers move to other addresses.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut names = self.servers();

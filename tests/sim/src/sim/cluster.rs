@@ -1,5 +1,5 @@
-//! What a test can do to a cluster: move slots, fail over, make nodes forget each other, make them
-//! announce other addresses.
+//! What a test can do to a cluster: move slots, fail over, make nodes forget each other, and make
+//! them announce other addresses.
 
 use super::Sim;
 use crate::cluster::slots::{Owners, SLOTS, key_slot};
@@ -19,20 +19,21 @@ impl Sim {
         key_slot(key.as_bytes())
     }
 
-    /// The server that serves a slot: of those that take it for their own, the one with the newest
-    /// claim.
+    /// The server that serves a slot: of the servers that claim it, the one with the greatest
+    /// epoch.
     ///
     /// # Panics
-    /// When nobody does.
+    /// When no server claims it.
     #[must_use]
     pub fn owner_of(&self, slot: u16) -> String {
         self.shared.with_world(|world| {
-            let owner = world.slot_owner(slot).unwrap_or_else(|| panic!("nobody serves {slot}"));
+            let owner =
+                world.slot_owner(slot).unwrap_or_else(|| panic!("no node serves slot {slot}"));
             world.network.host(owner).name.clone()
         })
     }
 
-    /// The primary of a server's shard in that server's own opinion.
+    /// The primary of a server's shard in that server's own view.
     #[must_use]
     pub fn primary_of(&self, server: &str) -> String {
         let primary = self.with_server(server, |server| {
@@ -53,20 +54,20 @@ impl Sim {
         })
     }
 
-    /// Whether a server serves requests, in its own opinion.
+    /// Whether a server serves requests, in its own view.
     #[must_use]
     pub fn cluster_is_ok(&self, server: &str) -> bool {
         self.with_server(server, |server| server.cluster.as_ref().is_some_and(|c| c.ok))
     }
 
-    /// Moves a slot with its keys at once; other nodes hear of it by gossip.
+    /// Moves a slot with its keys at once; other nodes learn it by gossip.
     pub fn move_slot(&self, slot: u16, to: &str) {
         self.begin_move(slot, to);
         self.move_keys(slot, to, usize::MAX);
         self.finish_move(slot, to);
     }
 
-    /// Moves a slot key by key, as `redis-cli --cluster reshard` does, a key each `pace`.
+    /// Moves a slot key by key, as `redis-cli --cluster reshard` does, one key per `pace`.
     pub async fn migrate_slot(&self, slot: u16, to: &str, pace: Duration) {
         self.begin_move(slot, to);
         while self.move_keys(slot, to, 1) > 0 {
@@ -81,7 +82,7 @@ impl Sim {
         let to_host = self.host(to);
         self.shared.with_world(|world| {
             let Some(from) = world.slot_owner(slot) else { return };
-            world.note_fault(format!("slot {slot} begins to move to {to}"));
+            world.note_fault(format!("slot {slot} starts to move to {to}"));
             world.with_cluster(to_host, |cluster| {
                 cluster.importing.insert(slot, from);
             });
@@ -91,13 +92,13 @@ impl Sim {
         });
     }
 
-    /// The second step: up to `keys_max` keys go to the new owner. Returns how many went.
+    /// The second step: moves up to `keys_max` keys to the new owner. Returns how many were moved.
     pub fn move_keys(&self, slot: u16, to: &str, keys_max: usize) -> usize {
         let to_host = self.host(to);
         self.shared.with_world(|world| world.move_keys(slot, to_host, keys_max))
     }
 
-    /// The last step: the new owner says so, with a new epoch, and the old one believes it.
+    /// The last step: the new owner claims the slot with a new epoch, and the old owner accepts it.
     pub fn finish_move(&self, slot: u16, to: &str) {
         let to_host = self.host(to);
         self.shared.with_world(|world| {
@@ -106,16 +107,16 @@ impl Sim {
         });
     }
 
-    /// Leaves a slot without an owner, everywhere.
+    /// Removes the owner of a slot, on all nodes.
     pub fn uncover_slot(&self, slot: u16) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("nobody serves slot {slot}"));
+            world.note_fault(format!("no node serves slot {slot}"));
             world.assign_everywhere(slot, slot, None);
         });
     }
 
-    /// Makes a server believe that these slots are another one's, or nobody's, and tell clients so,
-    /// until it hears better.
+    /// Makes a server believe that another node, or none, owns these slots, and report this to
+    /// clients until gossip corrects it.
     pub fn believe(&self, server: &str, slots: RangeInclusive<u16>, owner: Option<&str>) {
         let (host, owner_host) = (self.host(server), owner.map(|name| self.host(name)));
         self.shared.with_world(|world| {
@@ -125,10 +126,10 @@ impl Sim {
         });
     }
 
-    /// Changes what all nodes tell clients to dial.
+    /// Changes what all nodes announce to clients as their endpoint.
     pub fn set_endpoints(&self, preferred: PreferredEndpoint) {
         self.shared.with_world(|world| {
-            world.note_fault(format!("nodes are told by {preferred:?} from now on"));
+            world.note_fault(format!("nodes announce the endpoint type {preferred:?} from now on"));
             for host in world.network.host_ids() {
                 world.with_cluster(host, |cluster| {
                     let endpoint = preferred;
@@ -139,7 +140,7 @@ impl Sim {
         });
     }
 
-    /// Gives a slot that has no owner to a server, everywhere.
+    /// Gives a slot that has no owner to a server, on all nodes.
     pub fn cover_slot(&self, slot: u16, server: &str) {
         let host = self.host(server);
         self.shared.with_world(|world| {
@@ -153,12 +154,12 @@ impl Sim {
         self.start_failover(replica, false);
     }
 
-    /// `CLUSTER FAILOVER FORCE`: the same without asking the primary.
+    /// `CLUSTER FAILOVER FORCE`: the same without the consent of the primary.
     pub fn force_failover(&self, replica: &str) {
         self.start_failover(replica, true);
     }
 
-    /// The server that serves a slot, if one does.
+    /// The server that serves a slot, if there is one.
     pub(crate) fn find_owner(&self, slot: u16) -> Option<String> {
         self.shared.with_world(|world| {
             let owner = world.slot_owner(slot)?;
@@ -166,12 +167,12 @@ impl Sim {
         })
     }
 
-    /// Whether a slot has an owner and that is not this server.
+    /// Whether a slot has an owner, and the owner is another server.
     pub(crate) fn is_owned_by_other(&self, slot: u16, server: &str) -> bool {
         self.find_owner(slot).is_some_and(|owner| owner != server)
     }
 
-    /// Slots that some server has keys of.
+    /// Slots in which some server has keys.
     pub(crate) fn used_slots(&self) -> Vec<u16> {
         self.shared.with_world(|world| {
             let keys = world.fleet.servers().filter(|s| s.cluster.is_some());
@@ -180,13 +181,12 @@ impl Sim {
         })
     }
 
-    /// Tells every node of a cluster where every other one is, as `CLUSTER MEET` does.
+    /// Introduces every node of a cluster to every other one, as `CLUSTER MEET` does.
     pub(crate) fn introduce_nodes(&self) {
         self.shared.with_world(World::introduce_all);
     }
 
-    /// Ends moves of slots that were left half-way, as an operator would: keys go where the slot
-    /// belongs in the end.
+    /// Ends unfinished slot moves, as an operator would: keys go to the final owner of the slot.
     pub(crate) fn settle_slots(&self) {
         self.shared.with_world(World::settle_slots);
     }
@@ -202,7 +202,7 @@ impl Sim {
         });
     }
 
-    /// `CLUSTER FAILOVER TAKEOVER`: without asking anybody.
+    /// `CLUSTER FAILOVER TAKEOVER`: without votes.
     pub fn take_over(&self, replica: &str) {
         let host = self.host(replica);
         self.shared.with_world(|world| {
@@ -224,7 +224,7 @@ impl Sim {
         self.with_server(server, |server| server.forget_node(other, until));
     }
 
-    /// Makes a node tell clients another address than the one where it listens, as behind NAT.
+    /// Makes a node announce another address than the one where it listens, as behind NAT.
     pub fn announce(&self, server: &str, address: SocketAddr) {
         let host = self.host(server);
         self.shared.with_world(|world| {
@@ -238,7 +238,7 @@ impl Sim {
         });
     }
 
-    /// Makes a node's host name another one, or takes it away.
+    /// Changes or removes a node's host name.
     pub fn set_hostname(&self, server: &str, hostname: Option<&str>) {
         let host = self.host(server);
         self.shared.with_world(|world| {
@@ -253,8 +253,8 @@ impl Sim {
     }
 
     /// Moves every server to another address at once, as when all pods of a deployment are
-    /// replaced. Who operates the cluster has introduced the nodes to each other anew; clients have
-    /// only names.
+    /// replaced. The operator has introduced the nodes to each other again; clients have only
+    /// names.
     pub fn readdress_all(&self, network: [u8; 3]) {
         let servers = self.servers();
         for (index, server) in servers.iter().enumerate() {
@@ -266,7 +266,7 @@ impl Sim {
 }
 
 impl World {
-    /// Of the running primaries that take a slot for their own, the one with the newest claim.
+    /// Of the running primaries that claim a slot, the one with the greatest epoch.
     fn slot_owner(&self, slot: u16) -> Option<HostId> {
         let claims = self.fleet.servers().filter_map(|server| {
             let cluster = server.cluster.as_ref()?;
@@ -340,8 +340,8 @@ impl World {
         }
     }
 
-    /// Ends moves that were left half-way, and gives slots that no running primary takes for its
-    /// own to one: what `redis-cli --cluster fix` does.
+    /// Ends unfinished slot moves, and gives slots that no running primary claims to one of them:
+    /// what `redis-cli --cluster fix` does.
     fn settle_slots(&mut self) {
         let moves: Vec<(u16, HostId)> = self
             .fleet
@@ -371,15 +371,13 @@ impl World {
         let Some((_, heir)) = heir else { return };
         for (start, end, owner) in served.within(0, SLOTS - 1) {
             if owner.is_none() {
-                self.note_fault(format!(
-                    "slots {start}-{end}, which nobody serves, are given away"
-                ));
+                self.note_fault(format!("slots {start}-{end} without an owner get one"));
                 self.assign_everywhere(start, end, Some(heir));
             }
         }
     }
 
-    /// Tells every node where every other node is now.
+    /// Introduces every node to the present address of every other node.
     fn introduce_all(&mut self) {
         let addresses: Vec<(HostId, SocketAddr)> = self
             .fleet

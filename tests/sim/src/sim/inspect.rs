@@ -1,6 +1,7 @@
-//! What a test can see that no client can: data on each server, who ran what, and the trace.
+//! What a test can see and a client cannot: data on each server, which server ran a command, and
+//! the trace.
 //!
-//! Nothing here takes time or changes anything.
+//! **Invariants**: nothing here takes time or changes anything.
 
 use super::Sim;
 use crate::server::value::Value;
@@ -16,12 +17,12 @@ pub struct Executed {
     pub token: Bytes,
     /// The server.
     pub server: String,
-    /// When.
+    /// When it ran.
     pub at: Timestamp,
 }
 
 impl Sim {
-    /// A string as this very server has it, in its first database, expired or not.
+    /// A string as it is stored on this server, in its first database, expired or not.
     #[must_use]
     pub fn peek(&self, server: &str, key: &str) -> Option<Bytes> {
         self.with_server(server, |server| {
@@ -51,7 +52,7 @@ impl Sim {
         self.with_server(server, |server| server.stats.connections)
     }
 
-    /// Whether a server takes itself for a primary.
+    /// Whether a server has the role of a primary in its own view.
     #[must_use]
     pub fn is_primary(&self, server: &str) -> bool {
         self.with_server(server, |server| !server.replication.is_replica())
@@ -64,7 +65,7 @@ impl Sim {
         self.shared.with_world(|world| world.network.is_up(host))
     }
 
-    /// The sharded channels that somebody is subscribed to on a server.
+    /// The sharded channels with subscribers on a server.
     #[must_use]
     pub fn shard_channels(&self, server: &str) -> Vec<Bytes> {
         self.with_server(server, |server| server.channels.shard.keys().cloned().collect())
@@ -83,8 +84,8 @@ impl Sim {
         })
     }
 
-    /// Every time that sentinels made a server the primary, in order: which, when, and the epoch of
-    /// that failover.
+    /// Every promotion of a server to primary by sentinels, in order: the server, the time, and the
+    /// epoch of that failover.
     #[must_use]
     pub fn promotions(&self) -> Vec<(String, Timestamp, u64)> {
         self.shared.with_world(|world| {
@@ -95,7 +96,8 @@ impl Sim {
         })
     }
 
-    /// What the sentinels told, in order: since when, who, the epoch and the primary.
+    /// What the sentinels reported as primary, in order: the time since when, the sentinel, the
+    /// epoch and the primary.
     pub(crate) fn opinions(&self) -> Vec<(Timestamp, String, u64, String)> {
         self.shared.with_world(|world| {
             let hosts = || world.network.host_ids().map(|id| world.network.host(id));
@@ -116,13 +118,14 @@ impl Sim {
         self.shared.with_world(|world| world.fleet.servers().map(|s| s.name.clone()).collect())
     }
 
-    /// The last lines of what happened.
+    /// The last lines of the trace.
     #[must_use]
     pub fn trace(&self, lines_max: usize) -> String {
         self.shared.with_world(|world| world.trace.tail(lines_max))
     }
 
-    /// A number that is the same for two runs in which the same things happened in the same order.
+    /// A hash of the trace. It is the same for two runs in which the same things happened in the
+    /// same order.
     #[must_use]
     pub fn trace_hash(&self) -> u64 {
         self.shared.with_world(|world| world.trace.hash())

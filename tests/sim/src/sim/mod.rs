@@ -1,6 +1,7 @@
-//! The simulation as a test sees it: start it, do things to it, run code against it.
+//! The handle of a simulation for a test: start it, act on it, run code in it.
 //!
-//! A file per kind of thing to do; this one holds the handle and the ways to run.
+//! The other files of this folder hold the actions by kind; this one holds the handle and the ways
+//! to run.
 
 mod actions;
 mod builder;
@@ -21,20 +22,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long tasks and streams may take to end after the test's own end, in virtual time.
+/// How long tasks and streams may take to end after the test's end, in virtual time.
 const SETTLE: Duration = Duration::from_secs(5);
 /// Trace lines that a failure shows.
 const TAIL_LINES: usize = 200;
 
 /// A running simulation. Clones are the same simulation.
-///
-/// Everything that a method does to the world happens at once, at the present virtual time; time
+/// Every action takes effect at once, at the present virtual time. Time passes while tasks wait.
 /// passes while tasks wait.
 #[derive(Clone, Debug)]
 pub struct Sim {
     /// World, tasks, clock.
     pub(super) shared: Arc<Shared>,
-    /// What replays it.
+    /// The seed, which replays the run.
     seed: u64,
     /// Bounds of a run.
     limits: RunLimits,
@@ -50,13 +50,13 @@ impl Sim {
         SimBuilder::standalone(0)
     }
 
-    /// A primary named `a` with replicas named `a1`, `a2` and so on, and nobody who fails over.
+    /// A primary named `a` with replicas named `a1`, `a2` and so on, without automatic failover.
     pub fn replicated(replicas: usize) -> SimBuilder {
         SimBuilder::standalone(replicas)
     }
 
-    /// A service: a primary named `a` with replicas named `a1`, `a2` and so on, and sentinels named
-    /// `s1`, `s2` and so on that watch it and fail over.
+    /// A service: a primary named `a` with replicas named `a1`, `a2` and so on. Sentinels named
+    /// `s1`, `s2` and so on monitor it and fail over.
     ///
     /// ```
     /// use slotcar_sim::Sim;
@@ -86,14 +86,14 @@ impl Sim {
         self.seed
     }
 
-    /// The way into this world for a client on the host named `client`.
+    /// The transport of a client on the host named `client`.
     #[must_use]
     pub fn transport(&self) -> SimTransport {
         self.transport_of(builder::CLIENT)
     }
 
-    /// The way into this world for a client on a host of its own, which partitions can tell from
-    /// others.
+    /// The transport of a client on a host of its own, so that a partition can affect this client
+    /// alone.
     #[must_use]
     pub fn transport_of(&self, host: &str) -> SimTransport {
         let (id, seed) = self.shared.with_world(|world| {
@@ -115,7 +115,7 @@ impl Sim {
         crate::transport::Sleep::new(Arc::clone(&self.shared), self.now().after(time)).await;
     }
 
-    /// Where a server listens at the moment.
+    /// Where a server listens now.
     ///
     /// # Panics
     /// When no server has that name.
@@ -127,28 +127,29 @@ impl Sim {
         Endpoint::tcp(&address.ip().to_string(), address.port())
     }
 
-    /// Runs a future and everything else until the future is done.
+    /// Runs a future, and all other tasks, until the future is done.
     ///
     /// # Panics
-    /// When the run cannot end, with the trace of what happened last and how to replay it.
+    /// When the run cannot end. The text has the last trace lines and the way to replay the run.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _note = self.note_on_panic();
         self.shared.block_on(future, &self.limits).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// Runs a test to its end and checks that it left nothing behind: no task, no timer, no stream.
+    /// Runs a test to its end and checks that no task, timer or stream is left.
     ///
     /// # Panics
-    /// When the run cannot end or leaks, with the trace of what happened last and how to replay it.
+    /// When the run cannot end or leaks. The text has the last trace lines and the way to replay
+    /// the run.
     pub fn run<F: Future>(&self, test: impl FnOnce(Self) -> F) -> F::Output {
         let _note = self.note_on_panic();
         self.try_run(test).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// The same, with the failure as a value.
+    /// Like [`Sim::run`], with the failure as a value.
     ///
     /// # Errors
-    /// Why the run was ended.
+    /// The reason why the run was ended.
     pub fn try_run<F: Future>(&self, test: impl FnOnce(Self) -> F) -> Result<F::Output, Failure> {
         let output = self.shared.block_on(test(self.clone()), &self.limits)?;
         self.check_leaks()?;
@@ -174,7 +175,7 @@ impl Sim {
 
     fn host(&self, name: &str) -> HostId {
         let found = self.shared.with_world(|world| world.network.find_host(name));
-        found.unwrap_or_else(|| panic!("no party in this simulation is named {name}"))
+        found.unwrap_or_else(|| panic!("no host in this simulation is named {name}"))
     }
 
     fn note_on_panic(&self) -> NoteOnPanic<'_> {
@@ -182,7 +183,7 @@ impl Sim {
     }
 }
 
-/// Prints how to replay a run, and what happened last in it, when the run panics.
+/// Prints the way to replay a run, and the last trace lines, when the run panics.
 struct NoteOnPanic<'a>(&'a Sim);
 
 impl Drop for NoteOnPanic<'_> {

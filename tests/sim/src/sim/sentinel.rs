@@ -1,5 +1,5 @@
-//! What a test can do to sentinels, and see of them: ask whom they believe in, mislead them, fail
-//! over by hand.
+//! What a test can do to sentinels and read from them: their view of the primary, old state, and
+//! manual failovers.
 
 use super::Sim;
 use crate::rng::Rng;
@@ -25,7 +25,7 @@ impl Sim {
         })
     }
 
-    /// The server that a sentinel takes for the primary.
+    /// The primary in the view of a sentinel.
     ///
     /// # Panics
     /// When the server is no sentinel.
@@ -38,7 +38,7 @@ impl Sim {
         })
     }
 
-    /// The server that most running sentinels take for the primary, if more than half of all agree.
+    /// The primary in the view of most running sentinels, if more than half of all sentinels agree.
     #[must_use]
     pub fn agreed_primary(&self) -> Option<String> {
         let sentinels = self.sentinels();
@@ -50,13 +50,14 @@ impl Sim {
         (count * 2 > sentinels.len()).then_some(primary)
     }
 
-    /// Makes a sentinel believe what it may have believed long ago, as one that was restarted with
-    /// an old file does: that this server is the primary, since the failover of that epoch.
+    /// Gives a sentinel an old view, as if it had restarted with an old file: this server is the
+    /// primary, since the failover of that epoch.
     pub fn mislead(&self, sentinel: &str, primary: &str, epoch: u64) {
         let host = self.host(primary);
         let (address, now) = self.shared.with_world(|world| {
-            world
-                .note_fault(format!("{sentinel} takes {primary} for the primary of epoch {epoch}"));
+            world.note_fault(format!(
+                "{sentinel} believes that {primary} is the primary of epoch {epoch}"
+            ));
             (world.network.host(host).address, world.now())
         });
         let Some(address) = address else { return };
@@ -72,15 +73,15 @@ impl Sim {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
             let (mut env, _, fleet) = world.split();
-            fleet.with(host, |server| server.note_opinion_told(&mut env));
+            fleet.with(host, |server| server.note_reported_primary(&mut env));
         });
     }
 
-    /// `SENTINEL FAILOVER`: a sentinel replaces the primary without asking anybody.
+    /// `SENTINEL FAILOVER`: a sentinel replaces the primary without a vote.
     pub fn sentinel_failover(&self, sentinel: &str) {
         let host = self.host(sentinel);
         self.shared.with_world(|world| {
-            world.note_fault(format!("{sentinel} is told to fail over"));
+            world.note_fault(format!("{sentinel} gets SENTINEL FAILOVER"));
             let (mut env, _, fleet) = world.split();
             fleet.with(host, |server| {
                 if server.sentinel.as_ref().is_some_and(|sentinel| sentinel.failover.is_none()) {
@@ -91,9 +92,8 @@ impl Sim {
         });
     }
 
-    /// Makes a sentinel go back to something that it once believed, if that was ever something
-    /// else.
-    pub(crate) fn forget_lately(&self, sentinel: &str, rng: &mut Rng) {
+    /// Makes a sentinel go back to an earlier view, if it ever had a different one.
+    pub(crate) fn forget_latest_view(&self, sentinel: &str, rng: &mut Rng) {
         let past = self.with_sentinel(sentinel, |sentinel| sentinel.past.clone());
         let Some((epoch, address)) = rng.pick(&past).copied() else { return };
         let name = self.shared.with_world(|world| {
@@ -105,16 +105,17 @@ impl Sim {
         }
     }
 
-    /// Whether all sentinels are content, so that an operator may fail over.
-    pub(crate) fn sentinels_are_calm(&self) -> bool {
+    /// Whether no sentinel sees a problem, so that an operator may fail over.
+    pub(crate) fn sentinels_can_fail_over(&self) -> bool {
         let now = self.now();
         let up = |name: &String| self.is_up(name);
-        let calm = |name: &String| self.with_sentinel(name, |sentinel| sentinel.is_calm(now));
-        self.sentinels().iter().all(|name| up(name) && calm(name))
+        let ready =
+            |name: &String| self.with_sentinel(name, |sentinel| sentinel.can_fail_over(now));
+        self.sentinels().iter().all(|name| up(name) && ready(name))
     }
 
-    /// Two failovers of one epoch, by hand on both sides of a partition, leave sentinels that never
-    /// agree by themselves; who operates them makes them.
+    /// Two manual failovers of one epoch, on both sides of a partition, leave sentinels that never
+    /// agree by themselves. Here the operator makes them agree.
     pub(crate) fn settle_sentinels(&self) {
         let opinions: Vec<(u64, String, String)> = self
             .sentinels()
@@ -129,7 +130,7 @@ impl Sim {
         }
     }
 
-    /// The epoch of a sentinel's opinion: how many failovers it knows of.
+    /// The epoch of a sentinel's view: how many failovers it knows of.
     #[must_use]
     pub fn config_epoch(&self, sentinel: &str) -> u64 {
         self.with_sentinel(sentinel, |sentinel| sentinel.config_epoch)
@@ -138,7 +139,7 @@ impl Sim {
     fn with_sentinel<T>(&self, name: &str, work: impl FnOnce(&mut Sentinel) -> T) -> T {
         self.with_server(name, |server| {
             let sentinel = server.sentinel.as_deref_mut();
-            work(sentinel.unwrap_or_else(|| panic!("{name} is no sentinel")))
+            work(sentinel.unwrap_or_else(|| panic!("{name} is not the name of a sentinel")))
         })
     }
 }

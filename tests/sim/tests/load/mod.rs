@@ -1,5 +1,5 @@
-//! A load of callers in virtual time, and keys in given slots, for the named scenarios: how long
-//! each call took is what their figures are about.
+//! A load of callers in virtual time, and keys in given slots, for the named scenarios. Their
+//! limits are about how long each call took.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -14,17 +14,17 @@ pub(crate) const MS: Duration = Duration::from_millis(1);
 /// A second.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// What became of a load.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
-    /// How long each call took that was answered.
+    /// How long each successful call took.
     pub(crate) times: Vec<Duration>,
     /// Calls that failed.
     pub(crate) failed: usize,
 }
 
 impl Load {
-    /// One caller per key, each asking again as soon as it is answered, for `span`.
+    /// One caller per key. Each sends its next call as soon as it has a reply, for `span`.
     pub(crate) async fn run(sim: &Sim, client: &Client, keys: &[String], span: Duration) -> Self {
         let end = sim.now().after(span);
         let callers = keys.iter().map(|key| async move {
@@ -46,19 +46,19 @@ impl Load {
         total
     }
 
-    /// Calls that were answered.
+    /// Successful calls.
     pub(crate) fn done(&self) -> usize {
         self.times.len()
     }
 }
 
-/// So many keys whose slots are in a range, each in another one as far as there are enough.
+/// Keys in a range of slots, each in another slot as long as there are enough.
 pub(crate) fn keys_of(slots: RangeInclusive<u16>, count: usize) -> Vec<String> {
     let keys = (0..).map(|number| format!("key:{number}"));
     keys.filter(|key| slots.contains(&Sim::slot_of(key))).take(count).collect()
 }
 
-/// The time that so many of a hundred calls did not exceed.
+/// The time that this many of a hundred calls did not exceed.
 pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();

@@ -1,4 +1,4 @@
-//! A client as dumb as possible: writes requests, reads replies, shows them as text.
+//! A minimal client: writes requests, reads replies, shows them as text.
 //!
 //! It shares nothing with slotcar or with the simulator's servers, so a mistake in either shows.
 

@@ -1,5 +1,6 @@
-//! What happens to whole clusters: failovers, new addresses, new names, new passwords.
-//! Each helper returns when the nodes that are alive agree on the outcome.
+//! Changes of whole clusters: failovers, new addresses, new host names, new passwords.
+//!
+//! **Invariant**: each helper returns when all nodes that are up agree on the result.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use crate::real::address;
 use crate::real::wait::until_true;
 use crate::real::wire::Reply;
 
-/// A failover that has not come about by then is asked for again: servers give one up after 5 s.
+/// After this time a failover is ordered again: servers give up after 5 s.
 const GIVEN_UP: Duration = Duration::from_secs(6);
 
 /// The three forms of CLUSTER FAILOVER.
@@ -36,7 +37,7 @@ impl Cluster {
         // A replica that misses a vote asks for votes again only after four times
         // `cluster-node-timeout`: because its epoch has passed, or a node has no connection to it.
         self.wait_until_agreed();
-        // For a moment after its primary has moved, a replica holds it for down.
+        // Shortly after its primary has moved, a replica takes the primary for down.
         until_true("the replica to agree to the failover", || {
             self.nodes[replica].call(words) == Reply::Status("OK".to_owned())
         });

@@ -31,7 +31,7 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 /// `cluster-node-timeout` for a quick failover on a machine with nothing else to do.
 const QUICK_MIN: Duration = Duration::from_secs(1);
 
-/// How a cluster shall be started; made by [`Cluster::of`].
+/// Options for the start of a cluster; made by [`Cluster::of`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which program.
@@ -104,7 +104,7 @@ impl Options {
             let primary = &cluster.ids[(at - self.primaries) % self.primaries];
             cluster.nodes[at].call(&["CLUSTER", "REPLICATE", primary]).ok();
         }
-        // Tells the new roles to all nodes at once: gossip would take rounds.
+        // All nodes learn the new roles at once: gossip would take rounds.
         cluster.meet();
         cluster.wait_until_agreed();
         if self.quick_failover {
@@ -201,11 +201,11 @@ impl Cluster {
 
     fn give_slots(&self, primaries: usize) {
         for (at, node) in self.nodes.iter().enumerate() {
-            // Distinct epochs from the start: equal ones would be sorted out later, in public.
+            // Distinct epochs from the start: nodes with equal ones would change them later.
             node.call(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]).ok();
             if at < primaries {
                 let share = |n: usize| n * usize::from(SLOT_COUNT) / primaries;
-                // ADDSLOTSRANGE came with 7.0; the long form works everywhere.
+                // ADDSLOTSRANGE exists since 7.0; the long form works everywhere.
                 let slots = (share(at)..share(at + 1)).map(|slot| slot.to_string());
                 let words: Vec<String> = ["CLUSTER".to_owned(), "ADDSLOTS".to_owned()]
                     .into_iter()

@@ -1,6 +1,6 @@
-//! Moving slots between nodes, half-way or wholly, and taking them away.
+//! Moves slots between nodes, completely or half-way, and removes them from their owners.
 //!
-//! Half-way is where ASK and TRYAGAIN live: `begin_move`, then `migrate_keys` for some of the keys.
+//! A slot that is half-way gives ASK and TRYAGAIN: `begin_move`, then `migrate_keys` for some keys.
 //! Spec: cluster-spec, "Live resharding"; command pages CLUSTER SETSLOT, MIGRATE.
 
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use crate::real::wire::Reply;
 /// The number of slots of every cluster.
 pub const SLOT_COUNT: u16 = 16384;
 
-/// Nodes that are told of a new owner agree within this, or are told again.
+/// Nodes that do not know a new owner after this time are informed again.
 const SETTLING: Duration = Duration::from_secs(2);
 /// Keys per MIGRATE.
 const MIGRATE_KEYS: &str = "200";
@@ -94,7 +94,7 @@ impl Cluster {
     #[track_caller]
     pub fn finish_move(&self, slot: u16, from: usize, to: usize) {
         self.settle_epochs();
-        // The target first: it raises its epoch, which wins wherever gossip is quicker than we are.
+        // The target first: it raises its epoch, so its claim wins where gossip arrives earlier.
         let others = (0..self.nodes.len()).filter(|i| *i != from && *i != to);
         for at in [to, from].into_iter().chain(others) {
             if self.myself(at).is_some_and(|me| me.is("master")) {
@@ -106,8 +106,8 @@ impl Cluster {
 
     /// Waits until all nodes that answer know the latest epoch.
     ///
-    /// A target that has not heard of it takes its own for the latest and does not raise it: two
-    /// owners would claim the slot, and a third node believe the wrong one for good.
+    /// A target that does not know it takes its own for the latest and does not raise it. Then two
+    /// owners claim the slot, and a third node may keep the wrong one.
     #[track_caller]
     fn settle_epochs(&self) {
         self.until_heard("all nodes to know the latest epoch", || {
@@ -121,8 +121,8 @@ impl Cluster {
         });
     }
 
-    /// Waits until all nodes agree, and tells those again that do not: a word of the old owner that
-    /// was under way may have come last.
+    /// Waits until all nodes agree, and informs those again that do not: a late message of the old
+    /// owner may have overwritten the new one.
     #[track_caller]
     fn settle_owner(&self, slot: u16, owner: usize) {
         let mut told = Instant::now();
@@ -161,13 +161,13 @@ impl Cluster {
         self.wait_until_owner(*slots.end(), to);
     }
 
-    /// Takes slots away from everybody: the cluster itself says that they are uncovered.
+    /// Removes slots from all nodes: the cluster reports them as uncovered.
     #[track_caller]
     pub fn open_hole(&self, slots: RangeInclusive<u16>) {
         let words: Vec<String> = slots.clone().map(|slot| slot.to_string()).collect();
         let words = [&["CLUSTER", "DELSLOTS"], &as_strs(&words)[..]].concat();
-        // The owner's heartbeats give the slots back to a node that forgot first, so its own word
-        // comes first, and the others are told until none of them remembers.
+        // The owner's heartbeats give the slots back to a node that removed them first. So the
+        // owner removes them first, and the others until none has them.
         let owner = self.primary_of(*slots.start());
         self.nodes[owner].call(&words).ok();
         until_true("every node to forget the slots", || {
@@ -176,7 +176,7 @@ impl Cluster {
                 let Some(view) = self.view(at) else { continue };
                 if view.iter().any(|l| slots.clone().any(|slot| l.owns(slot))) {
                     known = true;
-                    // A node that knows only some of them refuses; it is asked again one by one.
+                    // A node that knows only some of them refuses, so they go one by one.
                     for slot in slots.clone() {
                         let _ =
                             self.nodes[at].try_call(&["CLUSTER", "DELSLOTS", &slot.to_string()]);

@@ -1,4 +1,4 @@
-//! What the nodes of a cluster say about it, and waiting until they say the same.
+//! How each node sees its cluster, and waits until all nodes agree.
 //!
 //! Reads CLUSTER NODES, which every version has and which names what a node knows of all others.
 //! Spec: command page CLUSTER NODES, "Serialization format".
@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub struct NodeLine {
     /// Node id.
     pub id: String,
-    /// Address for clients; `None` where the node has none to tell.
+    /// Address for clients; `None` if the node has none.
     pub address: Option<SocketAddr>,
     /// Such as `myself`, `master`, `slave`, `fail?`, `handshake`.
     pub flags: Vec<String>,
@@ -26,7 +26,7 @@ pub struct NodeLine {
     pub primary: Option<String>,
     /// Configuration epoch.
     pub epoch: u64,
-    /// Whether the node that was asked has a connection to it: without one it sends no vote.
+    /// Whether the node that replied has a connection to it; without one it cannot send a vote.
     pub connected: bool,
     /// Ranges of slots, first and last.
     pub slots: Vec<(u16, u16)>,
@@ -69,7 +69,7 @@ impl NodeLine {
 }
 
 impl Cluster {
-    /// What one node knows; `None` if it does not answer.
+    /// How one node sees the cluster; `None` if it is down or frozen.
     pub fn view(&self, index: usize) -> Option<Vec<NodeLine>> {
         self.ask(index, &["CLUSTER", "NODES"])?.lines().map(NodeLine::parse).collect()
     }
@@ -84,14 +84,14 @@ impl Cluster {
         })
     }
 
-    /// The nodes that are primaries by their own word and own slots.
+    /// The nodes that call themselves primaries and own slots.
     pub fn primaries(&self) -> Vec<usize> {
         let serves =
             |i: &usize| self.myself(*i).is_some_and(|m| m.is("master") && !m.slots.is_empty());
         (0..self.nodes.len()).filter(serves).collect()
     }
 
-    /// The nodes that are replicas of `primary` by their own word.
+    /// The nodes that call themselves replicas of `primary`.
     pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
         let id = Some(self.ids[primary].clone());
         let follows = |i: &usize| self.myself(*i).is_some_and(|m| m.primary == id);
@@ -118,8 +118,8 @@ impl Cluster {
     /// Waits until every node that is up says `ok`, all say the same, all are connected with each
     /// other, and replicas are in sync.
     ///
-    /// Nodes that are down or paused are left out; what they served must be served by others,
-    /// unless full coverage is not required.
+    /// Nodes that are down or paused are left out. Other nodes must serve their slots, unless full
+    /// coverage is not required.
     #[track_caller]
     pub fn wait_until_agreed(&self) {
         self.until_heard("the cluster to agree", || {
@@ -131,10 +131,10 @@ impl Cluster {
         });
     }
 
-    /// Waits until every node that answers holds `node` for failed, or for not failed.
+    /// Waits until every other node marks `node` as failed, or as not failed.
     #[track_caller]
     pub fn wait_until_failed(&self, node: usize, failed: bool) {
-        until_true("the nodes to agree on who failed", || {
+        until_true("the nodes to agree on which node failed", || {
             let others = (0..self.nodes.len()).filter(|i| *i != node);
             others.filter_map(|i| self.view(i)).all(|view| {
                 view.iter().any(|line| line.id == self.ids[node] && line.is("fail") == failed)
@@ -193,7 +193,8 @@ impl Cluster {
         })
     }
 
-    /// What a node thinks of each running node and of each slot: what has to be equal everywhere.
+    /// What must be equal at all nodes: epoch, nodes and owners of slots. `None` if the node does
+    /// not answer, or has something left to settle.
     fn opinion(&self, index: usize) -> Option<Opinion> {
         let view = self.view(index)?;
         let mut owners = vec![None; usize::from(SLOT_COUNT)];

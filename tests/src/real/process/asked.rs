@@ -1,6 +1,6 @@
-//! What is asked of a server through its socket, and what follows from its address and password.
+//! Commands that the harness sends to a server, and what follows from its address and password.
 //!
-//! The harness inside of components is this file, too: nothing here needs the process.
+//! Components use this file, too: nothing here needs the process.
 
 use super::Server;
 use crate::real::version::Version;
@@ -40,15 +40,18 @@ impl Server {
             .unwrap_or_else(|e| panic!("{} at {}: {e}", arguments.join(" "), self.address()))
     }
 
-    /// Runs one command on a new connection.
+    /// Runs one command on a new connection, which the server has forgotten when this returns.
     pub fn try_call(&self, arguments: &[&str]) -> io::Result<Reply> {
-        self.conn()?.call(arguments)
+        let mut conn = self.conn()?;
+        let reply = conn.call(arguments)?;
+        conn.close();
+        Ok(reply)
     }
 
     /// Whether it answers PING right now, be it with a demand for a password.
     ///
-    /// A frozen server is given 250 ms. A starved one may take longer, so `false` proves nothing of
-    /// it: [`Server::is_up`] is what to decide by.
+    /// The reply may take 250 ms. A starved server may take longer, so `false` does not prove that
+    /// the server is down; [`Server::is_up`] does.
     pub fn answers(&self) -> bool {
         self.answers_within(Duration::from_millis(250))
     }
@@ -57,7 +60,9 @@ impl Server {
     pub(super) fn answers_within(&self, timeout: Duration) -> bool {
         let reply = Conn::open(self.address()).and_then(|mut conn| {
             conn.set_timeout(timeout)?;
-            conn.call(&["PING"])
+            let reply = conn.call(&["PING"])?;
+            conn.close();
+            Ok(reply)
         });
         match reply {
             Ok(reply) => reply.text() == "PONG" || reply.is_error("NOAUTH"),

@@ -1,7 +1,7 @@
-//! What a test changes inside a running server, and what it reads back as proof.
+//! Settings of a running server that a test changes, and counters that it reads.
 //!
-//! A server that refuses a change fails the test at once. Changes of the password are remembered,
-//! for the harness's own connections and for restarts; all others end with the process.
+//! A server that refuses a change fails the test. The harness remembers a changed password, for its
+//! own connections and for restarts; all other changes end with the process.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Server {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// How often each command ran since the start or the last reset: it proves where reads went.
+    /// How often each command ran since the start or the last reset: this proves where reads went.
     ///
     /// Subcommands have names of their own from 7.0 on, such as `cluster|slots`.
     #[track_caller]
@@ -86,10 +86,10 @@ impl Server {
         self.call(&["CONFIG", "RESETSTAT"]).ok();
     }
 
-    /// How many clients are connected, the harness's own question not counted.
+    /// How many clients are connected, without the connection that asks.
     #[track_caller]
     pub fn client_count(&self) -> usize {
-        // Replicas and primaries show in the list too; the field `flags` tells them.
+        // Replicas and primaries are in the list, too; the field `flags` marks them.
         let text = self.call(&["CLIENT", "LIST"]).ok().text();
         let ordinary = |line: &&str| {
             let flags = line.split(' ').find_map(|f| f.strip_prefix("flags=")).unwrap_or("");
@@ -98,7 +98,7 @@ impl Server {
         text.lines().filter(ordinary).count() - 1
     }
 
-    /// How many connections it ever accepted, the harness's own among them.
+    /// How many connections it accepted since its start, including those of the harness.
     #[track_caller]
     pub fn connections_received(&self) -> u64 {
         let stats = self.info("stats");

@@ -1,12 +1,12 @@
-//! How a server shall be started.
+//! Options for the start of a server.
 //!
-//! The harness inside of components is this file, too; only the launch differs.
+//! Components use this file, too; only the launch differs.
 
 use crate::real::process::Server;
 use crate::real::version::Version;
 use std::net::Ipv4Addr;
 
-/// How a server shall be started; made by [`Server::of`].
+/// Options for the start of a server; made by [`Server::of`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which program.
@@ -15,7 +15,7 @@ pub struct Options {
     pub(super) ip: Option<Ipv4Addr>,
     /// The port; a free one if not given.
     pub(super) port: Option<u16>,
-    /// Configuration lines, after the harness's own, so that they win.
+    /// Configuration lines. They follow those of the harness, so they override them.
     pub(super) lines: Vec<String>,
     /// The default user's password.
     pub(super) password: Option<String>,
@@ -54,7 +54,7 @@ impl Options {
         self
     }
 
-    /// Sets the default user's password, which the harness itself uses from then on.
+    /// Sets the default user's password, which the harness uses as well.
     pub fn password(mut self, password: &str) -> Options {
         self.password = Some(password.to_owned());
         self

@@ -1,7 +1,7 @@
 //! One proxied connection: two directions, each with a thread that reads and one that writes.
 //!
-//! Reading and writing are apart so that a delay costs latency and not throughput. The writing
-//! thread asks for the fault before each chunk and waits where nothing may pass.
+//! Reading and writing are separate, so that a delay adds latency but keeps the throughput. The
+//! writing thread reads the fault before each chunk, and waits while nothing may pass.
 //! **Invariant**: a link that is cut ends its four threads, whatever the fault.
 
 use std::io::Write;
@@ -31,9 +31,9 @@ pub(super) struct Link {
     client: TcpStream,
     /// Towards the server.
     server: TcpStream,
-    /// Cut: nothing passes any more.
+    /// Cut: nothing passes.
     dead: AtomicBool,
-    /// Ends with a reset: the last close must find no orderly end sent.
+    /// The connection ends with a reset, so no orderly end may be sent before.
     reset: AtomicBool,
     /// Directions that ended.
     ended: AtomicU64,
@@ -70,13 +70,13 @@ impl Link {
         let _ = self.server.shutdown(Shutdown::Both);
     }
 
-    /// Ends the connection with a reset, once the four threads have let go of it.
+    /// Ends the connection with a reset, when the four threads have dropped it.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::SeqCst);
         self.dead.store(true, Ordering::SeqCst);
         for stream in [&self.client, &self.server] {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-            // Wakes our readers and tells the peer nothing.
+            // Wakes the reading threads and sends nothing to the peer.
             let _ = stream.shutdown(Shutdown::Read);
         }
     }
@@ -124,14 +124,14 @@ fn write_all(shared: &Shared, link: &Link, way: Way, receiver: &Receiver<Chunk>)
             break;
         }
     }
-    // An end is news as well, and passes only when bytes would.
+    // The end of a stream passes only when bytes may pass.
     if permission(shared, link, way).is_some() && !link.reset.load(Ordering::SeqCst) {
         let _ = link.ends(way).1.shutdown(Shutdown::Write);
     }
     link.ended.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Waits until something may pass; `None` once the link or the proxy is gone.
+/// Waits until something may pass; `None` when the link or the proxy has ended.
 fn permission(shared: &Shared, link: &Link, way: Way) -> Option<(Fault, u64)> {
     let holds = |fault: &Fault| match fault {
         Fault::BlackHole => true,
@@ -143,7 +143,7 @@ fn permission(shared: &Shared, link: &Link, way: Way) -> Option<(Fault, u64)> {
     (!dead() && !state.stopped).then(|| (state.fault.clone(), state.generation))
 }
 
-/// Writes a chunk as the fault wants it; `false` when the connection shall end here.
+/// Writes a chunk as the fault says; `false` when the connection must end here.
 fn pass(
     shared: &Shared,
     link: &Link,

@@ -1,9 +1,9 @@
-//! A TCP proxy that breaks connections in every way a network does, and never rewrites a byte.
+//! A TCP proxy that breaks connections as a network does, and never changes a byte.
 //!
 //! It listens on a loopback address of its own. A fault holds for all connections, open ones too,
 //! from the moment [`Proxy::set`] returns. Plain threads: one accepts, four serve a connection.
-//! **Invariant**: bytes pass in order and unchanged, or not at all; only [`Fault::Answer`] invents
-//! some, on connections that never reach the server.
+//! **Invariant**: bytes pass in order and unchanged, or not at all. Only [`Fault::Answer`] sends
+//! bytes of its own, on connections that do not reach the server.
 //! **Limits**: up to 1024 chunks of 16 KiB wait per connection and direction; then reading stops.
 
 mod link;
@@ -29,14 +29,14 @@ pub use unreachable::Unreachable;
 pub enum Fault {
     /// New connections are accepted and closed at once.
     AcceptAndClose,
-    /// New connections get these bytes as the answer to their first, whatever it is.
+    /// New connections get these bytes in reply to whatever they send first.
     Answer {
         /// What is sent: a page of HTTP, garbage, half a frame.
         bytes: Vec<u8>,
         /// Whether the connection is closed afterwards, or stays open in silence.
         close: bool,
     },
-    /// Connections are accepted and stay open; nothing passes, and nobody learns that one closed.
+    /// Connections are accepted and stay open; nothing passes, not even the end of a connection.
     BlackHole,
     /// Each connection closes after so many more bytes of replies.
     CutRepliesAfter(u64),
@@ -44,13 +44,13 @@ pub enum Fault {
     CutRequestsAfter(u64),
     /// Everything arrives this much later, in each direction.
     Delay(Duration),
-    /// Requests pass, replies do not: the server does what no caller hears of.
+    /// Requests pass, replies do not: the server runs commands and no caller gets the reply.
     HoldReplies,
     /// Replies arrive one byte at a time.
     OneByte,
     /// Everything passes.
     Pass,
-    /// Nobody listens: connecting is refused. Open connections go on.
+    /// The port is closed: connecting is refused. Open connections stay.
     Refuse,
 }
 
@@ -68,7 +68,7 @@ pub struct Proxy {
 struct Shared {
     /// The present fault and what goes with it.
     state: Mutex<State>,
-    /// Told at every change of the state.
+    /// Notified at every change of the state.
     changed: Condvar,
     /// Connections accepted so far.
     accepted: AtomicU64,
@@ -216,7 +216,7 @@ impl Shared {
 
     /// Wakes the threads that wait for a fault to pass: something outside the state changed.
     fn wake_all(&self) {
-        // With the lock, or a thread between its look and its wait would sleep through this.
+        // With the lock: a thread between its check and its wait would miss the notification.
         let state = self.lock();
         self.changed.notify_all();
         drop(state);
@@ -252,7 +252,7 @@ impl Shared {
                 self.serve(client, fault, target);
             }
             // Closing alone is not enough: while another thread starts a process, the new process
-            // holds a copy of every socket for a moment.
+            // briefly holds a copy of every socket.
             let _ = SockRef::from(&open).shutdown(Shutdown::Both);
             drop(open);
             self.set_listening(false);
@@ -274,7 +274,7 @@ impl Shared {
                 let shared = Arc::clone(self);
                 thread::spawn(move || shared.answer(client, &bytes, close));
             }
-            // A server that is gone shows as a connection that ends at once.
+            // If the server is down, the connection ends at once.
             _ => {
                 if let Ok(server) = TcpStream::connect_timeout(&target, BOUND) {
                     let link = Arc::new(Link::new(client, server));
@@ -286,8 +286,8 @@ impl Shared {
         }
     }
 
-    /// Makes a link known before its first byte passes, or a cut could miss it; `false` when the
-    /// proxy is gone.
+    /// Registers a link before its first byte passes, so that no cut misses it; `false` when the
+    /// proxy was dropped.
     fn register(&self, link: &Arc<Link>) -> bool {
         let mut state = self.lock();
         state.links.push(Arc::downgrade(link));
@@ -309,7 +309,7 @@ impl Shared {
         let sent = client.write_all(bytes).is_ok();
         self.reply_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         if close {
-            // What the client still sends is read away below, or it would see a reset instead.
+            // The rest of what the client sends is read below; otherwise it would see a reset.
             let _ = client.shutdown(Shutdown::Write);
         }
         while sent && matches!(wire::read(&mut client, &mut request), Ok(n) if n > 0) {}

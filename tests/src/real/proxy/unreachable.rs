@@ -1,4 +1,4 @@
-//! An address where connecting neither succeeds nor fails: the host behind it seems to be gone.
+//! An address where connecting neither succeeds nor fails, as if the host had vanished.
 //!
 //! A listener whose queue is full drops the first packet of every further connection, as a firewall
 //! or a vanished pod does. Linux only; nothing of it needs root.
@@ -13,11 +13,11 @@ use crate::real::address;
 /// An address that swallows connection attempts for as long as it lives.
 #[derive(Debug)]
 pub struct Unreachable {
-    /// Where nobody answers.
+    /// The address that does not answer.
     address: SocketAddr,
-    /// Accepts nothing.
+    /// Listens, but does not accept.
     _listener: Socket,
-    /// Fill the queue.
+    /// Connections that fill the queue.
     _queued: Vec<TcpStream>,
 }
 
@@ -30,7 +30,7 @@ impl Unreachable {
         listener.bind(&address.into()).expect("the port is free");
         listener.listen(0).expect("the socket is bound");
         let mut queued = Vec::new();
-        // The kernel's queue is a little longer than asked for; the first time-out says it is full.
+        // The kernel's queue is a little longer than requested; the first time-out ends it.
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
             queued.push(stream);
             assert!(queued.len() < 64, "the queue of {address} never fills");
@@ -38,7 +38,7 @@ impl Unreachable {
         Unreachable { address, _listener: listener, _queued: queued }
     }
 
-    /// Where nobody answers.
+    /// The address that does not answer.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

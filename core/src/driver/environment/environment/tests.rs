@@ -1,22 +1,22 @@
-//! Which dial goes through TLS, and that none which should can go without.
+//! Which connections go through TLS, and that none goes without where it should.
 
 use super::*;
 use crate::client::Client;
 use crate::transport::ConnectTls;
 use futures::FutureExt;
 
-/// Notes how it is dialled, and opens nothing.
+/// A transport that records how it is asked to connect, and opens nothing.
 #[derive(Debug, Default)]
-struct Noting {
-    /// Whether it speaks TLS.
+struct Recording {
+    /// Whether it has TLS.
     secure: bool,
-    /// What the TLS dials end with.
+    /// The error of each attempt; refused if `None`.
     cause: Option<io::ErrorKind>,
-    /// In order.
+    /// The attempts, in order.
     dials: Arc<Mutex<Vec<&'static str>>>,
 }
 
-impl Noting {
+impl Recording {
     fn note<'a>(&self, how: &'static str) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         lock(&self.dials).push(how);
         let cause = self.cause.unwrap_or(io::ErrorKind::ConnectionRefused);
@@ -24,7 +24,7 @@ impl Noting {
     }
 }
 
-impl ConnectTls for Noting {
+impl ConnectTls for Recording {
     fn connect_tls<'a>(
         &'a self,
         _: &'a Endpoint,
@@ -34,7 +34,7 @@ impl ConnectTls for Noting {
     }
 }
 
-impl Transport for Noting {
+impl Transport for Recording {
     fn connect<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         self.note("plain")
     }
@@ -56,8 +56,8 @@ impl Transport for Noting {
     }
 }
 
-/// A dial of each kind of server; what it failed with, and how the transport was dialled.
-fn dial(transport: Noting, config: Config, profile: Profile) -> (Error, Vec<&'static str>) {
+/// Connects to a server of this kind. Returns the error and the attempts that the transport saw.
+fn dial(transport: Recording, config: Config, profile: Profile) -> (Error, Vec<&'static str>) {
     let dials = Arc::clone(&transport.dials);
     let env = Environment::new(Arc::new(transport), config);
     let (endpoint, notes) = (Endpoint::tcp("h", 1), DialNotes::default());
@@ -74,7 +74,7 @@ fn behind_sentinels(tls: bool, own: Option<bool>) -> Config {
 }
 
 #[test]
-fn servers_and_sentinels_are_dialled_as_the_configuration_says() {
+fn servers_and_sentinels_use_tls_as_the_configuration_says() {
     let table = [
         (false, None, ["plain", "plain"]),
         (true, None, ["tls", "tls"]),
@@ -88,7 +88,7 @@ fn servers_and_sentinels_are_dialled_as_the_configuration_says() {
             (Profile::Replica, server),
             (Profile::Server, server),
         ] {
-            let transport = Noting { secure: true, ..Noting::default() };
+            let transport = Recording { secure: true, ..Recording::default() };
             let (error, dials) = dial(transport, behind_sentinels(tls, own), profile);
             assert_eq!(error.kind(), ErrorKind::Connect);
             assert_eq!(dials, [how], "{tls} {own:?} {profile:?}");
@@ -96,7 +96,7 @@ fn servers_and_sentinels_are_dialled_as_the_configuration_says() {
     }
 }
 
-/// A transport without TLS is not even dialled, and a client over it is never made.
+/// A transport without TLS is not even asked to connect, and no client is made over it.
 #[test]
 fn nothing_secret_goes_over_a_transport_without_tls() {
     let configs = [
@@ -107,7 +107,7 @@ fn nothing_secret_goes_over_a_transport_without_tls() {
     ];
     for config in configs {
         assert!(config.needs_tls());
-        let transport = Noting::default();
+        let transport = Recording::default();
         let dials = Arc::clone(&transport.dials);
         let refused = Client::connect_lazy(transport, config.clone()).expect_err("it has no TLS");
         assert_eq!((refused.kind(), refused.delivery()), (ErrorKind::Config, Delivery::NotSent));
@@ -115,22 +115,22 @@ fn nothing_secret_goes_over_a_transport_without_tls() {
         assert!(text.contains("slotcar_tls::Tls") && text.contains("feature `tls`"), "{text}");
         let sentinels = config.sentinels_tls();
         let profile = if sentinels { Profile::Sentinel } else { Profile::Primary };
-        let (error, dialled) = dial(Noting::default(), config, profile);
+        let (error, dialled) = dial(Recording::default(), config, profile);
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(lock(&dials).is_empty() && dialled.is_empty());
     }
 }
 
-/// Certificates do not get better by dialling again.
+/// A certificate that is refused is refused again at the next attempt.
 #[test]
-fn a_verdict_is_final_and_a_lost_stream_is_not() {
+fn a_refused_certificate_is_final_and_a_lost_stream_is_not() {
     let table = [
         (io::ErrorKind::InvalidData, ErrorKind::Handshake),
         (io::ErrorKind::ConnectionReset, ErrorKind::Connect),
         (io::ErrorKind::TimedOut, ErrorKind::Connect),
     ];
     for (cause, kind) in table {
-        let transport = Noting { secure: true, cause: Some(cause), ..Noting::default() };
+        let transport = Recording { secure: true, cause: Some(cause), ..Recording::default() };
         let (error, _) = dial(transport, behind_sentinels(true, None), Profile::Primary);
         assert_eq!((error.kind(), error.delivery()), (kind, Delivery::NotSent), "{error}");
         assert_eq!(error.endpoint(), Some(&Endpoint::tcp("h", 1)));

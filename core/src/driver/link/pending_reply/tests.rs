@@ -1,4 +1,4 @@
-//! Exchanges over a link whose stream, clock and executor are scripted: any order of polls, pieces
+//! Commands over a link whose stream, clock and executor are scripted: any order of polls, pieces
 //! of bytes, full streams, callers that leave and callers that are never polled again.
 //!
 //! A task is polled only when its waker was called, so a wake-up that is lost is a caller that
@@ -74,7 +74,7 @@ impl Task {
 struct Scripted {
     /// Nanoseconds since the epoch.
     now: Arc<AtomicU64>,
-    /// Whom to wake, and when.
+    /// The timers' wakers, and their times.
     sleepers: Arc<Mutex<Vec<(Timestamp, Waker)>>>,
     /// The next timer that is polled panics.
     timer_panics: Arc<AtomicBool>,
@@ -98,8 +98,8 @@ impl Scripted {
     fn advance(&self, by: Duration) {
         self.now.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
         let now = self.now();
-        let due: Vec<_> = lock(&self.sleepers).extract_if(.., |(at, _)| *at <= now).collect();
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        let deadline: Vec<_> = lock(&self.sleepers).extract_if(.., |(at, _)| *at <= now).collect();
+        deadline.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 
@@ -153,7 +153,7 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
 
 type CallFuture = BoxFuture<'static, Result<(), ()>>;
 
-/// Sends `token` and expects it back. `eager` looks for the outcome in the first poll already.
+/// Sends `token` and expects it back. `eager` polls for the outcome in the first poll already.
 fn call(link: &Arc<Link>, token: u64, deadline: Timestamp, eager: bool) -> CallFuture {
     let link = Arc::clone(link);
     let text = format!("{token:08}");
@@ -179,7 +179,7 @@ fn call(link: &Arc<Link>, token: u64, deadline: Timestamp, eager: bool) -> CallF
     }))
 }
 
-/// Whatever the order of events, every caller that is polled when it was woken gets its own reply.
+/// In any order of events, every caller that is polled when it was woken gets its own reply.
 #[test]
 fn no_wake_up_is_lost_and_no_reply_misplaced() {
     for seed in 0..400 {
@@ -232,7 +232,7 @@ fn random_run(seed: u64, background: bool) {
     }
     settle(&wire, &transport, &mut tasks);
     let left = tasks.iter().filter(|task| task.future.is_some() && !task.parked).count();
-    assert_eq!(left, 0, "callers wait for ever: seed {seed}, background {background}");
+    assert_eq!(left, 0, "callers are left waiting: seed {seed}, background {background}");
 }
 
 fn run_spawned(transport: &Scripted) -> bool {
@@ -240,14 +240,14 @@ fn run_spawned(transport: &Scripted) -> bool {
     lock(spawned).iter_mut().fold(false, |ran, task| task.run() | ran)
 }
 
-/// Runs until everybody waits.
+/// Runs until all tasks wait.
 fn run_all(transport: &Scripted, tasks: &mut [Task]) {
     for _ in 0..1000 {
         if !tasks.iter_mut().fold(run_spawned(transport), |ran, task| task.run() | ran) {
             return;
         }
     }
-    panic!("tasks wake each other for ever");
+    panic!("tasks wake each other without end");
 }
 
 /// Everything works from now on: runs until nothing moves.
@@ -263,7 +263,7 @@ fn settle(wire: &Arc<Mutex<Wire>>, transport: &Scripted, tasks: &mut [Task]) {
             return;
         }
     }
-    panic!("tasks wake each other for ever");
+    panic!("tasks wake each other without end");
 }
 
 /// A deadline ends its call although the stream is full and others, with more time, are before it.
@@ -283,7 +283,7 @@ fn a_deadline_counts_also_behind_a_full_stream() {
                 assert_eq!(call.await, Err(()));
                 lock(&ended).push(token);
             })));
-            // Each comes when those before it have come to rest.
+            // Each is enqueued when those before it wait.
             run_all(&transport, &mut tasks);
         }
         transport.advance(Duration::from_millis(50));
@@ -323,9 +323,9 @@ fn a_reply_does_not_hide_a_deadline() {
     }
 }
 
-/// A reply in many pieces, more than a driver reads in one turn, is read to its end.
+/// A reply in more pieces than a driver reads in one turn is read to its end.
 #[test]
-fn a_driver_that_steps_back_comes_again() {
+fn a_driver_that_ends_its_turn_early_continues() {
     for background in [false, true] {
         let wire = Wire::new(5);
         let transport = Scripted::new(background);
@@ -349,10 +349,10 @@ fn a_driver_that_steps_back_comes_again() {
     }
 }
 
-/// An idle server's goodbye is seen before a command is written, also where no background heard
-/// of it: the command was surely not sent.
+/// That an idle server has closed the connection is seen before a command is written, also without
+/// a background task: the command was surely not sent.
 #[test]
-fn nothing_is_written_to_a_server_that_has_left() {
+fn nothing_is_written_to_a_connection_that_the_server_closed() {
     for background in [false, true] {
         let wire = Wire::new(7);
         let transport = Scripted::new(background);
@@ -382,10 +382,10 @@ fn nothing_is_written_to_a_server_that_has_left() {
     }
 }
 
-/// A caller that is alone costs one write and, once its reply is there, what the reply takes: the
-/// stream is not asked again for what it will tell by itself.
+/// A caller that waits alone costs one write and, once its reply has come, one read: a stream that
+/// has registered the waker is not polled again before it calls.
 #[test]
-fn a_stream_that_will_call_is_not_asked() {
+fn a_stream_that_has_registered_is_not_polled() {
     let wire = Wire::new(0);
     let transport = Scripted::new(true);
     let link = start(&transport, &wire);
@@ -399,7 +399,7 @@ fn a_stream_that_will_call_is_not_asked() {
             task.woken.0.store(true, Ordering::SeqCst);
             task.run();
         }
-        assert_eq!(lock(&wire).polls, [0; 2], "a look at what did not change");
+        assert_eq!(lock(&wire).polls, [0; 2], "polled although it has not called");
         serve(&wire, 1);
         while task.run() {}
         assert!(task.future.is_none());

@@ -166,7 +166,7 @@ fn what_no_server_should_say_is_an_error_that_names_it() {
         (format!("{good} +5"), "malformed slot: \"+5\""),
         (format!("{good} 5-4"), "slot range 5-4 ends before it starts"),
         (format!("{good} 1-5 5"), "slot 5 has two owners"),
-        (format!("{good}\n{good}"), "node a stands in two places"),
+        (format!("{good}\n{good}"), "node a appears twice"),
     ];
     for (text, shown) in table {
         assert_eq!(line(&text).unwrap_err().to_string(), shown, "{text}");

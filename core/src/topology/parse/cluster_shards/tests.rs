@@ -153,7 +153,7 @@ fn what_no_server_should_say_is_an_error_that_names_it() {
     }
     let twice = node("").replace("[{\"id\"", "[{\"role\":\"replica\",\"id\":\"a\"},{\"id\"");
     let error = parse_shards(&reply(&twice), rule(false)).unwrap_err();
-    assert_eq!(error.to_string(), "node a stands in two places");
+    assert_eq!(error.to_string(), "node a appears twice");
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn what_no_server_should_say_is_an_error_that_names_it() {
         (r#"[[5,4,["h",1,"a"]]]"#, "slot range 5-4 ends before it starts"),
         (r#"[[0,16384,["h",1,"a"]]]"#, "malformed slot: \"16384\""),
         (r#"[[0,5,["h",1,"a"]],[5,9,["g",1,"b"]]]"#, "slot 5 has two owners"),
-        (r#"[[0,5,["h",1,"a"],["g",1,"a"]]]"#, "node a stands in two places"),
-        (r#"[[0,5,["h",1,"a"]],[6,9,["g",1,"b"],["h",1,"a"]]]"#, "node a stands in two places"),
+        (r#"[[0,5,["h",1,"a"],["g",1,"a"]]]"#, "node a appears twice"),
+        (r#"[[0,5,["h",1,"a"]],[6,9,["g",1,"b"],["h",1,"a"]]]"#, "node a appears twice"),
     ];
     for (json, text) in table {
         let reply: Value = serde_json::from_str(json).unwrap();

@@ -1,7 +1,7 @@
 //! The simulator as a program: `slotcar-sim run` tries seeds, `slotcar-sim serve` puts simulated
 //! servers on real loopback sockets.
 //!
-//! Exit code 0 when everything went well, 1 when a promise was broken, 2 for wrong arguments.
+//! Exit code 0 on success, 1 when a promise was broken, 2 for wrong arguments.
 
 mod run;
 mod serve;

@@ -1,22 +1,22 @@
-//! `slotcar-sim run`: tries seeds, says which of them broke a promise and how to replay them, and
-//! shows the trace of the first.
+//! `slotcar-sim run`: runs seeds, prints which of them broke a promise and how to replay them, and
+//! prints the trace of the first one.
 
 use slotcar_sim::check::{self, Deployment};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// How it is called.
+/// The usage text.
 pub(crate) const USAGE: &str = "slotcar-sim run [--deployment standalone|cluster|sentinel|all] \
                                 [--seeds N] [--from S] [--threads N] [--trace]";
 
-/// What `run` is asked for.
+/// The arguments of `run`.
 struct Plan {
-    /// Which deployments.
+    /// The deployments to run.
     deployments: Vec<Deployment>,
     /// How many seeds.
     seeds: u64,
-    /// The first.
+    /// The first seed.
     from: u64,
     /// How many threads share them.
     threads: u64,
@@ -80,7 +80,7 @@ struct Sums {
     millis: AtomicU64,
 }
 
-/// Tries the seeds; false when one of them broke a promise.
+/// Runs the seeds; false when one of them broke a promise.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let plan = Plan::parse(arguments)?;
     let mut good = true;

@@ -1,13 +1,13 @@
-//! `slotcar-sim serve`: simulated servers on real loopback sockets, and a line to do things to
-//! them.
+//! `slotcar-sim serve`: simulated servers on real loopback sockets, controlled by commands on
+//! standard input.
 //!
-//! Standard input takes one command a line, as [`HELP`] says; without one, it serves until it is
-//! killed.
+//! Standard input takes one command a line, see [`HELP`]. Without standard input it serves until it
+//! is killed.
 
 use slotcar_sim::{Served, Sim, SimBuilder};
 use std::io::BufRead as _;
 
-/// How it is called.
+/// The usage text.
 pub(crate) const USAGE: &str = "slotcar-sim serve [--deployment standalone|cluster|sentinel] \
                                 [--shards N] [--replicas N] [--sentinels N] [--port FIRST] \
                                 [--seed N]";
@@ -15,7 +15,7 @@ pub(crate) const USAGE: &str = "slotcar-sim serve [--deployment standalone|clust
 const HELP: &str = "commands: kill|restart|hang|isolate|reset|failover|takeover SERVER,
           partition SERVER SERVER, move SLOT SERVER, heal, status, quit";
 
-/// Serves until standard input says `quit`, or for ever when there is none.
+/// Serves until standard input says `quit`; without standard input, until it is killed.
 pub(crate) fn serve(arguments: &[String]) -> Result<(), String> {
     let (builder, port) = parse(arguments)?;
     let served = match port {
@@ -70,7 +70,7 @@ fn parse(arguments: &[String]) -> Result<(SimBuilder, Option<u16>), String> {
     Ok((builder.seed(seed), port))
 }
 
-/// Does one thing to the servers.
+/// Runs one command on the servers.
 fn act(served: &Served, words: &[&str]) -> Result<(), String> {
     let sim = served.sim();
     let known = |name: &str| match served.addresses().contains_key(name) {

@@ -62,7 +62,7 @@ fn getbit(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::flag(text.is_some_and(|text| bit(text, index))))
 }
 
-/// The bits that a range in bytes or bits names.
+/// The bits of a range that is given in bytes or bits.
 fn bit_range(
     range: &[Bytes],
     len: usize,
@@ -109,7 +109,7 @@ fn bitpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     if let Some(found) = range.clone().find(|index| bit(&text, *index) == wanted) {
         return Ok(Reply::count(found));
     }
-    // Without an end, a string of ones is followed by a zero in thought.
+    // Without an end, a string of ones counts as if a zero followed.
     let open_end = !wanted && arguments.len() < 5 && !range.is_empty();
     Ok(if open_end { Reply::count(range.next_back().unwrap_or(0) + 1) } else { Reply::Int(-1) })
 }

@@ -1,8 +1,8 @@
 //! Times to live.
 //!
-//! A replica repeats these commands with its primary's clock, so relative times need no rewriting.
+//! A replica applies these commands with its primary's clock, so relative times need no rewriting.
 //!
-//! Spec: command pages of EXPIRE, TTL and their kin.
+//! Spec: command pages of EXPIRE, TTL and similar ones.
 
 use crate::resp::Reply;
 use crate::server::arguments::{int, is};
@@ -28,7 +28,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("ttl", 2, R | FAST, Range(1, 1, 1), |s, a| left(s, a, 1000, true)),
 ];
 
-/// The refusal of a time that cannot be.
+/// The error for an invalid time.
 pub(crate) fn clock_error(command: &str) -> Stop {
     fail_with(format!("ERR invalid expire time in '{command}' command"))
 }
@@ -80,7 +80,7 @@ impl Condition {
         Ok(condition)
     }
 
-    /// Whether a change from `old` to `new` is wanted; no time to live counts as for ever.
+    /// Whether a change from `old` to `new` is wanted; a key without a time to live never expires.
     fn allows(&self, old: Option<u64>, new: u64) -> bool {
         !(self.only_without && old.is_some()
             || self.only_with && old.is_none()
@@ -116,7 +116,7 @@ fn persist(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::flag(had))
 }
 
-/// TTL and EXPIRETIME: what is left, or the time itself.
+/// TTL and EXPIRETIME: the time left, or the time of expiry.
 fn left(store: &mut Store<'_>, arguments: &[Bytes], unit: u64, relative: bool) -> Outcome {
     let Some(entry) = store.entry(&arguments[1]) else { return Ok(Reply::Int(-2)) };
     let Some(at) = entry.expires_at else { return Ok(Reply::Int(-1)) };

@@ -102,7 +102,7 @@ fn renamenx(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Int(1))
 }
 
-/// The number of a database that exists.
+/// The number of an existing database.
 fn database(store: &Store<'_>, argument: &Bytes, text: &'static str) -> Result<usize, Stop> {
     let number = int_or(argument, text)?;
     match usize::try_from(number) {

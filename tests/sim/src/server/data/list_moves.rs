@@ -1,9 +1,9 @@
-//! Moves between lists, and list commands that wait.
+//! Moves between lists, and blocking list commands.
 //!
-//! A command that finds nothing says what it waits for and is run again when one of its keys
-//! changes; how clients are kept waiting is not known here.
+//! A command that finds nothing returns the keys that it waits for, and is run again when one of
+//! them changes. The blocking itself is in `server/blocking.rs`.
 //!
-//! Spec: command pages of BLPOP, LMOVE, LMPOP and their kin.
+//! Spec: command pages of BLPOP, LMOVE, LMPOP and similar ones.
 
 use super::lists::End;
 use crate::resp::Reply;
@@ -38,7 +38,7 @@ pub(crate) fn wait_for(keys: &[Bytes], timeout_ms: Option<u64>, on_timeout: Repl
     Stop::Block(Wait { keys: keys.to_vec(), timeout_ms, on_timeout, rewritten: None })
 }
 
-/// Moves one element; nothing when the source is empty.
+/// Moves one element; `None` when the source is empty.
 fn shift(
     store: &mut Store<'_>,
     from: &Bytes,

@@ -1,8 +1,8 @@
 //! Commands on data: each is a function of the store and its arguments.
 //!
-//! They know nothing of connections, replicas or clusters. The same functions serve clients,
-//! scripts, and replicas that repeat what their primary did, so a command must depend on nothing
-//! but the store, its clock and its seed.
+//! **Invariants**: a command depends on nothing but the store, its clock and its seed. It does not
+//! know connections, replicas or clusters, because the same functions serve clients, scripts, and
+//! replicas that apply the changes of their primary.
 
 pub(crate) mod bits;
 pub(crate) mod expire;

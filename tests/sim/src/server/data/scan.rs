@@ -1,9 +1,9 @@
-//! The SCAN family, and the patterns that servers match names with.
+//! The SCAN family, and glob patterns for names.
 //!
-//! A cursor is a point on the circle of hashes: elements are visited in the order of their hash, so
-//! an element that is there all the time is visited whatever else comes and goes, which is all that
-//! SCAN promises. The hash is salted per server: as with real ones, a cursor of one server means
-//! nothing to another.
+//! A cursor is a point on the circle of hashes. Elements are visited in the order of their hash, so
+//! an element that exists all the time is visited, even if others are added or removed meanwhile.
+//! That is all that SCAN promises. The hash is salted per server: as with real servers, a cursor of
+//! one server means nothing to another.
 
 use crate::resp::Reply;
 use crate::rng::mix;
@@ -21,18 +21,18 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("zscan", -3, R, Range(1, 1, 1), zscan),
 ];
 
-/// Elements per call when the caller does not say.
+/// Elements per call by default.
 const COUNT_DEFAULT: usize = 10;
 
-/// What a scan asks for.
+/// The arguments of a scan.
 struct Request {
-    /// Where to go on.
+    /// The position to continue from.
     cursor: u64,
-    /// How many elements to look at.
+    /// How many elements to visit.
     count: usize,
-    /// Which names to return.
+    /// The pattern of names to return.
     pattern: Option<Bytes>,
-    /// Which type of key to return.
+    /// The type of keys to return.
     type_name: Option<Bytes>,
     /// Fields without their values.
     no_values: bool,
@@ -63,7 +63,8 @@ impl Request {
         Ok(request)
     }
 
-    /// Visits the next elements, and says where to go on. `name` is what an element is called.
+    /// Visits the next elements, and returns the next cursor. `name` returns the name of an
+    /// element.
     fn visit<T>(&self, salt: u64, elements: Vec<(&Bytes, T)>) -> (u64, Vec<(Bytes, T)>) {
         let mut rest: Vec<(u64, (&Bytes, T))> = elements
             .into_iter()
@@ -71,7 +72,7 @@ impl Request {
             .filter(|(at, _)| *at >= self.cursor)
             .collect();
         rest.sort_by_key(|(at, _)| *at);
-        // Elements that share a place stay together, or the next call would miss the rest of them.
+        // Elements with the same position stay together; otherwise the next call would miss some.
         let mut end = self.count.min(rest.len());
         while end > 0 && end < rest.len() && rest[end].0 == rest[end - 1].0 {
             end += 1;
@@ -88,7 +89,7 @@ impl Request {
     }
 }
 
-/// An element's place on the circle; 0 is the start and nobody's place.
+/// An element's position on the circle; 0 is the start and never the position of an element.
 fn place(salt: u64, name: &[u8]) -> u64 {
     let hash = name.iter().fold(salt, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(5)
@@ -146,8 +147,8 @@ fn zscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 /// Whether `name` matches a pattern of `*`, `?`, `[...]` and `\`.
 pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
-    // Where the last star was, and how far what it stands for reaches: the only place to go back
-    // to.
+    // The position of the last star, and the end of the text that it matches: the only point to
+    // backtrack to.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {

@@ -1,4 +1,4 @@
-//! Sorted sets: adding, removing, asking, popping.
+//! Sorted sets: adding, removing, reading, popping.
 //!
 //! Spec: command pages of the "sorted-set" group. Ranges are in `sorted_ranges`, unions and
 //! intersections in `sorted_algebra`.
@@ -41,7 +41,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
 struct Conditions {
     /// Only new members.
     only_new: bool,
-    /// Only members that are there.
+    /// Only existing members.
     only_old: bool,
     /// Only to a greater score.
     only_greater: bool,
@@ -49,7 +49,7 @@ struct Conditions {
     only_less: bool,
     /// Count changed members too.
     count_changed: bool,
-    /// Add to the score, and answer with it.
+    /// Add to the score, and reply with it.
     increment: bool,
 }
 
@@ -189,7 +189,7 @@ fn rank(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome {
     })
 }
 
-/// Takes up to `count` members from one end, the outermost first.
+/// Removes up to `count` members from one end, the outermost first.
 fn take(store: &mut Store<'_>, key: &Bytes, count: usize, highest: bool) -> Vec<(Bytes, f64)> {
     let Ok(Some(sorted)) = store.edit::<Sorted>(key) else { return Vec::new() };
     let next = |sorted: &mut Sorted| {

@@ -1,7 +1,7 @@
 //! Unions, intersections and differences of sorted sets; plain sets count as sorted sets with
 //! scores of 1.
 //!
-//! Spec: command pages of ZUNION, ZINTER, ZDIFF and their kin.
+//! Spec: command pages of ZUNION, ZINTER, ZDIFF and similar ones.
 
 use crate::resp::Reply;
 use crate::server::arguments::{Options, float_or, int, is};
@@ -71,7 +71,7 @@ impl Aggregate {
     }
 }
 
-/// What is combined, and how.
+/// The operands and options of an operation.
 struct Query<'a> {
     /// The sets.
     keys: &'a [Bytes],
@@ -79,7 +79,7 @@ struct Query<'a> {
     weights: Vec<f64>,
     /// How scores are combined.
     aggregate: Aggregate,
-    /// Answer with scores.
+    /// Reply with scores.
     with_scores: bool,
 }
 

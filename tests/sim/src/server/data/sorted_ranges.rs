@@ -1,6 +1,6 @@
-//! Ranges of sorted sets, by rank, by score and by name.
+//! Ranges of sorted sets, by rank, by score and by member.
 //!
-//! Spec: command pages of ZRANGE, ZCOUNT, ZREMRANGEBYSCORE and their kin.
+//! Spec: command pages of ZRANGE, ZCOUNT, ZREMRANGEBYSCORE and similar ones.
 
 use crate::resp::Reply;
 use crate::server::arguments::{Options, float_or, int, is, slice};
@@ -27,35 +27,35 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("zrevrangebyscore", -4, R, KEY, |s, a| old_range(s, a, By::Score, true)),
 ];
 
-/// What a range is given in.
+/// The unit of a range.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// Places in the order.
+    /// Ranks.
     Rank,
     /// Scores.
     Score,
-    /// Names, which makes sense when all scores are equal.
+    /// Members, which makes sense when all scores are equal.
     Name,
 }
 
-/// One side of a range of names.
+/// One side of a range of members.
 #[derive(Clone, PartialEq)]
 enum NameBound {
-    /// Before every name.
+    /// Before every member.
     First,
-    /// After every name.
+    /// After every member.
     Last,
-    /// This name, included or not.
+    /// This member, included or not.
     At(Bytes, bool),
 }
 
 /// A range, lower side first.
 enum Limits {
-    /// Places, as given.
+    /// Ranks, as given.
     Rank(i64, i64),
     /// Scores, and whether they are included.
     Score((f64, bool), (f64, bool)),
-    /// Names.
+    /// Members.
     Name(NameBound, NameBound),
 }
 
@@ -126,13 +126,13 @@ fn name_bound(text: &Bytes) -> Result<NameBound, Stop> {
 
 /// A whole range query.
 struct Query {
-    /// Which members.
+    /// The members to return.
     limits: Limits,
     /// Highest first.
     reversed: bool,
     /// How many to skip, and how many to take then (negative: all).
     page: Option<(i64, i64)>,
-    /// Answer with scores.
+    /// Reply with scores.
     with_scores: bool,
 }
 
@@ -212,7 +212,7 @@ fn zrangestore(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::count(len))
 }
 
-/// The commands that ZRANGE took the place of.
+/// The commands that ZRANGE replaced.
 fn old_range(store: &mut Store<'_>, arguments: &[Bytes], by: By, reversed: bool) -> Outcome {
     let swap = reversed && by != By::Rank;
     let (low, high) = if swap { (3, 2) } else { (2, 3) };

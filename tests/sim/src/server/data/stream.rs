@@ -1,7 +1,7 @@
-//! The stream as a value: entries by id, and consumer groups with what they delivered and what was
-//! not acknowledged.
+//! The stream as a value: entries by id, and consumer groups with their delivered and pending
+//! entries.
 //!
-//! Invariants:
+//! **Invariants**:
 //! - `last_id` is at least the id of every entry there ever was;
 //! - every pending entry belongs to a consumer of its group.
 
@@ -19,7 +19,7 @@ impl Id {
     pub(crate) const MIN: Self = Self(0, 0);
     pub(crate) const MAX: Self = Self(u64::MAX, u64::MAX);
 
-    /// The id right after this one; nothing after the last.
+    /// The id right after this one; `None` after the last.
     pub(crate) fn next(self) -> Option<Self> {
         match self.1.checked_add(1) {
             Some(sequence) => Some(Self(self.0, sequence)),
@@ -27,7 +27,7 @@ impl Id {
         }
     }
 
-    /// The id right before this one; nothing before the first.
+    /// The id right before this one; `None` before the first.
     pub(crate) fn previous(self) -> Option<Self> {
         match self.1.checked_sub(1) {
             Some(sequence) => Some(Self(self.0, sequence)),
@@ -104,7 +104,7 @@ pub(crate) struct Stream {
 pub(crate) struct Group {
     /// The greatest id that was delivered.
     pub(crate) last_delivered: Id,
-    /// How many entries were read, where that is known.
+    /// How many entries were read, if that is known.
     pub(crate) entries_read: Option<u64>,
     /// Delivered and not acknowledged.
     pub(crate) pending: BTreeMap<Id, Pending>,
@@ -115,37 +115,37 @@ pub(crate) struct Group {
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    /// To whom.
+    /// The consumer.
     pub(crate) consumer: Bytes,
-    /// When last, in Unix milliseconds.
+    /// The last delivery, in Unix milliseconds.
     pub(crate) delivered_at: u64,
-    /// How often.
+    /// How often it was delivered.
     pub(crate) deliveries: u64,
 }
 
 /// A consumer of a group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consumer {
-    /// When it last tried something, in Unix milliseconds.
+    /// The time of its last command, in Unix milliseconds.
     pub(crate) seen_at: u64,
-    /// When it last got something, in Unix milliseconds.
+    /// The time when it last got an entry, in Unix milliseconds.
     pub(crate) active_at: Option<u64>,
 }
 
 /// Entries per node of a real stream: trimming with `~` works in whole nodes.
 const NODE_ENTRIES: usize = 100;
 
-/// How a stream is cut.
+/// How a stream is trimmed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trim {
-    /// To so many entries.
+    /// To this number of entries.
     MaxLen(usize),
     /// To ids from this one on.
     MinId(Id),
 }
 
 impl Stream {
-    /// Cuts the front off and returns how many entries went.
+    /// Trims the front and returns how many entries were removed.
     pub(crate) fn trim(&mut self, trim: Trim, approximate: bool, limit: Option<usize>) -> usize {
         let mut doomed = match trim {
             Trim::MaxLen(len) => self.entries.len().saturating_sub(len),
@@ -165,7 +165,7 @@ impl Stream {
         doomed
     }
 
-    /// The id that XADD's argument asks for, given the time.
+    /// The id for XADD's argument, given the time.
     pub(crate) fn new_id(&self, text: &[u8], now_ms: u64) -> Result<Id, Stop> {
         let id = if text == b"*" {
             if now_ms > self.last_id.0 {
@@ -194,7 +194,7 @@ impl Stream {
         Ok(id)
     }
 
-    /// The id that a reader names: `$` is the last, `+` the one before it.
+    /// The id that a reader gives: `$` is the last, `+` the one before it.
     pub(crate) fn reader_id(&self, text: &[u8]) -> Result<Id, Stop> {
         if is(text, "$") { Ok(self.last_id) } else { Id::parse(text, 0) }
     }
@@ -206,7 +206,7 @@ const EXHAUSTED: Stop =
     fail("ERR The stream has exhausted the last possible ID, unable to add more items");
 
 impl Group {
-    /// The consumer of that name, made when it is not there.
+    /// The consumer of that name, created if it does not exist.
     pub(crate) fn consumer(&mut self, name: &Bytes, now_ms: u64) -> &mut Consumer {
         let consumer = self
             .consumers

@@ -1,4 +1,4 @@
-//! What groups have not acknowledged: looking at it, and giving it to other consumers.
+//! Pending entries of groups: reading them, and moving them to other consumers.
 //!
 //! Spec: command pages of XPENDING, XCLAIM, XAUTOCLAIM.
 
@@ -88,17 +88,17 @@ fn summary(group: &Group) -> Reply {
 
 /// What XCLAIM does to an entry.
 struct Claim {
-    /// Only entries that were not delivered for so long, in milliseconds.
+    /// Only entries that were not delivered for this long, in milliseconds.
     min_idle: u64,
-    /// When they count as delivered, in Unix milliseconds.
+    /// The time of delivery to set, in Unix milliseconds.
     delivered_at: u64,
-    /// How often they count as delivered then.
+    /// The delivery count to set.
     deliveries: Option<u64>,
     /// Also entries that are not pending.
     force: bool,
-    /// Answer with ids alone, and count no delivery.
+    /// Reply with ids alone, and count no delivery.
     just_id: bool,
-    /// Where the group goes on, if later than now.
+    /// The last delivered id of the group, if greater than the present one.
     last_id: Option<Id>,
 }
 
@@ -140,7 +140,7 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Gives an entry to `consumer`; says whether it did.
+    /// Moves an entry to `consumer`; returns whether it did.
     fn take(&self, group: &mut Group, id: Id, consumer: &Bytes, now_ms: u64) -> bool {
         let known = group.pending.get(&id);
         if known.is_none() && !self.force {
@@ -234,7 +234,7 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(name) else { return Err(no_group(key, name)) };
     group.consumer(consumer, now_ms).active_at = Some(now_ms);
-    // As many entries are looked at as ten times those that are wanted, so that a call is bounded.
+    // At most ten times the wanted number of entries is visited, so that a call is bounded.
     let looked_at: Vec<Id> =
         group.pending.range(start..).map(|(id, _)| *id).take(count.saturating_mul(10)).collect();
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Consumer groups: making them, reading through them, acknowledging.
+//! Consumer groups: creating them, reading through them, acknowledging.
 //!
 //! Spec: command pages of XGROUP, XREADGROUP, XACK.
 
@@ -32,13 +32,13 @@ const NO_STREAM: Stop = fail(
      the MKSTREAM option to create an empty stream automatically.",
 );
 
-/// The refusal when a key or its group is not there.
+/// The error when a key or its group does not exist.
 fn no_group(group: &Bytes, key: &Bytes) -> Stop {
     let (group, key) = (String::from_utf8_lossy(group), String::from_utf8_lossy(key));
     fail_with(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
 }
 
-/// A stream that must be there, to change.
+/// A stream that must exist, to change.
 fn stream<'s>(store: &'s mut Store<'_>, key: &Bytes) -> Result<&'s mut Stream, Stop> {
     store.edit::<Stream>(key)?.ok_or(NO_STREAM)
 }
@@ -177,7 +177,7 @@ fn xreadgroup(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     if found.is_empty() { request.nothing(arguments, None) } else { Ok(streams_reply(found)) }
 }
 
-/// New entries for a consumer; nothing when there are none.
+/// New entries for a consumer; `None` when there are none.
 fn deliver(
     store: &mut Store<'_>,
     key: &Bytes,
@@ -222,7 +222,7 @@ fn deliver(
     Ok(if replies.is_empty() { None } else { Some(replies) })
 }
 
-/// What a consumer was given before and has not acknowledged.
+/// Entries that were delivered to a consumer and not acknowledged.
 fn history(
     store: &mut Store<'_>,
     key: &Bytes,

@@ -1,4 +1,4 @@
-//! What streams and their groups look like.
+//! `XINFO`: the state of streams and their groups.
 //!
 //! Spec: command page of XINFO.
 
@@ -36,7 +36,7 @@ fn map<const N: usize>(pairs: [(&'static str, Reply); N]) -> Reply {
     Reply::Map(pairs.into_iter().map(|(name, value)| (Reply::text(name), value)).collect())
 }
 
-/// How many entries a group has still to read, where that can be said.
+/// How many entries a group has not read yet, if that is known.
 fn lag(stream: &Stream, group: &Group) -> Reply {
     let ahead = stream.entries.range(group.last_delivered..).count() as u64;
     let ahead = ahead - u64::from(stream.entries.contains_key(&group.last_delivered));

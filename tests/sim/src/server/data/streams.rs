@@ -1,6 +1,6 @@
-//! Streams: adding, cutting, and reading without groups.
+//! Streams: adding, trimming, and reading without groups.
 //!
-//! Spec: command pages of XADD, XRANGE, XREAD and their kin.
+//! Spec: command pages of XADD, XRANGE, XREAD and similar ones.
 
 use super::stream::{Id, Stream, Trim, range_bound};
 use crate::resp::Reply;
@@ -26,23 +26,23 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("xtrim", -4, W, KEY, xtrim),
 ];
 
-/// An entry as replies show it.
+/// An entry in the form of a reply.
 pub(crate) fn entry(id: Id, fields: &[Bytes]) -> Reply {
     Reply::Array(vec![Reply::Bulk(id.bytes()), Reply::bulks(fields.iter().cloned())])
 }
 
-/// How XADD and XTRIM cut.
+/// How XADD and XTRIM trim.
 struct Cut {
-    /// To what.
+    /// The limit.
     trim: Trim,
-    /// Only where it is cheap.
+    /// Whole nodes only (`~`).
     approximate: bool,
-    /// At most so many entries.
+    /// At most this many entries.
     limit: Option<usize>,
 }
 
 impl Cut {
-    /// Reads what follows `MAXLEN` or `MINID`.
+    /// Reads the arguments after `MAXLEN` or `MINID`.
     fn parse(by_id: bool, options: &mut Options<'_>) -> Result<Self, Stop> {
         let approximate = options.take("~");
         if !approximate {
@@ -197,13 +197,13 @@ fn xrange(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome
 pub(crate) struct ReadRequest<'a> {
     /// Entries per stream.
     pub(crate) count: usize,
-    /// Whether to wait, and how long; the inner nothing means for ever.
+    /// Whether to block, and how long; the inner `None` means without a limit.
     pub(crate) block: Option<Option<u64>>,
-    /// Do not note what was delivered.
+    /// Do not record the delivery.
     pub(crate) no_ack: bool,
     /// The streams.
     pub(crate) keys: &'a [Bytes],
-    /// Where to read each from.
+    /// The start id in each.
     pub(crate) ids: &'a [Bytes],
 }
 
@@ -234,7 +234,7 @@ impl<'a> ReadRequest<'a> {
         Ok(Self { count, block, no_ack, keys, ids })
     }
 
-    /// Nothing was found: wait when the caller wants that, with ids that mean the same later.
+    /// Nothing was found: blocks if the caller asked for it, with ids that mean the same later.
     pub(crate) fn nothing(&self, arguments: &[Bytes], ids: Option<Vec<Bytes>>) -> Outcome {
         let Some(timeout_ms) = self.block else { return Ok(Reply::NullArray) };
         let rewritten = ids.map(|ids| {

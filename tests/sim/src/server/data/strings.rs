@@ -1,6 +1,6 @@
 //! Strings and counters.
 //!
-//! Spec: command pages of SET, GET, INCR and their kin.
+//! Spec: command pages of SET, GET, INCR and similar ones.
 
 use super::expire::{absolute, clock_error};
 use crate::resp::{Reply, long_double_sum};
@@ -48,18 +48,18 @@ fn mget(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Array(arguments[1..].iter().map(value).collect()))
 }
 
-/// What the options of SET and GETEX say about the time to live.
+/// The time to live in the options of SET and GETEX.
 #[derive(Clone, Copy, PartialEq)]
 enum Ttl {
     /// No time to live.
     Drop,
-    /// As it is.
+    /// Unchanged.
     Keep,
     /// Until this Unix millisecond.
     Until(u64),
 }
 
-/// Reads `EX`, `PX`, `EXAT`, `PXAT`; nothing when `option` is something else.
+/// Reads `EX`, `PX`, `EXAT`, `PXAT`; `None` when `option` is something else.
 fn ttl_option(
     store: &Store<'_>,
     option: &Bytes,
@@ -245,7 +245,7 @@ fn setrange(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::count(len))
 }
 
-/// INCR, DECR and INCRBY; the step is the third argument when none is given.
+/// INCR, DECR and INCRBY; without a given step, the third argument is the step.
 fn count(store: &mut Store<'_>, arguments: &[Bytes], step: Option<i64>) -> Outcome {
     let step = match step {
         Some(step) => step,
@@ -279,7 +279,7 @@ fn incrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Bulk(sum))
 }
 
-/// The sum of two floats as texts, or `not_a_float` when the first is none.
+/// The sum of two floats given as texts, or `not_a_float` when the first is none.
 pub(crate) fn float_sum(old: &[u8], step: &[u8], not_a_float: Stop) -> Result<Bytes, Stop> {
     let utf8 = |text| std::str::from_utf8(text).unwrap_or("");
     let (old, step) = (utf8(old), utf8(step));

@@ -1,5 +1,5 @@
-//! A replica's side of replication: finding its primary, staying in step with it, noticing that it
-//! is gone.
+//! A replica's side of replication: connecting to its primary, applying its changes, and noticing
+//! that it is gone.
 
 use super::{Change, Link, Record, Write, new_history};
 use crate::env::Env;
@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a replica says what it has.
+/// How often a replica acknowledges.
 const TICK: Duration = Duration::from_secs(1);
-/// A link on which nothing came for so long is down (`repl-timeout`).
+/// A link without a message for this long is down (`repl-timeout`).
 const LINK_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Server {
-    /// Follows another server from now on, or nobody.
+    /// Replicates another server from now on; with `None` it is a primary.
     pub(crate) fn follow(&mut self, env: &mut Env<'_>, primary: Option<SocketAddr>) {
         if self.replication.link.as_ref().map(|l| l.primary) == primary {
             return;
@@ -37,7 +37,7 @@ impl Server {
                 let since = env.now();
                 self.replication.link = Some(Link { primary: address, up: false, since });
                 self.replication.followers.clear();
-                env.decide(self.host, format!("follows {address} now"));
+                env.decide(self.host, format!("is a replica of {address} now"));
                 self.request_sync(env);
                 if !was_replica {
                     let text = "UNBLOCKED force unblock from blocking operation, instance state \
@@ -58,7 +58,7 @@ impl Server {
 
     pub(crate) fn start_replication(&mut self, env: &mut Env<'_>) {
         self.replication.group = None;
-        // The first start is in step already; a later one has to find its place again.
+        // At the first start the data is complete; later the replica has to synchronise.
         if self.incarnation > 1 {
             self.replication.followers.clear();
             if let Some(link) = self.replication.link.as_mut() {
@@ -72,7 +72,7 @@ impl Server {
         self.timer(env, first, Timer::Replication);
     }
 
-    /// Once a second: a replica says what it has, or asks again for a link.
+    /// Once a second: a replica acknowledges, or asks again for a link.
     pub(crate) fn replication_tick(&mut self, env: &mut Env<'_>) {
         let now = env.now();
         self.timer(env, now.after(TICK), Timer::Replication);

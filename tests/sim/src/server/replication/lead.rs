@@ -1,7 +1,7 @@
-//! A primary's side of replication: what each replica is sent, and what it said that it has.
+//! A primary's side of replication: what was sent to each replica, and what it acknowledged.
 //!
-//! What was sent and not acknowledged for a tick is sent again, so a message that is lost costs
-//! time and no data.
+//! A record that is not acknowledged within a tick is sent again, so a lost message costs time and
+//! no data.
 
 use super::Follower;
 use crate::env::Env;
@@ -33,7 +33,7 @@ impl Server {
         }
     }
 
-    /// Sends to each replica what it has not been sent.
+    /// Sends to each replica the records that were not sent yet.
     pub(crate) fn send_records(&mut self, env: &mut Env<'_>) {
         let offset = self.replication.offset;
         let behind: Vec<HostId> = self
@@ -81,7 +81,7 @@ impl Server {
         history: &str,
         offset: u64,
     ) {
-        // A replica that has no primary itself has nothing to pass on.
+        // A replica without a link to its own primary has nothing to pass on.
         if !self.replication.link_is_up() {
             return;
         }
@@ -102,7 +102,7 @@ impl Server {
         follower.acked = offset;
         follower.acked_at = now;
         if stalled {
-            // What was sent is lost, as it seems: send it again.
+            // The records seem to be lost: send them again.
             follower.sent = offset;
         }
         self.send_records_to(env, from, false);

@@ -1,17 +1,18 @@
-//! Asynchronous replication: a primary's stream of changes, and replicas that repeat them some time
+//! Asynchronous replication: a primary's stream of changes, and replicas that apply them some time
 //! later.
 //!
-//! A record is the command with the primary's clock and seed, so that a replica that repeats it
-//! comes to the same data. Offsets count the bytes of the commands; a history has an id, and a
-//! promoted replica keeps the id of the history it came from, so that its peers can go on without
-//! copying everything.
+//! A record is the command with the primary's clock and seed, so a replica that applies it comes to
+//! the same data. Offsets count the bytes of the commands. A history has an id. A promoted replica
+//! keeps the id of the history that it came from, so its peers can continue without copying
+//! everything.
 //!
-//! Invariants:
-//! - a replica applies records in order, each exactly once: one that does not start at its offset
-//!   is dropped, and the next acknowledgement makes the primary send what is missing;
-//! - what EXEC or a script did is one record, so no replica shows half of it.
+//! **Invariants**:
+//! - a replica applies records in order, each exactly once: a record that does not start at the
+//!   replica's offset is dropped, and the next acknowledgement makes the primary send the missing
+//!   ones;
+//! - all changes of one EXEC or script are one record, so no replica shows half of it.
 //!
-//! Limits: [`BACKLOG_RECORDS`] records are kept for replicas that come back.
+//! **Limits**: [`BACKLOG_RECORDS`] records are kept for replicas that reconnect.
 
 pub(crate) mod commands;
 mod follow;
@@ -28,33 +29,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Records kept for replicas that come back.
+/// Records kept for replicas that reconnect.
 const BACKLOG_RECORDS: usize = 4096;
 
-/// One change to repeat.
+/// One change to apply.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
-    /// In which database.
+    /// The number of the database.
     db: usize,
-    /// The primary's clock then.
+    /// The primary's clock at that time.
     now_ms: u64,
     /// The primary's seed for it.
     seed: u64,
-    /// What was done.
+    /// The change itself.
     change: Change,
 }
 
-/// What a replica repeats.
+/// A change that a replica applies.
 #[derive(Clone, Debug)]
 enum Change {
     /// A command.
     Command(Vec<Bytes>),
-    /// Keys that another server handed over.
+    /// Keys that another server migrated here.
     Entries(Vec<(Bytes, Entry)>),
 }
 
 impl Change {
-    /// About how many bytes a real replica would be sent.
+    /// About how many bytes a real primary would send.
     fn size(&self) -> usize {
         match self {
             Self::Command(arguments) => arguments.iter().map(|a| a.len() + 15).sum(),
@@ -77,24 +78,24 @@ pub(crate) struct Record {
 /// A replica as its primary knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// Up to where records were sent.
+    /// The offset up to which records were sent.
     sent: u64,
-    /// Up to where it said that it has them.
+    /// The offset that it acknowledged.
     pub(crate) acked: u64,
-    /// When it said so.
+    /// When it did.
     pub(crate) acked_at: Timestamp,
 }
 
 /// A replica's link to its primary.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    /// Where the primary is.
+    /// The address of the primary.
     pub(crate) primary: SocketAddr,
-    /// It is in step with the primary.
+    /// It is synchronised with the primary.
     pub(crate) up: bool,
-    /// When something came last, or when the link was lost.
+    /// When the last message came, or when the link was lost.
     pub(crate) since: Timestamp,
 }
 
@@ -103,9 +104,9 @@ pub(crate) struct Link {
 pub(crate) struct Replication {
     /// The id of the history that this server writes or follows.
     pub(crate) history: String,
-    /// The history that it followed before it was promoted, and up to where.
+    /// The history that it replicated before it was promoted, and the offset of that promotion.
     pub(crate) former: Option<(String, u64)>,
-    /// Up to where it has the history.
+    /// The offset up to which it has the history.
     pub(crate) offset: u64,
     /// The last records.
     backlog: VecDeque<Arc<Record>>,
@@ -115,7 +116,7 @@ pub(crate) struct Replication {
     pub(crate) link: Option<Link>,
     /// Changes of a transaction or script that has not ended.
     group: Option<Vec<Write>>,
-    /// Extra time that records take to get here: a replica that lags.
+    /// Additional delay of records that arrive here: replica lag.
     pub(crate) lag: Duration,
 }
 
@@ -134,13 +135,13 @@ impl Replication {
         }
     }
 
-    /// Follows that primary from the start on, with all that it has.
+    /// Replicates that primary from the start, with all of its data.
     pub(crate) fn start_following(&mut self, primary: SocketAddr, history: &str) {
         history.clone_into(&mut self.history);
         self.link = Some(Link { primary, up: true, since: Timestamp::ZERO });
     }
 
-    /// Has that replica from the start on.
+    /// Has that replica from the start.
     pub(crate) fn start_with(&mut self, replica: HostId, address: SocketAddr) {
         let acked_at = Timestamp::ZERO;
         self.followers.insert(replica, Follower { address, sent: 0, acked: 0, acked_at });
@@ -159,7 +160,7 @@ impl Replication {
         self.followers.values().filter(|f| f.acked >= offset).count()
     }
 
-    /// Where the oldest record that is kept starts.
+    /// The start of the oldest record that is kept.
     pub(crate) fn backlog_start(&self) -> u64 {
         self.backlog.front().map_or(self.offset, |r| r.start)
     }
@@ -178,7 +179,7 @@ impl Replication {
         self.backlog.push_back(record);
     }
 
-    /// The records after `offset`; nothing when they are not kept any more.
+    /// The records after `offset`; `None` when they are not kept any more.
     fn after(&self, offset: u64) -> Option<Vec<Arc<Record>>> {
         if offset > self.offset || offset < self.backlog_start() {
             return None;
@@ -187,7 +188,7 @@ impl Replication {
         Some(self.backlog.range(first..).cloned().collect())
     }
 
-    /// Whether a replica with this part of this history can go on from here.
+    /// Whether a replica with this history and offset can continue from here.
     fn continues(&self, history: &str, offset: u64) -> bool {
         history == self.history
             || self.former.as_ref().is_some_and(|(id, end)| id == history && offset <= *end)
@@ -201,13 +202,13 @@ pub(crate) fn new_history(seed: u64) -> String {
 }
 
 impl Server {
-    /// Notes a change for the replicas.
+    /// Records a change for the replicas.
     pub(crate) fn record(&mut self, db: usize, now_ms: u64, seed: u64, arguments: &[Bytes]) {
         let change = Change::Command(arguments.to_vec());
         self.record_write(Write { db, now_ms, seed, change });
     }
 
-    /// Notes keys that another server handed over.
+    /// Records keys that another server migrated here.
     pub(crate) fn record_restore(&mut self, entries: Vec<(Bytes, Entry)>) {
         let change = Change::Entries(entries);
         self.record_write(Write { db: 0, now_ms: 0, seed: 0, change });
@@ -223,7 +224,7 @@ impl Server {
         }
     }
 
-    /// From now on changes belong together.
+    /// From now on changes form one record.
     pub(crate) fn begin_group(&mut self) {
         self.replication.group.get_or_insert_default();
     }

@@ -63,10 +63,10 @@ impl Callers {
             }
             if !moved && lock(wire).received.len() < COMMAND_BYTES {
                 let ends = lock(&self.ends);
-                return ends.iter().map(|end| end.expect("no caller waits for ever")).collect();
+                return ends.iter().map(|end| end.expect("no caller is left waiting")).collect();
             }
         }
-        panic!("tasks wake each other for ever")
+        panic!("tasks wake each other without end")
     }
 }
 

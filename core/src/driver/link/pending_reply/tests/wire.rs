@@ -22,13 +22,13 @@ pub(in crate::driver) struct Wire {
     pub(in crate::driver) received: Vec<u8>,
     /// What the stream takes before it is full.
     pub(in crate::driver) room: usize,
-    /// The server has said goodbye.
+    /// The server has closed the connection.
     pub(in crate::driver) closed: bool,
-    /// Whom to wake when there is something to read, and when there is room.
+    /// Woken when there is something to read, and when there is room.
     pub(in crate::driver) wakers: [Option<Waker>; 2],
-    /// Answers may come at any moment, not only when the test says so.
+    /// Replies may come at any time, not only when the test says so.
     pub(in crate::driver) hasty: bool,
-    /// Chance of everything.
+    /// Random numbers for all choices.
     pub(in crate::driver) rng: Rng,
     /// Run at each call of `poll_read` and `poll_write`, with nothing locked.
     pub(in crate::driver) hook: Option<Hook>,
@@ -66,7 +66,7 @@ impl Wire {
         }
     }
 
-    /// Sometimes says "not now" and calls at once, as runtimes do that ration I/O.
+    /// Sometimes returns `Pending` and wakes at once, as runtimes do that ration I/O.
     pub(in crate::driver) fn is_rationed(&mut self, cx: &Context<'_>) -> bool {
         let rationed = self.below(8) == 0;
         if rationed {

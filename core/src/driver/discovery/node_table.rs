@@ -1,0 +1,84 @@
+//! Which node an endpoint means, and which node to ask about a slot that the map does not know.
+//!
+//! Invariant: there is one node for an endpoint and profile, so that its connections are shared.
+//! Limit: `UNLISTED_MAX` nodes that only redirects have named; the oldest one is retired.
+
+use crate::Endpoint;
+use crate::connection::handshake::Profile;
+use crate::driver::discovery::live_topology::{LiveTopology, State};
+use crate::driver::node::node::Node;
+use crate::lock::lock;
+use crate::topology::view::ReportedHealth;
+use std::sync::Arc;
+
+/// Nodes that only redirects have named: more than slots move to at a time, and few enough that a
+/// server that names ever new addresses costs nothing.
+const UNLISTED_MAX: usize = 64;
+
+impl LiveTopology {
+    /// The node of the map that listens at `endpoint` or has it as an alias.
+    pub(crate) fn known_node_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
+        let routes = self.routes.load();
+        routes.node(routes.map.node_at(endpoint)?).cloned()
+    }
+
+    /// The node at `endpoint`, known or new; the map does not change.
+    pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Arc<Node> {
+        let known = self.known_node_at(endpoint);
+        known.unwrap_or_else(|| self.find_or_add_node(&mut lock(&self.state), endpoint))
+    }
+
+    /// The node that listens at exactly this endpoint, known or new.
+    pub(super) fn find_or_add_node(&self, state: &mut State, endpoint: &Endpoint) -> Arc<Node> {
+        let routes = self.routes.load();
+        let at = |node: &&Arc<Node>| node.endpoint() == endpoint;
+        if let Some(node) = routes.dialable().chain(&state.unlisted).find(at) {
+            return Arc::clone(node);
+        }
+        let node = Arc::new(Node::new(endpoint.clone(), Profile::Server, &self.env));
+        if state.closed {
+            node.close();
+        }
+        state.unlisted.push(Arc::clone(&node));
+        let seeds = &self.env.config().endpoints;
+        let is_removable = |node: &Arc<Node>| !seeds.contains(node.endpoint());
+        if state.unlisted.iter().filter(|node| is_removable(node)).count() > UNLISTED_MAX
+            && let Some(oldest) = state.unlisted.iter().position(is_removable)
+        {
+            // Callers that still send to it hold it, and its connection ends after the last reply.
+            state.unlisted.remove(oldest).retire();
+        }
+        node
+    }
+
+    /// A node that can say more about a slot that the map does not know: a primary, else any node;
+    /// connected ones first, then the seeds in their order, so that the first command travels with
+    /// the first refresh.
+    pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
+        let routes = self.routes.load();
+        let state = lock(&self.state);
+        let all = || routes.dialable().chain(&state.unlisted);
+        let random = |nodes: Vec<&Arc<Node>>| {
+            let index = self.env.rng().below(nodes.len() as u64) as usize;
+            nodes.get(index).map(|node| Arc::clone(node))
+        };
+        random(routes.primaries().filter(|node| node.is_live()).collect())
+            .or_else(|| random(all().filter(|node| node.is_live()).collect()))
+            .or_else(|| random(routes.dialable().filter(|node| !node.is_failing()).collect()))
+            .or_else(|| state.unlisted.iter().find(|node| !node.is_failing()).cloned())
+            .or_else(|| random(all().collect()))
+    }
+
+    /// Whether another node could replace this one, so that a refresh may find that it has. A
+    /// primary without a living replica comes back by itself or not at all; but where no node is
+    /// connected, all of them may have moved.
+    pub(super) fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
+        let routes = self.routes.load();
+        let is_node = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
+        let mut shards = routes.map.slots().shards().iter();
+        let is_alive = |index: &usize| routes.map.node(*index).health != ReportedHealth::Failed;
+        let shard = shards.find(|shard| is_node(&shard.primary));
+        shard.is_none_or(|shard| shard.replicas.iter().any(is_alive))
+            || !routes.dialable().any(|node| node.is_live())
+    }
+}

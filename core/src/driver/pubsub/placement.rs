@@ -1,0 +1,89 @@
+//! Placement: the node that a channel is subscribed at.
+//!
+//! A sharded channel belongs to its slot: to the owner or, under a read policy, to a node of that
+//! shard. Every other channel may be at any node of the deployment: channels are spread as if their
+//! names had slots, and a channel stays at its node for as long as that is a member.
+//!
+//! Invariants: nothing here waits or sends; a node that could not be reached the last time is
+//! chosen only if it alone can serve the channel.
+
+use crate::driver::discovery::routes::Routes;
+use crate::driver::node::node::Node;
+use crate::driver::replica::policy::ReadSettings;
+use crate::driver::replica::select::{SelectionContext, choice, table};
+use crate::driver::replica::shard_lookup::members;
+use crate::error::Error;
+use crate::subscription::kind::ChannelKind;
+use crate::time::Timestamp;
+use crate::topology::slot::Slot;
+use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
+
+/// A node that the last attempt could not connect to.
+#[derive(Debug)]
+pub(super) struct UnreachableNode {
+    /// The node.
+    pub(super) node: Arc<Node>,
+    /// The error of the last attempt.
+    pub(super) error: Error,
+    /// How many attempts failed in a row.
+    pub(super) failures: u32,
+}
+
+/// Whether the last attempt to connect to a node failed.
+pub(super) fn is_unreachable(unreachable: &[UnreachableNode], node: &Arc<Node>) -> bool {
+    unreachable.iter().any(|one| Arc::ptr_eq(&one.node, node))
+}
+
+/// The node for a channel where reads go to primaries. `current` is its node until now.
+pub(super) fn by_slot<'r>(
+    kind: ChannelKind,
+    slot: Slot,
+    current: Option<&'r Arc<Node>>,
+    unreachable: &[UnreachableNode],
+    routes: &'r Routes,
+) -> Option<&'r Arc<Node>> {
+    let owner = routes.owner(slot);
+    let is_single = routes.map.slots().shards().len() == 1;
+    if kind == ChannelKind::Sharded || is_single {
+        return owner;
+    }
+    let is_member = |node: &&Arc<Node>| routes.dialable().any(|other| Arc::ptr_eq(other, node));
+    let is_well = |node: &&Arc<Node>| !is_unreachable(unreachable, node) && !node.is_failing();
+    current
+        .filter(is_member)
+        .or(owner.filter(is_well))
+        .or_else(|| routes.primaries().find(is_well))
+        .or_else(|| routes.dialable().find(is_well))
+        .or(owner)
+}
+
+/// The node for a channel, of any kind, where a policy lets reads go to replicas: the node of the
+/// shard that the policy chooses, and then the same for as long as the policy allows it. A replica
+/// sends what its primary sends.
+// spec: SSUBSCRIBE, "in a Redis cluster, shard channels": a primary or any replica of the shard
+pub(super) fn by_read_policy<'r>(
+    slot: Slot,
+    current: Option<&'r Arc<Node>>,
+    unreachable: &[UnreachableNode],
+    routes: &'r Routes,
+    settings: &Arc<ReadSettings>,
+    now: Timestamp,
+) -> Option<&'r Arc<Node>> {
+    let shard = routes.map.slots().shard_at(slot)?;
+    let mut allowed = members(shard)
+        .skip(usize::from(!settings.may_use_primary()))
+        .filter_map(|index| routes.node(index))
+        .filter(|node| !is_unreachable(unreachable, node));
+    if let Some(current) = current.filter(|node| allowed.any(|other| Arc::ptr_eq(other, node))) {
+        return Some(current);
+    }
+    let tried: Vec<Arc<Node>> = unreachable.iter().map(|one| Arc::clone(&one.node)).collect();
+    let context = SelectionContext { settings, tried: &tried, capped: false, now };
+    let (rows, nodes) = table(routes, shard, &context);
+    let turn = routes.node(shard.primary)?.health().next_choice();
+    let choice = choice(routes, shard, &context, &rows, turn)?;
+    nodes.get(choice.index).copied()
+}

@@ -1,0 +1,160 @@
+//! Reads under a policy against scripted nodes.
+
+use super::*;
+use crate::command::get;
+use crate::config::{Config, ReadFrom};
+use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
+use crate::resp::from_frame;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The replicas of the only shard, or of the first.
+const REPLICAS: [&str; 2] = ["c", "d"];
+
+/// A client with a read policy.
+struct Reader {
+    /// The cluster.
+    script: ScriptedCluster,
+    /// The client's view of it.
+    topology: Arc<LiveTopology>,
+    /// Its read settings.
+    settings: Arc<ReadSettings>,
+}
+
+impl Reader {
+    /// `primaries` primaries, of which a owns `k` and has the replicas c and d.
+    fn start(primaries: u16, policy: ReadFrom) -> Self {
+        Self::with(primaries, Config::default().read_from(policy))
+    }
+
+    fn with(primaries: u16, config: Config) -> Self {
+        let script =
+            ScriptedCluster::of_primaries(primaries).with_replica("c", "a").with_replica("d", "a");
+        let topology = script.topology(config.clone());
+        Self { script, topology, settings: Arc::new(ReadSettings::of(&config)) }
+    }
+
+    /// The next GET at both replicas gets this answer.
+    fn both(&self, answer: impl Fn() -> Answer) {
+        for name in REPLICAS {
+            self.script.on(name, "GET k", answer());
+        }
+    }
+
+    /// Reads `k`; the name of the node that answered.
+    fn read(&self) -> Result<String, Error> {
+        let command = get("k");
+        let options = self.script.options(SECOND);
+        let item = Item::whole(&command);
+        let read = read(&self.topology, &self.settings, item, options, ResumeFrom::Start);
+        Ok(from_frame(&self.script.run(read)?.0).unwrap())
+    }
+
+    /// How many reads each node got: a, c, d.
+    fn reads(&self) -> [usize; 3] {
+        let sent = self.script.sent();
+        ["a: GET k", "c: GET k", "d: GET k"]
+            .map(|text| sent.iter().filter(|one| *one == text).count())
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_refusal_sends_the_read_to_the_other_replica() {
+    for refusal in ["-LOADING later", "-MASTERDOWN Link with MASTER is down"] {
+        let reader = Reader::start(1, ReadFrom::Replica);
+        reader.both(|| Answer::reply(refusal));
+        // Both have refused once: one of them answers when its quarantine is over.
+        assert!(REPLICAS.contains(&&*reader.read().unwrap()), "{refusal}");
+        let [primary, c, d] = reader.reads();
+        assert_eq!((primary, c + d), (0, 3), "{refusal}");
+        assert!(c > 0 && d > 0, "{refusal}: another node first");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_lost_link_sends_the_read_to_the_other_replica() {
+    let reader = Reader::start(1, ReadFrom::Replica);
+    reader.both(|| Answer::Cut);
+    assert!(REPLICAS.contains(&&*reader.read().unwrap()));
+    let [primary, c, d] = reader.reads();
+    assert_eq!((primary, c + d), (0, 3));
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_tryagain_says_nothing_about_the_node() {
+    let reader = Reader::start(1, ReadFrom::Replica);
+    reader.both(|| Answer::reply("-TRYAGAIN later"));
+    assert!(REPLICAS.contains(&&*reader.read().unwrap()));
+    let routes = reader.topology.routes();
+    let now = reader.topology.env().now();
+    assert!(routes.dialable().all(|node| node.health().quarantine(now).is_none()));
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn without_a_replica_the_policy_decides() {
+    let stop = |cluster: &mut crate::driver::scripted_cluster::Nodes| {
+        REPLICAS.iter().for_each(|name| cluster.stop(name));
+    };
+    let reader = Reader::start(1, ReadFrom::PreferReplica);
+    reader.script.change(stop);
+    assert_eq!(reader.read().unwrap(), "a");
+    let reader = Reader::start(1, ReadFrom::Replica);
+    reader.script.change(stop);
+    let error = reader.read().unwrap_err();
+    assert!(matches!(error.details(), Some(ErrorDetail::NoReplica { slot: 7629 })), "{error:?}");
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Topology, Delivery::NotSent));
+    let shown = error.to_string();
+    assert!(REPLICAS.iter().all(|name| shown.contains(&format!("{name}:7000"))), "{shown}");
+    assert_eq!(reader.reads(), [0, 0, 0]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_replica_that_comes_back_in_time_serves_the_read() {
+    let reader = Reader::start(1, ReadFrom::Replica);
+    // Each refuses twice, so that their quarantines have to end.
+    reader.both(|| Answer::reply("-LOADING later"));
+    reader.both(|| Answer::reply("-LOADING later"));
+    let began = reader.script.elapsed();
+    assert!(REPLICAS.contains(&&*reader.read().unwrap()));
+    let waited = reader.script.elapsed() - began;
+    assert!(waited > Duration::ZERO && waited < SECOND, "{waited:?}");
+    assert_eq!(reader.reads()[0], 0);
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn the_deadline_ends_a_read_that_gets_no_reply() {
+    let reader = Reader::start(1, ReadFrom::Replica);
+    reader.both(|| Answer::Silence);
+    let began = reader.script.elapsed();
+    let error = reader.read().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(reader.script.elapsed() - began, SECOND);
+    assert_eq!(reader.reads()[0], 0);
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_moved_leads_to_the_shard_that_owns_the_slot_now() {
+    let reader = Reader::start(2, ReadFrom::PreferReplica);
+    let slot = 7629;
+    let moved = || Answer::moved(slot, "b").after(move |c| c.move_slots(slot, slot, "b"));
+    reader.both(moved);
+    assert_eq!(reader.read().unwrap(), "b");
+    assert_eq!(reader.reads()[0], 0, "the old primary is no replica of the slot");
+}
+
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn attempts_have_a_limit() {
+    let config = Config::default().read_from(ReadFrom::Replica).attempts_max(4);
+    let reader = Reader::with(1, config);
+    (0..9).for_each(|_| reader.both(|| Answer::reply("-TRYAGAIN later")));
+    let error = reader.read().unwrap_err();
+    assert_eq!((error.attempts(), error.delivery()), (4, Delivery::Refused), "{error}");
+    assert_eq!(reader.reads().iter().sum::<usize>(), 4);
+}

@@ -1,0 +1,497 @@
+//! The table of channels: what is wanted, what is confirmed, and what follows from the difference.
+//! It alone decides which connection gets which subscribe command, and what readers are told.
+//!
+//! ```text
+//!            plan: ask there          confirmed
+//!  wanted ──────────────────► pending ─────────► live ──► updates: Subscribed, or Moved and Gap
+//!    ▲                           │                 │
+//!    ├──refused, not answered────┘                 │ owner changed: pending there, live here;
+//!    └──lost, dropped by the server (a gap begins)─┘ confirmed there: unsubscribe here
+//! ```
+//!
+//! **After each change call `plan`, and send all that it returns, in that order.**
+//!
+//! Invariants:
+//! - a channel is live at one connection at most, and pending at one more at most;
+//! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
+//! - each channel has its own retries: a failure of one delays no other;
+//! - each interruption is told once, to the readers that were subscribed when it began.
+
+use super::kind::{Channel, ChannelKind};
+use super::pending_commands::{PendingCommands, RequestedChannel};
+use super::update::{GapCause, Update};
+use crate::endpoint::Endpoint;
+use crate::resp::ServerError;
+use crate::rng::Rng;
+use crate::time::Timestamp;
+use crate::topology::slot::Slot;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::cell::Cell;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod replies;
+#[cfg(test)]
+mod tests;
+
+/// After so many failures in a row even a redirect is followed only after a pause.
+const IMMEDIATE_RETRIES_MAX: u32 = 4;
+/// How long a channel with more failures waits at most after a change of owners.
+const OWNER_CHANGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection's name. Never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// A reader's name: of one subscription, as the user sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReaderId(pub(crate) u64);
+
+/// Updates for readers, in order.
+pub(crate) type ReaderUpdates = Vec<(ReaderId, Update)>;
+
+/// Channels by name. Never iterated, so its order decides nothing.
+type Names = HashMap<Bytes, usize, BuildHasherDefault<DefaultHasher>>;
+
+/// One command to be written: it subscribes to channels, or unsubscribes from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChannelCommand {
+    /// Whether it subscribes.
+    pub(crate) subscribe: bool,
+    /// The kind of its channels.
+    pub(crate) kind: ChannelKind,
+    /// The channels' names; those of sharded channels are all in one slot.
+    pub(crate) names: Vec<Bytes>,
+}
+
+/// The commands to send on each connection, in this order.
+pub(crate) type Plan = BTreeMap<ConnectionId, Vec<ChannelCommand>>;
+
+/// What the choice of a node for a channel depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlacementQuery {
+    /// The channel's kind.
+    pub(crate) kind: ChannelKind,
+    /// The slot of its name, also for a kind that has no slots.
+    pub(crate) slot: Slot,
+    /// The connection where it is pending or, if it is not, live.
+    pub(crate) current: Option<ConnectionId>,
+}
+
+/// A reader of a channel.
+#[derive(Clone, Copy, Debug)]
+struct ChannelReader {
+    /// The reader's name.
+    id: ReaderId,
+    /// It got `Subscribed` for this channel.
+    was_subscribed: bool,
+    /// It got `Refused` for this channel since the last confirmation.
+    was_refused: bool,
+}
+
+/// An interruption that readers were not told of yet.
+#[derive(Debug)]
+struct Gap {
+    /// When it began, at the latest.
+    since: Timestamp,
+    /// The cause.
+    cause: GapCause,
+    /// The node that sent the messages until then.
+    from: Arc<Endpoint>,
+}
+
+/// A channel that at least one reader wants.
+#[derive(Debug)]
+struct ChannelEntry {
+    /// Its kind and name.
+    channel: Channel,
+    /// The slot of its name.
+    slot: Slot,
+    /// Differs from that of earlier entries with the same name, whose replies may still arrive.
+    serial: u64,
+    /// The readers that want it; never empty.
+    readers: SmallVec<[ChannelReader; 1]>,
+    /// The connection that has confirmed it.
+    live: Option<ConnectionId>,
+    /// The connection that was asked and has not answered.
+    pending: Option<ConnectionId>,
+    /// When the server last dropped it.
+    dropped: Timestamp,
+    /// Set while it is not live at its new owner: the owner changed at some time after this one.
+    owner_changed_after: Option<Timestamp>,
+    /// The interruption to be told with the next confirmation.
+    gap: Option<Gap>,
+    /// Failures in a row since the last confirmation.
+    failures: u32,
+    /// It is not asked for before this time.
+    not_before: Timestamp,
+    /// It gets a command of its own, so that its refusal does not fail other channels.
+    alone: bool,
+    /// The error by which the server refuses it, until it is asked again.
+    refused: Option<ServerError>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+struct Connection {
+    /// The server's endpoint.
+    endpoint: Arc<Endpoint>,
+    /// The commands that it has not answered yet.
+    pending_commands: PendingCommands,
+}
+
+/// The table of channels; see the head of this file.
+#[derive(Debug)]
+pub(crate) struct ChannelTable {
+    /// Whether the channels of one sharded command must be in one slot.
+    has_slots: bool,
+    /// The shortest and the longest pause between two attempts for a channel.
+    pauses: (Duration, Duration),
+    /// When the slots' owners were last known to be those before the last change.
+    owners_known_at: Timestamp,
+    /// For jitter.
+    rng: Rng,
+    /// Channels by name, for each kind.
+    names: [Names; 3],
+    /// The index of the last message's channel: the next message often has the same.
+    recent: Cell<usize>,
+    /// The channels; `None` where an index is free.
+    entries: Vec<Option<ChannelEntry>>,
+    /// The free indexes.
+    free: Vec<usize>,
+    /// The open connections.
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Channels that the next plan checks.
+    to_check: BTreeSet<usize>,
+    /// Channels that a plan checks from a time on.
+    check_later: BTreeSet<(Timestamp, usize)>,
+    /// Channels to unsubscribe from.
+    to_unsubscribe: Vec<(ConnectionId, ChannelKind, Slot, Bytes)>,
+    /// The last serial given out.
+    serial: u64,
+    /// Updates that were not taken yet.
+    updates: ReaderUpdates,
+}
+
+impl ChannelTable {
+    pub(crate) fn new(has_slots: bool, pauses: (Duration, Duration), rng: Rng) -> Self {
+        Self {
+            has_slots,
+            pauses,
+            owners_known_at: Timestamp::ZERO,
+            rng,
+            names: Default::default(),
+            recent: Cell::new(0),
+            entries: Vec::new(),
+            free: Vec::new(),
+            connections: BTreeMap::new(),
+            to_check: BTreeSet::new(),
+            check_later: BTreeSet::new(),
+            to_unsubscribe: Vec::new(),
+            serial: 0,
+            updates: Vec::new(),
+        }
+    }
+
+    /// Adds a channel for a reader.
+    pub(crate) fn subscribe(&mut self, kind: ChannelKind, name: &[u8], reader: ReaderId) {
+        let index = match self.names[kind as usize].get(name) {
+            Some(index) => *index,
+            None => self.add(kind, name),
+        };
+        let Some(entry) = &mut self.entries[index] else { return };
+        if entry.readers.iter().any(|r| r.id == reader) {
+            return;
+        }
+        let connection = entry.live.and_then(|id| self.connections.get(&id));
+        if let Some(connection) = connection {
+            let endpoint = Arc::clone(&connection.endpoint);
+            let channel = entry.channel.clone();
+            self.updates.push((reader, Update::Subscribed { channel, endpoint }));
+        }
+        let was_subscribed = connection.is_some();
+        entry.readers.push(ChannelReader { id: reader, was_subscribed, was_refused: false });
+        if entry.refused.take().is_some() {
+            // The server may accept it by now.
+            self.check_later.remove(&(entry.not_before, index));
+            entry.not_before = Timestamp::ZERO;
+            self.to_check.insert(index);
+        }
+    }
+
+    fn add(&mut self, kind: ChannelKind, name: &[u8]) -> usize {
+        let name = Bytes::copy_from_slice(name);
+        self.serial += 1;
+        let entry = ChannelEntry {
+            slot: Slot::of(&name),
+            channel: Channel { kind, name: name.clone() },
+            serial: self.serial,
+            readers: SmallVec::new(),
+            live: None,
+            pending: None,
+            dropped: Timestamp::ZERO,
+            owner_changed_after: None,
+            gap: None,
+            failures: 0,
+            not_before: Timestamp::ZERO,
+            alone: false,
+            refused: None,
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.entries[index] = Some(entry);
+                index
+            }
+            None => {
+                self.entries.push(Some(entry));
+                self.entries.len() - 1
+            }
+        };
+        self.names[kind as usize].insert(name, index);
+        self.to_check.insert(index);
+        index
+    }
+
+    /// Removes a channel for a reader.
+    pub(crate) fn unsubscribe(&mut self, kind: ChannelKind, name: &[u8], reader: ReaderId) {
+        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
+        self.release(index, reader, true);
+    }
+
+    /// Removes a reader from all of its channels.
+    pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
+        for index in 0..self.entries.len() {
+            self.release(index, reader, false);
+        }
+    }
+
+    /// Removes a reader from an entry, and the entry with its last reader.
+    fn release(&mut self, index: usize, reader: ReaderId, tell: bool) {
+        let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
+        let before = entry.readers.len();
+        entry.readers.retain(|r| r.id != reader);
+        if entry.readers.len() == before {
+            return;
+        }
+        if tell {
+            self.updates.push((reader, Update::Unsubscribed { channel: entry.channel.clone() }));
+        }
+        if !entry.readers.is_empty() {
+            return;
+        }
+        let Some(entry) = self.entries[index].take() else { return };
+        self.free.push(index);
+        self.to_check.remove(&index);
+        self.check_later.remove(&(entry.not_before, index));
+        let Channel { kind, name } = entry.channel;
+        for connection in entry.live.iter().chain(&entry.pending) {
+            self.to_unsubscribe.push((*connection, kind, entry.slot, name.clone()));
+        }
+        self.names[kind as usize].remove(&name);
+    }
+
+    /// Adds a connection: commands may be sent on it from now on.
+    pub(crate) fn open(&mut self, id: ConnectionId, endpoint: Arc<Endpoint>) {
+        self.connections
+            .insert(id, Connection { endpoint, pending_commands: PendingCommands::default() });
+    }
+
+    /// Removes a lost connection. `since`: when its channels were last known to be subscribed to.
+    pub(crate) fn close(&mut self, id: ConnectionId, since: Timestamp, cause: GapCause) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        self.to_unsubscribe.retain(|(at, ..)| *at != id);
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let Some(entry) = entry else { continue };
+            if entry.pending == Some(id) {
+                entry.pending = None;
+                self.to_check.insert(index);
+            }
+            if entry.live == Some(id) {
+                entry.interrupt(since, cause, &connection.endpoint);
+                self.to_check.insert(index);
+            }
+        }
+    }
+
+    /// Lets the next plan check every channel that does not wait for a retry.
+    pub(crate) fn recheck_all(&mut self) {
+        let waits = |index: &usize| {
+            let entry = self.entries[*index].as_ref();
+            entry.is_some_and(|entry| !self.check_later.contains(&(entry.not_before, *index)))
+        };
+        self.to_check.extend((0..self.entries.len()).filter(waits));
+    }
+
+    /// Lets the next plan check every channel, also those that wait for a retry: slots may have new
+    /// owners. `owners_known_at`: when the owners were last known to be the old ones.
+    pub(crate) fn handle_owner_change(&mut self, now: Timestamp, owners_known_at: Timestamp) {
+        self.owners_known_at = owners_known_at;
+        for (at, index) in std::mem::take(&mut self.check_later) {
+            if let Some(entry) = &mut self.entries[index] {
+                // Without a pause, two nodes that redirect to each other would be asked in a loop.
+                let immediate = entry.failures <= IMMEDIATE_RETRIES_MAX;
+                entry.not_before =
+                    if immediate { now } else { at.min(now.after(OWNER_CHANGE_PAUSE)) };
+                self.to_check.insert(index);
+            }
+        }
+        self.recheck_all();
+    }
+
+    /// Returns the commands to send now. `target` chooses the connection for a channel; `None`
+    /// where there is none yet.
+    pub(crate) fn plan(
+        &mut self,
+        now: Timestamp,
+        mut target: impl FnMut(PlacementQuery) -> Option<ConnectionId>,
+    ) -> Plan {
+        while let Some((at, index)) = self.check_later.first().copied()
+            && at <= now
+        {
+            self.check_later.remove(&(at, index));
+            self.to_check.insert(index);
+        }
+        let mut asked: BTreeMap<ConnectionId, Vec<usize>> = BTreeMap::new();
+        for index in std::mem::take(&mut self.to_check) {
+            let Some(entry) = &mut self.entries[index] else { continue };
+            if entry.not_before > now {
+                self.check_later.insert((entry.not_before, index));
+                continue;
+            }
+            let live = entry.live;
+            let current = entry.pending.or(live);
+            let query = PlacementQuery { kind: entry.channel.kind, slot: entry.slot, current };
+            let Some(id) = target(query).filter(|id| self.connections.contains_key(id)) else {
+                self.to_check.insert(index);
+                continue;
+            };
+            if entry.pending == Some(id) || (live == Some(id) && entry.pending.is_none()) {
+                continue;
+            }
+            if let Some(other) = entry.pending.take() {
+                let Channel { kind, name } = entry.channel.clone();
+                self.to_unsubscribe.push((other, kind, entry.slot, name));
+            }
+            if live != Some(id) {
+                let owned = entry.channel.kind == ChannelKind::Sharded || !self.has_slots;
+                // If the old owner dropped the channel since then, the gap is known exactly.
+                if live.is_some() && owned && entry.dropped <= self.owners_known_at {
+                    entry.owner_changed_after.get_or_insert(self.owners_known_at);
+                }
+                entry.pending = Some(id);
+                asked.entry(id).or_default().push(index);
+            }
+        }
+        self.write(asked)
+    }
+
+    /// When a plan may have new commands without any change before.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.check_later.first().map(|(at, _)| *at)
+    }
+
+    /// Makes the commands: one for each slot of sharded channels, one for each other kind.
+    fn write(&mut self, asked: BTreeMap<ConnectionId, Vec<usize>>) -> Plan {
+        let mut plan = Plan::new();
+        let slots = self.has_slots;
+        let group =
+            |kind, slot: Slot| (kind, (slots && kind == ChannelKind::Sharded).then_some(slot));
+        let mut left: BTreeMap<_, Vec<Bytes>> = BTreeMap::new();
+        for (id, kind, slot, name) in self.to_unsubscribe.drain(..) {
+            left.entry((id, group(kind, slot))).or_default().push(name);
+        }
+        for ((id, (kind, _)), names) in left {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            connection.pending_commands.unsubscribe(kind, names.clone());
+            plan.entry(id).or_default().push(ChannelCommand { subscribe: false, kind, names });
+        }
+        for (id, indexes) in asked {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let mut groups: BTreeMap<_, Vec<RequestedChannel>> = BTreeMap::new();
+            for index in indexes {
+                let Some(entry) = &self.entries[index] else { continue };
+                let named =
+                    RequestedChannel { name: entry.channel.name.clone(), serial: entry.serial };
+                let alone = if entry.alone { entry.serial } else { 0 };
+                let group = (group(entry.channel.kind, entry.slot), alone);
+                groups.entry(group).or_default().push(named);
+            }
+            for (((kind, _), _), named) in groups {
+                let names = named.iter().map(|named| named.name.clone()).collect();
+                connection.pending_commands.subscribe(kind, named);
+                plan.entry(id).or_default().push(ChannelCommand { subscribe: true, kind, names });
+            }
+        }
+        for id in plan.keys() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.pending_commands.end_write();
+            }
+        }
+        plan
+    }
+
+    /// A marker was written without other commands, to test whether the server answers.
+    pub(crate) fn probe(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.pending_commands.end_write();
+        }
+    }
+
+    /// The readers of a message that came for a channel; none unless the channel is live.
+    #[inline]
+    pub(crate) fn readers(
+        &self,
+        kind: ChannelKind,
+        name: &[u8],
+    ) -> impl ExactSizeIterator<Item = ReaderId> + '_ {
+        let of_name =
+            |entry: &&ChannelEntry| entry.channel.kind == kind && entry.channel.name == name;
+        let recent = self.entries.get(self.recent.get()).and_then(Option::as_ref).filter(of_name);
+        let entry = recent.or_else(|| self.entry(kind, name));
+        let live = entry.filter(|entry| entry.live.is_some());
+        live.map_or(&[][..], |entry| &entry.readers[..]).iter().map(|reader| reader.id)
+    }
+
+    /// The entry of a channel that is wanted.
+    fn entry(&self, kind: ChannelKind, name: &[u8]) -> Option<&ChannelEntry> {
+        let index = *self.names[kind as usize].get(name)?;
+        self.recent.set(index);
+        self.entries[index].as_ref()
+    }
+
+    /// Takes the updates for readers, in order.
+    pub(crate) fn take_updates(&mut self) -> ReaderUpdates {
+        std::mem::take(&mut self.updates)
+    }
+
+    /// The channels of one reader that are not live.
+    pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
+        let entries = self.entries.iter().flatten();
+        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
+        own.filter(|entry| entry.live.is_none()).map(|entry| &entry.channel)
+    }
+
+    /// A channel of one reader that the server refuses, with the server's error.
+    pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
+        let entries = self.entries.iter().flatten();
+        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
+        own.filter_map(|entry| Some((&entry.channel, entry.refused.as_ref()?))).next()
+    }
+
+    /// The channels that one reader wants.
+    pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
+        let entries = self.entries.iter().flatten();
+        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
+        own.map(|entry| &entry.channel)
+    }
+
+    /// Whether any channel is live or pending at a connection, or still to be unsubscribed there.
+    pub(crate) fn is_in_use(&self, id: ConnectionId) -> bool {
+        self.to_unsubscribe.iter().any(|(at, ..)| *at == id)
+            || self.entries.iter().flatten().any(|e| e.live == Some(id) || e.pending == Some(id))
+    }
+}

@@ -1,0 +1,166 @@
+//! The part of the channel table that handles replies: confirmations, drops and refusals, and what
+//! each means for the channel and its readers.
+//!
+//! Invariant: a reply to an earlier request for the same name changes nothing (`serial`).
+
+use super::{ChannelEntry, ChannelTable, ConnectionId, Gap, IMMEDIATE_RETRIES_MAX};
+use crate::endpoint::Endpoint;
+use crate::resp::ServerError;
+use crate::routing::error_policy::{CallAction, ErrorOrigin, reply_policy};
+use crate::subscription::kind::ChannelKind;
+use crate::subscription::pending_commands::{RequestedChannel, UnconfirmedChannels};
+use crate::subscription::update::{GapCause, Update};
+use crate::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl ChannelTable {
+    /// A server confirmed a channel.
+    pub(crate) fn handle_subscribed(
+        &mut self,
+        id: ConnectionId,
+        kind: ChannelKind,
+        name: &[u8],
+        now: Timestamp,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(serial) = connection.pending_commands.handle_subscribed(kind, name) else {
+            return;
+        };
+        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
+        let Some(entry) = &mut self.entries[index] else { return };
+        if entry.serial != serial || entry.pending != Some(id) {
+            return;
+        }
+        let endpoint = Arc::clone(&connection.endpoint);
+        entry.pending = None;
+        (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
+        let old = entry.live.replace(id);
+        let old_endpoint = old.and_then(|id| self.connections.get(&id)).map(|one| &one.endpoint);
+        let change = entry.owner_changed_after.take().zip(old_endpoint);
+        let change_gap = change.map(|(since, from)| Gap {
+            since,
+            cause: GapCause::OwnerChanged,
+            from: Arc::clone(from),
+        });
+        let gap = entry.gap.take().or(change_gap);
+        let from =
+            gap.as_ref().map(|gap| &gap.from).or(old_endpoint).filter(|from| **from != endpoint);
+        for reader in &mut entry.readers {
+            reader.was_refused = false;
+            let channel = || entry.channel.clone();
+            if !std::mem::replace(&mut reader.was_subscribed, true) {
+                let endpoint = Arc::clone(&endpoint);
+                let subscribed = Update::Subscribed { channel: channel(), endpoint };
+                self.updates.push((reader.id, subscribed));
+                continue;
+            }
+            if let Some(from) = from {
+                let (from, to) = (Arc::clone(from), Arc::clone(&endpoint));
+                self.updates.push((reader.id, Update::Moved { channel: channel(), from, to }));
+            }
+            if let Some(Gap { since, cause, .. }) = gap {
+                let duration = now.since(since);
+                self.updates.push((reader.id, Update::Gap { channel: channel(), cause, duration }));
+            }
+        }
+        if let Some(old) = old {
+            self.to_unsubscribe.push((old, kind, entry.slot, entry.channel.name.clone()));
+        }
+        // The owner may have changed again since the request.
+        self.to_check.insert(index);
+    }
+
+    /// A server ended the subscription to a channel: as asked, or because the slot has moved.
+    pub(crate) fn handle_unsubscribed(
+        &mut self,
+        id: ConnectionId,
+        kind: ChannelKind,
+        name: &[u8],
+        now: Timestamp,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.pending_commands.handle_unsubscribed(kind, name) {
+            return;
+        }
+        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
+        let Some(entry) = &mut self.entries[index] else { return };
+        if entry.live == Some(id) {
+            entry.interrupt(now, GapCause::SlotMoved, &connection.endpoint);
+            entry.dropped = now;
+            self.to_check.insert(index);
+        }
+    }
+
+    /// A server answered a command with an error.
+    pub(crate) fn handle_error(&mut self, id: ConnectionId, error: &ServerError, now: Timestamp) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Some(failed) = connection.pending_commands.handle_error() {
+            self.retry(id, failed, Some(error), now);
+        }
+    }
+
+    /// The reply to a marker came.
+    pub(crate) fn handle_marker(&mut self, id: ConnectionId, now: Timestamp) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        for failed in connection.pending_commands.handle_marker() {
+            self.retry(id, failed, None, now);
+        }
+    }
+
+    /// Asks for the channels of a failed command again, later; tells readers of a refusal.
+    fn retry(
+        &mut self,
+        id: ConnectionId,
+        failed: UnconfirmedChannels,
+        error: Option<&ServerError>,
+        now: Timestamp,
+    ) {
+        let call = error.map(|error| reply_policy(error, ErrorOrigin::Server).call);
+        let moved = call == Some(CallAction::FollowRedirect);
+        // The server has nothing against the channel.
+        let temporary =
+            matches!(call, None | Some(CallAction::FollowRedirect | CallAction::RetryAfterPause));
+        for RequestedChannel { name, serial } in failed.names {
+            let Some(index) = self.names[failed.kind as usize].get(&name).copied() else {
+                continue;
+            };
+            let Some(entry) = &mut self.entries[index] else { continue };
+            if entry.serial != serial || entry.pending != Some(id) {
+                continue;
+            }
+            entry.pending = None;
+            entry.failures = entry.failures.saturating_add(1);
+            let splits = !temporary && failed.had_others;
+            entry.alone |= splits;
+            let immediate = (splits || moved) && entry.failures <= IMMEDIATE_RETRIES_MAX;
+            let pause = if immediate { Duration::ZERO } else { pause(self.pauses, entry.failures) };
+            let pause = pause / 2 + self.rng.jitter(pause / 2);
+            entry.not_before = now.after(pause);
+            self.to_check.insert(index);
+            if let Some(error) = error.filter(|_| !temporary && !splits) {
+                entry.refused = Some(error.clone());
+                for reader in entry.readers.iter_mut().filter(|reader| !reader.was_refused) {
+                    reader.was_refused = true;
+                    let (channel, error) = (entry.channel.clone(), error.clone());
+                    self.updates.push((reader.id, Update::Refused { channel, error }));
+                }
+            }
+        }
+    }
+}
+
+impl ChannelEntry {
+    /// Ends `live`, and begins a gap unless one has begun already.
+    pub(super) fn interrupt(&mut self, since: Timestamp, cause: GapCause, from: &Arc<Endpoint>) {
+        self.live = None;
+        let since = self.owner_changed_after.take().map_or(since, |after| after.min(since));
+        let gap = || Gap { since, cause, from: Arc::clone(from) };
+        self.gap.get_or_insert_with(gap);
+    }
+}
+
+/// The longest pause after so many failures in a row.
+fn pause((base, cap): (Duration, Duration), failures: u32) -> Duration {
+    base.saturating_mul(1 << failures.min(20)).min(cap)
+}

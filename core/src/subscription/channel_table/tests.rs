@@ -1,0 +1,211 @@
+//! The table against tables, and against servers that move slots, refuse and disappear.
+
+mod model;
+
+use super::*;
+use ChannelKind::{Classic, Sharded};
+
+const A: ConnectionId = ConnectionId(1);
+const B: ConnectionId = ConnectionId(2);
+const ADA: ReaderId = ReaderId(7);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_duration(Duration::from_millis(millis))
+}
+
+fn table() -> ChannelTable {
+    let pauses = (Duration::from_millis(20), Duration::from_secs(2));
+    let mut table = ChannelTable::new(true, pauses, Rng::new(1));
+    for (id, port) in [(A, 1), (B, 2)] {
+        table.open(id, Arc::new(Endpoint::tcp("h", port)));
+    }
+    table
+}
+
+/// A plan in words: `1:+a,b 2:-c`.
+fn shown(plan: &Plan) -> String {
+    let mut words = Vec::new();
+    for (id, commands) in plan {
+        for command in commands {
+            let sign = if command.subscribe { '+' } else { '-' };
+            let names = command.names.iter().map(|name| String::from_utf8_lossy(name));
+            words.push(format!("{}:{sign}{}", id.0, names.collect::<Vec<_>>().join(",")));
+        }
+    }
+    words.join(" ")
+}
+
+fn plan(table: &mut ChannelTable, millis: u64, to: ConnectionId) -> String {
+    shown(&table.plan(at(millis), |_| Some(to)))
+}
+
+/// What was told, in words.
+pub(super) fn told(table: &mut ChannelTable) -> String {
+    let words = table.take_updates().into_iter().map(|(_, update)| match update {
+        Update::Subscribed { channel, .. } => format!("+{channel}"),
+        Update::Unsubscribed { channel } => format!("-{channel}"),
+        Update::Moved { channel, .. } => format!("moved {channel}"),
+        Update::Gap { channel, duration, .. } => format!("gap {channel} {duration:?}"),
+        Update::Refused { channel, error } => format!("refused {channel} {}", error.code()),
+        other => panic!("nothing else is told: {other:?}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn error(text: &str) -> ServerError {
+    ServerError::from_text(text.as_bytes())
+}
+
+#[test]
+fn one_command_for_each_slot() {
+    let mut r = table();
+    for name in ["{x}1", "{y}1", "{x}2"] {
+        r.subscribe(Sharded, name.as_bytes(), ADA);
+    }
+    r.subscribe(Classic, b"n", ADA);
+    r.subscribe(Classic, b"m", ADA);
+    let commands = &r.plan(at(0), |_| Some(A))[&A];
+    let sizes: Vec<_> = commands.iter().map(|o| (o.kind, o.names.len())).collect();
+    assert_eq!(sizes.len(), 3, "{commands:?}");
+    assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 5);
+    assert_eq!(plan(&mut r, 0, A), "", "asked once");
+}
+
+/// The server drops the channel of a slot that moved; the old owner names the new one.
+#[test]
+fn a_dropped_channel_is_asked_for_again_and_its_gap_told_once() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 0, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    assert_eq!(told(&mut r), "+a");
+    r.handle_unsubscribed(A, Sharded, b"a", at(100));
+    assert_eq!(r.readers(Sharded, b"a").len(), 0);
+    assert_eq!(plan(&mut r, 100, A), "1:+a");
+    r.handle_error(A, &error("MOVED 1 h:2"), at(101));
+    r.handle_marker(A, at(101));
+    assert_eq!(plan(&mut r, 101, B), "2:+a", "at once");
+    r.handle_subscribed(B, Sharded, b"a", at(110));
+    r.handle_marker(B, at(110));
+    assert_eq!(told(&mut r), "moved a, gap a 10ms");
+    assert_eq!(plan(&mut r, 111, B), "");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+}
+
+#[test]
+fn the_new_owner_confirms_before_the_old_one_is_left() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    told(&mut r);
+    r.handle_owner_change(at(2), at(1));
+    assert_eq!(plan(&mut r, 2, B), "2:+a");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1, "still live at the old one");
+    r.handle_subscribed(B, Sharded, b"a", at(3));
+    assert_eq!(told(&mut r), "moved a, gap a 2ms", "what the new owner sent before is missing");
+    assert_eq!(plan(&mut r, 3, B), "1:-a");
+    assert!(!r.is_in_use(A));
+    r.handle_unsubscribed(A, Sharded, b"a", at(4));
+    assert_eq!(told(&mut r), "");
+    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+}
+
+/// The old owner dropped the channel when it ceased to be, and took it again as a replica of the
+/// new one: that was told, and nothing is missing since.
+#[test]
+fn a_change_of_owners_that_the_old_one_told_is_told_once() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_marker(A, at(1));
+    r.handle_unsubscribed(A, Sharded, b"a", at(5));
+    assert_eq!(plan(&mut r, 5, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(6));
+    r.handle_marker(A, at(6));
+    assert_eq!(told(&mut r), "+a, gap a 1ms");
+    r.handle_owner_change(at(7), at(2));
+    assert_eq!(plan(&mut r, 7, B), "2:+a");
+    r.handle_subscribed(B, Sharded, b"a", at(8));
+    assert_eq!(told(&mut r), "moved a");
+}
+
+#[test]
+fn several_losses_before_the_next_confirmation_are_one_gap() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.handle_subscribed(A, Sharded, b"a", at(1));
+    told(&mut r);
+    r.close(A, at(10), GapCause::ConnectionLost);
+    assert_eq!(plan(&mut r, 20, B), "2:+a");
+    r.close(B, at(30), GapCause::Silent);
+    r.open(A, Arc::new(Endpoint::tcp("h", 1)));
+    r.subscribe(Sharded, b"a", ReaderId(8));
+    assert_eq!(plan(&mut r, 40, A), "1:+a");
+    r.handle_subscribed(A, Sharded, b"a", at(50));
+    assert_eq!(told(&mut r), "gap a 40ms, +a", "the second reader missed nothing");
+}
+
+/// One of three channels is forbidden: the others do not wait for it.
+#[test]
+fn a_refusal_is_told_once_and_delays_no_other_channel() {
+    let mut r = table();
+    for name in ["a", "b", "c"] {
+        r.subscribe(Classic, name.as_bytes(), ADA);
+    }
+    assert_eq!(plan(&mut r, 0, A), "1:+a,b,c");
+    r.handle_error(A, &error("NOPERM no"), at(1));
+    r.handle_marker(A, at(1));
+    assert_eq!(plan(&mut r, 1, A), "1:+a 1:+b 1:+c");
+    r.handle_subscribed(A, Classic, b"a", at(2));
+    r.handle_error(A, &error("NOPERM no"), at(2));
+    r.handle_subscribed(A, Classic, b"c", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "+a, refused b NOPERM, +c");
+    assert_eq!(plan(&mut r, 2, A), "", "not at once");
+    let again = r.next().expect("it is asked for again");
+    assert!(again > at(2));
+    assert_eq!(shown(&r.plan(again, |_| Some(A))), "1:+b");
+    r.handle_error(A, &error("NOPERM no"), again);
+    assert_eq!(told(&mut r), "");
+    assert!(r.refusal(ADA).is_some());
+}
+
+#[test]
+fn what_was_removed_is_ended_and_what_was_added_again_is_asked_for_after() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.unsubscribe(Sharded, b"a", ADA);
+    r.subscribe(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 1, A), "1:-a 1:+a");
+    // The confirmation of the first request is none of the second's.
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "-a");
+    r.handle_unsubscribed(A, Sharded, b"a", at(2));
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    r.handle_marker(A, at(2));
+    assert_eq!(told(&mut r), "+a");
+    r.remove_reader(ADA);
+    assert_eq!(plan(&mut r, 3, A), "1:-a");
+    assert!(r.names.iter().all(HashMap::is_empty));
+}
+
+/// A connection that is lost takes its commands along; nothing is left to send to it.
+#[test]
+fn a_lost_connection_leaves_nothing_behind() {
+    let mut r = table();
+    r.subscribe(Sharded, b"a", ADA);
+    plan(&mut r, 0, A);
+    r.close(A, at(1), GapCause::ConnectionLost);
+    r.unsubscribe(Sharded, b"a", ADA);
+    assert_eq!(plan(&mut r, 1, B), "");
+    assert_eq!(told(&mut r), "-a");
+    r.handle_subscribed(A, Sharded, b"a", at(2));
+    assert_eq!(told(&mut r), "");
+}
