@@ -6,11 +6,11 @@
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod target {
-    /// `Send`, except in JavaScript hosts, where nothing is asked.
+    /// `Send`, except in JavaScript hosts, where nothing is required.
     pub trait MaybeSend: Send {}
     impl<T: Send + ?Sized> MaybeSend for T {}
 
-    /// `Sync`, except in JavaScript hosts, where nothing is asked.
+    /// `Sync`, except in JavaScript hosts, where nothing is required.
     pub trait MaybeSync: Sync {}
     impl<T: Sync + ?Sized> MaybeSync for T {}
 
@@ -20,11 +20,11 @@ mod target {
 
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod target {
-    /// `Send`, except in JavaScript hosts, where nothing is asked.
+    /// `Send`, except in JavaScript hosts, where nothing is required.
     pub trait MaybeSend {}
     impl<T: ?Sized> MaybeSend for T {}
 
-    /// `Sync`, except in JavaScript hosts, where nothing is asked.
+    /// `Sync`, except in JavaScript hosts, where nothing is required.
     pub trait MaybeSync {}
     impl<T: ?Sized> MaybeSync for T {}
 

@@ -1,8 +1,7 @@
-//! Where a server listens: a host name, an address or a unix socket's path.
+//! The address of a server: a host name or IP address with a port, or the path of a unix socket.
 //!
-//! Names stay names: the transport resolves them at each dial, so that a pod that came back under a
-//! new address is found again. Called by `config` (what a user wrote), `topology` (what servers
-//! say) and every transport (what to dial).
+//! Invariant: a host name is kept as it is. The transport resolves it at each dial, so that a
+//! server that has come back with a new address is found again.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -13,13 +12,13 @@ use std::path::PathBuf;
 /// An address to dial.
 ///
 /// Its text form is `host:port`, with brackets around an IPv6 address, or `unix:/path`. Endpoints
-/// are equal if they are written alike, paths included.
+/// are equal if their texts are equal; this is true for paths too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Endpoint {
-    /// A host name or address literal (without brackets), and a port.
+    /// A host name or an IP address (without brackets), and a port.
     Tcp {
-        /// Resolved at every dial.
+        /// A name is resolved at every dial.
         host: String,
         /// 1 to 65535.
         port: u16,
@@ -32,21 +31,21 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// A TCP endpoint; brackets around an IPv6 literal are taken off.
+    /// A TCP endpoint; brackets around an IPv6 address are removed.
     #[must_use]
     pub fn tcp(host: &str, port: u16) -> Self {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         Self::Tcp { host: bare.to_owned(), port }
     }
 
-    /// A unix socket's endpoint.
+    /// The endpoint of a unix socket.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::Unix { path: path.into() }
     }
 
-    /// What endpoints are compared by. A path is its text: its components would bring the parser of
-    /// paths into every component that has no file system.
+    /// What endpoints are compared by. Paths are compared as text: comparing their components would
+    /// put the path parser into WebAssembly components that need no paths.
     fn key(&self) -> (bool, &[u8], u16) {
         match self {
             Self::Tcp { host, port } => (false, host.as_bytes(), *port),

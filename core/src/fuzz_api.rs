@@ -1,9 +1,9 @@
-//! What the fuzz targets reach, and nobody else: the crate's inner machines, fed with bytes.
+//! Functions for the fuzz targets in `tests/fuzz`: they feed bytes to the private parts of the
+//! crate.
 //!
-//! It exists only under `--cfg fuzzing`, which cargo-fuzz passes to every crate it builds. A
-//! feature would be a promise: `--all-features` and docs would show it, and some user would turn it
-//! on. With a `cfg` the published API is the same whether or not there is fuzzing.
-//! Called by `tests/fuzz` (a workspace of its own), and by hand-made profiles of the decoder.
+//! They exist only with `--cfg fuzzing`, which cargo-fuzz passes to every crate that it builds. A
+//! feature would be public: `--all-features` and the docs would show it, and users would turn it
+//! on. Invariant: the published API is the same with and without fuzzing.
 
 use crate::resp::{self, FrameKind, ScanLimits, Scanner};
 use crate::time::Timestamp;
@@ -19,8 +19,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
-/// The frames of `stream`, found as if it had come in chunks of these lengths (taken in turn; all
-/// at once if there are none), and the error that ended it.
+/// The frames of `stream`, scanned in chunks of these lengths, which are repeated (in one chunk if
+/// there are none), and the error that ended it.
 pub fn frames(
     stream: &Bytes,
     chunk_lengths: &[usize],
@@ -47,7 +47,7 @@ pub fn frames(
     }
 }
 
-/// One frame as a type; the error as its text.
+/// Decodes one frame; returns the text of the error.
 ///
 /// # Errors
 /// The frame does not fit.
@@ -56,7 +56,7 @@ pub fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, String> {
     resp::from_frame(frame).map_err(|error| error.to_string())
 }
 
-/// Several frames as one list; the error as its text.
+/// Decodes several frames as one list; returns the text of the error.
 ///
 /// # Errors
 /// A frame does not fit, or there are more or fewer than `T` takes.
@@ -75,22 +75,22 @@ pub fn kind(frame: &[u8]) -> u8 {
     }
 }
 
-/// What an error frame says: its code, and its redirect or why it is none.
+/// The code of an error frame, and its redirect or why it has none.
 #[must_use]
 pub fn server_error(frame: &[u8]) -> Option<String> {
     let error = resp::ServerError::from_frame(frame)?;
     Some(format!("{} {:?}", error.code(), error.redirect()))
 }
 
-/// The length of the frame that `buf` starts with, 0 if there is none: the scanner alone.
+/// The length of the frame that `buf` begins with, 0 if there is none: the scanner alone.
 #[must_use]
 pub fn scan_one(buf: &[u8]) -> usize {
     let limits = ScanLimits { reply_bytes_max: 1 << 30, reply_depth_max: 128 };
     Scanner::new(limits).scan(buf).ok().flatten().unwrap_or(0)
 }
 
-/// Takes each frame for CLUSTER SHARDS, SLOTS and NODES, and every view that comes of it, alone and
-/// joined, into one map, in both orders of the views at hand. How many slots have an owner.
+/// Parses each frame as CLUSTER SHARDS, SLOTS and NODES, and merges all views that result into one
+/// map, in both orders. Returns the number of slots with an owner.
 ///
 /// # Panics
 /// When a slot lost its owner, or the order of the views mattered.

@@ -1,14 +1,14 @@
-//! A small seeded generator, for jitter and for the choice between equals.
+//! A small seeded random number generator, for jitter and for choosing between equal nodes.
 //!
-//! Its seed comes from `Transport::seed`, once per client, so that one number replays a run. Not
-//! for secrets.
+//! Its seed comes from `Transport::seed`, once per client, so that one number replays a run. It
+//! must not be used for secrets.
 //!
-//! Spec: SplitMix64 (Steele, Lea, Flood 2014): equidistributed, any seed is a good seed.
+//! Spec: SplitMix64 (Steele, Lea, Flood 2014): equidistributed; any seed is good.
 
 /// A stream of pseudo-random numbers, equal for equal seeds.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng {
-    /// The counter that the next number is mixed from.
+    /// The counter that the next number is computed from.
     state: u64,
 }
 
@@ -31,7 +31,7 @@ impl Rng {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// Full jitter: any duration from zero up to `cap`, all equally likely.
+    /// Full jitter: a duration from zero to `cap`, all equally likely.
     pub(crate) fn jitter(&mut self, cap: std::time::Duration) -> std::time::Duration {
         let nanos = u64::try_from(cap.as_nanos()).unwrap_or(u64::MAX);
         std::time::Duration::from_nanos(self.below(nanos.saturating_add(1)))

@@ -1,14 +1,14 @@
-//! A map and a set that keep their keys in order, written for small code.
+//! A sorted map and a sorted set whose code is small.
 //!
-//! The topology needs a dozen maps of a dozen types, each of some nodes. The tree of the standard
-//! library, and the sort that fills it from an iterator, are compiled anew for each of them, which
-//! in a component that reads one key was a sixth of all code. Here all types share the search and
-//! the order, a list of numbers; only the comparison is compiled for each.
+//! The topology needs a dozen maps of different types, each with few entries. The B-tree of the
+//! standard library, and the sort that fills it from an iterator, are compiled again for each type:
+//! in a component that reads one key this was a sixth of all code. Here all types share the search
+//! and the order, which is a list of indexes; only the comparison is compiled for each type.
 //!
-//! Limits: an insertion moves the numbers of all greater keys, 4 bytes each, so 16384 keys in the
-//! worst order cost some 50 ms, and 1000 a fifth of a millisecond; keys in ascending order cost
-//! nothing more. At most 2^32 entries. Invariant: `order` names each entry once, by ascending key.
-//! Called by `topology`.
+//! Limits: an insertion moves the indexes of all greater keys, 4 bytes each. So 16384 keys in the
+//! worst order take some 50 ms, and 1000 keys a fifth of a millisecond; keys in ascending order
+//! move nothing. At most 2^32 entries.
+//! Invariant: `order` contains the index of each entry once, by ascending key.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -22,7 +22,8 @@ pub(crate) struct SortedMap<K, V> {
     entries: Vec<(K, V)>,
 }
 
-/// Where a key stands in `order`, or would stand. Not generic: one copy serves all types.
+/// The position of a key in `order`, or the one where it would be inserted. Not generic: all types
+/// share one copy.
 fn search(order: &[u32], compare: &dyn Fn(u32) -> Ordering) -> Result<usize, usize> {
     match order.last() {
         Some(last) if compare(*last) == Ordering::Less => Err(order.len()),

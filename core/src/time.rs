@@ -1,17 +1,17 @@
-//! Time as the core sees it: a [`Timestamp`] counted from an epoch that the transport chose.
+//! The time of the core: a [`Timestamp`], counted from an epoch that the transport chose.
 //!
-//! `std::time::Instant` panics on `wasm32-unknown-unknown` and cannot be forged for a test, so the
-//! core has a time of its own. Only `Transport::now` makes one from a real clock; everything below
-//! the driver takes `now` as an argument.
+//! `std::time::Instant` panics on `wasm32-unknown-unknown`, and a test cannot make one, so the core
+//! has a type of its own. Only `Transport::now` reads a clock; everything below the driver takes
+//! `now` as an argument.
 //!
 //! Invariants: arithmetic saturates and never panics. Unit: nanoseconds; range: 584 years from the
 //! epoch.
 
 use std::time::Duration;
 
-/// A moment, counted from the epoch of the transport that gave it.
+/// A point in time, counted from the epoch of the transport that returned it.
 ///
-/// Moments of two transports cannot be compared in a meaningful way.
+/// Timestamps of two transports cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Nanoseconds since the epoch.
@@ -21,22 +21,22 @@ pub struct Timestamp {
 impl Timestamp {
     /// The epoch itself.
     pub const ZERO: Self = Self { nanos: 0 };
-    /// Later than every moment that a clock can give: "no deadline".
+    /// Later than any time of a clock: "no deadline".
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
-    /// The moment `since_epoch` after the epoch.
+    /// The time `since_epoch` after the epoch.
     #[must_use]
     pub const fn from_duration(since_epoch: Duration) -> Self {
         Self { nanos: saturating_nanos(since_epoch) }
     }
 
-    /// How long after the epoch this moment is.
+    /// The time since the epoch.
     #[must_use]
     pub const fn since_epoch(self) -> Duration {
         Duration::from_nanos(self.nanos)
     }
 
-    /// The moment so many nanoseconds after the epoch.
+    /// The time this many nanoseconds after the epoch.
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self { nanos }
     }
@@ -46,20 +46,20 @@ impl Timestamp {
         self.nanos
     }
 
-    /// The moment `by` later; stays at [`Timestamp::FAR_FUTURE`] when it would overflow.
+    /// The time `by` later; at most [`Timestamp::FAR_FUTURE`].
     #[must_use]
     pub const fn after(self, by: Duration) -> Self {
         Self { nanos: self.nanos.saturating_add(saturating_nanos(by)) }
     }
 
-    /// How long this moment is after `earlier`; zero when it is not.
+    /// The time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 }
 
-/// `Duration::as_nanos` without its 128 bits: this runs once per command.
+/// Like `Duration::as_nanos`, in 64 bits: this runs once per command.
 const fn saturating_nanos(d: Duration) -> u64 {
     d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos() as u64)
 }

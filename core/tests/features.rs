@@ -1,5 +1,5 @@
-//! Parts that a build may leave out: who asks for one is told which feature is missing, before a
-//! byte is sent, and everything else goes its way. Holds for every choice of features.
+//! Parts that a build may leave out: a call that needs one fails with an error that names the
+//! feature, before a byte is sent, and everything else works. Holds for every choice of features.
 
 use futures::FutureExt;
 use slotcar_core::{
@@ -8,7 +8,7 @@ use slotcar_core::{
 };
 use std::io;
 
-/// A host on which nobody listens and no time passes.
+/// A host without servers, on which no time passes.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -34,14 +34,14 @@ fn client(url: &str) -> Result<Client, Error> {
     Client::connect_lazy(Nowhere, Config::from_url(url)?)
 }
 
-/// Whether it failed for want of the feature.
+/// Whether it failed because the feature is off.
 fn lacks<T>(result: &Result<T, Error>, feature: &str) -> bool {
     let missing = format!("lacks the feature `{feature}`");
     let named = |error: &Error| error.to_string().contains(&missing);
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Config && named(error))
 }
 
-/// What comes of a call without waiting for anything.
+/// Whether a call fails at once because the feature is off.
 fn at_once<T>(call: impl Future<Output = Result<T, Error>>, feature: &str) -> bool {
     call.now_or_never().is_some_and(|result| lacks(&result, feature))
 }
@@ -55,7 +55,7 @@ fn what_is_left_out_is_named() {
     assert_eq!(lacks(&replicas, "read-policies"), !cfg!(feature = "read-policies"));
     assert_eq!(replicas.is_ok(), cfg!(feature = "read-policies"));
 
-    let cluster = client("redis-cluster://h1").expect("a cluster is no part");
+    let cluster = client("redis-cluster://h1").expect("a cluster needs no feature");
     let mget = at_once(cluster.mget::<Vec<Option<String>>>(["a", "b"]), "fan-out");
     assert_eq!(mget, !cfg!(feature = "fan-out"));
     let dbsize = at_once(cluster.dbsize(), "fan-out");
@@ -69,7 +69,7 @@ fn what_is_left_out_is_named() {
     let get = replies.iter().any(|reply| lacks(reply, "read-policies"));
     assert_eq!(get, !cfg!(feature = "read-policies"));
 
-    // Keys of one slot are nobody's part, and neither is a write under a policy.
+    // Keys of one slot need no feature, and neither does a write under a read policy.
     for feature in ["fan-out", "read-policies"] {
         assert!(!at_once(view.mset([("{x}a", "1"), ("{x}b", "2")]), feature));
         assert!(!at_once(cluster.get::<Option<String>>("a"), feature));

@@ -1,20 +1,21 @@
-//! Time and chance for both reactors: one epoch for the process, and seeds from the OS.
+//! Time and seeds for both reactors: one epoch for the process, and random numbers from the OS.
 //!
-//! Invariant: the epoch is taken once, so moments of all transports of this crate can be compared.
+//! Invariant: there is one epoch, so the timestamps of all transports of this crate can be
+//! compared.
 
 use slotcar_core::Timestamp;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-/// The moment that every [`Timestamp`] of this crate counts from.
+/// The epoch of every [`Timestamp`] of this crate.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_duration(EPOCH.elapsed())
 }
 
-/// The instant that `deadline` stands for; `None` when it never comes.
+/// `deadline` as an instant; `None` for one that never comes.
 pub(crate) fn instant(deadline: Timestamp) -> Option<Instant> {
     if deadline == Timestamp::FAR_FUTURE {
         return None;
@@ -22,8 +23,8 @@ pub(crate) fn instant(deadline: Timestamp) -> Option<Instant> {
     EPOCH.checked_add(deadline.since_epoch())
 }
 
-/// A number that no two calls share: the keys that the standard library draws from the OS for its
-/// hash maps, which it steps at each use.
+/// A number that differs at each call. It comes from the keys of the standard library's hash maps,
+/// which are random numbers of the OS and change at each use.
 pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -1,11 +1,11 @@
-//! The order in which a name's addresses are tried, free of any reactor.
+//! Dials the addresses of a name; independent of the reactor.
 //!
-//! Each address gets a head start; when it fails the next one begins at once, and when it is silent
-//! the next one begins beside it. So a dead first address costs `attempt_delay`, not the caller's
-//! whole deadline.
+//! The addresses are dialled in order. If one fails, the next is dialled at once. If one does not
+//! answer within `attempt_delay`, the next is dialled too, and both attempts go on. So a dead first
+//! address costs `attempt_delay`, and not all of the caller's time.
 //!
-//! Invariants: addresses begin in the order given; the first connection wins and all other attempts
-//! are dropped with their sockets; when all fail, the last cause is returned, named by its address.
+//! Invariants: the first connection is used, and the sockets of all other attempts are closed. If
+//! all attempts fail, the last error is returned; it names its address.
 //!
 //! Spec: RFC 8305, section 5 ("Connection Attempts"); the order is the resolver's (RFC 6724).
 
@@ -18,9 +18,9 @@ use std::pin::pin;
 
 /// Connects to the first of `addresses` that answers.
 ///
-/// `dial` opens one connection, `delay` makes the timer of one head start. Dropping the future
-/// drops every attempt with its socket.
-pub(crate) async fn race<S, Dialled, Delay>(
+/// `dial` opens one connection, `delay` makes a timer of `attempt_delay`. Dropping the future
+/// closes the sockets of all attempts.
+pub(crate) async fn first_to_connect<S, Dialled, Delay>(
     addresses: Vec<SocketAddr>,
     dial: impl Fn(SocketAddr) -> Dialled,
     delay: impl Fn() -> Delay,
@@ -40,7 +40,7 @@ where
         let outcome = if waiting.len() == 0 {
             attempts.next().await
         } else {
-            // Attempts first: a connection that is there when its head start ends is taken.
+            // Attempts first: a connection that is ready when the delay ends is used.
             match select(attempts.next(), pin!(delay())).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(((), _)) => continue,
@@ -49,7 +49,7 @@ where
         match outcome {
             Some(Ok(stream)) => return Ok(stream),
             Some(Err(cause)) => last = cause,
-            // Each turn with an address left adds an attempt, so here none is left of either.
+            // Each turn adds an attempt while addresses are left; now there are neither.
             None => return Err(last),
         }
     }
@@ -90,7 +90,8 @@ mod tests {
             tried.borrow_mut().push(address.port());
             ready(Err::<(), _>(refused()))
         };
-        let error = smol::block_on(race(addresses(3), dial, pending)).expect_err("all refuse");
+        let error =
+            smol::block_on(first_to_connect(addresses(3), dial, pending)).expect_err("all refuse");
         assert_eq!(*tried.borrow(), [1, 2, 3]);
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(error.to_string().starts_with("127.0.0.1:3: "), "{error}");
@@ -103,17 +104,19 @@ mod tests {
             tried.set(tried.get() + 1);
             ready(if address.port() == 2 { Ok(address.port()) } else { Err(refused()) })
         };
-        let port = smol::block_on(race(addresses(4), dial, pending)).expect("the second answers");
+        let port = smol::block_on(first_to_connect(addresses(4), dial, pending))
+            .expect("the second answers");
         assert_eq!((port, tried.get()), (2, 2));
     }
 
     /// A silent address neither blocks the ones after it nor hides their connection.
     #[test]
-    fn a_silent_address_costs_one_head_start() {
+    fn a_silent_address_costs_one_delay() {
         let dial = |address: SocketAddr| async move {
             if address.port() == 1 { pending().await } else { Ok(address.port()) }
         };
-        let port = smol::block_on(race(addresses(2), dial, one_turn)).expect("the second answers");
+        let port = smol::block_on(first_to_connect(addresses(2), dial, one_turn))
+            .expect("the second answers");
         assert_eq!(port, 2);
     }
 
@@ -129,14 +132,16 @@ mod tests {
             }
             Ok(address.port())
         };
-        let port = smol::block_on(race(addresses(3), dial, one_turn)).expect("the first answers");
+        let port = smol::block_on(first_to_connect(addresses(3), dial, one_turn))
+            .expect("the first answers");
         assert_eq!(port, 1);
     }
 
     #[test]
     fn no_address_is_an_error() {
         let dial = |_| ready(Ok(()));
-        let error = smol::block_on(race(Vec::new(), dial, pending)).expect_err("nothing to dial");
+        let error = smol::block_on(first_to_connect(Vec::new(), dial, pending))
+            .expect_err("nothing to dial");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,17 +1,16 @@
 //! slotcar over TCP and unix sockets: [`Smol`] on smol, and `Tokio` on tokio's reactor behind the
 //! feature `tokio`.
 //!
-//! A transport carries bytes, time, chance and background work for the core, and decides nothing.
-//! Callers may await from any executor: smol's reactor runs wherever it is polled, and `Tokio`
-//! carries the handle of its runtime with it. Both share what does not depend on the reactor:
-//! options (`options`), the order of addresses (`dial`) and the errors that name them (`resolve`).
+//! A transport gives the core connections, time, random numbers and background tasks. Callers may
+//! await from any executor: smol's reactor has a thread of its own, and `Tokio` holds the handle of
+//! its runtime. Both share what does not depend on the reactor: the options of sockets (`options`),
+//! the order of addresses (`dial`) and the texts of errors (`resolve`).
 //!
-//! Names are resolved at every dial, every address of a name is tried, and the last cause is kept
-//! with the address that it came from.
+//! Names are resolved at every dial, and every address of a name is tried. If all fail, the error
+//! is that of the last address and names it.
 //!
-//! TLS is a transport around one of these (`slotcar-tls`).
-//!
-//! Programs depend on `slotcar`, whose `connect` takes one of these transports by itself.
+//! `slotcar-tls` adds TLS to these transports. Programs depend on `slotcar`, whose `connect`
+//! chooses one of them.
 
 mod clock;
 mod dial;

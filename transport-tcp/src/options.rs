@@ -1,10 +1,8 @@
-//! What a TCP socket is told before it carries a command.
+//! The options of TCP sockets.
 //!
-//! Plain data, applied to each socket right after it connected; unix sockets need none of it.
-//! The three defaults that look for a dead peer agree with each other: Linux lets
-//! `TCP_USER_TIMEOUT` overrule the count of keepalive probes, so it is set to the same moment.
-//!
-//! Called by `smol` and `tokio` for every dial.
+//! They are set on each socket after it has connected; unix sockets have none of them.
+//! Invariant: with the defaults, keepalive probes and `TCP_USER_TIMEOUT` find a dead server at the
+//! same time, after 30 s: on Linux, `TCP_USER_TIMEOUT` overrides the number of probes.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -16,36 +14,36 @@ use std::time::Duration;
 pub struct TcpOptions {
     /// Send small writes at once (`TCP_NODELAY`).
     ///
-    /// Default: true. The client already puts all waiting commands in one write; Nagle's algorithm
-    /// would only hold the last of them back until the server acknowledges the one before.
+    /// Default: true. The client already puts all waiting commands into one write; Nagle's
+    /// algorithm would only delay a write until the server has acknowledged the one before.
     pub nodelay: bool,
-    /// Probes on an idle connection, or `None` for none.
+    /// Probes on an idle connection; `None` for none.
     ///
-    /// Default: [`Keepalive::default`]. Without probes, a firewall that forgot an idle connection,
-    /// or a host that lost its power, is found by the next command instead of before it.
+    /// Default: [`Keepalive::default`]. Without probes, only the next command finds out that a
+    /// firewall has dropped an idle connection, or that a host has lost power.
     pub keepalive: Option<Keepalive>,
-    /// How long written bytes may stay unacknowledged before the OS gives the connection up
-    /// (`TCP_USER_TIMEOUT`), or `None` for the OS's own limit, about 15 minutes on Linux.
+    /// How long written bytes may stay unacknowledged before the OS closes the connection
+    /// (`TCP_USER_TIMEOUT`); `None` for the limit of the OS, about 15 minutes on Linux.
     ///
     /// Default: 30 s. Whole milliseconds. Only Linux, Android and Fuchsia have it; elsewhere it is
-    /// ignored. It is the OS's net below the client's own check for progress.
+    /// ignored. It comes in addition to the client's own `progress_timeout`.
     pub user_timeout: Option<Duration>,
-    /// How long an address of a name may take before the next one is tried beside it.
+    /// How long an address of a name may take before the next one is dialled too.
     ///
-    /// Default: 250 ms, the "Connection Attempt Delay" that RFC 8305 recommends. An address that
-    /// refuses is left at once; this is for one that does not answer at all.
+    /// Default: 250 ms, the "Connection Attempt Delay" that RFC 8305 recommends. After an address
+    /// that refuses, the next one is dialled at once; the delay is for one that does not answer.
     pub attempt_delay: Duration,
 }
 
-/// When an idle connection is probed, and when it is given up.
+/// When an idle connection is probed, and when it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keepalive {
     /// Silence before the first probe. Default: 15 s. Whole seconds.
     pub idle: Duration,
-    /// Time between probes. Default: 5 s. Whole seconds. The OS's own where it cannot be set.
+    /// Time between probes. Default: 5 s. Whole seconds. That of the OS if it cannot be set.
     pub interval: Duration,
-    /// Unanswered probes that end the connection. Default: 3. The OS's own where it cannot be set.
+    /// Unanswered probes that end the connection. Default: 3. That of the OS if it cannot be set.
     pub retries: u32,
 }
 
@@ -95,7 +93,7 @@ impl TcpOptions {
         self
     }
 
-    /// Tells a connected socket; the error names the option that the OS refused.
+    /// Sets the options of a connected socket; the error names the option that the OS refused.
     pub(crate) fn apply(&self, socket: SockRef<'_>) -> io::Result<()> {
         socket.set_tcp_nodelay(self.nodelay).map_err(|e| named("TCP_NODELAY", &e))?;
         if let Some(keepalive) = self.keepalive {
@@ -152,7 +150,7 @@ impl Keepalive {
     }
 }
 
-/// `cause` with the option that it is about, its kind kept.
+/// Adds the name of the option to an error and keeps its kind.
 fn named(option: &str, cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), format!("cannot set {option}: {cause}"))
 }

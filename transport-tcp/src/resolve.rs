@@ -1,19 +1,20 @@
-//! What resolving a name can end in, the same for both reactors, and the texts of dial errors.
+//! The results of name lookups and the texts of dial errors, the same for both reactors.
 //!
-//! Invariants: an error's kind is one that the core tells apart (`Transport::connect` lists them),
-//! and its text names the endpoint or address that it is about.
+//! Invariants: the kind of an error is one that the core distinguishes (`Transport::connect` lists
+//! them); its text names the endpoint or the address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-/// The address that `host` already is, if it is a literal: no resolver, no blocking thread.
+/// `host` as an address, if it is one: it needs no lookup.
 pub(crate) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
     host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port))
 }
 
-/// What the resolver said about `host`: at least one address, or an error of kind `NotFound`.
-pub(crate) fn judge(
+/// The addresses in the resolver's answer for `host`: at least one, each once; or an error of kind
+/// `NotFound`.
+pub(crate) fn addresses(
     host: &str,
     answer: io::Result<impl IntoIterator<Item = SocketAddr>>,
 ) -> io::Result<Vec<SocketAddr>> {
@@ -21,10 +22,10 @@ pub(crate) fn judge(
         io::Error::new(io::ErrorKind::NotFound, format!("cannot resolve {host}: {why}"))
     };
     match answer {
-        Ok(addresses) => {
+        Ok(answers) => {
             let mut found: Vec<SocketAddr> = Vec::new();
-            for address in addresses {
-                // Some resolvers list an address once per protocol; a second dial tells no more.
+            for address in answers {
+                // Some resolvers list an address once per protocol; one dial is enough.
                 if !found.contains(&address) {
                     found.push(address);
                 }
@@ -35,15 +36,15 @@ pub(crate) fn judge(
     }
 }
 
-/// `cause` of a failed dial with the address that it came from, its kind kept.
+/// Adds the address to the error of a dial and keeps its kind.
 pub(crate) fn at(address: SocketAddr, cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), format!("{address}: {cause}"))
 }
 
-/// `cause` of a failed dial of a unix socket with its path, its kind kept.
+/// Adds the path to the error of a dial of a unix socket; keeps its kind, except for `NotFound`.
 #[cfg(unix)]
 pub(crate) fn at_path(path: &Path, cause: &io::Error) -> io::Error {
-    // `NotFound` would read as a name that does not resolve; a missing socket file is a server that
+    // `NotFound` would mean that a name does not resolve. If the socket file is missing, the server
     // does not run, or not yet.
     let kind = match cause.kind() {
         io::ErrorKind::NotFound => io::ErrorKind::ConnectionRefused,
@@ -52,7 +53,7 @@ pub(crate) fn at_path(path: &Path, cause: &io::Error) -> io::Error {
     io::Error::new(kind, format!("unix:{}: {cause}", path.display()))
 }
 
-/// The error for a unix socket where the OS or the runtime has none.
+/// The error for a unix socket on a system without them.
 #[cfg(not(unix))]
 pub(crate) fn no_unix_sockets(path: &Path) -> io::Error {
     io::Error::new(
@@ -83,10 +84,10 @@ mod tests {
     fn an_answer_is_addresses_once_each_or_not_found_with_the_name() {
         let [a, b]: [SocketAddr; 2] =
             ["10.0.0.1:1", "10.0.0.2:1"].map(|a| a.parse().expect("address"));
-        assert_eq!(judge("h", Ok(vec![b, a, b])).expect("found"), [b, a]);
+        assert_eq!(addresses("h", Ok(vec![b, a, b])).expect("found"), [b, a]);
         let failed: io::Result<Vec<SocketAddr>> = Err(io::Error::other("no such host"));
         for (answer, why) in [(Ok(vec![]), "no address"), (failed, "no such host")] {
-            let error = judge("redis.local", answer).expect_err("nothing found");
+            let error = addresses("redis.local", answer).expect_err("nothing found");
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
             let text = error.to_string();
             assert!(text.contains("redis.local") && text.contains(why), "{text}");

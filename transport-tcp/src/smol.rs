@@ -1,13 +1,12 @@
-//! The transport on smol: its reactor for sockets, its blocking pool for names, its global executor
-//! for background work, or one that the user names.
+//! The transport on smol: its reactor for sockets, its blocking pool for name lookups, its global
+//! executor (or one that the user names) for background tasks.
 //!
-//! Timers are those of `futures-timer`, which have a thread of their own: each timer that the
-//! reactor holds makes every turn of it dearer (some 600 instructions, and a timer in the kernel
-//! armed anew), and a connection that carries commands always has one, which hardly ever ends.
+//! Timers are those of `futures-timer`, which has a thread of its own. A timer of smol's reactor
+//! makes every turn of the reactor slower (some 600 instructions, and a kernel timer is set again),
+//! and a connection with commands in flight always has a timer, which hardly ever expires.
 //!
-//! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
-//! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
-//! hand-over.
+//! The caller need not run on smol: the reactor has a thread of its own, which wakes the caller's
+//! task. A caller inside of `smol::block_on` polls the reactor itself, which saves a thread switch.
 
 use crate::options::TcpOptions;
 use crate::stream::Stream;
@@ -25,13 +24,13 @@ use std::time::Instant;
 /// TCP and unix sockets on smol's reactor; works in any executor.
 #[derive(Clone, Debug, Default)]
 pub struct Smol {
-    /// What each TCP socket is told.
+    /// The options of each TCP socket.
     options: TcpOptions,
-    /// Takes background tasks; smol's global executor if there is none.
+    /// Runs background tasks; `None` for smol's global executor.
     spawner: Option<Spawner>,
 }
 
-/// Takes a task and sees to it that it runs.
+/// A function that runs a task.
 #[derive(Clone)]
 struct Spawner(Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>);
 
@@ -48,19 +47,18 @@ impl Smol {
         Self::default()
     }
 
-    /// A transport with options of one's own.
+    /// A transport with other options.
     #[must_use]
     pub fn with_options(options: TcpOptions) -> Self {
         Self { options, spawner: None }
     }
 
-    /// The same transport with an executor of one's own for background tasks: `spawn` is called
-    /// with each.
+    /// Runs background tasks on another executor: `spawn` is called with each task and must run it.
     ///
-    /// By default they run on smol's global executor, which has a thread of its own. Where callers
-    /// are tasks of another executor, a task beside them saves the way between threads whenever
-    /// several callers wait. There are one task for each connection and a few for each client, and
-    /// each ends with what it looks after. `spawn` must run what it is given: callers rely on it.
+    /// By default they run on smol's global executor, which has a thread of its own. If the callers
+    /// are tasks of another executor, running the background tasks there saves thread switches when
+    /// several callers wait. There is one task for each connection, which ends with it, and a few
+    /// for each client, which end with it.
     ///
     /// ```no_run
     /// # use slotcar_tcp::Smol;
@@ -76,7 +74,7 @@ impl Smol {
         self
     }
 
-    /// One address: connected, and told the options.
+    /// Connects to one address and sets the options of the socket.
     async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
         let socket = Async::<TcpStream>::connect(address).await?;
         self.options.apply(SockRef::from(socket.get_ref()))?;
@@ -90,17 +88,17 @@ impl Smol {
         notes: &DialNotes,
     ) -> io::Result<Box<dyn ByteStream>> {
         if let Some(address) = resolve::literal(host, port) {
-            // The caller knows this address: it needs no name in the error.
+            // The error need not name the address: the caller has given it.
             return self.dial(address).await;
         }
         let began = clock::now();
         let found = smol::net::resolve((host, port)).await;
         notes.set_name_time(clock::now().since(began));
-        let addresses = resolve::judge(host, found)?;
+        let addresses = resolve::addresses(host, found)?;
         let delay = || async {
             Delay::new(self.options.attempt_delay).await;
         };
-        dial::race(addresses, |address| self.dial(address), delay).await
+        dial::first_to_connect(addresses, |address| self.dial(address), delay).await
     }
 }
 

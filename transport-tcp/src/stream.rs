@@ -1,20 +1,20 @@
-//! A socket on smol's reactor that asks the OS no more than it must.
+//! A socket on smol's reactor that makes few system calls.
 //!
-//! async-io arms its interest anew for each wait, which costs several system calls: a sequence of
-//! small commands is ruled by their number. Three habits of this stream save some:
-//! - after a *short* read the socket is taken to be drained: the next read waits for readiness at
-//!   once instead of asking once more to see `EAGAIN`;
-//! - the same after a short write: the rest waits for room at once;
+//! async-io registers with the OS again for each wait, which costs several system calls, and these
+//! determine how long a sequence of small commands takes. This stream saves some of them:
+//! - after a *short* read the socket is assumed to be empty: the next read waits for readiness and
+//!   does not read first to see `EAGAIN`;
+//! - after a short write the socket is assumed to be full, likewise;
 //! - otherwise a read or write is tried first, and only `EAGAIN` leads to a wait;
-//! - who asks to read once more, although no readiness came, wants to know for certain: the socket
-//!   is asked. Events are only seen while somebody runs the reactor, and nobody may have since.
+//! - if a read that is waiting is polled again without a readiness event, the socket is read:
+//!   events are noticed only while the reactor runs, and it may not have run since.
 //!
-//! Invariants: `drained` and `full` only skip a call that would most likely fail, so a wrong guess
-//! costs a wait that ends at once (the reactor's interest is level-triggered), never a lost event.
-//! A readiness event clears the guess, and the end of the stream and errors are such events.
+//! Invariants: `drained` and `full` only skip a call that would most likely fail. If the assumption
+//! is wrong, the wait ends at once (readiness is level-triggered), and no event is lost. A
+//! readiness event ends the assumption; the end of the stream and errors are such events.
 //!
-//! The reactor keeps one waker per direction and wakes the one it replaces: poll a stream with one
-//! waker at a time, or two pollers wake each other for ever.
+//! The reactor keeps one waker per direction and wakes the one that it replaces. So poll a stream
+//! with one waker at a time, or two tasks wake each other without end.
 
 use futures::io::{AsyncRead, AsyncWrite};
 use smol::Async;
@@ -28,11 +28,12 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Stream<T> {
     /// The socket, registered with the reactor and set to non-blocking.
     io: Async<T>,
-    /// The last read was short and no readiness came since: a read now would most likely block.
+    /// The last read was short and there was no readiness event since: a read would probably block.
     drained: bool,
-    /// A read was told to wait, and no readiness came since.
+    /// A read has returned Pending, and there was no readiness event since.
     asked: bool,
-    /// The last write was short and no readiness came since: a write now would most likely block.
+    /// The last write was short and there was no readiness event since: a write would probably
+    /// block.
     full: bool,
 }
 
@@ -65,7 +66,7 @@ impl<T> Stream<T>
 where
     for<'a> &'a T: Write,
 {
-    /// Writes with `write`, which reports what it took of `wanted` bytes.
+    /// Writes with `write`, which returns how many of `wanted` bytes were written.
     fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -102,7 +103,7 @@ where
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         loop {
-            // The interest stays registered when the socket is asked all the same.
+            // If the socket is read although it waits, the waker stays registered.
             let mut registered = false;
             if this.drained {
                 registered = this.io.poll_readable(cx)?.is_pending();
@@ -113,7 +114,7 @@ where
             let mut socket = this.io.get_ref();
             match socket.read(buf) {
                 Ok(filled) => {
-                    // Zero bytes are the end, which stays readable for ever: nothing to wait for.
+                    // Zero bytes are the end of the stream: nothing more to wait for.
                     this.drained = filled > 0 && filled < buf.len();
                     this.asked = false;
                     return Poll::Ready(Ok(filled));
@@ -155,15 +156,15 @@ where
         self.poll_write_with(cx, wanted, |socket| socket.write_vectored(bufs))
     }
 
-    /// Nothing is held back here.
+    /// Nothing is buffered here.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes the sending half; the other side's last bytes can still be read.
+    /// Closes the sending half; what the server still sends can be read.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match self.io.get_ref().close_write() {
-            // The other side was faster: closed is what was asked for.
+            // The server has closed it already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(()),
             closed => closed,
         })

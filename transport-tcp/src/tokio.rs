@@ -1,11 +1,11 @@
-//! The transport on tokio's reactor: a second type, not a switch.
+//! The transport on tokio's reactor, a type of its own.
 //!
-//! It carries the [`Handle`] of its runtime and enters it where tokio asks for a context, so that
-//! callers may await from any executor. Entering is for one poll at a time: the guard never crosses
-//! an await.
+//! It holds the [`Handle`] of its runtime and enters the runtime where tokio needs that, so that
+//! callers may await from any executor.
+//! Invariant: the runtime is entered for one poll at a time, never across an await.
 //!
-//! Limits: the runtime must have I/O and time enabled and must be running, or nothing wakes. A
-//! multi-thread runtime always runs; a current-thread one only inside its `block_on`.
+//! Limits: the runtime must have I/O and time enabled and must be running, or no task is woken. A
+//! multi-thread runtime always runs; a current-thread runtime only inside of its `block_on`.
 
 use crate::options::TcpOptions;
 use crate::{clock, dial, resolve};
@@ -24,9 +24,9 @@ use std::task::{Context, Poll, ready};
 /// TCP and unix sockets on tokio's reactor; works in any executor while its runtime runs.
 #[derive(Clone, Debug)]
 pub struct Tokio {
-    /// The runtime that owns the sockets, timers and background tasks.
+    /// The runtime of the sockets, timers and background tasks.
     handle: Handle,
-    /// What each TCP socket is told.
+    /// The options of each TCP socket.
     options: TcpOptions,
 }
 
@@ -47,14 +47,14 @@ impl Tokio {
         Handle::try_current().map(Self::new)
     }
 
-    /// The same transport with options of one's own.
+    /// Sets other options.
     #[must_use]
     pub fn with_options(mut self, options: TcpOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// One address: connected, and told the options.
+    /// Connects to one address and sets the options of the socket.
     async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
         let socket = TcpStream::connect(address).await?;
         self.options.apply(SockRef::from(&socket))?;
@@ -68,15 +68,15 @@ impl Tokio {
         notes: &DialNotes,
     ) -> io::Result<Box<dyn ByteStream>> {
         if let Some(address) = resolve::literal(host, port) {
-            // The caller knows this address: it needs no name in the error.
+            // The error need not name the address: the caller has given it.
             return self.dial(address).await;
         }
         let began = clock::now();
         let found = ::tokio::net::lookup_host((host, port)).await;
         notes.set_name_time(clock::now().since(began));
-        let addresses = resolve::judge(host, found)?;
+        let addresses = resolve::addresses(host, found)?;
         let delay = || tokio::time::sleep(self.options.attempt_delay);
-        dial::race(addresses, |address| self.dial(address), delay).await
+        dial::first_to_connect(addresses, |address| self.dial(address), delay).await
     }
 }
 
@@ -116,7 +116,7 @@ impl Transport for Tokio {
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         match clock::instant(deadline) {
             Some(instant) => {
-                // A sleep asks for the context where it is made, and never again.
+                // A sleep needs the context only when it is made.
                 let _context = self.handle.enter();
                 Box::pin(tokio::time::sleep_until(instant.into()))
             }
@@ -148,7 +148,7 @@ async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>>
 
 /// A tokio socket with the I/O traits of `futures`.
 ///
-/// Tokio's own registration already takes a short read for a drained socket.
+/// Tokio itself already waits after a short read instead of reading again.
 #[derive(Debug)]
 struct Stream<T> {
     /// The socket, registered with its runtime for as long as it lives.
@@ -188,10 +188,10 @@ impl<T: tokio::io::AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
-    /// Closes the sending half; the other side's last bytes can still be read.
+    /// Closes the sending half; what the server still sends can be read.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match ready!(Pin::new(&mut self.socket).poll_shutdown(cx)) {
-            // The other side was faster: closed is what was asked for.
+            // The server has closed it already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             closed => Poll::Ready(closed),
         }

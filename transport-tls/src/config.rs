@@ -1,12 +1,11 @@
-//! Whom to trust and who one is, from what people have: PEM files, the system's store, Mozilla's
-//! list.
+//! Certificate authorities and client certificates, from PEM files, the system's trust store or
+//! Mozilla's list.
 //!
-//! Everything else that TLS can be told is in `rustls::ClientConfig`, which [`crate::Tls`] takes as
-//! well. There is no switch here that turns verification off: who wants that writes a verifier for
-//! a `ClientConfig` and sees what it says.
+//! Every other option of TLS is in `rustls::ClientConfig`, which [`crate::Tls`] accepts as well.
+//! Nothing here turns verification off: that takes a verifier of your own in a `ClientConfig`.
 //!
-//! Invariants: PEM text without what it should hold is an error, never an empty list; a
-//! configuration that trusts nobody is not built.
+//! Invariants: PEM text without certificates is an error, never an empty list; a configuration
+//! without authorities is not built.
 
 use crate::error::TlsError;
 use futures_rustls::pki_types::pem::PemObject;
@@ -27,16 +26,16 @@ use std::sync::Arc;
 pub struct TlsConfig {
     /// The cryptography.
     provider: Arc<CryptoProvider>,
-    /// Who may sign a server's certificate.
+    /// The authorities that may sign the certificate of a server.
     roots: RootCertStore,
-    /// What this client shows to servers that ask.
+    /// The client certificate, for servers that ask for one.
     identity: Option<Identity>,
 }
 
-/// A certificate with those between it and an authority, and its key.
+/// A certificate with the intermediate ones, and its private key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Keys are nobody's business.
+/// Does not show keys.
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig").field("roots", &self.roots.len()).finish_non_exhaustive()
@@ -51,14 +50,14 @@ impl Default for TlsConfig {
 }
 
 impl TlsConfig {
-    /// Trusts nobody yet; the cryptography is `ring`.
+    /// No authorities yet; the cryptography is `ring`.
     #[cfg(feature = "ring")]
     #[must_use]
     pub fn new() -> Self {
         Self::with_provider(Arc::new(futures_rustls::rustls::crypto::ring::default_provider()))
     }
 
-    /// Trusts nobody yet; the cryptography is your own.
+    /// No authorities yet, with another provider of cryptography.
     #[must_use]
     pub fn with_provider(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, roots: RootCertStore::empty(), identity: None }
@@ -76,20 +75,23 @@ impl TlsConfig {
         Ok(self)
     }
 
-    /// Trusts whom the operating system trusts, or whom `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// Trusts the authorities of the operating system, or those in `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`.
     ///
-    /// Reads files: some milliseconds during which the thread is blocked. Single certificates of
-    /// the system's store that cannot be read are left out, as all do.
+    /// Reads files, which blocks the thread for some milliseconds. Certificates of the system that
+    /// cannot be read are skipped, as other programs do.
     ///
     /// # Errors
-    /// `Setup` if none is found, as in a container that has no such store.
+    /// `Setup` if none is found, as in a container without a trust store.
     #[cfg(feature = "native-roots")]
     pub fn trust_native(mut self) -> Result<Self, TlsError> {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = self.roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-            return Err(TlsError::setup(format!("the system trusts no authority{why}")));
+            return Err(TlsError::setup(format!(
+                "the system's trust store has no certificate authority{why}"
+            )));
         }
         Ok(self)
     }
@@ -102,8 +104,8 @@ impl TlsConfig {
         self
     }
 
-    /// Shows this certificate to servers that ask for one (`tls-auth-clients yes`): `chain` is the
-    /// certificate itself and then those between it and the authority, `key` its private key.
+    /// Sends this certificate to servers that ask for one (`tls-auth-clients yes`). `chain` is the
+    /// certificate, followed by the intermediate ones; `key` is its private key.
     ///
     /// # Errors
     /// `Setup` if one of them is missing or cannot be read.
@@ -116,13 +118,15 @@ impl TlsConfig {
         Ok(self)
     }
 
-    /// What [`crate::Tls`] takes.
+    /// Builds the configuration for [`crate::Tls`].
     ///
     /// # Errors
-    /// `Setup` if nobody is trusted, or if the client's key does not fit its certificate.
+    /// `Setup` if there is no authority, or if the client's key does not fit its certificate.
     pub fn build(self) -> Result<Arc<ClientConfig>, TlsError> {
         if self.roots.is_empty() {
-            return Err(TlsError::setup("no authority is trusted, so no server could be"));
+            return Err(TlsError::setup(
+                "no authority is trusted: add one with trust_pem, trust_native or trust_webpki",
+            ));
         }
         let config = ClientConfig::builder_with_provider(self.provider)
             .with_safe_default_protocol_versions()
@@ -144,7 +148,7 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     let found =
         found.map_err(|error| TlsError::setup(format!("{what} cannot be read: {error}")))?;
     if found.is_empty() {
-        return Err(TlsError::setup(format!("{what}: there is none in the PEM text")));
+        return Err(TlsError::setup(format!("{what}: the PEM text contains none")));
     }
     Ok(found)
 }

@@ -1,11 +1,11 @@
-//! Why there is no encrypted connection, told in words that one can act on.
+//! Why an encrypted connection failed, and what can be done about it.
 //!
-//! Invariant: the kind of the `io::Error` that carries one is what the core expects of
-//! `ConnectTls`: `InvalidData` where another dial would end alike, `ConnectionRefused` where the
-//! other side turned a stream away that was already open, `ConnectionReset` where it hung up.
-//! No key is in any text.
+//! Invariant: the `io::Error` around it has the kind that the core expects of `ConnectTls`:
+//! `InvalidData` if another dial would fail as well, `ConnectionRefused` if the server refused a
+//! stream that was already open, `ConnectionReset` if the server closed the connection.
+//! No text contains a key.
 //!
-//! Called by every file of this crate; callers find it in an error's chain with [`TlsError::of`].
+//! Users find it in the chain of an error with [`TlsError::of`].
 
 use futures_rustls::rustls::{AlertDescription, CertificateError, Error as Cause};
 use slotcar_core::config::ConfigError;
@@ -13,17 +13,17 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-/// How many names of a certificate an error shows.
+/// The number of names of a certificate that an error shows.
 const NAMES_SHOWN_MAX: usize = 4;
 
-/// Why there is no encrypted connection, or none could ever be.
+/// Why an encrypted connection failed, or cannot be configured.
 #[derive(Clone, Debug)]
 pub struct TlsError {
     /// What can be done about it.
     kind: TlsErrorKind,
-    /// What happened, in whole words.
+    /// What happened.
     text: String,
-    /// What rustls says.
+    /// The error of rustls.
     cause: Option<Cause>,
 }
 
@@ -33,22 +33,22 @@ pub struct TlsError {
 pub enum TlsErrorKind {
     /// The server's certificate is damaged, revoked, or not meant for a server.
     BadCertificate,
-    /// The server wants a certificate of the client, and has none or does not accept it.
+    /// The server requires a client certificate, and got none or does not accept it.
     ClientCertificate,
-    /// The server hung up in the middle of the handshake. It may want to be dialled again.
+    /// The server closed the connection during the handshake. Another dial may succeed.
     Closed,
-    /// The server's certificate is not valid any more, or not yet: or a clock is wrong.
+    /// The server's certificate has expired or is not valid yet, or a clock is wrong.
     Expired,
     /// The two sides have no protocol version or cipher in common.
     Incompatible,
     /// The server does not speak TLS on this port.
     NotTls,
-    /// The server refused for another reason, or for one that it did not tell: TLS 1.2 says no more
-    /// to a client that lacks a certificate. Or one side broke the protocol.
+    /// The server refused for another reason, or gave none: TLS 1.2 has no alert of its own for a
+    /// missing client certificate. Or one side violated the protocol.
     Refused,
-    /// What this client was given cannot be used: a certificate, a key, a name.
+    /// A certificate, a key or a name in the configuration of this client cannot be used.
     Setup,
-    /// Nobody whom this client trusts has signed the server's certificate.
+    /// The server's certificate is signed by no authority that this client trusts.
     UnknownIssuer,
     /// The server's certificate is valid, but for other names or addresses.
     WrongName,
@@ -74,7 +74,7 @@ impl TlsError {
     pub fn of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
-            // An I/O error hides what it carries: its source is that one's source.
+            // The source of an I/O error is that of the error inside of it; look at that one too.
             let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             let found = carried.and_then(|inner| inner.downcast_ref());
             if let Some(found) = found.or_else(|| error.downcast_ref()) {
@@ -85,12 +85,12 @@ impl TlsError {
         None
     }
 
-    /// What this client was given cannot be used.
+    /// The configuration of this client cannot be used.
     pub(crate) fn setup(text: impl Into<String>) -> Self {
         Self { kind: TlsErrorKind::Setup, text: text.into(), cause: None }
     }
 
-    /// The same, as rustls says.
+    /// The configuration of this client cannot be used, with the error of rustls.
     pub(crate) fn unusable(what: &str, cause: Cause) -> Self {
         let text = format!("{what} cannot be used: {cause}");
         Self { kind: TlsErrorKind::Setup, text, cause: Some(cause) }
@@ -103,7 +103,7 @@ impl TlsError {
     }
 }
 
-/// A kind, and the words for it.
+/// The kind of an error, and its text.
 fn judge(cause: &Cause) -> (TlsErrorKind, String) {
     use TlsErrorKind as Kind;
     match cause {
@@ -120,7 +120,7 @@ fn judge(cause: &Cause) -> (TlsErrorKind, String) {
             };
             (Kind::ClientCertificate, why)
         }
-        // All that TLS 1.2 has for either.
+        // TLS 1.2 has one alert for both.
         Cause::AlertReceived(AlertDescription::HandshakeFailure) => (
             Kind::Refused,
             "the server refused the handshake: it wants a certificate of this client, or has no \
@@ -162,7 +162,7 @@ fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
     (kind, format!("the server's certificate {why}"))
 }
 
-/// The first few names of a certificate, which come as `DnsName("redis.test")`.
+/// The first names of a certificate; rustls gives them as `DnsName("redis.test")`.
 fn list(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
@@ -175,7 +175,7 @@ fn list(presented: &[String]) -> String {
     }
 }
 
-/// Alerts by which a server says that it does not like the client's certificate or the lack of one.
+/// Whether a server refuses the client's certificate, or its absence, with this alert.
 // spec: RFC 8446, section 6.2, "Error Alerts"
 fn is_about_certificate(alert: AlertDescription) -> bool {
     matches!(
@@ -192,7 +192,7 @@ fn is_about_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// What a handshake with the server of this name failed with, as the core wants it.
+/// The error of a handshake with the server of this name, with the kind that the core expects.
 pub(crate) fn of_handshake(name: &str, error: io::Error) -> io::Error {
     if let Some(cause) = rustls_cause(&error) {
         return io::Error::new(io::ErrorKind::InvalidData, TlsError::handshake(name, cause));
@@ -205,8 +205,8 @@ pub(crate) fn of_handshake(name: &str, error: io::Error) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, closed)
 }
 
-/// What a read failed with before the server had said anything: it may only now refuse the client.
-/// An alert that is about certificates comes from a server that has read nothing else.
+/// The error of the first read: the server may refuse the client only now. If the alert is about
+/// certificates, the server has processed nothing else.
 pub(crate) fn of_first_read(name: &str, error: io::Error) -> io::Error {
     match rustls_cause(&error) {
         Some(Cause::AlertReceived(alert)) if is_about_certificate(alert) => {
@@ -233,7 +233,7 @@ impl StdError for TlsError {
     }
 }
 
-/// What cannot be set up is a wrong configuration.
+/// An error of the configuration.
 impl From<TlsError> for slotcar_core::Error {
     fn from(error: TlsError) -> Self {
         ConfigError::Conflict { key: "tls", reason: error.text.into() }.into()

@@ -1,9 +1,10 @@
 //! TLS for slotcar: [`Tls`] puts rustls around any transport.
 //!
-//! The core decides which connections are encrypted (`Config::tls`, and `tls` of a deployment with
-//! sentinels); this crate encrypts them, over `slotcar-tcp`, `slotcar-wasi` or a transport of your
-//! own. [`TlsConfig`] covers what most need: authorities and a client's certificate from PEM text,
-//! the system's store, or Mozilla's list. For anything else bring a `rustls::ClientConfig`.
+//! The configuration decides which connections are encrypted (`Config::tls`, and `tls` of
+//! `Deployment::Sentinel`). This crate encrypts them, over `slotcar-tcp`, `slotcar-wasi` or a
+//! transport of your own. [`TlsConfig`] covers the usual needs: certificate authorities from PEM
+//! text, the system's trust store or Mozilla's list, and a client certificate. For anything else
+//! use a `rustls::ClientConfig`.
 //!
 //! ```no_run
 //! use slotcar_core::{Client, Config};
@@ -18,16 +19,17 @@
 //! # }
 //! ```
 //!
-//! A server has to prove the name of the host that is dialled. Where servers are dialled by
-//! addresses that their certificates do not hold, as clusters announce them by default, say which
-//! name they do hold: [`Tls::server_name`]. Nothing turns verification off.
+//! The certificate of a server must be valid for the host that is dialled. If servers are dialled
+//! by addresses that are not in their certificates, as clusters announce them by default, name the
+//! host that is: [`Tls::server_name`]. Verification cannot be turned off.
 //!
-//! What goes wrong in a handshake is a [`TlsError`] in the chain of the call's error
-//! ([`TlsError::of`]). What no second dial can change (an unknown authority, a wrong name, no
-//! common version) fails the call at once; a server that hung up is dialled again.
+//! If a handshake fails, there is a [`TlsError`] in the chain of the call's error
+//! ([`TlsError::of`]). The call fails at once if another dial would fail as well (an unknown
+//! authority, a wrong name, no common version); a server that has closed the connection is dialled
+//! again.
 //!
-//! Limits: records are of 16 KiB, of which up to four wait for a full stream; a handshake has
-//! `Config::connect_timeout`, together with the dial.
+//! Limits: records have 16 KiB; up to four of them wait while the stream below is full. Dial and
+//! handshake together may take `Config::connect_timeout`.
 
 mod config;
 mod error;

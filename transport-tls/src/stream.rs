@@ -1,16 +1,15 @@
-//! An encrypted stream: rustls over the bytes of another.
+//! An encrypted stream: rustls over another stream.
 //!
-//! Reading, writing and flushing are those of `futures-rustls`: what a write took may wait in a
-//! record until it is flushed, and a read that found nothing has asked the stream below to wake.
+//! Reading, writing and flushing are those of `futures-rustls`: what was written may wait in a
+//! record until it is flushed; a read that returns Pending has registered its waker with the stream
+//! below.
 //!
 //! Invariants:
-//! - a refusal that comes only after the handshake, as TLS 1.3 has it for client certificates, is
-//!   told as one (`ConnectionRefused`) as long as the server has said nothing else;
-//! - a server that closes without a goodbye has closed: replies say how long they are, so nothing
-//!   can be cut off unseen;
-//! - a dropped stream says goodbye if that takes no waiting and nothing else is unsent.
-//!
-//! Called by `tls`.
+//! - if the server refuses the client only after the handshake, as TLS 1.3 does for client
+//!   certificates, the read fails with `ConnectionRefused`, unless the server has sent data before;
+//! - a server that closes without close_notify counts as closed: replies contain their lengths, so
+//!   a truncated reply is noticed;
+//! - a dropped stream sends close_notify if that is possible without waiting and no data is unsent.
 
 use crate::error;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -20,17 +19,17 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// See the head of this file.
+/// An encrypted stream.
 pub(crate) struct Stream {
-    /// The records, over what carries them.
+    /// The TLS session over the stream below.
     inner: TlsStream<Box<dyn ByteStream>>,
-    /// Whom they are exchanged with, until the first of them is read.
-    unheard: Option<String>,
+    /// The name of the server, until the first read.
+    first_read_from: Option<String>,
 }
 
 impl Stream {
     pub(crate) fn new(inner: TlsStream<Box<dyn ByteStream>>, name: String) -> Self {
-        Self { inner, unheard: Some(name) }
+        Self { inner, first_read_from: Some(name) }
     }
 }
 
@@ -41,8 +40,8 @@ impl AsyncRead for Stream {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let read = std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
-        let unheard = self.unheard.take();
-        Poll::Ready(match (read, unheard) {
+        let first_read_from = self.first_read_from.take();
+        Poll::Ready(match (read, first_read_from) {
             (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             (Err(error), Some(name)) => Err(error::of_first_read(&name, error)),
             (read, _) => read,
@@ -79,16 +78,16 @@ impl AsyncWrite for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let (io, session) = self.inner.get_mut();
-        // What is unsent belongs to commands that were given up: it must not leave now.
+        // Unsent data belongs to commands that were cancelled: it must not be sent now.
         if session.wants_write() || session.is_handshaking() {
             return;
         }
         session.send_close_notify();
-        let mut goodbye = Vec::new();
-        if session.write_tls(&mut goodbye).is_ok() {
-            // Taken or not: nobody waits for it.
+        let mut alert = Vec::new();
+        if session.write_tls(&mut alert).is_ok() {
+            // It does not matter whether it is written.
             let mut cx = Context::from_waker(Waker::noop());
-            let _ = Pin::new(io).poll_write(&mut cx, &goodbye);
+            let _ = Pin::new(io).poll_write(&mut cx, &alert);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The transport itself: dials through another, shakes hands, and names whom it expects.
+//! The transport: dials through another transport and performs the TLS handshake.
 //!
-//! Invariants: a stream is handed out only when the handshake is whole and the server's certificate
-//! names it; plain dials go through unchanged, so a deployment may have both.
+//! Invariants: a stream is returned only after a complete handshake with a server whose certificate
+//! is valid for the expected name; dials without TLS are passed on unchanged, so a deployment may
+//! use both.
 //!
-//! The name that a server has to prove is, in this order: that of [`Tls::server_name_of`] for its
-//! endpoint, that of [`Tls::server_name`], and the host that is dialled. The last is what the user
-//! wrote, what the cluster announces, or, where `Config::address_map` leads elsewhere, what it
-//! leads to; an address has to be in the certificate as an address.
+//! The expected name is, in this order: that of [`Tls::server_name_of`] for the endpoint, that of
+//! [`Tls::server_name`], the host that is dialled. The host is what the user wrote or the cluster
+//! announces, after `Config::address_map`; an IP address must be in the certificate as an address.
 
 use crate::error::{self, TlsError};
 use crate::stream::Stream;
@@ -19,19 +19,20 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Any transport, with TLS: `Client`s with `Config::tls` need one.
+/// A transport with TLS, which a client with `Config::tls` needs.
 ///
-/// Dropping a dial closes its stream. The handshake counts to `Config::connect_timeout`, as the
-/// dial below it does. Later connections to a server resume the session of an earlier one.
+/// Dropping the future of a dial closes its stream. Dial and handshake together may take
+/// `Config::connect_timeout`. Later connections to a server resume the TLS session of an earlier
+/// one.
 #[derive(Clone)]
 pub struct Tls<T> {
-    /// What carries the records, and everything that is not encrypted.
+    /// The transport below.
     inner: T,
-    /// Whom to trust, and who this client is.
+    /// Which certificates to trust, and the client's own.
     config: Arc<ClientConfig>,
-    /// What every server has to prove to be.
+    /// The name that the certificates of all servers must have.
     name: Option<ServerName<'static>>,
-    /// The same for single servers.
+    /// The names of single servers.
     names: BTreeMap<Endpoint, ServerName<'static>>,
 }
 
@@ -42,26 +43,28 @@ impl<T: fmt::Debug> fmt::Debug for Tls<T> {
 }
 
 impl<T: Transport> Tls<T> {
-    /// `inner` with TLS as `config` says: one that [`crate::TlsConfig`] built, or any other.
+    /// Adds TLS to `inner`. `config` is built by [`crate::TlsConfig`], or any other.
     #[must_use]
     pub fn new(inner: T, config: Arc<ClientConfig>) -> Self {
         Self { inner, config, name: None, names: BTreeMap::new() }
     }
 
-    /// Every server has to prove to be `name` (and is told it, SNI), whatever host was dialled: for
-    /// servers that are known by addresses only and share a certificate.
+    /// Sets the name that the certificate of every server must have, whatever host is dialled. It
+    /// is sent to the server too (SNI). For servers that are dialled by address and share a
+    /// certificate.
     ///
     /// # Errors
-    /// `Setup` if it is neither a host name nor an address.
+    /// `Setup` if `name` is neither a host name nor an address.
     pub fn server_name(mut self, name: &str) -> Result<Self, TlsError> {
         self.name = Some(parse(name)?);
         Ok(self)
     }
 
-    /// The same for the one server that is dialled at `endpoint`: a tunnel's end, say.
+    /// Sets the name that the certificate of the server at `endpoint` must have, for example behind
+    /// a tunnel.
     ///
     /// # Errors
-    /// `Setup` if it is neither a host name nor an address.
+    /// `Setup` if `name` is neither a host name nor an address.
     pub fn server_name_of(mut self, endpoint: Endpoint, name: &str) -> Result<Self, TlsError> {
         self.names.insert(endpoint, parse(name)?);
         Ok(self)
@@ -72,7 +75,7 @@ impl<T: Transport> Tls<T> {
             (Some(name), _) => Ok(name.clone()),
             (None, Endpoint::Tcp { host, .. }) => parse(host),
             (None, Endpoint::Unix { .. }) => {
-                Err(TlsError::setup("a unix socket has no name to prove"))
+                Err(TlsError::setup("a unix socket has no name that a certificate could have"))
             }
         }
     }
@@ -80,7 +83,7 @@ impl<T: Transport> Tls<T> {
 
 fn parse(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
-        TlsError::setup(format!("`{}` is no name for a certificate", name.escape_debug()))
+        TlsError::setup(format!("`{}` is neither a host name nor an address", name.escape_debug()))
     })
 }
 

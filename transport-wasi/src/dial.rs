@@ -1,11 +1,11 @@
-//! Addresses to a connection.
+//! Dials the addresses of a name.
 //!
-//! Each address gets a head start; when it fails the next one begins at once, and when it is silent
-//! the next one begins beside it. So a dead first address costs a head start, not the caller's
-//! whole deadline.
+//! The addresses are dialled in order. If one fails, the next is dialled at once. If one does not
+//! answer within `attempt_delay`, the next is dialled too, and both attempts go on. So a dead first
+//! address costs `attempt_delay`, and not all of the caller's time.
 //!
-//! Invariants: addresses begin in the order given; the first connection wins and all other attempts
-//! are dropped with their sockets; when all fail, the last cause is returned, named by its address.
+//! Invariants: the first connection is used, and the sockets of all other attempts are closed. If
+//! all attempts fail, the last error is returned; it names its address.
 //!
 //! Spec: RFC 8305, section 5 ("Connection Attempts"); the order is the resolver's (RFC 6724).
 
@@ -25,22 +25,22 @@ use wasip2::sockets::network::{
 use wasip2::sockets::tcp::TcpSocket;
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-/// One socket on its way to one address.
+/// An attempt to connect to one address.
 struct Attempt {
-    /// The host has news of it; dropped before the socket.
+    /// Waits for the host; dropped before the socket.
     interest: Interest,
-    /// Connecting.
+    /// The socket that connects.
     socket: TcpSocket,
-    /// Where to.
+    /// The address.
     address: SocketAddr,
 }
 
-/// Connects to the first of `addresses` that answers. `head_start` makes the timer of one.
+/// Connects to the first of `addresses` that answers. `delay` makes a timer of `attempt_delay`.
 ///
-/// Dropping the future drops every attempt with its socket.
-pub(crate) async fn race<'a>(
+/// Dropping the future closes the sockets of all attempts.
+pub(crate) async fn first_to_connect<'a>(
     addresses: Vec<SocketAddr>,
-    head_start: impl Fn() -> BoxFuture<'a, ()>,
+    delay: impl Fn() -> BoxFuture<'a, ()>,
 ) -> io::Result<Stream> {
     let mut waiting = addresses.into_iter();
     let mut attempts: Vec<Attempt> = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) async fn race<'a>(
                     }
                 }
             }
-            // Attempts first: a connection that is there when its head start ends is taken.
+            // Attempts first: a connection that is ready when the delay ends is used.
             if let Some(running) = &mut timer {
                 ready!(running.as_mut().poll(cx));
                 timer = None;
@@ -72,7 +72,7 @@ pub(crate) async fn race<'a>(
                 Some(address) => match Attempt::begin(address) {
                     Ok(attempt) => {
                         attempts.push(attempt);
-                        timer = (waiting.len() > 0).then(&head_start);
+                        timer = (waiting.len() > 0).then(&delay);
                     }
                     Err(code) => last = errors::at(address, &errors::from_code(code)),
                 },

@@ -1,24 +1,25 @@
-//! What the host's errors are to the core: kinds that it tells apart, and texts that help.
+//! Turns errors of the host into `io::Error`s with the kinds that the core distinguishes.
 //!
-//! A host names causes only while it connects or resolves. Once a stream is open, WASI 0.2 gives a
-//! text that is meant for people, so a broken stream is a reset, whatever broke it.
+//! The host gives error codes only while it connects or resolves names. For an open stream WASI 0.2
+//! gives only a text, so every error of a stream is a `ConnectionReset`.
 //!
-//! Invariant: a denial says which permission is missing, and how wasmtime is told to grant it.
+//! Invariant: if the host denies something, the text says which permission is missing, and with
+//! which option wasmtime grants it.
 
 use std::io;
 use std::net::SocketAddr;
 use wasip2::io::streams::StreamError;
 use wasip2::sockets::network::ErrorCode;
 
-/// What a host that denies connections has to grant.
+/// The text if the host denies a connection.
 const TCP_DENIED: &str = "the host denies TCP to this address \
     and has to grant wasi:sockets/tcp to it (wasmtime: -S inherit-network)";
 
-/// What a host that denies lookups has to grant.
+/// The text if the host denies name lookup.
 const LOOKUP_DENIED: &str = "the host denies the lookup of names \
     and has to grant wasi:sockets/ip-name-lookup (wasmtime: -S allow-ip-name-lookup)";
 
-/// A failure of a socket that is not connected yet.
+/// The error of a socket that is not connected yet.
 pub(crate) fn from_code(code: ErrorCode) -> io::Error {
     let kind = match code {
         ErrorCode::AccessDenied => {
@@ -42,11 +43,12 @@ pub(crate) fn from_code(code: ErrorCode) -> io::Error {
     io::Error::new(kind, code.name())
 }
 
-/// A failure to resolve `host`. `at_once`: the host said so before it could have asked anybody.
+/// The error of a lookup of `host`. `at_once`: it failed before the host could have queried a
+/// server.
 pub(crate) fn unresolved(host: &str, code: ErrorCode, at_once: bool) -> io::Error {
     let (kind, why) = match code {
         ErrorCode::AccessDenied => (io::ErrorKind::PermissionDenied, LOOKUP_DENIED),
-        // wasmtime's word for a lookup that it does not allow.
+        // What wasmtime returns for a lookup that it does not allow.
         ErrorCode::PermanentResolverFailure if at_once => {
             (io::ErrorKind::PermissionDenied, LOOKUP_DENIED)
         }
@@ -56,13 +58,13 @@ pub(crate) fn unresolved(host: &str, code: ErrorCode, at_once: bool) -> io::Erro
     io::Error::new(kind, format!("cannot resolve {host}: {why}"))
 }
 
-/// A stream that failed while it was used.
+/// The error of an open stream.
 pub(crate) fn broken(what: &str, cause: &wasip2::io::error::Error) -> io::Error {
     let why = cause.to_debug_string();
     io::Error::new(io::ErrorKind::ConnectionReset, format!("{what} failed: {why}"))
 }
 
-/// A write that the stream did not take.
+/// The error of a write.
 pub(crate) fn unwritten(cause: StreamError) -> io::Error {
     match cause {
         StreamError::Closed => {
@@ -72,7 +74,7 @@ pub(crate) fn unwritten(cause: StreamError) -> io::Error {
     }
 }
 
-/// `cause` of a failed dial with the address that it came from, its kind kept.
+/// Adds the address to the error of a dial and keeps its kind.
 pub(crate) fn at(address: SocketAddr, cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), format!("{address}: {cause}"))
 }
@@ -81,7 +83,7 @@ pub(crate) fn at(address: SocketAddr, cause: &io::Error) -> io::Error {
 mod tests {
     use super::*;
 
-    /// The kinds that the core tells apart, and whom a denial sends where.
+    /// The kinds that the core distinguishes, and the hints of denials.
     #[test]
     fn kinds_and_hints() {
         let table = [

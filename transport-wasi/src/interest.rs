@@ -1,21 +1,19 @@
-//! One pollable of the host, and whoever waits for it.
+//! Waits for one pollable of the host.
 //!
-//! The reactor asks the host about every wait that is registered with it, whether or not anybody
-//! still cares, and goes on asking until the wait is dropped. A ready pollable that nobody looks
-//! after, such as an idle connection that the server closed, would thus turn each later wait of the
-//! program into a busy loop. So a waker of our own stands between the reactor and whoever polls:
-//! - the first time that the reactor finds the pollable ready, the waiter is woken;
-//! - the second time without a look in between, the waiter has other things to do, and the wait is
-//!   taken out of the reactor. Nothing is lost: it was woken, and its next look asks the host.
+//! The reactor of `wstd` asks the host about every registered wait until the wait is dropped, even
+//! if its task does not poll any more. A ready pollable that no task polls, such as an idle
+//! connection that the server has closed, would turn every later wait of the program into a busy
+//! loop. So this type has a waker of its own between the reactor and the task:
+//! - when the reactor first finds the pollable ready, the task is woken;
+//! - when it does so again and the task has not polled in between, the wait is removed from the
+//!   reactor. Nothing is lost: the task was woken, and its next poll asks the host.
 //!
-//! A wait stays registered from one look to the next, which saves two calls of the host per round
-//! trip; `release` ends it early.
+//! A wait stays registered from one poll to the next, which saves two calls of the host per round
+//! trip; `release` removes it earlier.
 //!
-//! Invariants: the reactor wakes under its own locks, so `wake_by_ref` touches nothing of it but
-//! its list of tasks; a wait is dropped before its pollable, and that before what it is about (the
-//! fields of the users are in this order), or the host would trap.
-//!
-//! Used by `stream`, `dial`, `resolve` and the timers of `wasi`.
+//! Invariants: the reactor wakes while it holds its locks, so `wake_by_ref` uses nothing of it but
+//! its list of tasks; a wait is dropped before its pollable, and the pollable before its socket or
+//! stream (the fields that hold them are in this order), or the host would trap.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,54 +21,55 @@ use std::task::{Context, Poll, Wake, Waker};
 use wasip2::io::poll::Pollable;
 use wstd::runtime::{AsyncPollable, WaitFor};
 
-/// See the head of this file.
+/// A pollable of the host, with the task that waits for it.
 #[derive(Debug)]
 pub(crate) struct Interest {
     /// Shared with the reactor while a wait is registered.
     shared: Arc<Shared>,
-    /// What is waited for.
+    /// The pollable of the host.
     pollable: AsyncPollable,
 }
 
-/// What the waker of the reactor reaches.
+/// What the waker that the reactor calls has access to.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Locked for moments only; no waker is called under it.
+    /// Locked briefly; no waker is called while it is locked.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Registered with the reactor while it is here.
+    /// The wait that is registered with the reactor.
     wait: Option<WaitFor>,
-    /// The latest waiter.
+    /// The waker of the task that polled last.
     waker: Option<Waker>,
-    /// What the reactor said since the last look.
-    told: Told,
+    /// What the reactor has reported since the last poll.
+    reported: Reported,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Told {
+enum Reported {
     /// Nothing.
     #[default]
     Nothing,
-    /// It is ready; the waiter was woken.
+    /// It is ready; the task was woken.
     Ready,
-    /// It is ready, again: the wait is on its way out of the reactor.
+    /// It is ready, again: the wait is being removed from the reactor.
     Leaving,
 }
 
 impl Interest {
-    /// Takes over a pollable. Asks the host nothing yet.
+    /// Takes a pollable; does not call the host yet.
     pub(crate) fn new(pollable: Pollable) -> Self {
         Self { shared: Arc::default(), pollable: AsyncPollable::new(pollable) }
     }
 
-    /// Whether the pollable is ready, or was when the reactor last told; else `cx` is woken when it
-    /// is. "Ready" is a hint: what follows may still find nothing and polls again.
+    /// Ready if the pollable is ready, or was when the reactor last reported; otherwise the task is
+    /// woken when it is. "Ready" is a hint: the caller may still find nothing, and then polls
+    /// again.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.lock();
-        if std::mem::take(&mut state.told) != Told::Nothing {
+        if std::mem::take(&mut state.reported) != Reported::Nothing {
             return Poll::Ready(());
         }
         if state.wait.is_none() {
@@ -88,7 +87,7 @@ impl Interest {
         Poll::Pending
     }
 
-    /// Ends the wait, if one is registered: the reactor asks no more until the next `poll`.
+    /// Removes the wait, if one is registered, until the next `poll`.
     pub(crate) fn release(&self) {
         self.shared.leave();
     }
@@ -106,7 +105,7 @@ impl Shared {
     }
 
     fn leave(&self) {
-        // Taken under the lock, dropped after it: a waker is foreign code.
+        // Taken while locked, dropped after: a waker is foreign code.
         let left = std::mem::take(&mut *self.lock());
         drop(left);
     }
@@ -119,29 +118,29 @@ impl Wake for Shared {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.lock();
-        match state.told {
-            Told::Nothing => {
-                state.told = Told::Ready;
+        match state.reported {
+            Reported::Nothing => {
+                state.reported = Reported::Ready;
                 let waker = state.waker.take();
                 drop(state);
                 if let Some(waker) = waker {
                     waker.wake();
                 }
             }
-            Told::Ready => {
-                state.told = Told::Leaving;
+            Reported::Ready => {
+                state.reported = Reported::Leaving;
                 drop(state);
                 let shared = Arc::clone(self);
                 // Not here: the reactor's locks are held. The task waits for nothing, it ends in
                 // its one poll, so it never keeps a program from ending.
                 let leave = async move {
-                    if shared.lock().told == Told::Leaving {
+                    if shared.lock().reported == Reported::Leaving {
                         shared.leave();
                     }
                 };
                 wstd::runtime::spawn(leave).detach();
             }
-            Told::Leaving => {}
+            Reported::Leaving => {}
         }
     }
 }
@@ -172,9 +171,9 @@ mod tests {
         poll_fn(|cx| interest.poll(cx)).await;
     }
 
-    /// Ready, and nobody looks: the reactor must not be told to ask about it for ever.
+    /// A ready pollable that no task polls must not stay in the reactor.
     #[test]
-    fn what_nobody_looks_after_leaves_the_reactor() {
+    fn a_pollable_that_no_task_polls_leaves_the_reactor() {
         wstd::runtime::block_on(async {
             let count = Arc::new(Count::default());
             let waker = Waker::from(Arc::clone(&count));

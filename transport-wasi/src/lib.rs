@@ -1,29 +1,29 @@
 //! slotcar on WASI 0.2 sockets: `Wasi`, a transport for components built for `wasm32-wasip2`.
 //!
-//! It carries bytes, time and chance for the core, on the reactor of `wstd`: call it from inside
-//! `wstd::runtime::block_on`, which `#[wstd::main]` and `#[wstd::http_server]` do. There is no
-//! background: whoever awaits a command, a subscription or a connection moves its bytes, and
-//! nothing of this crate keeps a program running once its root future is done.
+//! It gives the core connections, time and random numbers, on the reactor of `wstd`: use it inside
+//! of `wstd::runtime::block_on`, which `#[wstd::main]` and `#[wstd::http_server]` call. There are
+//! no background tasks: a task that awaits a command, a subscription or a connection moves its
+//! bytes. Nothing of this crate keeps a program running after its root future has completed.
 //!
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
-//! sockets wait in that reactor, and must be dropped while it runs.
+//! sockets wait in that reactor and must be dropped while it runs.
 //!
 //! Names are resolved at every dial, by the host and without blocking; every address of a name is
-//! tried, and the last cause is kept with the address that it came from. The host has to allow both
+//! tried. If all fail, the error is that of the last address and names it. The host must allow both
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
 //!
-//! WASI has no `TCP_NODELAY`: bytes that follow others too soon wait for an acknowledgement. The
-//! core therefore hands over all it has in one write, and so should a layer in between.
+//! WASI has no `TCP_NODELAY`: a write that follows another too soon waits for an acknowledgement.
+//! So the core puts all that it has into one write, and a layer in between should do the same.
 //!
-//! TLS is a transport around this one (`slotcar-tls`). Programs depend on `slotcar`, whose
-//! `connect` takes this transport by itself in a component.
+//! `slotcar-tls` adds TLS to this transport. Programs depend on `slotcar`, whose `connect` uses
+//! this transport in a component.
 //!
-//! What a component weighs depends on its profile first: compile it as a whole and without names
-//! (`lto = true`, `codegen-units = 1`, `strip = true`), and with `opt-level = "z"` if size counts
-//! more than time. What the program never calls, the linker leaves out by itself. What only a URL
-//! or a command's name could ask for is left out by a feature that is turned off: `fan-out`
-//! (commands over several slots or nodes), `read-policies` (reads from replicas) and `sentinel`.
-//! Who asks for such a thing all the same gets an error that names the feature.
+//! The size of a component depends first on its profile: use `lto = true`, `codegen-units = 1` and
+//! `strip = true`, and `opt-level = "z"` if size matters more than speed. The linker drops what the
+//! program never calls. It cannot drop what a URL or the name of a command could need: for that,
+//! turn off the features `fan-out` (commands over several slots or nodes), `read-policies` (reads
+//! from replicas) and `sentinel`. A call that needs one of them then gets an error that names the
+//! feature.
 //!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.

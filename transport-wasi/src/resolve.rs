@@ -1,7 +1,7 @@
-//! Names to addresses, by the host, without blocking anything else in the component.
+//! Resolves names, by the host and without blocking other tasks of the component.
 //!
-//! Invariants: a literal address never reaches the resolver, so it needs no permission; an answer
-//! is at least one address, each once, in the resolver's order; an error names what was looked up.
+//! Invariants: an IP address is not looked up, so it needs no permission; the result has at least
+//! one address, each once, in the resolver's order; an error contains the name.
 
 use crate::errors;
 use crate::interest::Interest;
@@ -20,7 +20,7 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     }
     let answers = resolve_addresses(&instance_network(), host)
         .map_err(|code| errors::unresolved(host, code, true))?;
-    // Declared after `answers`, so dropped before it, as the host wants.
+    // Declared after `answers`, so dropped before it, as the host requires.
     let interest = Interest::new(answers.subscribe());
     let next = || {
         poll_fn(|cx| {
@@ -35,7 +35,7 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     let mut found = Vec::new();
     while let Some(ip) = next().await.map_err(|code| errors::unresolved(host, code, false))? {
         let address = SocketAddr::new(to_std(ip), port);
-        // Some resolvers list an address once per protocol; a second dial tells no more.
+        // Some resolvers list an address once per protocol; one dial is enough.
         if !found.contains(&address) {
             found.push(address);
         }

@@ -1,15 +1,14 @@
 //! A connected socket of the host as a stream of bytes.
 //!
 //! Each call of the host costs microseconds, so the stream makes few:
-//! - after a short or empty read the socket is taken to be drained, and the next read waits for the
-//!   host to say otherwise, on a wait that stays registered between reads;
-//! - a write is one question (how much?) and one answer, and only a host that takes nothing makes
-//!   it wait.
+//! - after a short or empty read the socket is assumed to be empty, and the next read waits for
+//!   readiness; the wait stays registered between reads;
+//! - a write asks the host how many bytes it accepts and then writes them; it waits only if the
+//!   host accepts none.
 //!
-//! Invariants: `drained` and `full` only skip a call that would most likely come back empty; a
-//! wrong guess costs one question and never loses bytes. A write never exceeds what the host
-//! permitted, or the host would trap. Fields are dropped in their order: what hangs on the socket
-//! before it.
+//! Invariants: `drained` and `full` only skip a call that would most likely return nothing; if the
+//! assumption is wrong, it costs one call, and no bytes are lost. A write is never longer than the
+//! host permits, or the host would trap. Fields are dropped in their order: the socket last.
 //!
 //! Limits: 64 KiB per read and per write, which is what hosts move at once.
 
@@ -22,30 +21,30 @@ use std::task::{Context, Poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use wasip2::sockets::tcp::{ShutdownType, TcpSocket};
 
-/// Bytes moved by one call of the host.
+/// Bytes that one call of the host moves at most.
 const BYTES_PER_CALL: usize = 64 * 1024;
 
-/// See the head of this file.
+/// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// Bytes have come, or the end.
+    /// Waits until there is something to read, or the end.
     readable: Interest,
-    /// There is room to write; made when there first was none.
+    /// Waits until the host accepts bytes; made when it first accepted none.
     writable: Option<Interest>,
-    /// A read now would most likely find nothing.
+    /// A read would most likely return nothing.
     drained: bool,
-    /// A read was told to wait, and the host has not called since. Who asks again wants to know for
-    /// certain: the reactor runs only while the program waits.
+    /// A read has returned Pending, and the host has reported nothing since. If it is polled again,
+    /// the host is asked: the reactor runs only while the program waits.
     asked: bool,
-    /// A write now would most likely find no room.
+    /// A write would most likely not be accepted.
     full: bool,
-    /// A write was told to wait, as `asked` is for reads.
+    /// A write has returned Pending; as `asked` for reads.
     pressed: bool,
     /// The receiving half.
     input: InputStream,
     /// The sending half.
     output: OutputStream,
-    /// What both belong to.
+    /// The socket of both halves.
     socket: TcpSocket,
 }
 
@@ -76,7 +75,7 @@ impl AsyncRead for Stream {
                 }
             }
             match self.input.read(wanted as u64) {
-                // Not the end: nothing has come yet.
+                // Not the end: there is nothing to read yet.
                 Ok(bytes) if bytes.is_empty() => {
                     self.drained = true;
                     self.asked = waits;
@@ -146,8 +145,8 @@ impl AsyncWrite for Stream {
         }
     }
 
-    /// One write for all of them, copied together: without `TCP_NODELAY` each write of its own may
-    /// wait for an acknowledgement of the one before.
+    /// Copies all buffers into one write: without `TCP_NODELAY`, each separate write may wait for
+    /// the acknowledgement of the one before.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -167,16 +166,16 @@ impl AsyncWrite for Stream {
         self.poll_write(cx, &whole)
     }
 
-    /// Asks the host to hold nothing back; it goes on by itself.
+    /// Asks the host to send everything; does not wait for it.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.output.flush().map_err(errors::unwritten))
     }
 
-    /// Closes the sending half; the other side's last bytes can still be read.
+    /// Closes the sending half; what the server still sends can be read.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         use wasip2::sockets::network::ErrorCode;
         Poll::Ready(match self.socket.shutdown(ShutdownType::Send) {
-            // The other side was faster: closed is what was asked for.
+            // The server has closed it already.
             Ok(()) | Err(ErrorCode::InvalidState) => Ok(()),
             Err(code) => Err(errors::from_code(code)),
         })

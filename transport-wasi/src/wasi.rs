@@ -1,7 +1,7 @@
-//! The transport itself: names and addresses to streams, the host's clock, its random numbers.
+//! The transport: connections, timers, clock and random numbers of the host.
 //!
-//! The epoch of its moments is the host's monotonic clock's own, so moments of all transports of
-//! one component can be compared.
+//! Invariant: the epoch is that of the host's monotonic clock, so the timestamps of all transports
+//! of a component can be compared.
 
 use crate::interest::Interest;
 use crate::{dial, resolve};
@@ -12,13 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use wasip2::clocks::monotonic_clock;
 
-/// How long an address may be silent before the next one is tried beside it: the "Connection
-/// Attempt Delay" that RFC 8305 recommends.
+/// How long an address may take before the next one is dialled too: the "Connection Attempt Delay"
+/// that RFC 8305 recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// TCP on the sockets of a WASI 0.2 host.
 ///
-/// It has no background: [`Transport::spawn`] returns false.
+/// It has no background tasks: [`Transport::spawn`] returns false.
 #[derive(Clone, Debug)]
 pub struct Wasi {
     /// See [`Wasi::attempt_delay`].
@@ -38,10 +38,10 @@ impl Wasi {
         Self::default()
     }
 
-    /// Sets how long an address of a name may take before the next one is tried beside it.
+    /// Sets how long an address of a name may take before the next one is dialled too.
     ///
-    /// Default: 250 ms. An address that refuses is left at once; this is for one that does not
-    /// answer at all.
+    /// Default: 250 ms. After an address that refuses, the next one is dialled at once; the delay
+    /// is for one that does not answer.
     #[must_use]
     pub fn attempt_delay(mut self, attempt_delay: Duration) -> Self {
         self.attempt_delay = attempt_delay;
@@ -58,10 +58,10 @@ impl Transport for Wasi {
             match endpoint {
                 Endpoint::Tcp { host, port } => {
                     let addresses = resolve::resolve(host, *port).await?;
-                    let head_start = || {
+                    let delay = || {
                         Box::pin(Sleep::until(now().after(self.attempt_delay))) as BoxFuture<'_, ()>
                     };
-                    let stream = dial::race(addresses, head_start).await?;
+                    let stream = dial::first_to_connect(addresses, delay).await?;
                     Ok(Box::new(stream) as Box<dyn ByteStream>)
                 }
                 Endpoint::Unix { path } => Err(io::Error::new(
@@ -89,7 +89,7 @@ fn now() -> Timestamp {
     Timestamp::from_duration(Duration::from_nanos(monotonic_clock::now()))
 }
 
-/// One timer of the host, asked for when first polled.
+/// A timer of the host, which is made at the first poll.
 #[derive(Debug)]
 struct Sleep {
     /// When it ends.

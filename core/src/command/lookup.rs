@@ -4,8 +4,8 @@
 //! Where the two differ, it holds the careful answer: read-only only if both say so, writing or
 //! blocking if one does.
 //! Invariant: names are found in any case. A command that is not in the table (a module's, a newer
-//! server's) is not found; `Spec::UNKNOWN` stands for it then: neither read-only nor blocking, keys
-//! unknown.
+//! server's) is not found; the callers then use `Spec::UNKNOWN`: neither read-only nor blocking,
+//! keys unknown.
 
 use super::spec::Spec;
 use super::table::TABLE;

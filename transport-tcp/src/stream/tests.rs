@@ -87,8 +87,8 @@ fn spurious_polls_stay_pending_and_lose_nothing() {
     });
 }
 
-/// Bytes and an end that no reactor has noticed are found by who asks again: without a background
-/// nobody runs the reactor while a program does something else.
+/// Polling a read again finds bytes and an end that the reactor has not noticed: without background
+/// tasks, the reactor does not run while the program does something else.
 #[test]
 fn who_asks_again_is_told_the_truth() {
     let (mut stream, mut other, _) = pair();

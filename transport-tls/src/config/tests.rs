@@ -15,8 +15,8 @@ fn what_pem_text_lacks_is_named() {
     let (certificate, key) = pair();
     let broken = certificate.replace('M', "!");
     let cases = [
-        (TlsConfig::new().trust_pem(b"").map(drop), "there is none"),
-        (TlsConfig::new().trust_pem(key.as_bytes()).map(drop), "there is none"),
+        (TlsConfig::new().trust_pem(b"").map(drop), "contains none"),
+        (TlsConfig::new().trust_pem(key.as_bytes()).map(drop), "contains none"),
         (TlsConfig::new().trust_pem(broken.as_bytes()).map(drop), "authority's certificate"),
         (TlsConfig::new().identity_pem(b"x", key.as_bytes()).map(drop), "client's certificate"),
         (
