@@ -209,7 +209,7 @@ impl FrameCall<'_> {
         Ok(if is_straight { None } else { Some(plan) })
     }
 
-    /// Dials, follows redirects, retries, waits for a refresh: whatever takes more than one attempt.
+    /// Everything that takes more than one attempt: dials, redirects, retries, refreshes.
     #[cold]
     fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
         let options = self.client.call_options(due.from(self.client.shared.env.now()));
