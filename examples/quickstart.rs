@@ -1,9 +1,9 @@
-//! The first minutes with slotcar: commands over shards, typed replies, reads from replicas, a
-//! primary that dies, a slot that moves, messages that move with it.
+//! A first tour of slotcar: commands on several shards, typed replies, reads from replicas, a
+//! primary that dies, a slot that moves, and a subscription that follows its slot.
 //!
-//! With `SLOTCAR_URL` set it talks to that server, and leaves out what only a simulation can do to
-//! one. Without it, a simulated cluster runs in this very process: nothing is installed or started,
-//! and the times that it shows are simulated ones.
+//! With `SLOTCAR_URL` set, the example uses that server and leaves out the faults. Without it, a
+//! simulated cluster runs in this process: nothing needs to be installed, and the times that the
+//! example prints are simulated.
 
 use serde::Deserialize;
 use slotcar::command::{get, incr};
@@ -13,7 +13,7 @@ use slotcar_sim::Sim;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A hash on the server reads into a struct of one's own.
+/// A hash is read into a struct of the application.
 #[derive(Debug, Deserialize)]
 struct User {
     name: String,
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             Sim::cluster(3, 1).seed(7).run(|sim| async move {
                 let client = sim.client(sim.config()).await?;
                 tour(&client).await?;
-                trouble(&sim, &client).await
+                faults(&sim, &client).await
             })
         }
     };
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What any deployment does.
+/// What works on every deployment.
 async fn tour(client: &Client) -> Result<(), Error> {
     client.set("quickstart:greeting", "hello from slotcar").await?;
     let greeting: Option<String> = client.get("quickstart:greeting").await?;
@@ -60,24 +60,25 @@ async fn tour(client: &Client) -> Result<(), Error> {
     let pipeline = client.pipeline().add(incr("quickstart:count")).add(get("quickstart:greeting"));
     let (count, greeting): (u64, String) = pipeline.run().await?;
     println!(
-        "a pipeline  count = {count}, greeting = {greeting:?}, over as many nodes as it takes"
+        "a pipeline  count = {count}, greeting = {greeting:?}, from the nodes that own the keys"
     );
 
-    let wrong = client.incr("quickstart:greeting").await.expect_err("it is a text");
+    let wrong = client.incr("quickstart:greeting").await.expect_err("it is not a number");
     println!("an error    {wrong}");
 
     let keys: Vec<String> = (0..9).map(|number| format!("quickstart:{number}")).collect();
     client.mset(keys.iter().map(|key| (key, "x"))).await?;
     let found: u64 = client.exists(&keys).await?;
-    println!("over shards {found} keys were set in one call, and are there");
-    many(client).await?;
+    println!("over shards {found} keys were set in one call and are there");
+    many_callers(client).await?;
     client.del(keys).await?;
     client.del(["quickstart:greeting", "quickstart:user", "quickstart:count"]).await?;
     Ok(())
 }
 
-/// All callers share one connection per node: what they ask at the same time goes out in one write.
-async fn many(client: &Client) -> Result<(), Error> {
+/// All callers share one connection per node. Commands that they send at the same time are written
+/// together.
+async fn many_callers(client: &Client) -> Result<(), Error> {
     const CALLERS: usize = 64;
     const ROUNDS: usize = 500;
     let mut progress = Progress::new("many", ROUNDS);
@@ -93,17 +94,18 @@ async fn many(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// What one would rather not do to a cluster that is not simulated.
-async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
+/// Reads from replicas, a failover and a slot that moves. Only a simulated cluster can be told to
+/// fail.
+async fn faults(sim: &Sim, client: &Client) -> Result<(), Error> {
     let key = "quickstart:greeting";
     client.set(key, "still here").await?;
-    sim.advance(Duration::from_millis(10)).await;
+    sim.advance(Duration::from_millis(10)).await; // until the replica has it
 
     let reads = |sim: &Sim| ["a1", "b1", "c1"].iter().map(|s| sim.calls(s, "get")).sum::<u64>();
     let before = reads(sim);
-    let relaxed = client.with_read_from(ReadFrom::Replica);
+    let from_replicas = client.with_read_from(ReadFrom::Replica);
     for _ in 0..10 {
-        relaxed.get::<String>(key).await?;
+        from_replicas.get::<String>(key).await?;
     }
     println!("replicas    answered {} of 10 reads", reads(sim) - before);
 
@@ -125,7 +127,7 @@ async fn trouble(sim: &Sim, client: &Client) -> Result<(), Error> {
     messages(sim, client).await
 }
 
-/// Sharded messages live where the channel's slot lives, and subscriptions follow it.
+/// A sharded channel belongs to the node that owns its slot. The subscription follows the slot.
 async fn messages(sim: &Sim, client: &Client) -> Result<(), Error> {
     let channel = "quickstart:news";
     let mut news = client.ssubscribe(channel).await?;
@@ -138,7 +140,7 @@ async fn messages(sim: &Sim, client: &Client) -> Result<(), Error> {
     let next = primaries.filter(|name| sim.is_up(name)).find(|name| *name != owner);
     let next = next.expect("there are three shards");
     sim.move_slot(slot, &next);
-    // In order among the messages it is told what happened to the subscription.
+    // What happens to the subscription is reported in order among the messages.
     while let Some(update) = news.next().await {
         if matches!(update, Update::Moved { .. } | Update::Gap { .. }) {
             break;

@@ -1,7 +1,6 @@
-//! What the examples share: a server to talk to, and a line that shows how far a long step is.
+//! What the examples share: a server to use, and a progress bar.
 //!
-//! The examples themselves lie beside the manifest, one idea each, under 80 lines. Nothing of this
-//! crate is part of the product.
+//! The examples are the files beside `Cargo.toml`. Nothing here is part of the product.
 
 mod progress;
 mod server;

@@ -1,9 +1,9 @@
-//! A server for an example: the one that `SLOTCAR_URL` names, or one started for as long as it
-//! runs.
+//! A server for an example: the one that `SLOTCAR_URL` names, or one that runs as long as the
+//! example does.
 //!
-//! A started server listens on a free port of 127.0.0.1 only, keeps nothing on disk, and ends with
-//! the value that holds it. Its program is looked for on PATH, then among the servers that
-//! `cargo xtask servers` fetches for the tests, which is run if there is none.
+//! A started server listens on a free port of 127.0.0.1 only, keeps nothing on disk, and is killed
+//! when the [`Server`] is dropped. Its program is searched on PATH, then among the servers that
+//! `cargo xtask servers` fetches for the tests. If there is none, that command is run.
 
 use std::io::{Error, Result};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is fetched if this machine has no server.
+/// The version that is fetched if this machine has no server.
 const FETCHED: &str = "valkey-8.1";
 
 /// How long a server may take to listen.
@@ -20,19 +20,19 @@ const START_MAX: Duration = Duration::from_secs(20);
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens, as a URL.
+    /// Its URL.
     url: String,
-    /// Where it comes from, for people.
+    /// Where it comes from, to be printed.
     origin: String,
-    /// The process, if it was started here.
+    /// The process, if this value started it.
     child: Option<Child>,
 }
 
 impl Server {
-    /// The server of `SLOTCAR_URL`, or a new one.
+    /// The server that `SLOTCAR_URL` names, or a new one.
     ///
     /// # Errors
-    /// No program was found or could be fetched, or it did not start.
+    /// No server program was found and none could be fetched, or it did not start.
     pub fn find_or_start() -> Result<Self> {
         if let Ok(url) = std::env::var("SLOTCAR_URL") {
             return Ok(Self { url, origin: "named by SLOTCAR_URL".to_owned(), child: None });
@@ -41,27 +41,29 @@ impl Server {
             Some(program) => program,
             None => {
                 fetch()?;
-                fetched().ok_or_else(|| Error::other(format!("{FETCHED} was fetched in vain")))?
+                fetched().ok_or_else(|| {
+                    Error::other(format!("{FETCHED} was fetched but its program is not there"))
+                })?
             }
         };
         Self::start(&program)
     }
 
-    /// Where it listens.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it comes from, for people.
+    /// Where it comes from, to be printed.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
     fn start(program: &Path) -> Result<Self> {
-        // Between this and the server's own bind another program may take the port; then the server
-        // ends at once, and the next attempt draws another.
+        // Another program may take the port before the server binds it. Then the server ends at
+        // once and the next attempt uses another port.
         const ATTEMPTS: usize = 3;
         let mut last = Error::other("not tried");
         for _ in 0..ATTEMPTS {
@@ -82,7 +84,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // It keeps nothing, so there is nothing to ask it to save.
+            // It keeps nothing on disk, so it may be killed.
             drop(child.kill());
             drop(child.wait());
         }
@@ -123,7 +125,7 @@ fn on_path() -> Option<PathBuf> {
     programs.flat_map(|p| folders.iter().map(move |f| f.join(p))).find(|p| p.is_file())
 }
 
-/// The server that `cargo xtask servers` fetched, where it puts it.
+/// The program that `cargo xtask servers` fetched, if it did.
 fn fetched() -> Option<PathBuf> {
     let folder = match std::env::var_os("SLOTCAR_SERVERS") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),

@@ -1,76 +1,83 @@
-//! From a URL or a configuration to a client: chooses the transport of the host that the program
-//! runs on.
+//! From a URL or a configuration to a client: chooses the transport.
 //!
-//! Natively that is smol's reactor or, with the feature `tokio` and inside of a tokio runtime, that
-//! runtime's reactor; on wasm32-wasip2 the sockets of WASI. With the feature `tls` the transport is
-//! wrapped in TLS where the configuration asks for it.
+//! Natively the transport is `Smol` or, with the feature `tokio` and inside of a tokio runtime,
+//! `Tokio` on that runtime. On wasm32-wasip2 it is `Wasi`.
+//! With the feature `tls` it is wrapped in `slotcar_tls::Tls` if the configuration asks for TLS.
 //!
-//! Invariant: the choice is made once, when the client is made.
+//! Invariant: the transport is chosen once, when the client is made.
+//! Tested by tests/tests/door and by slotcar/tests/features.rs.
 
 use slotcar_core::{Client, Config, Error, Topology, Transport};
 use std::future::ready;
 
-/// Connects to what `url` names and returns once a server has accepted the handshake.
+/// Connects to the servers that `url` names; returns when one has accepted the handshake.
+///
+/// Waits up to [`connect_timeout`](field@Config::connect_timeout) for a server to answer (default:
+/// 2 seconds).
 ///
 /// # Errors
-/// `Config` for a URL that does not parse, or that asks for TLS without the feature `tls` or where
-/// the system trusts no authority; and everything that [`Client::connect`] may return.
+/// `Config` for a URL that does not parse. `Config` as well for a URL that asks for TLS, if the
+/// feature `tls` is off or the system's trust store has no certificate authority. And the errors of
+/// [`Client::connect`].
 ///
-/// Dropping the future closes what was opened.
+/// Dropping the future closes the connections that it opened.
 pub async fn connect(url: &str) -> Result<Client, Error> {
     connect_with(Config::from_url(url)?).await
 }
 
-/// Connects as `config` says and returns once a server has accepted the handshake.
+/// Connects as [`connect`] does, with a configuration instead of a URL.
 ///
 /// # Errors
 /// As [`connect`].
 ///
-/// Dropping the future closes what was opened.
+/// Dropping the future closes the connections that it opened.
 pub async fn connect_with(config: Config) -> Result<Client, Error> {
-    on_this_host(config, Connected).await
+    open(config, Connect).await
 }
 
-/// A client that dials when its first command needs a connection: the application can start before
-/// its server does.
+/// Makes a client without connecting: the first command connects. So an application can start
+/// before its server does.
+///
+/// The function is async because, for TLS, it reads the certificate authorities of the system.
 ///
 /// # Errors
-/// `Config`, as with [`Client::connect_lazy`] and [`connect`].
+/// `Config`, as [`connect`]; never an error of the network.
 pub async fn connect_lazy(config: Config) -> Result<Client, Error> {
-    on_this_host(config, Lazy).await
+    open(config, ConnectLazy).await
 }
 
-/// A client of a cluster that an earlier client knew: its first command goes to the owner of its
-/// slot without a refresh before it. See [`Client::with_topology`].
+/// Makes a client of a cluster from a topology that an earlier client kept. The first command goes
+/// to the owner of its slot at once, without reading the topology before it.
+/// See [`Client::with_topology`].
 ///
 /// # Errors
-/// `Config`, as with [`Client::with_topology`] and [`connect`].
+/// `Config`, as [`connect`] and [`Client::with_topology`]; never an error of the network.
 pub async fn connect_with_topology(config: Config, topology: &Topology) -> Result<Client, Error> {
-    on_this_host(config, Known(topology)).await
+    open(config, ConnectWithTopology(topology)).await
 }
 
-/// How the client begins. A trait and not an enum, so that a program that only connects does not
-/// carry the other ways.
-trait Start {
+/// How a client is made from a transport. A trait and not an enum, so that the linker drops the
+/// ways that a program does not use.
+trait MakeClient {
     /// Makes the client.
-    fn begin(
+    fn make(
         self,
         transport: impl Transport,
         config: Config,
     ) -> impl Future<Output = Result<Client, Error>>;
 }
 
-/// With a connection.
-struct Connected;
+/// Connects at once.
+struct Connect;
 
-/// Without one.
-struct Lazy;
+/// Connects at the first command.
+struct ConnectLazy;
 
-/// With a topology that was kept.
-struct Known<'a>(&'a Topology);
+/// Connects at the first command, to the owner of its slot.
+struct ConnectWithTopology<'a>(&'a Topology);
 
-impl Start for Connected {
-    fn begin(
+impl MakeClient for Connect {
+    fn make(
         self,
         transport: impl Transport,
         config: Config,
@@ -79,8 +86,8 @@ impl Start for Connected {
     }
 }
 
-impl Start for Lazy {
-    fn begin(
+impl MakeClient for ConnectLazy {
+    fn make(
         self,
         transport: impl Transport,
         config: Config,
@@ -89,8 +96,8 @@ impl Start for Lazy {
     }
 }
 
-impl Start for Known<'_> {
-    fn begin(
+impl MakeClient for ConnectWithTopology<'_> {
+    fn make(
         self,
         transport: impl Transport,
         config: Config,
@@ -99,36 +106,38 @@ impl Start for Known<'_> {
     }
 }
 
+/// Makes a client over the transport of this host.
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
-async fn on_this_host(config: Config, start: impl Start) -> Result<Client, Error> {
-    over(slotcar_wasi::Wasi::new(), config, start).await
+async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
+    open_over(slotcar_wasi::Wasi::new(), config, how).await
 }
 
+/// Makes a client over the transport of this host.
 #[cfg(not(target_family = "wasm"))]
-async fn on_this_host(config: Config, start: impl Start) -> Result<Client, Error> {
+async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
     #[cfg(feature = "tokio")]
     if let Ok(tokio) = slotcar_tcp::Tokio::current() {
-        return over(tokio, config, start).await;
+        return open_over(tokio, config, how).await;
     }
-    over(slotcar_tcp::Smol::new(), config, start).await
+    open_over(slotcar_tcp::Smol::new(), config, how).await
 }
 
-/// Wraps the transport in TLS if the configuration asks for it.
-async fn over(
+/// Makes a client over `transport`, wrapped in TLS if the configuration asks for it.
+async fn open_over(
     transport: impl Transport,
     config: Config,
-    start: impl Start,
+    how: impl MakeClient,
 ) -> Result<Client, Error> {
     #[cfg(feature = "tls")]
     if config.needs_tls() {
         use slotcar_tls::{Tls, TlsConfig};
-        // Components find no authorities on their host: Mozilla's list is compiled in.
+        // A component finds no certificate authorities on its host: Mozilla's are compiled in.
         #[cfg(target_family = "wasm")]
-        let trusted = TlsConfig::new().trust_webpki().build()?;
-        // The system's store is a few hundred files: a thread that may block reads them.
+        let tls = TlsConfig::new().trust_webpki().build()?;
+        // The system's trust store may be hundreds of files: a thread that may block reads them.
         #[cfg(not(target_family = "wasm"))]
-        let trusted = smol::unblock(|| TlsConfig::new().trust_native()?.build()).await?;
-        return start.begin(Tls::new(transport, trusted), config).await;
+        let tls = smol::unblock(|| TlsConfig::new().trust_native()?.build()).await?;
+        return how.make(Tls::new(transport, tls), config).await;
     }
-    start.begin(transport, config).await
+    how.make(transport, config).await
 }

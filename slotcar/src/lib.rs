@@ -1,8 +1,8 @@
-//! slotcar: a Redis and Valkey client that follows the slots.
+//! A client for Redis and Valkey: one server, a cluster, or servers behind sentinels; natively and
+//! in WebAssembly.
 //!
-//! [`connect`] opens a client on every host: natively on smol, with the feature `tokio` on the
-//! reactor of the tokio runtime that calls it, and in components for `wasm32-wasip2` on the sockets
-//! of WASI. One [`Client`] serves all callers of a program, from any executor.
+//! [`connect`] takes a URL and returns a [`Client`]. One client is enough for a program: clones
+//! share its connections, and any task or thread may use it, on any executor.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), slotcar::Error> {
@@ -13,20 +13,61 @@
 //! # }
 //! ```
 //!
+//! # On tokio
+//!
+//! ```toml
+//! [dependencies]
+//! slotcar = { version = "0.1", features = ["tokio"] }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! ```
+//!
+//! ```no_run
+//! #[tokio::main]
+//! async fn main() -> Result<(), slotcar::Error> {
+//!     let client = slotcar::connect("redis://127.0.0.1:6379").await?;
+//!     let hits: i64 = client.incr("hits").await?;
+//!     println!("{hits} hits");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! With the feature, [`connect`] uses the runtime that it is called in. The client then works for
+//! as long as that runtime runs, which must have I/O and time enabled (`enable_all`). Outside of a
+//! runtime, and without the feature, [`connect`] uses smol's reactor, which has a thread of its
+//! own: that works inside of a tokio runtime as well.
+//!
+//! # URLs
+//!
 //! | URL | deployment |
 //! |---|---|
-//! | `redis://host:6379` | one server |
-//! | `redis-cluster://host1,host2` | a cluster; the hosts are seeds |
-//! | `redis-sentinel://host1,host2/0?service=name` | a service behind sentinels |
+//! | `redis://host:6379/0` | one server, database 0 |
+//! | `unix:///path/of/socket` | one server, through a unix socket |
+//! | `redis-cluster://host1,host2` | a cluster; some of its nodes are enough |
+//! | `redis-sentinel://host1,host2/0?service=name` | a primary behind sentinels |
 //! | `rediss://`, `rediss-cluster://`, `rediss-sentinel://` | the same through TLS (feature `tls`) |
 //!
-//! This crate adds nothing but the choice of a transport. The client is `slotcar-core`, which does
-//! no I/O; the transports are `slotcar-tcp`, `slotcar-wasi` and `slotcar-tls`. A program that wants
-//! other socket options, other authorities or a transport of its own gives one to
-//! [`Client::connect`].
+//! `valkey` and `valkeys` stand for `redis` and `rediss`. Credentials are written
+//! `redis://user:password@host`, and every setting of [`Config`] is a key of the query:
+//! `redis://host?command_timeout=1s`. [`Config::from_url`] says more.
 //!
-//! Invariant: on a target without a transport of ours (wasm32-unknown-unknown), and without the
-//! feature `smol` natively, the `connect` functions do not exist; all else does.
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `smol` | on | [`connect`] natively, over TCP and unix sockets, on smol's reactor |
+//! | `tokio` | off | [`connect`] uses the reactor of the tokio runtime that it is called in |
+//! | `tls` | off | `rediss://` URLs, and the module `tls` |
+//! | `fan-out`, `read-policies`, `sentinel` | on | parts that a small program may leave out |
+//! | `background` | off | background tasks; the transports for smol and tokio turn it on |
+//!
+//! # Targets
+//!
+//! [`connect`] works natively and on wasm32-wasip2. On wasm32-unknown-unknown, and natively without
+//! the feature `smol`, the `connect` functions do not exist; everything else does.
+//!
+//! This crate only chooses the transport. The client is `slotcar-core`, which does no I/O; the
+//! transports are `slotcar-tcp`, `slotcar-wasi` and `slotcar-tls`. For other socket options, other
+//! certificate authorities or a transport of your own, give a [`Transport`] to [`Client::connect`].
 
 pub use slotcar_core::{
     Backlog, Blob, BoxFuture, ByteStream, Call, Channel, ChannelKind, Client, Command, Config,

@@ -1,8 +1,8 @@
-//! What can be an argument of a command: text, bytes and numbers.
+//! The types that can be an argument of a command: text, bytes and numbers.
 //!
-//! A value becomes exactly one argument; the shape of `ToArg` makes that so. Lists go through
-//! `Command::args`. Numbers are written as text, as the servers want them. Called by `Command`, by
-//! `build`, and by users for their own types.
+//! Invariant: a value becomes exactly one argument. Lists go through `Command::args`.
+//! Numbers are written as text, as the servers expect them. Users implement the trait for their own
+//! types.
 
 use crate::resp::Blob;
 use bytes::Bytes;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 /// A value that becomes one argument of a command.
 ///
-/// Text and bytes go as they are. Integers are decimal. Floats are the shortest text that reads
-/// back as the same number, `inf` or `-inf`; the servers refuse a NaN. A `bool` is `1` or `0`,
-/// since the servers know no booleans in arguments.
+/// Text and bytes are sent as they are. Integers are decimal. A float is the shortest text that
+/// reads back as the same number, or `inf` or `-inf`; the servers refuse NaN. A `bool` is `1` or
+/// `0`, because the servers have no booleans in arguments.
 ///
-/// A `u8` is not taken: in `del(b"key")` it would be a byte, elsewhere a number. Write
+/// `u8` does not implement it: in `del(b"key")` it would be a byte, elsewhere a number. Write
 /// `u16::from(n)`.
 ///
-/// For a type of your own, hand over to one that is covered:
+/// For a type of your own, use the implementation of another type:
 ///
 /// ```
 /// # extern crate slotcar_core as slotcar;
@@ -33,8 +33,8 @@ use std::sync::Arc;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no argument for a command",
-    note = "text, bytes, numbers and `bool` are; write `u16::from(n)` for a `u8`"
+    message = "`{Self}` cannot be an argument of a command",
+    note = "text, bytes, numbers and `bool` can; write `u16::from(n)` for a `u8`"
 )]
 pub trait ToArg {
     /// Calls `write` with the argument's bytes, and returns what it returns.
@@ -144,8 +144,8 @@ impl<T: ToArg + ToOwned + ?Sized> ToArg for Cow<'_, T> {
     }
 }
 
-/// Writes `ToArg` for integer types; eleven copies of one line would hide a typing error better
-/// than this does.
+/// Implements `ToArg` for integer types. A macro, because a mistake in one of eleven copies would
+/// be easy to miss.
 macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl ToArg for $integer {
@@ -173,7 +173,7 @@ impl ToArg for f32 {
     }
 }
 
-/// Formats on the stack: plain decimals are up to 25 bytes in the range that uses them, the
+/// Formats on the stack: plain decimals have up to 25 bytes in the range that uses them, the
 /// scientific form up to 24.
 fn write_float<R>(
     number: &(impl fmt::Display + fmt::LowerExp),
@@ -186,11 +186,11 @@ fn write_float<R>(
     write(&text.bytes[..text.len])
 }
 
-/// A float's text.
+/// The text of a float.
 struct FloatText {
     /// The first `len` are the text.
     bytes: [u8; 32],
-    /// At most 32.
+    /// Length of the text; at most 32.
     len: usize,
 }
 

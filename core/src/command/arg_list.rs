@@ -1,22 +1,20 @@
-//! One argument or several: what the commands take that name one key or many.
+//! The types that can be one argument or several, for commands that take one key or many.
 //!
-//! Bytes are one argument, never a list of numbers: that is why `u8` is no `ToArg`.
-//! Called by `build`, and by users for their own lists.
+//! Invariant: bytes are one argument, never a list of numbers. For that reason `u8` is no `ToArg`.
 
 use super::arg::ToArg;
 use std::collections::{BTreeSet, HashSet};
 
 /// One argument, or a list of arguments: `"a"`, `["a", "b"]`, a `Vec`, a slice, an `Option`, a set.
 ///
-/// Anything that iterates can be collected into a `Vec` first, or given to
-/// [`Command::args`](super::Command::args).
+/// Collect an iterator into a `Vec`, or pass it to [`Command::args`](super::Command::args).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no argument for a command, and no list of them",
+    message = "`{Self}` cannot be an argument of a command, nor a list of arguments",
     note = "lists are arrays, slices, `Vec`, `Option`, `HashSet` and `BTreeSet` of arguments",
     note = "collect an iterator into a `Vec` first"
 )]
 pub trait ToArgs {
-    /// How many there are.
+    /// The number of arguments.
     fn count(&self) -> usize;
 
     /// Calls `write` with the bytes of each, in order.
@@ -33,7 +31,7 @@ impl<T: ToArg + ?Sized> ToArgs for T {
     }
 }
 
-/// Writes `ToArgs` for a list and for a reference to it.
+/// Implements `ToArgs` for a list and for a reference to it.
 macro_rules! lists {
     ($([$($generics:tt)*] $list:ty;)*) => {$(
         impl<$($generics)*> ToArgs for $list {

@@ -1,26 +1,27 @@
-//! Reads a command's arguments and keys back out of its encoded form.
+//! Reads the arguments and keys of a command from its encoded form.
 //!
-//! Off the hot path: a command made by a typed function has its first key marked and is routed
-//! without any of this. Assumes bytes that `Command` wrote itself; whatever else they were, the
-//! walk ends and nothing panics. Spec: <https://redis.io/docs/latest/develop/reference/key-specs/>.
-//! Called by `Command`.
+//! Not on the hot path: a command from a typed function has its first key marked and is routed
+//! without any of this.
+//! Invariant: `Command` has written the bytes; with any other bytes the iteration would end too,
+//! and nothing would panic.
+//! Spec: <https://redis.io/docs/latest/develop/reference/key-specs/>.
 
 use super::spec::{BeginSearch, FindKeys, KeySpec};
 
-/// A command's arguments in order, its name first.
+/// The arguments of a command in order, its name first.
 #[derive(Clone, Debug)]
 pub(crate) struct Args<'a> {
-    /// Encoded arguments that are still to come.
+    /// The encoded arguments that were not returned yet.
     rest: &'a [u8],
 }
 
 impl<'a> Args<'a> {
-    /// Walks arguments as `Command` encodes them.
+    /// The arguments in the form that `Command` encodes.
     pub(super) fn new(encoded: &'a [u8]) -> Self {
         Self { rest: encoded }
     }
 
-    /// How many encoded bytes are still to come.
+    /// Number of encoded bytes that were not read yet.
     pub(crate) fn bytes_left(&self) -> usize {
         self.rest.len()
     }
@@ -30,7 +31,7 @@ impl<'a> Iterator for Args<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let mut at = 1; // after the `$`
+        let mut at = 1; // behind the `$`
         let mut len = 0usize;
         loop {
             let byte = *self.rest.get(at)?;
@@ -47,41 +48,41 @@ impl<'a> Iterator for Args<'a> {
     }
 }
 
-/// A command's keys with their positions (0 is the name), spec by spec, each in order.
+/// The keys of a command with their positions (0 is the name), one key specification after another.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys<'a> {
     /// All arguments, from the name on.
     all: Args<'a>,
-    /// How many there are.
+    /// Number of arguments.
     count: usize,
-    /// Key specs that are still to come.
+    /// The key specifications that were not used yet.
     specs: std::slice::Iter<'a, KeySpec>,
-    /// The range being walked.
-    range: Option<Range<'a>>,
+    /// The keys of the current key specification.
+    range: Option<KeyRange<'a>>,
 }
 
 /// Keys at equal distances.
 #[derive(Clone, Debug)]
-struct Range<'a> {
-    /// Arguments from position `at` on.
+struct KeyRange<'a> {
+    /// The arguments from position `at` on.
     args: Args<'a>,
     /// Position of the next key.
     at: usize,
-    /// Position of the last key at most.
+    /// Position of the last key, or before the next one.
     last: usize,
-    /// At least 1.
+    /// Distance from one key to the next; at least 1.
     step: usize,
 }
 
 impl<'a> Keys<'a> {
-    /// Finds keys by the given specs.
+    /// The keys that the given key specifications find.
     pub(super) fn new(all: Args<'a>, count: usize, specs: &'a [KeySpec]) -> Self {
         Self { all, count, specs: specs.iter(), range: None }
     }
 
-    /// The range that a spec names in these arguments; none if it does not apply, or if the
-    /// arguments are wrong.
-    fn resolve(&self, spec: &KeySpec) -> Option<Range<'a>> {
+    /// The keys that a key specification finds in these arguments; `None` if it does not apply, or
+    /// if the arguments are wrong.
+    fn resolve(&self, spec: &KeySpec) -> Option<KeyRange<'a>> {
         let begin = match spec.begin_search {
             BeginSearch::Filled(at) => {
                 let at = usize::from(at);
@@ -116,23 +117,23 @@ impl<'a> Keys<'a> {
         if at > 0 {
             args.nth(at - 1)?;
         }
-        Some(Range { args, at, last, step: usize::from(step).max(1) })
+        Some(KeyRange { args, at, last, step: usize::from(step).max(1) })
     }
 
-    /// The position of a word, in any case.
+    /// The position of a keyword, which may be in any case.
     fn keyword(&self, word: &str, from: i8) -> Option<usize> {
         let is_word = |arg: &[u8]| arg.eq_ignore_ascii_case(word.as_bytes());
         if let Ok(start) = usize::try_from(from) {
             let found = self.all.clone().skip(start).position(is_word)?;
             return Some(start + found);
         }
-        // Backward from `from`, the name excluded: the last match up to there.
+        // Backward from there, the name excluded: the last match.
         let end = self.back_from_end(from)?;
         let upto = self.all.clone().take(end + 1).enumerate().skip(1);
         upto.filter(|(_, arg)| is_word(arg)).map(|(at, _)| at).last()
     }
 
-    /// A negative position, counted from the end.
+    /// The position that a negative number, counted from the end, stands for.
     fn back_from_end(&self, back: i8) -> Option<usize> {
         self.count.checked_sub(usize::from(back.unsigned_abs()))
     }

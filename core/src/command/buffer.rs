@@ -1,47 +1,44 @@
-//! The bytes of a command while it is built: in place as long as they are few, then on the heap.
+//! The bytes of a command while it is built: inline while they are few, then on the heap.
 //!
-//! Nearly every command is small and is built once per call, so this is written for few
-//! instructions: one bounds check and three copies per argument, lengths from a table. A general
-//! small vector (smallvec was tried) checks its capacity at each of those copies and costs about
-//! four times as much.
-//! Before them stands the head of an array of a single digit, which whoever writes the command
-//! fills in: so nearly every command is written by one copy.
-//! Invariant: the first `len` bytes in place, or all bytes on the heap, are `HEAD` and whole bulk
-//! strings.
-//! Limits: `INLINE_BYTES` in place.
-//! Called by `Command`.
+//! Nearly every command is small and is built once per call, so this code needs few instructions:
+//! one bounds check and three copies per argument, and headers from a table. A general small vector
+//! (smallvec was tried) checks its capacity at each copy and costs about four times as much.
+//! The buffer begins with the header of an array of one digit, which `Command::write_to` fills in.
+//! So nearly every command is written with one copy.
+//! Invariant: the buffer holds `HEADER` and complete bulk strings.
+//! Limits: `INLINE_BYTES` inline.
 
-use super::head::Head;
-use super::inline::{HEAD, Inline};
+use super::head::EncodedName;
+use super::inline::{HEADER, InlineBytes};
 use crate::resp::{bulk_bytes, put_bulk};
 
-/// Room left after an argument for what may follow, such as an expiry.
+/// Space that is reserved behind an argument for small ones, such as an expiry.
 const SLACK_BYTES: usize = 64;
 
-/// Bulk strings, one after another.
+/// `HEADER` and bulk strings.
 #[derive(Clone)]
 pub(super) enum Buffer {
-    /// In place.
-    Inline(Inline),
-    /// On the heap, because they are many.
+    /// Inline, while the bytes are few.
+    Inline(InlineBytes),
+    /// On the heap.
     Heap(Vec<u8>),
 }
 
 impl Buffer {
-    /// Empty.
+    /// Without arguments.
     #[inline]
     pub(super) fn new() -> Self {
-        const EMPTY: Inline = Inline::empty();
+        const EMPTY: InlineBytes = InlineBytes::empty();
         Self::Inline(EMPTY)
     }
 
-    /// A known command's name.
+    /// With the name of a known command.
     #[inline]
-    pub(super) fn starting(head: &Head) -> Self {
+    pub(super) fn starting(head: &EncodedName) -> Self {
         Self::Inline(*head.inline())
     }
 
-    /// Appends one bulk string. Returns how many bytes there are now, `HEAD` included.
+    /// Appends one bulk string. Returns the length in bytes, `HEADER` included.
     #[inline]
     pub(super) fn push_bulk(&mut self, bytes: &[u8]) -> usize {
         if let Self::Inline(inline) = self
@@ -53,7 +50,7 @@ impl Buffer {
         self.whole().len()
     }
 
-    /// The general case: on the heap, after a move there.
+    /// The general case: on the heap; moves inline bytes there.
     #[cold]
     fn push_bulk_on_heap(&mut self, bytes: &[u8]) {
         let room = bulk_bytes(bytes.len());
@@ -63,8 +60,9 @@ impl Buffer {
             *self = Self::Heap(heap);
         }
         if let Self::Heap(heap) = self {
-            // Doubling would waste as much again as a single large argument takes. Among many of
-            // a size it is right: growing for each alone would copy them over and over.
+            // For a single large argument, doubling would waste as much memory again. For many
+            // arguments of one size it is right: growing for each one would copy them again and
+            // again.
             if bytes.len() > heap.len() {
                 heap.reserve_exact(room + SLACK_BYTES);
             } else {
@@ -74,13 +72,13 @@ impl Buffer {
         }
     }
 
-    /// All bulks.
+    /// The bulk strings.
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.whole()[HEAD.len()..]
+        &self.whole()[HEADER.len()..]
     }
 
-    /// `HEAD` and all bulks.
+    /// `HEADER` and the bulk strings.
     #[inline]
     pub(super) fn whole(&self) -> &[u8] {
         match self {
@@ -94,7 +92,7 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    /// In place, on the heap and across the border, the bytes are those of the plain encoder.
+    /// Inline, on the heap and across the border, the bytes are those of the plain encoder.
     #[test]
     fn every_size_is_encoded_alike() {
         for first in 0..200 {
@@ -111,21 +109,21 @@ mod tests {
         }
     }
 
-    /// Ordinary commands stay in place; a large value does not double its room.
+    /// Ordinary commands stay inline; a large value does not double the capacity.
     #[test]
     fn the_heap_is_for_the_large() {
-        let mut buffer = Buffer::starting(&const { Head::of("SET") });
+        let mut buffer = Buffer::starting(&const { EncodedName::of("SET") });
         buffer.push_bulk(&[b'k'; 16]);
         buffer.push_bulk(&[b'v'; 100]);
         buffer.push_bulk(b"EX");
         buffer.push_bulk(b"60");
         assert!(matches!(buffer, Buffer::Inline(_)));
-        let mut buffer = Buffer::starting(&const { Head::of("SET") });
+        let mut buffer = Buffer::starting(&const { EncodedName::of("SET") });
         buffer.push_bulk(&[b'k'; 16]);
         buffer.push_bulk(&vec![b'v'; 1 << 20]);
         buffer.push_bulk(b"EX");
         buffer.push_bulk(b"60");
-        let Buffer::Heap(heap) = buffer else { panic!("a megabyte in place") };
+        let Buffer::Heap(heap) = buffer else { panic!("a megabyte inline") };
         assert!(heap.capacity() < (1 << 20) + 4096, "{}", heap.capacity());
     }
 }

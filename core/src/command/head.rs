@@ -1,41 +1,41 @@
 //! The name of a known command, encoded at compile time.
 //!
-//! A name that the table lacks does not compile, so a typed function cannot misspell its command.
-//! Limits: those of a command in place. Called by `build`, and by `Command` and `Buffer` to start
-//! from.
+//! Invariant: the name is in the table; any other does not compile. So a typed function cannot
+//! misspell its command.
+//! Limits: those of `InlineBytes`.
 
-use super::inline::Inline;
+use super::inline::InlineBytes;
 use super::lookup;
 use super::spec::Spec;
 
-/// The encoded name of a known command, with its subcommand's where there is one.
+/// The encoded name of a known command and, if it has one, its subcommand.
 #[derive(Clone, Copy)]
-pub(super) struct Head {
-    /// A command that has its name and no argument: it is copied to begin one.
-    inline: Inline,
-    /// How many arguments the name makes: 1 or 2.
+pub(super) struct EncodedName {
+    /// The bytes that a new command begins with.
+    inline: InlineBytes,
+    /// Number of arguments that the name takes: 1 or 2.
     pub(super) count: usize,
-    /// The facts.
+    /// The facts about the command.
     pub(super) spec: &'static Spec,
 }
 
-impl Head {
-    /// At compile time: the head of `name`, which the table must have.
+impl EncodedName {
+    /// At compile time: `name`, which must be in the table.
     pub(super) const fn of(name: &str) -> Self {
-        let head = Self { inline: Inline::empty(), count: 0, spec: lookup::known(name, "") };
+        let head = Self { inline: InlineBytes::empty(), count: 0, spec: lookup::known(name, "") };
         head.and(name)
     }
 
-    /// At compile time: the head of a container's subcommand.
+    /// At compile time: `name subcommand`, which must be in the table.
     pub(super) const fn sub(name: &str, subcommand: &str) -> Self {
         let spec = lookup::known(name, subcommand);
-        let head = Self { inline: Inline::empty(), count: 0, spec };
+        let head = Self { inline: InlineBytes::empty(), count: 0, spec };
         head.and(name).and(subcommand)
     }
 
-    /// The command's beginning.
+    /// The bytes that a new command begins with.
     #[inline]
-    pub(super) fn inline(&self) -> &Inline {
+    pub(super) fn inline(&self) -> &InlineBytes {
         &self.inline
     }
 

@@ -1,25 +1,27 @@
-//! What a server says of a command that the table lacks: a module's, or a newer server's.
+//! The facts that a server reports about a command that is not in the table: one of a module, or of
+//! a newer server.
 //!
-//! Enough to route it and to judge whether it may run twice: whether it only reads, whether it
-//! blocks, where its first key is. Keys that are found by a word stay unknown; callers mark them
-//! with [`Command::key`]. Nothing that a server says here is trusted further than that.
-//! Spec: redis.io/commands/command-info; key specifications. Called by `driver/spread.rs`.
+//! They suffice to route the command and to decide whether it may run twice: whether it only reads,
+//! whether it blocks, where its first key is. Keys that are found by a keyword stay unknown;
+//! callers mark them with [`Command::key`]. Nothing else that the server reports is used.
+//! Spec: <https://redis.io/commands/command-info/>;
+//! <https://redis.io/docs/latest/develop/reference/key-specs/>.
 
 use super::args::Keys;
 use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, RequestPolicy, ResponsePolicy, Spec};
 use super::{Args, Command};
 use crate::resp::Value;
 
-/// See the head of this file.
+/// The facts that a server has reported about a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Learned {
-    /// The facts that fit into one of three.
+    /// `READS`, `BLOCKS` or `WRITES`.
     spec: &'static Spec,
-    /// Where its keys are.
+    /// Where the keys are.
     keys: Vec<KeySpec>,
 }
 
-/// A command of which no more is known than this.
+/// The facts of a command of which only the flags are known.
 const fn plain(flags: Flags) -> Spec {
     Spec {
         name: "",
@@ -31,15 +33,15 @@ const fn plain(flags: Flags) -> Spec {
     }
 }
 
-/// It only reads.
+/// For a command that only reads.
 static READS: Spec = plain(Flags::READONLY);
-/// It may hold its reply back.
+/// For a command that may block.
 static BLOCKS: Spec = plain(Flags::BLOCKING);
-/// It may write.
+/// For a command that may write.
 static WRITES: Spec = plain(Flags::WRITE);
 
 impl Learned {
-    /// From the reply to `COMMAND INFO name`; `None` if the server does not know it either.
+    /// Reads the reply to `COMMAND INFO name`; `None` if the server does not know the command.
     pub(crate) fn parse(reply: &Value) -> Option<Self> {
         let [info] = reply.as_slice()? else { return None };
         let fields = info.as_slice()?;
@@ -61,7 +63,7 @@ impl Learned {
     }
 }
 
-/// A key specification, if the first key's place is told by a number.
+/// Reads a key specification; `None` if its keys are not found by a fixed position.
 fn key_spec(spec: &Value) -> Option<KeySpec> {
     let number = |map: &Value, key| map.get(key).and_then(Value::as_i64);
     let (begin, find) = (spec.get("begin_search")?, spec.get("find_keys")?);
@@ -84,7 +86,8 @@ fn key_spec(spec: &Value) -> Option<KeySpec> {
     Some(KeySpec { begin_search: BeginSearch::Index(index), find_keys })
 }
 
-/// The first, the last and the step, as servers before 7.0 tell them.
+/// Reads the positions of the first and the last key and the step, as servers before 7.0 report
+/// them.
 fn legacy(fields: &[Value]) -> Option<KeySpec> {
     let number = |at: usize| fields.get(at).and_then(Value::as_i64);
     let (first, last) = (number(3)?, number(4)?);
@@ -96,7 +99,7 @@ fn legacy(fields: &[Value]) -> Option<KeySpec> {
 }
 
 impl Command {
-    /// Takes what a server said of this command; a key that the caller marked stays.
+    /// Uses the facts that a server has reported; a key that the caller has marked stays the first.
     pub(crate) fn learn(&mut self, learned: &Learned) {
         self.spec = learned.spec;
         if self.key_start > 0 {
@@ -106,7 +109,7 @@ impl Command {
         let Some(at) = first.map(|(at, _)| at) else { return };
         let mut args: Args<'_> = self.args_iter();
         let Some(len) = args.nth(at).map(<[u8]>::len) else { return };
-        // The line break after it is already behind us.
+        // Minus the CRLF behind the argument.
         let start = self.bytes.whole().len() - args.bytes_left() - 2 - len;
         if let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(len)) {
             (self.key_start, self.key_len) = (start, len);

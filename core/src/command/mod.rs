@@ -1,12 +1,12 @@
-//! Commands as values: a name and arguments, encoded once, and what is known about them.
+//! Commands as values: a name and arguments, encoded once, with the facts that are known about
+//! them.
 //!
 //! Invariants: the encoded form is a valid sequence of `count` bulk strings, the name first; the
-//! marked key lies inside it. The header `*N` is left out until the command is written, since
-//! arguments may still follow. A GET or SET of a 16-byte key and a 100-byte value needs no heap;
-//! larger ones do.
-//! Limits: none here, the connection bounds what it takes.
+//! marked key is inside of it. The number of arguments in the header `*N` is written last, because
+//! more arguments may follow. A GET or SET with a key of 16 bytes and a value of 100 bytes does not
+//! allocate; larger ones do.
+//! Limits: none here; the connection limits what it accepts.
 //! Spec: RESP, "Sending commands to a Redis server".
-//! Called by `client`, `routing` and `connection`.
 
 mod arg;
 mod arg_list;
@@ -33,33 +33,33 @@ pub(crate) use learned::Learned;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;
-use head::Head;
+use head::EncodedName;
 use std::fmt;
 
-/// One command: a name with its arguments, ready to be sent any number of times.
+/// A command: a name with its arguments. It can be sent any number of times.
 ///
 /// Make one with [`cmd`] or with the functions of [`slotcar::command`](crate::command).
 #[must_use = "a command does nothing until it is sent"]
 #[derive(Clone)]
 pub struct Command {
-    /// The arguments as bulk strings, the name first; without the array's header.
+    /// The arguments as bulk strings, the name first.
     bytes: Buffer,
-    /// How many arguments there are, the name included.
+    /// Number of arguments, the name included.
     count: usize,
-    /// Where the first key's bytes begin, `HEAD` counted; 0 if no key is marked.
+    /// Offset of the first key in the buffer; 0 if no key is marked.
     key_start: u32,
-    /// How many bytes the marked key has.
+    /// Length of the marked key in bytes.
     key_len: u32,
-    /// The facts of the command or, once its subcommand is known, of that.
+    /// The facts about the command or, once its subcommand is known, about that.
     spec: &'static Spec,
 }
 
 /// Starts any command by its name, in any case: `cmd("FT.SEARCH").arg("idx").arg("*")`.
 ///
-/// A name of several words may be written in one string or as arguments: `cmd("CLIENT SETNAME")`
-/// and `cmd("CLIENT").arg("SETNAME")` are the same. Keys of the commands that Redis 8 and Valkey 9
-/// have are found by themselves; of others, mark them with [`Command::key`], or a cluster client
-/// cannot tell where the command belongs.
+/// A name of several words may be one string or several arguments: `cmd("CLIENT SETNAME")` and
+/// `cmd("CLIENT").arg("SETNAME")` are the same. The client finds the keys of the commands of Redis
+/// 8 and Valkey 9. Mark the keys of other commands with [`Command::key`]: a cluster client needs
+/// the first key to find the node.
 pub fn cmd(name: &str) -> Command {
     let mut words = name.split_ascii_whitespace();
     let first = words.next().unwrap_or_default().as_bytes();
@@ -80,7 +80,7 @@ impl Command {
         self
     }
 
-    /// Appends each item as one argument; an `Option` counts as a list of none or one.
+    /// Appends each item as one argument; an `Option` is a list of at most one.
     #[inline]
     pub fn args<I>(mut self, values: I) -> Self
     where
@@ -114,26 +114,26 @@ impl Command {
         self
     }
 
-    /// A known command's beginning, prepared at compile time.
+    /// Begins a known command, whose name was encoded at compile time.
     #[inline]
-    fn start(head: Head) -> Self {
+    fn start(head: EncodedName) -> Self {
         let bytes = Buffer::starting(&head);
         Self { bytes, count: head.count, key_start: 0, key_len: 0, spec: head.spec }
     }
 
-    /// Appends an argument, and learns from it as long as there is something to learn: the
-    /// subcommand of a container, or a key at a fixed position.
+    /// Appends an argument. One of the first may be the subcommand of a container, or a key at a
+    /// fixed position.
     #[inline]
     fn push(&mut self, bytes: &[u8]) {
         if self.key_start > 0 && self.count > 1 {
             self.push_bytes(bytes);
             return;
         }
-        self.push_and_learn(bytes);
+        self.push_and_inspect(bytes);
     }
 
-    /// Appends one of the first arguments.
-    fn push_and_learn(&mut self, bytes: &[u8]) {
+    /// Appends an argument that may be a subcommand or a key.
+    fn push_and_inspect(&mut self, bytes: &[u8]) {
         if self.count == 1 {
             self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
         }
@@ -147,7 +147,7 @@ impl Command {
     fn push_key(&mut self, bytes: &[u8]) {
         let end = self.push_bytes(bytes);
         if self.key_start == 0 {
-            // A key beyond 4 GiB stays unmarked and is looked for when it is needed.
+            // A key beyond 4 GiB stays unmarked: it is searched when it is needed.
             let start = u32::try_from(end - bytes.len() - 2);
             if let (Ok(start), Ok(len)) = (start, u32::try_from(bytes.len())) {
                 (self.key_start, self.key_len) = (start, len);
@@ -155,7 +155,7 @@ impl Command {
         }
     }
 
-    /// Appends one bulk string. Returns how many bytes there are now, the header included.
+    /// Appends one bulk string. Returns the length of the buffer in bytes.
     #[inline]
     fn push_bytes(&mut self, bytes: &[u8]) -> usize {
         self.count += 1;
@@ -168,11 +168,11 @@ impl Command {
         if self.count < 10 {
             return self.bytes.whole().len();
         }
-        // An array's head is as long as the head of a bulk: `*12\r\n` and `$12\r\n`.
+        // The header of an array is as long as that of a bulk string: `*12\r\n`, `$12\r\n`.
         bulk_bytes(self.count) - self.count - 2 + self.bytes.as_slice().len()
     }
 
-    /// Appends the command as the server wants it.
+    /// Appends the command in its final form.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         if self.count < 10 {
@@ -185,7 +185,7 @@ impl Command {
         }
     }
 
-    /// The name in upper case, with the subcommand's if the table has it; for errors and metrics.
+    /// The name in upper case, with the subcommand if the table has it; for errors and metrics.
     pub(crate) fn name(&self) -> String {
         const NAME_BYTES_MAX: usize = 60;
         let mut args = self.args_iter();
@@ -200,31 +200,31 @@ impl Command {
         name
     }
 
-    /// What the table knows of this command.
+    /// The facts about this command.
     pub(crate) fn spec(&self) -> &'static Spec {
         self.spec
     }
 
-    /// Whether the table says that it changes nothing, so that it may run twice.
+    /// Whether it is known to change nothing, so that it may run twice.
     pub(crate) fn is_readonly(&self) -> bool {
         let flags = self.spec.flags;
         flags.contains(Flags::READONLY) && !flags.contains(Flags::WRITE)
     }
 
-    /// Whether the table lacks it.
+    /// Whether it is not in the table, and no server was asked about it.
     pub(crate) fn is_unknown(&self) -> bool {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
-    /// Whether it goes to the owner of its first key, or to anybody, on a shared connection,
-    /// without another look.
+    /// Whether it goes to the owner of its first key (without a key, to any node) on a shared
+    /// connection, so that nothing else about it needs to be checked.
     #[inline]
     pub(crate) fn goes_straight(&self) -> bool {
-        const LOOK: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
-        self.spec.flags.lacks(LOOK)
+        const NEEDS_CHECKS: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
+        self.spec.flags.lacks(NEEDS_CHECKS)
     }
 
-    /// Whether its reply may be held back, so that it must not share a connection.
+    /// Whether its reply may come much later, so that it needs a connection of its own.
     pub(crate) fn is_blocking(&self) -> bool {
         if !self.spec.flags.contains(Flags::BLOCKING) {
             return false;
@@ -246,18 +246,18 @@ impl Command {
         self.bytes.whole().get(start..start + self.key_len as usize)
     }
 
-    /// All keys with their positions among the arguments (0 is the name); of a command that the
-    /// table lacks, none.
+    /// All keys with their positions among the arguments (0 is the name); none for a command that
+    /// is not in the table.
     pub(crate) fn keys(&self) -> Keys<'_> {
         Keys::new(self.args_iter(), self.count, self.spec.keys)
     }
 
-    /// How many arguments there are, the name included.
+    /// Number of arguments, the name included.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// The arguments as bulk strings, the name first; without the array's header.
+    /// The arguments as bulk strings, the name first; without the header of the array.
     pub(crate) fn encoded_args(&self) -> &[u8] {
         self.bytes.as_slice()
     }
@@ -268,7 +268,7 @@ impl Command {
     }
 }
 
-/// Shows the name and sizes, never an argument: those may be secret.
+/// Shows the name and sizes, never an argument, which may be secret.
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, args) = (self.name(), self.count);

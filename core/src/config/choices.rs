@@ -1,8 +1,7 @@
-//! The settings that are a choice between named things.
+//! The settings that are a choice between named values.
 //!
-//! Invariants: each choice has one text form, used in URLs and in serde alike; a name does exactly
-//! what it says, and where a read policy falls back, its doc says to what.
-//! Called by `config`, `routing` (read policies), `connection` (protocol) and `driver` (the rest).
+//! Invariants: each value has one text form, in URLs as in serde; if a read policy falls back to
+//! another node, its doc says to which.
 
 use super::policy::{Custom, ReadPolicy};
 use super::secret::Secret;
@@ -11,138 +10,140 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// How the nodes are found.
+/// How the client finds the nodes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Deployment {
-    /// One primary at the one endpoint, and the replicas that `Config::replicas` lists.
+    /// One primary at the only endpoint, and the replicas that `Config::replicas` lists.
     #[default]
     Standalone,
-    /// The cluster tells; the endpoints are its seeds.
+    /// The cluster reports its nodes; the endpoints are its seeds.
     Cluster,
-    /// Sentinels tell; the endpoints are theirs.
+    /// Sentinels report the primary and its replicas; the endpoints are those of the sentinels.
     Sentinel {
-        /// The name under which the sentinels watch the service.
+        /// The name under which the sentinels monitor the primary.
         service: String,
-        /// The user to be at the sentinels, which do not share the servers' users. Default: none.
+        /// The ACL user at the sentinels; the servers' users are not known there. Default: none.
         #[serde(default)]
         username: Option<String>,
-        /// The password for the sentinels. Default: none.
+        /// The password at the sentinels. Default: none.
         #[serde(default)]
         password: Option<Secret>,
-        /// Whether to speak TLS to the sentinels. Default: as `Config::tls`.
+        /// Whether to use TLS to the sentinels. Default: as `Config::tls`.
         #[serde(default)]
         tls: Option<bool>,
     },
 }
 
-/// The protocol to speak.
+/// The version of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// RESP3, and RESP2 where the server does not know `HELLO`.
+    /// RESP3, and RESP2 with a server that does not know `HELLO`.
     #[default]
     Resp3,
     /// RESP2 only; `HELLO` is not sent.
     Resp2,
 }
 
-/// What a call does when a node's limit on bytes is reached.
+/// What a call does when `Config::node_bytes_max` is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// Waits for room, until its deadline.
+    /// Waits until replies have made space, for as long as its timeout allows.
     #[default]
     Wait,
     /// Fails at once with [`ErrorKind::Limit`](crate::ErrorKind::Limit).
     Fail,
 }
 
-/// What a subscription does when its backlog is full because its reader is slow.
+/// What a subscription does when it holds as many messages as it may, because its reader is slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenLagging {
-    /// Drops the oldest messages and tells how many.
+    /// Drops the oldest messages and reports how many.
     #[default]
     DropOldest,
-    /// Drops the newest messages and tells how many.
+    /// Drops the newest messages and reports how many.
     DropNewest,
     /// Ends the subscription with an error.
     Disconnect,
-    /// Stops reading from the server: the subscription gets a connection of its own, and the server
-    /// may cut it at its output limit.
+    /// Stops reading from the server. The subscription gets a connection of its own, which the
+    /// server may close when its output buffer limit is reached.
     PauseReading,
 }
 
 /// Which nodes of a shard a policy chooses among.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Among {
-    /// Replicas only, never the primary. None that can answer is a `NoReplica` error.
+    /// Replicas only, never the primary. If none can answer, a `NoReplica` error.
     Replicas,
     /// Replicas and the primary.
     All,
 }
 
-/// Where reads go: commands of which the servers' own command table says that they only read.
-/// Writes, and reads inside a transaction, go to the primary under every policy.
+/// A read policy: which nodes reads go to. A read is a command that is read-only in the servers'
+/// own command table. Writes, and reads inside a transaction, go to the primary under every policy.
 ///
-/// A node that has failed of late, is loading its data set or owes a reply for too long is passed
-/// by for a while that grows with each failure, up to a second; then it is tried again. A replica
-/// that has lost its primary serves when no other node does that the policy allows: its data may
-/// be of any age, unless there is a `max_staleness`. No policy leaves the shard that owns the key.
+/// A node that has failed, is loading its data set or has not replied for too long is quarantined:
+/// it gets no reads for a time that grows with each failure, up to a second, and is then tried
+/// again. A replica that has lost its primary is used only if no other node that the policy allows
+/// can answer: its data may be of any age, unless there is a `max_staleness`. No policy reads from
+/// another shard than the one that owns the key.
 ///
 /// Its text form is `primary`, `prefer_replica`, `replica`, `round_robin:replicas`,
 /// `round_robin:all`, `random:replicas`, `random:all`, `nearest:replicas`, `nearest:all`,
-/// `least_loaded:replicas`, `least_loaded:all`, or `zone:NAME`. A custom policy is code and has a
-/// name only: it is written `custom:NAME` and cannot be read back.
+/// `least_loaded:replicas`, `least_loaded:all`, or `zone:NAME`. A custom policy is code: it is
+/// written `custom:NAME`, which cannot be read back.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ReadFrom {
-    /// The primary, always.
+    /// Always the primary.
     #[default]
     Primary,
-    /// A replica that can answer, the less loaded of two; the primary when the shard has none,
+    /// A replica that can answer, the less loaded of two. If the shard has none: the primary,
     /// within `Config::primary_fallback_percent_max`, and a `NoReplica` error beyond that.
     PreferReplica,
-    /// A replica that can answer, the less loaded of two; never the primary. None that can answer
-    /// is a `NoReplica` error.
+    /// A replica that can answer, the less loaded of two; never the primary. If none can answer, a
+    /// `NoReplica` error.
     Replica,
-    /// Each that can answer in turn, shard by shard.
+    /// Each node that can answer in turn; each shard has a turn of its own.
     RoundRobin(Among),
-    /// Each that can answer with the same chance.
+    /// A random node of those that can answer.
     Random(Among),
-    /// The one whose real replies came fastest of late; any of those that take at most a quarter
-    /// more. One from which nothing was heard for a second gets a read to find out.
+    /// The node whose replies came fastest recently, or any whose replies take at most a quarter
+    /// longer. A node that has not replied for a second gets a read, to measure it.
     Nearest(Among),
-    /// The less loaded of two drawn at random: by commands in flight times latency, where a quarter
-    /// makes no difference. One from which nothing was heard for a second gets a read to find out.
+    /// The less loaded of two random nodes. The load is the number of commands in flight times the
+    /// latency; a difference of less than a quarter does not count. A node that has not replied for
+    /// a second gets a read, to measure it.
     LeastLoaded(Among),
-    /// A replica in this availability zone; if none can answer, the primary if it is in the zone;
-    /// if not, any replica; if none, the primary, as for `PreferReplica`. Of several, the less
-    /// loaded of two. Zones are what the servers tell, or else `Config::zones`.
+    /// A replica in this availability zone. If none can answer: the primary if it is in the zone,
+    /// then any other replica, then the primary as with `PreferReplica`. Of several nodes, the less
+    /// loaded of two. The zones are those that the servers report, or else `Config::zones`.
     Zone(Arc<str>),
-    /// The application's own choice; see [`ReadFrom::custom`].
+    /// A policy of the application; see [`ReadFrom::custom`].
     Custom(Custom),
 }
 
 impl ReadFrom {
-    /// A policy of the application's own.
+    /// A policy of the application.
     #[must_use]
     pub fn custom(policy: impl ReadPolicy) -> Self {
         Self::Custom(Custom::new(policy))
     }
 }
 
-/// As in a URL.
+/// The text form, as in a URL.
 impl fmt::Display for ReadFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_text())
     }
 }
 
-/// Policies and their text, except for those that have an argument of their own.
+/// The policies without an argument, by their text forms.
 const READ_FROM: [(&str, ReadFrom); 11] = [
     ("primary", ReadFrom::Primary),
     ("prefer_replica", ReadFrom::PreferReplica),
@@ -175,7 +176,7 @@ impl Setting for ReadFrom {
             None => match self {
                 Self::Zone(zone) => format!("zone:{zone}"),
                 Self::Custom(custom) => format!("custom:{}", custom.policy().name()),
-                _ => unreachable!("the table holds every policy without an argument"),
+                _ => unreachable!("READ_FROM holds every policy without an argument"),
             },
         }
     }
@@ -195,7 +196,7 @@ impl TryFrom<String> for ReadFrom {
     }
 }
 
-/// Writes the text forms of a choice without arguments.
+/// Implements the text forms of a choice.
 macro_rules! choice {
     ($type:ident, $allowed:literal, $($text:literal => $variant:ident),+) => {
         impl Setting for $type {

@@ -1,8 +1,9 @@
-//! What can be wrong with a configuration: names the setting, its value and what is allowed.
+//! What can be wrong with a configuration: the error names the setting, its value and what is
+//! allowed.
 //!
-//! Invariant: no text here holds a password or a part of one. Where credentials may stand in the
-//! wrong place (a port, the part before a lost `@`), the error names the place and not the text.
-//! Called by every file of `config`; callers see it in `Error::details`.
+//! Invariant: no text here holds a password or a part of one. Where credentials may have been
+//! written in the wrong place (as a port, or without their `@`), the error names the place and does
+//! not show the text. Users find the error in `Error::details`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,9 +14,9 @@ use std::fmt;
 pub enum ConfigError {
     /// Two settings contradict each other.
     Conflict {
-        /// The setting that has to give way.
+        /// The setting that has to be changed.
         key: &'static str,
-        /// What it contradicts, and what is allowed.
+        /// What it contradicts and what is allowed.
         reason: Cow<'static, str>,
     },
     /// A host is missing: `redis://`, `redis://:6379`, `redis://h1,,h2`.
@@ -35,12 +36,12 @@ pub enum ConfigError {
         /// The host that it belongs to.
         host: String,
     },
-    /// The URL does not have the shape of one.
+    /// The URL does not parse.
     InvalidUrl {
         /// What is allowed.
         reason: &'static str,
     },
-    /// A value that its setting cannot take.
+    /// A value that its setting does not allow.
     InvalidValue {
         /// The setting.
         key: &'static str,
@@ -49,12 +50,12 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: Cow<'static, str>,
     },
-    /// A setting that this deployment needs.
+    /// A setting that this deployment needs is missing.
     Missing {
         /// The setting.
         key: &'static str,
     },
-    /// A query key that is there twice.
+    /// A query key that is written twice.
     RepeatedKey {
         /// The key.
         key: String,
@@ -66,7 +67,7 @@ pub enum ConfigError {
         /// The keys that are allowed, with commas between them.
         allowed: String,
     },
-    /// A URL scheme that is none of ours.
+    /// An unknown URL scheme.
     UnknownScheme {
         /// As written.
         scheme: String,
@@ -74,7 +75,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// A value that `key` cannot take.
+    /// `key` does not allow `value`.
     pub(super) fn value(
         key: &'static str,
         value: impl fmt::Display,
@@ -83,12 +84,12 @@ impl ConfigError {
         Self::InvalidValue { key, value: value.to_string(), allowed: allowed.into() }
     }
 
-    /// TLS is asked for, and the transport has none.
+    /// The configuration asks for TLS, and the transport has none.
     pub(crate) fn no_tls() -> Self {
         Self::conflict(
             "tls",
-            "this transport speaks no TLS: put `slotcar_tls::Tls` around it, or connect through \
-             the feature `tls` of slotcar-tcp or slotcar-wasi",
+            "this transport speaks no TLS: turn on the feature `tls` of the crate slotcar, or wrap \
+             the transport in `slotcar_tls::Tls`",
         )
     }
 
@@ -118,7 +119,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{key}: `{}` is not {allowed}", value.escape_debug())
             }
             Self::Missing { key } => write!(f, "{key} is missing"),
-            Self::RepeatedKey { key } => write!(f, "{key} is there twice"),
+            Self::RepeatedKey { key } => write!(f, "{key} is written twice"),
             Self::UnknownKey { key, allowed } => {
                 write!(f, "unknown key `{}`: allowed are {allowed}", key.escape_debug())
             }

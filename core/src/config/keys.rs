@@ -1,33 +1,34 @@
-//! The table of query keys: each setting that has a text of its own, by its field's name.
+//! The table of query keys: the settings whose value is one text, by the names of their fields.
 //!
-//! Fields that a URL writes elsewhere (endpoints, credentials, database, TLS) and those with a
-//! shape of their own (replicas, tables, sentinels) are not here but in `url`. Called by `url` and,
-//! for its list of names, by `error`.
+//! `url` reads and writes the fields that are elsewhere in a URL (endpoints, credentials, database,
+//! TLS) and those with another form (replicas, tables, sentinels); the latter's names are in
+//! `OTHER_KEYS`.
+//! Invariant: `KEYS` and `TEXTS` have the same order, in which a URL is written.
 
 use super::Config;
 use super::error::ConfigError;
 use super::text::Setting;
 
 /// A setting in a URL's query.
-pub(super) struct Key {
+pub(super) struct QueryKey {
     /// The field's name.
     pub(super) name: &'static str,
-    /// What it takes, to stand after "is not".
+    /// The values that are allowed, worded to follow "is not".
     pub(super) allowed: &'static str,
-    /// Sets the field; false when the text is not its.
+    /// Sets the field; false if the text is no value of it.
     pub(super) read: fn(&mut Config, &str) -> bool,
 }
 
-/// The text that a setting of the field's type takes.
+/// The values that are allowed for the field's type.
 const fn allowed<T: Setting>(_: fn(&Config) -> &T) -> &'static str {
     T::ALLOWED
 }
 
-/// Writes the table from the fields' names.
+/// Writes the tables from the fields' names.
 macro_rules! keys {
     ($($field:ident),+ $(,)?) => {
-        /// In the order in which a URL is written.
-        pub(super) const KEYS: &[Key] = &[$(Key {
+        /// The query keys.
+        pub(super) const KEYS: &[QueryKey] = &[$(QueryKey {
             name: stringify!($field),
             allowed: allowed(|config| &config.$field),
             read: |config, text| match Setting::from_text(text) {
@@ -39,8 +40,8 @@ macro_rules! keys {
             },
         }),+];
 
-        /// The text of each field, in the order of `KEYS`. Apart from it: programs that only read
-        /// URLs do without.
+        /// The functions that write each field, in the order of `KEYS`. A table of its own, so that
+        /// the linker drops it from programs that only read URLs.
         pub(super) const TEXTS: &[fn(&Config) -> String] =
             &[$(|config| config.$field.to_text()),+];
     };
@@ -77,8 +78,8 @@ keys![
     when_lagging,
 ];
 
-/// Keys with a shape of their own, which `url` reads and writes.
-pub(super) const SHAPED: [&str; 8] = [
+/// Query keys that `url` reads and writes itself.
+pub(super) const OTHER_KEYS: [&str; 8] = [
     "address_map",
     "db",
     "replicas",
@@ -89,9 +90,9 @@ pub(super) const SHAPED: [&str; 8] = [
     "zones",
 ];
 
-/// Every query key.
+/// The names of all query keys.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    SHAPED.into_iter().chain(KEYS.iter().map(|key| key.name))
+    OTHER_KEYS.into_iter().chain(KEYS.iter().map(|key| key.name))
 }
 
 /// The error for a query key that is no setting: it lists those that are.

@@ -1,11 +1,11 @@
-//! Everything that a user can choose, as plain data: where the servers are, and every limit.
+//! The configuration of a client, as plain data: where the servers are, and every limit.
 //!
-//! A [`Config`] comes from setters, from serde or from a URL ([`Config::from_url`]); the three take
-//! the same names and the same text forms. Invariants: every limit has a default, and each field's
-//! doc says its unit and why it is what it is; a key that is no setting is an error;
-//! [`Config::validate`] passes before anything is dialled (`Client` asserts it); no password is in
-//! a `Debug` or an error text.
-//! Called by callers, and read by every level above.
+//! A [`Config`] comes from setters, from serde or from a URL ([`Config::from_url`]). All three use
+//! the same names and the same text forms.
+//!
+//! Invariants: every limit has a default, and each field's doc says unit, default and reason; an
+//! unknown key is an error; [`Config::validate`] passes before the client dials; no `Debug` and no
+//! error text shows a password.
 
 mod choices;
 mod error;
@@ -48,149 +48,156 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to look first: the server, the cluster's seeds, or the sentinels. They are kept for
-    /// ever as written, and names are resolved again at every dial. Default: none, and one is
-    /// needed: a client that quietly fell back to localhost would be found out in production.
+    /// The server, the seeds of the cluster, or the sentinels. The client keeps them as written and
+    /// resolves their names again at every dial. Default: none, and at least one is required: a
+    /// client that silently used localhost would be noticed only in production.
     #[serde(with = "text::endpoints")]
     pub endpoints: Vec<Endpoint>,
-    /// How nodes are found. Default: standalone.
+    /// How the client finds the nodes. Default: standalone.
     pub deployment: Deployment,
-    /// Replicas of a standalone server, which nobody tells us about. Default: none.
+    /// The replicas of a standalone server; a cluster and sentinels report theirs. Default: none.
     #[serde(with = "text::endpoints")]
     pub replicas: Vec<Endpoint>,
-    /// Where to dial instead of an address that servers announce: network address translation,
-    /// tunnels. Default: empty, addresses are dialled as announced.
+    /// Maps an address that servers announce to the address to dial instead, for network address
+    /// translation and tunnels. Default: empty, addresses are dialled as announced.
     #[serde(with = "text::table")]
     pub address_map: BTreeMap<Endpoint, Endpoint>,
-    /// The ACL user; needs a password. Default: none, the server's default user.
+    /// The ACL user; needs a password. Default: none, which is the server's default user.
     pub username: Option<String>,
-    /// The password. Default: none, no `AUTH` is sent.
+    /// The password. Default: none, and no `AUTH` is sent.
     pub password: Option<Secret>,
     /// The database to select, from 0. Default: 0, for which no `SELECT` is sent.
     pub database: u32,
     /// The name that connections show in `CLIENT LIST`, printable ASCII without spaces. Default:
     /// none.
     pub client_name: Option<String>,
-    /// The protocol. Default: RESP3, for its pushes; RESP2 where the server knows no other.
+    /// The protocol. Default: RESP3, because it has push messages; RESP2 with a server that does
+    /// not know RESP3.
     pub protocol: Protocol,
-    /// Whether to speak TLS to the servers, which needs a transport that can (`slotcar-tls`). Whom
-    /// to trust is the transport's business. Default: false, as servers are set up by default.
+    /// Whether to use TLS to the servers. It needs a transport with TLS (feature `tls`, or
+    /// `slotcar-tls`), which decides what certificates to trust. Default: false, as in the servers'
+    /// default configuration.
     pub tls: bool,
 
-    /// Where reads go. Default: the primary, the one choice that never reads old data.
+    /// Which nodes reads go to. Default: the primary, the only choice that never reads old data.
     pub read_from: ReadFrom,
-    /// Only replicas that are known to have everything that was written this long ago serve reads;
-    /// one of which nothing is known does not. Default: off, any lag.
+    /// The greatest lag of a replica that serves reads: it must be known to have everything that
+    /// was written this long ago. A replica whose lag is not known serves no reads. Default: off,
+    /// any lag is accepted.
     ///
-    /// A replica has everything that was written before a moment at which the primary stood at some
-    /// place of its replication stream, once it stands there itself. Both are asked where they
-    /// stand, in the connections that they have, while reads want to know: four times within this
-    /// time, but at most once in 25ms. So a bound below 100ms leaves out replicas that keep it, and
-    /// while the primary does not answer no replica is known to keep any. Never more than this plus
-    /// the read's own way to the server, whatever the servers' clocks say.
+    /// How the lag is measured: while reads need it, the client asks the primary and the replica
+    /// for their replication offsets, on the connections that it has. Once the replica has reached
+    /// an offset that the primary had at some time, the replica has all that was written before
+    /// that time. The servers' clocks play no part. The client asks four times within the bound,
+    /// but at most once in 25ms. So with a bound below 100ms some replicas that meet it are left
+    /// out, and while the primary does not answer, no replica is known to meet any bound. A read is
+    /// never older than the bound plus the time that the read takes to reach the server.
     #[serde(with = "text::setting")]
     pub max_staleness: Option<Duration>,
-    /// Of a shard's reads, the percentage that `PreferReplica` and `Zone` may send to the primary
-    /// when no replica can answer; beyond it they fail with `NoReplica`. Default: 100, since an
-    /// answer is worth more than a spared primary; lower it where the primary could not carry the
+    /// The percentage of a shard's reads that `PreferReplica` and `Zone` may send to the primary
+    /// when no replica can answer; the others fail with `NoReplica`. Default: 100, because an
+    /// answer is usually worth more than a spared primary. Lower it if the primary cannot carry the
     /// reads.
     pub primary_fallback_percent_max: u32,
-    /// Availability zones of nodes whose servers do not tell theirs, for `ReadFrom::Zone`. Default:
-    /// empty, the servers tell.
+    /// Availability zones of nodes that do not report theirs, for `ReadFrom::Zone`. Default: empty,
+    /// the servers report them.
     #[serde(with = "text::table")]
     pub zones: BTreeMap<Endpoint, String>,
 
-    /// The one deadline of a call: waiting for room, dialling, every attempt and every wait between
-    /// them. Default: 5s, long enough for a failover of a well-tuned cluster.
+    /// The longest that a call may take in all: waiting for space, dialling, every attempt and
+    /// every wait between them. Default: 5s, enough for a failover of a well-tuned cluster.
     #[serde(with = "text::setting")]
     pub command_timeout: Duration,
-    /// For one dial: name, stream, TLS and the first commands. Default: 2s, so that one dead
-    /// address leaves time for another within `command_timeout`.
+    /// The longest that one dial may take: name lookup, connection, TLS and the first commands.
+    /// Default: 2s, so that one dead address leaves time for another within `command_timeout`.
     #[serde(with = "text::setting")]
     pub connect_timeout: Duration,
-    /// A connection that owes replies and brings no byte for this long is dead, whatever TCP says.
-    /// Default: 2s: a dead connection and one more dial still fit into `command_timeout`, so reads
-    /// survive it. Raise it, and `command_timeout` with it, where single commands or scripts keep
-    /// a server busy for longer. Does not count for blocking commands.
+    /// A connection with commands in flight that receives no byte for this long is closed as dead,
+    /// even if TCP still considers it alive. Default: 2s: a dead connection and one more dial fit
+    /// into `command_timeout`, so reads survive it. Raise it, and `command_timeout` with it, if
+    /// single commands or scripts keep a server busy for longer. Blocking commands are exempt.
     #[serde(with = "text::setting")]
     pub progress_timeout: Duration,
-    /// A connection that waits for messages is probed after this much silence, because a lost link
-    /// is silent as well. Default: 10s. Off: only TCP notices.
+    /// A connection that waits for messages gets a PING after this much silence, because a lost
+    /// connection is silent too. Default: 10s. Off: only TCP notices a lost connection.
     #[serde(with = "text::setting")]
     pub probe_interval: Option<Duration>,
 
-    /// The wait before the second attempt is a random part of this; it doubles with each attempt.
-    /// Default: 20ms, a few round trips inside a region.
+    /// The wait before the second attempt is a random duration up to this; the bound doubles with
+    /// each attempt. Default: 20ms, a few round trips inside a region.
     #[serde(with = "text::setting")]
     pub backoff_base: Duration,
-    /// The longest wait between attempts. Default: 2s, so that a node that comes back is used again
+    /// The longest wait between attempts. Default: 2s, so that a node that is back is used again
     /// within about that time.
     #[serde(with = "text::setting")]
     pub backoff_cap: Duration,
     /// Attempts for one command, the first included; redirects do not count. Default: 16: with the
-    /// default backoff they last about twice `command_timeout`, so that the deadline decides.
+    /// default back-off they take about twice `command_timeout`, so the timeout ends the call.
     pub attempts_max: u32,
-    /// Redirects for one command. Default: 8; a settled cluster needs one, a slot on the move two.
+    /// Redirects that one command follows. Default: 8; a stable cluster needs one, a slot that is
+    /// being moved two.
     pub redirects_max: u32,
-    /// Whether to send a command again when its bytes were written and no reply came. Default:
-    /// false: only commands that are known to be read-only are. True means that a write may run
-    /// twice.
+    /// Whether to send a command again if its bytes were written and no reply came. Default: false:
+    /// only commands that are known to be read-only are sent again. True: a write may run twice.
     pub retry_unknown: bool,
-    /// Dials for each node in a second, in bursts of at most this many. Default: 20: an outage must
-    /// not end in a storm of connections.
+    /// Dials to each node in a second, in bursts of at most this many. Default: 20, so that an
+    /// outage does not end in a storm of connections.
     pub dials_per_second: u32,
-    /// Looks at the topology in a second, in bursts of at most this many, by the whole client.
-    /// Default: 5: fast enough to follow a failover, slow enough for a thousand clients that see
-    /// it.
+    /// Refreshes of the topology in a second, in bursts of at most this many, by the whole client.
+    /// Default: 5: often enough to follow a failover, seldom enough for a thousand clients that
+    /// notice the same failover.
     pub refreshes_per_second: u32,
-    /// How often the topology is looked at without cause, give or take a tenth, while the client is
-    /// in use. Default: 60s, which finds added replicas. Off: only when a call shows that it
-    /// changed.
+    /// The time between periodic refreshes of the topology, give or take a tenth, while the client
+    /// is in use. Default: 60s, which finds added replicas. Off: the topology is refreshed only
+    /// when a call shows that it has changed.
     #[serde(with = "text::setting")]
     pub refresh_interval: Option<Duration>,
-    /// How often sentinels are asked for the primary without cause, while the client is in use, and
-    /// never more often. Default: 10s, as often as sentinels themselves ask the servers who they
-    /// are.
+    /// The time between periodic queries of the sentinels for the primary, while the client is in
+    /// use; they are never queried more often. Default: 10s, as often as sentinels themselves query
+    /// the servers for their roles.
     ///
-    /// Most failovers are noticed without it: by a connection that is lost, hangs, or says
-    /// READONLY, and where the host has a background by what two sentinels announce. It is left for
-    /// a primary that was replaced and lives on: until sentinels make it a replica, which they do
-    /// some 10 to 20 seconds later, it acknowledges writes that will be lost. Hosts without a
-    /// background hear no announcement. There the interval is how long that can last, counted in
-    /// use: the first command after it, which still goes to the primary that is known, begins the
-    /// look and waits for it for up to 100ms, and those that follow go where it says. 1s to 2s suit
-    /// such hosts: a look costs a round trip to two or three sentinels, beside the commands.
+    /// Most failovers are noticed without it: when a connection is lost or hangs, when a server
+    /// replies READONLY, and, where the transport has background tasks, when two sentinels announce
+    /// the failover. The interval is for a primary that was replaced and still runs: until the
+    /// sentinels make it a replica, some 10 to 20 seconds later, it acknowledges writes that will
+    /// be lost. Without background tasks the client receives no announcements. Then the interval is
+    /// how long this can last while the client is in use: the first command after it starts a
+    /// query, waits for it for up to 100ms and still goes to the primary that was known; the
+    /// commands after it go to the primary that the sentinels name. 1s to 2s suit such hosts: a
+    /// query costs a round trip to two or three sentinels, beside the commands.
     #[serde(with = "text::setting")]
     pub sentinel_interval: Duration,
 
-    /// Connections for each node that all callers share. Default: 1, which puts everybody's
-    /// commands into the fewest writes; more keep small calls from waiting behind huge replies.
+    /// Connections to each node that all callers share. Default: 1, which puts the commands of all
+    /// callers into the fewest writes. With more, small replies wait less behind huge ones.
     pub connections_per_node: u32,
-    /// Connections for each node that one caller holds alone: blocking commands, watched
-    /// transactions, subscriptions with a connection of their own. Default: 64.
+    /// Connections to each node that a single caller uses: for blocking commands, watched
+    /// transactions, and subscriptions with a connection of their own. Default: 64.
     pub exclusive_connections_max: u32,
-    /// Bytes of commands for one node, from the moment they are queued to their reply. Default:
-    /// 64MiB: bounds what a dead node costs. A single larger command is refused.
+    /// Bytes of commands for one node, counted from when they are queued until they are answered.
+    /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
     #[serde(with = "text::setting")]
     pub node_bytes_max: usize,
-    /// What a call does at that limit. Default: wait.
+    /// What a call does when `node_bytes_max` is reached. Default: it waits.
     pub when_full: WhenFull,
-    /// Commands in one pipeline or transaction. Default: 100000: all its replies are held at once.
+    /// Commands in one pipeline or transaction. Default: 100000, because all its replies are in
+    /// memory at once.
     pub pipeline_commands_max: u32,
-    /// Bytes of one reply. Default: 1GiB, twice the largest string that servers take by default.
+    /// Bytes of one reply. Default: 1GiB, twice the largest string that servers accept by default.
     #[serde(with = "text::setting")]
     pub reply_bytes_max: usize,
-    /// How deep a reply may nest, up to 128. Default: 128; commands need less than ten, scripts may
-    /// build more.
+    /// How deep a reply may nest, up to 128 levels. Default: 128; commands need less than ten,
+    /// scripts may return more.
     pub reply_depth_max: u32,
-    /// Bytes of messages that wait in one subscription for its reader. Default: 8MiB, where servers
-    /// begin to count a slow subscriber out.
+    /// Bytes of messages that one subscription holds for its reader. Default: 8MiB, where servers
+    /// begin to measure how long a subscriber stays slow before they disconnect it.
     #[serde(with = "text::setting")]
     pub subscription_bytes_max: usize,
-    /// Messages that wait in one subscription for its reader. Default: 100000, so that with usual
-    /// messages the bytes decide.
+    /// Messages that one subscription holds for its reader. Default: 100000, so that with messages
+    /// of usual size `subscription_bytes_max` is reached first.
     pub subscription_messages_max: u32,
-    /// What a subscription does at those limits. Default: drop the oldest and tell how many.
+    /// What a subscription does at those limits. Default: it drops the oldest messages and reports
+    /// how many.
     pub when_lagging: WhenLagging,
 }
 
@@ -239,13 +246,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether any connection is to be encrypted: to the servers, or to the sentinels.
+    /// Whether TLS is used to the servers or to the sentinels.
     #[must_use]
     pub fn needs_tls(&self) -> bool {
         self.tls || self.sentinels_tls()
     }
 
-    /// Whether connections to sentinels, if there are any, are to be encrypted.
+    /// Whether TLS is used to the sentinels, if there are any.
     pub(crate) fn sentinels_tls(&self) -> bool {
         match &self.deployment {
             Deployment::Sentinel { tls, .. } => tls.unwrap_or(self.tls),

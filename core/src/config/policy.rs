@@ -1,8 +1,8 @@
-//! What a read policy of the application's own sees, and how it is plugged in.
+//! The interface for a read policy of the application.
 //!
-//! A policy is a pure choice over a table of candidates: no I/O, no clock, so that it can be tested
-//! with a table written by hand. The built-in policies choose over the same facts
-//! (`routing/read_from.rs`). Called by `driver/pick.rs`, which makes the table.
+//! A policy chooses among candidates and does nothing else: no I/O, no clock. So a test can call it
+//! with candidates written by hand. The built-in policies (`routing/read_from.rs`) choose by the
+//! same facts. `driver/replica/select.rs` makes the list of candidates.
 
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::endpoint::Endpoint;
@@ -11,38 +11,39 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A node that could serve a read, with all that this client knows of it.
+/// A node that could serve a read, with what this client knows of it.
 ///
 /// For tests, make one with [`Candidate::primary`] or [`Candidate::replica`] and set fields.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
-    /// Where it listens.
+    /// Its address.
     pub endpoint: &'a Endpoint,
-    /// Whether it is the shard's primary; each shard has one candidate that is.
+    /// Whether it is the primary; one candidate of each shard is.
     pub is_primary: bool,
     /// Its availability zone, if it is known.
     pub zone: Option<&'a str>,
-    /// Commands of this client that it owes replies to.
+    /// Commands of this client that it has not answered yet.
     pub in_flight: u32,
-    /// What its real replies took of late, as a moving average; `None` before the first.
+    /// The moving average of its recent reply times; `None` before the first reply.
     pub latency: Option<Duration>,
-    /// It lacks at most what was written within this time; `None` when nothing is known. Known only
-    /// where `max_staleness` is set. Zero for the primary.
+    /// It lacks at most what was written within this time; `None` if that is not known. It is known
+    /// only if `max_staleness` is set. Zero for the primary.
     pub lag: Option<Duration>,
-    /// It has failed of late, or says that it has lost its primary: better somebody else.
+    /// It has failed recently, or reports that it has lost its primary: use another node if
+    /// possible.
     pub is_quarantined: bool,
 }
 
 impl<'a> Candidate<'a> {
-    /// A primary of which nothing else is known.
+    /// A primary; the other fields say that nothing is known.
     #[must_use]
     pub const fn primary(endpoint: &'a Endpoint) -> Self {
         let lag = Some(Duration::ZERO);
         Self { is_primary: true, lag, ..Self::replica(endpoint) }
     }
 
-    /// A replica of which nothing else is known.
+    /// A replica; the other fields say that nothing is known.
     #[must_use]
     pub const fn replica(endpoint: &'a Endpoint) -> Self {
         Self {
@@ -57,22 +58,22 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// A read policy of the application's own, for [`ReadFrom::custom`](crate::ReadFrom::custom).
+/// A read policy of the application, for [`ReadFrom::custom`](crate::ReadFrom::custom).
 pub trait ReadPolicy: MaybeSend + MaybeSync + 'static {
-    /// What it is called where a policy is shown: `custom:NAME`.
+    /// Its name, which is shown as `custom:NAME`.
     fn name(&self) -> &str;
 
-    /// The index of the node to read from; `None`, or an index that there is none of, fails the
-    /// read with `NoReplica`.
+    /// Returns the index of the node to read from. With `None`, or an index that is out of range,
+    /// the read fails with `NoReplica`.
     ///
-    /// `candidates` are the nodes of one shard, without those at which this very call has failed
-    /// and, under a `max_staleness`, without those that are not known to keep it. `turn` grows by
-    /// one with each choice for the shard. Called for each read, so it should be quick, and it must
-    /// not wait.
+    /// `candidates` are the nodes of one shard, without those where this call has already failed
+    /// and, with `max_staleness`, without those whose lag may be greater. `turn` grows by one with
+    /// each choice for the shard. The function is called for each read: it should be fast and must
+    /// not block.
     fn choose(&self, candidates: &[Candidate<'_>], turn: u64) -> Option<usize>;
 }
 
-/// A [`ReadPolicy`] as a value: a clone is the same policy, and equal to no other.
+/// A [`ReadPolicy`] as a value. It is equal to its clones and to nothing else.
 #[derive(Clone)]
 pub struct Custom {
     /// Shared by clones.
@@ -84,7 +85,7 @@ impl Custom {
         Self { policy: Arc::new(policy) }
     }
 
-    /// The policy itself.
+    /// The policy.
     #[must_use]
     pub fn policy(&self) -> &dyn ReadPolicy {
         &*self.policy

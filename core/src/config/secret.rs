@@ -1,7 +1,7 @@
-//! A password: `Debug` does not print it, and no error on the way to it does.
+//! A password: neither `Debug` nor an error while it is read prints it.
 //!
-//! It is written in clear by serde and by `Config::to_url`, since both must give back what they
-//! took. Called by `config`, and by `connection` for the handshake.
+//! Serde and `Config::to_url` write it in clear text, because a configuration that they write must
+//! be readable again.
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,16 +9,16 @@ use std::fmt;
 
 /// A password, which `Debug` does not print.
 ///
-/// Serde and [`Config::to_url`](super::Config::to_url) write it in clear.
+/// Serde and [`Config::to_url`](super::Config::to_url) write it in clear text.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Secret {
-    /// In clear.
+    /// The password in clear text.
     text: String,
 }
 
 impl Secret {
-    /// The password in clear.
+    /// The password in clear text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -45,25 +45,25 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // Asked for a string, serde_json would refuse a number itself, and print it.
+        // `deserialize_string` would let serde_json refuse a number itself, and print it.
         if from.is_human_readable() {
-            from.deserialize_any(Text)
+            from.deserialize_any(SecretVisitor)
         } else {
-            from.deserialize_string(Text)
+            from.deserialize_string(SecretVisitor)
         }
     }
 }
 
-/// Takes strings. A number without its quotes is the likely mistake, and serde's own error would
-/// print it.
-struct Text;
+/// Accepts strings. The likely mistake is a number without quotes, which serde's own error would
+/// print.
+struct SecretVisitor;
 
-/// Says what is wanted, and not what came.
+/// The error for anything else; it does not show the value.
 fn not_a_string<E: Error>() -> E {
     E::custom("a password is a string: put it in quotes")
 }
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

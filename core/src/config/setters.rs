@@ -1,19 +1,19 @@
-//! A consuming setter for each field of [`Config`], named as the field.
+//! A consuming setter for each field of [`Config`], with the field's name.
 //!
-//! Setters check nothing, since values may only fit together at the end: [`Config::validate`] does.
-//! Called by callers.
+//! Setters check nothing, because values may fit together only when all are set:
+//! [`Config::validate`] checks them.
 
 use super::{Config, Deployment, Protocol, ReadFrom, Secret, WhenFull, WhenLagging};
 use crate::endpoint::Endpoint;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Writes setters that take the field's own type.
+/// Writes setters that take the type of the field.
 macro_rules! setters {
     ($($field:ident: $type:ty),+ $(,)?) => {
         impl Config {
             $(
-                /// Sets the field of the same name, whose doc tells default, unit and reason.
+                /// Sets the field of the same name; its doc says unit, default and reason.
                 #[must_use]
                 pub fn $field(mut self, $field: $type) -> Self {
                     self.$field = $field;
@@ -54,7 +54,7 @@ setters! {
     when_lagging: WhenLagging,
 }
 
-/// Fields whose setters take something handier than their type.
+/// Setters that take a type which is easier to write than that of the field.
 impl Config {
     /// Sets the field of the same name.
     #[must_use]
@@ -108,21 +108,21 @@ impl Config {
         self
     }
 
-    /// Sets the field of the same name; `None` switches it off.
+    /// Sets the field of the same name; `None` is `off`.
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: impl Into<Option<Duration>>) -> Self {
         self.max_staleness = max_staleness.into();
         self
     }
 
-    /// Sets the field of the same name; `None` switches it off.
+    /// Sets the field of the same name; `None` is `off`.
     #[must_use]
     pub fn probe_interval(mut self, probe_interval: impl Into<Option<Duration>>) -> Self {
         self.probe_interval = probe_interval.into();
         self
     }
 
-    /// Sets the field of the same name; `None` switches it off.
+    /// Sets the field of the same name; `None` is `off`.
     #[must_use]
     pub fn refresh_interval(mut self, refresh_interval: impl Into<Option<Duration>>) -> Self {
         self.refresh_interval = refresh_interval.into();

@@ -1,9 +1,9 @@
-//! The text form of a setting, one for URLs and for serde alike.
+//! The text form of a setting, the same in URLs and in serde.
 //!
-//! Durations and sizes are whole numbers with a unit, so that no reader has to guess one.
-//! Invariant: `from_text(to_text(x)) == x` for every value (property test). Limits: a duration goes
-//! up to `Duration::MAX`, a size up to `usize::MAX` bytes; more is an error, never a wrap. Called
-//! by `keys`, `url` and the derives of `Config`.
+//! Durations and sizes are whole numbers with a unit, so that nobody has to guess it.
+//! Invariant: `from_text(to_text(x)) == x` for every value (property test).
+//! Limits: a duration goes up to `Duration::MAX`, a size up to `usize::MAX` bytes; more is an
+//! error, never an overflow.
 
 use super::error::ConfigError;
 use crate::endpoint::Endpoint;
@@ -14,39 +14,39 @@ use std::time::Duration;
 
 /// A value that can be written in a URL.
 pub(super) trait Setting: Sized {
-    /// What is allowed, to stand after "is not".
+    /// The values that are allowed, worded to follow "is not".
     const ALLOWED: &'static str;
 
-    /// The value of `text`; `None` when it has none.
+    /// The value of `text`; `None` if `text` is no value.
     fn from_text(text: &str) -> Option<Self>;
 
     /// The shortest text of the value.
     fn to_text(&self) -> String;
 }
 
-/// Units of whole seconds, largest first.
+/// Units of at least a second and their seconds, largest first.
 const TIME_UNITS: [(&str, u64); 3] = [("h", 3600), ("m", 60), ("s", 1)];
 
-/// Parts of a second, largest first: how many digits of a fraction each makes.
-const PART_UNITS: [(&str, usize); 3] = [("ms", 3), ("us", 6), ("ns", 9)];
+/// Units below a second, largest first, and how many digits of the fraction of a second each has.
+const FRACTION_UNITS: [(&str, usize); 3] = [("ms", 3), ("us", 6), ("ns", 9)];
 
-/// Units of size and their bytes, largest first.
+/// Units of sizes and their bytes, largest first.
 const SIZE_UNITS: [(&str, u64); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// Digits, and the unit behind them.
+/// Splits into the digits and the unit behind them.
 fn split_unit(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// `text` counted in the smallest unit: digits, then exactly one of `units`.
+/// The number of smallest units that `text` stands for: digits, then one of `units`.
 fn count_from_text(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = split_unit(text);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// `count` of the smallest unit, in the largest unit that loses nothing; `zero` for none at all.
+/// The text of `count` smallest units, in the largest unit that is exact; `zero` for 0.
 fn count_to_text(count: u64, units: &[(&str, u64)], zero: &str) -> String {
     let exact = units.iter().find(|(_, factor)| count.is_multiple_of(*factor));
     match exact {
@@ -61,11 +61,11 @@ impl Setting for Duration {
 
     fn from_text(text: &str) -> Option<Self> {
         let (number, unit) = split_unit(text);
-        let Some((_, digits)) = PART_UNITS.iter().find(|(name, _)| *name == unit) else {
+        let Some((_, digits)) = FRACTION_UNITS.iter().find(|(name, _)| *name == unit) else {
             return count_from_text(text, &TIME_UNITS).map(Self::from_secs);
         };
-        // The last digits are the fraction, those before it whole seconds: numbers of nanoseconds
-        // may be larger than 64 bits.
+        // The last digits are the fraction and those before them whole seconds: a number of
+        // nanoseconds may need more than 64 bits.
         let (secs, fraction) = number.split_at(number.len().saturating_sub(*digits));
         let secs = if secs.is_empty() { 0 } else { secs.parse().ok()? };
         let nanos = fraction.parse::<u32>().ok()? * 10_u32.pow(9 - *digits as u32);
@@ -78,7 +78,7 @@ impl Setting for Duration {
             return count_to_text(secs, &TIME_UNITS, "0s");
         }
         let factor = |digits| 10_u32.pow(9 - digits as u32);
-        let exact = PART_UNITS.iter().find(|(_, digits)| nanos.is_multiple_of(factor(*digits)));
+        let exact = FRACTION_UNITS.iter().find(|(_, digits)| nanos.is_multiple_of(factor(*digits)));
         let (name, digits) = exact.unwrap_or(&("ns", 9));
         let part = nanos / factor(*digits);
         match secs {
@@ -88,7 +88,7 @@ impl Setting for Duration {
     }
 }
 
-/// A time that can be switched off.
+/// A duration that can be off.
 impl Setting for Option<Duration> {
     const ALLOWED: &'static str =
         "off, or a duration: a whole number with a unit, which is one of ns, us, ms, s, m and h";
@@ -102,7 +102,7 @@ impl Setting for Option<Duration> {
     }
 }
 
-/// A size in bytes: among the settings, only sizes are `usize`.
+/// A size in bytes; no other setting is a `usize`.
 impl Setting for usize {
     const ALLOWED: &'static str =
         "a size: a whole number with a unit, which is one of B, KiB, MiB and GiB";
@@ -116,7 +116,7 @@ impl Setting for usize {
     }
 }
 
-/// A count, without a unit.
+/// A number without a unit.
 impl Setting for u32 {
     const ALLOWED: &'static str = "a whole number from 0 to 4294967295, without a unit";
 
@@ -162,7 +162,7 @@ pub(super) fn endpoint_from_text(text: &str) -> Result<Endpoint, ConfigError> {
     }
 }
 
-/// `host`, `host:port` or `[v6]:port`; without `port_default` the port must be there.
+/// `host`, `host:port` or `[v6]:port`; without `port_default` the port is required.
 pub(super) fn tcp_from_text(
     text: &str,
     port_default: Option<u16>,
@@ -180,7 +180,7 @@ pub(super) fn tcp_from_text(
     Ok(endpoint)
 }
 
-/// The host, still in its brackets, and the text after its colon.
+/// Splits into the host, still in its brackets, and the text after its colon.
 fn split_port(text: &str) -> Result<(&str, Option<&str>), ConfigError> {
     let bad = || ConfigError::InvalidHost { host: text.to_owned() };
     if text.starts_with('[') {
@@ -193,7 +193,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), ConfigError> {
         };
     }
     match text.split_once(':') {
-        // Not quoted: what has two colons may be credentials that lost their `@`.
+        // Not shown: a text with two colons may be credentials without their `@`.
         Some((_, port)) if port.contains(':') => Err(ConfigError::InvalidUrl {
             reason: "a host with two colons: put an IPv6 address in brackets, and end credentials \
                      with `@`",
@@ -203,7 +203,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), ConfigError> {
     }
 }
 
-/// Whether the endpoint can be dialled and written in a URL.
+/// Checks that the endpoint can be dialled and written in a URL.
 pub(super) fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
     match endpoint {
         Endpoint::Tcp { host, .. } if host.is_empty() => Err(ConfigError::EmptyHost),
@@ -223,9 +223,8 @@ pub(super) fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
     }
 }
 
-/// A name, an IPv4 address, or an IPv6 address, with or without a scope, as in `fe80::1%eth0`.
-///
-/// Names outside ASCII are written in their `xn--` form, as resolvers want them.
+/// Whether this is a name, an IPv4 address, or an IPv6 address, which may have a scope as in
+/// `fe80::1%eth0`. Names outside ASCII must be in their `xn--` form, as resolvers need them.
 fn is_host(host: &str) -> bool {
     let name = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
@@ -237,7 +236,7 @@ fn is_host(host: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() && !scope.is_empty() && name(scope)
 }
 
-/// `Setting` as serde text.
+/// Serde functions for a `Setting`.
 pub(super) mod setting {
     use super::{Deserialize, Deserializer, Serializer, Setting, de};
 
@@ -259,7 +258,7 @@ pub(super) mod setting {
     }
 }
 
-/// A list of endpoints as serde texts.
+/// Serde functions for a list of endpoints.
 pub(super) mod endpoints {
     use super::{Deserialize, Deserializer, Endpoint, Serializer, de, endpoint_from_text};
 
@@ -271,7 +270,7 @@ pub(super) mod endpoints {
         to.collect_seq(list.iter().map(Endpoint::to_string))
     }
 
-    /// Reads the text forms; the port must be there.
+    /// Reads the text forms; the port is required.
     pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Endpoint>, D::Error> {
@@ -281,12 +280,12 @@ pub(super) mod endpoints {
     }
 }
 
-/// The value of an endpoint in a table: another endpoint or a name.
+/// The values of a table whose keys are endpoints: another endpoint, or a name.
 pub(super) trait TableValue: Sized {
     /// The value of `text`.
     fn from_table(text: &str) -> Result<Self, ConfigError>;
 
-    /// Its text.
+    /// The text of the value.
     fn to_table(&self) -> String;
 }
 
@@ -310,7 +309,7 @@ impl TableValue for Endpoint {
     }
 }
 
-/// A table by endpoint as a serde map of texts.
+/// Serde functions for a table whose keys are endpoints: a map of texts.
 pub(super) mod table {
     use super::{
         BTreeMap, ConfigError, Deserialize, Deserializer, Endpoint, Serializer, TableValue, de,

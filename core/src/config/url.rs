@@ -7,13 +7,15 @@
 //!
 //! SCHEME is `redis`, `rediss` (TLS), `valkey` or `valkeys`, alone or with `-cluster` or
 //! `-sentinel`. Hosts without a port get 6379, sentinels 26379. User, password, path and values are
-//! percent-encoded. Invariants: `from_url(to_url(c)) == c` for every `c` that has a URL; no text of
-//! an error holds a part of the credentials, so a URL is split so strictly that none can end up in
-//! another part. Spec: RFC 3986, with several hosts. Called by callers and by every transport's
-//! `connect`.
+//! percent-encoded.
+//!
+//! Invariants: `from_url(to_url(c)) == c` for every `c` that has a URL; no error text shows a part
+//! of the credentials. So a URL is split strictly, and no part of the credentials can be taken for
+//! another part.
+//! Spec: RFC 3986, with several hosts.
 
 use super::error::ConfigError;
-use super::keys::{KEYS, SHAPED, TEXTS, unknown_key};
+use super::keys::{KEYS, OTHER_KEYS, TEXTS, unknown_key};
 use super::text::{Setting, TableValue, endpoint_from_text, tcp_from_text};
 use super::{Config, Deployment, ReadFrom, Secret};
 use crate::endpoint::Endpoint;
@@ -22,30 +24,32 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// The port of a server when none is given.
+/// The default port of a server.
 const SERVER_PORT: u16 = 6379;
-/// The port of a sentinel when none is given.
+/// The default port of a sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Encoded in credentials: all but RFC 3986's unreserved characters.
+/// What is encoded in credentials: all but the unreserved characters of RFC 3986.
 const IN_CREDENTIALS: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Encoded in a socket's path.
+/// What is encoded in the path of a socket.
 const IN_PATH: &AsciiSet = &IN_CREDENTIALS.remove(b'/');
-/// Encoded in a query's values, which may show lists and tables as they are.
+/// What is encoded in the values of a query; the separators of lists and tables are not.
 const IN_VALUE: &AsciiSet = &IN_CREDENTIALS.remove(b',').remove(b':').remove(b'=').remove(b'/');
 
 impl Config {
-    /// The configuration that a URL describes; what it does not mention has its default.
+    /// The configuration that a URL describes; settings that it does not name have their defaults.
     ///
-    /// `redis-sentinel://h1,h2/0?service=NAME` finds NAME through sentinels: user and password are
-    /// for the servers, and `sentinel_username`, `sentinel_password` and `sentinel_tls` for the
-    /// sentinels. `redis://primary?replicas=h1:6379,h2:6379` lists replicas by hand.
+    /// `redis-sentinel://h1,h2/0?service=NAME` finds the primary NAME through sentinels at h1 and
+    /// h2. User and password are for the servers; `sentinel_username`, `sentinel_password` and
+    /// `sentinel_tls` are for the sentinels. `redis://primary?replicas=h1:6379,h2:6379` lists the
+    /// replicas of a standalone server.
     ///
     /// # Errors
-    /// What is malformed, unknown, repeated, missing or contradictory, and what is allowed instead.
+    /// A part that is malformed, unknown, repeated, missing or contradictory; the error says what
+    /// is allowed instead.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let parts = Parts::split(url)?;
+        let parts = UrlParts::split(url)?;
         let mut config = Self { tls: parts.scheme.tls, ..Self::default() };
         (config.username, config.password) = credentials(parts.credentials)?;
         match parts.scheme.family {
@@ -63,11 +67,11 @@ impl Config {
         Ok(config)
     }
 
-    /// The URL that gives this configuration, password included, with every default left out.
+    /// The URL of this configuration. It contains the password, and leaves out every setting that
+    /// has its default.
     ///
     /// # Errors
-    /// Those of [`Config::validate`]: what cannot be used has no URL. A custom read policy is code,
-    /// and has none either.
+    /// Those of [`Config::validate`]; and a custom read policy, which is code and has no URL.
     pub fn to_url(&self) -> Result<String, ConfigError> {
         self.validate()?;
         if let ReadFrom::Custom(custom) = &self.read_from {
@@ -90,9 +94,9 @@ impl Config {
             url.extend(utf8_percent_encode(password.expose(), IN_CREDENTIALS));
             url.push('@');
         }
-        let mut pairs = self.pairs();
+        let mut pairs = self.query_pairs();
         if let Some(Endpoint::Unix { path }) = self.endpoints.first() {
-            let path = path.to_str().expect("validate() wants UTF-8");
+            let path = path.to_str().expect("validate() has checked that it is UTF-8");
             url.extend(utf8_percent_encode(path, IN_PATH));
             if self.database != 0 {
                 pairs.insert(0, ("db", self.database.to_text()));
@@ -114,8 +118,8 @@ impl Config {
         Ok(url)
     }
 
-    /// Every setting that a query holds and that differs from its default.
-    fn pairs(&self) -> Vec<(&'static str, String)> {
+    /// The settings that belong to the query and differ from their defaults.
+    fn query_pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Vec::new();
         if let Deployment::Sentinel { service, username, password, tls } = &self.deployment {
             pairs.push(("service", service.clone()));
@@ -152,25 +156,25 @@ impl FromStr for Config {
     }
 }
 
-/// What a scheme says about the hosts.
+/// The kind of deployment that a scheme names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     /// One server.
     Standalone,
-    /// A cluster's seeds.
+    /// A cluster; the hosts are its seeds.
     Cluster,
-    /// Sentinels.
+    /// A primary behind sentinels; the hosts are the sentinels.
     Sentinel,
-    /// A socket's path.
+    /// One server behind a unix socket.
     Unix,
 }
 
-/// What a scheme says.
+/// The meaning of a scheme.
 #[derive(Clone, Copy)]
 struct Scheme {
-    /// Where it leads.
+    /// The kind of deployment.
     family: Family,
-    /// Whether through TLS.
+    /// Whether TLS is used.
     tls: bool,
 }
 
@@ -195,22 +199,22 @@ impl Scheme {
     }
 }
 
-/// A URL in its parts, still encoded.
-struct Parts<'a> {
-    /// Where it leads.
+/// The parts of a URL, still encoded.
+struct UrlParts<'a> {
+    /// The meaning of its scheme.
     scheme: Scheme,
-    /// `user:password`, without the `@`.
+    /// `user:password`, without the `@`; may be empty.
     credentials: &'a str,
     /// `host:port,host:port`.
     hosts: &'a str,
     /// From its first slash, or empty.
     path: &'a str,
-    /// What follows the question mark.
+    /// The text behind the question mark.
     query: &'a str,
 }
 
-impl<'a> Parts<'a> {
-    /// Cuts at the first `://`, then at `/` or `?`, then at the last `@` before it.
+impl<'a> UrlParts<'a> {
+    /// Splits at the first `://`, then at `/` or `?`, then at the last `@` before it.
     fn split(url: &'a str) -> Result<Self, ConfigError> {
         let invalid = |reason| Err(ConfigError::InvalidUrl { reason });
         let Some((name, rest)) = url.split_once("://") else {
@@ -231,16 +235,16 @@ impl<'a> Parts<'a> {
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         if credentials.contains(',') {
             return invalid(
-                "credentials stand once, before the first host: write , as %2C in them",
+                "credentials are written once, before the first host: write , as %2C in them",
             );
         }
         let unix = scheme.family == Family::Unix;
         if unix && !hosts.is_empty() {
-            // Not quoted: it may be a password with a slash.
+            // Not shown: it may be a password with a slash.
             return invalid("a unix socket has no host: write unix:///path");
         }
-        // Likewise: the `@` that ends the credentials may stand behind a slash of the password.
-        // Only a socket's path may hold one: systemd names them so.
+        // Not shown either: the `@` that ends the credentials may be behind a slash of the
+        // password. Only the path of a socket may contain one: systemd uses such names.
         if query.contains('@') || (!unix && path.contains('@')) {
             return invalid(
                 "an @ behind the host: in credentials write / as %2F and ? as %3F, and in values \
@@ -258,7 +262,7 @@ fn credentials(text: &str) -> Result<(Option<String>, Option<Secret>), ConfigErr
     }
     let decode = |part| {
         decode_strictly(part).map(Cow::into_owned).ok_or(ConfigError::InvalidCredentials {
-            reason: "percent-encoded UTF-8 is wanted: write % as %25",
+            reason: "they must be percent-encoded UTF-8: write % as %25",
         })
     };
     let (user, password) = match text.split_once(':') {
@@ -290,17 +294,18 @@ fn database(path: &str) -> Result<u32, ConfigError> {
 
 /// Reads `key=value&key=value` into the configuration.
 fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigError> {
-    let mut sentinel = Pairs::default();
+    let mut sentinel = SentinelSettings::default();
     let mut seen = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let Some((name, encoded)) = pair.split_once('=') else {
-            // Not quoted: it may be the end of a password with an ampersand.
+            // Not shown: it may be the end of a password with an ampersand.
             return Err(ConfigError::InvalidUrl { reason: "each part of its query is key=value" });
         };
         let key = KEYS.iter().find(|key| key.name == name);
-        let Some(known) = key.map(|key| key.name).or(SHAPED.into_iter().find(|s| *s == name))
+        let Some(known) =
+            key.map(|key| key.name).or(OTHER_KEYS.into_iter().find(|key| *key == name))
         else {
-            // Quoted only if it looks like a key: it may be what follows the `?` of a password.
+            // Shown only if it looks like a key: it may be what follows the `?` of a password.
             let like_a_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             return Err(match name.bytes().all(like_a_key) {
                 true => unknown_key(name),
@@ -317,7 +322,7 @@ fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigEr
         match key {
             Some(key) if (key.read)(config, &value) => {}
             Some(key) => return Err(ConfigError::value(key.name, value, key.allowed)),
-            None => shaped(config, family, &mut sentinel, known, &value)?,
+            None => other_key(config, family, &mut sentinel, known, &value)?,
         }
     }
     match family {
@@ -335,9 +340,9 @@ fn query(config: &mut Config, family: Family, text: &str) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// What a query says about the sentinels.
+/// The settings of the sentinels, while a query is read.
 #[derive(Default)]
-struct Pairs {
+struct SentinelSettings {
     /// `service`.
     service: Option<String>,
     /// `sentinel_username`.
@@ -348,11 +353,11 @@ struct Pairs {
     tls: Option<bool>,
 }
 
-/// Reads one of the keys in [`SHAPED`].
-fn shaped(
+/// Reads one of [`OTHER_KEYS`].
+fn other_key(
     config: &mut Config,
     family: Family,
-    sentinel: &mut Pairs,
+    sentinel: &mut SentinelSettings,
     key: &'static str,
     value: &str,
 ) -> Result<(), ConfigError> {
@@ -372,7 +377,7 @@ fn shaped(
                 .ok_or_else(|| ConfigError::value(key, value, u32::ALLOWED))?;
         }
         _ => {
-            only(Family::Sentinel, "only for redis-sentinel and its like")?;
+            only(Family::Sentinel, "only with a scheme that ends in -sentinel")?;
             match key {
                 "service" => sentinel.service = Some(value.to_owned()),
                 "sentinel_username" => sentinel.username = Some(value.to_owned()),
@@ -396,7 +401,7 @@ fn table_from_text<T: TableValue>(
     let mut table = BTreeMap::new();
     for entry in text.split(',') {
         let Some((from, to)) = entry.split_once('=') else {
-            return Err(ConfigError::value(key, entry, "host:port=value, parted by commas"));
+            return Err(ConfigError::value(key, entry, "host:port=value, separated by commas"));
         };
         let from = endpoint_from_text(from)?;
         if table.contains_key(&from) {
@@ -418,7 +423,7 @@ fn list(endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// A part of the URL, decoded; an error names the key, and the text unless it is a password.
+/// Decodes a part of the URL. The error names the key, and shows the text unless it is a password.
 fn decode<'a>(key: &'static str, text: &'a str) -> Result<Cow<'a, str>, ConfigError> {
     decode_strictly(text).ok_or_else(|| {
         let shown = if key == "sentinel_password" { "(not shown)" } else { text };
@@ -426,7 +431,8 @@ fn decode<'a>(key: &'static str, text: &'a str) -> Result<Cow<'a, str>, ConfigEr
     })
 }
 
-/// The decoded text; `None` for a `%` without two hexadecimal digits and for what is not UTF-8.
+/// Decodes; `None` if a `%` is not followed by two hexadecimal digits, or if the result is not
+/// UTF-8.
 fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
     let escapes_are_whole = text.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes();

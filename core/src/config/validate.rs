@@ -1,9 +1,9 @@
-//! Whether the values of a configuration fit together.
+//! Checks that the values of a configuration are in range and fit together.
 //!
-//! Each setter and each text form takes any value of its type; here is what no type can say: a
-//! limit of zero that would let nothing through, a replica list for a cluster, credentials by
-//! halves. Limits: lanes up to 256 a node, replies nested up to 128 deep, which is what the decoder
-//! recurses at most. Called by `url` and by `Client` before its first dial.
+//! Setters and text forms accept any value of a type. This file refuses the rest: limits of zero,
+//! replicas of a cluster, a user without a password, and other contradictions.
+//! Limits: at most 256 connections to a node; replies nest at most 128 levels, which is how deep
+//! the decoder recurses. `Client` checks a configuration before its first dial.
 
 use super::error::ConfigError;
 use super::text::{Setting, check_endpoint};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Config {
-    /// Checks that the values fit together.
+    /// Checks that the values are in range and fit together.
     ///
     /// # Errors
     /// The first setting that is missing, out of range, or contradicts another.
@@ -24,7 +24,7 @@ impl Config {
         self.validate_counts()
     }
 
-    /// Endpoints against the deployment.
+    /// Checks the endpoints against the deployment.
     fn validate_nodes(&self) -> Result<(), ConfigError> {
         if self.endpoints.is_empty() {
             return Err(ConfigError::Missing { key: "endpoints" });
@@ -54,7 +54,7 @@ impl Config {
         } else if !self.replicas.is_empty() {
             return Err(ConfigError::conflict(
                 "replicas",
-                "only for a standalone server: a cluster and sentinels tell theirs",
+                "only for a standalone server: a cluster and sentinels report theirs",
             ));
         }
         if self.deployment == Deployment::Cluster && self.database != 0 {
@@ -66,7 +66,7 @@ impl Config {
         check_address_map(&self.address_map)
     }
 
-    /// One primary, and replicas that are neither it nor the same.
+    /// Checks that there is one primary, and that no node is listed twice.
     fn validate_standalone(&self) -> Result<(), ConfigError> {
         let [primary] = self.endpoints.as_slice() else {
             return Err(ConfigError::conflict(
@@ -89,7 +89,7 @@ impl Config {
         }
     }
 
-    /// Names and credentials.
+    /// Checks names and credentials.
     fn validate_names(&self) -> Result<(), ConfigError> {
         check_credentials("username", self.username.is_some(), self.password.is_some())?;
         if let Deployment::Sentinel { service, username, password, tls: _ } = &self.deployment {
@@ -104,7 +104,7 @@ impl Config {
             return Err(ConfigError::value(
                 "client_name",
                 name,
-                "printable ASCII without spaces, one character at least",
+                "printable ASCII without spaces, at least one character",
             ));
         }
         let of_policy = match &self.read_from {
@@ -124,7 +124,7 @@ impl Config {
         Ok(())
     }
 
-    /// Times that must pass.
+    /// Checks that no duration is zero.
     fn validate_times(&self) -> Result<(), ConfigError> {
         let some = |key, time: Option<Duration>| time.map(|duration| (key, duration));
         let times = [
@@ -139,7 +139,7 @@ impl Config {
         ];
         for (key, time) in times.into_iter().flatten() {
             if time.is_zero() {
-                return Err(ConfigError::value(key, time.to_text(), "longer than nothing"));
+                return Err(ConfigError::value(key, time.to_text(), "a duration above zero"));
             }
         }
         if self.backoff_base > self.backoff_cap {
@@ -152,7 +152,7 @@ impl Config {
         Ok(())
     }
 
-    /// Limits that must let something through.
+    /// Checks the range of counts and sizes.
     fn validate_counts(&self) -> Result<(), ConfigError> {
         let any = u32::MAX;
         let counts = [
@@ -181,14 +181,16 @@ impl Config {
             ("subscription_bytes_max", self.subscription_bytes_max),
         ];
         match sizes.into_iter().find(|(_, size)| *size == 0) {
-            Some((key, size)) => Err(ConfigError::value(key, size.to_text(), "one byte at least")),
+            Some((key, size)) => {
+                Err(ConfigError::value(key, size.to_text(), "a size of at least one byte"))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// A user name is nothing without a password. It is not named, since it may be a password that lost
-/// its colon.
+/// Checks that a user name has a password. The error does not show the name: it may be a password
+/// without its colon.
 fn check_credentials(key: &'static str, user: bool, password: bool) -> Result<(), ConfigError> {
     if user && !password {
         return Err(ConfigError::conflict(
@@ -200,7 +202,8 @@ fn check_credentials(key: &'static str, user: bool, password: bool) -> Result<()
     Ok(())
 }
 
-/// Two nodes behind one address would send each other's redirects round in a circle.
+/// Checks that no two addresses map to the same one: two nodes behind one address would redirect a
+/// command to each other without end.
 fn check_address_map(map: &BTreeMap<Endpoint, Endpoint>) -> Result<(), ConfigError> {
     for (index, (from, to)) in map.iter().enumerate() {
         if let Some((earlier, _)) = map.iter().take(index).find(|(_, other)| *other == to) {

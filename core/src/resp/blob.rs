@@ -1,10 +1,10 @@
-//! A binary value as a slice of what was read, through serde and without a copy.
+//! A binary value that is a slice of what was read: serde returns it without a copy.
 //!
-//! serde has no way to lend a reference-counted slice, so [`Blob`] asks for a newtype struct of a
-//! name that only the decoder in `de` knows. That one leaves the slice in a thread-local slot and
-//! calls `visit_unit`; the visitor takes it out before anything else runs. Any other deserializer
-//! finds an ordinary newtype of bytes.
-//! Invariant: the slot is empty except between those two calls.
+//! serde cannot pass on a reference-counted slice. So [`Blob`] asks for a newtype struct with a
+//! name that only the decoder in `de` knows. The decoder puts the slice into a thread-local
+//! variable and calls `visit_unit`; the visitor takes it out before anything else runs. Any other
+//! deserializer sees an ordinary newtype of bytes.
+//! Invariant: the variable is empty except between those two calls.
 
 use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
@@ -13,37 +13,37 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 
-/// The name by which the decoder knows a [`Blob`].
+/// The name by which the decoder recognises a [`Blob`].
 pub(super) static BLOB_NAME: &str = "$slotcar::Blob";
 
 thread_local! {
-    /// A slice on its way from the decoder to the visitor.
-    static SLOT: Cell<Option<Bytes>> = const { Cell::new(None) };
+    /// A slice that the decoder passes to the visitor.
+    static PASSED: Cell<Option<Bytes>> = const { Cell::new(None) };
 }
 
-/// Leaves `slice` for the visitor that is called next.
+/// Passes `slice` to the visitor that is called next.
 #[inline]
-pub(super) fn hand_over(slice: Bytes) {
-    // The slot is gone only while the thread ends; the visitor then reports a missing slice.
-    let _ = SLOT.try_with(|slot| slot.set(Some(slice)));
+pub(super) fn pass_to_visitor(slice: Bytes) {
+    // The variable is gone only while the thread ends; the visitor then reports a missing slice.
+    let _ = PASSED.try_with(|passed| passed.set(Some(slice)));
 }
 
-/// A binary value that shares the memory of the reply it came in.
+/// A binary value that shares the memory of its reply.
 ///
-/// It works wherever serde does: inside `Option`, `Vec`, `HashMap`, tuples and structs. A clone is
-/// one reference more, and never a copy.
+/// It works wherever serde does: inside of `Option`, `Vec`, `HashMap`, tuples and structs. A clone
+/// shares the memory too.
 ///
-/// A `Blob` keeps the whole chunk alive that was read from the socket with it (64 KiB by default,
-/// the value's own size if that is larger). To keep a small value for long, copy it: `to_vec`, or
-/// ask for a `String` or a `Vec<u8>`, which are copies from the start.
+/// A `Blob` keeps the whole buffer in memory into which its reply was read: 64 KiB by default, or
+/// the size of the value if that is larger. To keep a small value for long, copy it with `to_vec`,
+/// or ask for a `String` or a `Vec<u8>`, which are copies.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Blob(Bytes);
 
 impl Blob {
-    /// The bytes as text, where they are UTF-8.
+    /// The bytes as text.
     ///
     /// # Errors
-    /// The bytes are not UTF-8; the error says from where on.
+    /// The bytes are not UTF-8; the error says from which one on.
     pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
         std::str::from_utf8(&self.0)
     }
@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for Blob {
     }
 }
 
-/// Takes the slice from the slot, or copies what another format gives.
+/// Takes the slice that the decoder passed, or copies what another format has.
 struct BlobVisitor;
 
 impl<'de> Visitor<'de> for BlobVisitor {
@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
 
     #[inline]
     fn visit_unit<E: de::Error>(self) -> Result<Blob, E> {
-        match SLOT.try_with(Cell::take) {
+        match PASSED.try_with(Cell::take) {
             Ok(Some(slice)) => Ok(Blob(slice)),
             _ => Err(E::invalid_type(de::Unexpected::Unit, &self)),
         }
@@ -188,7 +188,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Blob, A::Error> {
-        // A hint is a claim: memory is taken for it only up to a page.
+        // The hint may be wrong: at most a page is allocated for it.
         let mut bytes = Vec::with_capacity(elements.size_hint().unwrap_or(0).min(4096));
         while let Some(byte) = elements.next_element()? {
             bytes.push(byte);

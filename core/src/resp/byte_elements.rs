@@ -1,9 +1,9 @@
 //! The bytes of a string as a list, for `Vec<u8>` and `[u8; N]`.
 //!
-//! serde asks for a `Vec<u8>` as for any list, element by element. So a string can be read as one,
-//! though only into elements that are `u8`: a string is no list of anything else. An empty string
-//! has no element to show what was wanted, so the seed is asked once, and its answer thrown away.
-//! Called by `de`. A [`Blob`](super::Blob) costs a fraction of this.
+//! serde reads a `Vec<u8>` as any list, element by element. So a string can be read as a list, but
+//! only of `u8`: anything else is an error. An empty string has no element that would show the
+//! type, so the seed decodes one byte, whose value is dropped.
+//! A [`Blob`](super::Blob) costs a fraction of this.
 
 use super::cursor::{Scalar, Token};
 use super::decode_error::DecodeError;
@@ -14,7 +14,7 @@ use serde::forward_to_deserialize_any;
 pub(super) struct ByteElements<'de> {
     /// The whole string, for the error.
     text: &'de [u8],
-    /// What was not read yet.
+    /// The bytes that were not read yet.
     left: std::slice::Iter<'de, u8>,
 }
 

@@ -1,25 +1,24 @@
-//! A walk over the bytes of one frame, header by header, without an allocation.
+//! Reads the bytes of one frame, header by header, without allocating.
 //!
-//! The scanner has already found the frame's end, yet nothing here relies on it: every length and
-//! every count is checked against the bytes at hand, so any bytes at all give a token or
-//! [`Malformed`], never a panic. Attributes are skipped where they stand; nested values inside a
-//! skipped one are counted, not recursed into.
-//! Limits: a length has at most 19 digits, a count cannot exceed what the remaining bytes can hold.
+//! Invariant: any bytes give a token or [`Malformed`], never a panic. The scanner has already found
+//! the end of the frame, but nothing here relies on it: every length and every count is checked
+//! against the bytes that are there.
+//! Attributes are skipped. What is nested in a skipped value is counted, without recursion.
+//! Limits: a length has at most 19 digits; a count is at most what the remaining bytes can hold.
 //! Spec: RESP, "RESP protocol description" (RESP2 and RESP3 types).
-//! Called by `scan` (lengths), `de` and `server_error` (whole frames).
 
-/// The fewest bytes that an element can take: a type byte and CRLF.
+/// The smallest size of an element in bytes: a type byte and CRLF.
 pub(super) const ELEMENT_BYTES_MIN: usize = 3;
 
-/// A header's decimal length, where the bytes reach that far.
+/// The result of reading the decimal length in a header.
 pub(super) enum Length {
-    /// The length, and the offset just behind the line.
+    /// The length, and the offset behind the line.
     Is(u64, usize),
-    /// `-1`, the null of RESP2, and the offset just behind the line.
+    /// `-1`, the null of RESP2, and the offset behind the line.
     Null(usize),
     /// A negative length other than -1.
     Negative,
-    /// Well-formed so far, but the line's end has not come.
+    /// Well-formed so far, but the end of the line is not there yet.
     Incomplete,
     /// Not a length.
     Malformed,
@@ -27,7 +26,7 @@ pub(super) enum Length {
 
 /// Reads the length whose first digit is at `at`.
 ///
-/// Nearly all lengths have one to three digits: those are told at a glance.
+/// Nearly all lengths have one to three digits: these have a fast path.
 #[inline(always)]
 pub(super) fn parse_length(buf: &[u8], at: usize) -> Length {
     let Some(line) = buf.get(at..).and_then(<[u8]>::first_chunk::<6>) else {
@@ -77,7 +76,7 @@ fn parse_any_length(buf: &[u8], at: usize) -> Length {
     }
 }
 
-/// What follows a minus sign at `at`: only `-1` has a meaning.
+/// The length that begins with a minus sign at `at`: only `-1` is allowed.
 #[cold]
 fn negative_length(buf: &[u8], at: usize) -> Length {
     const NULL: &[u8] = b"-1\r\n";
@@ -107,7 +106,7 @@ pub(super) fn find_crlf(buf: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// What kind of scalar a text came as.
+/// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scalar {
     BigNumber,
@@ -116,34 +115,34 @@ pub(super) enum Scalar {
     Double,
     Int,
     Simple,
-    /// Its text includes the format and the colon, `txt:`.
+    /// Its text includes the format and a colon: `txt:`.
     Verbatim,
 }
 
-/// What kind of aggregate a count came with.
+/// The type of an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aggregate {
     Array,
-    /// Counted in pairs.
+    /// Its count is the number of pairs.
     Map,
     Push,
     Set,
 }
 
-/// One header, with the text of a scalar.
+/// One header; of a scalar, with its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// `-` or `!`: code and message.
+    /// `-` or `!`, with code and message.
     Error(&'a [u8]),
     /// `_`, `$-1` or `*-1`.
     Null,
-    /// The number of elements (of pairs, for a map) that follow.
+    /// An aggregate, and the number of elements (in a map: pairs) that follow.
     Open(Aggregate, usize),
-    /// A scalar's own text, without type byte and CRLF.
+    /// A scalar, and its text without type byte and CRLF.
     Text(Scalar, &'a [u8]),
 }
 
-/// The bytes do not hold a reply.
+/// The bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -162,25 +161,25 @@ impl<'a> Cursor<'a> {
         Self { bytes, pos: 0 }
     }
 
-    /// Whether every byte was consumed.
+    /// Whether all bytes were consumed.
     #[inline]
     pub(super) fn at_end(&self) -> bool {
         self.pos == self.bytes.len()
     }
 
-    /// How many bytes were consumed.
+    /// The number of bytes that were consumed.
     #[inline]
     pub(super) fn pos(&self) -> usize {
         self.pos
     }
 
-    /// The bytes that were not consumed.
+    /// The bytes that were not consumed yet.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.pos..).unwrap_or_default()
     }
 
-    /// The text of a bulk, if that is what stands here; nothing is consumed if it is not.
+    /// The text of the next value if it is a bulk string; otherwise nothing is consumed.
     #[inline]
     pub(super) fn plain_bulk(&mut self) -> Option<&'a [u8]> {
         if *self.bytes.get(self.pos)? != b'$' {
@@ -199,7 +198,7 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
-    /// Whether the rest is `+OK`, which is then consumed.
+    /// Whether the rest is `+OK`; if so, it is consumed.
     #[inline]
     pub(super) fn take_ok(&mut self) -> bool {
         let is_ok = self.rest() == b"+OK\r\n";
@@ -209,7 +208,7 @@ impl<'a> Cursor<'a> {
         is_ok
     }
 
-    /// The next header that is not an attribute's.
+    /// The next header; attributes before it are skipped.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Token<'a>, Malformed> {
         self.skip_attributes()?;
@@ -253,7 +252,8 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Skips `values` whole values. Gives the first error among them, if there is one.
+    /// Skips `values` whole values. Returns the text of the first error among them, if there is
+    /// one.
     pub(super) fn skip(&mut self, values: usize) -> Result<Option<&'a [u8]>, Malformed> {
         let mut open = values;
         let mut error = None;
@@ -271,13 +271,13 @@ impl<'a> Cursor<'a> {
         Ok(error)
     }
 
-    /// Moves behind all attributes that stand here, and the attributes inside them.
+    /// Skips all attributes at this position, and the attributes inside of them.
     #[inline]
     fn skip_attributes(&mut self) -> Result<(), Malformed> {
         if self.bytes.get(self.pos) == Some(&b'|') { self.skip_attributes_cold() } else { Ok(()) }
     }
 
-    /// Counts open values instead of calling itself: attributes may nest as deep as they like.
+    /// Counts open values instead of recursing: nothing limits how deep attributes nest.
     #[cold]
     fn skip_attributes_cold(&mut self) -> Result<(), Malformed> {
         let mut open = 0_usize;
@@ -299,7 +299,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The rest of the line behind the type byte.
+    /// The text of the line behind the type byte.
     #[inline]
     fn line(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.pos + 1;
@@ -308,7 +308,7 @@ impl<'a> Cursor<'a> {
         self.bytes.get(start..end).ok_or(Malformed)
     }
 
-    /// A length, that many bytes, and CRLF; or the null.
+    /// A length, that many bytes and CRLF; or a null.
     #[inline]
     fn bulk(&mut self, kind: Scalar) -> Result<Token<'a>, Malformed> {
         match parse_length(self.bytes, self.pos + 1) {
@@ -340,7 +340,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An aggregate's count; `None` for -1.
+    /// The count of an aggregate; `None` for -1.
     #[inline]
     fn count(&mut self) -> Result<Option<usize>, Malformed> {
         match parse_length(self.bytes, self.pos + 1) {

@@ -1,14 +1,13 @@
-//! A frame's bytes straight into the caller's type, through serde and without a tree in between.
+//! Decodes a frame directly into the caller's type, with serde and without a tree in between.
 //!
-//! One program must read the same from a RESP2 and a RESP3 server, so types decide, not the wire:
-//! a number is read from an integer, a double or the digits in a string; a map from a map, from a
-//! flat array of keys and values, or from an array of pairs; a pair inside a list also from two
-//! neighbours of a flat array (`ZRANGE .. WITHSCORES`). `()` takes anything but an error.
-//! Where the wire has to decide (`deserialize_any`: untagged enums, `serde(flatten)`), text stays
-//! text.
-//! Invariants: an error anywhere in the frame fails the whole, except into `Value`; recursion stops
-//! at `DEPTH_MAX`; memory is taken only for elements that the frame has bytes for.
-//! Called in the caller's task by whatever hands a reply out.
+//! A program must get the same from a RESP2 and a RESP3 server. So the type decides how the reply
+//! is read: a number is read from an integer, a double or the digits in a string; a map from a map,
+//! from a flat array of keys and values, or from an array of pairs; a pair inside of a list also
+//! from two neighbours of a flat array (`ZRANGE .. WITHSCORES`). `()` accepts anything but an
+//! error. With `deserialize_any` (untagged enums, `serde(flatten)`) the reply decides: text stays
+//! text. Invariants: an error anywhere in the frame fails the whole, except in a `Value`; recursion
+//! stops at `DEPTH_MAX`; memory is allocated only for elements that the frame has bytes for.
+//! Limits: the decoder runs in the caller's task, not in the connection.
 
 use super::blob::{self, BLOB_NAME};
 use super::byte_elements::ByteElements;
@@ -28,10 +27,10 @@ mod frames;
 pub(crate) use any::plain_value;
 pub(crate) use frames::from_frames;
 
-/// Decodes one whole frame.
+/// Decodes one complete frame.
 ///
 /// # Errors
-/// The reply is an error or holds one, or does not fit `T`, or is not RESP.
+/// The reply is an error or contains one, does not fit `T`, or is not RESP.
 #[inline]
 pub(crate) fn from_frame<T: DeserializeOwned>(frame: &Bytes) -> Result<T, DecodeError> {
     let mut decoder = Decoder::new(frame);
@@ -160,13 +159,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     ) -> Result<V::Value, DecodeError> {
         if std::ptr::eq(name, BLOB_NAME) {
             let len = self.text(&visitor)?.len();
-            // Text of any kind ends with a line's end, behind which the cursor stands.
+            // The cursor is behind the CRLF that ends every text.
             let end = self.cursor.pos() - 2;
-            blob::hand_over(self.frame.slice(end - len..end));
+            blob::pass_to_visitor(self.frame.slice(end - len..end));
             return visitor.visit_unit();
         }
         if std::ptr::eq(name, VALUE_NAME) {
-            value::hand_over(self.value::<false>()?);
+            value::pass_to_visitor(self.value::<false>()?);
             return visitor.visit_unit();
         }
         visitor.visit_newtype_struct(self)
@@ -224,7 +223,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         match self.token()? {
             Token::Open(Aggregate::Map, count) => self.pairs(count, false, visitor),
             token @ Token::Open(Aggregate::Array, count) => {
-                // A key is no list: a list in the first place tells that the pairs are nested.
+                // A key is never a list: if the first element is one, the elements are pairs.
                 let nested = count > 0 && matches!(self.cursor.clone().next(), Ok(Token::Open(..)));
                 match count {
                     _ if nested => self.pairs(count, true, visitor),
@@ -272,7 +271,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-/// Text where it is text, bytes where not.
+/// Visits text if it is UTF-8, else bytes.
 #[inline]
 fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Value, DecodeError> {
     match std::str::from_utf8(text) {

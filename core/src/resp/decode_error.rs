@@ -1,9 +1,8 @@
-//! Why a reply does not fit the type that the caller asked for.
+//! Why a reply cannot be decoded into the type that the caller asked for.
 //!
-//! The text names what was wanted, what came (shortened and escaped: an error must not carry a
-//! 512 MiB value into a log) and the whole target type. It is boxed, so that the `Result` of the
-//! typed decoding stays two words on the way that does not fail.
-//! Called by `de`; the driver wraps it with the command's name.
+//! The text names what was expected, what was there, and the whole type that was asked for. What
+//! was there is shortened and escaped: an error must not put a value of 512 MiB into a log.
+//! The error is boxed, so that the `Result` of decoding stays small when nothing fails.
 
 use super::cursor::{Aggregate, Malformed, Scalar, Token};
 use super::excerpt::excerpt;
@@ -15,61 +14,63 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DecodeError(Box<Inner>);
 
+/// The content of the error.
 #[derive(Clone, Debug, PartialEq)]
 struct Inner {
-    /// What happened.
-    problem: Problem,
-    /// The type that `from_frame` was asked for; empty until it is known.
+    /// What is wrong.
+    cause: Cause,
+    /// The name of the type that was asked for; empty until it is known.
     target: &'static str,
-    /// Which of a pipeline's replies, the first being 0.
+    /// The index of the reply in its pipeline, from 0.
     reply_index: Option<usize>,
 }
 
+/// What is wrong.
 #[derive(Clone, Debug, PartialEq)]
-enum Problem {
-    /// A type's own words, or serde's: a missing field, for one.
+enum Cause {
+    /// The message of serde or of the type: a missing field, for example.
     Custom(String),
     /// The bytes are no RESP.
     Malformed,
-    /// Something else came.
+    /// The reply is something else.
     Mismatch { wanted: String, got: String },
-    /// The server's error stands where a value should.
+    /// The server's error is in the place of a value.
     Server(ServerError),
 }
 
 impl DecodeError {
-    fn new(problem: Problem) -> Self {
-        Self(Box::new(Inner { problem, target: "", reply_index: None }))
+    fn new(cause: Cause) -> Self {
+        Self(Box::new(Inner { cause, target: "", reply_index: None }))
     }
 
     #[cold]
     pub(super) fn server(text: &[u8]) -> Self {
-        Self::new(Problem::Server(ServerError::from_text(text)))
+        Self::new(Cause::Server(ServerError::from_text(text)))
     }
 
     #[cold]
     pub(super) fn mismatch(wanted: &dyn fmt::Display, got: &dyn fmt::Display) -> Self {
-        Self::new(Problem::Mismatch { wanted: wanted.to_string(), got: got.to_string() })
+        Self::new(Cause::Mismatch { wanted: wanted.to_string(), got: got.to_string() })
     }
 
-    /// The same, with the type that the whole reply was to become.
+    /// Adds the type that was asked for.
     #[cold]
     pub(super) fn within(mut self, target: &'static str) -> Self {
         self.0.target = target;
         self
     }
 
-    /// The same, with the place of the reply in its pipeline.
+    /// Adds the index of the reply in its pipeline.
     #[cold]
     pub(super) fn in_reply(mut self, index: usize) -> Self {
         self.0.reply_index = Some(index);
         self
     }
 
-    /// The server's error that stood in the reply, where that is the reason.
+    /// The server's error in the reply, if that is the cause.
     pub(crate) fn server_error(&self) -> Option<&ServerError> {
-        match &self.0.problem {
-            Problem::Server(error) => Some(error),
+        match &self.0.cause {
+            Cause::Server(error) => Some(error),
             _ => None,
         }
     }
@@ -78,7 +79,7 @@ impl DecodeError {
 impl From<Malformed> for DecodeError {
     #[cold]
     fn from(_: Malformed) -> Self {
-        Self::new(Problem::Malformed)
+        Self::new(Cause::Malformed)
     }
 }
 
@@ -87,17 +88,17 @@ impl fmt::Display for DecodeError {
         if let Some(index) = self.0.reply_index {
             write!(f, "reply {index}: ")?;
         }
-        match &self.0.problem {
-            Problem::Custom(text) => f.write_str(text)?,
-            Problem::Malformed => f.write_str("malformed reply")?,
-            Problem::Mismatch { wanted, got } => write!(f, "expected {wanted}, got {got}")?,
-            // The target would only repeat what the caller asked for: the server said no.
-            Problem::Server(error) => return write!(f, "server error in reply: {error}"),
+        match &self.0.cause {
+            Cause::Custom(text) => f.write_str(text)?,
+            Cause::Malformed => f.write_str("malformed reply")?,
+            Cause::Mismatch { wanted, got } => write!(f, "expected {wanted}, got {got}")?,
+            // The server refused the command: the type that was asked for does not matter.
+            Cause::Server(error) => return write!(f, "server error in reply: {error}"),
         }
         let target = without_paths(self.0.target);
-        match &self.0.problem {
+        match &self.0.cause {
             _ if target.is_empty() => Ok(()),
-            Problem::Mismatch { wanted, .. } if *wanted == target => Ok(()),
+            Cause::Mismatch { wanted, .. } if *wanted == target => Ok(()),
             _ => write!(f, ", while decoding {target}"),
         }
     }
@@ -108,17 +109,17 @@ impl std::error::Error for DecodeError {}
 impl de::Error for DecodeError {
     #[cold]
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Self::new(Problem::Custom(text.to_string()))
+        Self::new(Cause::Custom(text.to_string()))
     }
 
     #[cold]
     fn invalid_type(got: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::mismatch(&wanted, &Shown(got))
+        Self::mismatch(&wanted, &Described(got))
     }
 
     #[cold]
     fn invalid_value(got: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::mismatch(&wanted, &Shown(got))
+        Self::mismatch(&wanted, &Described(got))
     }
 
     #[cold]
@@ -128,10 +129,10 @@ impl de::Error for DecodeError {
     }
 }
 
-/// serde's words for a value, with long texts shortened.
-struct Shown<'a>(Unexpected<'a>);
+/// A value as serde describes it, with long texts shortened.
+struct Described<'a>(Unexpected<'a>);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Unexpected::Str(text) => write!(f, "string \"{}\"", excerpt(text.as_bytes())),
@@ -171,7 +172,7 @@ impl fmt::Display for Token<'_> {
     }
 }
 
-/// A type's name with every module path taken off: `Vec<u64>` for `alloc::vec::Vec<u64>`.
+/// The name of a type without module paths: `Vec<u64>` for `alloc::vec::Vec<u64>`.
 fn without_paths(name: &str) -> String {
     let mut short = String::new();
     for part in name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {

@@ -1,8 +1,9 @@
-//! A frame taken apart without decoding it: the elements of a list, or one integer.
+//! Splits a frame without decoding it: into the elements of a list, or into one integer.
 //!
-//! For replies of several nodes that become one: their elements are copied as they stand, whatever
-//! types they have. Any bytes give `None` or an error, never a panic.
-//! Spec: RESP, "RESP protocol description". Called by `routing/fold.rs` and `routing/split.rs`.
+//! It is for joining the replies of several nodes into one: their elements are copied as they are,
+//! of any type.
+//! Invariant: any bytes give `None` or an error, never a panic.
+//! Spec: RESP, "RESP protocol description".
 
 use super::cursor::{Aggregate, Cursor, Malformed, Token};
 use super::decode_error::DecodeError;
@@ -13,16 +14,16 @@ use super::encode::put_head;
 pub(crate) struct Elements<'a> {
     /// The whole frame.
     frame: &'a [u8],
-    /// Where the next element stands.
+    /// Its position is that of the next element.
     cursor: Cursor<'a>,
-    /// How many are still to come.
+    /// Number of elements that were not returned yet.
     left: usize,
-    /// What holds them.
+    /// The type of the aggregate.
     kind: Aggregate,
 }
 
 impl<'a> Elements<'a> {
-    /// The elements of a frame; `None` if it holds one value alone, a null or an error.
+    /// The elements of a frame; `None` if it is a scalar, a null or an error.
     pub(crate) fn of(frame: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(frame);
         match cursor.next() {
@@ -34,7 +35,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// How many are still to come.
+    /// Number of elements that were not returned yet.
     pub(crate) fn len(&self) -> usize {
         self.left
     }
@@ -54,7 +55,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// The integer that a frame is, also one that came as text.
+/// The integer in a frame; also one that was sent as text.
 pub(crate) fn integer(frame: &[u8]) -> Option<i64> {
     match Cursor::new(frame).next() {
         Ok(Token::Text(_, digits)) => std::str::from_utf8(digits).ok()?.parse().ok(),
@@ -67,8 +68,8 @@ pub(crate) fn is_null(frame: &[u8]) -> bool {
     matches!(Cursor::new(frame).next(), Ok(Token::Null))
 }
 
-/// The head of an aggregate of `elements` elements, of the kind that all of `frames` are, or of an
-/// array if they differ.
+/// Writes the header of an aggregate of `elements` elements: of the type that all of `frames` have,
+/// or of an array if they differ.
 pub(crate) fn put_common_head(out: &mut Vec<u8>, elements: usize, frames: &[Elements<'_>]) {
     let kind = frames.first().map_or(Aggregate::Array, |first| first.kind);
     match kind {
@@ -79,7 +80,7 @@ pub(crate) fn put_common_head(out: &mut Vec<u8>, elements: usize, frames: &[Elem
     }
 }
 
-/// An integer as a frame.
+/// Writes an integer as a frame.
 pub(crate) fn put_integer(out: &mut Vec<u8>, number: i64) {
     out.push(b':');
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());

@@ -1,16 +1,16 @@
-//! The beginning of some bytes, fit for an error message or a log.
+//! Shortens and escapes bytes for an error message or a log.
 //!
-//! A message must neither carry a whole value of 512 MiB nor break a terminal: at most
-//! [`SHOWN_BYTES_MAX`] bytes come out, control characters and what is not UTF-8 escaped.
-//! Called by every error type of `resp`.
+//! A message must neither hold a value of 512 MiB nor disturb a terminal.
+//! Invariant: at most [`SHOWN_BYTES_MAX`] bytes and `...` are returned; control characters and
+//! invalid UTF-8 are escaped.
 
-/// The longest text that comes out, without the `...` behind a shortened one.
+/// The longest text that is returned, in bytes, without the `...` of a shortened one.
 const SHOWN_BYTES_MAX: usize = 57;
 
 /// `bytes` as printable text, shortened.
 #[cold]
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
-    // A character of the text never takes less than a byte, so no more than this can be shown.
+    // Each character takes at least a byte, so no more bytes than these can be shown.
     let head = bytes.get(..SHOWN_BYTES_MAX + 4).unwrap_or(bytes);
     let mut text = String::new();
     let mut shown_bytes = 0;

@@ -1,10 +1,9 @@
 //! RESP, the protocol between client and server: bytes to frames, frames to types, and back.
 //!
-//! Pure: no I/O, no clock, no async. `scan` finds frames in what was read, `de` decodes one
-//! straight into the caller's type, `value` is the type that takes any reply, `encode` writes
-//! commands.
-//! Invariant: no bytes whatsoever make anything here panic, recurse beyond `DEPTH_MAX` or take
-//! memory beyond the frame's own size times a small constant.
+//! No I/O, no clock, no async. `scan` finds the frames in what was read, `de` decodes a frame
+//! directly into the caller's type, `value` is the type for any reply, `encode` writes commands.
+//! Invariant: no input makes anything here panic, recurse deeper than `DEPTH_MAX`, or allocate more
+//! than the size of the frame times a small constant.
 //! Spec: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 #![warn(clippy::indexing_slicing)]

@@ -1,45 +1,45 @@
-//! Finds the end of the next frame in a growing buffer, without looking at what it means.
+//! Finds the end of the next frame in a growing buffer, without decoding it.
 //!
-//! The connection calls [`Scanner::scan`] after each read. The work done is kept between calls: a
-//! header line that is cut is read again (a few bytes), nothing else is, also when bytes come one
-//! at a time. A bulk's body is jumped over.
-//! Invariants: a frame that is let through is complete, nests at most `reply_depth_max` deep and
-//! has at most `reply_bytes_max` bytes; memory used here depends on the depth alone.
-//! After an error the stream has no known frame boundary any more, and the connection must close.
-//! Spec: RESP, "RESP protocol description". Streamed strings and aggregates (`$?`, `*?`) are no
-//! part of what servers send, and are refused by name.
+//! The connection calls [`Scanner::scan`] after each read. The scanner keeps its state between
+//! calls: only an incomplete header line (a few bytes) is read again, even if the bytes arrive one
+//! by one. The content of a bulk string is skipped.
+//! Invariants: a frame that is accepted is complete, nests at most `reply_depth_max` levels and has
+//! at most `reply_bytes_max` bytes; the memory of the scanner depends on the depth alone.
+//! After an error the boundaries of the frames are unknown, so the connection must be closed.
+//! Spec: RESP, "RESP protocol description". Servers do not send streamed strings and aggregates
+//! (`$?`, `*?`); there is an error of its own for them.
 
 use super::cursor::{Cursor, ELEMENT_BYTES_MIN, Length, find_crlf, parse_length};
 use smallvec::SmallVec;
 use std::fmt;
 
-/// The longest line: a simple string, an error, a number. Servers stay far below.
+/// The longest line in bytes: a simple string, an error or a number. Servers send far less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The deepest nesting that any configuration can allow: typed decoding recurses that deep.
+/// The deepest nesting that a configuration can allow: typed decoding recurses that deep.
 pub(crate) const DEPTH_MAX: usize = 128;
 
-/// What a server may send as one frame.
+/// The limits of one frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScanLimits {
     /// The longest frame, in bytes, headers included.
     pub(crate) reply_bytes_max: usize,
-    /// The deepest nesting of aggregates; more than [`DEPTH_MAX`] means that.
+    /// The deepest nesting of aggregates; at most [`DEPTH_MAX`] counts.
     pub(crate) reply_depth_max: usize,
 }
 
-/// What a frame is for.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameKind {
-    /// An error that answers a command, `-` or `!`.
+    /// An error reply, `-` or `!`.
     Error,
-    /// Out of band, `>`: it answers no command.
+    /// A push, `>`: it is no reply to a command.
     Push,
-    /// Any other answer.
+    /// Any other reply.
     Reply,
 }
 
-/// Tells replies, errors and pushes apart. `frame` is what the scanner measured off.
+/// The kind of a frame that the scanner has found.
 #[inline]
 pub(crate) fn frame_kind(frame: &[u8]) -> FrameKind {
     let kind = match frame.first() {
@@ -56,28 +56,28 @@ pub(crate) fn frame_kind(frame: &[u8]) -> FrameKind {
     }
 }
 
-/// Why the bytes are no RESP, or more of it than allowed.
+/// Why the bytes are no RESP, or exceed a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanError {
-    /// Nests deeper than the limit.
+    /// The frame nests deeper than the limit.
     Deep { depth_max: usize },
-    /// Looks like the answer of an HTTP server.
+    /// The bytes look like the response of an HTTP server.
     Http,
     /// The bytes behind the type byte `kind` are no length.
     Length { kind: u8 },
-    /// A line without an end.
+    /// A line is longer than the limit.
     Line { kind: u8, bytes_max: usize },
-    /// A length below zero where `kind` has no null.
+    /// A negative length where `kind` has no null.
     Negative { kind: u8 },
-    /// A null, `_`, that says something.
+    /// A null, `_`, with text behind it.
     Null,
-    /// The frame is, or announces to be, longer than the limit.
+    /// The frame is longer than the limit, or its lengths say that it will be.
     Size { bytes_max: usize },
-    /// A type of unknown length, `$?` or alike.
+    /// A type without a length: `$?`, `*?` and others.
     Streamed { kind: u8 },
-    /// A bulk whose announced length does not end in CRLF.
+    /// A bulk string without CRLF at its end.
     Terminator { kind: u8 },
-    /// A byte that starts no RESP type.
+    /// A byte that begins no RESP type.
     Type { byte: u8 },
 }
 
@@ -100,7 +100,7 @@ impl fmt::Display for ScanError {
             Self::Terminator { kind } => {
                 write!(f, "'{}' string does not end in CRLF at its length", show(kind))
             }
-            // A TLS server answers plain text with an alert, record type 21.
+            // A TLS server replies to plain text with an alert, record type 21.
             Self::Type { byte: 0x15 } => f.write_str("unknown type byte 0x15, as TLS would send"),
             Self::Type { byte } => {
                 write!(f, "unknown type byte 0x{byte:02x} '{}'", show(byte))
@@ -111,24 +111,24 @@ impl fmt::Display for ScanError {
 
 impl std::error::Error for ScanError {}
 
-/// Where the next frame's scan stands.
+/// The state of scanning the next frame.
 ///
-/// **Every call must be given the same frame start until a frame is complete.**
+/// **Until a frame is complete, the buffer of every call must begin at the start of that frame.**
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    /// What to refuse.
+    /// The limits of a frame.
     limits: ScanLimits,
-    /// Offset of the next header, or of a bulk's end while `bulk` is set.
+    /// Offset of the next header or, while `bulk` is set, of the end of the bulk string.
     pos: usize,
-    /// The type of the bulk whose bytes have not all come.
+    /// The type byte of a bulk string that is not complete yet.
     bulk: Option<u8>,
-    /// How far the line at `pos` was searched for its end; 0 when it was not.
+    /// Offset up to which the line at `pos` was searched for its end; 0 if it was not.
     line_searched: usize,
-    /// Elements still to come in the innermost open aggregate.
+    /// Number of elements that the innermost open aggregate still lacks.
     open: usize,
     /// The same for the aggregates around it, outermost first.
     outer: SmallVec<[usize; 8]>,
-    /// A lower bound of the bytes that the frame still lacks.
+    /// A lower bound of the number of bytes that the frame still lacks.
     missing: usize,
 }
 
@@ -140,27 +140,27 @@ impl Scanner {
         Self { limits, pos: 0, bulk: None, line_searched: 0, open: 1, outer, missing: 1 }
     }
 
-    /// A lower bound of the bytes that are missing, after a scan gave `None`; never 0.
-    ///
-    /// Inside a bulk it covers the bulk's rest, so that its buffer can be reserved at once.
+    /// A lower bound of the number of bytes that the frame lacks, after a scan returned `None`;
+    /// never 0. Inside of a bulk string it covers the rest of it, so that the buffer can grow at
+    /// once.
     pub(crate) fn missing(&self) -> usize {
         self.missing
     }
 
-    /// The length of the frame that `buf` starts with, or `None` while it is incomplete.
+    /// The length of the frame that `buf` begins with; `None` while it is incomplete.
     #[inline]
     pub(crate) fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ScanError> {
-        match self.whole(buf) {
+        match self.scan_simple(buf) {
             Some(length) => Ok(Some(length)),
             None => self.scan_any(buf),
         }
     }
 
-    /// The length of a frame that is a single bulk, an OK or a push of a few bulks, if all of it is
-    /// here and nothing of it was looked at before: nearly all replies to single commands are, and
-    /// all messages.
+    /// The length of the frame if it is a single bulk string, an OK or a push of a few bulk
+    /// strings, is complete, and was not scanned before. Nearly all replies to single commands and
+    /// all messages are.
     #[inline]
-    fn whole(&mut self, buf: &[u8]) -> Option<usize> {
+    fn scan_simple(&mut self, buf: &[u8]) -> Option<usize> {
         if self.pos > 0 {
             return None;
         }
@@ -188,30 +188,31 @@ impl Scanner {
             }
         }
         loop {
-            self.take_bulks(buf);
+            self.skip_bulks(buf);
             let Some(&kind) = buf.get(self.pos) else { return self.wait(buf, ELEMENT_BYTES_MIN) };
-            let progress = match kind {
-                b'$' | b'=' | b'!' => self.step_bulk(buf, kind)?,
-                b'*' | b'~' | b'>' | b'%' | b'|' => self.step_aggregate(buf, kind)?,
-                b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => self.step_line(buf, kind)?,
+            let scanned = match kind {
+                b'$' | b'=' | b'!' => self.scan_bulk(buf, kind)?,
+                b'*' | b'~' | b'>' | b'%' | b'|' => self.scan_aggregate(buf, kind)?,
+                b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => self.scan_line(buf, kind)?,
                 _ => self.unknown(buf, kind)?,
             };
-            match progress {
-                Step::Element => {
+            match scanned {
+                Scanned::Element => {
                     if self.close_element() {
                         return self.complete();
                     }
                 }
-                Step::Opened => {}
-                Step::Wait(missing) => return self.wait(buf, missing),
+                Scanned::Opened => {}
+                Scanned::Incomplete(missing) => return self.wait(buf, missing),
             }
         }
     }
 
-    /// Counts one element as done, and all aggregates that it ends. True: the frame is complete.
+    /// Counts one element as complete, and the aggregates that end with it. Returns whether the
+    /// frame is complete.
     #[inline]
     fn close_element(&mut self) -> bool {
-        self.open -= 1; // never 0 here: an aggregate without open elements is left at once
+        self.open -= 1; // not 0 here: an aggregate that lacks no element is left at once
         while self.open == 0 {
             match self.outer.pop() {
                 Some(open) => self.open = open,
@@ -244,15 +245,15 @@ impl Scanner {
         ScanError::Size { bytes_max: self.limits.reply_bytes_max }
     }
 
-    /// Takes whole bulks as long as one comes after the other: large replies are hardly anything
-    /// else. What is unusual in any way, and an aggregate's last element, is left to the steps.
+    /// Skips complete bulk strings that follow each other: large replies consist of them.
+    /// Everything else, and the last element of an aggregate, is left to the caller.
     #[inline]
-    fn take_bulks(&mut self, buf: &[u8]) {
+    fn skip_bulks(&mut self, buf: &[u8]) {
         let (mut pos, mut open) = (self.pos, self.open);
         while open > 1 && buf.get(pos) == Some(&b'$') {
             let Length::Is(length, start) = parse_length(buf, pos + 1) else { break };
             let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start + 2);
-            // A bulk within `buf` that makes the frame too long is found when the frame ends.
+            // If it makes the frame too long, that is noticed at the end of the frame.
             if buf.get(end - 2..end) != Some(b"\r\n") {
                 break;
             }
@@ -263,7 +264,7 @@ impl Scanner {
     }
 
     #[inline]
-    fn step_bulk(&mut self, buf: &[u8], kind: u8) -> Result<Step, ScanError> {
+    fn scan_bulk(&mut self, buf: &[u8], kind: u8) -> Result<Scanned, ScanError> {
         match parse_length(buf, self.pos + 1) {
             Length::Is(length, start) => {
                 let end = usize::try_from(length).ok().and_then(|n| n.checked_add(start + 2));
@@ -273,21 +274,21 @@ impl Scanner {
                 self.pos = end;
                 if buf.len() < end {
                     self.bulk = Some(kind);
-                    return Ok(Step::Wait(end - buf.len()));
+                    return Ok(Scanned::Incomplete(end - buf.len()));
                 }
                 check_terminator(buf, end, kind)?;
-                Ok(Step::Element)
+                Ok(Scanned::Element)
             }
             Length::Null(next) if kind == b'$' => {
                 self.pos = next;
-                Ok(Step::Element)
+                Ok(Scanned::Element)
             }
-            Length::Incomplete => Ok(Step::Wait(1)),
+            Length::Incomplete => Ok(Scanned::Incomplete(1)),
             other => Err(length_error(buf, self.pos, kind, &other)),
         }
     }
 
-    fn step_aggregate(&mut self, buf: &[u8], kind: u8) -> Result<Step, ScanError> {
+    fn scan_aggregate(&mut self, buf: &[u8], kind: u8) -> Result<Scanned, ScanError> {
         match parse_length(buf, self.pos + 1) {
             Length::Is(count, next) => {
                 let pairs = matches!(kind, b'%' | b'|');
@@ -302,32 +303,33 @@ impl Scanner {
                 self.pos = next;
                 let elements = if pairs { 2 * count } else { count };
                 if kind == b'|' {
-                    // An attribute is no element: the value that it describes follows it.
+                    // An attribute is no element: the value that it belongs to follows it.
                     if elements > 0 {
                         self.outer.push(self.open);
                         self.open = elements;
                     }
-                    return Ok(Step::Opened);
+                    return Ok(Scanned::Opened);
                 }
                 if elements == 0 {
-                    return Ok(Step::Element);
+                    return Ok(Scanned::Element);
                 }
-                // The aggregate is left when its own elements are done; the pushed count may be 0.
+                // The aggregate itself counts as an element that is complete when its elements are;
+                // so the pushed count may be 0.
                 self.outer.push(self.open - 1);
                 self.open = elements;
-                Ok(Step::Opened)
+                Ok(Scanned::Opened)
             }
             Length::Null(next) if kind == b'*' => {
                 self.pos = next;
-                Ok(Step::Element)
+                Ok(Scanned::Element)
             }
-            Length::Incomplete => Ok(Step::Wait(1)),
+            Length::Incomplete => Ok(Scanned::Incomplete(1)),
             other => Err(length_error(buf, self.pos, kind, &other)),
         }
     }
 
     #[inline]
-    fn step_line(&mut self, buf: &[u8], kind: u8) -> Result<Step, ScanError> {
+    fn scan_line(&mut self, buf: &[u8], kind: u8) -> Result<Scanned, ScanError> {
         let from = self.line_searched.max(self.pos + 1);
         let end = find_crlf(buf, from);
         let line_bytes = end.unwrap_or(buf.len()) - self.pos;
@@ -339,47 +341,47 @@ impl Scanner {
             Some(end) => {
                 self.line_searched = 0;
                 self.pos = end + 2;
-                Ok(Step::Element)
+                Ok(Scanned::Element)
             }
             None => {
-                // The last byte may be the CR whose LF has not come.
+                // The last byte may be a CR whose LF is not there yet.
                 self.line_searched = buf.len() - 1;
-                Ok(Step::Wait(1))
+                Ok(Scanned::Incomplete(1))
             }
         }
     }
 
     #[cold]
-    fn unknown(&self, buf: &[u8], byte: u8) -> Result<Step, ScanError> {
+    fn unknown(&self, buf: &[u8], byte: u8) -> Result<Scanned, ScanError> {
         const HTTP: &[u8] = b"HTTP/";
         let rest = buf.get(self.pos..).unwrap_or_default();
         if rest.starts_with(HTTP) {
             Err(ScanError::Http)
         } else if HTTP.starts_with(rest) {
-            Ok(Step::Wait(HTTP.len() - rest.len()))
+            Ok(Scanned::Incomplete(HTTP.len() - rest.len()))
         } else {
             Err(ScanError::Type { byte })
         }
     }
 }
 
-/// What one header led to.
-enum Step {
-    /// A whole element lies behind `pos`.
+/// What the scanner has found at one header.
+enum Scanned {
+    /// A complete element; `pos` is behind it.
     Element,
-    /// An aggregate's elements follow.
+    /// The header of an aggregate; its elements follow.
     Opened,
-    /// At least so many bytes are missing.
-    Wait(usize),
+    /// An incomplete element, which lacks at least this many bytes.
+    Incomplete(usize),
 }
 
-/// Where a push of so many bulks ends, if it is nothing else and all of it is here.
+/// The end of a push of this many bulk strings, if it has nothing else and is complete.
 #[inline(never)]
 fn push_end(buf: &[u8], bulks: u8) -> Option<usize> {
     (0..bulks).try_fold(4, |at, _| bulk_end(buf, at))
 }
 
-/// Where the bulk at `at` ends, if there is one and all of it is here.
+/// The end of the bulk string at `at`, if there is one and it is complete.
 #[inline(always)]
 fn bulk_end(buf: &[u8], at: usize) -> Option<usize> {
     if buf.get(at) != Some(&b'$') {

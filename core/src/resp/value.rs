@@ -1,9 +1,9 @@
-//! Any reply at all: the types of RESP3, with RESP2 folded into them.
+//! A type for any reply: the types of RESP3, which include those of RESP2.
 //!
-//! For replies whose shape is not known beforehand; a Rust type is both faster and safer to ask
-//! for. Decoded in `de` without loss, errors included, and handed to serde as `blob` does it: by a
-//! name that only that decoder knows, through a thread-local slot.
-//! Limits: nests as deep as a frame may (`reply_depth_max`).
+//! It is for replies whose type is not known beforehand; otherwise a Rust type is faster and safer.
+//! `de` decodes it without loss, errors included, and passes it to serde as `blob` does: by a name
+//! that only that decoder knows, through a thread-local variable.
+//! Limits: it nests as deep as a frame may (`reply_depth_max`).
 //! Spec: RESP, "RESP protocol description".
 
 use super::blob::Blob;
@@ -12,25 +12,25 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
-/// The name by which the decoder knows a [`Value`].
+/// The name by which the decoder recognises a [`Value`].
 pub(super) static VALUE_NAME: &str = "$slotcar::Value";
 
 thread_local! {
-    /// A value on its way from the decoder to the visitor.
-    static SLOT: Cell<Option<Value>> = const { Cell::new(None) };
+    /// A value that the decoder passes to the visitor.
+    static PASSED: Cell<Option<Value>> = const { Cell::new(None) };
 }
 
-/// Leaves `value` for the visitor that is called next.
-pub(super) fn hand_over(value: Value) {
-    // The slot is gone only while the thread ends; the visitor then reports a missing value.
-    let _ = SLOT.try_with(|slot| slot.set(Some(value)));
+/// Passes `value` to the visitor that is called next.
+pub(super) fn pass_to_visitor(value: Value) {
+    // The variable is gone only while the thread ends; the visitor then reports a missing value.
+    let _ = PASSED.try_with(|passed| passed.set(Some(value)));
 }
 
-/// A reply of any shape.
+/// A reply of any type.
 ///
-/// What only RESP3 can say arrives from a RESP2 server as the nearest older type: a map as an array
+/// A RESP2 server sends the types that only RESP3 has as the nearest older type: a map as an array
 /// of keys and values, a double as a [`Blob`] of its digits, a boolean as an [`Int`](Value::Int).
-/// The accessors take all of these forms.
+/// The accessors accept all of these forms.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -44,7 +44,7 @@ pub enum Value {
     Bool(bool),
     /// A floating-point number; infinities and NaN among them.
     Double(f64),
-    /// An error that stands in place of a value, as inside the reply of EXEC.
+    /// An error in the place of a value, as in the reply of EXEC.
     Error(ServerError),
     /// A signed 64-bit integer.
     Int(i64),
@@ -53,9 +53,9 @@ pub enum Value {
     /// No value.
     #[default]
     Null,
-    /// What the server sent without being asked.
+    /// A push message: the server sent it without a command.
     Push(Vec<Value>),
-    /// Elements in the server's order. They are not compared: uniqueness is the server's word.
+    /// Elements in the server's order. They are not compared: the server ensures that they differ.
     Set(Vec<Value>),
     /// A short status such as `OK`.
     Text(String),
@@ -63,13 +63,13 @@ pub enum Value {
     Verbatim {
         /// Three characters: `txt`, or `mkd` for Markdown.
         format: [u8; 3],
-        /// What it is about, without the format.
+        /// The text, without the format.
         text: Blob,
     },
 }
 
 impl Value {
-    /// Whether there is no value.
+    /// Whether it is null.
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
@@ -91,7 +91,7 @@ impl Value {
         std::str::from_utf8(self.as_bytes()?).ok()
     }
 
-    /// An integer, also one that came as text.
+    /// An integer; also one that was sent as text.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
@@ -100,7 +100,7 @@ impl Value {
         }
     }
 
-    /// A number, also an integer or one that came as text.
+    /// A number; also an integer, or a number that was sent as text.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self {
@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    /// A boolean, also as 0 or 1.
+    /// A boolean; also one that was sent as 0 or 1.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         match self {
@@ -132,7 +132,7 @@ impl Value {
         }
     }
 
-    /// The pairs of a map, also of one that came as an array of keys and values.
+    /// The pairs of a map; also of one that was sent as an array of keys and values.
     #[must_use]
     pub fn pairs(&self) -> Option<Vec<(&Value, &Value)>> {
         match self {
@@ -145,7 +145,7 @@ impl Value {
         }
     }
 
-    /// The value of a map's key, also where the map came as an array of keys and values.
+    /// The value of a key in a map; also in one that was sent as an array of keys and values.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         let is_key = |candidate: &Value| candidate.as_bytes() == Some(key.as_bytes());
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Takes the value from the slot, or builds the nearest one from another format.
+/// Takes the value that the decoder passed, or builds the nearest one from another format.
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
@@ -190,7 +190,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(SLOT.try_with(Cell::take).ok().flatten().unwrap_or_default())
+        Ok(PASSED.try_with(Cell::take).ok().flatten().unwrap_or_default())
     }
 
     fn visit_none<E: de::Error>(self) -> Result<Value, E> {

@@ -1,8 +1,8 @@
-//! Server-sent events over a sharded channel: what is published anywhere comes to every reader.
+//! Server-sent events from a sharded channel: every reader gets what is published on it.
 //!
-//! The stream lives as long as its request, and its client with it: the reader that leaves takes
-//! the subscription along. What may have been missed is an event of its own (`gap`, `lagged`), so
-//! that a page can fetch anew what it shows.
+//! The stream and its client live as long as the request: when the reader leaves, the subscription
+//! ends. The events `gap` and `lagged` say that messages may have been missed, so that a page can
+//! fetch its data again.
 //! Spec: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use crate::routes::text;
@@ -12,20 +12,20 @@ use std::fmt::Write as _;
 use std::time::Duration;
 use wstd::http::{Body, HeaderValue, Response, StatusCode};
 
-/// After so long without an event comes a comment: it shows whether the reader is still there.
+/// After this long without an event a comment is sent: writing it fails if the reader has left.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// Publishes; answers how many connections were told.
+/// Publishes; the answer is the number of connections that received it.
 pub(crate) async fn publish(
     client: &Client,
     channel: &str,
     content: &[u8],
 ) -> Result<Response<Body>, Error> {
-    let told = client.spublish(channel, content).await?;
-    Ok(text(StatusCode::OK, format!("{told}\n")))
+    let receivers = client.spublish(channel, content).await?;
+    Ok(text(StatusCode::OK, format!("{receivers}\n")))
 }
 
-/// Streams what is published, from the moment of the answer on.
+/// Streams what is published from now on.
 pub(crate) async fn stream(client: &Client, channel: &str) -> Result<Response<Body>, Error> {
     let subscription = client.ssubscribe(channel).await?;
     let events = stream::unfold(subscription, |mut subscription| async move {
@@ -48,7 +48,7 @@ fn event(update: &Update) -> String {
     match update {
         Update::Message(message) => {
             let mut event = String::new();
-            // A line end would begin another field.
+            // Each line of a message is a field of its own.
             for line in String::from_utf8_lossy(message.payload()).lines() {
                 let _ = writeln!(event, "data: {line}");
             }
@@ -59,7 +59,7 @@ fn event(update: &Update) -> String {
             format!("event: gap\ndata: {}\n\n", duration.as_millis())
         }
         Update::Lagged(count) => format!("event: lagged\ndata: {count}\n\n"),
-        // Where it comes from is no reader's business; nothing was missed.
+        // The subscription moved to another node without missing a message: a comment.
         _ => ": moved\n\n".to_owned(),
     }
 }

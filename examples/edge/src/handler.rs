@@ -1,8 +1,8 @@
-//! What a host calls for a request: the answer, and an end without a word when its reader leaves.
+//! The function that the host calls for each request.
 //!
-//! `#[wstd::http_server]` writes the same, but ends in a panic when an answer cannot be written to
-//! its end. For a stream of events that is how it always ends: nothing is wrong then, and nothing
-//! should be in the log.
+//! `#[wstd::http_server]` would write nearly the same, but it panics when an answer cannot be
+//! written to its end. A stream of events always ends so, when its reader leaves: that is no error
+//! and must not be in the log.
 
 use crate::routes;
 use wasip2::exports::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
@@ -21,7 +21,8 @@ impl Guest for Edge {
                 Err(error) => Err(error),
             };
             match answer {
-                // An error says that the reader has left; the client goes with the answer's body.
+                // An error means that the reader has left. The body, and the client in it, is
+                // dropped.
                 Ok(answer) => drop(responder.respond(answer).await),
                 Err(error) => responder.fail(error),
             }

@@ -1,11 +1,12 @@
-//! What one cold start leaves for the next: the map of the cluster, where the host has a place.
+//! Keeps the topology of the cluster in a file, from one cold start to the next.
 //!
-//! The place is a folder that the host preopens as `/state` (`SLOTCAR_STATE` names another one): of
-//! what hosts offer, the one that every stock host has. Without it each start asks the cluster,
-//! which costs it a round trip. Nothing depends on it: a map that is old is mended by the redirects
-//! that it leads to, and one that cannot be read is as good as none.
+//! The file is in a folder that the host preopens as `/state` (`SLOTCAR_STATE` names another one),
+//! which every stock host can do. Without the folder each start reads the topology from the
+//! cluster, which costs a round trip. An old topology does no harm: the client corrects it by the
+//! redirects that it gets. A file that cannot be read is ignored.
 //!
-//! Instances run side by side and share the file: it is replaced as a whole, never written to.
+//! Instances run side by side and share the file: it is replaced as a whole, never changed in
+//! place.
 
 use slotcar::Topology;
 use std::fs;
@@ -16,23 +17,23 @@ fn path() -> PathBuf {
     PathBuf::from(folder).join("topology.json")
 }
 
-/// What an earlier start knew.
-pub(crate) fn recall() -> Option<Topology> {
+/// The topology that an earlier instance kept.
+pub(crate) fn load() -> Option<Topology> {
     serde_json::from_slice(&fs::read(path()).ok()?).ok()
 }
 
-/// Leaves `learnt` for the next start, if it says anything new.
-pub(crate) fn remember(known: Option<&Topology>, learnt: &Topology) {
-    let is_news = known.is_none_or(|known| known.shards != learnt.shards);
-    if !is_news || learnt.coverage() == 0 {
+/// Keeps `current` for the next instance, if it differs from what was kept.
+pub(crate) fn store(kept: Option<&Topology>, current: &Topology) {
+    let has_changed = kept.is_none_or(|kept| kept.shards != current.shards);
+    if !has_changed || current.coverage() == 0 {
         return;
     }
-    let Ok(text) = serde_json::to_vec(learnt) else { return };
+    let Ok(text) = serde_json::to_vec(current) else { return };
     let path = path();
-    let mut own = [0; 8];
-    wstd::rand::get_insecure_random_bytes(&mut own);
-    let draft = path.with_extension(format!("{:x}", u64::from_ne_bytes(own)));
-    // Where there is no place, there is nothing to remember.
+    let mut random = [0; 8];
+    wstd::rand::get_insecure_random_bytes(&mut random);
+    let draft = path.with_extension(format!("{:x}", u64::from_ne_bytes(random)));
+    // Without the folder, nothing is kept.
     if fs::write(&draft, text).is_ok() && fs::rename(&draft, &path).is_err() {
         let _ = fs::remove_file(&draft);
     }

@@ -1,17 +1,17 @@
-//! Which path does what, and what an error of the cluster is to an HTTP client.
+//! Maps paths to jobs, and errors of the cluster to HTTP status codes.
 //!
-//! A request has one deadline for all that it asks of the cluster, so that a caller is never kept
-//! for longer than it would wait anyway. Called by `main`.
+//! Each command has a timeout, so that a failover does not keep an HTTP client waiting for longer
+//! than it would wait anyway.
 
 use crate::{events, limiter, memory, sessions};
 use slotcar::{Client, Config, Error, ErrorKind, connect_with, connect_with_topology};
 use std::time::Duration;
 use wstd::http::{Body, Error as HttpError, Method, Request, Response, StatusCode};
 
-/// What one command may take, failover included.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// The longest that one command may take, a failover included.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The largest session that is taken, in bytes.
+/// The largest session that is accepted, in bytes.
 const BODY_MAX: usize = 64 << 10;
 
 /// Answers a request.
@@ -20,8 +20,8 @@ pub(crate) async fn answer(request: Request<Body>) -> Result<Response<Body>, Htt
     let path = parts.uri.path().to_owned();
     let words: Vec<&str> = path.split('/').skip(1).collect();
     let outcome = match (&parts.method, words.as_slice()) {
-        (&Method::GET, ["limit", who]) => {
-            with_client(async |c| limiter::answer(c, who).await).await
+        (&Method::GET, ["limit", caller]) => {
+            with_client(async |c| limiter::answer(c, caller).await).await
         }
         (&Method::GET, ["session", id]) => with_client(async |c| sessions::get(c, id).await).await,
         (&Method::DELETE, ["session", id]) => {
@@ -53,25 +53,25 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
     response
 }
 
-/// Runs `handler` with a client of the cluster that `SLOTCAR_URL` names, and remembers what the
-/// client learnt.
+/// Runs `handler` with a client of the cluster that `SLOTCAR_URL` names, and keeps the topology
+/// that the client has learnt.
 async fn with_client(
     handler: impl AsyncFnOnce(&Client) -> Result<Response<Body>, Error>,
 ) -> Result<Response<Body>, Error> {
     let url = std::env::var("SLOTCAR_URL");
     let url = url.unwrap_or_else(|_| "redis-cluster://127.0.0.1:7000".to_owned());
-    let config = Config::from_url(&url)?.command_timeout(DEADLINE);
-    let known = memory::recall();
-    let client = match &known {
-        // One that cannot be used, say of an older version, is as good as none.
-        Some(known) => match connect_with_topology(config.clone(), known).await {
+    let config = Config::from_url(&url)?.command_timeout(TIMEOUT);
+    let kept = memory::load();
+    let client = match &kept {
+        // A topology that cannot be used, of an older version for example, is ignored.
+        Some(topology) => match connect_with_topology(config.clone(), topology).await {
             Ok(client) => client,
             Err(_) => connect_with(config).await?,
         },
         None => connect_with(config).await?,
     };
     let answer = handler(&client).await;
-    memory::remember(known.as_ref(), &client.topology());
+    memory::store(kept.as_ref(), &client.topology());
     answer
 }
 

@@ -1,16 +1,16 @@
-//! A session store: bytes under an id, gone half an hour after they were written.
+//! A session store: bytes under an id, which expire half an hour after they were written.
 //!
-//! Writes go to the primary of the id's slot. Reads go to its replicas, so that they stay off the
-//! primary, and to the primary where the slot has none that can answer. A replica may be behind: a
-//! session that was written a moment ago may be read as it was before.
+//! Writes go to the primary that owns the id's slot. Reads go to its replicas, to spare the
+//! primary, and to the primary if no replica can answer. A replica may lag: a session that was just
+//! written may still be read as it was before.
 
 use crate::routes::text;
 use slotcar::{Blob, Client, Error, ReadFrom};
 use std::time::Duration;
 use wstd::http::{Body, Response, StatusCode};
 
-/// How long a session lives after it was written.
-const LIFE: Duration = Duration::from_secs(30 * 60);
+/// How long a session is kept after it was written.
+const TTL: Duration = Duration::from_secs(30 * 60);
 
 fn key(id: &str) -> String {
     format!("session:{id}")
@@ -22,7 +22,7 @@ pub(crate) async fn put(
     id: &str,
     content: &[u8],
 ) -> Result<Response<Body>, Error> {
-    client.setex(key(id), LIFE, content).await?;
+    client.setex(key(id), TTL, content).await?;
     Ok(text(StatusCode::NO_CONTENT, ""))
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn get(client: &Client, id: &str) -> Result<Response<Body>, Err
     })
 }
 
-/// Ends a session.
+/// Deletes a session.
 pub(crate) async fn delete(client: &Client, id: &str) -> Result<Response<Body>, Error> {
     client.del(key(id)).await?;
     Ok(text(StatusCode::NO_CONTENT, ""))

@@ -1,39 +1,39 @@
-//! What the functions of `build` append to a command besides single arguments.
+//! What the functions of `build` append to a command: options, lists of keys and arguments, pairs.
 //!
-//! Called by the other files of `build`.
+//! Invariant: a key is always appended as a key, so that the first one is marked.
 
 use crate::command::{Command, ToArg, ToArgs};
 
-/// Options that a command is given as a value.
+/// The options of a command, as a value.
 pub(super) trait Options {
-    /// Appends their words.
+    /// Appends the arguments of the options.
     fn add_to(self, command: Command) -> Command;
 }
 
 impl Command {
-    /// The words of options.
+    /// Appends options.
     pub(super) fn options(self, options: impl Options) -> Self {
         options.add_to(self)
     }
 
-    /// Each as a key.
+    /// Appends each item as a key.
     pub(super) fn each_key(mut self, keys: &impl ToArgs) -> Self {
         keys.each_bytes(|bytes| self.push_key(bytes));
         self
     }
 
-    /// Each as an argument.
+    /// Appends each item as an argument.
     pub(super) fn each_arg(mut self, args: &impl ToArgs) -> Self {
         args.each_bytes(|bytes| self.push(bytes));
         self
     }
 
-    /// The number of keys, then the keys.
+    /// Appends the number of keys and then the keys.
     pub(super) fn counted_keys(self, keys: &impl ToArgs) -> Self {
         self.arg(keys.count()).each_key(keys)
     }
 
-    /// Two arguments for each pair.
+    /// Appends two arguments for each pair.
     pub(super) fn each_pair(
         self,
         pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
@@ -41,7 +41,7 @@ impl Command {
         pairs.into_iter().fold(self, |command, (left, right)| command.arg(left).arg(right))
     }
 
-    /// A key and an argument for each pair.
+    /// Appends a key and an argument for each pair.
     pub(super) fn each_key_value(
         self,
         pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,

@@ -1,9 +1,9 @@
-//! A function for each of the everyday commands, which returns it as a value.
+//! Functions that return the commonly used commands as values, one file for each data type.
 //!
-//! A function is named as its command, in lower case; `_with` marks a form with options and
-//! `_many` one with a count. Each only writes arguments: what the reply becomes is the caller's
-//! choice, or that of the client's method of the same name. A command without a function here goes
-//! through `cmd`. One file per data type. Called by users and by `client`.
+//! A function has the name of its command, in lower case; `_with` marks a form with options and
+//! `_many` one with a count. It only writes arguments: the caller chooses the type of the reply, or
+//! the client's method of the same name does. `cmd` makes any other command.
+//! Invariant: options are values of a type with a method for each option, as `SetOptions`.
 
 mod append;
 mod counters;

@@ -1,47 +1,47 @@
-//! Commands that publish, and that ask who subscribes.
+//! Commands that publish, and that list channels and count subscribers.
 //!
-//! Subscribing is no command: see [`Client::subscribe`](crate::Client::subscribe).
+//! There is no command here that subscribes: see [`Client::subscribe`](crate::Client::subscribe).
 //! Spec: <https://redis.io/docs/latest/commands/?group=pubsub>.
-//! Called by users, and by the client's methods of the same names.
+//! The methods of [`Client`](crate::Client) with the same names send them.
 
-use crate::command::{Command, Head, ToArg, ToArgs};
+use crate::command::{Command, EncodedName, ToArg, ToArgs};
 
 /// `PUBLISH channel message`; its reply: [`Client::publish`](crate::Client::publish).
 pub fn publish(channel: impl ToArg, message: impl ToArg) -> Command {
-    Command::start(const { Head::of("PUBLISH") }).arg(channel).arg(message)
+    Command::start(const { EncodedName::of("PUBLISH") }).arg(channel).arg(message)
 }
 
 /// `SPUBLISH shardchannel message`; its reply: [`Client::spublish`](crate::Client::spublish).
 pub fn spublish(channel: impl ToArg, message: impl ToArg) -> Command {
-    Command::start(const { Head::of("SPUBLISH") }).key(channel).arg(message)
+    Command::start(const { EncodedName::of("SPUBLISH") }).key(channel).arg(message)
 }
 
 /// `PUBSUB CHANNELS [pattern]`, of one node; over all of them:
 /// [`Client::pubsub_channels`](crate::Client::pubsub_channels).
 pub fn pubsub_channels(pattern: impl ToArgs) -> Command {
-    Command::start(const { Head::sub("PUBSUB", "CHANNELS") }).each_arg(&pattern)
+    Command::start(const { EncodedName::sub("PUBSUB", "CHANNELS") }).each_arg(&pattern)
 }
 
 /// `PUBSUB NUMSUB [channel ...]`, of one node; over all of them:
 /// [`Client::pubsub_numsub`](crate::Client::pubsub_numsub).
 pub fn pubsub_numsub(channels: impl ToArgs) -> Command {
-    Command::start(const { Head::sub("PUBSUB", "NUMSUB") }).each_arg(&channels)
+    Command::start(const { EncodedName::sub("PUBSUB", "NUMSUB") }).each_arg(&channels)
 }
 
 /// `PUBSUB NUMPAT`, of one node; over all of them:
 /// [`Client::pubsub_numpat`](crate::Client::pubsub_numpat).
 pub fn pubsub_numpat() -> Command {
-    Command::start(const { Head::sub("PUBSUB", "NUMPAT") })
+    Command::start(const { EncodedName::sub("PUBSUB", "NUMPAT") })
 }
 
 /// `PUBSUB SHARDCHANNELS [pattern]`, of one node; over all of them:
 /// [`Client::pubsub_shardchannels`](crate::Client::pubsub_shardchannels).
 pub fn pubsub_shardchannels(pattern: impl ToArgs) -> Command {
-    Command::start(const { Head::sub("PUBSUB", "SHARDCHANNELS") }).each_arg(&pattern)
+    Command::start(const { EncodedName::sub("PUBSUB", "SHARDCHANNELS") }).each_arg(&pattern)
 }
 
 /// `PUBSUB SHARDNUMSUB [shardchannel ...]`, of one node; over all of them:
 /// [`Client::pubsub_shardnumsub`](crate::Client::pubsub_shardnumsub).
 pub fn pubsub_shardnumsub(channels: impl ToArgs) -> Command {
-    Command::start(const { Head::sub("PUBSUB", "SHARDNUMSUB") }).each_arg(&channels)
+    Command::start(const { EncodedName::sub("PUBSUB", "SHARDNUMSUB") }).each_arg(&channels)
 }

@@ -1,7 +1,7 @@
-//! The options of SCAN and its kin.
+//! The options of SCAN, HSCAN, SSCAN and ZSCAN.
 //!
-//! Spec: <https://redis.io/commands/scan/>. Called by `keys`, `hashes`, `sets`, `sorted_sets`, and
-//! by users.
+//! MATCH and TYPE are `matching` and `of_type` here, because `match` and `type` are Rust keywords.
+//! Spec: <https://redis.io/commands/scan/>.
 
 use super::append::Options;
 use crate::command::Command;
@@ -19,24 +19,25 @@ pub struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
-    /// No options: everything, in steps of the server's choice.
+    /// No options: all elements, in steps whose size the server chooses.
     pub const fn new() -> Self {
         Self { pattern: None, count: None, kind: None }
     }
 
-    /// Only what matches: `*`, `?`, `[a-z]` and `\` as in KEYS.
+    /// MATCH: only elements that match; `*`, `?`, `[a-z]` and `\` as in KEYS.
     pub const fn matching(mut self, pattern: &'a str) -> Self {
         self.pattern = Some(pattern);
         self
     }
 
-    /// How much the server should look at in one step; it chooses about 10.
+    /// COUNT: about how many elements the server examines in one step; its default is 10.
     pub const fn count(mut self, count: u64) -> Self {
         self.count = Some(count);
         self
     }
 
-    /// SCAN only: keys of one type, as TYPE names it. Needs server version 6.0.
+    /// TYPE, of SCAN only: keys of one type, named as the command TYPE does. Needs server version
+    /// 6.0.
     pub const fn of_type(mut self, kind: &'a str) -> Self {
         self.kind = Some(kind);
         self

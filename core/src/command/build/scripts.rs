@@ -1,57 +1,75 @@
 //! Commands that run scripts and functions.
 //!
 //! Spec: <https://redis.io/docs/latest/commands/?group=scripting>.
-//! Called by users, and by the client's methods of the same names.
+//! The methods of [`Client`](crate::Client) with the same names send them.
 
-use crate::command::{Command, Head, ToArg, ToArgs};
+use crate::command::{Command, EncodedName, ToArg, ToArgs};
 
 /// `EVAL script numkeys [key ...] [arg ...]`; its reply: [`Client::eval`](crate::Client::eval).
 pub fn eval(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("EVAL") }).arg(script).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("EVAL") })
+        .arg(script)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `EVAL_RO script numkeys [key ...] [arg ...]`; its reply:
 /// [`Client::eval_ro`](crate::Client::eval_ro).
 pub fn eval_ro(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("EVAL_RO") }).arg(script).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("EVAL_RO") })
+        .arg(script)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `EVALSHA sha1 numkeys [key ...] [arg ...]`; its reply:
 /// [`Client::evalsha`](crate::Client::evalsha).
 pub fn evalsha(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("EVALSHA") }).arg(digest).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("EVALSHA") })
+        .arg(digest)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `EVALSHA_RO sha1 numkeys [key ...] [arg ...]`; its reply:
 /// [`Client::evalsha_ro`](crate::Client::evalsha_ro).
 pub fn evalsha_ro(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("EVALSHA_RO") }).arg(digest).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("EVALSHA_RO") })
+        .arg(digest)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `FCALL function numkeys [key ...] [arg ...]`; its reply:
 /// [`Client::fcall`](crate::Client::fcall).
 pub fn fcall(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("FCALL") }).arg(function).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("FCALL") })
+        .arg(function)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `FCALL_RO function numkeys [key ...] [arg ...]`; its reply:
 /// [`Client::fcall_ro`](crate::Client::fcall_ro).
 pub fn fcall_ro(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
-    Command::start(const { Head::of("FCALL_RO") }).arg(function).counted_keys(&keys).each_arg(&args)
+    Command::start(const { EncodedName::of("FCALL_RO") })
+        .arg(function)
+        .counted_keys(&keys)
+        .each_arg(&args)
 }
 
 /// `SCRIPT LOAD script`; its reply: [`Client::script_load`](crate::Client::script_load).
 pub fn script_load(script: impl ToArg) -> Command {
-    Command::start(const { Head::sub("SCRIPT", "LOAD") }).arg(script)
+    Command::start(const { EncodedName::sub("SCRIPT", "LOAD") }).arg(script)
 }
 
 /// `SCRIPT EXISTS sha1 [sha1 ...]`; its reply:
 /// [`Client::script_exists`](crate::Client::script_exists).
 pub fn script_exists(digests: impl ToArgs) -> Command {
-    Command::start(const { Head::sub("SCRIPT", "EXISTS") }).each_arg(&digests)
+    Command::start(const { EncodedName::sub("SCRIPT", "EXISTS") }).each_arg(&digests)
 }
 
 /// `SCRIPT FLUSH`; its reply: [`Client::script_flush`](crate::Client::script_flush).
 pub fn script_flush() -> Command {
-    Command::start(const { Head::sub("SCRIPT", "FLUSH") })
+    Command::start(const { EncodedName::sub("SCRIPT", "FLUSH") })
 }

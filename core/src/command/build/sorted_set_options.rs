@@ -1,7 +1,9 @@
 //! The options of ZADD and ZRANGE.
 //!
 //! Spec: <https://redis.io/commands/zadd/>, <https://redis.io/commands/zrange/>.
-//! Called by `sorted_sets`, and by users.
+//!
+//! Each option is a method. Methods that exclude each other replace each other: the last one
+//! counts.
 
 use super::append::Options;
 use crate::command::Command;
@@ -19,18 +21,18 @@ pub struct ZaddOptions {
 }
 
 impl ZaddOptions {
-    /// No options: adds members, and changes the scores of those that are there.
+    /// No options: adds new members, and changes the scores of existing ones.
     pub const fn new() -> Self {
         Self { condition: None, comparison: None, changed: false }
     }
 
-    /// Only adds members.
+    /// Only adds new members.
     pub const fn nx(mut self) -> Self {
         self.condition = Some("NX");
         self
     }
 
-    /// Only changes scores.
+    /// Only changes the scores of existing members.
     pub const fn xx(mut self) -> Self {
         self.condition = Some("XX");
         self
@@ -48,7 +50,7 @@ impl ZaddOptions {
         self
     }
 
-    /// Counts what changed in the reply, not only what is new.
+    /// The reply counts changed scores too, not only new members.
     pub const fn ch(mut self) -> Self {
         self.changed = true;
         self
@@ -61,11 +63,12 @@ impl Options for ZaddOptions {
     }
 }
 
-/// The options of ZRANGE: what the range is of, its direction, a part of it, with scores or not.
+/// The options of ZRANGE: the kind of range, its direction, a part of it, and whether scores are
+/// returned.
 #[must_use]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZrangeOptions {
-    /// BYSCORE or BYLEX; places otherwise.
+    /// BYSCORE or BYLEX; otherwise the range is one of indexes.
     by: Option<&'static str>,
     /// REV.
     reverse: bool,
@@ -76,38 +79,38 @@ pub struct ZrangeOptions {
 }
 
 impl ZrangeOptions {
-    /// No options: from one place to another, the lowest score first.
+    /// No options: from one index to another, the lowest score first.
     pub const fn new() -> Self {
         Self { by: None, reverse: false, limit: None, scores: false }
     }
 
-    /// The range is one of scores: `"(1"` excludes 1, `"-inf"` and `"+inf"` are open ends.
+    /// The range is one of scores: `"(1"` excludes 1, and `"-inf"` and `"+inf"` have no bound.
     pub const fn by_score(mut self) -> Self {
         self.by = Some("BYSCORE");
         self
     }
 
-    /// The range is one of members: `"[a"` includes a, `"(a"` excludes it, `"-"` and `"+"` are open
-    /// ends.
+    /// The range is one of members: `"[a"` includes a, `"(a"` excludes it, and `"-"` and `"+"` have
+    /// no bound.
     pub const fn by_lex(mut self) -> Self {
         self.by = Some("BYLEX");
         self
     }
 
-    /// The highest first. With `by_score` and `by_lex`, give the upper end first.
+    /// The highest first. With `by_score` and `by_lex`, the range must begin with the upper bound.
     pub const fn rev(mut self) -> Self {
         self.reverse = true;
         self
     }
 
-    /// Leaves out the first `offset` and ends after `count`; all of them if `count` is negative.
-    /// Only with `by_score` or `by_lex`.
+    /// Skips the first `offset` members and returns at most `count`; all of them if `count` is
+    /// negative. Only with `by_score` or `by_lex`.
     pub const fn limit(mut self, offset: u64, count: i64) -> Self {
         self.limit = Some((offset, count));
         self
     }
 
-    /// Scores too, as pairs.
+    /// Returns pairs of member and score.
     pub const fn with_scores(mut self) -> Self {
         self.scores = true;
         self

@@ -1,12 +1,12 @@
 //! Commands on sorted sets.
 //!
 //! Spec: <https://redis.io/docs/latest/commands/?group=sorted-set>.
-//! Called by users, and by the client's methods of the same names.
+//! The methods of [`Client`](crate::Client) with the same names send them.
 
 use super::scan_options::ScanOptions;
 use super::sorted_set_options::{ZaddOptions, ZrangeOptions};
 use super::times::seconds;
-use crate::command::{Command, Head, ToArg, ToArgs};
+use crate::command::{Command, EncodedName, ToArg, ToArgs};
 use std::time::Duration;
 
 /// `ZADD key score member [score member ...]`; its reply: [`Client::zadd`](crate::Client::zadd).
@@ -14,7 +14,7 @@ pub fn zadd(
     key: impl ToArg,
     members: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
 ) -> Command {
-    Command::start(const { Head::of("ZADD") }).key(key).each_pair(members)
+    Command::start(const { EncodedName::of("ZADD") }).key(key).each_pair(members)
 }
 
 /// `ZADD key [NX|XX] [GT|LT] [CH] score member [score member ...]`; its reply:
@@ -24,57 +24,57 @@ pub fn zadd_with(
     options: ZaddOptions,
     members: impl IntoIterator<Item = (impl ToArg, impl ToArg)>,
 ) -> Command {
-    Command::start(const { Head::of("ZADD") }).key(key).options(options).each_pair(members)
+    Command::start(const { EncodedName::of("ZADD") }).key(key).options(options).each_pair(members)
 }
 
 /// `ZREM key member [member ...]`; its reply: [`Client::zrem`](crate::Client::zrem).
 pub fn zrem(key: impl ToArg, members: impl ToArgs) -> Command {
-    Command::start(const { Head::of("ZREM") }).key(key).each_arg(&members)
+    Command::start(const { EncodedName::of("ZREM") }).key(key).each_arg(&members)
 }
 
 /// `ZSCORE key member`; its reply: [`Client::zscore`](crate::Client::zscore).
 pub fn zscore(key: impl ToArg, member: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZSCORE") }).key(key).arg(member)
+    Command::start(const { EncodedName::of("ZSCORE") }).key(key).arg(member)
 }
 
 /// `ZMSCORE key member [member ...]`; its reply: [`Client::zmscore`](crate::Client::zmscore).
 pub fn zmscore(key: impl ToArg, members: impl ToArgs) -> Command {
-    Command::start(const { Head::of("ZMSCORE") }).key(key).each_arg(&members)
+    Command::start(const { EncodedName::of("ZMSCORE") }).key(key).each_arg(&members)
 }
 
 /// `ZINCRBY key increment member`; its reply: [`Client::zincrby`](crate::Client::zincrby).
 pub fn zincrby(key: impl ToArg, increment: f64, member: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZINCRBY") }).key(key).arg(increment).arg(member)
+    Command::start(const { EncodedName::of("ZINCRBY") }).key(key).arg(increment).arg(member)
 }
 
 /// `ZCARD key`; its reply: [`Client::zcard`](crate::Client::zcard).
 pub fn zcard(key: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZCARD") }).key(key)
+    Command::start(const { EncodedName::of("ZCARD") }).key(key)
 }
 
 /// `ZCOUNT key min max`; its reply: [`Client::zcount`](crate::Client::zcount).
 pub fn zcount(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZCOUNT") }).key(key).arg(min).arg(max)
+    Command::start(const { EncodedName::of("ZCOUNT") }).key(key).arg(min).arg(max)
 }
 
 /// `ZLEXCOUNT key min max`; its reply: [`Client::zlexcount`](crate::Client::zlexcount).
 pub fn zlexcount(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZLEXCOUNT") }).key(key).arg(min).arg(max)
+    Command::start(const { EncodedName::of("ZLEXCOUNT") }).key(key).arg(min).arg(max)
 }
 
 /// `ZRANK key member`; its reply: [`Client::zrank`](crate::Client::zrank).
 pub fn zrank(key: impl ToArg, member: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZRANK") }).key(key).arg(member)
+    Command::start(const { EncodedName::of("ZRANK") }).key(key).arg(member)
 }
 
 /// `ZREVRANK key member`; its reply: [`Client::zrevrank`](crate::Client::zrevrank).
 pub fn zrevrank(key: impl ToArg, member: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZREVRANK") }).key(key).arg(member)
+    Command::start(const { EncodedName::of("ZREVRANK") }).key(key).arg(member)
 }
 
 /// `ZRANGE key start stop`; its reply: [`Client::zrange`](crate::Client::zrange).
 pub fn zrange(key: impl ToArg, start: i64, stop: i64) -> Command {
-    Command::start(const { Head::of("ZRANGE") }).key(key).arg(start).arg(stop)
+    Command::start(const { EncodedName::of("ZRANGE") }).key(key).arg(start).arg(stop)
 }
 
 /// `ZRANGE key start stop [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]`; its reply:
@@ -85,70 +85,70 @@ pub fn zrange_with(
     max: impl ToArg,
     options: ZrangeOptions,
 ) -> Command {
-    Command::start(const { Head::of("ZRANGE") }).key(key).arg(min).arg(max).options(options)
+    Command::start(const { EncodedName::of("ZRANGE") }).key(key).arg(min).arg(max).options(options)
 }
 
 /// `ZREVRANGE key start stop`; its reply: [`Client::zrevrange`](crate::Client::zrevrange).
 pub fn zrevrange(key: impl ToArg, start: i64, stop: i64) -> Command {
-    Command::start(const { Head::of("ZREVRANGE") }).key(key).arg(start).arg(stop)
+    Command::start(const { EncodedName::of("ZREVRANGE") }).key(key).arg(start).arg(stop)
 }
 
 /// `ZRANGEBYSCORE key min max`; its reply: [`Client::zrangebyscore`](crate::Client::zrangebyscore).
 pub fn zrangebyscore(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZRANGEBYSCORE") }).key(key).arg(min).arg(max)
+    Command::start(const { EncodedName::of("ZRANGEBYSCORE") }).key(key).arg(min).arg(max)
 }
 
 /// `ZRANDMEMBER key count`; its reply: [`Client::zrandmember`](crate::Client::zrandmember).
 pub fn zrandmember(key: impl ToArg, count: i64) -> Command {
-    Command::start(const { Head::of("ZRANDMEMBER") }).key(key).arg(count)
+    Command::start(const { EncodedName::of("ZRANDMEMBER") }).key(key).arg(count)
 }
 
 /// `ZPOPMIN key count`; its reply: [`Client::zpopmin`](crate::Client::zpopmin).
 pub fn zpopmin(key: impl ToArg, count: u64) -> Command {
-    Command::start(const { Head::of("ZPOPMIN") }).key(key).arg(count)
+    Command::start(const { EncodedName::of("ZPOPMIN") }).key(key).arg(count)
 }
 
 /// `ZPOPMAX key count`; its reply: [`Client::zpopmax`](crate::Client::zpopmax).
 pub fn zpopmax(key: impl ToArg, count: u64) -> Command {
-    Command::start(const { Head::of("ZPOPMAX") }).key(key).arg(count)
+    Command::start(const { EncodedName::of("ZPOPMAX") }).key(key).arg(count)
 }
 
 /// `BZPOPMIN key [key ...] timeout`; its reply: [`Client::bzpopmin`](crate::Client::bzpopmin).
 pub fn bzpopmin(keys: impl ToArgs, timeout: Duration) -> Command {
-    Command::start(const { Head::of("BZPOPMIN") }).each_key(&keys).arg(seconds(timeout))
+    Command::start(const { EncodedName::of("BZPOPMIN") }).each_key(&keys).arg(seconds(timeout))
 }
 
 /// `BZPOPMAX key [key ...] timeout`; its reply: [`Client::bzpopmax`](crate::Client::bzpopmax).
 pub fn bzpopmax(keys: impl ToArgs, timeout: Duration) -> Command {
-    Command::start(const { Head::of("BZPOPMAX") }).each_key(&keys).arg(seconds(timeout))
+    Command::start(const { EncodedName::of("BZPOPMAX") }).each_key(&keys).arg(seconds(timeout))
 }
 
 /// `ZREMRANGEBYRANK key start stop`; its reply:
 /// [`Client::zremrangebyrank`](crate::Client::zremrangebyrank).
 pub fn zremrangebyrank(key: impl ToArg, start: i64, stop: i64) -> Command {
-    Command::start(const { Head::of("ZREMRANGEBYRANK") }).key(key).arg(start).arg(stop)
+    Command::start(const { EncodedName::of("ZREMRANGEBYRANK") }).key(key).arg(start).arg(stop)
 }
 
 /// `ZREMRANGEBYSCORE key min max`; its reply:
 /// [`Client::zremrangebyscore`](crate::Client::zremrangebyscore).
 pub fn zremrangebyscore(key: impl ToArg, min: impl ToArg, max: impl ToArg) -> Command {
-    Command::start(const { Head::of("ZREMRANGEBYSCORE") }).key(key).arg(min).arg(max)
+    Command::start(const { EncodedName::of("ZREMRANGEBYSCORE") }).key(key).arg(min).arg(max)
 }
 
 /// `ZINTERSTORE destination numkeys key [key ...]`; its reply:
 /// [`Client::zinterstore`](crate::Client::zinterstore).
 pub fn zinterstore(destination: impl ToArg, keys: impl ToArgs) -> Command {
-    Command::start(const { Head::of("ZINTERSTORE") }).key(destination).counted_keys(&keys)
+    Command::start(const { EncodedName::of("ZINTERSTORE") }).key(destination).counted_keys(&keys)
 }
 
 /// `ZUNIONSTORE destination numkeys key [key ...]`; its reply:
 /// [`Client::zunionstore`](crate::Client::zunionstore).
 pub fn zunionstore(destination: impl ToArg, keys: impl ToArgs) -> Command {
-    Command::start(const { Head::of("ZUNIONSTORE") }).key(destination).counted_keys(&keys)
+    Command::start(const { EncodedName::of("ZUNIONSTORE") }).key(destination).counted_keys(&keys)
 }
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`; its reply:
 /// [`Client::zscan`](crate::Client::zscan).
 pub fn zscan(key: impl ToArg, cursor: u64, options: ScanOptions<'_>) -> Command {
-    Command::start(const { Head::of("ZSCAN") }).key(key).arg(cursor).options(options)
+    Command::start(const { EncodedName::of("ZSCAN") }).key(key).arg(cursor).options(options)
 }

@@ -1,90 +1,90 @@
 //! Commands on strings.
 //!
 //! Spec: <https://redis.io/docs/latest/commands/?group=string>.
-//! Called by users, and by the client's methods of the same names.
+//! The methods of [`Client`](crate::Client) with the same names send them.
 
 use super::expiry_options::GetexOptions;
 use super::set_options::SetOptions;
 use super::times::{millis, whole_seconds};
-use crate::command::{Command, Head, ToArg, ToArgs};
+use crate::command::{Command, EncodedName, ToArg, ToArgs};
 use std::time::Duration;
 
 /// `GET key`; its reply: [`Client::get`](crate::Client::get).
 pub fn get(key: impl ToArg) -> Command {
-    Command::start(const { Head::of("GET") }).key(key)
+    Command::start(const { EncodedName::of("GET") }).key(key)
 }
 
 /// `SET key value`; its reply: [`Client::set`](crate::Client::set).
 pub fn set(key: impl ToArg, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("SET") }).key(key).arg(value)
+    Command::start(const { EncodedName::of("SET") }).key(key).arg(value)
 }
 
 /// `SET key value [NX|XX] [GET] [EX seconds ...]`; its reply:
 /// [`Client::set_with`](crate::Client::set_with).
 pub fn set_with(key: impl ToArg, value: impl ToArg, options: SetOptions) -> Command {
-    Command::start(const { Head::of("SET") }).key(key).arg(value).options(options)
+    Command::start(const { EncodedName::of("SET") }).key(key).arg(value).options(options)
 }
 
 /// `SETNX key value`; its reply: [`Client::setnx`](crate::Client::setnx).
 pub fn setnx(key: impl ToArg, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("SETNX") }).key(key).arg(value)
+    Command::start(const { EncodedName::of("SETNX") }).key(key).arg(value)
 }
 
 /// `SETEX key seconds value`; its reply: [`Client::setex`](crate::Client::setex).
 pub fn setex(key: impl ToArg, ttl: Duration, value: impl ToArg) -> Command {
     let (head, ttl) = match whole_seconds(ttl) {
-        Some(seconds) => (const { Head::of("SETEX") }, seconds),
-        None => (const { Head::of("PSETEX") }, millis(ttl)),
+        Some(seconds) => (const { EncodedName::of("SETEX") }, seconds),
+        None => (const { EncodedName::of("PSETEX") }, millis(ttl)),
     };
     Command::start(head).key(key).arg(ttl).arg(value)
 }
 
 /// `GETDEL key`; its reply: [`Client::getdel`](crate::Client::getdel).
 pub fn getdel(key: impl ToArg) -> Command {
-    Command::start(const { Head::of("GETDEL") }).key(key)
+    Command::start(const { EncodedName::of("GETDEL") }).key(key)
 }
 
 /// `GETEX key [EX seconds ...]`; its reply: [`Client::getex`](crate::Client::getex).
 pub fn getex(key: impl ToArg, options: GetexOptions) -> Command {
-    Command::start(const { Head::of("GETEX") }).key(key).options(options)
+    Command::start(const { EncodedName::of("GETEX") }).key(key).options(options)
 }
 
 /// `GETSET key value`; its reply: [`Client::getset`](crate::Client::getset).
 pub fn getset(key: impl ToArg, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("GETSET") }).key(key).arg(value)
+    Command::start(const { EncodedName::of("GETSET") }).key(key).arg(value)
 }
 
 /// `MGET key [key ...]`; its reply: [`Client::mget`](crate::Client::mget).
 pub fn mget(keys: impl ToArgs) -> Command {
-    Command::start(const { Head::of("MGET") }).each_key(&keys)
+    Command::start(const { EncodedName::of("MGET") }).each_key(&keys)
 }
 
 /// `MSET key value [key value ...]`; its reply: [`Client::mset`](crate::Client::mset).
 pub fn mset(pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command {
-    Command::start(const { Head::of("MSET") }).each_key_value(pairs)
+    Command::start(const { EncodedName::of("MSET") }).each_key_value(pairs)
 }
 
 /// `MSETNX key value [key value ...]`; its reply: [`Client::msetnx`](crate::Client::msetnx).
 pub fn msetnx(pairs: impl IntoIterator<Item = (impl ToArg, impl ToArg)>) -> Command {
-    Command::start(const { Head::of("MSETNX") }).each_key_value(pairs)
+    Command::start(const { EncodedName::of("MSETNX") }).each_key_value(pairs)
 }
 
 /// `APPEND key value`; its reply: [`Client::append`](crate::Client::append).
 pub fn append(key: impl ToArg, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("APPEND") }).key(key).arg(value)
+    Command::start(const { EncodedName::of("APPEND") }).key(key).arg(value)
 }
 
 /// `STRLEN key`; its reply: [`Client::strlen`](crate::Client::strlen).
 pub fn strlen(key: impl ToArg) -> Command {
-    Command::start(const { Head::of("STRLEN") }).key(key)
+    Command::start(const { EncodedName::of("STRLEN") }).key(key)
 }
 
 /// `GETRANGE key start end`; its reply: [`Client::getrange`](crate::Client::getrange).
 pub fn getrange(key: impl ToArg, start: i64, end: i64) -> Command {
-    Command::start(const { Head::of("GETRANGE") }).key(key).arg(start).arg(end)
+    Command::start(const { EncodedName::of("GETRANGE") }).key(key).arg(start).arg(end)
 }
 
 /// `SETRANGE key offset value`; its reply: [`Client::setrange`](crate::Client::setrange).
 pub fn setrange(key: impl ToArg, offset: u64, value: impl ToArg) -> Command {
-    Command::start(const { Head::of("SETRANGE") }).key(key).arg(offset).arg(value)
+    Command::start(const { EncodedName::of("SETRANGE") }).key(key).arg(offset).arg(value)
 }

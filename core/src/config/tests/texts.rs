@@ -232,10 +232,10 @@ fn mistakes_in_a_url() {
         ("redis://h/4294967296", "database: `4294967296` is not a whole number"),
         ("redis://h/1/2", "database: `1/2` is not a whole number"),
         ("redis://h#x", "not a server's URL: it has no fragment"),
-        ("redis://a:b@h1,a:b@h2", "not a server's URL: credentials stand once"),
+        ("redis://a:b@h1,a:b@h2", "not a server's URL: credentials are written once"),
         ("redis://a@h", "username: needs a password"),
-        ("redis://a:%zz@h", "credentials: percent-encoded UTF-8 is wanted"),
-        ("redis://a:%ff@h", "credentials: percent-encoded UTF-8 is wanted"),
+        ("redis://a:%zz@h", "credentials: they must be percent-encoded UTF-8"),
+        ("redis://a:%ff@h", "credentials: they must be percent-encoded UTF-8"),
     ];
     assert_mistakes(&table);
 }
@@ -250,7 +250,7 @@ fn mistakes_in_a_query() {
         ("redis://h?client_name=a@b", "not a server's URL: an @ behind the host"),
         ("redis://h/0@1", "not a server's URL: an @ behind the host"),
         ("redis://h?command-timeout=1s", "unknown key `command-timeout`: allowed are"),
-        ("redis://h?attempts_max=1&attempts_max=1", "attempts_max is there twice"),
+        ("redis://h?attempts_max=1&attempts_max=1", "attempts_max is written twice"),
         ("redis://h?attempts_max", "not a server's URL: each part of its query is key=value"),
         ("redis://h?attempts_max=", "attempts_max: `` is not a whole number"),
         ("redis://h?attempts_max=ten", "attempts_max: `ten` is not a whole number"),
@@ -271,8 +271,11 @@ fn mistakes_in_a_query() {
         ("redis://h?when_full=drop", "when_full: `drop` is not wait or fail"),
         ("redis://h?when_lagging=x", "when_lagging: `x` is not one of drop_oldest"),
         ("redis://h?db=1", "db: only for a unix socket"),
-        ("redis://h?service=main", "service: only for redis-sentinel"),
-        ("redis-cluster://h?sentinel_tls=true", "sentinel_tls: only for redis-sentinel"),
+        ("redis://h?service=main", "service: only with a scheme that ends in -sentinel"),
+        (
+            "redis-cluster://h?sentinel_tls=true",
+            "sentinel_tls: only with a scheme that ends in -sentinel",
+        ),
         ("redis-sentinel://h", "service is missing"),
         ("redis-sentinel://h?service=", "service is missing"),
         ("redis-sentinel://h?service=m&sentinel_tls=1", "sentinel_tls: `1` is not true or false"),

@@ -1,8 +1,8 @@
-//! Any reply as a [`Value`], without loss.
+//! Decodes any reply as a [`Value`], without loss.
 //!
-//! Other than the typed way it keeps errors where they stand, and it checks every scalar's text:
-//! there is no type that asks for a part and ignores the rest.
-//! Limits: recursion stops at `DEPTH_MAX`; a list's memory grows as its elements come.
+//! Unlike typed decoding, it keeps errors in their places and checks the text of every scalar.
+//! Limits: recursion stops at `DEPTH_MAX`; the memory of a list grows with the elements that were
+//! read.
 
 use super::super::cursor::{Aggregate, Malformed, Scalar, Token};
 use super::super::decode_error::DecodeError;
@@ -11,14 +11,14 @@ use super::super::value::Value;
 use super::decoder::Decoder;
 use bytes::Bytes;
 
-/// Elements that memory is taken for on the word of a header alone.
+/// Number of elements that memory is allocated for before they are read.
 const CAPACITY_MAX: usize = 4096;
 
-/// What servers say of themselves. No number in it has a point, and the code that reads those is
-/// large: a program that asks for none does not carry it.
+/// Decodes a reply that the client reads for itself. These contain no doubles; their parser is
+/// large, and the linker drops it from a program that decodes none.
 ///
 /// # Errors
-/// What is not RESP.
+/// The bytes are not RESP.
 pub(crate) fn plain_value(frame: &Bytes) -> Result<Value, DecodeError> {
     let mut decoder = Decoder::new(frame);
     let value = decoder.value::<true>().map_err(|error| error.within("Value"))?;
@@ -26,7 +26,7 @@ pub(crate) fn plain_value(frame: &Bytes) -> Result<Value, DecodeError> {
 }
 
 impl<'de> Decoder<'de> {
-    /// The next value, whatever it is. `PLAIN`: numbers with a point stay text, as in RESP2.
+    /// The next value. `PLAIN`: doubles stay text, as in RESP2.
     pub(super) fn value<const PLAIN: bool>(&mut self) -> Result<Value, DecodeError> {
         Ok(match self.cursor.next()? {
             Token::Null => Value::Null,

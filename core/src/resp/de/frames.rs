@@ -1,8 +1,8 @@
-//! The replies to several commands as one list: a pipeline's answer.
+//! Decodes the replies of a pipeline as one list.
 //!
-//! Each frame is decoded as the element that stands in its place, so that a tuple gives every reply
-//! a type of its own. Invariant: there are as many frames as the type wants, or it is an error.
-//! Called in the caller's task by whatever hands a pipeline's replies out.
+//! Each frame is decoded as the element at its index, so that a tuple gives every reply a type of
+//! its own.
+//! Invariant: if the type takes more or fewer elements than there are frames, that is an error.
 
 use super::super::blob::BLOB_NAME;
 use super::super::cursor::Malformed;
@@ -13,10 +13,10 @@ use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use std::any::type_name;
 
-/// Decodes several whole frames as the elements of one list.
+/// Decodes several complete frames as the elements of one list.
 ///
 /// # Errors
-/// As `from_frame`, for the first frame that does not fit, or when `T` wants more or fewer of them.
+/// As `from_frame`, for the first frame that does not fit; or `T` takes more or fewer elements.
 pub(crate) fn from_frames<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, DecodeError> {
     T::deserialize(Frames { all: frames, next: 0 }).map_err(|error| error.within(type_name::<T>()))
 }
@@ -25,7 +25,7 @@ pub(crate) fn from_frames<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, De
 struct Frames<'de> {
     /// In the order of their commands.
     all: &'de [Bytes],
-    /// Index of the first that was not read. Invariant: at most `all.len()`.
+    /// Index of the next frame. Invariant: at most `all.len()`.
     next: usize,
 }
 
@@ -44,7 +44,7 @@ impl<'de> Deserializer<'de> for Frames<'de> {
         visitor.visit_some(self)
     }
 
-    /// A newtype around a list is that list; serde would read it as a list of one.
+    /// A newtype around a list is read as that list; serde would read it as a list of one element.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
