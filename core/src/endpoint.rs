@@ -1,8 +1,8 @@
 //! Where a server listens: a host name, an address or a unix socket's path.
 //!
 //! Names stay names: the transport resolves them at each dial, so that a pod that came back under a
-//! new address is found again. Called by `config` (what a user wrote), `topology` (what servers
-//! say) and every transport (what to dial).
+//! new address is found again. Endpoints come from the configuration and from servers' replies, and
+//! transports dial them.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;

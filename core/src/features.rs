@@ -1,12 +1,12 @@
 //! The parts of a client that a build may leave out, for programs whose size counts.
 //!
-//! Each is a feature of this crate, on by default. The linker drops by itself what nothing calls
-//! (subscriptions, transactions, scans, pipelines); these are what it cannot know to be
-//! superfluous, since a URL or a command's name could ask for it. All code is compiled either way,
-//! and leaving a part out changes nothing but that: who asks for it gets an error of kind `Config`
-//! that names the feature.
+//! Each is a feature of this crate, on by default. The linker drops what nothing calls
+//! (subscriptions, transactions, scans, pipelines). It cannot drop these parts, since a URL or the
+//! name of a command could need them. All code is compiled either way. Without a feature, a call
+//! that needs the part fails with an error of kind `Config` that names the feature; nothing else
+//! changes.
 //!
-//! Invariant: a part is asked for here and nowhere by `cfg`. Called by `client` and `driver`.
+//! Invariant: other files read these constants and use no `cfg` of their own.
 
 use crate::error::{Delivery, Error, ErrorKind};
 

@@ -3,7 +3,7 @@
 //! It exists only under `--cfg fuzzing`, which cargo-fuzz passes to every crate it builds. A
 //! feature would be a promise: `--all-features` and docs would show it, and some user would turn it
 //! on. With a `cfg` the published API is the same whether or not there is fuzzing.
-//! Called by `tests/fuzz` (a workspace of its own), and by hand-made profiles of the decoder.
+//! Used by `tests/fuzz` (a workspace of its own).
 
 use crate::resp::{self, FrameKind, ScanLimits, Scanner};
 use crate::time::Timestamp;

@@ -8,7 +8,6 @@
 //! Limits: an insertion moves the numbers of all greater keys, 4 bytes each, so 16384 keys in the
 //! worst order cost some 50 ms, and 1000 a fifth of a millisecond; keys in ascending order cost
 //! nothing more. At most 2^32 entries. Invariant: `order` names each entry once, by ascending key.
-//! Called by `topology`.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;

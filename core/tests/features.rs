@@ -1,5 +1,5 @@
-//! Parts that a build may leave out: who asks for one is told which feature is missing, before a
-//! byte is sent, and everything else goes its way. Holds for every choice of features.
+//! Parts that a build may leave out: a call that needs one fails before a byte is sent, with an
+//! error that names the missing feature; all else works. Holds for every choice of features.
 
 use futures::FutureExt;
 use slotcar_core::{

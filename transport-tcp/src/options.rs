@@ -3,8 +3,6 @@
 //! Plain data, applied to each socket right after it connected; unix sockets need none of it.
 //! The three defaults that look for a dead peer agree with each other: Linux lets
 //! `TCP_USER_TIMEOUT` overrule the count of keepalive probes, so it is set to the same moment.
-//!
-//! Called by `smol` and `tokio` for every dial.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::io;

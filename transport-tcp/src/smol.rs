@@ -6,8 +6,8 @@
 //! armed anew), and a connection that carries commands always has one, which hardly ever ends.
 //!
 //! Nothing here needs the caller to run on smol: the reactor has a thread of its own and wakes
-//! whoever waits. A caller inside `smol::block_on` polls the reactor itself and saves the thread
-//! hand-over.
+//! the tasks that wait. A caller inside `smol::block_on` polls the reactor itself and saves the
+//! thread hand-over.
 
 use crate::options::TcpOptions;
 use crate::stream::Stream;

@@ -6,15 +6,15 @@
 //!   once instead of asking once more to see `EAGAIN`;
 //! - the same after a short write: the rest waits for room at once;
 //! - otherwise a read or write is tried first, and only `EAGAIN` leads to a wait;
-//! - who asks to read once more, although no readiness came, wants to know for certain: the socket
-//!   is asked. Events are only seen while somebody runs the reactor, and nobody may have since.
+//! - a second read without a readiness event in between asks the socket: events are seen only while
+//!   some task runs the reactor, and none may have done so since.
 //!
 //! Invariants: `drained` and `full` only skip a call that would most likely fail, so a wrong guess
 //! costs a wait that ends at once (the reactor's interest is level-triggered), never a lost event.
 //! A readiness event clears the guess, and the end of the stream and errors are such events.
 //!
 //! The reactor keeps one waker per direction and wakes the one it replaces: poll a stream with one
-//! waker at a time, or two pollers wake each other for ever.
+//! waker at a time, or two pollers wake each other without end.
 
 use futures::io::{AsyncRead, AsyncWrite};
 use smol::Async;
@@ -113,7 +113,7 @@ where
             let mut socket = this.io.get_ref();
             match socket.read(buf) {
                 Ok(filled) => {
-                    // Zero bytes are the end, which stays readable for ever: nothing to wait for.
+                    // Zero bytes are the end, which stays readable: there is nothing to wait for.
                     this.drained = filled > 0 && filled < buf.len();
                     this.asked = false;
                     return Poll::Ready(Ok(filled));

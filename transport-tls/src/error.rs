@@ -5,7 +5,7 @@
 //! other side turned a stream away that was already open, `ConnectionReset` where it hung up.
 //! No key is in any text.
 //!
-//! Called by every file of this crate; callers find it in an error's chain with [`TlsError::of`].
+//! Callers find it in an error's chain with [`TlsError::of`].
 
 use futures_rustls::rustls::{AlertDescription, CertificateError, Error as Cause};
 use slotcar_core::config::ConfigError;

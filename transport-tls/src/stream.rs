@@ -9,8 +9,6 @@
 //! - a server that closes without a goodbye has closed: replies say how long they are, so nothing
 //!   can be cut off unseen;
 //! - a dropped stream says goodbye if that takes no waiting and nothing else is unsent.
-//!
-//! Called by `tls`.
 
 use crate::error;
 use futures::io::{AsyncRead, AsyncWrite};

@@ -1,9 +1,10 @@
-//! One pollable of the host, and whoever waits for it.
+//! One pollable of the host, and the task that waits for it.
 //!
 //! The reactor asks the host about every wait that is registered with it, whether or not anybody
 //! still cares, and goes on asking until the wait is dropped. A ready pollable that nobody looks
 //! after, such as an idle connection that the server closed, would thus turn each later wait of the
-//! program into a busy loop. So a waker of our own stands between the reactor and whoever polls:
+//! program into a busy loop. So a waker of our own stands between the reactor and the task that
+//! polls:
 //! - the first time that the reactor finds the pollable ready, the waiter is woken;
 //! - the second time without a look in between, the waiter has other things to do, and the wait is
 //!   taken out of the reactor. Nothing is lost: it was woken, and its next look asks the host.
@@ -172,7 +173,7 @@ mod tests {
         poll_fn(|cx| interest.poll(cx)).await;
     }
 
-    /// Ready, and nobody looks: the reactor must not be told to ask about it for ever.
+    /// Ready, and nobody looks: the reactor must not ask about it again and again.
     #[test]
     fn what_nobody_looks_after_leaves_the_reactor() {
         wstd::runtime::block_on(async {

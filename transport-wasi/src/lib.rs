@@ -2,7 +2,7 @@
 //!
 //! It carries bytes, time and chance for the core, on the reactor of `wstd`: call it from inside
 //! `wstd::runtime::block_on`, which `#[wstd::main]` and `#[wstd::http_server]` do. There is no
-//! background: whoever awaits a command, a subscription or a connection moves its bytes, and
+//! background: the task that awaits a command, a subscription or a connection moves its bytes, and
 //! nothing of this crate keeps a program running once its root future is done.
 //!
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
@@ -23,7 +23,7 @@
 //! more than time. What the program never calls, the linker leaves out by itself. What only a URL
 //! or a command's name could ask for is left out by a feature that is turned off: `fan-out`
 //! (commands over several slots or nodes), `read-policies` (reads from replicas) and `sentinel`.
-//! Who asks for such a thing all the same gets an error that names the feature.
+//! A call that needs such a part fails with an error that names the feature.
 //!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.

@@ -34,8 +34,8 @@ pub(crate) struct Stream {
     writable: Option<Interest>,
     /// A read now would most likely find nothing.
     drained: bool,
-    /// A read was told to wait, and the host has not called since. Who asks again wants to know for
-    /// certain: the reactor runs only while the program waits.
+    /// A read was told to wait, and the host has not called since. A second read asks the
+    /// host: the reactor runs only while the program waits.
     asked: bool,
     /// A write now would most likely find no room.
     full: bool,

@@ -4,8 +4,8 @@
 //! Where the two differ, it holds the careful answer: read-only only if both say so, writing or
 //! blocking if one does.
 //! Invariant: names are found in any case. A command that is not in the table (a module's, a newer
-//! server's) is not found; `Spec::UNKNOWN` stands for it then: neither read-only nor blocking, keys
-//! unknown.
+//! server's) is not found: it gets `Spec::UNKNOWN`, which is neither read-only nor blocking, with
+//! unknown keys.
 
 use super::spec::Spec;
 use super::table::TABLE;

@@ -87,10 +87,10 @@ fn spurious_polls_stay_pending_and_lose_nothing() {
     });
 }
 
-/// Bytes and an end that no reactor has noticed are found by who asks again: without a background
-/// nobody runs the reactor while a program does something else.
+/// A second poll finds bytes and an end that no reactor has noticed: without a background nothing
+/// runs the reactor while the program does something else.
 #[test]
-fn who_asks_again_is_told_the_truth() {
+fn a_second_poll_asks_the_socket() {
     let (mut stream, mut other, _) = pair();
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);
