@@ -140,7 +140,7 @@ fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
     use TlsErrorKind as Kind;
     let (kind, why) = match error {
         CertificateError::UnknownIssuer => {
-            (Kind::UnknownIssuer, "is signed by nobody whom this client trusts".to_owned())
+            (Kind::UnknownIssuer, "is signed by no authority that this client trusts".to_owned())
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             (Kind::Expired, "has expired".to_owned())

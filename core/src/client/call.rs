@@ -10,7 +10,7 @@
 use super::client::Client;
 use crate::command::Command;
 use crate::connection::budget::BudgetWait;
-use crate::connection::outcome::{Outcome, Reply};
+use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
@@ -209,7 +209,7 @@ impl FrameCall<'_> {
         Ok(if is_straight { None } else { Some(plan) })
     }
 
-    /// Dials, follows redirects, retries, waits for a refresh: whatever takes more than one attempt.
+    /// Everything that takes more than one attempt: dials, redirects, retries, refreshes.
     #[cold]
     fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
         let options = self.client.call_options(due.from(self.client.shared.env.now()));
@@ -271,7 +271,7 @@ impl FrameCall<'_> {
 #[inline]
 fn frame_or_failure(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
-        Ok(Reply::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
+        Ok(Replies::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),
         outcome => failure_of(outcome),
     }
 }

@@ -9,18 +9,18 @@ use std::io;
 use std::sync::Arc;
 
 /// The result of an entry.
-pub(crate) type Outcome = Result<Reply, Box<Failed>>;
+pub(crate) type Outcome = Result<Replies, Box<Failed>>;
 
 /// The replies of an entry: complete frames, which may be error replies.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub(crate) enum Replies {
     /// Of an entry that expects one.
     One(Bytes),
     /// Of an entry that expects several, in order.
     Many(Vec<Bytes>),
 }
 
-impl Reply {
+impl Replies {
     /// The last frame. It is the reply of an entry whose earlier commands only prepare the last
     /// one.
     pub(crate) fn into_last(self) -> Option<Bytes> {

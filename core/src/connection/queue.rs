@@ -23,7 +23,7 @@ pub(crate) use super::entry::{
 };
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
-use super::outcome::{Failure, Lost, Outcome, Reply};
+use super::outcome::{Failure, Lost, Outcome, Replies};
 use super::push_readers::PushReaders;
 use crate::connection::place::{EntryState, NONE, Place};
 use crate::time::Timestamp;
@@ -327,10 +327,10 @@ impl CommandQueue {
             return Ok(());
         }
         let reply = if place.replies.capacity() == 0 {
-            Reply::One(frame)
+            Replies::One(frame)
         } else {
             place.replies.push(frame);
-            Reply::Many(std::mem::take(&mut place.replies))
+            Replies::Many(std::mem::take(&mut place.replies))
         };
         self.first = place.next;
         self.in_flight -= 1;

@@ -61,7 +61,7 @@ pub(crate) struct ErrorPolicy {
     /// Why the topology is to be read again, if it is. Of a redirect: unless it is followed.
     pub(crate) refresh: Option<RefreshReason>,
     /// What it says of the node.
-    pub(crate) node: NodeState,
+    pub(crate) node: NodeFinding,
     /// What it means as the answer to HELLO.
     pub(crate) hello: HelloRefusal,
     /// Whether a handshake that ended so may succeed when the node is dialled again.
@@ -89,7 +89,7 @@ pub(crate) enum CallAction {
 
 /// What a failure says of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NodeState {
+pub(crate) enum NodeFinding {
     /// Nothing.
     Unchanged,
     /// It wants this connection to authenticate before anything else.
@@ -110,7 +110,7 @@ pub(crate) enum NodeState {
     Unreachable,
 }
 
-impl NodeState {
+impl NodeFinding {
     /// Whether reads under a policy leave the node out for a while. `driver/node/health.rs` says
     /// for how long: the time doubles with each failure in a row.
     pub(crate) fn is_strike(self) -> bool {
@@ -143,7 +143,7 @@ const PLAIN: ErrorPolicy = ErrorPolicy {
     call: CallAction::Fail,
     delivery: Delivery::Answered,
     refresh: None,
-    node: NodeState::Unchanged,
+    node: NodeFinding::Unchanged,
     hello: HelloRefusal::Final,
     dial_again: false,
     is_well: false,
@@ -163,7 +163,7 @@ pub(crate) fn reply_policy(error: &ServerError, origin: ErrorOrigin) -> ErrorPol
 
 /// The rows of error replies.
 fn class_policy(class: ErrorClass, origin: ErrorOrigin) -> ErrorPolicy {
-    use {ErrorClass as Class, NodeState as Node, RefreshReason as Reason};
+    use {ErrorClass as Class, NodeFinding as Node, RefreshReason as Reason};
     let ErrorOrigin::Server = origin;
     match class {
         Class::Ask | Class::Moved => ErrorPolicy {
@@ -225,7 +225,7 @@ fn class_policy(class: ErrorClass, origin: ErrorOrigin) -> ErrorPolicy {
 /// The rows of attempts without a reply. `sent`: all bytes of the command were written, so that the
 /// server may have run it.
 pub(crate) fn no_reply_policy(class: NoReplyClass, sent: bool) -> ErrorPolicy {
-    use {NoReplyClass as Class, NodeState as Node, RefreshReason as Reason};
+    use {NoReplyClass as Class, NodeFinding as Node, RefreshReason as Reason};
     let delivery = if sent { Delivery::Unknown } else { Delivery::NotSent };
     let fail = ErrorPolicy { delivery, ..PLAIN };
     let retry = if sent { CallAction::RetryIfRepeatable } else { CallAction::RetryNow };

@@ -13,7 +13,7 @@ use crate::connection::outcome::{Failed, Failure, Lost};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::ServerError;
 use crate::routing::error_policy::{
-    CallAction, ErrorOrigin, ErrorPolicy, NoReplyClass, NodeState, no_reply_policy, reply_policy,
+    CallAction, ErrorOrigin, ErrorPolicy, NoReplyClass, NodeFinding, no_reply_policy, reply_policy,
 };
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ pub(crate) fn decide_read(policy: ErrorPolicy, is_late: bool) -> CallAction {
     match (decide(policy, context), policy.node) {
         (action @ CallAction::FollowRedirect, _) => action,
         // Another replica would say the same.
-        (_, NodeState::NotPrimary) => CallAction::Fail,
+        (_, NodeFinding::NotPrimary) => CallAction::Fail,
         // The node is left out, so that the next one can be asked at once.
         (_, node) if node.is_strike() && !is_late => CallAction::RetryNow,
         (action, _) => action,

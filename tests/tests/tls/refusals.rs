@@ -45,7 +45,7 @@ fn certificates_that_prove_nothing_end_the_first_call() {
         .collect();
     let block: Vec<&str> = block.iter().map(String::as_str).collect();
     let table = [
-        (stranger.sign(&block), Kind::UnknownIssuer, "signed by nobody"),
+        (stranger.sign(&block), Kind::UnknownIssuer, "signed by no authority"),
         (authority.sign(&["other.test"]), Kind::WrongName, "valid for other.test only"),
         (authority.sign_expired(&block), Kind::Expired, "has expired"),
     ];
@@ -71,7 +71,12 @@ fn a_client_that_trusts_others_or_means_others_is_not_served() {
         let config = config(&format!("rediss://{at}"));
         let transport = Tls::new(carrier.clone(), strangers);
         let client = Client::connect_lazy(transport, config.clone()).expect("good");
-        check_final(&first_error(&client), at, TlsErrorKind::UnknownIssuer, "signed by nobody");
+        check_final(
+            &first_error(&client),
+            at,
+            TlsErrorKind::UnknownIssuer,
+            "signed by no authority",
+        );
         let transport = tls(carrier).server_name("redis.test").expect("a name");
         let client = Client::connect_lazy(transport, config).expect("good");
         check_final(&first_error(&client), at, TlsErrorKind::WrongName, "TLS with redis.test");

@@ -90,7 +90,7 @@ fn spurious_polls_stay_pending_and_lose_nothing() {
 /// Polling a read again finds bytes and an end that the reactor has not noticed: without background
 /// tasks, the reactor does not run while the program does something else.
 #[test]
-fn who_asks_again_is_told_the_truth() {
+fn a_second_poll_asks_the_socket() {
     let (mut stream, mut other, _) = pair();
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);

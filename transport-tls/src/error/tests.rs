@@ -14,7 +14,11 @@ fn causes_become_kinds_that_one_can_act_on() {
     let certificate = Cause::InvalidCertificate;
     let alert = Cause::AlertReceived;
     let table = [
-        (certificate(CertificateError::UnknownIssuer), Kind::UnknownIssuer, "signed by nobody"),
+        (
+            certificate(CertificateError::UnknownIssuer),
+            Kind::UnknownIssuer,
+            "signed by no authority",
+        ),
         (certificate(CertificateError::Expired), Kind::Expired, "has expired"),
         (certificate(CertificateError::NotValidYet), Kind::Expired, "not valid yet"),
         (certificate(CertificateError::NotValidForName), Kind::WrongName, "other names"),

@@ -8,7 +8,7 @@
 //! "Errors inside a transaction".
 
 use crate::command::{Command, cmd};
-use crate::connection::outcome::Reply;
+use crate::connection::outcome::Replies;
 use crate::connection::queue::Entry;
 use crate::driver::link::submit::{error_in, sole_reply};
 use crate::error::{Delivery, Error};
@@ -75,7 +75,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The reply to the command or to EXEC, or how the attempt failed.
-    pub(crate) fn judge(&self, reply: Reply) -> Result<Bytes, AttemptFailure> {
+    pub(crate) fn judge(&self, reply: Replies) -> Result<Bytes, AttemptFailure> {
         match self.contents {
             Contents::Single(_) => sole_reply(reply),
             Contents::Transaction(_) => {
@@ -115,8 +115,8 @@ mod tests {
     use crate::command::{get, incr};
     use crate::error::ErrorKind;
 
-    fn frames(lines: &[&str]) -> Reply {
-        Reply::Many(lines.iter().map(|line| Bytes::from(format!("{line}\r\n"))).collect())
+    fn frames(lines: &[&str]) -> Replies {
+        Replies::Many(lines.iter().map(|line| Bytes::from(format!("{line}\r\n"))).collect())
     }
 
     fn written(payload: &Payload<'_>) -> String {

@@ -35,21 +35,21 @@ pub(crate) async fn await_any_node(topology: &Arc<LiveTopology>, deadline: Times
             break;
         }
         topology.request_refresh(RefreshReason::Uncovered);
-        rest(topology, env.backoff(attempt), deadline).await;
+        pause_unless_map_changes(topology, env.backoff(attempt), deadline).await;
     }
     drop(need);
 }
 
 /// The pause before the next attempt. After a redirect a new map does not end it early: nodes that
 /// redirect to each other need the time themselves.
-pub(crate) async fn before(
+pub(crate) async fn pause_before(
     target: &NextHop,
     topology: &Arc<LiveTopology>,
     pause: Duration,
     deadline: Timestamp,
 ) {
     if matches!(target, NextHop::Map) {
-        return rest(topology, pause, deadline).await;
+        return pause_unless_map_changes(topology, pause, deadline).await;
     }
     if !pause.is_zero() {
         let env = topology.env();
@@ -59,7 +59,7 @@ pub(crate) async fn before(
 }
 
 /// A pause, which ends early when the map changes.
-pub(crate) fn rest(
+pub(crate) fn pause_unless_map_changes(
     topology: &Arc<LiveTopology>,
     pause: Duration,
     deadline: Timestamp,

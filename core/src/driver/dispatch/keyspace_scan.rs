@@ -7,7 +7,7 @@
 
 use crate::command::{Command, cmd};
 use crate::driver::attempt::next_step::CallOptions;
-use crate::driver::attempt::waiting::rest;
+use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::single::{Request, dispatch};
@@ -121,7 +121,7 @@ fn is_done(cursor: &ScanCursor, key: &Bytes) -> bool {
 /// # Errors
 /// `Timeout` when the deadline has passed.
 async fn wait_for_map(topology: &Arc<LiveTopology>, options: CallOptions) -> Result<(), Error> {
-    rest(topology, PAUSE, options.deadline).await;
+    pause_unless_map_changes(topology, PAUSE, options.deadline).await;
     if topology.env().now() < options.deadline {
         return Ok(());
     }

@@ -11,12 +11,12 @@
 
 use crate::BoxFuture;
 use crate::command::Command;
-use crate::connection::outcome::{Outcome, Reply};
+use crate::connection::outcome::{Outcome, Replies};
 use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
 };
-use crate::driver::attempt::waiting::{await_any_node, rest};
+use crate::driver::attempt::waiting::{await_any_node, pause_unless_map_changes};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::node_batch::NodeBatch;
@@ -101,7 +101,7 @@ fn run_rounds<'a>(
 fn without_errors(outcome: Result<Outcome, Error>) -> Result<Vec<Bytes>, Result<Outcome, Error>> {
     let frames = outcome.map_err(Err)?.map_err(|failed| Ok(Err(failed)))?.into_all();
     let is_good = |frame: &Bytes| frame_kind(frame) != FrameKind::Error;
-    if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Reply::Many(frames)))) }
+    if frames.iter().all(is_good) { Ok(frames) } else { Err(Ok(Ok(Replies::Many(frames)))) }
 }
 
 /// An item that has no result yet and goes where the map or a redirect says.
@@ -313,7 +313,7 @@ impl<'a> Rounds<'a> {
         sort_by_key(&mut left, |one: &PendingItem| one.member);
         self.pending = left;
         if !self.pending.is_empty() {
-            rest(topology, pause, deadline).await;
+            pause_unless_map_changes(topology, pause, deadline).await;
             if topology.env().now() >= deadline {
                 self.fail_expired();
             }

@@ -15,7 +15,9 @@ use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
-use crate::driver::attempt::waiting::{before, connect, no_connection, rest};
+use crate::driver::attempt::waiting::{
+    connect, no_connection, pause_before, pause_unless_map_changes,
+};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
@@ -95,7 +97,7 @@ async fn run(
     mut failed: Option<(AttemptFailure, Arc<Node>)>,
 ) -> Result<(Bytes, Arc<Node>), Error> {
     let tries = Attempts { attempts: u32::from(failed.is_some()), ..Attempts::default() };
-    let mut progress = Progress {
+    let mut progress = RequestProgress {
         topology: &topology,
         request: &request,
         options,
@@ -127,7 +129,7 @@ async fn run(
 }
 
 /// A request between two attempts.
-struct Progress<'a> {
+struct RequestProgress<'a> {
     /// The current topology.
     topology: &'a Arc<LiveTopology>,
     /// What is sent.
@@ -144,7 +146,7 @@ struct Progress<'a> {
     waiter: Option<RepairWaiter>,
 }
 
-impl Progress<'_> {
+impl RequestProgress<'_> {
     /// After a failed attempt: decides where the next one goes, and waits until it may begin.
     ///
     /// # Errors
@@ -166,7 +168,7 @@ impl Progress<'_> {
             NextStep::FailWith(error) => return Err(error),
             NextStep::Fail => return Err(self.error(failure, node)),
             NextStep::Again { target, pause } => {
-                before(&target, topology, pause, deadline).await;
+                pause_before(&target, topology, pause, deadline).await;
                 self.next_hop = target;
             }
         }
@@ -233,7 +235,7 @@ impl Progress<'_> {
             return Err(error.with_command(&command.name()).with_attempts(tries.attempts));
         }
         topology.request_refresh(RefreshReason::Uncovered);
-        rest(topology, env.backoff(tries.attempts), deadline).await;
+        pause_unless_map_changes(topology, env.backoff(tries.attempts), deadline).await;
         Ok(())
     }
 }

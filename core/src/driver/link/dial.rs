@@ -11,7 +11,7 @@
 use crate::Endpoint;
 use crate::command::Command;
 use crate::connection::handshake::{Handshake, Profile, Progress, Refusal};
-use crate::connection::outcome::{Failure, Reply};
+use crate::connection::outcome::{Failure, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event;
@@ -131,7 +131,7 @@ async fn shake_hands(
         })
         .await;
         let (replies, failure) = match outcome {
-            Ok(Ok(reply)) => (Reply::into_all(reply), None),
+            Ok(Ok(reply)) => (Replies::into_all(reply), None),
             Ok(Err(failed)) => (failed.replies, Some(failed.failure)),
             // The server may close the connection before it has received anything.
             Err(Rejected::Closed(lost)) => (Vec::new(), Some(Failure::Lost(lost))),

@@ -6,7 +6,7 @@
 //! Limit: `node_bytes_max` bytes in flight to one node; one entry must fit into that.
 
 use crate::config::WhenFull;
-use crate::connection::outcome::{Outcome, Reply};
+use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
@@ -127,7 +127,7 @@ fn over_budget(kind: ErrorKind, message: String, env: &Environment, link: &Link)
 
 /// The reply to a single command, if it is not an error. Earlier replies of the entry belong to
 /// commands that only prepare it.
-pub(crate) fn sole_reply(reply: Reply) -> Result<Bytes, AttemptFailure> {
+pub(crate) fn sole_reply(reply: Replies) -> Result<Bytes, AttemptFailure> {
     let frame = reply.into_last().expect("an entry that ended well has a reply");
     match error_in(&frame) {
         None => Ok(frame),

@@ -16,7 +16,7 @@ use crate::connection::queue::Entry;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
-use crate::driver::attempt::waiting::rest;
+use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
@@ -159,7 +159,7 @@ async fn run(
             }
             tries.attempts += 1;
             topology.request_refresh(RefreshReason::Uncovered);
-            rest(topology, env.backoff(tries.attempts), options.deadline).await;
+            pause_unless_map_changes(topology, env.backoff(tries.attempts), options.deadline).await;
             continue;
         };
         check_in_foreground(topology, &routes, shard, settings, now).await;
@@ -214,7 +214,7 @@ async fn prepare_next(
         ReadStep::Again(pause) => {
             count(&topology.env().telemetry().retries);
             tries.last = Some(explain(failure, item.command, node.endpoint(), tries, options));
-            rest(topology, pause, options.deadline).await;
+            pause_unless_map_changes(topology, pause, options.deadline).await;
             Ok(())
         }
     }

@@ -5,7 +5,7 @@
 //! waited for. Limits: one wait for a health check, 500 ms at most, and 4 refreshes for each call;
 //! 2 to 50 ms between two looks at the table.
 
-use crate::driver::attempt::waiting::rest;
+use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
@@ -59,7 +59,7 @@ pub(super) async fn wait_for_recovery(
         topology.request_refresh(RefreshReason::ReadOnly);
         let until = deadline.min(context.now.after(env.config().connect_timeout));
         topology.wait_for_refresh(until).await;
-        rest(topology, env.backoff(history.refreshes), deadline).await;
+        pause_unless_map_changes(topology, env.backoff(history.refreshes), deadline).await;
         return env.now() < deadline;
     }
     let (rows, nodes) = table(routes, shard, context);
@@ -68,7 +68,7 @@ pub(super) async fn wait_for_recovery(
     let Some(until) = recoveries.min().filter(|until| *until < deadline) else { return false };
     // Another task's trial of a node may end before its quarantine does.
     let pause = until.since(context.now).clamp(PAUSE_MIN, PAUSE_MAX);
-    rest(topology, pause, deadline).await;
+    pause_unless_map_changes(topology, pause, deadline).await;
     true
 }
 

@@ -108,7 +108,7 @@ fn a_replica_without_its_primary_is_used_when_no_other_node_can_be() {
         assert_eq!(
             chosen(&policy, &rows, 5),
             Some((2, ChosenFor::Policy)),
-            "{policy}: others first"
+            "{policy}: a node that lost its primary is the last choice"
         );
         let rows = [NodeRow { skip: Some(SkipReason::Tried), ..primary() }, spare, down()];
         assert_eq!(
@@ -276,7 +276,7 @@ proptest! {
             (all, vec![primary(), first, second], 1)
         };
         for policy in policies {
-            let choice = choose(&policy, &rows, turn, chance).expect("all is well");
+            let choice = choose(&policy, &rows, turn, chance).expect("both nodes are healthy");
             prop_assert_eq!(choice.how, ChosenFor::Policy);
             prop_assert_eq!(choice.index - before, lighter_of_two(loads, chance));
         }

@@ -41,7 +41,7 @@ fn a_map_comes_back_as_it_went() {
     }
 }
 
-/// Whoever a redirect made known goes along, under his endpoint.
+/// A node that is known from a redirect only is kept, named by its endpoint.
 #[test]
 fn provisional_nodes_and_spent_shards_survive() {
     let before = map("A@1 0-99 | B@2 100").patch(slot(100), &at("n")).unwrap();

@@ -47,7 +47,8 @@ fn without_epochs_most_views_decide() {
     // Views with epochs count for more than views without.
     let told = "A@1 0-99 < C | B@2 100-16383";
     check(told, &[ba, ba, told], "A@1 0-99 < C | B@2 100-16383");
-    // Where epochs are no longer told, most views decide again: nothing is stuck for ever.
+    // Where epochs are no longer told, most views decide again: no slot keeps its old owner for
+    // that reason.
     check(told, &[ba, ba], "B@2 0-16383 + A + C");
 }
 
@@ -170,7 +171,7 @@ fn a_redirect_is_not_undone_by_a_refresh_that_began_before_it() {
     // the owner who sent callers away.
     let kept = merge(Some(&kept.map), &old, kept.map.version(), START);
     assert_eq!(picture(&kept.map), moved);
-    // Whoever knows better is believed, and with that the redirect is history.
+    // A view with a newer epoch is believed, and the redirect is forgotten.
     let settled = after(&kept.map, &["A@5 0-49 51-99 | B@6 50 100-16383"]);
     assert_eq!(picture(&settled), "A@5 0-49 51-99 | B@6 50 100-16383");
     assert!(settled.patches().is_empty());
