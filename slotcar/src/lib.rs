@@ -98,12 +98,12 @@ pub use slotcar_tls as tls;
     all(not(target_family = "wasm"), feature = "smol"),
     all(target_os = "wasi", target_env = "p2")
 ))]
-mod connect;
+mod this_host;
 #[cfg(any(
     all(not(target_family = "wasm"), feature = "smol"),
     all(target_os = "wasi", target_env = "p2")
 ))]
-pub use connect::{connect, connect_lazy, connect_with, connect_with_topology};
+pub use this_host::{connect, connect_lazy, connect_with, connect_with_topology};
 
 /// The README's code compiles, or the tests fail.
 #[cfg(all(doctest, feature = "tls", feature = "tokio"))]
