@@ -205,7 +205,6 @@ impl Error {
     }
 }
 
-#[allow(dead_code, reason = "the levels above call these as they come")]
 impl Error {
     /// An error without command, node and cause.
     pub(crate) fn new(
