@@ -5,19 +5,27 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
+use slotcar::{Client, Config};
 use slotcar_sim::{Served, Sim};
+use slotcar_tcp::Smol;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Over a named transport and not by `slotcar::connect`: components run this file too, on a transport
+/// of their own.
+async fn connect(served: &Served) -> Client {
+    let config = Config::from_url(&served.url()).unwrap();
+    Client::connect(Smol::new(), config).await.unwrap()
+}
+
 #[test]
 fn slotcar_over_tcp_survives_a_failover_and_a_move() {
     let served = Sim::cluster(3, 1).seed(1).serve().unwrap();
     smol::block_on(async {
-        let client = slotcar::connect(&served.url()).await.unwrap();
-        let client = client.with_timeout(PATIENCE);
+        let client = connect(&served).await.with_timeout(PATIENCE);
         for key in ["foo", "bar", "hi"] {
             client.set(key, key).await.unwrap();
         }
@@ -33,8 +41,7 @@ fn slotcar_over_tcp_survives_a_failover_and_a_move() {
 fn slotcar_over_tcp_finds_the_primary_through_sentinels() {
     let served = Sim::sentinel(2, 3).seed(1).serve().unwrap();
     smol::block_on(async {
-        let client = slotcar::connect(&served.url()).await.unwrap();
-        let client = client.with_timeout(PATIENCE);
+        let client = connect(&served).await.with_timeout(PATIENCE);
         client.set("k", "v").await.unwrap();
         client.send::<u64>(slotcar::cmd("WAIT").arg(1).arg(1000)).await.unwrap();
         served.sim().kill("a");

@@ -8,7 +8,7 @@
 mod load;
 
 use load::{Ended, Load, config, first_success};
-use slotcar::{Client, Config, Delivery, Endpoint, ErrorKind};
+use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Sentinels, Version};
@@ -219,7 +219,8 @@ fn a_primary_that_is_none_gets_no_command() {
         client.with_timeout(Duration::from_millis(500)).set("name", "Ada").await.unwrap_err()
     });
     let text = format!("{error:?}");
-    assert!(text.contains("not a primary"), "{text}");
+    assert!(text.contains("its ROLE reply says otherwise"), "{text}");
+    assert_eq!(error.details(), Some(&ErrorDetail::NotPrimary), "{text}");
     assert_ne!(error.delivery(), Delivery::Unknown, "{text}");
     assert_eq!(primary.command_calls().get("set"), None, "{text}");
 }

@@ -53,15 +53,3 @@ pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
 pub use transport::Smol;
 pub use watched::Watched;
-
-use slotcar::{Client, Config, Error};
-
-/// Replaces `slotcar_tcp::connect` for the suites.
-pub async fn connect(url: &str) -> Result<Client, Error> {
-    connect_with(Config::from_url(url)?).await
-}
-
-/// The same with a configuration.
-pub async fn connect_with(config: Config) -> Result<Client, Error> {
-    Client::connect(Smol::new(), config).await
-}

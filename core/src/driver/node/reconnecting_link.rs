@@ -318,8 +318,13 @@ pub(crate) fn past_deadline(endpoint: &Endpoint, last: Option<Error>) -> Error {
         Some(error) => {
             let (text, at) = (error.to_string(), format!(": {endpoint}"));
             let cause = text.strip_suffix(&at).unwrap_or(&text);
-            timeout(format!("no connection in time; the last dial failed: {cause}"))
-                .with_cause(error)
+            let late = timeout(format!("no connection in time; the last dial failed: {cause}"));
+            // What the dial's error is about, the caller's is about too.
+            let late = match error.details().cloned() {
+                Some(detail) => late.with_detail(detail),
+                None => late,
+            };
+            late.with_cause(error)
         }
     }
 }
