@@ -14,8 +14,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Over a named transport and not by `slotcar::connect`: components run this file too, on a transport
-/// of their own.
+/// Not by `slotcar::connect`: components run this file too, on a transport of their own.
 async fn connect(served: &Served) -> Client {
     let config = Config::from_url(&served.url()).unwrap();
     Client::connect(Smol::new(), config).await.unwrap()
