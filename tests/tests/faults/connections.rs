@@ -11,7 +11,7 @@ use slotcar_tests::real::Script;
 use slotcar_tests::real::wait::until_true;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes of the huge reply.
 const HUGE: usize = 4 << 20;
@@ -72,9 +72,13 @@ fn a_huge_reply_does_not_stall_small_calls() {
     for background in BACKGROUNDS {
         let open = Arc::new(AtomicBool::new(false));
         let opened = Arc::clone(&open);
+        let in_use = Arc::new(AtomicUsize::new(0));
+        let used = Arc::clone(&in_use);
         let script = Script::start(move |peer| {
+            let mut is_first = true;
             while let Some(command) = peer.command_after_handshake() {
                 if command[0] != b"GET" {
+                    used.fetch_add(usize::from(std::mem::take(&mut is_first)), Ordering::SeqCst);
                     peer.send(b"+PONG\r\n");
                     continue;
                 }
@@ -87,8 +91,14 @@ fn a_huge_reply_does_not_stall_small_calls() {
                 peer.send(second);
             }
         });
-        let (client, watched) = client(config(&script.url()).connections_per_node(2), background);
-        run(grow(&client, &watched, 2));
+        let (client, _) = client(config(&script.url()).connections_per_node(2), background);
+        // A stream is open before its handshake is done: only then does it carry commands.
+        run(bounded(async {
+            while in_use.load(Ordering::SeqCst) < 2 {
+                client.ping().await.expect("another connection carries it");
+                smol::future::yield_now().await;
+            }
+        }));
         let mut huge = pin!(client.send::<String>(cmd("GET").key("huge")));
         let mut small = pin!(async {
             for _ in 0..300 {
