@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
+use crate::connection::reply_shape::Expected;
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -139,7 +140,12 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = NewEntry { len, replies: 1, deadline: due, admission };
+        let expected = if goes_straight || !self.command.speaks_for_itself() {
+            Expected::Values
+        } else {
+            Expected::Anything
+        };
+        let entry = NewEntry { len, replies: 1, deadline: due, admission, expected };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
@@ -179,7 +185,7 @@ impl FrameCall<'_> {
         link: &Link,
         guard: &InFlightGuard,
         rejected: Rejected,
-        (entry, waiting): (NewEntry, Option<BudgetWait>),
+        (entry, waiting): (NewEntry<'_>, Option<BudgetWait>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;

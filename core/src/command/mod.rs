@@ -216,6 +216,15 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
+    /// Whether its reply is not the server's own: a script, a function or a module may answer what it
+    /// likes. So may a command of which nothing is known.
+    pub(crate) fn speaks_for_itself(&self) -> bool {
+        const OTHERS: [&str; 6] = ["EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"];
+        // All of them have keys that are found by reading arguments.
+        self.spec.flags.contains(Flags::WIDE)
+            && (self.spec.name.is_empty() || OTHERS.contains(&self.spec.name))
+    }
+
     /// Whether it goes to the owner of its first key (without a key, to any node) on a shared
     /// connection, so that nothing else about it needs to be checked.
     #[inline]

@@ -328,13 +328,14 @@ struct AnnouncementSink {
 }
 
 impl PushSink for AnnouncementSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), String> {
         let service = self.service.as_bytes();
         let concerns =
             |push: &Bytes| push.windows(service.len().max(1)).any(|part| part == service);
         if frames.iter().any(concerns) {
             self.triggers.report_sentinel_message();
         }
+        Ok(())
     }
 
     fn handle_lost(&self, _: &Lost) {}

@@ -7,11 +7,12 @@
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome};
 use crate::connection::queue::Entry;
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::item::Items;
 use crate::driver::attempt::waiting::connect;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::link::submit::{error_in, submit};
+use crate::driver::link::submit::{error_in, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -79,11 +80,24 @@ impl NodeBatch {
             }
         };
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, count));
-        let outcome = submit(env, &link, entry, &write).await;
+        let exempt = self.exempt(items);
+        let expected = match &exempt[..] {
+            [] => Expected::Values,
+            exempt => Expected::ValuesBut(exempt),
+        };
+        let outcome = submit_expecting(env, &link, entry, expected, &write).await;
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }
         outcome
+    }
+
+    /// The positions of the replies whose words may be other than the server's.
+    fn exempt<I: Items + ?Sized>(&self, items: &I) -> Vec<u32> {
+        let each = 1 + usize::from(self.ask);
+        let places = self.members.iter().enumerate();
+        let own = places.filter(|(_, member)| items.item(**member).command.speaks_for_itself());
+        own.filter_map(|(place, _)| u32::try_from((place + 1) * each - 1).ok()).collect()
     }
 
     /// Stores the replies that are no errors, and returns how the other items failed, by index.

@@ -23,7 +23,6 @@ use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
-use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
@@ -276,10 +275,7 @@ async fn attempt(
     } else {
         let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
         match connect(topology, routes, node, &leads_away, deadline).await {
-            Ok(Some(link)) => {
-                let write = |out: &mut Vec<u8>| payload.write_to(out);
-                submit(env, &link, payload.entry(deadline), &write).await
-            }
+            Ok(Some(link)) => payload.submit(env, &link, deadline).await,
             Ok(None) => return Ok(None),
             Err(error) => Err(error),
         }
@@ -305,8 +301,7 @@ async fn submit_alone(
         None => return Err(closed(node.endpoint())),
     };
     let outcome = {
-        let write = |out: &mut Vec<u8>| payload.write_to(out);
-        let mut submitted = pin!(submit(env, own.link(), payload.entry(deadline), &write));
+        let mut submitted = pin!(payload.submit(env, own.link(), deadline));
         match env.while_open(submitted.as_mut()).await {
             Some(outcome) => outcome,
             // The client was closed. That closes the connections of the topology's nodes, but this

@@ -14,7 +14,7 @@
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{CommandQueue, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Ticket, Unfit, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::{wake_all, without_panic};
 use crate::driver::environment::cached_clock::CachedClock;
@@ -319,7 +319,7 @@ impl Io {
 
     /// Gives the frames that were read to their entries, and pushes to the sink.
     fn deliver(&mut self, own: Option<Ticket>) -> Result<(), Lost> {
-        let mut unexpected = None;
+        let mut unfit = None;
         let has_sink = self.status.push_sink.get().is_some();
         let lists = has_sink && self.status.lists_are_pushes.load(Ordering::Relaxed);
         {
@@ -364,31 +364,40 @@ impl Io {
                 if answers_push_command {
                     self.pushes.push(frame.clone());
                 }
-                if let Err(frame) = queue.deliver(frame, self.written, own, &mut self.wakers) {
-                    unexpected = Some(frame);
+                if let Err(wrong) = queue.deliver(frame, self.written, own, &mut self.wakers) {
+                    unfit = Some(wrong);
                     break;
                 }
             }
             self.reply_owed = queue.is_reply_owed();
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+            if queue.is_closed() {
+                self.status.closed.store(true, Ordering::Release);
+            }
         }
         wake_all(&mut self.wakers);
-        self.hand_pushes_on();
-        match unexpected {
-            None => Ok(()),
-            Some(frame) => Err(unexpected_reply(&frame)),
+        let handed_on = self.hand_pushes_on();
+        match unfit {
+            None => handed_on.map_err(Lost::Protocol),
+            Some(Unfit::Unasked(frame)) => Err(unexpected_reply(&frame)),
+            Some(Unfit::Wrong(what)) => Err(Lost::Protocol(what)),
         }
     }
 
     /// Gives the frames that were set aside to the push sink.
-    fn hand_pushes_on(&mut self) {
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn hand_pushes_on(&mut self) -> Result<(), String> {
         if !self.pushes.is_empty()
             && let Some(sink) = self.status.push_sink.get()
         {
             let now = *self.turn_time.get_or_insert_with(|| self.transport.now());
-            sink.handle(&mut self.pushes, now);
+            let handled = sink.handle(&mut self.pushes, now);
             self.pushes.clear();
+            return handled;
         }
+        Ok(())
     }
 
     /// Fails entries past their deadline and sets the timer. True if the timer has fired.

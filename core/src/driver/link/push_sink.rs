@@ -14,7 +14,11 @@ use std::fmt;
 pub(crate) trait PushSink: fmt::Debug + MaybeSend + MaybeSync {
     /// Takes the frames of one read, in the order in which they came: pushes and, of commands that
     /// are answered by pushes, errors and the last reply. `now` is when they were read.
-    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp);
+    ///
+    /// # Errors
+    /// What is wrong with a frame, if it shows that the server and the sink no longer agree on the
+    /// state of the connection. The link is lost then.
+    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), String>;
 
     /// The link is lost: no frame follows.
     fn handle_lost(&self, cause: &Lost);

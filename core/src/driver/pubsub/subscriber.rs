@@ -74,9 +74,10 @@ struct ConnectionSink {
 }
 
 impl PushSink for ConnectionSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) {
-        if let Some(subscriber) = self.subscriber.upgrade() {
-            subscriber.handle(self.id, frames, now);
+    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), String> {
+        match self.subscriber.upgrade() {
+            Some(subscriber) => subscriber.handle(self.id, frames, now),
+            None => Ok(()),
         }
     }
 
@@ -299,22 +300,32 @@ impl Subscriber {
     }
 
     /// Handles the frames of one read.
-    fn handle(&self, id: ConnectionId, frames: &mut Vec<Bytes>, now: Timestamp) {
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn handle(
+        &self,
+        id: ConnectionId,
+        frames: &mut Vec<Bytes>,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let mut wake = Wakers::new();
         let mut has_work = false;
-        {
+        let wrong = {
             let mut state = lock(&self.state);
-            let Some(connection) = state.connections.get_mut(&id) else { return };
+            let Some(connection) = state.connections.get_mut(&id) else { return Ok(()) };
             (connection.heard_at, connection.is_probed) = (now, false);
             state.batch += 1;
             for frame in frames.drain(..) {
                 has_work |= state.handle_frame(id, frame, now, &mut wake);
             }
-        }
+            state.wrong_reply.take()
+        };
         wake.drain(..).for_each(Waker::wake);
         if has_work {
             self.changed.notify(usize::MAX);
         }
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Removes a lost connection: gaps begin.

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) map_version: Option<u64>,
     /// The subscriber has ended: nothing is sent any more.
     pub(super) closed: bool,
+    /// What is wrong with a reply of the read that is being handled.
+    pub(super) wrong_reply: Option<String>,
 }
 
 /// An open connection that channels can be subscribed on.
@@ -108,6 +110,7 @@ impl State {
             owners_known_at: Timestamp::ZERO,
             map_version: None,
             closed: false,
+            wrong_reply: None,
         }
     }
 
@@ -154,14 +157,18 @@ impl State {
                 return self.deliver(kind, message, wake);
             }
             Push::Subscribed(kind, name) => {
-                self.channels.handle_subscribed(id, kind, &frame[name], now);
+                let handled = self.channels.handle_subscribed(id, kind, &frame[name], now);
+                self.wrong_reply = handled.err().or(self.wrong_reply.take());
             }
             Push::Unsubscribed(kind, name) => {
                 self.channels.handle_unsubscribed(id, kind, &frame[name], now);
             }
             Push::Other => match frame_kind(&frame) {
                 FrameKind::Push => return false,
-                FrameKind::Reply => self.channels.handle_marker(id, now),
+                FrameKind::Reply => {
+                    let handled = self.channels.handle_marker(id, now);
+                    self.wrong_reply = handled.err().or(self.wrong_reply.take());
+                }
                 FrameKind::Error => {
                     let Some(error) = ServerError::from_frame(&frame) else { return false };
                     self.channels.handle_error(id, &error, now);

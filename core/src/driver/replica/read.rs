@@ -13,6 +13,7 @@
 use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
@@ -21,7 +22,7 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::closed;
-use crate::driver::link::submit::{sole_reply, submit};
+use crate::driver::link::submit::{sole_reply, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
@@ -262,7 +263,10 @@ async fn attempt(
     };
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
+    let own_words = item.command.speaks_for_itself();
+    let expected = if own_words { Expected::Anything } else { Expected::Values };
+    let sent = submit_expecting(env, &link, entry, expected, &write);
+    let outcome = topology.while_refreshing(sent).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     guard.succeed(|| env.now());

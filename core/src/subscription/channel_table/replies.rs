@@ -16,17 +16,33 @@ use std::time::Duration;
 
 impl ChannelTable {
     /// A server confirmed a channel.
+    ///
+    /// # Errors
+    /// It was not asked for that channel.
     pub(crate) fn handle_subscribed(
         &mut self,
         id: ConnectionId,
         kind: ChannelKind,
         name: &[u8],
         now: Timestamp,
+    ) -> Result<(), String> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        if let Some(serial) = connection.pending_commands.handle_subscribed(kind, name)? {
+            self.confirm(id, kind, name, serial, now);
+        }
+        Ok(())
+    }
+
+    /// A server confirmed a channel that it was asked for.
+    fn confirm(
+        &mut self,
+        id: ConnectionId,
+        kind: ChannelKind,
+        name: &[u8],
+        serial: u64,
+        now: Timestamp,
     ) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let Some(serial) = connection.pending_commands.handle_subscribed(kind, name) else {
-            return;
-        };
+        let Some(connection) = self.connections.get(&id) else { return };
         let Some(index) = self.names[kind as usize].get(name).copied() else { return };
         let Some(entry) = &mut self.entries[index] else { return };
         if entry.serial != serial || entry.pending != Some(id) {
@@ -101,11 +117,20 @@ impl ChannelTable {
     }
 
     /// The reply to a marker came.
-    pub(crate) fn handle_marker(&mut self, id: ConnectionId, now: Timestamp) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        for failed in connection.pending_commands.handle_marker() {
+    ///
+    /// # Errors
+    /// A command before it has fewer replies than it must have.
+    pub(crate) fn handle_marker(&mut self, id: ConnectionId, now: Timestamp) -> Result<(), String> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let unanswered = connection.pending_commands.handle_marker();
+        let is_wrong = unanswered.is_wrong;
+        for failed in unanswered.channels {
             self.retry(id, failed, None, now);
         }
+        if is_wrong {
+            return Err("fewer confirmations of channels than asked for".to_owned());
+        }
+        Ok(())
     }
 
     /// Asks for the channels of a failed command again, later; tells readers of a refusal.

@@ -77,17 +77,17 @@ fn a_dropped_channel_is_asked_for_again_and_its_gap_told_once() {
     let mut r = table();
     r.subscribe(Sharded, b"a", ADA);
     assert_eq!(plan(&mut r, 0, A), "1:+a");
-    r.handle_subscribed(A, Sharded, b"a", at(1));
-    r.handle_marker(A, at(1));
+    r.handle_subscribed(A, Sharded, b"a", at(1)).unwrap();
+    r.handle_marker(A, at(1)).unwrap();
     assert_eq!(told(&mut r), "+a");
     r.handle_unsubscribed(A, Sharded, b"a", at(100));
     assert_eq!(r.readers(Sharded, b"a").len(), 0);
     assert_eq!(plan(&mut r, 100, A), "1:+a");
     r.handle_error(A, &error("MOVED 1 h:2"), at(101));
-    r.handle_marker(A, at(101));
+    r.handle_marker(A, at(101)).unwrap();
     assert_eq!(plan(&mut r, 101, B), "2:+a", "at once");
-    r.handle_subscribed(B, Sharded, b"a", at(110));
-    r.handle_marker(B, at(110));
+    r.handle_subscribed(B, Sharded, b"a", at(110)).unwrap();
+    r.handle_marker(B, at(110)).unwrap();
     assert_eq!(told(&mut r), "moved a, gap a 10ms");
     assert_eq!(plan(&mut r, 111, B), "");
     assert_eq!(r.readers(Sharded, b"a").len(), 1);
@@ -98,13 +98,13 @@ fn the_new_owner_confirms_before_the_old_one_is_left() {
     let mut r = table();
     r.subscribe(Sharded, b"a", ADA);
     plan(&mut r, 0, A);
-    r.handle_subscribed(A, Sharded, b"a", at(1));
-    r.handle_marker(A, at(1));
+    r.handle_subscribed(A, Sharded, b"a", at(1)).unwrap();
+    r.handle_marker(A, at(1)).unwrap();
     told(&mut r);
     r.handle_owner_change(at(2), at(1));
     assert_eq!(plan(&mut r, 2, B), "2:+a");
     assert_eq!(r.readers(Sharded, b"a").len(), 1, "still live at the old one");
-    r.handle_subscribed(B, Sharded, b"a", at(3));
+    r.handle_subscribed(B, Sharded, b"a", at(3)).unwrap();
     assert_eq!(told(&mut r), "moved a, gap a 2ms", "what the new owner sent before is missing");
     assert_eq!(plan(&mut r, 3, B), "1:-a");
     assert!(!r.is_in_use(A));
@@ -120,16 +120,16 @@ fn a_change_of_owners_that_the_old_one_told_is_told_once() {
     let mut r = table();
     r.subscribe(Sharded, b"a", ADA);
     plan(&mut r, 0, A);
-    r.handle_subscribed(A, Sharded, b"a", at(1));
-    r.handle_marker(A, at(1));
+    r.handle_subscribed(A, Sharded, b"a", at(1)).unwrap();
+    r.handle_marker(A, at(1)).unwrap();
     r.handle_unsubscribed(A, Sharded, b"a", at(5));
     assert_eq!(plan(&mut r, 5, A), "1:+a");
-    r.handle_subscribed(A, Sharded, b"a", at(6));
-    r.handle_marker(A, at(6));
+    r.handle_subscribed(A, Sharded, b"a", at(6)).unwrap();
+    r.handle_marker(A, at(6)).unwrap();
     assert_eq!(told(&mut r), "+a, gap a 1ms");
     r.handle_owner_change(at(7), at(2));
     assert_eq!(plan(&mut r, 7, B), "2:+a");
-    r.handle_subscribed(B, Sharded, b"a", at(8));
+    r.handle_subscribed(B, Sharded, b"a", at(8)).unwrap();
     assert_eq!(told(&mut r), "moved a");
 }
 
@@ -138,7 +138,7 @@ fn several_losses_before_the_next_confirmation_are_one_gap() {
     let mut r = table();
     r.subscribe(Sharded, b"a", ADA);
     plan(&mut r, 0, A);
-    r.handle_subscribed(A, Sharded, b"a", at(1));
+    r.handle_subscribed(A, Sharded, b"a", at(1)).unwrap();
     told(&mut r);
     r.close(A, at(10), GapCause::ConnectionLost);
     assert_eq!(plan(&mut r, 20, B), "2:+a");
@@ -146,7 +146,7 @@ fn several_losses_before_the_next_confirmation_are_one_gap() {
     r.open(A, Arc::new(Endpoint::tcp("h", 1)));
     r.subscribe(Sharded, b"a", ReaderId(8));
     assert_eq!(plan(&mut r, 40, A), "1:+a");
-    r.handle_subscribed(A, Sharded, b"a", at(50));
+    r.handle_subscribed(A, Sharded, b"a", at(50)).unwrap();
     assert_eq!(told(&mut r), "gap a 40ms, +a", "the second reader missed nothing");
 }
 
@@ -159,12 +159,12 @@ fn a_refusal_is_told_once_and_delays_no_other_channel() {
     }
     assert_eq!(plan(&mut r, 0, A), "1:+a,b,c");
     r.handle_error(A, &error("NOPERM no"), at(1));
-    r.handle_marker(A, at(1));
+    r.handle_marker(A, at(1)).unwrap();
     assert_eq!(plan(&mut r, 1, A), "1:+a 1:+b 1:+c");
-    r.handle_subscribed(A, Classic, b"a", at(2));
+    r.handle_subscribed(A, Classic, b"a", at(2)).unwrap();
     r.handle_error(A, &error("NOPERM no"), at(2));
-    r.handle_subscribed(A, Classic, b"c", at(2));
-    r.handle_marker(A, at(2));
+    r.handle_subscribed(A, Classic, b"c", at(2)).unwrap();
+    r.handle_marker(A, at(2)).unwrap();
     assert_eq!(told(&mut r), "+a, refused b NOPERM, +c");
     assert_eq!(plan(&mut r, 2, A), "", "not at once");
     let again = r.next().expect("it is asked for again");
@@ -184,12 +184,12 @@ fn what_was_removed_is_ended_and_what_was_added_again_is_asked_for_after() {
     r.subscribe(Sharded, b"a", ADA);
     assert_eq!(plan(&mut r, 1, A), "1:-a 1:+a");
     // The confirmation of the first request is none of the second's.
-    r.handle_subscribed(A, Sharded, b"a", at(2));
-    r.handle_marker(A, at(2));
+    r.handle_subscribed(A, Sharded, b"a", at(2)).unwrap();
+    r.handle_marker(A, at(2)).unwrap();
     assert_eq!(told(&mut r), "-a");
     r.handle_unsubscribed(A, Sharded, b"a", at(2));
-    r.handle_subscribed(A, Sharded, b"a", at(2));
-    r.handle_marker(A, at(2));
+    r.handle_subscribed(A, Sharded, b"a", at(2)).unwrap();
+    r.handle_marker(A, at(2)).unwrap();
     assert_eq!(told(&mut r), "+a");
     r.remove_reader(ADA);
     assert_eq!(plan(&mut r, 3, A), "1:-a");
@@ -206,6 +206,6 @@ fn a_lost_connection_leaves_nothing_behind() {
     r.unsubscribe(Sharded, b"a", ADA);
     assert_eq!(plan(&mut r, 1, B), "");
     assert_eq!(told(&mut r), "-a");
-    r.handle_subscribed(A, Sharded, b"a", at(2));
+    r.handle_subscribed(A, Sharded, b"a", at(2)).unwrap();
     assert_eq!(told(&mut r), "");
 }

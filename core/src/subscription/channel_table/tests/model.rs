@@ -177,8 +177,10 @@ impl World {
             Sent::Error => {
                 self.table.handle_error(id, &super::error("MOVED 1 h:1"), at);
             }
-            Sent::Marker => self.table.handle_marker(id, at),
-            Sent::Subscribed(name) => self.table.handle_subscribed(id, kind, &name, at),
+            Sent::Marker => self.table.handle_marker(id, at).expect("all was answered"),
+            Sent::Subscribed(name) => {
+                self.table.handle_subscribed(id, kind, &name, at).expect("it was asked for");
+            }
             Sent::Unsubscribed(name) => self.table.handle_unsubscribed(id, kind, &name, at),
         }
         self.note_losses(&before);
