@@ -7,6 +7,7 @@
 mod basics;
 mod durable;
 mod follow;
+mod inside_replies;
 mod many;
 mod reader;
 mod slow;

@@ -24,6 +24,7 @@ use crate::connection::queue::{
     CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
+use crate::driver::environment::environment::EndsWithClient;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
@@ -65,6 +66,12 @@ pub(crate) struct Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl EndsWithClient for Link {
+    fn end(&self) {
+        self.close();
     }
 }
 
@@ -210,7 +217,7 @@ impl Link {
     #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
