@@ -216,8 +216,8 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
-    /// Whether its reply is not the server's own: a script, a function or a module may answer what it
-    /// likes. So may a command of which nothing is known.
+    /// Whether its reply is not the server's own: a script, a function or a module may answer what
+    /// it likes. So may a command of which nothing is known.
     pub(crate) fn speaks_for_itself(&self) -> bool {
         const OTHERS: [&str; 6] = ["EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"];
         // All of them have keys that are found by reading arguments.

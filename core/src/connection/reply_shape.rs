@@ -198,8 +198,7 @@ fn ends_transaction(error: &ServerError) -> bool {
             | ErrorClass::Ask
             | ErrorClass::ClusterDown
             | ErrorClass::SlotSplit
-    ) || error.code() == "CROSSSLOT"
-        || error.message() == "EXEC without MULTI"
+    ) || error.message() == "EXEC without MULTI"
 }
 
 fn shown(frame: &[u8]) -> String {
@@ -240,7 +239,6 @@ mod tests {
             [OK, Q, Q, "-MOVED 7 h:1"],
             [OK, Q, Q, "-ASK 7 h:1"],
             [OK, Q, Q, "-TRYAGAIN later"],
-            [OK, Q, Q, "-CROSSSLOT no"],
             [OK, Q, Q, "-CLUSTERDOWN down"],
             [OK, Q, Q, "-EXECABORT Transaction discarded because of: LOADING"],
             ["-NOPERM multi", "-NOPERM get", "-NOPERM incr", "-ERR EXEC without MULTI"],

@@ -49,8 +49,8 @@ pub(crate) struct Environment {
     closed: AtomicBool,
     /// Notified when the client is closed.
     closing: event_listener::Event,
-    /// Every connection that was made, whoever knows of it. Those that have ended are removed when
-    /// others are added.
+    /// Every connection that was made, also those that their nodes have given up. Those that have
+    /// ended are removed when others are added.
     connections: Mutex<Vec<Weak<dyn EndsWithClient>>>,
 }
 

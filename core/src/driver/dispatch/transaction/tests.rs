@@ -134,8 +134,8 @@ fn a_right_end_of_a_transaction_keeps_the_connection() {
     }
 }
 
-/// Redis before 6.0.6 stays in the transaction then: what is in flight gets its reply, if it is one,
-/// and the connection takes nothing more.
+/// Redis before 6.0.6 stays in the transaction then: what is in flight gets its reply, if it is
+/// one, and the connection takes nothing more.
 #[test]
 fn an_exec_that_is_refused_may_leave_the_transaction_open() {
     for (behind_it, ok) in [("+fine", true), ("+QUEUED", false)] {
@@ -212,9 +212,9 @@ impl PushSink for Pushes {
     fn handle_lost(&self, _: &Lost) {}
 }
 
-/// A message to an own channel, an invalidation, an event of a keyspace and a push of a kind to come,
-/// at every place of a reply to EXEC and in front of every other reply; with and without somebody
-/// who wants them.
+/// A message to an own channel, an invalidation, an event of a keyspace and a push of a kind to
+/// come, at every place of a reply to EXEC and in front of every other reply; with and without
+/// somebody who wants them.
 #[test]
 fn pushes_inside_of_replies_go_to_the_sink_and_to_nobody_else() {
     let pushes = [
