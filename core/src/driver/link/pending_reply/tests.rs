@@ -138,6 +138,7 @@ impl Transport for Scripted {
 /// A link over `wire`.
 fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
     let settings = LinkSettings {
+        tolerates_busy: false,
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
