@@ -79,8 +79,17 @@ impl Client {
     ///
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
-    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
-    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and the like); the error names what to use instead.
+    /// `Config` for one about its own connection, which callers share and which is replaced when it
+    /// is lost; the error names what to use instead:
+    ///
+    /// - what would change it for later commands: SELECT, AUTH, MULTI, WATCH, SUBSCRIBE, CLIENT
+    ///   REPLY, RESET and the like;
+    /// - what speaks about it, or changes how the server treats it: WAIT and WAITAOF, CLIENT
+    ///   TRACKING, CACHING, CAPA, NO-EVICT, NO-TOUCH, SETNAME, SETINFO, IMPORT-SOURCE, and each
+    ///   subcommand of CLIENT that this client does not know.
+    ///
+    /// CLIENT ID, INFO, GETNAME and TRACKINGINFO are sent; they answer about the connection that
+    /// carried them, which is one of several.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }
