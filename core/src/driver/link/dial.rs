@@ -60,7 +60,7 @@ pub(crate) async fn open(
         stream,
         Arc::clone(env.transport()),
         Arc::clone(env.triggers()),
-        settings,
+        LinkSettings { abort: notes.abort_flag(), ..settings },
     );
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile);
