@@ -7,7 +7,7 @@
 //! published API is the same with and without fuzzing.
 
 use crate::connection::reader::Reader;
-use crate::resp::{self, Found, FrameKind, ScanLimits, Scanner};
+use crate::resp::{self, FrameKind, ScanLimits};
 use crate::rng::Rng;
 use crate::subscription::channel_table::{ChannelTable, ConnectionId, ReaderId};
 use crate::subscription::kind::ChannelKind;
@@ -92,16 +92,6 @@ pub fn kind(frame: &[u8]) -> u8 {
 pub fn server_error(frame: &[u8]) -> Option<String> {
     let error = ServerError::from_frame(frame)?;
     Some(format!("{} {:?}", error.code(), error.redirect()))
-}
-
-/// The length of the frame that `buf` begins with, 0 if there is none: the scanner alone.
-#[must_use]
-pub fn scan_one(buf: &[u8]) -> usize {
-    let limits = ScanLimits { reply_bytes_max: 1 << 30, reply_depth_max: 128 };
-    match Scanner::new(limits).scan(buf) {
-        Ok(Found::Frame(length)) => length,
-        _ => 0,
-    }
 }
 
 /// Parses each frame as CLUSTER SHARDS, SLOTS and NODES, and merges all views that result into one

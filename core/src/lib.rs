@@ -43,7 +43,8 @@ mod features;
 #[doc(hidden)]
 pub mod fuzz_api;
 #[cfg(all(test, not(fuzzing)))]
-mod fuzz_api;
+#[doc(hidden)]
+pub mod fuzz_api;
 mod lock;
 mod resp;
 mod rng;
@@ -78,4 +79,4 @@ pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
 pub use topology::view::ReportedHealth;
-pub use transport::{ByteStream, ConnectTls, DialNotes, Transport};
+pub use transport::{AbortFlag, ByteStream, ConnectTls, DialNotes, Transport};

@@ -28,11 +28,12 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
+    ("soak", soak),
 ];
 
 /// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
-/// on all its peers, the fuzz targets need a nightly compiler, and the host of components, which
-/// the tests build, contains a compiler.
+/// on all its peers, the fuzz targets need flags of their own, and the host of components, which
+/// the tests build, contains a compiler. The tests run the corpora of the fuzz targets.
 const APART: &[&str] =
     &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
 
@@ -138,6 +139,11 @@ fn examples() -> Outcome {
         run_to_end(Command::new(program).current_dir(crate::root()))?;
     }
     Ok(())
+}
+
+/// One minute: half of it on each reactor, with faults more often than by default.
+fn soak() -> Outcome {
+    crate::soak::run(&["--minutes", "0.5", "--every", "3"].map(str::to_owned))
 }
 
 /// The program of an example of `examples/`, if cargo says with this line that it built one.

@@ -6,9 +6,11 @@
 mod bench;
 mod ci;
 mod commands;
+mod fuzz;
 mod process;
 mod servers;
 mod sim;
+mod soak;
 mod targets;
 mod test;
 mod tidy;
@@ -27,8 +29,10 @@ const COMMANDS: &[Entry] = &[
     ("bench", "measure slotcar beside its peers and print the table", bench::run),
     ("ci", "everything that a change must pass", ci::run),
     ("commands", "write the command table from real servers", commands::run),
+    ("fuzz", "give any bytes to the client and the simulator, for some minutes", fuzz::run),
     ("servers", "fetch the servers that the tests run against", servers::run),
     ("sim", "run simulated clusters with many seeds", sim::run),
+    ("soak", "run a real cluster under load and faults", soak::run),
     ("test", "fetch what the tests need and run them all", test::run),
     ("tidy", "check layout, headers, sizes and import levels", tidy::run),
     ("wasi", "run the tests that run inside of components, or their host", wasi::run),

@@ -22,11 +22,12 @@
 pub(crate) use super::entry::{
     Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Unfit, Wakers,
 };
+pub(crate) use deadlines::Taken;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
 use super::outcome::{Failure, Lost, Outcome, Replies};
 use super::push_readers::PushReaders;
-use super::reply_shape::{Expected, ReplyShape, is_queued};
+use super::reply_shape::{ReplyShape, is_queued};
 use crate::connection::place::{EntryState, Judged, NONE, Place};
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 mod deadlines;
+mod handshake;
 mod judge;
 mod pushes;
 #[cfg(test)]
@@ -77,6 +79,8 @@ pub(crate) struct CommandQueue {
     waiting: usize,
     /// Entries with an outcome that their caller has not taken yet.
     ready: usize,
+    /// This client has ended the connection while replies were owed on it.
+    given_up: bool,
     /// The node's budget, charged for all entries that are owed a reply.
     budget: Arc<Budget>,
     /// Not later than the earliest deadline of the entries and of the callers that wait for the
@@ -133,6 +137,7 @@ impl CommandQueue {
             vacant: NONE,
             waiting: 0,
             ready: 0,
+            given_up: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,
             background: false,
@@ -231,31 +236,6 @@ impl CommandQueue {
         ticket
     }
 
-    /// Keeps the commands of a handshake until the first entry. Their `replies` are dropped.
-    pub(crate) fn defer_handshake(&mut self, commands: Vec<u8>, replies: u32) {
-        if let Phase::Open = self.phase {
-            self.phase = Phase::HandshakeDeferred { commands, replies };
-        }
-    }
-
-    #[inline]
-    fn write_handshake(&mut self) {
-        if let Phase::HandshakeDeferred { .. } = self.phase {
-            self.write_handshake_now();
-        }
-    }
-
-    #[cold]
-    fn write_handshake_now(&mut self) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Open);
-        let Phase::HandshakeDeferred { commands, replies } = phase else { return };
-        let (len, deadline) = (commands.len(), Deadline::At(Timestamp::FAR_FUTURE));
-        self.budget.charge(cost_of(len));
-        let (admission, expected) = (Admission::Forced, Expected::Values);
-        let entry = NewEntry { len, replies, deadline, admission, expected };
-        self.append(entry, EntryState::Abandoned, |out| out.extend_from_slice(&commands));
-    }
-
     /// The entry's outcome and its deadline, if it has ended; else the waker is kept until it has.
     #[inline]
     pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Outcome, Deadline)> {
@@ -274,8 +254,8 @@ impl CommandQueue {
         }
     }
 
-    /// The caller does not wait any more. Its command is written all the same, and its replies are
-    /// dropped.
+    /// The caller does not wait any more. Its command is written all the same, unless its deadline
+    /// comes first, and its replies are dropped.
     ///
     /// Returns the background task's waker if no caller can be relied on to drive now.
     #[must_use = "a waker that is dropped is a task that never wakes"]
@@ -377,6 +357,7 @@ impl CommandQueue {
         if self.lost().is_some() {
             return;
         }
+        self.given_up = self.in_flight > 0 && !matches!(cause, Lost::ByPeer);
         let cause = Arc::new(cause);
         self.phase = Phase::Lost(Arc::clone(&cause));
         // What the driver has not taken was surely not written.
@@ -449,6 +430,12 @@ impl CommandQueue {
     /// Why the connection is lost, once it is.
     pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
         if let Phase::Lost(cause) = &self.phase { Some(cause) } else { None }
+    }
+
+    /// Whether this client has ended the connection while replies were owed on it: what was written
+    /// is not to arrive any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     #[inline]

@@ -1,9 +1,9 @@
 //! A driver without libFuzzer, for machines without a C++ compiler: it changes the inputs of the
 //! corpus by chance, the same way for the same seed, and runs the target on each.
 //!
-//! `mutate TARGET CORPUS SECONDS [SEED]`. With 0 seconds it runs the corpus and ends. An input that
-//! makes the target panic, or keeps it busy for more than `STUCK_AFTER`, is written to the current
-//! directory; `mutate TARGET FILE 0` runs it again.
+//! `mutate TARGET CORPUS SECONDS BYTES_MAX [SEED]`. With 0 seconds it runs the corpus and ends. An
+//! input that makes the target panic, or keeps it busy for more than `STUCK_AFTER`, is written to
+//! the current directory; `mutate TARGET FILE 0` runs it again.
 //! It does not see what code an input reaches, so it finds less than libFuzzer in the same time.
 
 use slotcar_fuzz::TARGETS;
@@ -34,9 +34,26 @@ impl Chance {
 
 /// Pieces that inputs of all targets are made of.
 const PIECES: [&[u8]; 20] = [
-    b"\r\n", b"*2\r\n", b"%1\r\n", b"~1\r\n", b">2\r\n", b"|1\r\n", b"$-1\r\n", b"*-1\r\n", b"_\r\n",
-    b"$3\r\nabc\r\n", b":1\r\n", b"+OK\r\n", b"+QUEUED\r\n", b"-MOVED 1 h:1\r\n", b"0", b"-1",
-    b"9223372036854775807", b"-9223372036854775808", b"1e400", b"\0",
+    b"\r\n",
+    b"*2\r\n",
+    b"%1\r\n",
+    b"~1\r\n",
+    b">2\r\n",
+    b"|1\r\n",
+    b"$-1\r\n",
+    b"*-1\r\n",
+    b"_\r\n",
+    b"$3\r\nabc\r\n",
+    b":1\r\n",
+    b"+OK\r\n",
+    b"+QUEUED\r\n",
+    b"-MOVED 1 h:1\r\n",
+    b"0",
+    b"-1",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"1e400",
+    b"\0",
 ];
 
 /// Another input, made of two.
@@ -80,12 +97,13 @@ fn keep() -> String {
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [name, corpus, seconds, seed @ ..] = arguments.as_slice() else {
-        eprintln!("usage: mutate TARGET CORPUS SECONDS [SEED]");
+    let [name, corpus, seconds, bytes_max, seed @ ..] = arguments.as_slice() else {
+        eprintln!("usage: mutate TARGET CORPUS SECONDS BYTES_MAX [SEED]");
         process::exit(2);
     };
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
     let time = Duration::from_secs(seconds.parse().expect("seconds"));
+    let bytes_max = bytes_max.parse().expect("a length in bytes");
     let seed = seed.first().map_or(1, |seed| seed.parse().expect("a seed"));
     let mut inputs = read(Path::new(corpus));
     let usual = std::panic::take_hook();
@@ -117,7 +135,7 @@ fn main() {
     while began.elapsed() < time {
         let one = chance.below(inputs.len());
         let other = chance.below(inputs.len());
-        let input = change(&mut chance, &inputs[one], &inputs[other], target.bytes_max);
+        let input = change(&mut chance, &inputs[one], &inputs[other], bytes_max);
         run(&input);
         executions += 1;
         // Some inputs live on, so that changes add up.
