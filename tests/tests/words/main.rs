@@ -40,7 +40,7 @@ pub(crate) const TEXTS: [&str; 41] = [
     "LOADING Valkey is loading the dataset in memory",
     "LOADING the truck",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-    "MASTERDOWN",
+    "MASTERDOWN is what it says",
     "MISCONF Errors writing to the AOF file: No space left on device",
     "MOVED 1 1.2.3.4:6379",
     "MOVED 7629 127.0.0.1:6379",

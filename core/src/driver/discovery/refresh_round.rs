@@ -181,6 +181,7 @@ impl LiveTopology {
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return self.fail_refresh(&mut state, Some(error), begin);
         }
+        let changed = map.version() != held.map.version();
         let recovered = state.failure.take().is_some();
         state.refreshed_at = Some(now);
         let map = if recovered {
@@ -194,7 +195,7 @@ impl LiveTopology {
         if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
-        self.end_refresh(&mut state, replaced || !decision.difference.is_empty());
+        self.end_refresh(&mut state, changed);
     }
 
     fn handle_sentinels(&self, answers: &SentinelAnswers, begin: Begin) {
