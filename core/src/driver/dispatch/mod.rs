@@ -9,3 +9,4 @@ pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod single;
 pub(crate) mod transaction;
+pub(crate) mod wait;
