@@ -217,6 +217,11 @@ impl Node {
         Ok(taken)
     }
 
+    /// Whether this is one of its shared connections, and takes entries.
+    pub(crate) fn has_live(&self, link: &Arc<Link>) -> bool {
+        self.connections.iter().any(|own| own.live().is_some_and(|live| Arc::ptr_eq(&live, link)))
+    }
+
     /// Whether commands can be sent to it without a dial.
     pub(crate) fn is_live(&self) -> bool {
         self.ready().is_some_and(|link| !link.is_closed())

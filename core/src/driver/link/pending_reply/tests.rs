@@ -300,6 +300,16 @@ fn a_deadline_counts_also_behind_a_full_stream() {
         transport.advance(Duration::from_millis(4950));
         run_all(&transport, &mut tasks);
         assert_eq!(*lock(&ended), [3, 1, 2], "background {background}");
+        // Their callers were told that they were not sent.
+        make_room(&wire, usize::MAX);
+        run_all(&transport, &mut tasks);
+        link.move_bytes();
+        assert!(lock(&wire).received.is_empty(), "background {background}");
+        let call = call(&link, 4, Timestamp::FAR_FUTURE, true);
+        let mut tasks =
+            vec![Task::new(Box::pin(async move { call.await.expect("it is answered") }))];
+        settle(&wire, &transport, &mut tasks);
+        assert!(tasks[0].future.is_none(), "background {background}");
     }
 }
 
