@@ -77,6 +77,13 @@ enum State {
 impl Client {
     /// Runs any command and decodes its reply into `T`.
     ///
+    /// What ends or shows what keeps a server or its connections busy (SCRIPT KILL, FUNCTION KILL,
+    /// FUNCTION STATS, CLIENT KILL, CLIENT UNBLOCK, CLIENT UNPAUSE, FAILOVER, SHUTDOWN) goes over a
+    /// connection that nothing else occupies, beyond `exclusive_connections_max` if need be. A
+    /// server that runs a script takes it once `busy-reply-threshold` (5 seconds by default) has
+    /// passed. Of SHUTDOWN, the end of the connection is the only answer: an error with
+    /// [`Delivery::Unknown`](crate::Delivery::Unknown).
+    ///
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
     /// `Config` for one about its own connection, which callers share and which is replaced when it
@@ -214,7 +221,8 @@ impl FrameCall<'_> {
     #[inline(never)]
     fn plan_wide(&self) -> Result<Option<Plan>, Error> {
         let plan = plan(&self.command, self.client.shared.env.has_slots())?;
-        let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
+        let needs_own_link = self.command.is_blocking() || self.command.is_urgent();
+        let is_straight = matches!(plan, Plan::Whole) && !needs_own_link;
         Ok(if is_straight { None } else { Some(plan) })
     }
 

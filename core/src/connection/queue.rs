@@ -21,6 +21,7 @@
 pub(crate) use super::entry::{
     Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers,
 };
+pub(crate) use deadlines::Taken;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
 use super::outcome::{Failure, Lost, Outcome, Replies};
@@ -266,8 +267,8 @@ impl CommandQueue {
         }
     }
 
-    /// The caller does not wait any more. Its command is written all the same, and its replies are
-    /// dropped.
+    /// The caller does not wait any more. Its command is written all the same, unless its deadline
+    /// comes first, and its replies are dropped.
     ///
     /// Returns the background task's waker if no caller can be relied on to drive now.
     #[must_use = "a waker that is dropped is a task that never wakes"]

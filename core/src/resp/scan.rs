@@ -5,8 +5,8 @@
 //! by one. The content of a bulk string is skipped.
 //!
 //! A push is out of band wherever it stands: Redis up to 7.0 writes one into the array of EXEC, or
-//! between the elements of any other reply, when the command itself causes it. So a push inside of a
-//! frame is reported apart and counts as no element (`scan/lift.rs`).
+//! between the elements of any other reply, when the command itself causes it. So a push inside of
+//! a frame is reported apart and counts as no element (`scan/lift.rs`).
 //! Invariants: a frame that is accepted is complete, nests at most `reply_depth_max` levels and has
 //! at most `reply_bytes_max` bytes without the pushes inside of it; the memory of the scanner
 //! depends on the depth alone.

@@ -1,7 +1,7 @@
 //! What holds for pushes wherever they stand, and for all bytes in every way of cutting them.
 //!
-//! A push is put between any two elements of replies, at any depth, also inside of attributes and of
-//! other pushes: no reply changes, and all pushes come, whole and in order. Test code only.
+//! A push is put between any two elements of replies, at any depth, also inside of attributes and
+//! of other pushes: no reply changes, and all pushes come, whole and in order. Test code only.
 
 use super::*;
 use crate::Value;

@@ -14,7 +14,7 @@
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{CommandQueue, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Taken, Ticket, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::wake_all;
 use crate::driver::environment::cached_clock::CachedClock;
@@ -437,7 +437,12 @@ impl Io {
             self.silence_reported = true;
             self.triggers.report_server_silent();
         }
-        lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
+        let taken = Taken { bytes: &mut self.out, sent: self.sent, written: self.written };
+        let mut queue = lock(&self.queue);
+        queue.handle_timeout(now, taken, &mut self.wakers);
+        self.reply_owed &= queue.is_reply_owed();
+        self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+        drop(queue);
         wake_all(&mut self.wakers);
         Ok(true)
     }

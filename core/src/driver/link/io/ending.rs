@@ -32,8 +32,9 @@ impl Io {
         without_panic(|| self.release());
     }
 
-    /// Drops the stream and the timer of a link that is lost, and tells the push sink. Commands that
-    /// were given up must not run behind those that take another connection: the stream is aborted.
+    /// Drops the stream and the timer of a link that is lost, and tells the push sink. Commands
+    /// that were given up must not run behind later ones that take another connection: the stream
+    /// is aborted.
     pub(super) fn release(&mut self) {
         let (lost, given_up) = {
             let queue = lock(&self.queue);

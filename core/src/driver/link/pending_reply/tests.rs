@@ -144,6 +144,7 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
 /// The same; `abort` is the flag that the stream would keep.
 fn start_with(transport: &Scripted, wire: &Arc<Mutex<Wire>>, abort: AbortFlag) -> Arc<Link> {
     let settings = LinkSettings {
+        tolerates_busy: false,
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
@@ -299,6 +300,16 @@ fn a_deadline_counts_also_behind_a_full_stream() {
         transport.advance(Duration::from_millis(4950));
         run_all(&transport, &mut tasks);
         assert_eq!(*lock(&ended), [3, 1, 2], "background {background}");
+        // Their callers were told that they were not sent.
+        make_room(&wire, usize::MAX);
+        run_all(&transport, &mut tasks);
+        link.move_bytes();
+        assert!(lock(&wire).received.is_empty(), "background {background}");
+        let call = call(&link, 4, Timestamp::FAR_FUTURE, true);
+        let mut tasks =
+            vec![Task::new(Box::pin(async move { call.await.expect("it is answered") }))];
+        settle(&wire, &transport, &mut tasks);
+        assert!(tasks[0].future.is_none(), "background {background}");
     }
 }
 
