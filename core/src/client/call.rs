@@ -12,7 +12,7 @@ use crate::command::Command;
 use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
-use crate::connection::reply_shape::Expected;
+use crate::driver::attempt::payload::expected_of;
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -29,7 +29,6 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -119,6 +118,15 @@ impl<'c, T> Call<'c, T> {
     }
 }
 
+impl<'c, T> Call<'c, T> {
+    /// The client and the command, of which nothing was sent.
+    pub(super) fn into_unsent(self) -> (&'c Client, Command) {
+        let is_unsent = matches!(self.call.state, State::Start(_));
+        assert!(is_unsent, "a call that was polled before cannot be sent otherwise");
+        (self.call.client, self.call.command)
+    }
+}
+
 impl FrameCall<'_> {
     /// Enqueues on a live link, or takes the slow path.
     fn start(
@@ -156,11 +164,7 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let expected = if goes_straight || !self.command.speaks_for_itself() {
-            Expected::Values
-        } else {
-            Expected::Anything
-        };
+        let expected = expected_of(&self.command);
         let entry = NewEntry { len, replies: 1, deadline: due, admission, expected };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
@@ -271,9 +275,6 @@ impl FrameCall<'_> {
                         }
                         Err(failure) => {
                             let node = Arc::clone(guard.node());
-                            if failure.is_redirect() {
-                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
-                            }
                             let from = ResumeFrom::Attempt(failure, node);
                             self.state = self.slow_path(Plan::Whole, due, from);
                         }

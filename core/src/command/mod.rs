@@ -223,13 +223,9 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
-    /// Whether its reply is not the server's own: a script, a function or a module may answer what
-    /// it likes. So may a command of which nothing is known.
-    pub(crate) fn speaks_for_itself(&self) -> bool {
-        const OTHERS: [&str; 6] = ["EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"];
-        // All of them have keys that are found by reading arguments.
-        self.spec.flags.contains(Flags::WIDE)
-            && (self.spec.name.is_empty() || OTHERS.contains(&self.spec.name))
+    /// Whether neither the table, nor a server, nor the caller has said where its keys are.
+    pub(crate) fn has_unknown_keys(&self) -> bool {
+        self.spec.name.is_empty() && self.key_start == 0
     }
 
     /// Whether it goes to the owner of its first key (without a key, to any node) on a shared

@@ -37,6 +37,14 @@ pub(crate) enum Expected<'a> {
     },
 }
 
+impl<'a> Expected<'a> {
+    /// Of several commands, of which those at these positions may be answered by anything.
+    #[inline]
+    pub(crate) fn values_but(exempt: &'a [u32]) -> Self {
+        if exempt.is_empty() { Self::Values } else { Self::ValuesBut(exempt) }
+    }
+}
+
 /// What a reply that is right means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {

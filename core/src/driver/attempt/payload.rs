@@ -77,10 +77,9 @@ impl<'a> Payload<'a> {
     }
 
     /// Which replies it may get.
-    fn expected(&self) -> Expected<'static> {
+    pub(crate) fn expected(&self) -> Expected<'static> {
         match self.contents {
-            Contents::Single(command) if command.speaks_for_itself() => Expected::Anything,
-            Contents::Single(_) => Expected::Values,
+            Contents::Single(command) => expected_of(command),
             Contents::Transaction(commands) => Expected::Transaction {
                 commands: u32::try_from(commands.len())
                     .expect("the number of commands in a transaction is limited"),
@@ -118,6 +117,19 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Which reply a command may get.
+#[inline]
+pub(crate) fn expected_of(command: &Command) -> Expected<'static> {
+    if may_say_queued(command) { Expected::Anything } else { Expected::Values }
+}
+
+/// Whether `+QUEUED` may be the reply to a command that is not queued: its words may be those of a
+/// script, a function or a module. None of them goes straight.
+#[inline]
+pub(crate) fn may_say_queued(command: &Command) -> bool {
+    !command.goes_straight() && ErrorOrigin::of(command) == ErrorOrigin::Command
+}
+
 /// `frames` are the replies to MULTI, to each command, and to EXEC.
 fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
     let (exec, queued) = frames.split_last().expect("a transaction has a reply of its EXEC");
@@ -136,7 +148,7 @@ fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
 fn refusal(cause: ServerError) -> AttemptFailure {
     // What the server says to a command that it queues is its own word.
     match reply_policy(&cause, ErrorOrigin::Server).delivery {
-        Delivery::Refused => AttemptFailure::ErrorReply(cause),
+        Delivery::Refused => AttemptFailure::Refusal(cause),
         _ => AttemptFailure::Final(Error::server(Delivery::Refused, cause)),
     }
 }
@@ -199,7 +211,7 @@ mod tests {
         ];
         for (lines, code, ended) in cases {
             match (judge(&lines).unwrap_err(), ended) {
-                (AttemptFailure::ErrorReply(error), None) => {
+                (AttemptFailure::Refusal(error), None) => {
                     assert_eq!(error.code(), code, "{lines:?}")
                 }
                 (AttemptFailure::Final(error), Some(delivery)) => {

@@ -184,7 +184,8 @@ fn in_a_pipeline_each_command_has_its_own_right_to_say_queued() {
     let commands = [get("k"), cmd("EVAL").arg("x").arg(1).arg("k"), incr("k"), incr("n")];
     script.on("a", "EVAL x 1 k", Answer::reply("+QUEUED"));
     let dials = script.dials("a");
-    let run = || script.run(pipeline::run(&topology, &commands, None, script.options(SECOND)));
+    let run =
+        || script.run(pipeline::run(&topology, &commands, None, script.options(SECOND), None));
     assert!(run().iter().all(Result::is_ok));
     assert_eq!(script.dials("a"), dials);
     script.on("a", "EVAL x 1 k", Answer::reply("+QUEUED"));
