@@ -1,5 +1,5 @@
-//! The part of the queue for a handshake that nothing can make fail: it waits for the first entry, and
-//! both are written in one piece.
+//! The part of the queue for a handshake that nothing can make fail: it waits for the first entry,
+//! and both are written in one piece.
 
 use super::{CommandQueue, EntryState, Phase, cost_of};
 use crate::connection::entry::{Admission, Deadline, NewEntry};
