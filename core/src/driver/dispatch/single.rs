@@ -263,6 +263,15 @@ impl RequestProgress<'_> {
     }
 }
 
+/// Whether the server does not answer this question at all: the user may not ask it, or the server
+/// does not know it.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
+    error.server_error().is_some_and(|server| {
+        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
+    })
+}
+
 /// Names the slot that has no owner in an error that says only that the cluster is down.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
     let is_down =
