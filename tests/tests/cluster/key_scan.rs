@@ -24,7 +24,7 @@ fn all() -> BTreeSet<String> {
 }
 
 async fn connect(url: &str) -> Client {
-    Client::connect(Smol::new(), Config::from_url(url).unwrap()).await.unwrap()
+    Client::connect(Smol::new(), Config::from_url(url).expect("a URL")).await.expect("a cluster")
 }
 
 /// Fills a hash, a set and a sorted set.
@@ -33,10 +33,10 @@ async fn fill(client: &Client, keys: [&str; 3]) {
     for some in members.chunks(5000) {
         let [hash, set, sorted] = keys;
         let pairs = some.iter().flat_map(|member| [member.as_str(), "1"]);
-        let _: () = client.send(cmd("HSET").key(hash).args(pairs)).await.unwrap();
-        let _: () = client.send(cmd("SADD").key(set).args(some)).await.unwrap();
+        let _: () = client.send(cmd("HSET").key(hash).args(pairs)).await.expect("a write");
+        let _: () = client.send(cmd("SADD").key(set).args(some)).await.expect("a write");
         let pairs = some.iter().flat_map(|member| ["1", member.as_str()]);
-        let _: () = client.send(cmd("ZADD").key(sorted).args(pairs)).await.unwrap();
+        let _: () = client.send(cmd("ZADD").key(sorted).args(pairs)).await.expect("a write");
     }
 }
 
@@ -48,7 +48,7 @@ async fn scan<T: serde::de::DeserializeOwned>(
     mut disturb: impl FnMut(usize),
 ) -> (BTreeSet<String>, usize) {
     let (mut found, mut taken) = (BTreeSet::new(), 0);
-    while let Some(element) = scan.try_next().await.unwrap() {
+    while let Some(element) = scan.try_next().await.expect("a page") {
         found.insert(name(element));
         taken += 1;
         if taken % every == 0 {

@@ -188,6 +188,7 @@ impl LiveTopology {
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return self.fail_refresh(&mut state, Some(error), begin);
         }
+        let changed = map.version() != held.map.version();
         let recovered = state.failure.take().is_some();
         state.refreshed_at = Some(now);
         let map = if recovered {
@@ -201,7 +202,7 @@ impl LiveTopology {
         if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
-        self.end_refresh(&mut state, replaced || !decision.difference.is_empty());
+        self.end_refresh(&mut state, changed);
     }
 
     /// The servers whose ROLE decides, because sentinels differ.

@@ -303,7 +303,8 @@ async fn attempt(
         return Err(AttemptFailure::NoLink(no_connection(node)));
     }
     let payload = request.payload(ask);
-    let outcome = if command.is_blocking() || request.keep_link.is_some() {
+    let alone = command.is_blocking() || command.is_urgent() || request.keep_link.is_some();
+    let outcome = if alone {
         submit_alone(env, node, request, &payload, deadline).await
     } else {
         let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
@@ -333,7 +334,9 @@ async fn submit_alone(
     payload: &Payload<'_>,
     deadline: Timestamp,
 ) -> Result<Outcome, Error> {
-    let dial = env.while_open(env.with_deadline(deadline, node.exclusive_link(env)));
+    let urgent = request.command.is_urgent();
+    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
+    let dial = env.while_open(env.with_deadline(deadline, link));
     let own = match dial.await {
         Some(Some(own)) => own?,
         Some(None) => return Err(no_connection(node)),
