@@ -11,9 +11,9 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
+use crate::connection::queue::Entry;
 use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::Item;
-use crate::connection::queue::Entry;
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain_end, explain_late, next_step, refresh_reason,
 };
@@ -308,6 +308,15 @@ impl RequestProgress<'_> {
         pause_unless_map_changes(topology, pause, deadline).await;
         Ok(())
     }
+}
+
+/// Whether the server does not answer this question at all: the user may not ask it, or the server
+/// does not know it.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
+    error.server_error().is_some_and(|server| {
+        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
+    })
 }
 
 /// Names the slot that has no owner in an error that says only that the cluster is down.
