@@ -21,6 +21,7 @@ mod spec;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use arg::ToArg;
 pub use arg_list::ToArgs;
@@ -30,6 +31,7 @@ pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
 pub(crate) use learned::Learned;
+pub(crate) use waiting::ServerWait;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;
@@ -222,18 +224,6 @@ impl Command {
     pub(crate) fn goes_straight(&self) -> bool {
         const NEEDS_CHECKS: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
         self.spec.flags.lacks(NEEDS_CHECKS)
-    }
-
-    /// Whether its reply may come much later, so that it needs a connection of its own.
-    pub(crate) fn is_blocking(&self) -> bool {
-        if !self.spec.flags.contains(Flags::BLOCKING) {
-            return false;
-        }
-        if !matches!(self.spec.name, "XREAD" | "XREADGROUP") {
-            return true;
-        }
-        let options = self.args_iter().skip(1).take_while(|a| !a.eq_ignore_ascii_case(b"STREAMS"));
-        options.into_iter().any(|a| a.eq_ignore_ascii_case(b"BLOCK"))
     }
 
     /// The first key (or, of a sharded pub/sub command, the first channel), which decides the slot.

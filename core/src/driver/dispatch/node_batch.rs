@@ -11,7 +11,7 @@ use crate::driver::attempt::item::Items;
 use crate::driver::attempt::waiting::connect;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::link::submit::{error_in, submit};
+use crate::driver::link::submit::{error_in, submit, submit_movable};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -79,7 +79,10 @@ impl NodeBatch {
             }
         };
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, count));
-        let outcome = submit(env, &link, entry, &write).await;
+        let outcome = match self.by_policy {
+            true => submit_movable(env, &link, entry, &write).await,
+            false => submit(env, &link, entry, &write).await,
+        };
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }

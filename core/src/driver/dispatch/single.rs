@@ -10,7 +10,7 @@
 
 use crate::bounds::BoxFuture;
 use crate::command::Command;
-use crate::connection::outcome::Outcome;
+use crate::connection::outcome::{Lost, Outcome};
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
 };
@@ -21,6 +21,7 @@ use crate::driver::attempt::waiting::{
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::blocked::until_deserted;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::submit::submit;
@@ -34,6 +35,7 @@ use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
+use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
@@ -101,11 +103,13 @@ async fn run(
         topology: &topology,
         request: &request,
         options,
+        ends: options.deadline,
         tries,
         next_hop: NextHop::Map,
         uncovered: None,
         waiter: None,
     };
+    progress.begin_timeout();
     loop {
         if let Some((failure, node)) = failed.take() {
             progress.prepare_next(&failure, &node).await?;
@@ -115,7 +119,7 @@ async fn run(
             progress.wait_for_node().await?;
             continue;
         };
-        let attempt = attempt(&topology, &routes, &node, &request, ask, options.deadline);
+        let attempt = progress.attempt(&routes, &node, ask);
         match topology.while_refreshing(attempt).await {
             Ok(Some(frame)) => {
                 let frame = topology.wait_briefly_for_own_refresh(frame, options.deadline).await;
@@ -123,7 +127,12 @@ async fn run(
             }
             // The map names another node now.
             Ok(None) => {}
-            Err(failure) => failed = Some((failure, node)),
+            Err(failure) => {
+                if !matches!(failure, AttemptFailure::NoLink(_)) {
+                    progress.begin_timeout();
+                }
+                failed = Some((failure, node));
+            }
         }
     }
 }
@@ -134,8 +143,10 @@ struct RequestProgress<'a> {
     topology: &'a Arc<LiveTopology>,
     /// What is sent.
     request: &'a Request,
-    /// What the caller asked for.
+    /// What the caller asked for. The deadline of a blocking command is that of getting it sent.
     options: CallOptions,
+    /// When the call ends at the latest.
+    ends: Timestamp,
     /// The attempts so far.
     tries: Attempts,
     /// Where the next attempt goes.
@@ -147,6 +158,15 @@ struct RequestProgress<'a> {
 }
 
 impl RequestProgress<'_> {
+    /// A blocking command may wait for long, and then has to be sent again: it has its timeout for
+    /// that, from now on.
+    fn begin_timeout(&mut self) {
+        if self.request.command.is_blocking() {
+            let now = self.topology.env().now();
+            self.options.deadline = self.ends.min(now.after(self.options.timeout));
+        }
+    }
+
     /// After a failed attempt: decides where the next one goes, and waits until it may begin.
     ///
     /// # Errors
@@ -238,6 +258,89 @@ impl RequestProgress<'_> {
         pause_unless_map_changes(topology, env.backoff(tries.attempts), deadline).await;
         Ok(())
     }
+
+    /// One attempt: gets a link, submits the request, checks the reply. `Ok(None)`: while there was
+    /// no link, a newer map came that names another node.
+    async fn attempt(
+        &self,
+        routes: &Arc<Routes>,
+        node: &Arc<Node>,
+        ask: bool,
+    ) -> Result<Option<Bytes>, AttemptFailure> {
+        let (topology, request, deadline) = (self.topology, self.request, self.options.deadline);
+        let (env, command) = (topology.env(), &request.command);
+        if env.now() >= deadline {
+            return Err(AttemptFailure::NoLink(no_connection(node)));
+        }
+        let payload = request.payload(ask);
+        let outcome = if command.is_blocking() || request.keep_link.is_some() {
+            self.submit_alone(node, &payload).await
+        } else {
+            let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
+            match connect(topology, routes, node, &leads_away, deadline).await {
+                Ok(Some(link)) => {
+                    let write = |out: &mut Vec<u8>| payload.write_to(out);
+                    submit(env, &link, payload.entry(deadline), &write).await
+                }
+                Ok(None) => return Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        match outcome.map_err(AttemptFailure::NoLink)? {
+            Err(failed) => Err(AttemptFailure::NoReply(failed)),
+            Ok(reply) => payload.judge(reply).map(Some),
+        }
+    }
+
+    /// Submits the request on a connection that nothing else uses meanwhile.
+    async fn submit_alone(
+        &self,
+        node: &Arc<Node>,
+        payload: &Payload<'_>,
+    ) -> Result<Outcome, Error> {
+        let env = self.topology.env();
+        let dial = env.with_deadline(self.options.deadline, node.exclusive_link(env));
+        let own = match env.while_open(dial).await {
+            Some(Some(own)) => own?,
+            Some(None) => return Err(no_connection(node)),
+            None => return Err(closed(node.endpoint())),
+        };
+        let outcome = {
+            let write = |out: &mut Vec<u8>| payload.write_to(out);
+            let mut submitted = pin!(submit(env, own.link(), payload.entry(self.ends), &write));
+            let deserted = self.until_deserted(node);
+            match env.while_open(select(submitted.as_mut(), deserted)).await {
+                Some(Either::Left((outcome, _))) => outcome,
+                Some(Either::Right((why, _))) => {
+                    own.link().close_for(Lost::Deserted(why));
+                    env.triggers().report_connection_lost();
+                    submitted.await
+                }
+                // The client was closed. That closes the connections of the topology's nodes, but
+                // this node may have left the topology.
+                None => {
+                    own.link().close();
+                    submitted.await
+                }
+            }
+        };
+        match &self.request.keep_link {
+            _ if !matches!(outcome, Ok(Ok(_))) => {}
+            Some(kept) => *lock(kept) = Some(own),
+            None => own.release(),
+        }
+        outcome
+    }
+
+    /// Ends when a blocking command need not wait any more at this node; never for others.
+    fn until_deserted<'a>(&'a self, node: &'a Arc<Node>) -> BoxFuture<'a, &'static str> {
+        if !self.request.command.is_blocking() {
+            return Box::pin(std::future::pending());
+        }
+        let Request { command, destination, .. } = self.request;
+        let leads_away = move |now: &Routes| now.leads_away(destination, command, node);
+        Box::pin(until_deserted(self.topology, node, leads_away, self.options.timeout))
+    }
 }
 
 /// Names the slot that has no owner in an error that says only that the cluster is down.
@@ -254,73 +357,4 @@ fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environme
         .with_command(&command)
         .with_attempts(error.attempts())
         .with_cause(error)
-}
-
-/// One attempt: gets a link, submits the request, checks the reply. `Ok(None)`: while there was no
-/// link, a newer map came that names another node.
-async fn attempt(
-    topology: &Arc<LiveTopology>,
-    routes: &Arc<Routes>,
-    node: &Arc<Node>,
-    request: &Request,
-    ask: bool,
-    deadline: Timestamp,
-) -> Result<Option<Bytes>, AttemptFailure> {
-    let (env, command) = (topology.env(), &request.command);
-    if env.now() >= deadline {
-        return Err(AttemptFailure::NoLink(no_connection(node)));
-    }
-    let payload = request.payload(ask);
-    let outcome = if command.is_blocking() || request.keep_link.is_some() {
-        submit_alone(env, node, request, &payload, deadline).await
-    } else {
-        let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
-        match connect(topology, routes, node, &leads_away, deadline).await {
-            Ok(Some(link)) => {
-                let write = |out: &mut Vec<u8>| payload.write_to(out);
-                submit(env, &link, payload.entry(deadline), &write).await
-            }
-            Ok(None) => return Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    match outcome.map_err(AttemptFailure::NoLink)? {
-        Err(failed) => Err(AttemptFailure::NoReply(failed)),
-        Ok(reply) => payload.judge(reply).map(Some),
-    }
-}
-
-/// Submits a request on a connection that nothing else uses meanwhile.
-async fn submit_alone(
-    env: &Arc<Environment>,
-    node: &Arc<Node>,
-    request: &Request,
-    payload: &Payload<'_>,
-    deadline: Timestamp,
-) -> Result<Outcome, Error> {
-    let dial = env.while_open(env.with_deadline(deadline, node.exclusive_link(env)));
-    let own = match dial.await {
-        Some(Some(own)) => own?,
-        Some(None) => return Err(no_connection(node)),
-        None => return Err(closed(node.endpoint())),
-    };
-    let outcome = {
-        let write = |out: &mut Vec<u8>| payload.write_to(out);
-        let mut submitted = pin!(submit(env, own.link(), payload.entry(deadline), &write));
-        match env.while_open(submitted.as_mut()).await {
-            Some(outcome) => outcome,
-            // The client was closed. That closes the connections of the topology's nodes, but this
-            // node may have left the topology.
-            None => {
-                own.link().close();
-                submitted.await
-            }
-        }
-    };
-    match &request.keep_link {
-        _ if !matches!(outcome, Ok(Ok(_))) => {}
-        Some(kept) => *lock(kept) = Some(own),
-        None => own.release(),
-    }
-    outcome
 }
