@@ -17,6 +17,7 @@ mod head;
 mod inline;
 mod learned;
 mod lookup;
+mod notation;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
 pub(crate) use learned::Learned;
+#[cfg(test)]
+pub(crate) use lookup::every_name;
 pub(crate) use waiting::ServerWait;
 
 use crate::resp::{bulk_bytes, put_array_head};
@@ -147,6 +150,10 @@ impl Command {
 
     /// Appends a key, and marks it if it is the first.
     fn push_key(&mut self, bytes: &[u8]) {
+        // Also a subcommand that is marked as a key is one.
+        if self.count == 1 && !self.spec.subcommands.is_empty() {
+            self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
+        }
         let end = self.push_bytes(bytes);
         if self.key_start == 0 {
             // A key beyond 4 GiB stays unmarked: it is searched when it is needed.
@@ -218,12 +225,26 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
+    /// Whether neither the table, nor a server, nor the caller has said where its keys are.
+    pub(crate) fn has_unknown_keys(&self) -> bool {
+        self.spec.name.is_empty() && self.key_start == 0
+    }
+
     /// Whether it goes to the owner of its first key (without a key, to any node) on a shared
     /// connection, so that nothing else about it needs to be checked.
     #[inline]
     pub(crate) fn goes_straight(&self) -> bool {
-        const NEEDS_CHECKS: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
+        const NEEDS_CHECKS: Flags = Flags::BLOCKING
+            .and(Flags::WIDE)
+            .and(Flags::SESSION)
+            .and(Flags::CONNECTION)
+            .and(Flags::URGENT);
         self.spec.flags.lacks(NEEDS_CHECKS)
+    }
+
+    /// Whether it ends or shows what keeps a connection busy, so that it must not queue behind it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.spec.flags.contains(Flags::URGENT)
     }
 
     /// The first key (or, of a sharded pub/sub command, the first channel), which decides the slot.

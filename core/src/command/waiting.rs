@@ -3,7 +3,7 @@
 //! **Invariant**: an argument that cannot be read counts as no end, so that no command is cut short
 //! of what it asked for; a server refuses such an argument at once.
 //! Spec: the page of each command at redis.io/commands; the unit is seconds with fractions for the
-//! commands of lists and sorted sets, milliseconds for all others, and 0 is for ever.
+//! commands of lists and sorted sets, milliseconds for all others, and 0 is without end.
 
 use super::{Command, Flags};
 use std::time::Duration;

@@ -112,6 +112,11 @@ impl Nodes {
         self.script.cut(&at(name));
     }
 
+    /// Closes a node's connections; it takes new ones.
+    pub(in crate::driver) fn cut(&mut self, name: &str) {
+        self.script.cut(&at(name));
+    }
+
     /// Leaves new dials of a node without an answer.
     pub(in crate::driver) fn hang(&mut self, name: &str) {
         self.script.set(&at(name), Server::refusing(Duration::from_secs(3600)));
@@ -122,6 +127,11 @@ impl Nodes {
         let slots = std::mem::take(&mut self.node(name).slots);
         self.node(name).has_left = true;
         slots.into_iter().for_each(|(first, last)| self.move_slots(first, last, heir));
+    }
+
+    /// The others know a node (again).
+    pub(in crate::driver) fn join(&mut self, name: &str) {
+        self.node(name).has_left = false;
     }
 
     fn answer(&mut self, name: &'static str, command: &str) -> Reply {
@@ -274,14 +284,26 @@ impl ScriptedCluster {
         self
     }
 
-    /// Says what a node answers to the next thousand commands of this text.
+    /// Says what a node answers to the next thousand commands of this text, whatever was said
+    /// before.
     pub(in crate::driver) fn always(&self, name: &str, command: &str, frame: &str) {
+        lock(&self.nodes).node(name).answers.retain(|(text, _)| text != command);
         (0..1000).for_each(|_| _ = self.on(name, command, Answer::reply(frame)));
     }
 
     /// Changes the cluster now.
     pub(in crate::driver) fn change(&self, change: impl FnOnce(&mut Nodes)) {
         change(&mut lock(&self.nodes));
+    }
+
+    /// A node takes this long for each reply from now on.
+    pub(in crate::driver) fn slow(&self, name: &str, reply_time: Duration) {
+        self.script.slow(&at(name), reply_time);
+    }
+
+    /// How often a node was dialled.
+    pub(in crate::driver) fn dials(&self, name: &str) -> usize {
+        self.script.dials(&at(name))
     }
 
     /// What was sent since the last call: `a: GET k`.

@@ -4,7 +4,6 @@
 #[cfg(test)]
 mod captured;
 pub(crate) mod cluster_map;
-pub(crate) mod difference;
 #[cfg(test)]
 mod drawn;
 pub(crate) mod merge;

@@ -43,8 +43,8 @@ impl LiveTopology {
             if !seeds.contains(node.endpoint()) {
                 node.retire();
             } else if !state.unlisted.iter().any(|other| Arc::ptr_eq(other, &node)) {
-                // A seed that is no member any more can still be asked. What is in flight to it as a
-                // member ends as at any other that has left.
+                // A seed that is no member any more can still be asked. What is in flight to it as
+                // a member ends as at any other that has left.
                 node.redial();
                 state.unlisted.push(node);
             }

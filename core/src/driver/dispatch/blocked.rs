@@ -1,5 +1,5 @@
-//! The end of a blocking command that no reply and no deadline ends: its server is suspended, cannot
-//! be reached, or was replaced.
+//! The end of a blocking command that no reply and no deadline ends: its server is suspended,
+//! cannot be reached, or was replaced.
 //!
 //! The connection of such a command may be silent for hours, so that its silence says nothing. The
 //! node is asked over another connection, and the topology whether it still has the node.
@@ -14,9 +14,9 @@ use crate::driver::node::node::Node;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a call stays blocked at a node that was replaced and lives. A server answers its blocked
-/// clients when it learns that it has lost its role or its slots (UNBLOCKED, MOVED); sentinels tell
-/// an old primary some 10 to 20 s after they have made another one.
+/// How long a call stays blocked at a node that was replaced and lives. A server answers its
+/// blocked clients when it learns that it has lost its role or its slots (UNBLOCKED, MOVED);
+/// sentinels tell an old primary some 10 to 20 s after they have made another one.
 const DEMOTION: Duration = Duration::from_secs(30);
 
 /// Ends when a call that is blocked at `node` need not wait any more, and says why. `leads_away`:

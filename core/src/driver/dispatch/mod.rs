@@ -2,6 +2,7 @@
 //! a scan. Knows the rooms up to `replica`.
 
 mod blocked;
+pub(crate) mod cursor_origin;
 pub(crate) mod entry;
 pub(crate) mod fan_out;
 pub(crate) mod keyspace_scan;
@@ -10,3 +11,4 @@ pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod single;
 pub(crate) mod transaction;
+pub(crate) mod wait;

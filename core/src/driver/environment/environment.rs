@@ -263,6 +263,7 @@ impl Environment {
                 reply_depth_max: self.config.reply_depth_max as usize,
             },
             progress_timeout: Some(self.config.progress_timeout),
+            tolerates_busy: false,
             abort: AbortFlag::default(),
             cached_clock: Arc::clone(&self.cached_clock),
         }

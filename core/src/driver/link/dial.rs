@@ -55,6 +55,7 @@ pub(crate) async fn open(
     add_time(&env.telemetry().dial_time, took);
     add_time(&env.telemetry().name_time, name_took.unwrap_or_default());
     env.telemetry().emit(|| Event::Connected { endpoint: endpoint.clone(), took, name_took });
+    let tolerates_busy = settings.tolerates_busy;
     let link = Link::start(
         endpoint.clone(),
         stream,
@@ -64,6 +65,9 @@ pub(crate) async fn open(
     );
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile);
+    if tolerates_busy {
+        handshake = handshake.tolerating_busy();
+    }
     if proven && handshake.can_precede_commands() {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);

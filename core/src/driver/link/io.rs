@@ -22,7 +22,7 @@ use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
 use crate::driver::link::push_sink::PushSink;
-use crate::driver::link::silence_watch::SilenceWatch;
+use crate::driver::link::silence_watch::{Silence, SilenceWatch};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
@@ -40,8 +40,6 @@ use std::time::Duration;
 
 mod ending;
 mod timing;
-
-use timing::Silence;
 
 /// The most reads in one turn; then other tasks of the thread get their turn.
 const READS_PER_TURN: usize = 32;

@@ -2,6 +2,7 @@
 //! connection, which can dial another link.
 
 use crate::bounds::{BoxFuture, MaybeSend, MaybeSync};
+use crate::time::Timestamp;
 use std::fmt;
 
 /// Looks after a link while it is silent.
@@ -15,4 +16,14 @@ pub(crate) trait SilenceWatch: fmt::Debug + MaybeSend + MaybeSync {
 
     /// The server has sent something.
     fn handle_progress(&self);
+}
+
+/// A link is silent, and callers still wait.
+pub(super) struct Silence {
+    /// When the server last took or sent a byte.
+    pub(super) since: Timestamp,
+    /// When the silence is reported again.
+    pub(super) report_at: Timestamp,
+    /// What the watch asks; `None` once it has nothing more to ask.
+    pub(super) watch: Option<BoxFuture<'static, ()>>,
 }

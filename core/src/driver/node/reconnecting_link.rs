@@ -32,7 +32,7 @@ use event_listener::Event;
 use futures::FutureExt;
 use futures::future::{Either, Shared, select};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// A dial under way. Every caller that waits for it drives it.
@@ -52,6 +52,8 @@ pub(crate) struct ReconnectingLink {
     /// A [`RepairGuard`] exists: one task restores this connection while the node's other
     /// connections carry the commands.
     repairing: AtomicBool,
+    /// How many links there were so far; wraps around.
+    links: AtomicU32,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
     /// Notified when a silent link takes entries again.
@@ -108,8 +110,14 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        let (dial, progress) = (Mutex::new(dial), Event::new());
-        Self { endpoint, profile, budget, link, repairing, dial, progress }
+        let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
+        Self { endpoint, profile, budget, link, repairing, links, dial, progress }
+    }
+
+    /// How many links there were so far: another link may lead to another process.
+    #[inline]
+    pub(crate) fn links(&self) -> u32 {
+        self.links.load(Ordering::Acquire)
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -316,6 +324,7 @@ impl ReconnectingLink {
                 if dial.last_error.take().is_some() {
                     env.telemetry().emit(|| Notice::NodeBack { endpoint: self.endpoint.clone() });
                 }
+                self.links.fetch_add(1, Ordering::Release);
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {

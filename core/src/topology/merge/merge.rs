@@ -2,15 +2,14 @@
 //!
 //! No single node is believed: nodes lag behind, are partitioned, were reset, or belong to another
 //! cluster by now. `view_filter` rejects whole views, `slot_owners` decides each slot by epoch and
-//! majority, `membership` assigns the nodes to shards, `difference` says what changed.
+//! majority, `membership` assigns the nodes to shards.
 //!
 //! Invariants (property-tested): a slot that has an owner keeps one; the epoch of a slot's owner
 //! never falls while views tell epochs; the order of the views does not matter.
 
-use crate::sorted::SortedMap;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::{ClusterMap, MapParts};
-use crate::topology::difference::Difference;
 use crate::topology::merge::membership::Membership;
 use crate::topology::merge::slot_owners::decide;
 use crate::topology::merge::view_filter::{self, Rejection};
@@ -23,8 +22,6 @@ use std::sync::Arc;
 pub(crate) struct Decision {
     /// The next map. It has the version of the known one if no route changed.
     pub(crate) map: ClusterMap,
-    /// What changed.
-    pub(crate) difference: Difference,
     /// For each view, why it was rejected, if it was.
     pub(crate) rejections: Vec<Option<Rejection>>,
 }
@@ -40,13 +37,25 @@ impl Decision {
     }
 }
 
-/// The map that follows from the known one, `held`, and from `views`, which were requested when the
-/// map had the version `began`. `held` is `None` if none is known, or the known one was given up.
+/// [`merge_by_evidence`], where the client has not tried to reach any node.
 pub(crate) fn merge(
     held: Option<&ClusterMap>,
     views: &[View],
     began: u64,
     now: Timestamp,
+) -> Decision {
+    merge_by_evidence(held, views, began, now, &std::iter::empty().collect())
+}
+
+/// The map that follows from the known one, `held`, and from `views`, which were requested when the
+/// map had the version `began`. `held` is `None` if none is known, or the known one was given up.
+/// The client cannot reach the nodes that are `unreachable`.
+pub(crate) fn merge_by_evidence(
+    held: Option<&ClusterMap>,
+    views: &[View],
+    began: u64,
+    now: Timestamp,
+    unreachable: &SortedSet<NodeId>,
 ) -> Decision {
     let empty = ClusterMap::empty();
     let held = held.unwrap_or(&empty);
@@ -54,19 +63,18 @@ pub(crate) fn merge(
     let counted = views.iter().zip(&rejections).filter(|(_, rejection)| rejection.is_none());
     let counted: Vec<&View> = counted.map(|(view, _)| view).collect();
     if counted.is_empty() {
-        let difference = Difference::between(held, held);
-        return Decision { map: held.clone(), difference, rejections };
+        return Decision { map: held.clone(), rejections };
     }
     let renamed = rename(held, &counted);
-    let mut decided = decide(held, &counted, &renamed, began);
+    let mut decided = decide(held, &counted, &renamed, began, unreachable);
     let patches = std::mem::take(&mut decided.patches);
     let since = |slot| (slot, held.uncovered_since(slot).unwrap_or(now));
     let uncovered = decided.denied.iter().copied().map(since).collect();
-    let parts = Membership::new(held, &counted, &renamed, &decided).into_map_parts(&decided);
+    let membership = Membership::new(held, &counted, &renamed, &decided, unreachable);
+    let parts = membership.into_map_parts(&decided);
     let map = ClusterMap::assemble(held.version(), MapParts { patches, uncovered, ..parts });
     let map = if same_routes(held, &map) { map } else { map.with_version(held.version() + 1) };
-    let difference = Difference::between(held, &map);
-    Decision { map, difference, rejections }
+    Decision { map, rejections }
 }
 
 /// The real ids of nodes of which redirects have told the endpoint only.

@@ -7,21 +7,21 @@
 //! ```
 //!
 //! A server that runs one long command looks like one that is suspended, and like a network that
-//! carries nothing: no byte comes, and none can be asked for. So silence alone fails no command that
-//! has time left. A silent link takes no more commands, its watch asks the server over another link,
-//! and other nodes are asked about it, again and again. It is lost as soon as the server answers
-//! over the other link and has nothing to do for this one, as soon as the topology has replaced the
-//! node, and when no caller waits any more.
+//! carries nothing: no byte comes, and none can be asked for. So silence alone fails no command
+//! that has time left. A silent link takes no more commands, its watch asks the server over another
+//! link, and other nodes are asked about it, again and again. It is lost as soon as the server
+//! answers over the other link and has nothing to do for this one, as soon as the topology has
+//! replaced the node, and when no caller waits any more.
 //!
 //! **Invariants**: no entry fails before its deadline while its server may be busy with it, unless
 //! another node can answer it; a link without a watch, or without callers, is lost after the
 //! progress timeout.
 
 use super::{Io, finding};
-use crate::BoxFuture;
 use crate::connection::outcome::Lost;
 use crate::connection::queue::Taken;
 use crate::connection::wakers::wake_all;
+use crate::driver::link::silence_watch::Silence;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -33,16 +33,6 @@ use std::time::Duration;
 const SILENT_PART: u32 = 4;
 /// How often it is reported again while it stays silent, at least.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
-
-/// A link is silent, and callers still wait.
-pub(super) struct Silence {
-    /// When it took the last byte, or sent one.
-    since: Timestamp,
-    /// When it is reported again.
-    report_at: Timestamp,
-    /// Its watch asks the server; `None` once it has nothing more to ask.
-    watch: Option<BoxFuture<'static, ()>>,
-}
 
 impl Io {
     /// Fails entries past their deadline and sets the timer. True if the timer has fired.

@@ -144,6 +144,7 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
 /// The same; `abort` is the flag that the stream would keep.
 fn start_with(transport: &Scripted, wire: &Arc<Mutex<Wire>>, abort: AbortFlag) -> Arc<Link> {
     let settings = LinkSettings {
+        tolerates_busy: false,
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
