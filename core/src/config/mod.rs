@@ -105,17 +105,28 @@ pub struct Config {
     pub zones: BTreeMap<Endpoint, String>,
 
     /// The longest that a call may take in all: waiting for space, dialling, every attempt and
-    /// every wait between them. Default: 5s, enough for a failover of a well-tuned cluster.
+    /// every wait between them. Default: 5s, enough for a failover of a well-tuned cluster. A
+    /// command that waits at the server (BLPOP, XREAD BLOCK, WAIT, MIGRATE) has its own time on
+    /// top.
     #[serde(with = "text::setting")]
     pub command_timeout: Duration,
     /// The longest that one dial may take: name lookup, connection, TLS and the first commands.
     /// Default: 2s, so that one dead address leaves time for another within `command_timeout`.
     #[serde(with = "text::setting")]
     pub connect_timeout: Duration,
-    /// A connection with commands in flight that receives no byte for this long is closed as dead,
-    /// even if TCP still considers it alive. Default: 2s: a dead connection and one more dial fit
-    /// into `command_timeout`, so reads survive it. Raise it, and `command_timeout` with it, if
-    /// single commands or scripts keep a server busy for longer. Blocking commands are exempt.
+    /// A connection with commands in flight that receives no byte for this long is suspected to be
+    /// dead, even if TCP still considers it alive. Default: 2s: a dead connection and one more dial
+    /// fit into `command_timeout`, so reads survive it.
+    ///
+    /// Silence alone fails no command: a server that runs one long script looks like one that is
+    /// suspended. What is in flight waits on, each command until its own timeout; reads that a read
+    /// policy may send to another node go there. The client asks the server over a second
+    /// connection, which costs one more connection while the silence lasts. If the server answers
+    /// there and has nothing to do for the first connection, that one is closed: its reads are sent
+    /// again, its writes fail. Until then new commands wait, and are sent to the server as soon as
+    /// it answers over either. A node that the topology replaces is left at once.
+    ///
+    /// While a blocking command waits, its node gets a PING on another connection each time.
     #[serde(with = "text::setting")]
     pub progress_timeout: Duration,
     /// A connection that waits for messages gets a PING after this much silence, because a lost

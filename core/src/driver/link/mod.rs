@@ -8,5 +8,6 @@ pub(crate) mod io_waker;
 pub(crate) mod link;
 pub(crate) mod pending_reply;
 pub(crate) mod push_sink;
+pub(crate) mod silence_watch;
 pub(crate) mod submit;
 pub(crate) mod turns;

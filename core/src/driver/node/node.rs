@@ -17,7 +17,7 @@ use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::{BoxFuture, Endpoint};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     next_connection: AtomicUsize,
     /// The connections of blocking commands.
     exclusive: Mutex<ExclusiveLinks>,
+    /// When it last answered a question for a sign of life, in nanoseconds.
+    heard_at: AtomicU64,
 }
 
 /// Connections that carry one caller's commands at a time.
@@ -64,8 +66,26 @@ impl Node {
         let connection =
             || Arc::new(ReconnectingLink::new(endpoint.clone(), profile, Arc::clone(&budget)));
         let connections = (0..count).map(|_| connection()).collect();
-        let (next_connection, exclusive) = (AtomicUsize::new(0), Mutex::default());
-        Self { endpoint, profile, zone, health, connections, next_connection, exclusive }
+        Self {
+            endpoint,
+            profile,
+            zone,
+            health,
+            connections,
+            next_connection: AtomicUsize::new(0),
+            exclusive: Mutex::default(),
+            heard_at: AtomicU64::new(0),
+        }
+    }
+
+    /// When it last answered a question for a sign of life.
+    pub(super) fn heard_at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    /// It has answered such a question.
+    pub(super) fn set_heard_at(&self, now: Timestamp) {
+        self.heard_at.store(now.nanos(), Ordering::Relaxed);
     }
 
     /// What this client has seen of it.

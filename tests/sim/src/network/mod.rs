@@ -323,16 +323,20 @@ impl Network {
         }
     }
 
-    /// The client drops its stream.
-    pub(crate) fn client_drop(&mut self, env: &mut Env<'_>, id: ConnId) {
+    /// The client drops its stream. `aborts`: what has not arrived never does.
+    pub(crate) fn client_drop(&mut self, env: &mut Env<'_>, id: ConnId, aborts: bool) {
         let due = env.now().after(self.links.delay(env.rng));
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.client_holds = false;
         conn.down.discard_arrived();
         conn.down.reader = None;
         conn.up.writer = None;
-        conn.up.finish(due);
-        schedule(env, &mut conn.up, id, Way::Up);
+        if aborts {
+            reset_pipe(env, &mut conn.up, id, Way::Up, due);
+        } else {
+            conn.up.finish(due);
+            schedule(env, &mut conn.up, id, Way::Up);
+        }
         self.forget_if_done(id);
     }
 
