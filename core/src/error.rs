@@ -108,6 +108,14 @@ pub enum ErrorDetail {
         /// A slot of that shard.
         slot: u16,
     },
+    /// Fewer replicas than were waited for have acknowledged a write; or as many, but the primary
+    /// has not synced its append-only file.
+    NotAcknowledged {
+        /// How many were waited for.
+        wanted: u32,
+        /// How many have, when the wait ended.
+        replicas: u32,
+    },
     /// The server that the sentinels name as the primary says that it is a replica.
     NotPrimary,
     /// A command was for several nodes or slots, and some or all of them failed.

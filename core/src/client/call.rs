@@ -117,6 +117,15 @@ impl<'c, T> Call<'c, T> {
     }
 }
 
+impl<'c, T> Call<'c, T> {
+    /// The client and the command, of which nothing was sent.
+    pub(super) fn into_unsent(self) -> (&'c Client, Command) {
+        let is_unsent = matches!(self.call.state, State::Start(_));
+        assert!(is_unsent, "a call that was polled before cannot be sent otherwise");
+        (self.call.client, self.call.command)
+    }
+}
+
 impl FrameCall<'_> {
     /// Enqueues on a live link, or takes the slow path.
     fn start(

@@ -93,8 +93,13 @@ impl<'c> Transaction<'c> {
         transaction::run(&self.client.shared.topology, lead, self.commands, options).await
     }
 
+    /// The client and the commands.
+    pub(super) fn into_parts(self) -> (&'c Client, Vec<Command>) {
+        (self.client, self.commands)
+    }
+
     /// The command that carries their routing key, if they can be run together.
-    fn checked(&self) -> Result<Command, Error> {
+    pub(super) fn checked(&self) -> Result<Command, Error> {
         let env = &self.client.shared.env;
         check_length("transaction", self.commands.len(), env.config())?;
         lead(&self.commands, env.has_slots())
@@ -127,6 +132,13 @@ pub struct Watch<'c> {
     client: &'c Client,
     /// The connection that watches them.
     link: WatchLink,
+}
+
+impl<'c> Watch<'c> {
+    /// The client and the connection.
+    pub(super) fn into_parts(self) -> (&'c Client, WatchLink) {
+        (self.client, self.link)
+    }
 }
 
 impl Watch<'_> {
@@ -214,12 +226,12 @@ impl Client {
     }
 }
 
-fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
+pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
     from_frame(frame).map_err(|error| Error::undecodable(error).with_command("EXEC"))
 }
 
 /// The results in the reply to EXEC.
-fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
+pub(super) fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
     let elements = Elements::of(frame).into_iter().flatten();
     let result = |element: &[u8]| {
         let element = frame.slice_ref(element);

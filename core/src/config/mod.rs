@@ -183,7 +183,8 @@ pub struct Config {
     /// callers into the fewest writes. With more, small replies wait less behind huge ones.
     pub connections_per_node: u32,
     /// Connections to each node that a single caller uses: for blocking commands, watched
-    /// transactions, and subscriptions with a connection of their own. Default: 64.
+    /// transactions, writes that wait for replicas, and subscriptions with a connection of their
+    /// own. Default: 64.
     pub exclusive_connections_max: u32,
     /// Bytes of commands for one node, counted from when they are queued until they are answered.
     /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.

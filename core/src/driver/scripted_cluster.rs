@@ -284,8 +284,10 @@ impl ScriptedCluster {
         self
     }
 
-    /// Says what a node answers to the next thousand commands of this text.
+    /// Says what a node answers to the next thousand commands of this text, whatever was said
+    /// before.
     pub(in crate::driver) fn always(&self, name: &str, command: &str, frame: &str) {
+        lock(&self.nodes).node(name).answers.retain(|(text, _)| text != command);
         (0..1000).for_each(|_| _ = self.on(name, command, Answer::reply(frame)));
     }
 

@@ -143,6 +143,11 @@ pub(crate) trait Items: Sync {
 
     /// One of them.
     fn item(&self, member: usize) -> Item<'_>;
+
+    /// The index of the command that an item is, or is a part of.
+    fn command_of(&self, member: usize) -> usize {
+        member
+    }
 }
 
 impl Items for &[Command] {

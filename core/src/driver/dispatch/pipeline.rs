@@ -4,6 +4,7 @@
 //! each command by its own reply. Those that may be sent again make the next round, so a refused
 //! command never makes its neighbours run twice. Reads under a policy are grouped apart; those that
 //! fail, or whose node has no link yet, continue as single reads (`driver/replica/read.rs`).
+//! Batches go over the shared connections, unless a [`BatchSender`] sends them otherwise.
 //!
 //! Invariants: results are in the order of the commands; commands for one node keep their order
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds,
@@ -20,7 +21,7 @@ use crate::driver::attempt::next_step::{
 use crate::driver::attempt::waiting::{await_any_node, pause_unless_map_changes};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::node_batch::NodeBatch;
+use crate::driver::dispatch::node_batch::{BatchSender, NodeBatch};
 use crate::driver::dispatch::parts::PartList;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::node::node::Node;
@@ -50,17 +51,19 @@ pub(crate) type Results = Vec<Result<Bytes, Error>>;
 type FirstRound = (NodeBatch, Result<Outcome, Error>, Timestamp);
 
 /// Runs commands that are each sent whole. `reads`: the read settings, if reads do not all go to
-/// the primary.
-pub(crate) async fn run(
+/// the primary. `sender`: how batches are sent, if not over the shared connections.
+pub(super) async fn run(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&dyn BatchSender>,
 ) -> Results {
     let mut first_round = None;
     await_any_node(topology, options.deadline).await;
     let routes = Arc::clone(&topology.routes());
-    if let Some(node) = routes.only().filter(|_| reads.is_none() && !commands.is_empty()) {
+    let is_plain = reads.is_none() && sender.is_none() && !commands.is_empty();
+    if let Some(node) = routes.only().filter(|_| is_plain) {
         let members = (0..commands.len()).collect();
         let all = NodeBatch { node: Arc::clone(node), ask: false, by_policy: false, members };
         let begun = topology.env().now();
@@ -73,17 +76,18 @@ pub(crate) async fn run(
             Err(outcome) => first_round = Some((all, outcome, begun)),
         }
     }
-    run_rounds(topology, &commands, reads, options, first_round).await
+    run_rounds(topology, &commands, reads, options, sender, first_round).await
 }
 
 /// Runs the items of a list, which may be for several nodes.
-pub(crate) fn run_parts<'a>(
+pub(super) fn run_parts<'a>(
     topology: &'a Arc<LiveTopology>,
     parts: &'a PartList<'_>,
     reads: Option<&'a Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&'a dyn BatchSender>,
 ) -> BoxFuture<'a, Results> {
-    run_rounds(topology, parts, reads, options, None)
+    run_rounds(topology, parts, reads, options, sender, None)
 }
 
 /// Runs round after round until every item has a result. `first`: a round that was sent already.
@@ -92,10 +96,12 @@ fn run_rounds<'a>(
     items: &'a dyn Items,
     reads: Option<&'a Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&'a dyn BatchSender>,
     first: Option<FirstRound>,
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
-        let results = Rounds::new(topology, items, reads, options).run(first).await;
+        let rounds = Rounds { sender, ..Rounds::new(topology, items, reads, options) };
+        let results = rounds.run(first).await;
         topology.wait_briefly_for_own_refresh(results, options.deadline).await
     })
 }
@@ -132,6 +138,8 @@ struct Rounds<'a> {
     reads: Option<&'a Arc<ReadSettings>>,
     /// What the caller asked for.
     options: CallOptions,
+    /// How batches are sent, if not over the shared connections.
+    sender: Option<&'a dyn BatchSender>,
     /// The results so far, by index.
     results: Vec<Option<Result<Bytes, Error>>>,
     /// Items without a result, ascending by index.
@@ -156,7 +164,7 @@ impl<'a> Rounds<'a> {
             late: None,
         });
         let (pending, pending_reads) = (pending.collect(), Vec::new());
-        Self { topology, items, reads, options, results, pending, pending_reads }
+        Self { topology, items, reads, options, sender: None, results, pending, pending_reads }
     }
 
     async fn run(mut self, first: Option<FirstRound>) -> Results {
@@ -281,9 +289,13 @@ impl<'a> Rounds<'a> {
         single_reads: Vec<PendingRead>,
     ) -> Vec<Result<Outcome, Error>> {
         let (topology, items, options) = (self.topology, self.items, self.options);
-        let settings = self.reads;
-        let sent =
-            batches.iter().map(|batch| batch.send(topology, routes, items, options.deadline));
+        let (settings, sender) = (self.reads, self.sender);
+        let sent = batches.iter().map(|batch| async move {
+            match sender.and_then(|by| by.send(topology, batch, items, options.deadline)) {
+                Some(own) => own.await,
+                None => batch.send(topology, routes, items, options.deadline).await,
+            }
+        });
         let reads = single_reads.into_iter().map(|(member, from)| async move {
             let settings = settings.expect("reads are separated under read settings alone");
             let item = items.item(member);
@@ -319,6 +331,9 @@ impl<'a> Rounds<'a> {
                     all_answered &= failure.is_answer();
                     left.push(one);
                 }
+            }
+            if let Some(sender) = self.sender {
+                sender.settled(batch, self.items, &self.results);
             }
         }
         sort_by_key(&mut left, |one: &PendingItem| one.member);

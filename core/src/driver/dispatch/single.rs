@@ -11,6 +11,7 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
+use crate::connection::queue::Entry;
 use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{
@@ -26,7 +27,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::submit;
+use crate::driver::link::submit::{Write, submit};
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
@@ -85,6 +86,11 @@ impl Request {
     /// A command on a connection of its own, which is left in `kept`.
     pub(crate) fn keeping_link(command: Command, kept: KeptLink) -> Self {
         Self { keep_link: Some(kept), ..Self::new(command, Destination::Key) }
+    }
+
+    /// The same, on a connection of its own, which is left in `kept`.
+    pub(crate) fn leaving_link(self, kept: KeptLink) -> Self {
+        Self { keep_link: Some(kept), ..self }
     }
 
     /// The connection of the reply before, if it is one of this node's live ones.
@@ -304,6 +310,15 @@ impl RequestProgress<'_> {
     }
 }
 
+/// Whether the server does not answer this question at all: the user may not ask it, or the server
+/// does not know it.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
+    error.server_error().is_some_and(|server| {
+        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
+    })
+}
+
 /// Names the slot that has no owner in an error that says only that the cluster is down.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
     // A script may say so as well, after it ran.
@@ -359,6 +374,43 @@ async fn attempt(
     }
 }
 
+/// A connection that nothing else uses meanwhile. `urgent`: for a command that frees others.
+pub(super) async fn own_link(
+    env: &Arc<Environment>,
+    node: &Arc<Node>,
+    urgent: bool,
+    deadline: Timestamp,
+) -> Result<ExclusiveLink, Error> {
+    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
+    match env.while_open(env.with_deadline(deadline, link)).await {
+        Some(Some(own)) => own,
+        Some(None) => Err(no_connection(node)),
+        None => Err(closed(node.endpoint())),
+    }
+}
+
+/// Submits an entry on such a connection.
+///
+/// # Errors
+/// The entry was never enqueued.
+pub(super) async fn submit_on(
+    env: &Arc<Environment>,
+    own: &ExclusiveLink,
+    entry: Entry,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
+    let mut submitted = pin!(submit(env, own.link(), entry, write));
+    match env.while_open(submitted.as_mut()).await {
+        Some(outcome) => outcome,
+        // The client was closed. That closes the connections of the topology's nodes, but this node
+        // may have left the topology.
+        None => {
+            own.link().close();
+            submitted.await
+        }
+    }
+}
+
 /// Submits a request on a connection that nothing else uses meanwhile.
 async fn submit_alone(
     env: &Arc<Environment>,
@@ -367,27 +419,9 @@ async fn submit_alone(
     payload: &Payload<'_>,
     deadline: Timestamp,
 ) -> Result<Outcome, Error> {
-    let urgent = request.command.is_urgent();
-    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
-    let dial = env.while_open(env.with_deadline(deadline, link));
-    let own = match dial.await {
-        Some(Some(own)) => own?,
-        Some(None) => return Err(no_connection(node)),
-        None => return Err(closed(node.endpoint())),
-    };
-    let outcome = {
-        let write = |out: &mut Vec<u8>| payload.write_to(out);
-        let mut submitted = pin!(submit(env, own.link(), payload.entry(deadline), &write));
-        match env.while_open(submitted.as_mut()).await {
-            Some(outcome) => outcome,
-            // The client was closed. That closes the connections of the topology's nodes, but this
-            // node may have left the topology.
-            None => {
-                own.link().close();
-                submitted.await
-            }
-        }
-    };
+    let own = own_link(env, node, request.command.is_urgent(), deadline).await?;
+    let write = |out: &mut Vec<u8>| payload.write_to(out);
+    let outcome = submit_on(env, &own, payload.entry(deadline), &write).await;
     match &request.keep_link {
         _ if !matches!(outcome, Ok(Ok(_))) => {}
         Some(kept) => *lock(kept) = Some(own),
