@@ -146,7 +146,9 @@ pub struct Config {
     /// default back-off they take about twice `command_timeout`, so the timeout ends the call.
     pub attempts_max: u32,
     /// Redirects that one command follows. Default: 8; a stable cluster needs one, a slot that is
-    /// being moved two.
+    /// being moved two. One to an address that neither this configuration nor the nodes' view of
+    /// the cluster names waits for a refresh: a user that may not send CLUSTER lists all nodes as
+    /// `endpoints`.
     pub redirects_max: u32,
     /// The longest that one command waits, and is sent again, while servers refuse it: because a
     /// script keeps one busy (BUSY), because it loads its data (LOADING), because a slot has no
