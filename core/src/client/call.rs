@@ -28,7 +28,6 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -115,6 +114,15 @@ impl<'c, T> Call<'c, T> {
             call: FrameCall { client, command, state: State::Start(None) },
             decoded: PhantomData,
         }
+    }
+}
+
+impl<'c, T> Call<'c, T> {
+    /// The client and the command, of which nothing was sent.
+    pub(super) fn into_unsent(self) -> (&'c Client, Command) {
+        let is_unsent = matches!(self.call.state, State::Start(_));
+        assert!(is_unsent, "a call that was polled before cannot be sent otherwise");
+        (self.call.client, self.call.command)
     }
 }
 
@@ -265,9 +273,6 @@ impl FrameCall<'_> {
                         }
                         Err(failure) => {
                             let node = Arc::clone(guard.node());
-                            if failure.is_redirect() {
-                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
-                            }
                             let from = ResumeFrom::Attempt(failure, node);
                             self.state = self.slow_path(Plan::Whole, due, from);
                         }

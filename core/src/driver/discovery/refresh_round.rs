@@ -60,7 +60,8 @@ impl LiveTopology {
         let Some(reason) = state.schedule.begin(now) else { return RefreshState::Idle };
         state.only_for_waiters = false;
         count(&self.env.telemetry().refreshes);
-        let running = self.refresh(&state, reason, now);
+        let ask_first = state.ask_first.take();
+        let running = self.refresh(&state, ask_first, reason, now);
         state.running = Some(running.clone());
         RefreshState::Running(running)
     }
@@ -69,6 +70,7 @@ impl LiveTopology {
     fn refresh(
         self: &Arc<Self>,
         state: &State,
+        ask_first: Option<Arc<Node>>,
         reason: RefreshReason,
         now: Timestamp,
     ) -> RefreshFuture {
@@ -96,7 +98,12 @@ impl LiveTopology {
                 }
             })
         } else {
-            let candidates = self.candidates(state);
+            let mut candidates: Vec<Arc<Node>> = ask_first.into_iter().collect();
+            for node in self.candidates(state) {
+                if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
+                    candidates.push(node);
+                }
+            }
             Box::pin(async move {
                 let answers = cluster_query::query(&env, candidates, unconfirmed).await;
                 if let Some(topology) = weak.upgrade() {

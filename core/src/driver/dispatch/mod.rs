@@ -10,3 +10,4 @@ pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod single;
 pub(crate) mod transaction;
+pub(crate) mod wait;

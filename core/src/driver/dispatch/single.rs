@@ -11,8 +11,11 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
+use crate::connection::queue::Entry;
+use crate::driver::attempt::confirm::confirm;
+use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, explain_late, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{
@@ -24,12 +27,13 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::submit;
+use crate::driver::link::submit::{Write, submit};
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::resp::ErrorClass;
 use crate::routing::destination::Destination;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -37,6 +41,7 @@ use crate::topology::slot::Slot;
 use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +86,11 @@ impl Request {
     /// A command on a connection of its own, which is left in `kept`.
     pub(crate) fn keeping_link(command: Command, kept: KeptLink) -> Self {
         Self { keep_link: Some(kept), ..Self::new(command, Destination::Key) }
+    }
+
+    /// The same, on a connection of its own, which is left in `kept`.
+    pub(crate) fn leaving_link(self, kept: KeptLink) -> Self {
+        Self { keep_link: Some(kept), ..self }
     }
 
     /// The connection of the reply before, if it is one of this node's live ones.
@@ -129,15 +139,22 @@ async fn run(
         uncovered: None,
         waiter: None,
     };
+    let item = Item::aimed(&request.command, &request.destination);
+    let (mut begun, mut asking) = (None, false);
     loop {
         if let Some((failure, node)) = failed.take() {
-            progress.prepare_next(&failure, &node).await?;
+            let now = topology.env().now();
+            let took = begun.map_or_else(|| options.elapsed(now), |begun| now.since(begun));
+            let failure =
+                confirm(&topology, item, (&node, asking), options.deadline, failure).await;
+            progress.prepare_next(&failure, &node, took).await?;
         }
         let routes = Arc::clone(&topology.routes());
         let Some((node, ask)) = progress.next_node(&routes) else {
             progress.wait_for_node().await?;
             continue;
         };
+        (begun, asking) = (Some(topology.env().now()), ask);
         let attempt = attempt(&topology, &routes, &node, &request, ask, options.deadline);
         match topology.while_refreshing(attempt).await {
             Ok(Some(frame)) => {
@@ -170,7 +187,8 @@ struct RequestProgress<'a> {
 }
 
 impl RequestProgress<'_> {
-    /// After a failed attempt: decides where the next one goes, and waits until it may begin.
+    /// After a failed attempt, which took so long: decides where the next one goes, and waits until
+    /// it may begin.
     ///
     /// # Errors
     /// The caller's error, if there is no next attempt.
@@ -178,29 +196,50 @@ impl RequestProgress<'_> {
         &mut self,
         failure: &AttemptFailure,
         node: &Arc<Node>,
+        took: Duration,
     ) -> Result<(), Error> {
         let Request { command, destination, .. } = self.request;
-        let (topology, deadline) = (self.topology, self.options.deadline);
+        let (topology, options) = (self.topology, self.options);
+        let env = topology.env();
+        let took = if failure.is_answer() { took } else { Duration::ZERO };
         if refresh_reason(failure, command).is_some() {
             self.waiter.get_or_insert_with(|| topology.register_waiter(Some(node)));
         }
-        if failure.is_redirect() && !destination.follows_redirects() {
+        let redirect = failure.redirect(ErrorOrigin::of(command));
+        if redirect.is_some() && !destination.follows_redirects() {
             return Err(self.error(failure, node));
         }
-        match next_step(topology, command, self.options, &mut self.tries, failure, node) {
+        let item = Item::aimed(command, destination);
+        match next_step(topology, item, options, &mut self.tries, failure, node) {
             NextStep::FailWith(error) => return Err(error),
             NextStep::Fail => return Err(self.error(failure, node)),
             NextStep::Again { target, pause } => {
-                pause_before(&target, topology, pause, deadline).await;
+                let spare = options.spare(env.now(), took);
+                // A newer map ends the wait for it, and a dial may succeed until the deadline.
+                let may_help = topology.is_dynamic() && matches!(target, NextHop::Map);
+                if pause >= spare && failure.is_answer() && !may_help {
+                    return Err(self.late_error(failure, node));
+                }
+                pause_before(&target, topology, pause.min(spare), options.deadline).await;
                 self.next_hop = target;
             }
         }
         let has_left =
             destination.is_pinned() && topology.routes().resolve(destination, command).is_none();
-        if has_left || topology.env().now() >= deadline {
+        if has_left {
             return Err(self.error(failure, node));
         }
-        Ok(())
+        match options.spare(env.now(), took).is_zero() {
+            true => Err(self.late_error(failure, node)),
+            false => Ok(()),
+        }
+    }
+
+    /// What the caller is told if there is no time left to go on after `failure`.
+    fn late_error(&self, failure: &AttemptFailure, node: &Node) -> Error {
+        let (env, command) = (self.topology.env(), &self.request.command);
+        let error = explain_late(env, failure, command, node.endpoint(), &self.tries, self.options);
+        self.name_slot(error)
     }
 
     /// What the caller is told if `failure` is the last.
@@ -208,8 +247,13 @@ impl RequestProgress<'_> {
         let command = &self.request.command;
         let env = self.topology.env();
         let error = explain_end(env, failure, command, node.endpoint(), &self.tries, self.options);
+        self.name_slot(error)
+    }
+
+    /// Names the slot that has no owner, if that is why the call failed.
+    fn name_slot(&self, error: Error) -> Error {
         let routes = self.topology.routes();
-        let slot = command.first_key().map(Slot::of);
+        let slot = self.request.command.first_key().map(Slot::of);
         let reported = slot.and_then(|slot| Some((slot, routes.map.uncovered_since(slot)?)));
         name_slot(error, reported.or(self.uncovered), self.topology.env())
     }
@@ -242,11 +286,14 @@ impl RequestProgress<'_> {
     ///
     /// # Errors
     /// If waiting cannot help, or time or attempts have run out.
-    async fn wait_for_node(&self) -> Result<(), Error> {
-        let (topology, tries) = (self.topology, &self.tries);
+    async fn wait_for_node(&mut self) -> Result<(), Error> {
+        let (topology, tries) = (self.topology, &mut self.tries);
         let Request { command, destination, .. } = self.request;
         let (env, deadline) = (topology.env(), self.options.deadline);
-        let spent = tries.attempts >= env.config().attempts_max || env.now() >= deadline;
+        let pause = env.backoff(tries.attempts);
+        let spent = tries.attempts >= env.config().attempts_max
+            || env.now() >= deadline
+            || tries.is_waited_out(env, pause);
         if destination.is_pinned() || spent {
             let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
             let error = if matches!(destination, Destination::Any | Destination::Key) {
@@ -258,7 +305,7 @@ impl RequestProgress<'_> {
             return Err(error.with_command(&command.name()).with_attempts(tries.attempts));
         }
         topology.request_refresh(RefreshReason::Uncovered);
-        pause_unless_map_changes(topology, env.backoff(tries.attempts), deadline).await;
+        pause_unless_map_changes(topology, pause, deadline).await;
         Ok(())
     }
 }
@@ -274,14 +321,15 @@ pub(crate) fn is_refused(error: &Error) -> bool {
 
 /// Names the slot that has no owner in an error that says only that the cluster is down.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
-    let is_down =
-        error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
+    // A script may say so as well, after it ran.
+    let is_down = error.delivery() != Delivery::Answered
+        && error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
     let Some((slot, since)) = uncovered.filter(|_| is_down) else { return error };
     let since = env.now().since(since);
     let message = format!("no node serves slot {slot}");
     let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
     let command = error.command().map(str::to_owned).unwrap_or_default();
-    Error::new(ErrorKind::Topology, Delivery::Refused, message)
+    Error::new(ErrorKind::Topology, error.delivery(), message)
         .with_detail(detail)
         .with_command(&command)
         .with_attempts(error.attempts())
@@ -326,6 +374,43 @@ async fn attempt(
     }
 }
 
+/// A connection that nothing else uses meanwhile. `urgent`: for a command that frees others.
+pub(super) async fn own_link(
+    env: &Arc<Environment>,
+    node: &Arc<Node>,
+    urgent: bool,
+    deadline: Timestamp,
+) -> Result<ExclusiveLink, Error> {
+    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
+    match env.while_open(env.with_deadline(deadline, link)).await {
+        Some(Some(own)) => own,
+        Some(None) => Err(no_connection(node)),
+        None => Err(closed(node.endpoint())),
+    }
+}
+
+/// Submits an entry on such a connection.
+///
+/// # Errors
+/// The entry was never enqueued.
+pub(super) async fn submit_on(
+    env: &Arc<Environment>,
+    own: &ExclusiveLink,
+    entry: Entry,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
+    let mut submitted = pin!(submit(env, own.link(), entry, write));
+    match env.while_open(submitted.as_mut()).await {
+        Some(outcome) => outcome,
+        // The client was closed. That closes the connections of the topology's nodes, but this node
+        // may have left the topology.
+        None => {
+            own.link().close();
+            submitted.await
+        }
+    }
+}
+
 /// Submits a request on a connection that nothing else uses meanwhile.
 async fn submit_alone(
     env: &Arc<Environment>,
@@ -334,27 +419,9 @@ async fn submit_alone(
     payload: &Payload<'_>,
     deadline: Timestamp,
 ) -> Result<Outcome, Error> {
-    let urgent = request.command.is_urgent();
-    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
-    let dial = env.while_open(env.with_deadline(deadline, link));
-    let own = match dial.await {
-        Some(Some(own)) => own?,
-        Some(None) => return Err(no_connection(node)),
-        None => return Err(closed(node.endpoint())),
-    };
-    let outcome = {
-        let write = |out: &mut Vec<u8>| payload.write_to(out);
-        let mut submitted = pin!(submit(env, own.link(), payload.entry(deadline), &write));
-        match env.while_open(submitted.as_mut()).await {
-            Some(outcome) => outcome,
-            // The client was closed. That closes the connections of the topology's nodes, but this
-            // node may have left the topology.
-            None => {
-                own.link().close();
-                submitted.await
-            }
-        }
-    };
+    let own = own_link(env, node, request.command.is_urgent(), deadline).await?;
+    let write = |out: &mut Vec<u8>| payload.write_to(out);
+    let outcome = submit_on(env, &own, payload.entry(deadline), &write).await;
     match &request.keep_link {
         _ if !matches!(outcome, Ok(Ok(_))) => {}
         Some(kept) => *lock(kept) = Some(own),

@@ -21,7 +21,7 @@ use crate::Endpoint;
 use crate::connection::budget::{Budget, BudgetWait};
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
-    CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
+    Admission, CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
 use crate::driver::environment::link_settings::LinkSettings;
@@ -230,6 +230,31 @@ impl Link {
             wake_one(waker);
         }
         Ok(ticket)
+    }
+
+    /// Enqueues two entries, the second directly behind the first, and writes them in one piece if
+    /// no other task does. For a connection that carries nothing else: the budget's limit does not
+    /// count. `write` of an entry appends exactly its `len` bytes.
+    pub(crate) fn enqueue_both(
+        &self,
+        first: Entry,
+        write_first: &dyn Fn(&mut Vec<u8>),
+        second: Entry,
+        write_second: &dyn Fn(&mut Vec<u8>),
+        cx: &Context<'_>,
+    ) -> Result<[Ticket; 2], Rejected> {
+        let forced = |entry: Entry| NewEntry { admission: Admission::Forced, ..entry.into() };
+        let (first, second) = {
+            let mut queue = lock(&self.queue);
+            let first = queue.enqueue(forced(first), write_first, cx.waker())?;
+            let second = queue.enqueue(forced(second), write_second, cx.waker());
+            self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+            (first, second.expect("a queue that took one entry under a lock takes another"))
+        };
+        // Driven by this caller in any case: it is the only one on the connection.
+        self.drive(None);
+        [first.2, second.2].into_iter().flatten().for_each(wake_one);
+        Ok([first.0, second.0])
     }
 
     /// Waits for room in the budget, for a caller whose entry was rejected as `Full`. The caller

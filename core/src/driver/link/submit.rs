@@ -37,11 +37,7 @@ pub(crate) async fn submit(
 ) -> Result<Outcome, Error> {
     let mut pending: Option<PendingReply> = None;
     let mut wait = None;
-    if env.now() >= entry.deadline {
-        let message = "the deadline passed before it was sent";
-        let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
-        return Err(error.with_endpoint(link.endpoint()));
-    }
+    check_deadline(env, link, entry.deadline)?;
     poll_fn(|cx| {
         if let Some(pending) = &mut pending {
             return pending.poll(cx).map(Ok);
@@ -65,6 +61,20 @@ pub(crate) async fn submit(
         }
     })
     .await
+}
+
+/// Fails an entry whose deadline has passed before it was enqueued.
+pub(crate) fn check_deadline(
+    env: &Environment,
+    link: &Link,
+    deadline: Timestamp,
+) -> Result<(), Error> {
+    if env.now() < deadline {
+        return Ok(());
+    }
+    let message = "the deadline passed before it was sent";
+    let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
+    Err(error.with_endpoint(link.endpoint()))
 }
 
 /// Whether an entry may be enqueued at all: it fits into the budget, and its deadline is not past

@@ -13,8 +13,11 @@
 use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
-use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
+use crate::driver::attempt::confirm::confirm;
+use crate::driver::attempt::item::{Item, SlotRelation};
+use crate::driver::attempt::next_step::{
+    Attempts, CallOptions, explain, explain_end, explain_late, relation_of,
+};
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -146,9 +149,13 @@ async fn run(
     let mut tries = Attempts { attempts: u32::from(failed.is_some()), ..Attempts::default() };
     let mut tried: Vec<Arc<Node>> = Vec::new();
     let mut waited = WaitHistory::default();
+    let mut begun = None;
     loop {
         if let Some((failure, node)) = failed.take() {
-            prepare_next(topology, item, options, &mut tries, &failure, &node).await?;
+            let now = env.now();
+            let took = begun.map_or_else(|| options.elapsed(now), |begun| now.since(begun));
+            let failure = confirm(topology, item, (&node, false), options.deadline, failure).await;
+            prepare_next(topology, item, options, &mut tries, (&failure, &node), took).await?;
             tried.push(node);
         }
         let routes = Arc::clone(&topology.routes());
@@ -175,6 +182,7 @@ async fn run(
             }
             Ok(node) => {
                 tries.attempts += 1;
+                begun = Some(env.now());
                 match attempt(topology, item, &node, options.deadline).await {
                     Ok(frame) => {
                         let deadline = options.deadline;
@@ -186,6 +194,7 @@ async fn run(
             }
             Err(why) => {
                 let deadline = options.deadline;
+                let spent = spent || tries.has_waited_too_long(env, Duration::ZERO);
                 if spent
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
@@ -221,7 +230,7 @@ async fn wait_for_shard(
     Ok(())
 }
 
-/// After a failed attempt: waits until the next one may begin.
+/// After a failed attempt, which took so long: waits until the next one may begin.
 ///
 /// # Errors
 /// The caller's error, if there is no next attempt.
@@ -230,16 +239,22 @@ async fn prepare_next(
     item: Item<'_>,
     options: CallOptions,
     tries: &mut Attempts,
-    failure: &AttemptFailure,
-    node: &Arc<Node>,
+    (failure, node): (&AttemptFailure, &Arc<Node>),
+    took: Duration,
 ) -> Result<(), Error> {
+    let (env, command) = (topology.env(), item.command);
+    let took = if failure.is_answer() { took } else { Duration::ZERO };
     match next_read(topology, item, options, tries, failure, node) {
         ReadStep::Fail(error) => Err(error),
         ReadStep::Again(pause) => {
-            count(&topology.env().telemetry().retries);
-            tries.last = Some(explain(failure, item.command, node.endpoint(), tries, options));
+            count(&env.telemetry().retries);
+            tries.last = Some(explain(failure, command, node.endpoint(), tries, options));
+            let pause = pause.min(options.spare(env.now(), took));
             pause_unless_map_changes(topology, pause, options.deadline).await;
-            Ok(())
+            match options.spare(env.now(), took).is_zero() {
+                true => Err(explain_late(env, failure, command, node.endpoint(), tries, options)),
+                false => Ok(()),
+            }
         }
     }
 }
@@ -321,12 +336,12 @@ fn next_read(
 ) -> ReadStep {
     let env = topology.env();
     let now = env.now();
-    let policy = failure.policy(ErrorOrigin::of(item.command));
+    let origin = ErrorOrigin::of(item.command);
+    let policy = failure.policy(origin);
     let action = decide_read(policy, now >= options.deadline);
-    if action == CallAction::FollowRedirect
-        && let AttemptFailure::ErrorReply(error) = failure
-    {
-        return follow(topology, item.command, tries, error, node);
+    let redirect = failure.redirect(origin).filter(|_| env.has_slots());
+    if let Some(error) = redirect {
+        return follow(topology, item, tries, error, node);
     }
     if policy.node.is_strike() {
         node.health().record_failure(now, &reason_of(failure));
@@ -334,10 +349,14 @@ fn next_read(
     if let Some(reason) = policy.refresh {
         topology.request_refresh(reason);
     }
-    match action {
-        CallAction::RetryNow => ReadStep::Again(Duration::ZERO),
-        CallAction::RetryAfterPause => ReadStep::Again(env.backoff(tries.attempts)),
-        CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
+    let pause = match action {
+        CallAction::RetryNow => Some(Duration::ZERO),
+        CallAction::RetryAfterPause => Some(env.backoff(tries.attempts)),
+        _ => None,
+    };
+    match pause.filter(|pause| !failure.is_answer() || !tries.is_waited_out(env, *pause)) {
+        Some(pause) => ReadStep::Again(pause),
+        None => {
             ReadStep::Fail(explain_end(env, failure, item.command, node.endpoint(), tries, options))
         }
     }
@@ -346,7 +365,9 @@ fn next_read(
 /// What `Client::explain` and errors say about a node that failed.
 fn reason_of(failure: &AttemptFailure) -> String {
     match failure {
-        AttemptFailure::ErrorReply(error) => error.code().to_owned(),
+        AttemptFailure::ErrorReply(error) | AttemptFailure::Refusal(error) => {
+            error.code().to_owned()
+        }
         AttemptFailure::NoReply(failed) => failed.failure.to_string(),
         AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.to_string(),
     }
@@ -356,12 +377,12 @@ fn reason_of(failure: &AttemptFailure) -> String {
 /// the redirect, which names a primary.
 fn follow(
     topology: &LiveTopology,
-    command: &Command,
+    item: Item<'_>,
     tries: &mut Attempts,
     error: &ServerError,
     node: &Arc<Node>,
 ) -> ReadStep {
-    let env = topology.env();
+    let (env, command) = (topology.env(), item.command);
     tries.redirects += 1;
     count(&env.telemetry().redirects);
     let (met, max) = (tries.redirects, env.config().redirects_max);
@@ -372,9 +393,14 @@ fn follow(
     };
     let later = env.backoff(met);
     let version = topology.routes().map.version();
+    let is_own = relation_of(item, &redirect) == SlotRelation::Own;
     match resolve(topology, &redirect, node, met) {
         Redirected::Unusable => {
-            topology.request_refresh(RefreshReason::Moved);
+            topology.request_refresh_from(node, RefreshReason::UnknownNode);
+            return ReadStep::Again(later);
+        }
+        _ if !is_own => {
+            topology.request_refresh_from(node, RefreshReason::UnknownNode);
             return ReadStep::Again(later);
         }
         // The slot is being moved: soon one node will have all of it.
