@@ -25,6 +25,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, ServerError, Value, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::subscription::channel_table::UnknownState;
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
     Opinion, PrimaryChoice, PrimaryState, Service, choose, parse_opinion, sentinels_of,
@@ -328,13 +329,14 @@ struct AnnouncementSink {
 }
 
 impl PushSink for AnnouncementSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), UnknownState> {
         let service = self.service.as_bytes();
         let concerns =
             |push: &Bytes| push.windows(service.len().max(1)).any(|part| part == service);
         if frames.iter().any(concerns) {
             self.triggers.report_sentinel_message();
         }
+        Ok(())
     }
 
     fn handle_lost(&self, _: &Lost) {}

@@ -7,3 +7,4 @@ pub(crate) mod node;
 pub(crate) mod reconnecting_link;
 #[cfg(test)]
 pub(in crate::driver) mod script;
+mod subscription_links;

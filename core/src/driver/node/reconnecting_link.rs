@@ -51,6 +51,9 @@ pub(crate) struct ReconnectingLink {
     repairing: AtomicBool,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
+    /// An event has told that the node cannot be reached. Shared by the node's connections, so that
+    /// one of them tells it.
+    reported_lost: Arc<AtomicBool>,
 }
 
 /// What must happen before there is another link.
@@ -94,7 +97,12 @@ enum NextLink {
 }
 
 impl ReconnectingLink {
-    pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        profile: Profile,
+        budget: Arc<Budget>,
+        reported_lost: Arc<AtomicBool>,
+    ) -> Self {
         let dial = DialState {
             running: None,
             failures: 0,
@@ -103,7 +111,7 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        Self { endpoint, profile, budget, link, repairing, dial: Mutex::new(dial) }
+        Self { endpoint, profile, budget, link, repairing, dial: Mutex::new(dial), reported_lost }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -229,10 +237,10 @@ impl ReconnectingLink {
             if !link.is_closed() {
                 return NextLink::Live(link);
             }
-            // A server that accepts connections and never answers is as bad as one that refuses
-            // them.
+            // A server that accepts connections and then never answers, or not what the protocol
+            // says, is as bad as one that refuses them.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.was_unresponsive() {
+            if link.has_answered() && !link.was_useless() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -279,7 +287,8 @@ impl ReconnectingLink {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
-                if dial.last_error.take().is_some() {
+                dial.last_error = None;
+                if self.reported_lost.swap(false, Ordering::Relaxed) {
                     env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
                 }
                 *lock(&self.link) = Some(Arc::clone(link));
@@ -288,7 +297,7 @@ impl ReconnectingLink {
                 count(&env.telemetry().dials_failed);
                 let lost =
                     || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
-                if dial.last_error.is_none() {
+                if !self.reported_lost.swap(true, Ordering::Relaxed) {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
