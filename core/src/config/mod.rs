@@ -19,7 +19,9 @@ mod text;
 mod url;
 mod validate;
 
-pub use choices::{Among, Deployment, Protocol, ReadFrom, WhenFull, WhenLagging};
+pub use choices::{
+    Among, Deployment, Protocol, ReadFrom, SubscriptionConnection, WhenFull, WhenLagging,
+};
 pub use error::ConfigError;
 pub use policy::{Candidate, Custom, ReadPolicy};
 pub use secret::Secret;
@@ -129,8 +131,10 @@ pub struct Config {
     /// While a blocking command waits, its node gets a PING on another connection each time.
     #[serde(with = "text::setting")]
     pub progress_timeout: Duration,
-    /// A connection that waits for messages gets a PING after this much silence, because a lost
-    /// connection is silent too. Default: 10s. Off: only TCP notices a lost connection.
+    /// A connection with subscriptions gets a PING after this much silence, because a lost
+    /// connection is silent too. Default: 3s: with `progress_timeout`, a connection that has gone
+    /// silent is replaced 5s after its last byte. Each connection costs 420 bytes
+    /// of payload in a minute of silence. Off: only TCP notices a lost connection.
     #[serde(with = "text::setting")]
     pub probe_interval: Option<Duration>,
 
@@ -194,9 +198,12 @@ pub struct Config {
     /// callers into the fewest writes. With more, small replies wait less behind huge ones.
     pub connections_per_node: u32,
     /// Connections to each node that a single caller uses: for blocking commands, watched
-    /// transactions, writes that wait for replicas, and subscriptions with a connection of their
-    /// own. Default: 64.
+    /// transactions, writes that wait for replicas, and subscriptions with
+    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64.
     pub exclusive_connections_max: u32,
+    /// Which connections subscriptions use. Default: their own, because a server closes a
+    /// connection with subscriptions if too many bytes of replies wait on it.
+    pub subscription_connection: SubscriptionConnection,
     /// Bytes of commands for one node, counted from when they are queued until they are answered.
     /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
     #[serde(with = "text::setting")]
@@ -244,7 +251,7 @@ impl Default for Config {
             command_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             progress_timeout: Duration::from_secs(2),
-            probe_interval: Some(Duration::from_secs(10)),
+            probe_interval: Some(Duration::from_secs(3)),
             backoff_base: Duration::from_millis(20),
             backoff_cap: Duration::from_secs(2),
             attempts_max: 16,
@@ -257,6 +264,7 @@ impl Default for Config {
             sentinel_interval: Duration::from_secs(10),
             connections_per_node: 1,
             exclusive_connections_max: 64,
+            subscription_connection: SubscriptionConnection::Own,
             node_bytes_max: 64 << 20,
             when_full: WhenFull::Wait,
             pipeline_commands_max: 100_000,

@@ -21,12 +21,13 @@ use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
+use crate::driver::link::objections::{refuses_all_commands, refuses_connection, unexpected_reply};
 use crate::driver::link::push_sink::PushSink;
 use crate::driver::link::silence_watch::{Silence, SilenceWatch};
 use crate::lock::lock;
-use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
-use crate::routing::error_policy::{ErrorOrigin, reply_policy};
-use crate::subscription::push::is_pong;
+use crate::resp::{FrameKind, frame_kind};
+use crate::subscription::channel_table::UnknownState;
+use crate::subscription::push::{is_pong, refuses_ping};
 use crate::time::Timestamp;
 use crate::transport::{AbortFlag, ByteStream, Transport};
 use bytes::Bytes;
@@ -371,7 +372,9 @@ impl Io {
                         self.pushes.push(frame);
                         continue;
                     }
-                    FrameKind::Error if answers_push_command || lists => {
+                    FrameKind::Error
+                        if (answers_push_command || lists) && !refuses_ping(&frame) =>
+                    {
                         if let Some(text) = refuses_all_commands(&frame) {
                             return Err(Lost::TurnedAway(text));
                         }
@@ -404,7 +407,7 @@ impl Io {
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
         }
         wake_all(&mut self.wakers);
-        self.hand_pushes_on();
+        self.hand_pushes_on()?;
         match unexpected {
             None => Ok(()),
             Some(frame) => Err(unexpected_reply(&frame)),
@@ -412,23 +415,17 @@ impl Io {
     }
 
     /// Gives the frames that were set aside to the push sink.
-    fn hand_pushes_on(&mut self) {
+    fn hand_pushes_on(&mut self) -> Result<(), Lost> {
+        let mut known = Ok(());
         if !self.pushes.is_empty()
             && let Some(sink) = self.status.push_sink.get()
         {
             let now = *self.turn_time.get_or_insert_with(|| self.transport.now());
-            sink.handle(&mut self.pushes, now);
+            known = sink.handle(&mut self.pushes, now);
             self.pushes.clear();
         }
+        known.map_err(|UnknownState(what)| Lost::Protocol(what.to_owned()))
     }
-}
-
-/// A reply that no command is waiting for.
-fn unexpected_reply(frame: &Bytes) -> Lost {
-    Lost::Protocol(format!(
-        "a reply that no command asked for: {:?}",
-        String::from_utf8_lossy(&frame[..frame.len().min(60)])
-    ))
 }
 
 /// The id of this connection in a reply to HELLO; 0 if it is not there.
@@ -439,21 +436,4 @@ fn client_id_in(frame: &[u8]) -> u64 {
     let digits = at.and_then(|at| frame[at + FIELD.len()..].split(|byte| *byte == b'\r').next());
     let id = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     id.unwrap_or_default()
-}
-
-/// The text of an error that a server answers to any command while it takes none. Among commands
-/// that are answered by pushes, it is not known which one it answers, so the connection cannot go
-/// on.
-fn refuses_all_commands(frame: &Bytes) -> Option<String> {
-    let error = ServerError::from_frame(frame)?;
-    let policy = reply_policy(&error, ErrorOrigin::Server);
-    policy.node.refuses_everything().then(|| error.to_string())
-}
-
-/// The text of the error that a server sends when it takes no more connections: it has run nothing,
-/// and closes the connection.
-// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
-fn refuses_connection(frame: &Bytes) -> Option<String> {
-    let error = ServerError::from_frame(frame)?;
-    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
 }

@@ -128,9 +128,12 @@ impl Link {
         self.status.answered.load(Ordering::Relaxed)
     }
 
-    /// Whether the link was lost because the server owed replies and sent nothing.
-    pub(crate) fn was_unresponsive(&self) -> bool {
-        lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
+    /// Whether the link was lost because the server owed replies and sent nothing, or something
+    /// that the protocol forbids.
+    pub(crate) fn was_useless(&self) -> bool {
+        let is_useless =
+            |lost: &Arc<Lost>| matches!(**lost, Lost::NoProgress(_) | Lost::Protocol(_));
+        lock(&self.queue).lost().is_some_and(is_useless)
     }
 
     /// Whether the server owes replies and sends nothing: the link takes no entries until it does,

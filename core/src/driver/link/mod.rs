@@ -6,6 +6,7 @@ pub(crate) mod dial;
 pub(crate) mod io;
 pub(crate) mod io_waker;
 pub(crate) mod link;
+mod objections;
 pub(crate) mod pending_reply;
 pub(crate) mod push_sink;
 pub(crate) mod silence_watch;

@@ -9,3 +9,4 @@ pub(crate) mod reconnecting_link;
 pub(in crate::driver) mod script;
 mod sign_of_life;
 mod silent_link;
+mod subscription_links;

@@ -58,6 +58,9 @@ pub(crate) struct ReconnectingLink {
     dial: Mutex<DialState>,
     /// Notified when a silent link takes entries again.
     progress: Event,
+    /// An event has told that the node cannot be reached. Shared by the node's connections, so that
+    /// one of them tells it.
+    reported_lost: Arc<AtomicBool>,
 }
 
 /// What must happen before there is another link.
@@ -101,7 +104,12 @@ enum NextLink {
 }
 
 impl ReconnectingLink {
-    pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        profile: Profile,
+        budget: Arc<Budget>,
+        reported_lost: Arc<AtomicBool>,
+    ) -> Self {
         let dial = DialState {
             running: None,
             failures: 0,
@@ -111,7 +119,7 @@ impl ReconnectingLink {
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
         let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
-        Self { endpoint, profile, budget, link, repairing, links, dial, progress }
+        Self { endpoint, profile, budget, link, repairing, links, dial, progress, reported_lost }
     }
 
     /// How many links there were so far: another link may lead to another process.
@@ -255,10 +263,10 @@ impl ReconnectingLink {
         if silent.is_none()
             && let Some(link) = self.ready()
         {
-            // A server that accepts connections and never answers is as bad as one that refuses
-            // them.
+            // A server that accepts connections and then never answers, or not what the protocol
+            // says, is as bad as one that refuses them.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.was_unresponsive() {
+            if link.has_answered() && !link.was_useless() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -321,7 +329,8 @@ impl ReconnectingLink {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
-                if dial.last_error.take().is_some() {
+                dial.last_error = None;
+                if self.reported_lost.swap(false, Ordering::Relaxed) {
                     env.telemetry().emit(|| Notice::NodeBack { endpoint: self.endpoint.clone() });
                 }
                 self.links.fetch_add(1, Ordering::Release);
@@ -331,7 +340,7 @@ impl ReconnectingLink {
                 count(&env.telemetry().dials_failed);
                 let lost =
                     || Notice::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
-                if dial.last_error.is_none() {
+                if !self.reported_lost.swap(true, Ordering::Relaxed) {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);

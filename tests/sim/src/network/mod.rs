@@ -307,6 +307,12 @@ impl Network {
         true
     }
 
+    /// Nothing passes any more on the connections that are open to a server.
+    pub(crate) fn silence(&mut self, server: HostId) {
+        let open = self.conns.values_mut().filter(|conn| conn.server == server);
+        open.for_each(|conn| conn.black_hole = true);
+    }
+
     /// What a partition held back arrives soon, as with TCP's retransmissions.
     pub(crate) fn retransmit(&mut self, env: &mut Env<'_>) {
         for (id, conn) in &mut self.conns {
