@@ -20,7 +20,9 @@ use crate::topology::parse::announced_address::AddressRule;
 use crate::topology::parse::cluster_nodes::parse_nodes;
 use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
-use crate::topology::sentinel::{PrimaryChoice, PrimaryState, choose, parse_opinion};
+use crate::topology::sentinel::{
+    Knowledge, PrimaryChoice, PrimaryState, Proof, Proofs, Service, choose, disputed, parse_opinion,
+};
 use crate::topology::snapshot::Topology;
 use crate::{Endpoint, ServerError, Value};
 use bytes::Bytes;
@@ -163,15 +165,26 @@ pub fn sentinels(frames: &[Bytes], state: u8) {
     };
     let opinions: Vec<_> = values.chunks(4).filter_map(parse).collect();
     let backwards: Vec<_> = opinions.iter().rev().cloned().collect();
-    let state = match state % 3 {
+    let seen = match state % 3 {
         0 => PrimaryState::Reachable,
         1 => PrimaryState::Unreachable,
         _ => PrimaryState::LongUnreachable,
     };
-    let mut held = None;
+    let proof = match state / 3 % 3 {
+        0 => Proof::None,
+        1 => Proof::Unknown,
+        _ => Proof::Primary { replicas: usize::from(state / 9), offset: 7 },
+    };
+    let mut held: Option<Service> = None;
     for _ in 0..3 {
-        let choice = choose(held.as_ref(), state, opinions.len(), &opinions);
-        let turned = choose(held.as_ref(), state, opinions.len(), &backwards);
+        let held_now = held.clone();
+        let held_now = held_now.as_ref();
+        let knowledge =
+            Knowledge { held: held_now, state: seen, given_up: None, known: opinions.len() };
+        let asked = disputed(knowledge, &opinions);
+        let proofs: Proofs = asked.into_iter().map(|endpoint| (endpoint, proof)).collect();
+        let choice = choose(knowledge, &opinions, &proofs);
+        let turned = choose(knowledge, &backwards, &proofs);
         let is_taken = |choice: &PrimaryChoice| matches!(choice, PrimaryChoice::Take(_));
         assert_eq!(is_taken(&choice), is_taken(&turned), "{choice:?} {turned:?}");
         let PrimaryChoice::Take(service) = choice else { break };
@@ -215,11 +228,11 @@ pub fn subscriptions(frames: &[Bytes]) {
                 let _ = table.handle_subscribed(target, kind, &frame[name], at);
             }
             (Push::Unsubscribed(kind, name), ..) => {
-                table.handle_unsubscribed(target, kind, &frame[name], at);
+                let _ = table.handle_unsubscribed(target, kind, &frame[name], at);
             }
             (Push::Other, Some(b'-' | b'!'), _) => {
                 if let Some(error) = ServerError::from_frame(frame) {
-                    table.handle_error(target, &error, at);
+                    let _ = table.handle_error(target, &error, at);
                 }
             }
             (Push::Other, Some(b'$'), Some(event)) => {

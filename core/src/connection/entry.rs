@@ -108,13 +108,21 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) admission: Admission,
     /// Which replies it may get.
     pub(crate) expected: Expected<'a>,
+    /// Another node can answer it: it fails as soon as the server is silent.
+    pub(crate) can_move: bool,
 }
 
 impl From<Entry> for NewEntry<'_> {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
-        let (admission, expected) = (Admission::New, Expected::Values);
-        Self { len, replies, deadline: Deadline::At(deadline), admission, expected }
+        Self {
+            len,
+            replies,
+            deadline: Deadline::At(deadline),
+            admission: Admission::New,
+            can_move: false,
+            expected: Expected::Values,
+        }
     }
 }

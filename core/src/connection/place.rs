@@ -18,6 +18,8 @@ pub(super) struct Place {
     pub(super) owed: u32,
     /// How its replies are judged.
     pub(super) replies_are: Judged,
+    /// Another node can answer it: it fails as soon as the server is silent.
+    pub(super) can_move: bool,
     /// Bytes that the budget is charged until its last reply.
     pub(super) cost: usize,
     /// When its caller gives up.
@@ -87,6 +89,7 @@ impl Place {
             generation: 0,
             owed: 0,
             replies_are: Judged::Values,
+            can_move: false,
             cost: 0,
             deadline: Deadline::At(Timestamp::FAR_FUTURE),
             next: NONE,

@@ -39,6 +39,7 @@ mod deadlines;
 mod handshake;
 mod judge;
 mod pushes;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -102,6 +103,8 @@ pub(crate) struct CommandQueue {
 }
 
 /// ```text
+///                                    ┌────────────► Silent
+///                                    │ ◄──a byte──── │
 /// HandshakeDeferred ──first entry──► Open ──► Retired ──► Lost
 ///         └────────────────────────────┴─────────┴──────────┘
 /// ```
@@ -116,6 +119,8 @@ enum Phase {
     },
     /// Entries are taken.
     Open,
+    /// No entries are taken until the server sends something.
+    Silent(Arc<Lost>),
     /// No more entries are taken; replies that are owed may still come.
     Retired(Arc<Lost>),
     /// The connection is lost.
@@ -158,7 +163,7 @@ impl CommandQueue {
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
-        if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
+        if let Phase::Silent(lost) | Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
         if !self.budget.take(cost_of(entry.len), entry.admission) {
@@ -211,6 +216,7 @@ impl CommandQueue {
         };
         place.owed = entry.replies;
         place.replies_are = Judged::from(entry.expected);
+        place.can_move = entry.can_move;
         place.cost = cost_of(entry.len);
         place.deadline = entry.deadline;
         place.start = start;
@@ -388,7 +394,7 @@ impl CommandQueue {
 
     /// Takes no more entries. The driver closes the connection once it `is_spent`.
     pub(crate) fn retire(&mut self) {
-        if !self.is_closed() {
+        if !matches!(self.phase, Phase::Retired(_) | Phase::Lost(_)) {
             self.phase = Phase::Retired(Arc::new(Lost::Retired));
         }
     }
@@ -420,11 +426,6 @@ impl CommandQueue {
     /// Number of entries that are owed a reply.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
-    }
-
-    /// Whether no more entries are taken.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Retired(_) | Phase::Lost(_))
     }
 
     /// Why the connection is lost, once it is.

@@ -287,8 +287,10 @@ impl ScriptedCluster {
         self
     }
 
-    /// Says what a node answers to the next thousand commands of this text.
+    /// Says what a node answers to the next thousand commands of this text, whatever was said
+    /// before.
     pub(in crate::driver) fn always(&self, name: &str, command: &str, frame: &str) {
+        lock(&self.nodes).node(name).answers.retain(|(text, _)| text != command);
         (0..1000).for_each(|_| _ = self.on(name, command, Answer::reply(frame)));
     }
 
@@ -329,7 +331,7 @@ impl ScriptedCluster {
     /// The options of a call that begins now and has this long.
     pub(in crate::driver) fn options(&self, timeout: Duration) -> CallOptions {
         let deadline = self.script.now().after(timeout);
-        CallOptions { deadline, timeout, retry_unknown: false }
+        CallOptions { deadline, timeout, own_wait: Duration::ZERO, retry_unknown: false }
     }
 
     /// Runs a future to its end.

@@ -5,10 +5,6 @@
 //! belongs to the oldest unanswered command. Every write ends with a marker, a command that always
 //! has a reply: what is unanswered when that reply comes was not answered at all.
 //!
-//! More or fewer confirmations than asked for show that the server and this list no longer agree.
-//! In a write with an error that is no surprise, since an end that came unasked may have been taken
-//! for the answer of the command that failed; in any other it is reported.
-//!
 //! Invariant: a reply is never taken for that of a command of a later write.
 
 use super::kind::ChannelKind;
@@ -54,8 +50,17 @@ pub(crate) struct UnconfirmedChannels {
     pub(crate) kind: ChannelKind,
     /// The channels.
     pub(crate) names: Vec<RequestedChannel>,
-    /// Whether the command had other channels, too.
-    pub(crate) had_others: bool,
+    /// How many channels the command had, with those that were confirmed.
+    pub(crate) count: usize,
+}
+
+/// What was not answered before the reply to a marker.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// Of commands that subscribe.
+    pub(crate) channels: Vec<UnconfirmedChannels>,
+    /// Any command, also one that unsubscribes.
+    pub(crate) any: bool,
 }
 
 /// The unanswered commands of one connection.
@@ -63,17 +68,6 @@ pub(crate) struct UnconfirmedChannels {
 pub(crate) struct PendingCommands {
     /// Oldest first.
     sent: VecDeque<Sent>,
-    /// A command of the write that is being answered has failed.
-    had_error: bool,
-}
-
-/// What was not answered when the reply to a marker came.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unanswered {
-    /// The channels that were not confirmed.
-    pub(crate) channels: Vec<UnconfirmedChannels>,
-    /// No error explains it.
-    pub(crate) is_wrong: bool,
 }
 
 impl PendingCommands {
@@ -93,26 +87,8 @@ impl PendingCommands {
         self.sent.push_back(Sent::Marker);
     }
 
-    /// A channel was confirmed. Returns its serial; `None` if its command counts as failed.
-    ///
-    /// # Errors
-    /// It was not asked for.
-    pub(crate) fn handle_subscribed(
-        &mut self,
-        kind: ChannelKind,
-        name: &[u8],
-    ) -> Result<Option<u64>, String> {
-        let Some(serial) = self.confirm(kind, name) else {
-            if self.had_error {
-                return Ok(None);
-            }
-            let name = name.escape_ascii();
-            return Err(format!("a subscription that nobody asked for: \"{name}\""));
-        };
-        Ok(Some(serial))
-    }
-
-    fn confirm(&mut self, kind: ChannelKind, name: &[u8]) -> Option<u64> {
+    /// A channel was confirmed. Returns its serial, if it was asked for.
+    pub(crate) fn handle_subscribed(&mut self, kind: ChannelKind, name: &[u8]) -> Option<u64> {
         let Some(Sent::Subscribe { kind: asked, left, .. }) = self.sent.front_mut() else {
             return None;
         };
@@ -142,32 +118,30 @@ impl PendingCommands {
 
     /// The oldest command failed. Returns its channels, if it was one that subscribes.
     pub(crate) fn handle_error(&mut self) -> Option<UnconfirmedChannels> {
-        self.had_error = true;
         if matches!(self.sent.front(), Some(Sent::Marker)) {
             return None;
         }
         unconfirmed(self.sent.pop_front()?)
     }
 
-    /// The reply to a marker came. Returns what has no reply.
+    /// The reply to a marker came. Returns what of its write has no reply.
     pub(crate) fn handle_marker(&mut self) -> Unanswered {
-        let had_error = std::mem::take(&mut self.had_error);
-        let mut left = Unanswered::default();
+        let mut unanswered = Unanswered::default();
         while let Some(sent) = self.sent.pop_front() {
             if matches!(sent, Sent::Marker) {
                 break;
             }
-            left.is_wrong = !had_error;
-            left.channels.extend(unconfirmed(sent));
+            unanswered.any = true;
+            unanswered.channels.extend(unconfirmed(sent));
         }
-        left
+        unanswered
     }
 }
 
 fn unconfirmed(sent: Sent) -> Option<UnconfirmedChannels> {
     match sent {
         Sent::Subscribe { kind, left, count } => {
-            Some(UnconfirmedChannels { kind, names: left.into(), had_others: count > 1 })
+            Some(UnconfirmedChannels { kind, names: left.into(), count })
         }
         Sent::Marker | Sent::Unsubscribe { .. } => None,
     }
@@ -188,17 +162,15 @@ mod tests {
         out.subscribe(Sharded, vec![named("a", 1), named("b", 2)]);
         out.subscribe(Sharded, vec![named("c", 3)]);
         out.end_write();
-        assert!(out.handle_subscribed(Sharded, b"c").is_err(), "not its turn");
-        assert!(out.handle_subscribed(ChannelKind::Classic, b"a").is_err());
-        assert_eq!(out.handle_subscribed(Sharded, b"a"), Ok(Some(1)));
-        assert_eq!(out.handle_subscribed(Sharded, b"b"), Ok(Some(2)));
+        assert_eq!(out.handle_subscribed(Sharded, b"c"), None, "not its turn");
+        assert_eq!(out.handle_subscribed(ChannelKind::Classic, b"a"), None);
+        assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(1));
+        assert_eq!(out.handle_subscribed(Sharded, b"b"), Some(2));
         let failed = out.handle_error().expect("c's");
         assert_eq!(failed.names, [named("c", 3)]);
-        assert!(!failed.had_others);
+        assert_eq!(failed.count, 1);
         assert_eq!(out.handle_error(), None, "an error of the marker's own, or one too many");
-        assert_eq!(out.handle_subscribed(Sharded, b"c"), Ok(None), "an error explains it");
         assert_eq!(out.handle_marker(), Unanswered::default());
-        assert!(out.handle_subscribed(Sharded, b"c").is_err(), "not in a later write");
     }
 
     /// A slot moves while its unsubscribe is under way: the push comes unasked and is taken for the
@@ -214,7 +186,7 @@ mod tests {
         assert!(!out.handle_unsubscribed(Sharded, b"a"), "unasked");
         assert_eq!(out.handle_error(), None);
         assert_eq!(out.handle_marker(), Unanswered::default());
-        assert_eq!(out.handle_subscribed(Sharded, b"a"), Ok(Some(2)));
+        assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(2));
     }
 
     #[test]
@@ -222,16 +194,10 @@ mod tests {
         let mut out = PendingCommands::default();
         out.subscribe(Sharded, vec![named("a", 1), named("b", 2)]);
         out.end_write();
-        assert_eq!(out.handle_subscribed(Sharded, b"a"), Ok(Some(1)));
-        let Unanswered { channels, is_wrong } = out.handle_marker();
+        assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(1));
+        let Unanswered { channels, any } = out.handle_marker();
+        assert!(any);
         assert_eq!(channels.len(), 1);
-        assert_eq!(channels[0].names, [named("b", 2)]);
-        assert!(channels[0].had_others && is_wrong);
-        // An error that was taken for another command's.
-        out.subscribe(Sharded, vec![named("c", 3)]);
-        out.unsubscribe(Sharded, vec![Bytes::from_static(b"a")]);
-        out.end_write();
-        assert!(out.handle_error().is_some());
-        assert!(!out.handle_marker().is_wrong);
+        assert_eq!((&channels[0].names[..], channels[0].count), (&[named("b", 2)][..], 2));
     }
 }

@@ -11,10 +11,15 @@ use std::time::Duration;
 
 /// Bytes of one input that are sent.
 const BYTES_MAX: usize = 4096;
+/// Commands that make a string as long as they are told: half a gigabyte is right, and slow.
+const STRETCHERS: [&str; 2] = ["setrange", "setbit"];
 
 pub(crate) fn run(input: &[u8]) {
     let Some((choice, requests)) = input.split_first() else { return };
     let requests = &requests[..requests.len().min(BYTES_MAX)];
+    if makes_long_strings(requests) {
+        return;
+    }
     let version = if choice & 1 == 0 { Version::redis(8, 0, 2) } else { Version::redis(6, 0, 16) };
     let sim = if choice & 2 == 0 { Sim::standalone() } else { Sim::cluster(1, 0) };
     let sim = sim.version(version).seed(1).idle_limit(Duration::from_secs(1 << 40));
@@ -42,4 +47,12 @@ pub(crate) fn run(input: &[u8]) {
     if let Err(failure) = result {
         panic!("{failure}");
     }
+}
+
+/// Whether a request may make a string of more than a megabyte.
+fn makes_long_strings(requests: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(requests).to_ascii_lowercase();
+    let has_large_number =
+        || text.split(|c: char| !c.is_ascii_digit()).any(|number| (7..=10).contains(&number.len()));
+    STRETCHERS.iter().any(|name| text.contains(name)) && has_large_number()
 }

@@ -28,7 +28,7 @@ impl CommandQueue {
         let (len, deadline) = (commands.len(), Deadline::At(Timestamp::FAR_FUTURE));
         self.budget.charge(cost_of(len));
         let (admission, expected) = (Admission::Forced, Expected::Values);
-        let entry = NewEntry { len, replies, deadline, admission, expected };
+        let entry = NewEntry { len, replies, deadline, admission, can_move: false, expected };
         self.append(entry, EntryState::Abandoned, |out| out.extend_from_slice(&commands));
     }
 }

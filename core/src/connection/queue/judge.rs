@@ -3,10 +3,15 @@
 //! `reply_shape.rs` decides. Only frames that say QUEUED, and those of entries with rules of their
 //! own, come here: any other reply is right.
 
-use super::{CommandQueue, Judged};
+use super::{CommandQueue, Judged, Phase};
 use crate::connection::reply_shape::{Verdict, is_queued, queued_outside};
 
 impl CommandQueue {
+    /// Whether it takes no more entries, though replies that are owed may still come.
+    pub(crate) fn is_retired(&self) -> bool {
+        matches!(self.phase, Phase::Retired(_))
+    }
+
     /// Judges the next reply to the oldest entry.
     ///
     /// # Errors

@@ -73,7 +73,8 @@ impl<'a> Payload<'a> {
         deadline: Timestamp,
     ) -> Result<Outcome, Error> {
         let write = |out: &mut Vec<u8>| self.write_to(out);
-        submit_expecting(env, link, self.entry(deadline), self.expected(), &write).await
+        let terms = (self.expected(), false);
+        submit_expecting(env, link, self.entry(deadline), terms, &write).await
     }
 
     /// Which replies it may get.

@@ -90,7 +90,8 @@ impl NodeBatch {
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, self.members.len()));
         let exempt = self.exempt(items);
         let expected = Expected::values_but(&exempt);
-        let outcome = submit_expecting(env, &link, entry, expected, &write).await;
+        let terms = (expected, self.by_policy);
+        let outcome = submit_expecting(env, &link, entry, terms, &write).await;
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }

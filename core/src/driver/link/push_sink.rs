@@ -3,6 +3,7 @@
 
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::outcome::Lost;
+use crate::subscription::channel_table::UnknownState;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::fmt;
@@ -16,9 +17,8 @@ pub(crate) trait PushSink: fmt::Debug + MaybeSend + MaybeSync {
     /// are answered by pushes, errors and the last reply. `now` is when they were read.
     ///
     /// # Errors
-    /// What is wrong with a frame, if it shows that the server and the sink no longer agree on the
-    /// state of the connection. The link is lost then.
-    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), String>;
+    /// They do not fit the commands: the connection's state is not known, and it is closed.
+    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), UnknownState>;
 
     /// The link is lost: no frame follows.
     fn handle_lost(&self, cause: &Lost);

@@ -36,18 +36,19 @@ pub(crate) async fn submit(
     entry: Entry,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
-    submit_expecting(env, link, entry, Expected::Values, write).await
+    submit_expecting(env, link, entry, (Expected::Values, false), write).await
 }
 
-/// The same for an entry whose replies are not only values.
+/// The same for an entry whose replies are not only values, or (`can_move`) that another node can
+/// answer: it fails as soon as the server is silent.
 ///
 /// # Errors
-/// The entry was never enqueued.
+/// As [`submit`].
 pub(crate) async fn submit_expecting(
     env: &Environment,
     link: &Arc<Link>,
     entry: Entry,
-    expected: Expected<'_>,
+    (expected, can_move): (Expected<'_>, bool),
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
     let mut pending: Option<PendingReply> = None;
@@ -59,7 +60,7 @@ pub(crate) async fn submit_expecting(
         }
         let room = admit(env, link, entry.len, wait.as_ref().map(|_| entry.deadline));
         let admission = if wait.is_some() { Admission::Waited } else { Admission::New };
-        let wanted = NewEntry { admission, expected, ..entry.into() };
+        let wanted = NewEntry { admission, can_move, expected, ..entry.into() };
         let enqueue = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(enqueue) {
             Ok(enqueued) => {

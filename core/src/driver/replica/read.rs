@@ -25,6 +25,7 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::closed;
+use crate::driver::link::link::Link;
 use crate::driver::link::submit::{sole_reply, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
@@ -162,12 +163,7 @@ async fn run(
         let now = env.now();
         let spent = tries.attempts >= env.config().attempts_max || now >= options.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
-            if spent {
-                return Err(topology.no_node_error().with_command(&item.command.name()));
-            }
-            tries.attempts += 1;
-            topology.request_refresh(RefreshReason::Uncovered);
-            pause_unless_map_changes(topology, env.backoff(tries.attempts), options.deadline).await;
+            wait_for_shard(topology, item, options, &mut tries, spent).await?;
             continue;
         };
         check_in_foreground(topology, &routes, shard, settings, now).await;
@@ -178,6 +174,13 @@ async fn run(
             None => select_node(env, &routes, shard, &context).cloned(),
         };
         match node {
+            // What is known of a replica's data is known of the process that was there before.
+            Ok(node) if must_connect_first(settings, &routes, shard, &node) => {
+                if let Err(failure) = link_to(topology, &node, options.deadline).await {
+                    tries.attempts += 1;
+                    failed = Some((failure, node));
+                }
+            }
             Ok(node) => {
                 tries.attempts += 1;
                 begun = Some(env.now());
@@ -205,6 +208,27 @@ async fn run(
             }
         }
     }
+}
+
+/// No shard owns the slot: waits for a newer map.
+///
+/// # Errors
+/// If time or attempts are spent.
+async fn wait_for_shard(
+    topology: &Arc<LiveTopology>,
+    item: Item<'_>,
+    options: CallOptions,
+    tries: &mut Attempts,
+    spent: bool,
+) -> Result<(), Error> {
+    if spent {
+        return Err(topology.no_node_error().with_command(&item.command.name()));
+    }
+    tries.attempts += 1;
+    topology.request_refresh(RefreshReason::Uncovered);
+    let pause = topology.env().backoff(tries.attempts);
+    pause_unless_map_changes(topology, pause, options.deadline).await;
+    Ok(())
 }
 
 /// After a failed attempt, which took so long: waits until the next one may begin.
@@ -253,6 +277,36 @@ async fn check_in_foreground(
     }
 }
 
+/// Whether a node is a replica without a connection, under a bound on staleness.
+fn must_connect_first(
+    settings: &ReadSettings,
+    routes: &Routes,
+    shard: &Shard,
+    node: &Arc<Node>,
+) -> bool {
+    let is_primary = || routes.node(shard.primary).is_some_and(|other| Arc::ptr_eq(other, node));
+    settings.max_staleness.is_some() && !is_primary() && !node.is_live()
+}
+
+/// A link to a node, dialled if need be.
+async fn link_to(
+    topology: &Arc<LiveTopology>,
+    node: &Arc<Node>,
+    deadline: Timestamp,
+) -> Result<Arc<Link>, AttemptFailure> {
+    let env = topology.env();
+    if let Some(link) = node.ready().filter(|link| !link.is_closed()) {
+        return Ok(link);
+    }
+    let patience = env.config().progress_timeout / DIAL_PART;
+    let until = deadline.min(env.now().after(patience));
+    let dial = env.while_open(node.connect(env, until));
+    match topology.while_refreshing(dial).await {
+        Some(link) => link.map_err(AttemptFailure::NoLink),
+        None => Err(AttemptFailure::NoLink(closed(node.endpoint()))),
+    }
+}
+
 /// One attempt at one node.
 async fn attempt(
     topology: &Arc<LiveTopology>,
@@ -262,24 +316,11 @@ async fn attempt(
 ) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
     let mut guard = InFlightGuard::timed(node, env.now());
-    let link = match node.ready() {
-        Some(link) if !link.is_closed() => link,
-        _ => {
-            let patience = env.config().progress_timeout / DIAL_PART;
-            let until = deadline.min(env.now().after(patience));
-            let dial = env.while_open(node.connect(env, until));
-            match topology.while_refreshing(dial).await {
-                Some(link) => link.map_err(AttemptFailure::NoLink)?,
-                None => {
-                    return Err(AttemptFailure::NoLink(closed(node.endpoint())));
-                }
-            }
-        }
-    };
+    let link = link_to(topology, node, deadline).await?;
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let expected = expected_of(item.command);
-    let sent = submit_expecting(env, &link, entry, expected, &write);
+    let terms = (expected_of(item.command), true);
+    let sent = submit_expecting(env, &link, entry, terms, &write);
     let outcome = topology.while_refreshing(sent).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;

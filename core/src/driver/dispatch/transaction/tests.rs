@@ -11,6 +11,7 @@ use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;
 use crate::routing::destination::Destination;
 use crate::routing::transaction::lead;
+use crate::subscription::channel_table::UnknownState;
 use crate::time::Timestamp;
 use futures::future::join3;
 use std::time::Duration;
@@ -205,7 +206,7 @@ fn in_a_pipeline_each_command_has_its_own_right_to_say_queued() {
 struct Pushes(std::sync::Mutex<Vec<Bytes>>);
 
 impl PushSink for Pushes {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), String> {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), UnknownState> {
         lock(&self.0).append(frames);
         Ok(())
     }

@@ -203,3 +203,40 @@ fn a_script_quarantines_no_node() {
         }
     }
 }
+
+/// The lag of a replica is that of its process: one that came back with old data is not read from
+/// because of what the process before it had, however short ago that was.
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_lag_is_forgotten_with_the_process_that_told_it() {
+    let config = Config::default().read_from(ReadFrom::Replica).max_staleness(SECOND * 3600);
+    let reader = Reader::with(1, config);
+    let tells = |name: &str, info: &str| reader.script.always(name, "INFO replication", info);
+    let has = |name: &str, replid: &str, offset: u64| {
+        let text = format!("role:slave\nmaster_link_status:up\nmaster_replid:{replid}\n");
+        let text = format!("{text}slave_repl_offset:{offset}\n");
+        tells(name, &format!("${}\r\n{text}", text.len()));
+    };
+    let primary = "role:master\nmaster_replid:x\nmaster_repl_offset:100\n";
+    tells("a", &format!("${}\r\n{primary}", primary.len()));
+    REPLICAS.iter().for_each(|name| has(name, "x", 100));
+    assert!(REPLICAS.contains(&&*reader.read().unwrap()));
+    // Of one only the connection is lost. The other was restarted with an old file, and has not
+    // found its primary; or it follows another one.
+    for (replid, offset) in [("x", 5), ("other", 500)] {
+        reader.script.change(|nodes| nodes.cut("c"));
+        reader.script.change(|nodes| nodes.cut("d"));
+        has("d", replid, offset);
+        for _ in 0..20 {
+            assert_eq!(reader.read().unwrap(), "c", "{replid} {offset}");
+        }
+    }
+    reader.script.change(|nodes| nodes.cut("c"));
+    has("c", "other", 500);
+    let error = reader.read().unwrap_err();
+    assert!(error.to_string().contains("its lag is not known"), "{error}");
+    assert_eq!(reader.reads()[0], 0, "nothing goes to the primary");
+    has("c", "x", 100);
+    reader.script.change(|nodes| nodes.cut("c"));
+    assert_eq!(reader.read().unwrap(), "c");
+}
