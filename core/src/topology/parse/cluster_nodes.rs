@@ -101,9 +101,10 @@ impl NodesReply {
 
 impl View {
     /// This view with epochs, roles and slots of `nodes`, which the same node told at the same
-    /// time. Addresses, zones and offsets stay. A node that this view does not contain (CLUSTER SLOTS
-    /// leaves out those without slots) is not dialled, because NODES does not tell the preferred
-    /// address; but it is known by those that NODES tells, so that redirects may lead to it.
+    /// time. Addresses, zones and offsets stay. A node that this view does not contain (CLUSTER
+    /// SLOTS leaves out those without slots) is not dialled, because NODES does not tell the
+    /// preferred address; but it is known by those that NODES tells, so that redirects may lead to
+    /// it.
     ///
     /// # Errors
     /// As `View::checked`.
