@@ -47,8 +47,11 @@ const UNNAMED: &str = "; neither the configuration nor the servers' view of the 
 pub(crate) struct CallOptions {
     /// When the call ends at the latest.
     pub(crate) deadline: Timestamp,
-    /// The time-out that the deadline was made of, for the text of errors.
+    /// The timeout that the deadline was made of. A blocking command has it anew whenever it has
+    /// to be sent again.
     pub(crate) timeout: Duration,
+    /// What a blocking command waits at the server, which is on top.
+    pub(crate) own_wait: Duration,
     /// The caller accepts that a command may run twice.
     pub(crate) retry_unknown: bool,
 }
@@ -305,7 +308,10 @@ pub(crate) fn explain(
         }
         AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => {
-                let message = format!("no reply within {:?}", options.timeout);
+                let message = format!(
+                    "no reply within {:?}",
+                    options.timeout.saturating_add(options.own_wait)
+                );
                 Error::new(ErrorKind::Timeout, delivery, message)
             }
             Failure::Lost(lost) => {
