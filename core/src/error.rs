@@ -64,11 +64,14 @@ pub enum Delivery {
     /// The server cannot have run it: not all its bytes were written.
     NotSent,
     /// The server answered that it did not run it (`MOVED`, `ASK`, `LOADING`, `READONLY`, ...).
+    /// Never said of a script, a function or a module's command because of the text of its reply.
     Refused,
     /// Its bytes were written and no reply came: it may have run, once.
     Unknown,
     /// The server ran it and replied. The reply is an error of the command itself, or does not fit
-    /// the type that the caller asked for.
+    /// the type that the caller asked for. Of a script, a function or a module's command: it has
+    /// answered, and it cannot be told whether it or the server speaks; see
+    /// [`Client::eval`](crate::Client::eval).
     Answered,
 }
 

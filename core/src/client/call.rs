@@ -28,7 +28,6 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -274,9 +273,6 @@ impl FrameCall<'_> {
                         }
                         Err(failure) => {
                             let node = Arc::clone(guard.node());
-                            if failure.is_redirect() {
-                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
-                            }
                             let from = ResumeFrom::Attempt(failure, node);
                             self.state = self.slow_path(Plan::Whole, due, from);
                         }

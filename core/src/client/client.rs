@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -87,15 +87,13 @@ pub(super) struct Shared {
     /// The only node of a deployment whose topology is never refreshed: commands need not look it
     /// up in the routes.
     pub(super) sole_node: Option<Arc<Node>>,
-    /// Set when that node redirected a command: from then on the routes decide.
-    pub(super) was_redirected: AtomicBool,
 }
 
 impl Shared {
     /// The node that every command goes to, where there is but one.
     #[inline]
     pub(super) fn sole_node(&self) -> Option<&Arc<Node>> {
-        self.sole_node.as_ref().filter(|_| !self.was_redirected.load(Ordering::Relaxed))
+        self.sole_node.as_ref()
     }
 }
 

@@ -24,7 +24,8 @@ use serde::de::DeserializeOwned;
 /// in one slot: give them a common hash tag, as in `{user:1}:name`.
 ///
 /// It goes to the primary under every read policy. If it was redirected, refused or not sent, it is
-/// sent again as a whole; if it may have run ([`Delivery::Unknown`]), only when
+/// sent again as a whole; scripts in it as well, because what the server says to them before EXEC
+/// is its own word. If it may have run ([`Delivery::Unknown`]), only when
 /// [`retry_unknown`](crate::Config::retry_unknown) allows that.
 ///
 /// ```no_run

@@ -223,6 +223,11 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
+    /// Whether neither the table, nor a server, nor the caller has said where its keys are.
+    pub(crate) fn has_unknown_keys(&self) -> bool {
+        self.spec.name.is_empty() && self.key_start == 0
+    }
+
     /// Whether it goes to the owner of its first key (without a key, to any node) on a shared
     /// connection, so that nothing else about it needs to be checked.
     #[inline]

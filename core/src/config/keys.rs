@@ -61,6 +61,7 @@ keys![
     backoff_cap,
     attempts_max,
     redirects_max,
+    refusal_wait_max,
     retry_unknown,
     dials_per_second,
     refreshes_per_second,

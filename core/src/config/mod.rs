@@ -137,6 +137,15 @@ pub struct Config {
     /// Redirects that one command follows. Default: 8; a stable cluster needs one, a slot that is
     /// being moved two.
     pub redirects_max: u32,
+    /// The longest that one command waits, and is sent again, while servers refuse it: because a
+    /// script keeps one busy (BUSY), because it loads its data (LOADING), because a slot has no
+    /// owner or is half moved (CLUSTERDOWN, TRYAGAIN), because it is no primary (READONLY) or has
+    /// lost its own (MASTERDOWN). Counted from the first refusal; then the call fails with the
+    /// refusal. Default: off, as long as `command_timeout` allows, which is enough for a failover.
+    /// Callers that want to know early set it below that; 500ms is usual. A failed connection does
+    /// not count, nor does a redirect.
+    #[serde(with = "text::setting")]
+    pub refusal_wait_max: Option<Duration>,
     /// Whether to send a command again if its bytes were written and no reply came. Default: false:
     /// only commands that are known to be read-only are sent again. True: a write may run twice.
     pub retry_unknown: bool,
@@ -227,6 +236,7 @@ impl Default for Config {
             backoff_cap: Duration::from_secs(2),
             attempts_max: 16,
             redirects_max: 8,
+            refusal_wait_max: None,
             retry_unknown: false,
             dials_per_second: 20,
             refreshes_per_second: 5,

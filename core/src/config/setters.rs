@@ -117,6 +117,13 @@ impl Config {
 
     /// Sets the field of the same name; `None` is `off`.
     #[must_use]
+    pub fn refusal_wait_max(mut self, refusal_wait_max: impl Into<Option<Duration>>) -> Self {
+        self.refusal_wait_max = refusal_wait_max.into();
+        self
+    }
+
+    /// Sets the field of the same name; `None` is `off`.
+    #[must_use]
     pub fn probe_interval(mut self, probe_interval: impl Into<Option<Duration>>) -> Self {
         self.probe_interval = probe_interval.into();
         self

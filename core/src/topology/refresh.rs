@@ -39,6 +39,8 @@ pub enum RefreshReason {
     Start,
     /// The map has no owner for a slot.
     Uncovered,
+    /// A redirect leads to an address that the map does not have.
+    UnknownNode,
 }
 
 impl fmt::Display for RefreshReason {
@@ -55,6 +57,7 @@ impl fmt::Display for RefreshReason {
             Self::Requested => "the application requested it",
             Self::Start => "the client has no map yet",
             Self::Uncovered => "the map has no owner for a slot",
+            Self::UnknownNode => "a redirect leads to an address that the map does not have",
         })
     }
 }
@@ -88,7 +91,7 @@ impl RefreshReason {
                 Pacing { start: ms(190), cap: ms(190), jitter: 5, ..urgent }
             }
             Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => urgent,
-            Self::Announced | Self::Requested | Self::Start => {
+            Self::Announced | Self::Requested | Self::Start | Self::UnknownNode => {
                 Pacing { start: ms(25), cap: ms(250), ..urgent }
             }
         }
@@ -97,7 +100,7 @@ impl RefreshReason {
     /// Whether a caller that requests this tries the new map, and requests again if it does not
     /// help.
     const fn is_requested_again(self) -> bool {
-        matches!(self, Self::ClusterDown | Self::Uncovered)
+        matches!(self, Self::ClusterDown | Self::Uncovered | Self::UnknownNode)
     }
 }
 

@@ -99,7 +99,7 @@ fn config() -> impl Strategy<Value = Config> {
     );
     let times = (
         [duration(), duration(), duration(), duration(), duration(), duration()],
-        [option::of(duration()), option::of(duration()), option::of(duration())],
+        [(); 4].map(|()| option::of(duration())),
     );
     let counts = (
         vec(1..=u32::MAX, 7),
@@ -115,7 +115,7 @@ fn config() -> impl Strategy<Value = Config> {
         (c.command_timeout, c.connect_timeout, c.progress_timeout) = (command, connect, progress);
         (c.backoff_base, c.backoff_cap) = (base.min(cap), base.max(cap));
         c.sentinel_interval = sentinel;
-        [c.max_staleness, c.probe_interval, c.refresh_interval] = times.1;
+        [c.max_staleness, c.probe_interval, c.refresh_interval, c.refusal_wait_max] = times.1;
         (c.attempts_max, c.redirects_max, c.dials_per_second) =
             (counts.0[0], counts.0[1], counts.0[2]);
         (c.refreshes_per_second, c.exclusive_connections_max) = (counts.0[3], counts.0[4]);

@@ -136,6 +136,7 @@ fn query_keys() {
         ("backoff_cap=999999999ns", base().backoff_cap(Duration::from_nanos(999_999_999))),
         ("attempts_max=1", base().attempts_max(1)),
         ("redirects_max=0", base().redirects_max(0)),
+        ("refusal_wait_max=500ms", base().refusal_wait_max(Duration::from_millis(500))),
         ("retry_unknown=true", base().retry_unknown(true)),
         ("dials_per_second=1", base().dials_per_second(1)),
         ("refreshes_per_second=4294967295", base().refreshes_per_second(u32::MAX)),

@@ -16,18 +16,19 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::fan_out;
 use crate::driver::dispatch::node_batch::{BatchSender, UrgentSender};
 use crate::driver::dispatch::pipeline::{self, Results};
-use crate::driver::dispatch::single::{Request, dispatch};
+use crate::driver::dispatch::single::{LastLink, Request, dispatch, is_refused};
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::read::{self, ResumeFrom};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::FAN_OUT;
+use crate::lock::lock;
 use crate::resp::plain_value;
 use crate::routing::destination::Destination;
 use crate::routing::plan::{Plan, plan};
 use crate::routing::session::refusal;
 use bytes::Bytes;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 #[cfg(test)]
 mod tests;
@@ -113,12 +114,18 @@ async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: Cal
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
+    let last = LastLink::default();
     let request = Request::new(cmd("COMMAND INFO").arg(name), Destination::Any);
-    let Ok((frame, _)) = dispatch(Arc::clone(topology), request, options, None).await else {
-        return;
+    let request = request.with_last_link(Arc::clone(&last));
+    let reply = dispatch(Arc::clone(topology), request, options, None).await;
+    let learned = match &reply {
+        Ok((frame, _)) => plain_value(frame).ok().and_then(|reply| Learned::parse(&reply)),
+        // The user may not ask, or the server does not know the question.
+        Err(error) if is_refused(error) => None,
+        Err(_) => return,
     };
-    let Ok(reply) = plain_value(&frame) else { return };
-    topology.command_info.note(command, Learned::parse(&reply));
+    let told_over = Weak::clone(&lock(&last));
+    topology.command_info.note(command, learned, told_over);
     topology.command_info.apply(command);
 }
 

@@ -13,9 +13,10 @@
 use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Outcome, Replies};
+use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, explain_late, next_step,
 };
 use crate::driver::attempt::waiting::{await_any_node, pause_unless_map_changes};
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -33,6 +34,7 @@ use crate::features::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::AttemptFailure;
 use crate::sorted::sort_by_key;
+use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use futures::future::join;
@@ -45,8 +47,8 @@ mod tests;
 /// The result of each command: its frame, which is no error reply, or its error.
 pub(crate) type Results = Vec<Result<Bytes, Error>>;
 
-/// All items, sent to one node: how that ended.
-type FirstRound = (NodeBatch, Result<Outcome, Error>);
+/// All items, sent to one node: how that ended, and when it began.
+type FirstRound = (NodeBatch, Result<Outcome, Error>, Timestamp);
 
 /// Runs commands that are each sent whole. `reads`: the read settings, if reads do not all go to
 /// the primary. `sender`: how batches are sent, if not over the shared connections.
@@ -64,13 +66,14 @@ pub(super) async fn run(
     if let Some(node) = routes.only().filter(|_| is_plain) {
         let members = (0..commands.len()).collect();
         let all = NodeBatch { node: Arc::clone(node), ask: false, by_policy: false, members };
+        let begun = topology.env().now();
         let sent = all.send(topology, &routes, &commands, options.deadline);
         match without_errors(topology.while_refreshing(sent).await) {
             Ok(frames) => {
                 let frames = topology.wait_briefly_for_own_refresh(frames, options.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
-            Err(outcome) => first_round = Some((all, outcome)),
+            Err(outcome) => first_round = Some((all, outcome, begun)),
         }
     }
     run_rounds(topology, &commands, reads, options, sender, first_round).await
@@ -118,6 +121,8 @@ struct PendingItem {
     next_hop: NextHop,
     /// The attempts so far.
     tries: Attempts,
+    /// What it fails with if there is no time for the next attempt.
+    late: Option<Error>,
 }
 
 /// A read under a policy that has no result yet: its index, and what was done for it.
@@ -156,6 +161,7 @@ impl<'a> Rounds<'a> {
             member,
             next_hop: NextHop::Map,
             tries: Attempts::default(),
+            late: None,
         });
         let (pending, pending_reads) = (pending.collect(), Vec::new());
         Self { topology, items, reads, options, sender: None, results, pending, pending_reads }
@@ -163,16 +169,17 @@ impl<'a> Rounds<'a> {
 
     async fn run(mut self, first: Option<FirstRound>) -> Results {
         self.separate_reads();
-        if let Some((all, outcome)) = first {
+        if let Some((all, outcome, begun)) = first {
             self.pending.iter_mut().for_each(|one| one.tries.attempts += 1);
-            self.finish_round(vec![all], vec![outcome]).await;
+            self.finish_round(vec![all], vec![outcome], begun).await;
         }
         while !self.pending.is_empty() || !self.pending_reads.is_empty() {
+            let begun = self.topology.env().now();
             let routes = Arc::clone(&self.topology.routes());
             let mut batches = self.batch_items(&routes);
             let single_reads = self.batch_reads(&routes, &mut batches);
             let outcomes = self.send(&routes, &batches, single_reads).await;
-            self.finish_round(batches, outcomes).await;
+            self.finish_round(batches, outcomes, begun).await;
         }
         let results = self.results.into_iter();
         results.map(|r| r.expect("a round settles an item or leaves it pending")).collect()
@@ -302,22 +309,26 @@ impl<'a> Rounds<'a> {
         outcomes
     }
 
-    /// Settles what the batches brought, and waits until the next round may begin.
+    /// Settles what the batches of a round brought, and waits until the next one may begin.
     async fn finish_round(
         &mut self,
         batches: Vec<NodeBatch>,
         outcomes: Vec<Result<Outcome, Error>>,
+        begun: Timestamp,
     ) {
-        let (topology, deadline) = (self.topology, self.options.deadline);
-        let mut pause = Duration::ZERO;
+        let (topology, options) = (self.topology, self.options);
+        let took = topology.env().now().since(begun);
+        let (mut pause, mut all_answered) = (Duration::ZERO, true);
         let mut left = Vec::new();
         for (batch, outcome) in batches.iter().zip(outcomes) {
-            for (member, failure) in batch.settle(self.items, outcome, &mut self.results) {
+            let failures = batch.settle(self.items, outcome, &mut self.results);
+            for (member, failure) in self.confirm_all(batch, failures).await {
                 if batch.by_policy {
                     let from = ResumeFrom::Attempt(failure, Arc::clone(&batch.node));
                     self.pending_reads.push((member, from));
                 } else if let Some((one, own)) = self.retry(member, &failure, &batch.node) {
                     pause = pause.max(own);
+                    all_answered &= failure.is_answer();
                     left.push(one);
                 }
             }
@@ -328,11 +339,35 @@ impl<'a> Rounds<'a> {
         sort_by_key(&mut left, |one: &PendingItem| one.member);
         self.pending = left;
         if !self.pending.is_empty() {
-            pause_unless_map_changes(topology, pause, deadline).await;
-            if topology.env().now() >= deadline {
+            let took = if all_answered { took } else { Duration::ZERO };
+            let spare = options.spare(topology.env().now(), took);
+            // A newer map ends the pause early, and a dial may succeed until the deadline.
+            if pause >= spare && all_answered && !topology.is_dynamic() {
+                return self.fail_expired();
+            }
+            pause_unless_map_changes(topology, pause.min(spare), options.deadline).await;
+            if options.spare(topology.env().now(), took).is_zero() {
                 self.fail_expired();
             }
         }
+    }
+
+    /// How the items of a batch failed, after the node was asked about those that may have spoken
+    /// for themselves. Reads under a policy ask for themselves.
+    async fn confirm_all(
+        &self,
+        batch: &NodeBatch,
+        failures: Vec<(usize, AttemptFailure)>,
+    ) -> Vec<(usize, AttemptFailure)> {
+        if batch.by_policy || failures.is_empty() {
+            return failures;
+        }
+        let (topology, items, deadline) = (self.topology, self.items, self.options.deadline);
+        let all = failures.into_iter().map(|(member, failure)| async move {
+            let answerer = (&batch.node, batch.ask);
+            (member, confirm(topology, items.item(member), answerer, deadline, failure).await)
+        });
+        join_all(all).await
     }
 
     /// Decides about an item that failed: returns it with a pause, to be sent again, or stores its
@@ -347,26 +382,27 @@ impl<'a> Rounds<'a> {
         let index = self.pending.binary_search_by_key(&member, |one| one.member);
         let index = index.expect("batches are made of pending items");
         let mut tries = std::mem::take(&mut self.pending[index].tries);
-        let command = self.items.item(member).command;
-        let error = match next_step(topology, command, options, &mut tries, failure, node) {
-            NextStep::Again { target, pause } if topology.env().now() < options.deadline => {
-                return Some((PendingItem { member, next_hop: target, tries }, pause));
+        let item = self.items.item(member);
+        let (env, command, endpoint) = (topology.env(), item.command, node.endpoint());
+        let error = match next_step(topology, item, options, &mut tries, failure, node) {
+            NextStep::Again { target, pause } => {
+                let late = explain_late(env, failure, command, endpoint, &tries, options);
+                let one = PendingItem { member, next_hop: target, tries, late: Some(late) };
+                return Some((one, pause));
             }
             NextStep::FailWith(error) => error,
-            NextStep::Fail | NextStep::Again { .. } => {
-                explain_end(topology.env(), failure, command, node.endpoint(), &tries, options)
-            }
+            NextStep::Fail => explain_end(env, failure, command, endpoint, &tries, options),
         };
         self.results[member] = Some(Err(error));
         None
     }
 
-    /// The deadline has passed: items that were tried before fail with their last error.
+    /// No time is left for another attempt: items that were tried before fail.
     fn fail_expired(&mut self) {
         let results = &mut self.results;
-        self.pending.retain_mut(|one| match one.tries.last.take() {
-            Some(last) => {
-                results[one.member] = Some(Err(last));
+        self.pending.retain_mut(|one| match one.late.take() {
+            Some(late) => {
+                results[one.member] = Some(Err(late));
                 false
             }
             None => true,

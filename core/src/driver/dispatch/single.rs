@@ -12,8 +12,10 @@ use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::Outcome;
 use crate::connection::queue::Entry;
+use crate::driver::attempt::confirm::confirm;
+use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step, refresh_reason,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, explain_late, next_step, refresh_reason,
 };
 use crate::driver::attempt::payload::Payload;
 use crate::driver::attempt::waiting::{
@@ -31,6 +33,7 @@ use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::resp::ErrorClass;
 use crate::routing::destination::Destination;
+use crate::routing::error_policy::ErrorOrigin;
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -38,6 +41,7 @@ use crate::topology::slot::Slot;
 use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
@@ -135,15 +139,22 @@ async fn run(
         uncovered: None,
         waiter: None,
     };
+    let item = Item::aimed(&request.command, &request.destination);
+    let (mut begun, mut asking) = (None, false);
     loop {
         if let Some((failure, node)) = failed.take() {
-            progress.prepare_next(&failure, &node).await?;
+            let now = topology.env().now();
+            let took = begun.map_or_else(|| options.elapsed(now), |begun| now.since(begun));
+            let failure =
+                confirm(&topology, item, (&node, asking), options.deadline, failure).await;
+            progress.prepare_next(&failure, &node, took).await?;
         }
         let routes = Arc::clone(&topology.routes());
         let Some((node, ask)) = progress.next_node(&routes) else {
             progress.wait_for_node().await?;
             continue;
         };
+        (begun, asking) = (Some(topology.env().now()), ask);
         let attempt = attempt(&topology, &routes, &node, &request, ask, options.deadline);
         match topology.while_refreshing(attempt).await {
             Ok(Some(frame)) => {
@@ -176,7 +187,8 @@ struct RequestProgress<'a> {
 }
 
 impl RequestProgress<'_> {
-    /// After a failed attempt: decides where the next one goes, and waits until it may begin.
+    /// After a failed attempt, which took so long: decides where the next one goes, and waits until
+    /// it may begin.
     ///
     /// # Errors
     /// The caller's error, if there is no next attempt.
@@ -184,29 +196,50 @@ impl RequestProgress<'_> {
         &mut self,
         failure: &AttemptFailure,
         node: &Arc<Node>,
+        took: Duration,
     ) -> Result<(), Error> {
         let Request { command, destination, .. } = self.request;
-        let (topology, deadline) = (self.topology, self.options.deadline);
+        let (topology, options) = (self.topology, self.options);
+        let env = topology.env();
+        let took = if failure.is_answer() { took } else { Duration::ZERO };
         if refresh_reason(failure, command).is_some() {
             self.waiter.get_or_insert_with(|| topology.register_waiter(Some(node)));
         }
-        if failure.is_redirect() && !destination.follows_redirects() {
+        let redirect = failure.redirect(ErrorOrigin::of(command));
+        if redirect.is_some() && !destination.follows_redirects() {
             return Err(self.error(failure, node));
         }
-        match next_step(topology, command, self.options, &mut self.tries, failure, node) {
+        let item = Item::aimed(command, destination);
+        match next_step(topology, item, options, &mut self.tries, failure, node) {
             NextStep::FailWith(error) => return Err(error),
             NextStep::Fail => return Err(self.error(failure, node)),
             NextStep::Again { target, pause } => {
-                pause_before(&target, topology, pause, deadline).await;
+                let spare = options.spare(env.now(), took);
+                // A newer map ends the wait for it, and a dial may succeed until the deadline.
+                let may_help = topology.is_dynamic() && matches!(target, NextHop::Map);
+                if pause >= spare && failure.is_answer() && !may_help {
+                    return Err(self.late_error(failure, node));
+                }
+                pause_before(&target, topology, pause.min(spare), options.deadline).await;
                 self.next_hop = target;
             }
         }
         let has_left =
             destination.is_pinned() && topology.routes().resolve(destination, command).is_none();
-        if has_left || topology.env().now() >= deadline {
+        if has_left {
             return Err(self.error(failure, node));
         }
-        Ok(())
+        match options.spare(env.now(), took).is_zero() {
+            true => Err(self.late_error(failure, node)),
+            false => Ok(()),
+        }
+    }
+
+    /// What the caller is told if there is no time left to go on after `failure`.
+    fn late_error(&self, failure: &AttemptFailure, node: &Node) -> Error {
+        let (env, command) = (self.topology.env(), &self.request.command);
+        let error = explain_late(env, failure, command, node.endpoint(), &self.tries, self.options);
+        self.name_slot(error)
     }
 
     /// What the caller is told if `failure` is the last.
@@ -214,8 +247,13 @@ impl RequestProgress<'_> {
         let command = &self.request.command;
         let env = self.topology.env();
         let error = explain_end(env, failure, command, node.endpoint(), &self.tries, self.options);
+        self.name_slot(error)
+    }
+
+    /// Names the slot that has no owner, if that is why the call failed.
+    fn name_slot(&self, error: Error) -> Error {
         let routes = self.topology.routes();
-        let slot = command.first_key().map(Slot::of);
+        let slot = self.request.command.first_key().map(Slot::of);
         let reported = slot.and_then(|slot| Some((slot, routes.map.uncovered_since(slot)?)));
         name_slot(error, reported.or(self.uncovered), self.topology.env())
     }
@@ -248,11 +286,14 @@ impl RequestProgress<'_> {
     ///
     /// # Errors
     /// If waiting cannot help, or time or attempts have run out.
-    async fn wait_for_node(&self) -> Result<(), Error> {
-        let (topology, tries) = (self.topology, &self.tries);
+    async fn wait_for_node(&mut self) -> Result<(), Error> {
+        let (topology, tries) = (self.topology, &mut self.tries);
         let Request { command, destination, .. } = self.request;
         let (env, deadline) = (topology.env(), self.options.deadline);
-        let spent = tries.attempts >= env.config().attempts_max || env.now() >= deadline;
+        let pause = env.backoff(tries.attempts);
+        let spent = tries.attempts >= env.config().attempts_max
+            || env.now() >= deadline
+            || tries.is_waited_out(env, pause);
         if destination.is_pinned() || spent {
             let sent = tries.last.as_ref().map_or(Delivery::NotSent, Error::delivery);
             let error = if matches!(destination, Destination::Any | Destination::Key) {
@@ -264,21 +305,31 @@ impl RequestProgress<'_> {
             return Err(error.with_command(&command.name()).with_attempts(tries.attempts));
         }
         topology.request_refresh(RefreshReason::Uncovered);
-        pause_unless_map_changes(topology, env.backoff(tries.attempts), deadline).await;
+        pause_unless_map_changes(topology, pause, deadline).await;
         Ok(())
     }
 }
 
+/// Whether the server does not answer this question at all: the user may not ask it, or the server
+/// does not know it.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
+    error.server_error().is_some_and(|server| {
+        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
+    })
+}
+
 /// Names the slot that has no owner in an error that says only that the cluster is down.
 fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environment) -> Error {
-    let is_down =
-        error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
+    // A script may say so as well, after it ran.
+    let is_down = error.delivery() != Delivery::Answered
+        && error.server_error().is_some_and(|server| server.class() == ErrorClass::ClusterDown);
     let Some((slot, since)) = uncovered.filter(|_| is_down) else { return error };
     let since = env.now().since(since);
     let message = format!("no node serves slot {slot}");
     let detail = ErrorDetail::SlotUncovered { slot: slot.number(), since };
     let command = error.command().map(str::to_owned).unwrap_or_default();
-    Error::new(ErrorKind::Topology, Delivery::Refused, message)
+    Error::new(ErrorKind::Topology, error.delivery(), message)
         .with_detail(detail)
         .with_command(&command)
         .with_attempts(error.attempts())

@@ -123,7 +123,7 @@ impl WatchLink {
             Ok(Err(failed)) => AttemptFailure::NoReply(failed),
             Err(error) => AttemptFailure::NoLink(error),
         };
-        if let AttemptFailure::ErrorReply(_) = failure
+        if failure.is_answer()
             && let Some(reason) = failure.policy(ErrorOrigin::of(name)).refresh
         {
             self.topology.request_refresh(reason);

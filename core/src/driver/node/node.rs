@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 use crate::{BoxFuture, Endpoint};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -71,6 +72,20 @@ impl Node {
     #[inline]
     pub(crate) fn health(&self) -> &NodeHealth {
         &self.health
+    }
+
+    /// How many shared connections there were so far: what was asked of the server before the last
+    /// one was made may have been told by another process.
+    #[inline]
+    pub(crate) fn links(&self) -> u32 {
+        self.connections.iter().fold(0, |sum, link| sum.wrapping_add(link.links()))
+    }
+
+    /// Its lag: it may lack what was written within this time. `None` if that is not known of the
+    /// process to which its connections lead.
+    #[inline]
+    pub(crate) fn lag(&self, now: Timestamp) -> Option<Duration> {
+        self.health.lag(now, self.links())
     }
 
     /// Its availability zone by `Config::zones`.

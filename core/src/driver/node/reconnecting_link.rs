@@ -29,7 +29,7 @@ use crate::{BoxFuture, Endpoint};
 use futures::FutureExt;
 use futures::future::Shared;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A dial under way. Every caller that waits for it drives it.
@@ -49,6 +49,8 @@ pub(crate) struct ReconnectingLink {
     /// A [`RepairGuard`] exists: one task restores this connection while the node's other
     /// connections carry the commands.
     repairing: AtomicBool,
+    /// How many links there were so far; wraps around.
+    links: AtomicU32,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
 }
@@ -103,7 +105,14 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        Self { endpoint, profile, budget, link, repairing, dial: Mutex::new(dial) }
+        let (links, dial) = (AtomicU32::new(0), Mutex::new(dial));
+        Self { endpoint, profile, budget, link, repairing, links, dial }
+    }
+
+    /// How many links there were so far: another link may lead to another process.
+    #[inline]
+    pub(crate) fn links(&self) -> u32 {
+        self.links.load(Ordering::Acquire)
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -282,6 +291,7 @@ impl ReconnectingLink {
                 if dial.last_error.take().is_some() {
                     env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
                 }
+                self.links.fetch_add(1, Ordering::Release);
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {

@@ -270,8 +270,11 @@ fn apply_topology_error(topology: &LiveTopology, node: &Arc<Node>, error: &Serve
             Redirected::Moved { slot, endpoint, literally } => {
                 return drop(topology.handle_moved(slot, &endpoint, literally));
             }
+            Redirected::Unusable => {
+                return topology.request_refresh_from(node, RefreshReason::UnknownNode);
+            }
             // A subscription goes only where the map says.
-            Redirected::Ask(_) | Redirected::Unusable => {}
+            Redirected::Ask(_) => {}
         }
     }
     if let Some(reason) = reply_policy(error, ErrorOrigin::Server).refresh {
