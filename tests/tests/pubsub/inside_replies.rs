@@ -7,7 +7,7 @@
 use super::reader::next_sorted;
 use futures::future::{join, join_all};
 use slotcar::command::{cmd, incr, set};
-use slotcar::config::Protocol;
+use slotcar::config::{Protocol, SubscriptionConnection};
 use slotcar::{Client, Config, Subscription};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Server, Version};
@@ -17,7 +17,10 @@ use smol::block_on;
 fn on_each_version(channel: &str, test: impl Fn(&Client, &mut Subscription)) {
     for version in Version::all() {
         let server = Server::start(&version);
+        // Commands on the connection that is subscribed: on one of their own nothing stands between
+        // their replies.
         let config = Config::from_url(&server.url()).unwrap().protocol(Protocol::Resp3);
+        let config = config.subscription_connection(SubscriptionConnection::Shared);
         let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut messages = block_on(client.subscribe([channel]).into_future()).unwrap();
         assert_eq!(next_sorted(&mut messages, 1), [format!("+{channel}")]);
