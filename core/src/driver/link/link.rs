@@ -24,6 +24,7 @@ use crate::connection::queue::{
     Admission, CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
+use crate::driver::environment::environment::EndsWithClient;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
@@ -67,6 +68,12 @@ pub(crate) struct Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl EndsWithClient for Link {
+    fn end(&self) {
+        self.close();
     }
 }
 
@@ -249,7 +256,7 @@ impl Link {
     #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
@@ -276,17 +283,17 @@ impl Link {
     /// count. `write` of an entry appends exactly its `len` bytes.
     pub(crate) fn enqueue_both(
         &self,
-        first: Entry,
+        first: NewEntry<'_>,
         write_first: &dyn Fn(&mut Vec<u8>),
-        second: Entry,
+        second: NewEntry<'_>,
         write_second: &dyn Fn(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<[Ticket; 2], Rejected> {
-        let forced = |entry: Entry| NewEntry { admission: Admission::Forced, ..entry.into() };
+        let admission = Admission::Forced;
         let (first, second) = {
             let mut queue = lock(&self.queue);
-            let first = queue.enqueue(forced(first), write_first, cx.waker())?;
-            let second = queue.enqueue(forced(second), write_second, cx.waker());
+            let first = queue.enqueue(NewEntry { admission, ..first }, write_first, cx.waker())?;
+            let second = queue.enqueue(NewEntry { admission, ..second }, write_second, cx.waker());
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
             (first, second.expect("a queue that took one entry under a lock takes another"))
         };
