@@ -11,6 +11,8 @@ mod executors;
 mod memory;
 mod parked;
 #[cfg(not(target_os = "wasi"))]
+mod runtimes;
+#[cfg(not(target_os = "wasi"))]
 mod sockets;
 mod writes;
 
