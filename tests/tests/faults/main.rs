@@ -14,6 +14,7 @@ mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
+mod patience;
 mod refusals;
 mod server_state;
 

@@ -115,7 +115,8 @@ fn each_entry_is_handled_once_while_nobody_dies() {
             loop {
                 let next =
                     smol::future::or(async { Some(consumer.next().await.unwrap()) }, async {
-                        // Nothing comes any more once all is acknowledged; what is cut off comes again.
+                        // Nothing comes any more once all is acknowledged; what is cut off comes
+                        // again.
                         smol::Timer::after(Duration::from_secs(1)).await;
                         None
                     });

@@ -4,9 +4,9 @@
 //! While a shard is read from under a policy other than `Primary`, its replicas are checked once a
 //! second; under a bound on staleness four times within the bound, and the primary before them
 //! (`topology/replication.rs` computes lags from the offsets). A lag is known of a process: it is
-//! unknown from a new connection on, which may lead to another one, until the next check. So a replica that lost its primary,
-//! or was promoted, is noticed although its connection is up. A node whose quarantine is over is
-//! checked before it gets reads again.
+//! unknown from a new connection on, which may lead to another one, until the next check. So a
+//! replica that lost its primary, or was promoted, is noticed although its connection is up. A node
+//! whose quarantine is over is checked before it gets reads again.
 //!
 //! Runs in the background if the host has background tasks; otherwise a read that finds it due runs
 //! it (`read.rs`). Limits: one check of a shard at a time; `connect_timeout` for each.
