@@ -15,6 +15,10 @@
 //! WASI has no `TCP_NODELAY`: a write that follows another too soon waits for an acknowledgement.
 //! So the core puts all that it has into one write, and a layer in between should do the same.
 //!
+//! WASI cannot reset a connection either, so a stream here keeps no `AbortFlag`: when a connection
+//! is given up, the host goes on sending what it had accepted, as long as it likes. After a black
+//! hole a command that was reported as `Unknown` may run behind later ones.
+//!
 //! `slotcar-tls` adds TLS to this transport. Programs depend on `slotcar`, whose `connect` uses
 //! this transport in a component.
 //!
