@@ -106,7 +106,7 @@ pub fn topology(frames: &[Bytes], tls: bool) -> u16 {
             let joined = views
                 .last()
                 .cloned()
-                .map(|view: crate::topology::view::View| view.with_epochs(nodes.clone()));
+                .map(|view: crate::topology::view::View| view.with_epochs(nodes.clone(), rule));
             views.extend(joined.and_then(Result::ok));
             views.extend(nodes.into_view(rule));
         }

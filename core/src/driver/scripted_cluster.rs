@@ -328,7 +328,7 @@ impl ScriptedCluster {
     /// The options of a call that begins now and has this long.
     pub(in crate::driver) fn options(&self, timeout: Duration) -> CallOptions {
         let deadline = self.script.now().after(timeout);
-        CallOptions { deadline, timeout, retry_unknown: false }
+        CallOptions { deadline, timeout, own_wait: Duration::ZERO, retry_unknown: false }
     }
 
     /// Runs a future to its end.

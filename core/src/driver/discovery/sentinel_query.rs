@@ -24,6 +24,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, ServerError, Value, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::subscription::channel_table::UnknownState;
 use crate::subscription::push::Push;
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
@@ -393,7 +394,7 @@ struct AnnouncementSink {
 }
 
 impl PushSink for AnnouncementSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), UnknownState> {
         let concerns = |push: &Bytes| match Push::parse(push) {
             Push::Message { channel, payload, .. } => {
                 let text = |range| push.get(range).and_then(|b| std::str::from_utf8(b).ok());
@@ -406,6 +407,7 @@ impl PushSink for AnnouncementSink {
         if frames.iter().any(concerns) {
             self.triggers.report_sentinel_message();
         }
+        Ok(())
     }
 
     fn handle_lost(&self, _: &Lost) {}

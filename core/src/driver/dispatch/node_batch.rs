@@ -13,7 +13,7 @@ use crate::driver::attempt::waiting::connect;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::single::{own_link, submit_on};
-use crate::driver::link::submit::{error_in, submit};
+use crate::driver::link::submit::{error_in, submit, submit_movable};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -86,7 +86,10 @@ impl NodeBatch {
         let entry = self.entry(items, asking.as_ref(), deadline);
         let write = |out: &mut Vec<u8>| self.write_to(items, asking.as_ref(), entry.len, out);
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, self.members.len()));
-        let outcome = submit(env, &link, entry, &write).await;
+        let outcome = match self.by_policy {
+            true => submit_movable(env, &link, entry, &write).await,
+            false => submit(env, &link, entry, &write).await,
+        };
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }

@@ -28,10 +28,12 @@ use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
 use crate::driver::link::push_sink::PushSink;
+use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::link::turns::Turns;
 use crate::lock::lock;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -126,9 +128,46 @@ impl Link {
         self.status.answered.load(Ordering::Relaxed)
     }
 
-    /// Whether the link was lost because the server owed replies and sent nothing.
-    pub(crate) fn was_unresponsive(&self) -> bool {
-        lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
+    /// Whether the link was lost because the server owed replies and sent nothing, or something
+    /// that the protocol forbids.
+    pub(crate) fn was_useless(&self) -> bool {
+        let is_useless =
+            |lost: &Arc<Lost>| matches!(**lost, Lost::NoProgress(_) | Lost::Protocol(_));
+        lock(&self.queue).lost().is_some_and(is_useless)
+    }
+
+    /// Whether the server owes replies and sends nothing: the link takes no entries until it does,
+    /// or is lost.
+    pub(crate) fn is_silent(&self) -> bool {
+        lock(&self.queue).is_silent()
+    }
+
+    /// Has the link looked after while its server is silent. Without a watch, a silent link is
+    /// lost.
+    pub(crate) fn set_silence_watch(&self, watch: Arc<dyn SilenceWatch>) {
+        let _ = self.status.silence_watch.set(watch);
+    }
+
+    /// By what the server knows this connection; 0 if it did not say.
+    pub(crate) fn client_id(&self) -> u64 {
+        self.status.client_id.load(Ordering::Relaxed)
+    }
+
+    /// Says what was found out about a silent link, and waits until the link has taken notice.
+    /// Ignored if it is not silent any more.
+    pub(crate) async fn end_silence(&self, found: u8) {
+        self.status.finding.store(found, Ordering::Release);
+        self.io_waker.wake_by_ref();
+        self.drive(None);
+        poll_fn(|cx| {
+            if !self.is_silent() {
+                return Poll::Ready(());
+            }
+            // Another task drives, perhaps the one that polls this: it runs another turn.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Keeps the commands of a handshake until the first entry, to write both in one piece. Their
@@ -327,9 +366,14 @@ impl Link {
 
     /// Closes the link: what is in flight fails, the stream is dropped.
     pub(crate) fn close(&self) {
+        self.close_for(Lost::ByUs);
+    }
+
+    /// The same, with the cause that callers are told.
+    pub(crate) fn close_for(&self, cause: Lost) {
         let mut wakers = Wakers::new();
         self.status.closed.store(true, Ordering::Release);
-        lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
+        lock(&self.queue).lose(cause, u64::MAX, &mut wakers);
         wake_all(&mut wakers);
         self.drive(None);
     }

@@ -35,6 +35,29 @@ pub(crate) async fn submit(
     entry: Entry,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
+    submit_one(env, link, entry, false, write).await
+}
+
+/// The same for an entry that another node can answer: it fails as soon as the server is silent.
+///
+/// # Errors
+/// As [`submit`].
+pub(crate) async fn submit_movable(
+    env: &Environment,
+    link: &Arc<Link>,
+    entry: Entry,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
+    submit_one(env, link, entry, true, write).await
+}
+
+async fn submit_one(
+    env: &Environment,
+    link: &Arc<Link>,
+    entry: Entry,
+    can_move: bool,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
     let mut pending: Option<PendingReply> = None;
     let mut wait = None;
     check_deadline(env, link, entry.deadline)?;
@@ -44,7 +67,7 @@ pub(crate) async fn submit(
         }
         let room = admit(env, link, entry.len, wait.as_ref().map(|_| entry.deadline));
         let admission = if wait.is_some() { Admission::Waited } else { Admission::New };
-        let wanted = NewEntry { admission, ..entry.into() };
+        let wanted = NewEntry { admission, can_move, ..entry.into() };
         let enqueue = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(enqueue) {
             Ok(enqueued) => {

@@ -25,7 +25,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{sole_reply, submit};
+use crate::driver::link::submit::{sole_reply, submit_movable};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
@@ -318,7 +318,7 @@ async fn attempt(
     let link = link_to(topology, node, deadline).await?;
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
+    let outcome = topology.while_refreshing(submit_movable(env, &link, entry, &write)).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     guard.succeed(|| env.now());
