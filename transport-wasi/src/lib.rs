@@ -8,6 +8,10 @@
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
 //! sockets wait in that reactor and must be dropped while it runs.
 //!
+//! A client has one connection to each node that it sends commands to, and one more to each that
+//! serves a channel of a subscription; blocking calls have their own. Where the host allows few,
+//! `subscription_connection=shared` puts commands and subscriptions on one.
+//!
 //! Names are resolved at every dial, by the host and without blocking; every address of a name is
 //! tried. If all fail, the error is that of the last address and names it. The host must allow both
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
