@@ -16,6 +16,8 @@ mod fuzzed;
 mod memory;
 mod parked;
 #[cfg(not(target_os = "wasi"))]
+mod runtimes;
+#[cfg(not(target_os = "wasi"))]
 mod sockets;
 mod writes;
 

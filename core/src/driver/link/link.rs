@@ -100,6 +100,21 @@ impl Link {
         lock(&self.queue).attach_background(&self.io_waker);
     }
 
+    /// No background task drives this link any more. Those who counted on it drive by themselves.
+    pub(in crate::driver) fn detach_background(&self) {
+        let mut wakers = Wakers::new();
+        // Dropped after the lock is released: they are foreign code.
+        let released = {
+            let mut queue = lock(&self.queue);
+            match queue.lost() {
+                Some(_) => None,
+                None => Some(queue.detach_background(&mut wakers)),
+            }
+        };
+        wake_all(&mut wakers);
+        drop(released);
+    }
+
     /// Whether several commands wait to be written, so that a write should wait for those that
     /// other tasks are about to add.
     pub(in crate::driver) fn should_wait_for_more(&self) -> bool {
