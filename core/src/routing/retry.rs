@@ -143,6 +143,7 @@ fn class_of_failure(failure: &Failure, sent: bool) -> NoReplyClass {
             // What broke the protocol was the reply to another command.
             Lost::Protocol(_) => NoReplyClass::LinkLost,
             Lost::ByPeer
+            | Lost::Deserted(_)
             | Lost::Io(_)
             | Lost::NoProgress(_)
             | Lost::Panicked

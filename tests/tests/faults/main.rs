@@ -5,6 +5,8 @@
 //! delivery, command, node, attempts and text. Real servers where possible, scripted servers
 //! otherwise.
 
+#[cfg(not(target_os = "wasi"))]
+mod aborts;
 mod bad_bytes;
 mod budget;
 mod connections;
@@ -12,6 +14,7 @@ mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
+mod patience;
 mod refusals;
 mod server_state;
 

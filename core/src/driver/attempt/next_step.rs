@@ -38,13 +38,20 @@ mod tests;
 const NO_CLUSTER: &str = " of a cluster's node, which is configured as something else: configure \
                           the deployment as a cluster";
 
+/// Of a redirect that could not be followed, however often the topology was read again.
+const UNNAMED: &str = "; neither the configuration nor the servers' view of the topology names the \
+                       address of the last one";
+
 /// What a call allows: the same for all its attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallOptions {
     /// When the call ends at the latest.
     pub(crate) deadline: Timestamp,
-    /// The time-out that the deadline was made of, for the text of errors.
+    /// The timeout that the deadline was made of. A blocking command has it anew whenever it has
+    /// to be sent again.
     pub(crate) timeout: Duration,
+    /// What a blocking command waits at the server, which is on top.
+    pub(crate) own_wait: Duration,
     /// The caller accepts that a command may run twice.
     pub(crate) retry_unknown: bool,
 }
@@ -181,9 +188,11 @@ fn follow(
     count(&env.telemetry().redirects);
     let (met, max) = (attempts.redirects, env.config().redirects_max);
     let redirect = match error.redirect() {
-        Some(Ok(_)) if met > max => {
+        Some(Ok(redirect)) if met > max => {
             let error = too_many(max, command, error, node, attempts.attempts);
-            return NextStep::FailWith(error);
+            let is_unusable = resolve(topology, &redirect, node, met) == Redirected::Unusable;
+            let hint = if is_unusable { UNNAMED } else { "" };
+            return NextStep::FailWith(error.with_hint(hint));
         }
         Some(Ok(redirect)) => redirect,
         Some(Err(wrong)) => return NextStep::FailWith(malformed(wrong, command, node)),
@@ -299,7 +308,10 @@ pub(crate) fn explain(
         }
         AttemptFailure::NoReply(failed) => match &failed.failure {
             Failure::TimedOut => {
-                let message = format!("no reply within {:?}", options.timeout);
+                let message = format!(
+                    "no reply within {:?}",
+                    options.timeout.saturating_add(options.own_wait)
+                );
                 Error::new(ErrorKind::Timeout, delivery, message)
             }
             Failure::Lost(lost) => {

@@ -27,6 +27,15 @@ impl LiveTopology {
             }
         }
         let is_kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
+        // A primary that is listed without a slot: what is in flight to it ends as at one that has
+        // left. If it lives, it answers.
+        let owning = owners(&map);
+        let owns = |node: &Arc<Node>| {
+            let mut owners = owning.iter().filter_map(|index| nodes[*index].as_ref());
+            owners.any(|owner| Arc::ptr_eq(owner, node))
+        };
+        let owned = owners(&old.map).into_iter().filter_map(|index| old.node(index));
+        owned.filter(|node| is_kept(node) && !owns(node)).for_each(|node| node.redial());
         let seeds = &self.env.config().endpoints;
         let removed: Vec<_> = old.dialable().filter(|node| !is_kept(node)).cloned().collect();
         state.unlisted.retain(|node| seeds.contains(node.endpoint()) || !is_kept(node));
@@ -34,7 +43,9 @@ impl LiveTopology {
             if !seeds.contains(node.endpoint()) {
                 node.retire();
             } else if !state.unlisted.iter().any(|other| Arc::ptr_eq(other, &node)) {
-                // A seed that is no member any more can still be asked.
+                // A seed that is no member any more can still be asked. What is in flight to it as
+                // a member ends as at any other that has left.
+                node.redial();
                 state.unlisted.push(node);
             }
         }
@@ -70,6 +81,21 @@ impl LiveTopology {
         };
         map.nodes().iter().map(node).collect()
     }
+}
+
+/// The indexes of the nodes that own a slot.
+fn owners(map: &ClusterMap) -> Vec<usize> {
+    let slots = map.slots();
+    if let Some(shard) = slots.only() {
+        return vec![shard.primary];
+    }
+    let mut owners: Vec<usize> = Vec::new();
+    for shard in slots.edges().filter_map(|slot| slots.shard_at(slot)) {
+        if !owners.contains(&shard.primary) {
+            owners.push(shard.primary);
+        }
+    }
+    owners
 }
 
 /// The node that had this view's id before, if it is connected under another of the view's names.

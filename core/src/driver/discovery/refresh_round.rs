@@ -142,11 +142,15 @@ impl LiveTopology {
             seeds[0].end_backoff(&self.env);
         }
         let mut seeds = seeds.into_iter();
-        let (mut order, doubtful) = match live.is_empty() {
-            true => (Vec::new(), [idle, failing].concat()),
-            false => ([live, idle].concat(), failing),
-        };
-        for node in doubtful {
+        let is_alone = live.is_empty();
+        let mut order = live;
+        for node in idle {
+            order.push(node);
+            if is_alone {
+                order.extend(seeds.next());
+            }
+        }
+        for node in failing {
             order.extend(seeds.next());
             order.push(node);
         }

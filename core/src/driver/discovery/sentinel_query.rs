@@ -24,6 +24,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, ServerError, Value, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::subscription::channel_table::UnknownState;
 use crate::subscription::push::Push;
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
@@ -142,8 +143,9 @@ impl Sentinels {
     fn knowledge(&self, primary: Option<&Arc<Node>>, now: Timestamp) -> Knowledge<'_> {
         let lasting = |since| now.since(since) >= DOUBT_MAX;
         let state = match primary {
-            Some(node) if !node.is_failing() => PrimaryState::Reachable,
+            Some(node) if node.is_live() => PrimaryState::Reachable,
             _ if self.doubted_since.is_some_and(lasting) => PrimaryState::LongUnreachable,
+            Some(node) if !node.is_failing() => PrimaryState::Untried,
             _ => PrimaryState::Unreachable,
         };
         let (held, given_up) = (self.held.as_ref(), self.given_up.as_ref());
@@ -392,7 +394,7 @@ struct AnnouncementSink {
 }
 
 impl PushSink for AnnouncementSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), UnknownState> {
         let concerns = |push: &Bytes| match Push::parse(push) {
             Push::Message { channel, payload, .. } => {
                 let text = |range| push.get(range).and_then(|b| std::str::from_utf8(b).ok());
@@ -405,6 +407,7 @@ impl PushSink for AnnouncementSink {
         if frames.iter().any(concerns) {
             self.triggers.report_sentinel_message();
         }
+        Ok(())
     }
 
     fn handle_lost(&self, _: &Lost) {}

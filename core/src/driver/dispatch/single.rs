@@ -10,8 +10,9 @@
 
 use crate::bounds::BoxFuture;
 use crate::command::Command;
-use crate::connection::outcome::Outcome;
+use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::Entry;
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{
@@ -24,10 +25,11 @@ use crate::driver::attempt::waiting::{
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::blocked::until_deserted;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{Write, submit};
+use crate::driver::link::submit::{Write, submit_expecting};
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
@@ -39,6 +41,7 @@ use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
+use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -134,11 +137,13 @@ async fn run(
         topology: &topology,
         request: &request,
         options,
+        ends: options.deadline,
         tries,
         next_hop: NextHop::Map,
         uncovered: None,
         waiter: None,
     };
+    progress.begin_timeout();
     let item = Item::aimed(&request.command, &request.destination);
     let (mut begun, mut asking) = (None, false);
     loop {
@@ -155,7 +160,7 @@ async fn run(
             continue;
         };
         (begun, asking) = (Some(topology.env().now()), ask);
-        let attempt = attempt(&topology, &routes, &node, &request, ask, options.deadline);
+        let attempt = progress.attempt(&routes, &node, ask);
         match topology.while_refreshing(attempt).await {
             Ok(Some(frame)) => {
                 let frame = topology.wait_briefly_for_own_refresh(frame, options.deadline).await;
@@ -163,7 +168,12 @@ async fn run(
             }
             // The map names another node now.
             Ok(None) => {}
-            Err(failure) => failed = Some((failure, node)),
+            Err(failure) => {
+                if !matches!(failure, AttemptFailure::NoLink(_)) {
+                    progress.begin_timeout();
+                }
+                failed = Some((failure, node));
+            }
         }
     }
 }
@@ -174,8 +184,10 @@ struct RequestProgress<'a> {
     topology: &'a Arc<LiveTopology>,
     /// What is sent.
     request: &'a Request,
-    /// What the caller asked for.
+    /// What the caller asked for. The deadline of a blocking command is that of getting it sent.
     options: CallOptions,
+    /// When the call ends at the latest.
+    ends: Timestamp,
     /// The attempts so far.
     tries: Attempts,
     /// Where the next attempt goes.
@@ -187,6 +199,15 @@ struct RequestProgress<'a> {
 }
 
 impl RequestProgress<'_> {
+    /// A blocking command may wait for long, and then has to be sent again: it has its timeout for
+    /// that, from now on.
+    fn begin_timeout(&mut self) {
+        if self.request.command.is_blocking() {
+            let now = self.topology.env().now();
+            self.options.deadline = self.ends.min(now.after(self.options.timeout));
+        }
+    }
+
     /// After a failed attempt, which took so long: decides where the next one goes, and waits until
     /// it may begin.
     ///
@@ -308,6 +329,81 @@ impl RequestProgress<'_> {
         pause_unless_map_changes(topology, pause, deadline).await;
         Ok(())
     }
+
+    /// One attempt: gets a link, submits the request, checks the reply. `Ok(None)`: while there was
+    /// no link, a newer map came that names another node.
+    async fn attempt(
+        &self,
+        routes: &Arc<Routes>,
+        node: &Arc<Node>,
+        ask: bool,
+    ) -> Result<Option<Bytes>, AttemptFailure> {
+        let (topology, request, deadline) = (self.topology, self.request, self.options.deadline);
+        let (env, command) = (topology.env(), &request.command);
+        if env.now() >= deadline {
+            return Err(AttemptFailure::NoLink(no_connection(node)));
+        }
+        let payload = request.payload(ask);
+        let alone = command.is_blocking() || command.is_urgent() || request.keep_link.is_some();
+        let outcome = if alone {
+            self.submit_alone(node, &payload).await
+        } else {
+            let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
+            match connect(topology, routes, node, &leads_away, deadline).await {
+                Ok(Some(link)) => {
+                    let link = request.last_link_to(node).unwrap_or(link);
+                    let outcome = payload.submit(env, &link, deadline).await;
+                    request.note_link(&link);
+                    outcome
+                }
+                Ok(None) => return Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        match outcome.map_err(AttemptFailure::NoLink)? {
+            Err(failed) => Err(AttemptFailure::NoReply(failed)),
+            Ok(reply) => payload.judge(reply).map(Some),
+        }
+    }
+
+    /// Submits the request on a connection that nothing else uses meanwhile.
+    async fn submit_alone(
+        &self,
+        node: &Arc<Node>,
+        payload: &Payload<'_>,
+    ) -> Result<Outcome, Error> {
+        let (env, request) = (self.topology.env(), self.request);
+        let own = own_link(env, node, request.command.is_urgent(), self.options.deadline).await?;
+        let outcome = {
+            let write = |out: &mut Vec<u8>| payload.write_to(out);
+            let entry = payload.entry(self.ends);
+            let mut submitted = pin!(submit_on(env, &own, entry, payload.expected(), &write));
+            match select(submitted.as_mut(), self.until_deserted(node)).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right((why, _)) => {
+                    own.link().close_for(Lost::Deserted(why));
+                    env.triggers().report_connection_lost();
+                    submitted.await
+                }
+            }
+        };
+        match &request.keep_link {
+            _ if !matches!(outcome, Ok(Ok(_))) => {}
+            Some(kept) => *lock(kept) = Some(own),
+            None => own.release(),
+        }
+        outcome
+    }
+
+    /// Ends when a blocking command need not wait any more at this node; never for others.
+    fn until_deserted<'a>(&'a self, node: &'a Arc<Node>) -> BoxFuture<'a, &'static str> {
+        if !self.request.command.is_blocking() {
+            return Box::pin(std::future::pending());
+        }
+        let Request { command, destination, .. } = self.request;
+        let leads_away = move |now: &Routes| now.leads_away(destination, command, node);
+        Box::pin(until_deserted(self.topology, node, leads_away, self.options.timeout))
+    }
 }
 
 /// Whether the server does not answer this question at all: the user may not ask it, or the server
@@ -336,44 +432,6 @@ fn name_slot(error: Error, uncovered: Option<(Slot, Timestamp)>, env: &Environme
         .with_cause(error)
 }
 
-/// One attempt: gets a link, submits the request, checks the reply. `Ok(None)`: while there was no
-/// link, a newer map came that names another node.
-async fn attempt(
-    topology: &Arc<LiveTopology>,
-    routes: &Arc<Routes>,
-    node: &Arc<Node>,
-    request: &Request,
-    ask: bool,
-    deadline: Timestamp,
-) -> Result<Option<Bytes>, AttemptFailure> {
-    let (env, command) = (topology.env(), &request.command);
-    if env.now() >= deadline {
-        return Err(AttemptFailure::NoLink(no_connection(node)));
-    }
-    let payload = request.payload(ask);
-    let alone = command.is_blocking() || command.is_urgent() || request.keep_link.is_some();
-    let outcome = if alone {
-        submit_alone(env, node, request, &payload, deadline).await
-    } else {
-        let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
-        match connect(topology, routes, node, &leads_away, deadline).await {
-            Ok(Some(link)) => {
-                let link = request.last_link_to(node).unwrap_or(link);
-                let write = |out: &mut Vec<u8>| payload.write_to(out);
-                let outcome = submit(env, &link, payload.entry(deadline), &write).await;
-                request.note_link(&link);
-                outcome
-            }
-            Ok(None) => return Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    match outcome.map_err(AttemptFailure::NoLink)? {
-        Err(failed) => Err(AttemptFailure::NoReply(failed)),
-        Ok(reply) => payload.judge(reply).map(Some),
-    }
-}
-
 /// A connection that nothing else uses meanwhile. `urgent`: for a command that frees others.
 pub(super) async fn own_link(
     env: &Arc<Environment>,
@@ -397,9 +455,11 @@ pub(super) async fn submit_on(
     env: &Arc<Environment>,
     own: &ExclusiveLink,
     entry: Entry,
+    expected: Expected<'_>,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
-    let mut submitted = pin!(submit(env, own.link(), entry, write));
+    let terms = (expected, false);
+    let mut submitted = pin!(submit_expecting(env, own.link(), entry, terms, write));
     match env.while_open(submitted.as_mut()).await {
         Some(outcome) => outcome,
         // The client was closed. That closes the connections of the topology's nodes, but this node
@@ -409,23 +469,4 @@ pub(super) async fn submit_on(
             submitted.await
         }
     }
-}
-
-/// Submits a request on a connection that nothing else uses meanwhile.
-async fn submit_alone(
-    env: &Arc<Environment>,
-    node: &Arc<Node>,
-    request: &Request,
-    payload: &Payload<'_>,
-    deadline: Timestamp,
-) -> Result<Outcome, Error> {
-    let own = own_link(env, node, request.command.is_urgent(), deadline).await?;
-    let write = |out: &mut Vec<u8>| payload.write_to(out);
-    let outcome = submit_on(env, &own, payload.entry(deadline), &write).await;
-    match &request.keep_link {
-        _ if !matches!(outcome, Ok(Ok(_))) => {}
-        Some(kept) => *lock(kept) = Some(own),
-        None => own.release(),
-    }
-    outcome
 }

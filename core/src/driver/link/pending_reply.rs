@@ -23,7 +23,7 @@ impl PendingReply {
     #[inline]
     pub(crate) fn enqueue(
         link: Arc<Link>,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {
@@ -35,6 +35,12 @@ impl PendingReply {
     #[inline]
     pub(crate) fn new(link: Arc<Link>, ticket: Ticket) -> Self {
         Self { link, ticket: Some(ticket) }
+    }
+
+    /// Whether the link takes no more entries, though it may still bring the outcome.
+    #[inline]
+    pub(crate) fn is_link_closed(&self) -> bool {
+        self.link.is_closed()
     }
 
     /// The outcome. Not to be polled after it was returned.

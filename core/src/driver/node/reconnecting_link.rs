@@ -17,20 +17,23 @@
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::events::Event;
+use crate::driver::environment::events::Event as Notice;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::link::Link;
+use crate::driver::link::silence_watch::SilenceWatch;
+use crate::driver::node::silent_link::{NewLink, choose};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::{BoxFuture, Endpoint};
+use event_listener::Event;
 use futures::FutureExt;
-use futures::future::Shared;
+use futures::future::{Either, Shared, select};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// A dial under way. Every caller that waits for it drives it.
 type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
@@ -53,6 +56,11 @@ pub(crate) struct ReconnectingLink {
     links: AtomicU32,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
+    /// Notified when a silent link takes entries again.
+    progress: Event,
+    /// An event has told that the node cannot be reached. Shared by the node's connections, so that
+    /// one of them tells it.
+    reported_lost: Arc<AtomicBool>,
 }
 
 /// What must happen before there is another link.
@@ -96,7 +104,12 @@ enum NextLink {
 }
 
 impl ReconnectingLink {
-    pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        profile: Profile,
+        budget: Arc<Budget>,
+        reported_lost: Arc<AtomicBool>,
+    ) -> Self {
         let dial = DialState {
             running: None,
             failures: 0,
@@ -105,8 +118,8 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        let (links, dial) = (AtomicU32::new(0), Mutex::new(dial));
-        Self { endpoint, profile, budget, link, repairing, links, dial }
+        let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
+        Self { endpoint, profile, budget, link, repairing, links, dial, progress, reported_lost }
     }
 
     /// How many links there were so far: another link may lead to another process.
@@ -132,20 +145,26 @@ impl ReconnectingLink {
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
         loop {
+            let progress = self.progress.listen();
             match self.next_link(env) {
                 NextLink::Live(link) => return Ok(link),
                 NextLink::Closed => return Err(closed(&self.endpoint)),
                 _ if env.now() >= deadline => return Err(self.deadline_error()),
-                NextLink::Dialling(dial) => match env.with_deadline(deadline, dial).await {
-                    Some(Ok(link)) => return Ok(link),
-                    // A task that is woken late finds both: the dial's end and its deadline.
-                    Some(Err(error)) if env.now() >= deadline => {
-                        return Err(past_deadline(&self.endpoint, Some(error)));
+                NextLink::Dialling(dial) => {
+                    match env.with_deadline(deadline, select(dial, progress)).await {
+                        Some(Either::Left((Ok(link), _))) => return Ok(link),
+                        // A task that is woken late finds both: the dial's end and its deadline.
+                        Some(Either::Left((Err(error), _))) if env.now() >= deadline => {
+                            return Err(past_deadline(&self.endpoint, Some(error)));
+                        }
+                        Some(Either::Left((Err(error), _))) => return Err(error),
+                        Some(Either::Right(_)) => {}
+                        None => return Err(self.deadline_error()),
                     }
-                    Some(Err(error)) => return Err(error),
-                    None => return Err(self.deadline_error()),
-                },
-                NextLink::BackingOff(until) => env.sleep_until(until.min(deadline)).await,
+                }
+                NextLink::BackingOff(until) => {
+                    env.with_deadline(until.min(deadline), progress).await;
+                }
             }
         }
     }
@@ -172,7 +191,7 @@ impl ReconnectingLink {
         let until = env.now().after(env.config().connect_timeout);
         let (this, its_env) = (Arc::clone(self), Arc::clone(env));
         let task = async move {
-            let _ = this.connect(&its_env, until).await;
+            let _ = its_env.while_open(this.connect(&its_env, until)).await;
             drop(guard);
         };
         if BACKGROUND && env.transport().spawn(Box::pin(task)) {
@@ -234,14 +253,20 @@ impl ReconnectingLink {
         if dial.closed {
             return NextLink::Closed;
         }
+        let mut silent = None;
         if let Some(link) = self.ready() {
             if !link.is_closed() {
                 return NextLink::Live(link);
             }
-            // A server that accepts connections and never answers is as bad as one that refuses
-            // them.
+            silent = link.is_silent().then_some(link);
+        }
+        if silent.is_none()
+            && let Some(link) = self.ready()
+        {
+            // A server that accepts connections and then never answers, or not what the protocol
+            // says, is as bad as one that refuses them.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.was_unresponsive() {
+            if link.has_answered() && !link.was_useless() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -256,17 +281,33 @@ impl ReconnectingLink {
         }
         // A server that failed or was silent accepts connections long before it answers again: it
         // gets no command before it has answered the handshake.
-        let attempt = self.dial_future(env, dial.failures == 0);
+        let attempt = self.dial_future(env, dial.failures == 0, silent);
         dial.running = Some(attempt.clone());
         NextLink::Dialling(attempt)
     }
 
-    fn dial_future(self: &Arc<Self>, env: &Arc<Environment>, proven: bool) -> DialFuture {
+    /// `silent`: the link that is to be replaced if the server answers over the new one, and has
+    /// nothing to do for the silent one.
+    fn dial_future(
+        self: &Arc<Self>,
+        env: &Arc<Environment>,
+        proven: bool,
+        silent: Option<Arc<Link>>,
+    ) -> DialFuture {
         let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
         let (endpoint, profile) = (self.endpoint.clone(), self.profile);
         let settings = env.link_settings(&self.budget);
+        let proven = proven && silent.is_none();
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&endpoint, profile, &env, settings, proven).await;
+            let until = env.now().after(env.config().connect_timeout);
+            let result = open(&endpoint, profile, &env, settings, proven).await.inspect(|link| {
+                let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
+                link.set_silence_watch(Arc::new(watch));
+            });
+            let result = match silent {
+                Some(silent) => choose(&env, silent, result.map(NewLink::new), until).await,
+                None => result,
+            };
             match weak.upgrade() {
                 Some(this) => this.handle_dialled(result, &env),
                 // The node is gone and nothing would ever close this link. Callers resolve their
@@ -288,8 +329,9 @@ impl ReconnectingLink {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
-                if dial.last_error.take().is_some() {
-                    env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
+                dial.last_error = None;
+                if self.reported_lost.swap(false, Ordering::Relaxed) {
+                    env.telemetry().emit(|| Notice::NodeBack { endpoint: self.endpoint.clone() });
                 }
                 self.links.fetch_add(1, Ordering::Release);
                 *lock(&self.link) = Some(Arc::clone(link));
@@ -297,8 +339,8 @@ impl ReconnectingLink {
             Err(error) => {
                 count(&env.telemetry().dials_failed);
                 let lost =
-                    || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
-                if dial.last_error.is_none() {
+                    || Notice::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
+                if !self.reported_lost.swap(true, Ordering::Relaxed) {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
@@ -336,6 +378,52 @@ pub(crate) fn past_deadline(endpoint: &Endpoint, last: Option<Error>) -> Error {
             };
             late.with_cause(error)
         }
+    }
+}
+
+/// Looks after the link of a connection while it is silent.
+struct LinkWatch {
+    /// The connection.
+    link: Weak<ReconnectingLink>,
+    /// What its dials need.
+    env: Arc<Environment>,
+}
+
+impl fmt::Debug for LinkWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkWatch").finish_non_exhaustive()
+    }
+}
+
+impl SilenceWatch for LinkWatch {
+    /// Drives the dials of the connection. They are shared with the callers that need a link.
+    fn ask(&self) -> BoxFuture<'static, ()> {
+        let (link, env) = (Weak::clone(&self.link), Arc::clone(&self.env));
+        Box::pin(async move {
+            while let Some(next) = link.upgrade().map(|link| link.next_link(&env)) {
+                match next {
+                    NextLink::Live(_) | NextLink::Closed => return,
+                    NextLink::Dialling(dial) => drop(dial.await),
+                    NextLink::BackingOff(until) => env.sleep_until(until).await,
+                }
+            }
+        })
+    }
+
+    fn handle_progress(&self) {
+        let Some(link) = self.link.upgrade() else { return };
+        let running = {
+            let mut dial = lock(&link.dial);
+            dial.failures = 0;
+            dial.not_before = Timestamp::ZERO;
+            if dial.last_error.take().is_some() {
+                let endpoint = &link.endpoint;
+                self.env.telemetry().emit(|| Notice::NodeBack { endpoint: endpoint.clone() });
+            }
+            dial.running.take()
+        };
+        drop(running);
+        link.progress.notify(usize::MAX);
     }
 }
 

@@ -4,7 +4,7 @@
 //! 1. A slot that a redirect moved after the refresh began stays where it is.
 //! 2. A claim for a node is void if that node's own view, at least as new, does not make it. The
 //!    known map's claim is void, too, if two or more views agree that no such node exists, or that
-//!    it has failed.
+//!    it has failed, and the client cannot reach it either.
 //! 3. A claim whose epoch is not above that of the owner that sent a redirect is void.
 //! 4. The highest config epoch wins, known or claimed. Among equals one that is not dead; then the
 //!    known owner, unless most of the views say otherwise; then the owner in more views.
@@ -115,8 +115,11 @@ pub(crate) fn decide(
     let is_dead = |(owner, id): &(Owner, &NodeId)| {
         !answered(owner) && (unreachable.contains(*id) || has_failed(owner))
     };
-    let dead = (0..).zip(&ids).filter(is_dead).map(|(owner, _)| owner).collect();
-    let answers = Answers { views, began, dead };
+    let named = (0..).zip(&ids);
+    let dead = named.clone().filter(is_dead).map(|(owner, _)| owner).collect();
+    let unreached = named.filter(|(_, id)| unreachable.contains(*id));
+    let unreachable = unreached.map(|(owner, _)| owner).collect();
+    let answers = Answers { views, began, dead, unreachable };
     let views = &answers.views;
     let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
     let owners = SortedSet::default();
@@ -216,6 +219,8 @@ struct Answers {
     began: u64,
     /// The nodes that are dead; see the head of this file.
     dead: SortedSet<Owner>,
+    /// The nodes that the client cannot reach.
+    unreachable: SortedSet<Owner>,
 }
 
 /// The claims of one view, ready for lookups by slot.
@@ -266,7 +271,7 @@ impl ViewClaims {
 impl SlotEvidence {
     /// The rules at the head of this file.
     fn judge(&self, answers: &Answers) -> Option<Owner> {
-        let Answers { views, began, dead } = answers;
+        let Answers { views, began, dead, unreachable } = answers;
         if let Some(HeldOwner { claim, patch: Some(patch) }) = self.held
             && patch.version > *began
         {
@@ -274,8 +279,10 @@ impl SlotEvidence {
         }
         // One view alone might be too old to contain the node, or to know of its state.
         let is_gone = |owner: Owner| {
-            let gone =
-                |view: &ViewClaims| !view.members.contains(&owner) || view.failed.contains(&owner);
+            let gone = |view: &ViewClaims| {
+                let has_failed = view.failed.contains(&owner) && unreachable.contains(&owner);
+                !view.members.contains(&owner) || has_failed
+            };
             views.len() >= 2 && views.iter().all(gone)
         };
         let held_claim = self

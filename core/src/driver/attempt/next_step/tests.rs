@@ -56,6 +56,7 @@ fn options() -> CallOptions {
     CallOptions {
         deadline: Timestamp::FAR_FUTURE,
         timeout: Duration::from_secs(5),
+        own_wait: Duration::ZERO,
         retry_unknown: false,
     }
 }

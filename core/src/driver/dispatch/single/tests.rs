@@ -284,6 +284,7 @@ fn a_stranger_is_dialled_when_a_view_names_it() {
     let error = send(&script, &topology, get("k"), Destination::Key, SECOND * 9).unwrap_err();
     assert!(matches!(error.details(), Some(ErrorDetail::Limit { name: "redirects_max", max: 4 })));
     assert_eq!((error.delivery(), script.dials("c")), (Delivery::Refused, 0));
+    assert!(error.to_string().contains("nor the servers' view"), "{error}");
 }
 
 /// A redirect about another slot than the key's: the newest map decides, and what the redirect says

@@ -23,7 +23,8 @@ fn endpoint() -> Endpoint {
 /// A connection that was never dialled. The back-off after a failed dial is `backoff` at most.
 fn unconnected(script: &Script, config: Config) -> (Arc<Environment>, Arc<ReconnectingLink>) {
     let env = script.env(config.endpoints([endpoint()]));
-    let link = ReconnectingLink::new(endpoint(), Profile::Server, env.node_budget());
+    let link =
+        ReconnectingLink::new(endpoint(), Profile::Server, env.node_budget(), Arc::default());
     (env, Arc::new(link))
 }
 
