@@ -350,8 +350,9 @@ impl Link {
         }
     }
 
+    /// Reads what has come, the end of the stream too, if no other task drives.
     #[cold]
-    fn read_what_has_come(&self) {
+    pub(crate) fn read_what_has_come(&self) {
         if lock(&self.queue).caller_drives() {
             self.drive(None);
         }
