@@ -5,11 +5,14 @@
 //! servers where the host matters; a scripted server in memory where each order of events matters.
 
 mod cancel;
+#[cfg(not(target_os = "wasi"))]
 mod dropped;
 #[cfg(not(target_os = "wasi"))]
 mod executors;
+#[cfg(not(target_os = "wasi"))]
 #[path = "../../fuzz/src/connection.rs"]
 mod fuzzed;
+#[cfg_attr(target_os = "wasi", allow(dead_code, reason = "what uses it all stays outside"))]
 mod memory;
 mod parked;
 #[cfg(not(target_os = "wasi"))]

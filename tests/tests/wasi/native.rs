@@ -7,6 +7,7 @@
 //! | `tests/tests/cluster`, `sentinel`, `reads`, `pubsub`, `transactions`, `faults` | on a stage |
 //! | `tests/tests/callers/{cancel,parked,writes}.rs` | on a stage |
 //! | `tests/tests/callers/{executors,runtimes,sockets}.rs` | no: reactors, unix sockets |
+//! | `tests/tests/callers/dropped.rs` | no: its server is in memory, its corpus in files |
 //! | `tests/tests/harness` | no: it tests the harness, which runs outside |
 //! | `tests/sim/tests/serve.rs` | on a stage, for simulated servers on TCP |
 //! | the other files of `tests/sim/tests` | no: the simulator is a host of its own |
