@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
 use futures::future::join_all;
-use futures::{StreamExt, join};
+use futures::join;
 use slotcar::{Client, Command, Config, Delivery, Error, ErrorKind, Event, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;

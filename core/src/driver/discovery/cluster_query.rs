@@ -105,5 +105,5 @@ async fn view_of(
         return Ok(view);
     }
     let nodes = parse_nodes(&value(&nodes)?).map_err(|error| broken(error.to_string()))?;
-    view.with_epochs(nodes).map_err(|error| broken(error.to_string()))
+    view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))
 }
