@@ -121,6 +121,14 @@ pub enum ErrorDetail {
         /// For how long this client has known.
         since: Duration,
     },
+    /// Another server listens at the node's address than the one that the slot map means. It got
+    /// nothing but the handshake.
+    WrongNode {
+        /// The id of the node that the map means; `None` if any node of the cluster was meant.
+        expected: Option<String>,
+        /// The id that the server tells; `None` for one that is no cluster node.
+        found: Option<String>,
+    },
 }
 
 /// Parts of a command that failed at one node in the same way.

@@ -39,6 +39,8 @@ pub enum RefreshReason {
     Start,
     /// The map has no owner for a slot.
     Uncovered,
+    /// A connection led to another server than the one that the map means.
+    WrongNode,
 }
 
 impl fmt::Display for RefreshReason {
@@ -55,6 +57,7 @@ impl fmt::Display for RefreshReason {
             Self::Requested => "the application requested it",
             Self::Start => "the client has no map yet",
             Self::Uncovered => "the map has no owner for a slot",
+            Self::WrongNode => "a node is not the one that the map means",
         })
     }
 }
@@ -87,7 +90,11 @@ impl RefreshReason {
             Self::ClusterDown | Self::Uncovered => {
                 Pacing { start: ms(190), cap: ms(190), jitter: 5, ..urgent }
             }
-            Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => urgent,
+            Self::Foreign
+            | Self::NodeLost
+            | Self::NodeSilent
+            | Self::ReadOnly
+            | Self::WrongNode => urgent,
             Self::Announced | Self::Requested | Self::Start => {
                 Pacing { start: ms(25), cap: ms(250), ..urgent }
             }

@@ -125,6 +125,7 @@ impl LiveTopology {
                 }
             }
         }
+        env.members().set(&map);
         let routes = first_routes(map, &env);
         let state = State {
             schedule,
@@ -197,6 +198,7 @@ impl LiveTopology {
             (triggers.take_server_silent(), RefreshReason::NodeSilent),
             (triggers.take_sentinel_message(), RefreshReason::Announced),
             (triggers.take_role_changed(), RefreshReason::ReadOnly),
+            (triggers.take_wrong_node(), RefreshReason::WrongNode),
         ];
         taken.into_iter().filter(|(set, _)| *set).for_each(|(_, r)| self.request_refresh(r));
     }
@@ -294,7 +296,9 @@ fn first_routes(map: ClusterMap, env: &Environment) -> Routes {
         // Without READONLY, a cluster's replica redirects reads to its primary.
         let is_replica = is_cluster && view.role == Role::Replica;
         let profile = if is_replica { Profile::Replica } else { Profile::Server };
-        Some(Arc::new(Node::new(view.endpoint.clone()?, profile, env)))
+        let node = Node::new(view.endpoint.clone()?, profile, env);
+        node.target().expect(&view.id);
+        Some(Arc::new(node))
     };
     let nodes = map.nodes().iter().map(node).collect();
     Routes::new(map, nodes, &mut env.rng())

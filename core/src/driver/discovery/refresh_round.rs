@@ -7,7 +7,7 @@
 //! (`topology/merge/replaced_cluster.rs`).
 
 use crate::BoxFuture;
-use crate::driver::discovery::cluster_query::{self, ClusterAnswers};
+use crate::driver::discovery::cluster_query::{self, ClusterAnswers, Teller};
 use crate::driver::discovery::live_topology::{LiveTopology, RefreshFuture, State};
 use crate::driver::discovery::refresh_wait::RefreshState;
 use crate::driver::discovery::sentinel_query::{self, SentinelAnswers};
@@ -20,6 +20,7 @@ use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
+use crate::topology::merge::view_filter::Rejection;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
@@ -90,8 +91,11 @@ impl LiveTopology {
             })
         } else {
             let candidates = self.candidates(state);
+            // A node that described another cluster is asked whether it still does.
+            let is_foreign = |node: &Arc<Node>| node.target().is_foreign();
+            let several = unconfirmed || candidates.iter().any(is_foreign);
             Box::pin(async move {
-                let answers = cluster_query::query(&env, candidates, unconfirmed).await;
+                let answers = cluster_query::query(&env, candidates, several).await;
                 if let Some(topology) = weak.upgrade() {
                     topology.handle_views(answers, begin);
                 }
@@ -134,11 +138,17 @@ impl LiveTopology {
             order.push(node);
         }
         order.extend(seeds);
+        let is_foreign = order.iter().position(|node| node.target().is_foreign());
+        if let Some(foreign) = is_foreign {
+            order[..=foreign].rotate_right(1);
+        }
         let now = self.env.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
         for node in order {
-            // A node that is backing off would only delay this refresh, and so the next one.
-            if !candidates.is_empty() && node.is_backing_off(now) {
+            // A node that is backing off would only delay this refresh, and so the next one. Where
+            // another server answers, that one is asked without a back-off.
+            let waits = node.is_backing_off(now) && !node.target().is_mistaken();
+            if !candidates.is_empty() && waits {
                 continue;
             }
             if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
@@ -149,19 +159,38 @@ impl LiveTopology {
     }
 
     fn handle_views(&self, answers: ClusterAnswers, begin: Begin) {
+        let foreign = self.take_views(answers, begin);
+        // Closes connections, which wakes callers: not under the lock.
+        for node in foreign {
+            node.give_up();
+            let endpoint = node.endpoint().clone();
+            self.env.telemetry().emit(|| Event::ForeignNode { endpoint });
+        }
+    }
+
+    /// Makes the next map of the views. Returns the nodes that describe another cluster since now.
+    fn take_views(&self, answers: ClusterAnswers, begin: Begin) -> Vec<Arc<Node>> {
         let mut state = lock(&self.state);
         state.running = None;
         let now = self.env.now();
         if answers.views.is_empty() {
-            return self.fail_refresh(&mut state, answers.failure, begin);
+            self.fail_refresh(&mut state, answers.failure, begin);
+            return Vec::new();
         }
         let held = self.routes.load_full();
         let mut decision = merge(Some(&held.map), &answers.views, begin.version, now);
         let foreign = decision.is_foreign();
         let replaced = state.replaced_cluster.note(foreign, now);
+        let mut foreign_nodes = Vec::new();
+        for (teller, rejection) in answers.tellers.iter().zip(&decision.rejections) {
+            let is_foreign = *rejection == Some(Rejection::Foreign) && !replaced;
+            foreign_nodes.extend(self.judge_teller(teller, is_foreign));
+        }
         if replaced {
             decision = merge(None, &answers.views, 0, now);
             decision.map = decision.map.with_version(held.map.version() + 1);
+            let all = held.dialable().chain(&state.unlisted);
+            all.for_each(|node| _ = node.target().set_foreign(false));
             self.env.telemetry().emit(|| Event::ClusterReplaced);
         }
         let map = decision.map;
@@ -172,7 +201,8 @@ impl LiveTopology {
                 "no node that answered has any slot; check that the cluster is set up"
             };
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
-            return self.fail_refresh(&mut state, Some(error), begin);
+            self.fail_refresh(&mut state, Some(error), begin);
+            return foreign_nodes;
         }
         let changed = map.version() != held.map.version();
         let recovered = state.failure.take().is_some();
@@ -189,6 +219,22 @@ impl LiveTopology {
             self.publish(&mut state, map);
         }
         self.end_refresh(&mut state, changed);
+        foreign_nodes
+    }
+
+    /// A node that describes another cluster gets no command any more, although it has the id that
+    /// the map means: it has joined that cluster. Returns it if that is news.
+    fn judge_teller(&self, teller: &Teller, is_foreign: bool) -> Option<Arc<Node>> {
+        let Teller { node, is_anyone } = teller;
+        if is_foreign {
+            let is_news = !is_anyone && node.target().set_foreign(true);
+            return is_news.then(|| Arc::clone(node));
+        }
+        if node.target().set_foreign(false) || *is_anyone {
+            // It may be the right node again.
+            node.end_backoff(&self.env);
+        }
+        None
     }
 
     fn handle_sentinels(&self, answers: &SentinelAnswers, begin: Begin) {

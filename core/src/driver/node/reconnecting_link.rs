@@ -15,11 +15,11 @@
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
 use crate::connection::budget::Budget;
-use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
+use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -35,12 +35,13 @@ use std::sync::{Arc, Mutex};
 /// A dial under way. Every caller that waits for it drives it.
 type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
 
+/// How often the back-off doubles at most while the server answers that it is not ready yet.
+const ANSWERED_DOUBLINGS: u32 = 3;
+
 /// See the head of this file.
 pub(crate) struct ReconnectingLink {
-    /// Where it connects to.
-    endpoint: Endpoint,
-    /// To what kind of server.
-    profile: Profile,
+    /// Which server it connects to.
+    target: Arc<DialTarget>,
     /// The node's budget of bytes in flight, shared by its connections.
     budget: Arc<Budget>,
     /// The live link, which may be lost already. Locked for as long as it takes to count one more
@@ -69,7 +70,7 @@ struct DialState {
 
 impl fmt::Debug for ReconnectingLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReconnectingLink").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("ReconnectingLink").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
@@ -94,7 +95,7 @@ enum NextLink {
 }
 
 impl ReconnectingLink {
-    pub(crate) fn new(endpoint: Endpoint, profile: Profile, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(target: Arc<DialTarget>, budget: Arc<Budget>) -> Self {
         let dial = DialState {
             running: None,
             failures: 0,
@@ -103,7 +104,7 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        Self { endpoint, profile, budget, link, repairing, dial: Mutex::new(dial) }
+        Self { target, budget, link, repairing, dial: Mutex::new(dial) }
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -125,13 +126,15 @@ impl ReconnectingLink {
         loop {
             match self.next_link(env) {
                 NextLink::Live(link) => return Ok(link),
-                NextLink::Closed => return Err(closed(&self.endpoint)),
+                NextLink::Closed => return Err(closed(self.target.endpoint())),
                 _ if env.now() >= deadline => return Err(self.deadline_error()),
                 NextLink::Dialling(dial) => match env.with_deadline(deadline, dial).await {
+                    // A map that came meanwhile may mean another server.
+                    Some(Ok(link)) if self.target.doubts(&link, env) => {}
                     Some(Ok(link)) => return Ok(link),
                     // A task that is woken late finds both: the dial's end and its deadline.
                     Some(Err(error)) if env.now() >= deadline => {
-                        return Err(past_deadline(&self.endpoint, Some(error)));
+                        return Err(past_deadline(self.target.endpoint(), Some(error)));
                     }
                     Some(Err(error)) => return Err(error),
                     None => return Err(self.deadline_error()),
@@ -143,7 +146,7 @@ impl ReconnectingLink {
 
     /// What a caller fails with whose deadline has passed while it had no link.
     pub(crate) fn deadline_error(&self) -> Error {
-        past_deadline(&self.endpoint, lock(&self.dial).last_error.clone())
+        past_deadline(self.target.endpoint(), lock(&self.dial).last_error.clone())
     }
 
     /// The link, unless it takes no more entries.
@@ -181,11 +184,27 @@ impl ReconnectingLink {
         self.live().is_none() && lock(&self.dial).last_error.is_some()
     }
 
+    /// Gives the link up because its server gets no command any more. One that carries a
+    /// subscription ends at once: its messages are not those that were asked for.
+    pub(crate) fn give_up(&self) {
+        match self.ready() {
+            Some(link) if link.has_push_sink() => link.close(),
+            _ => self.redial(),
+        }
+    }
+
     /// Gives the link up: it ends when what is in flight has, and the next caller dials again.
     pub(crate) fn redial(&self) {
         let link = lock(&self.link).take();
         if let Some(link) = link {
             link.retire();
+        }
+    }
+
+    /// Gives the link up if it leads to another server than the one that the map means now.
+    pub(crate) fn recheck(&self, env: &Environment) {
+        if self.ready().is_some_and(|link| self.target.doubts(&link, env)) {
+            self.redial();
         }
     }
 
@@ -254,10 +273,10 @@ impl ReconnectingLink {
 
     fn dial_future(self: &Arc<Self>, env: &Arc<Environment>, proven: bool) -> DialFuture {
         let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
-        let (endpoint, profile) = (self.endpoint.clone(), self.profile);
+        let target = Arc::clone(&self.target);
         let settings = env.link_settings(&self.budget);
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&endpoint, profile, &env, settings, proven).await;
+            let result = open(&target, &env, settings, proven).await;
             match weak.upgrade() {
                 Some(this) => this.handle_dialled(result, &env),
                 // The node is gone and nothing would ever close this link. Callers resolve their
@@ -280,22 +299,29 @@ impl ReconnectingLink {
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
                 if dial.last_error.take().is_some() {
-                    env.telemetry().emit(|| Event::NodeBack { endpoint: self.endpoint.clone() });
+                    let endpoint = self.target.endpoint().clone();
+                    env.telemetry().emit(|| Event::NodeBack { endpoint });
                 }
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {
                 count(&env.telemetry().dials_failed);
-                let lost =
-                    || Event::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
+                let endpoint = self.target.endpoint().clone();
+                let lost = || Event::NodeLost { endpoint, error: error.clone() };
                 if dial.last_error.is_none() {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
-                dial.not_before = env.now().after(env.backoff(dial.failures));
+                // A server that says that it is loading or full is there, and soon ready.
+                let is_there = error.kind() == ErrorKind::Connect && error.server_error().is_some();
+                let doublings =
+                    if is_there { dial.failures.min(ANSWERED_DOUBLINGS) } else { dial.failures };
+                dial.not_before = env.now().after(env.backoff(doublings));
                 dial.last_error = Some(error.clone());
             }
         }
+        drop(dial);
+        self.recheck(env);
         result
     }
 }

@@ -234,7 +234,7 @@ async fn connect(
     }
     let settings = env.link_settings(&env.node_budget());
     // The handshake is answered here: the protocol decides how the link is used.
-    let link = open(node.endpoint(), node.profile(), &env, settings, false).await?;
+    let link = open(node.target(), &env, settings, false).await?;
     if !link.is_resp3() {
         link.treat_lists_as_pushes();
     }
