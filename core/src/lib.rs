@@ -73,4 +73,4 @@ pub use topology::slot::{SLOT_COUNT, Slot};
 pub use topology::slot_range::SlotRange;
 pub use topology::snapshot::{Topology, TopologyNode, TopologyShard};
 pub use topology::view::ReportedHealth;
-pub use transport::{ByteStream, ConnectTls, DialNotes, Transport};
+pub use transport::{AbortFlag, ByteStream, ConnectTls, DialNotes, Transport};

@@ -11,6 +11,8 @@
 //! - `now` never goes backwards, and `sleep_until` ends at or after its deadline on that same
 //!   clock;
 //! - dropping a future or stream releases everything that it holds in the host;
+//! - a stream that is dropped while its [`AbortFlag`] is set sends nothing more, if the host can do
+//!   that;
 //! - connections with TLS are opened through [`Transport::tls`] and in no other way, so that a
 //!   transport without TLS cannot send in clear text what must be encrypted.
 
@@ -20,6 +22,7 @@ use crate::time::Timestamp;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,8 +45,9 @@ pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>>;
 
-    /// Like [`Transport::connect`], and records in `notes` what only the transport knows. By
-    /// default it records nothing.
+    /// Like [`Transport::connect`], and records in `notes` what only the transport knows. The
+    /// stream keeps the [`AbortFlag`] of `notes`, if the host can abort a connection. By default
+    /// nothing is recorded and nothing kept.
     ///
     /// # Errors
     /// As [`Transport::connect`].
@@ -105,9 +109,11 @@ pub trait ConnectTls: MaybeSend + MaybeSync {
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>>;
 }
 
-/// What a transport reports about a dial, in addition to the result.
+/// What a transport and the core tell each other about a dial, in addition to the result.
 #[derive(Debug, Default)]
 pub struct DialNotes {
+    /// Set when the core gives the connection up.
+    abort: AbortFlag,
     /// The time of the name lookup in nanoseconds, plus 1; 0 if it was not reported.
     name: AtomicU64,
     /// Whether the connection is open and a TLS handshake has begun.
@@ -115,6 +121,12 @@ pub struct DialNotes {
 }
 
 impl DialNotes {
+    /// The flag by which the core says that it gives this connection up. The stream keeps it.
+    #[must_use]
+    pub fn abort_flag(&self) -> AbortFlag {
+        self.abort.clone()
+    }
+
     /// Reports how long the name lookup took.
     pub fn set_name_time(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
@@ -137,6 +149,33 @@ impl DialNotes {
     #[must_use]
     pub fn name_time(&self) -> Option<Duration> {
         self.name.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_nanos)
+    }
+}
+
+/// Says how the stream of one connection ends. Clones share one value.
+///
+/// The core sets it before it drops a stream on which commands were written whose replies it does
+/// not wait for any more. Their callers were told that the commands may or may not have run, and
+/// later commands go over another connection. A host that closes a connection the usual way goes on
+/// sending what was written, for minutes: once the network works again, the old commands would run
+/// after the later ones. So a stream that is dropped while the flag is set discards what it has not
+/// sent, and resets the connection (for TCP: `SO_LINGER` with a time of 0).
+///
+/// A reset does not call back what has left this host. A server that is suspended still runs what
+/// it had received before, and a proxy may pass on what it holds.
+#[derive(Clone, Debug, Default)]
+pub struct AbortFlag(Arc<AtomicBool>);
+
+impl AbortFlag {
+    /// From now on, dropping the stream resets its connection.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether dropping the stream resets its connection.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 

@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
+    ("soak", soak),
 ];
 
 /// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
@@ -138,6 +139,11 @@ fn examples() -> Outcome {
         run_to_end(Command::new(program).current_dir(crate::root()))?;
     }
     Ok(())
+}
+
+/// One minute: half of it on each reactor, with faults more often than by default.
+fn soak() -> Outcome {
+    crate::soak::run(&["--minutes", "0.5", "--every", "3"].map(str::to_owned))
 }
 
 /// The program of an example of `examples/`, if cargo says with this line that it built one.

@@ -3,7 +3,7 @@
 //! Starts the newest Redis and Valkey of `tests/servers.txt`, asks both COMMAND, and merges the
 //! answers: a command is read-only only if every server that has it says so, and has any other flag
 //! if one server says so. Where servers describe keys or policies differently, Valkey's description
-//! is taken. What COMMAND cannot express is added here: see `complete_keys` and `SESSION`.
+//! is taken. What COMMAND cannot express is added here: see `complete_keys` and `OWN_FLAGS`.
 //! With `--check` nothing is written, and a table that would change is an error.
 //! Spec: <https://redis.io/docs/latest/commands/command/>.
 
@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 /// The servers asked: name in `tests/servers.txt`, and family.
 const SERVERS: [(&str, &str); 2] = [("redis-8.0", "redis"), ("valkey-9.1", "valkey")];
 
-/// The flags that the table keeps, as COMMAND names them, and one that it has no name for.
-const FLAGS: [&str; 9] = [
+/// The flags that the table keeps, as COMMAND names them, and those of `OWN_FLAGS`.
+const FLAGS: [&str; 11] = [
     "readonly",
     "write",
     "blocking",
@@ -29,20 +29,24 @@ const FLAGS: [&str; 9] = [
     "movablekeys",
     "no_multi",
     "admin",
-    SESSION_FLAG,
+    "session",
+    "connection",
+    "urgent",
 ];
 
-/// The flag of the commands in `SESSION`.
-const SESSION_FLAG: &str = "session";
+/// Flags that COMMAND has no name for, with the commands that have them. A subcommand stands after
+/// its container; a container alone means also the subcommands that the table does not know.
+const OWN_FLAGS: [(&str, &[&str]); 3] =
+    [("session", SESSION), ("connection", CONNECTION), ("urgent", URGENT)];
 
 /// Commands that change the state of their connection, and with it the meaning or the reply of
 /// later commands: the user (AUTH), the database (SELECT), the protocol, transactions,
-/// subscriptions, the mode of a replica's or a debugger's connection. A subcommand stands after its
-/// container.
+/// subscriptions, the mode of a replica's or a debugger's connection.
 const SESSION: &[&str] = &[
     "ASKING",
     "AUTH",
     "CLIENT REPLY",
+    "CLUSTER SYNCSLOTS",
     "DISCARD",
     "EXEC",
     "HELLO",
@@ -65,6 +69,38 @@ const SESSION: &[&str] = &[
     "UNSUBSCRIBE",
     "UNWATCH",
     "WATCH",
+];
+
+/// Commands that speak about what their own connection wrote (WAIT), or change how the server
+/// treats that connection and no other. What a program means is lost when another connection
+/// carries its next command, and when the connection is replaced. CLIENT itself: most subcommands
+/// that servers have added were of this kind.
+const CONNECTION: &[&str] = &[
+    "CLIENT",
+    "CLIENT CACHING",
+    "CLIENT CAPA",
+    "CLIENT IMPORT-SOURCE",
+    "CLIENT NO-EVICT",
+    "CLIENT NO-TOUCH",
+    "CLIENT SETINFO",
+    "CLIENT SETNAME",
+    "CLIENT TRACKING",
+    "WAIT",
+    "WAITAOF",
+];
+
+/// Commands that end, or show, what keeps a server or a connection busy: a script, a blocked or
+/// paused client, a failover that pauses writes. Behind it on the same connection, they would wait
+/// for what they are to end.
+const URGENT: &[&str] = &[
+    "CLIENT KILL",
+    "CLIENT UNBLOCK",
+    "CLIENT UNPAUSE",
+    "FAILOVER",
+    "FUNCTION KILL",
+    "FUNCTION STATS",
+    "SCRIPT KILL",
+    "SHUTDOWN",
 ];
 
 /// A command's facts, as one server tells them or as merged from several.
@@ -131,7 +167,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         merge(&mut merged, commands(&answer.commands)?);
     }
     complete_keys(&mut merged)?;
-    mark_session(&mut merged)?;
+    mark_own_flags(&mut merged)?;
     let text = render::table(&merged, &versions);
     let path = table_path();
     let old = fs::read_to_string(&path).unwrap_or_default();
@@ -237,9 +273,11 @@ fn complete_keys(all: &mut Commands) -> Outcome {
     Ok(())
 }
 
-/// Marks what `SESSION` names.
-fn mark_session(all: &mut Commands) -> Outcome {
-    for path in SESSION {
+/// Sets the flags of `OWN_FLAGS`.
+fn mark_own_flags(all: &mut Commands) -> Outcome {
+    let marks =
+        OWN_FLAGS.iter().flat_map(|(flag, paths)| paths.iter().map(move |path| (flag, path)));
+    for (flag, path) in marks {
         let (name, sub) =
             path.split_once(' ').map_or((*path, None), |(name, sub)| (name, Some(sub)));
         let mut found = all.get_mut(name);
@@ -247,7 +285,7 @@ fn mark_session(all: &mut Commands) -> Outcome {
             found = found.and_then(|container| container.subcommands.get_mut(sub));
         }
         let facts = found.ok_or_else(|| format!("no server has {path}"))?;
-        facts.flags.insert(SESSION_FLAG.to_owned());
+        facts.flags.insert((*flag).to_owned());
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod commands;
 mod process;
 mod servers;
 mod sim;
+mod soak;
 mod targets;
 mod test;
 mod tidy;
@@ -29,6 +30,7 @@ const COMMANDS: &[Entry] = &[
     ("commands", "write the command table from real servers", commands::run),
     ("servers", "fetch the servers that the tests run against", servers::run),
     ("sim", "run simulated clusters with many seeds", sim::run),
+    ("soak", "run a real cluster under load and faults", soak::run),
     ("test", "fetch what the tests need and run them all", test::run),
     ("tidy", "check layout, headers, sizes and import levels", tidy::run),
     ("wasi", "run the tests that run inside of components, or their host", wasi::run),

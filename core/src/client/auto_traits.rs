@@ -26,7 +26,7 @@ use crate::subscription::update::Update;
 use crate::topology::node_id::NodeId;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
-use crate::transport::{ByteStream, ConnectTls, DialNotes, Transport};
+use crate::transport::{AbortFlag, ByteStream, ConnectTls, DialNotes, Transport};
 use std::cell::Cell;
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -61,6 +61,7 @@ const _: () = {
     is_send_and_sync::<Channel>();
     is_send_and_sync::<Config>();
     is_send_and_sync::<ConfigError>();
+    is_send_and_sync::<AbortFlag>();
     is_send_and_sync::<DialNotes>();
     is_send_and_sync::<Endpoint>();
     is_send_and_sync::<Error>();

@@ -77,10 +77,26 @@ enum State {
 impl Client {
     /// Runs any command and decodes its reply into `T`.
     ///
+    /// What ends or shows what keeps a server or its connections busy (SCRIPT KILL, FUNCTION KILL,
+    /// FUNCTION STATS, CLIENT KILL, CLIENT UNBLOCK, CLIENT UNPAUSE, FAILOVER, SHUTDOWN) goes over a
+    /// connection that nothing else occupies, beyond `exclusive_connections_max` if need be. A
+    /// server that runs a script takes it once `busy-reply-threshold` (5 seconds by default) has
+    /// passed. Of SHUTDOWN, the end of the connection is the only answer: an error with
+    /// [`Delivery::Unknown`](crate::Delivery::Unknown).
+    ///
     /// # Errors
     /// Every kind; see [`Error`]. A command that cannot have run is tried again until the deadline.
-    /// `Config` for one that would change the connection, which callers share (SELECT, AUTH, MULTI,
-    /// WATCH, SUBSCRIBE, CLIENT REPLY, RESET and the like); the error names what to use instead.
+    /// `Config` for one about its own connection, which callers share and which is replaced when it
+    /// is lost; the error names what to use instead:
+    ///
+    /// - what would change it for later commands: SELECT, AUTH, MULTI, WATCH, SUBSCRIBE, CLIENT
+    ///   REPLY, RESET and the like;
+    /// - what speaks about it, or changes how the server treats it: WAIT and WAITAOF, CLIENT
+    ///   TRACKING, CACHING, CAPA, NO-EVICT, NO-TOUCH, SETNAME, SETINFO, IMPORT-SOURCE, and each
+    ///   subcommand of CLIENT that this client does not know.
+    ///
+    /// CLIENT ID, INFO, GETNAME and TRACKINGINFO are sent; they answer about the connection that
+    /// carried them, which is one of several.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }
@@ -205,7 +221,8 @@ impl FrameCall<'_> {
     #[inline(never)]
     fn plan_wide(&self) -> Result<Option<Plan>, Error> {
         let plan = plan(&self.command, self.client.shared.env.has_slots())?;
-        let is_straight = matches!(plan, Plan::Whole) && !self.command.is_blocking();
+        let needs_own_link = self.command.is_blocking() || self.command.is_urgent();
+        let is_straight = matches!(plan, Plan::Whole) && !needs_own_link;
         Ok(if is_straight { None } else { Some(plan) })
     }
 

@@ -1,7 +1,8 @@
 //! Scans as streams: over all keys of a deployment, and over the elements of one key.
 //!
 //! Invariants: nothing is sent before the stream is polled; one page is held at a time; an error
-//! loses no element.
+//! loses no element; a cursor goes only to the process that gave it
+//! (`driver/dispatch/cursor_origin.rs`).
 //! Limit: each page has the client's timeout. The keyspace scan itself is in
 //! `driver/dispatch/keyspace_scan.rs`. Spec: <https://redis.io/commands/scan/>, "Scan guarantees".
 //! Tested by `tests/tests/cluster/scan.rs`.
@@ -9,6 +10,9 @@
 use super::client::Client;
 use crate::BoxFuture;
 use crate::command::{Command, ScanOptions, ToArg, cmd, hscan, scan, sscan, zscan};
+use crate::driver::attempt::next_step::CallOptions;
+use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::dispatch::cursor_origin::{CursorOrigin, is_about_cursor};
 use crate::driver::dispatch::keyspace_scan::{next_page, page};
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -29,6 +33,10 @@ impl Client {
     /// A key that exists from the first poll to the end is returned at least once, also when slots
     /// move, primaries fail over and servers restart during the scan. It may be returned more than
     /// once. A key that is made or deleted during the scan may or may not be returned.
+    ///
+    /// A cursor means nothing to another process of the same server: when one took its place, its
+    /// shard is scanned again from the beginning. A server that does not answer INFO is scanned
+    /// again also after a lost connection.
     ///
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
@@ -71,6 +79,7 @@ impl Client {
             tail,
             page_begin: cursor.clone(),
             cursor,
+            origin: CursorOrigin::default(),
             ready: VecDeque::new(),
             fetch: None,
             _items: std::marker::PhantomData,
@@ -79,8 +88,15 @@ impl Client {
 
     /// The fields and values of a hash, as a stream of pairs; see [`Client::hscan`].
     ///
-    /// A field that exists from the first poll to the end is returned at least once. When another
-    /// server begins to serve the key, the scan starts again: servers do not share cursors.
+    /// A field that exists from the first poll to the end is returned at least once, also when the
+    /// key moves to another server, and when its server fails over or restarts. It may be returned
+    /// more than once. A cursor means nothing to another process: when another one sends a page, or
+    /// when the connection is lost before the server was asked for its process, the scan begins
+    /// anew. It asks (INFO) once a connection was lost. Where the server does not tell, each lost
+    /// connection lets the scan begin anew.
+    ///
+    /// The pages come from the primary, whatever the read policy is: only one server knows the
+    /// cursor.
     ///
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
@@ -140,10 +156,12 @@ pub struct Scan<T> {
     page_begin: ScanCursor,
     /// The cursor of the page after it.
     cursor: ScanCursor,
+    /// The process that gave the server's cursor in it.
+    origin: CursorOrigin,
     /// Keys of the page that were not returned yet.
     ready: VecDeque<Bytes>,
     /// The request for the next page, while it runs.
-    fetch: Option<Fetch<ScanCursor>>,
+    fetch: Option<Fetch<(ScanCursor, CursorOrigin)>>,
     /// The type of the keys.
     _items: std::marker::PhantomData<fn() -> T>,
 }
@@ -187,22 +205,24 @@ impl<T: DeserializeOwned> Stream for Scan<T> {
             }
             let fetch = this.fetch.get_or_insert_with(|| {
                 let client = this.client.clone();
-                let (mut cursor, tail) = (this.cursor.clone(), this.tail.clone());
+                let (mut cursor, mut origin) = (this.cursor.clone(), this.origin.clone());
+                let tail = this.tail.clone();
                 Box::pin(async move {
                     if !cursor.is_of_this_version() {
                         let message = "another version of slotcar wrote the cursor: scan anew";
                         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
-                        return (cursor, Err(error));
+                        return ((cursor, origin), Err(error));
                     }
                     let terms =
                         client.call_options(client.deadline_for(&scan(0, ScanOptions::new())));
                     let topology = Arc::clone(&client.shared.topology);
-                    let page = next_page(&topology, &mut cursor, &tail, terms).await;
-                    (cursor, page)
+                    let page = next_page(&topology, &mut cursor, &mut origin, &tail, terms).await;
+                    ((cursor, origin), page)
                 })
             });
-            let (cursor, page) = ready!(fetch.as_mut().poll(cx));
+            let ((cursor, origin), page) = ready!(fetch.as_mut().poll(cx));
             this.fetch = None;
+            this.origin = origin;
             this.page_begin = std::mem::replace(&mut this.cursor, cursor);
             match page {
                 Ok(None) => return Poll::Ready(None),
@@ -241,8 +261,8 @@ pub struct KeyScan<T> {
 struct KeyCursor {
     /// The cursor.
     cursor: u64,
-    /// The server that gave it.
-    server: Option<crate::Endpoint>,
+    /// The process that gave it.
+    origin: CursorOrigin,
 }
 
 impl<T> KeyScan<T> {
@@ -259,7 +279,7 @@ impl<T> KeyScan<T> {
         Self { client, words, at, ready, each, decode, fetch: None }
     }
 
-    fn fetch(&self, at: KeyCursor) -> Fetch<Option<KeyCursor>> {
+    fn fetch(&self, mut at: KeyCursor) -> Fetch<Option<KeyCursor>> {
         let (client, (name, key, tail)) = (self.client.clone(), self.words.clone());
         Box::pin(async move {
             let command = |cursor: u64| {
@@ -267,27 +287,55 @@ impl<T> KeyScan<T> {
                 cmd(&name).arg(&key).arg(cursor).args(&tail)
             };
             let terms = client.call_options(client.deadline_for(&command(0)));
-            let run = async |cursor| {
-                let topology = Arc::clone(&client.shared.topology);
-                let request = Request::new(command(cursor), Destination::Key);
-                let (frame, node) = dispatch(topology, request, terms, None).await?;
-                Ok::<_, Error>((page(&frame)?, node.endpoint().clone()))
-            };
-            let result = async {
-                let (mut page, mut server) = run(at.cursor).await?;
-                if at.cursor != 0 && at.server.as_ref() != Some(&server) {
-                    (page, server) = run(0).await?;
+            let topology = &client.shared.topology;
+            let result = loop {
+                match at.next_page(topology, command(at.cursor), terms).await {
+                    Ok(None) => {}
+                    Ok(Some(page)) => break Ok(page),
+                    Err(error) => break Err(error),
                 }
-                Ok::<_, Error>((page, server))
             };
-            match result.await {
+            match result {
                 Err(error) => (Some(at), Err(error)),
-                Ok(((0, elements), _)) => (None, Ok(Some(elements))),
-                Ok(((cursor, elements), server)) => {
-                    (Some(KeyCursor { cursor, server: Some(server) }), Ok(Some(elements)))
+                Ok((0, elements)) => (None, Ok(Some(elements))),
+                Ok((cursor, elements)) => {
+                    at.cursor = cursor;
+                    at.origin.identify(topology.env(), false, terms.deadline).await;
+                    (Some(at), Ok(Some(elements)))
                 }
             }
         })
+    }
+}
+
+impl KeyCursor {
+    /// The next cursor and the elements of a page; `None` if another process sent it, so that the
+    /// scan begins anew.
+    async fn next_page(
+        &mut self,
+        topology: &Arc<LiveTopology>,
+        command: Command,
+        options: CallOptions,
+    ) -> Result<Option<(u64, Vec<Bytes>)>, Error> {
+        let last = self.origin.last_link();
+        let request = Request::new(command, Destination::Key).with_last_link(Arc::clone(&last));
+        let reply = dispatch(Arc::clone(topology), request, options, None).await;
+        match &reply {
+            Ok(_) if self.cursor == 0 => self.origin.begin(&last),
+            Ok(_) if !self.origin.is_kept(topology.env(), &last, options.deadline).await => {
+                self.cursor = 0;
+                return Ok(None);
+            }
+            Err(error) if self.cursor != 0 && is_about_cursor(error) => {
+                self.cursor = 0;
+                // One that refuses its own cursor would do so again and again.
+                if !self.origin.is_same_link(&last) {
+                    return Ok(None);
+                }
+            }
+            _ => {}
+        }
+        page(&reply?.0).map(Some)
     }
 }
 

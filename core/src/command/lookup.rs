@@ -76,3 +76,13 @@ const fn equal(left: &[u8], right: &[u8]) -> bool {
     }
     true
 }
+
+/// Every command of the table, containers and their subcommands too: `CLIENT`, `CLIENT KILL`.
+#[cfg(test)]
+pub(crate) fn every_name() -> Vec<String> {
+    let own = |spec: &Spec| {
+        let subcommands = spec.subcommands.iter().map(|sub| format!("{} {}", spec.name, sub.name));
+        [spec.name.to_owned()].into_iter().chain(subcommands).collect::<Vec<_>>()
+    };
+    TABLE.iter().flat_map(own).collect()
+}

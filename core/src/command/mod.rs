@@ -17,6 +17,7 @@ mod head;
 mod inline;
 mod learned;
 mod lookup;
+mod notation;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub(crate) use spec::{RequestPolicy, ResponsePolicy};
 
 pub(crate) use args::{Args, Keys};
 pub(crate) use learned::Learned;
+#[cfg(test)]
+pub(crate) use lookup::every_name;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;
@@ -145,6 +148,10 @@ impl Command {
 
     /// Appends a key, and marks it if it is the first.
     fn push_key(&mut self, bytes: &[u8]) {
+        // Also a subcommand that is marked as a key is one.
+        if self.count == 1 && !self.spec.subcommands.is_empty() {
+            self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
+        }
         let end = self.push_bytes(bytes);
         if self.key_start == 0 {
             // A key beyond 4 GiB stays unmarked: it is searched when it is needed.
@@ -220,8 +227,17 @@ impl Command {
     /// connection, so that nothing else about it needs to be checked.
     #[inline]
     pub(crate) fn goes_straight(&self) -> bool {
-        const NEEDS_CHECKS: Flags = Flags::BLOCKING.and(Flags::WIDE).and(Flags::SESSION);
+        const NEEDS_CHECKS: Flags = Flags::BLOCKING
+            .and(Flags::WIDE)
+            .and(Flags::SESSION)
+            .and(Flags::CONNECTION)
+            .and(Flags::URGENT);
         self.spec.flags.lacks(NEEDS_CHECKS)
+    }
+
+    /// Whether it ends or shows what keeps a connection busy, so that it must not queue behind it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.spec.flags.contains(Flags::URGENT)
     }
 
     /// Whether its reply may come much later, so that it needs a connection of its own.

@@ -24,7 +24,7 @@ pub(crate) struct Spec {
     pub(super) subcommands: &'static [Spec],
 }
 
-/// A set of command flags, as the servers call them, and two flags of ours.
+/// A set of command flags, as the servers call them, and four flags of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(pub(super) u16);
 
@@ -52,6 +52,14 @@ impl Flags {
     /// a command must not run on a connection that callers share. The list is in
     /// `cargo xtask commands`.
     pub(crate) const SESSION: Self = Self(1 << 9);
+    /// Ours: speaks about what its own connection wrote, or changes how the server treats that
+    /// connection. Callers share connections, which are replaced when they are lost, so what it
+    /// means to its caller would not hold. The list is in `cargo xtask commands`.
+    pub(crate) const CONNECTION: Self = Self(1 << 10);
+    /// Ours: ends or shows what keeps a server or a connection busy, so that it must not queue
+    /// behind that: it goes over a connection that nothing else occupies. The list is in `cargo
+    /// xtask commands`.
+    pub(crate) const URGENT: Self = Self(1 << 11);
 
     /// Whether all of `other` is set.
     #[must_use]

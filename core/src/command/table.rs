@@ -3,68 +3,9 @@
 //! Written by `cargo xtask commands`, never by hand. A command is its name, its flags by
 //! letter, its keys, and its policies where no key decides the node.
 
-use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, Spec, wide};
-use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};
-
-const R: u16 = Flags::READONLY.0;
-const W: u16 = Flags::WRITE.0;
-const B: u16 = Flags::BLOCKING.0;
-const P: u16 = Flags::PUBSUB.0;
-const N: u16 = Flags::NOSCRIPT.0;
-const M: u16 = Flags::MOVABLE_KEYS.0;
-const X: u16 = Flags::NO_MULTI.0;
-const A: u16 = Flags::ADMIN.0;
-const S: u16 = Flags::SESSION.0;
-
-/// A command that goes to the owner of its key; without a key, to any node.
-const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {
-    p(name, flags, keys, Ask::Default, Fold::Default)
-}
-
-/// A command with a request policy and a response policy.
-const fn p(
-    name: &'static str,
-    flags: u16,
-    keys: &'static [KeySpec],
-    request: Ask,
-    response: Fold,
-) -> Spec {
-    let flags = Flags(flags | wide(keys, request));
-    Spec { name, flags, keys, request, response, subcommands: &[] }
-}
-
-/// A command with subcommands.
-const fn with(container: Spec, subcommands: &'static [Spec]) -> Spec {
-    Spec { subcommands, ..container }
-}
-
-/// Keys from a position on.
-const fn at(index: u8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Index(index), find_keys }
-}
-
-/// One key at a position.
-const fn one(index: u8) -> KeySpec {
-    at(index, range(0, 1, 0))
-}
-
-/// Keys from a position on; none if the argument there is empty.
-const fn filled(index: u8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Filled(index), find_keys }
-}
-
-/// Keys after a word.
-const fn word(word: &'static str, from: i8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Keyword(word, from), find_keys }
-}
-
-const fn range(last: i8, step: u8, limit: u8) -> FindKeys {
-    FindKeys::Range { last, step, limit }
-}
-
-const fn count(at: u8, first: u8, step: u8) -> FindKeys {
-    FindKeys::KeyNum { at, first, step }
-}
+use super::notation::{A, B, C, M, N, P, R, S, U, W, X};
+use super::notation::{at, c, count, filled, one, p, range, with, word};
+use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold, Spec};
 
 /// Every command, sorted by name.
 #[rustfmt::skip]
@@ -102,27 +43,27 @@ pub(super) static TABLE: [Spec; 269] = [
     c("BZMPOP", W|B|M, &[at(2, count(0, 1, 1))]),
     c("BZPOPMAX", W|B, &[at(1, range(-2, 1, 0))]),
     c("BZPOPMIN", W|B, &[at(1, range(-2, 1, 0))]),
-    with(c("CLIENT", 0, &[]), &[
-        c("CACHING", N, &[]),
-        c("CAPA", N, &[]),
+    with(c("CLIENT", C, &[]), &[
+        c("CACHING", N|C, &[]),
+        c("CAPA", N|C, &[]),
         c("GETNAME", N, &[]),
         c("GETREDIR", N, &[]),
         c("HELP", 0, &[]),
         c("ID", N, &[]),
-        c("IMPORT-SOURCE", N, &[]),
+        c("IMPORT-SOURCE", N|C, &[]),
         c("INFO", N, &[]),
-        c("KILL", N|A, &[]),
+        c("KILL", N|A|U, &[]),
         c("LIST", N|A, &[]),
-        c("NO-EVICT", N|A, &[]),
-        c("NO-TOUCH", N, &[]),
+        c("NO-EVICT", N|A|C, &[]),
+        c("NO-TOUCH", N|C, &[]),
         c("PAUSE", N|A, &[]),
         c("REPLY", N|X|S, &[]),
-        p("SETINFO", N, &[], Ask::AllNodes, Fold::AllSucceeded),
-        p("SETNAME", N, &[], Ask::AllNodes, Fold::AllSucceeded),
-        c("TRACKING", N, &[]),
+        p("SETINFO", N|C, &[], Ask::AllNodes, Fold::AllSucceeded),
+        p("SETNAME", N|C, &[], Ask::AllNodes, Fold::AllSucceeded),
+        c("TRACKING", N|C, &[]),
         c("TRACKINGINFO", N, &[]),
-        c("UNBLOCK", N|A, &[]),
-        c("UNPAUSE", N|A, &[]),
+        c("UNBLOCK", N|A|U, &[]),
+        c("UNPAUSE", N|A|U, &[]),
     ]),
     with(c("CLUSTER", 0, &[]), &[
         c("ADDSLOTS", A, &[]),
@@ -158,7 +99,7 @@ pub(super) static TABLE: [Spec; 269] = [
         c("SLAVES", A, &[]),
         p("SLOT-STATS", 0, &[], Ask::AllShards, Fold::Default),
         c("SLOTS", 0, &[]),
-        c("SYNCSLOTS", A, &[]),
+        c("SYNCSLOTS", A|S, &[]),
     ]),
     p("CLUSTERSCAN", R, &[one(1)], Ask::Special, Fold::Special),
     with(c("COMMAND", 0, &[]), &[
@@ -202,7 +143,7 @@ pub(super) static TABLE: [Spec; 269] = [
     c("EXPIRE", W, &[one(1)]),
     c("EXPIREAT", W, &[one(1)]),
     c("EXPIRETIME", R, &[one(1)]),
-    c("FAILOVER", N|A, &[]),
+    c("FAILOVER", N|A|U, &[]),
     c("FCALL", N|M, &[at(2, count(0, 1, 1))]),
     c("FCALL_RO", R|N|M, &[at(2, count(0, 1, 1))]),
     p("FLUSHALL", W, &[], Ask::AllShards, Fold::AllSucceeded),
@@ -212,11 +153,11 @@ pub(super) static TABLE: [Spec; 269] = [
         c("DUMP", N, &[]),
         p("FLUSH", W|N, &[], Ask::AllShards, Fold::AllSucceeded),
         c("HELP", 0, &[]),
-        p("KILL", N, &[], Ask::AllShards, Fold::OneSucceeded),
+        p("KILL", N|U, &[], Ask::AllShards, Fold::OneSucceeded),
         c("LIST", N, &[]),
         p("LOAD", W|N, &[], Ask::AllShards, Fold::AllSucceeded),
         p("RESTORE", W|N, &[], Ask::AllShards, Fold::AllSucceeded),
-        p("STATS", N, &[], Ask::AllShards, Fold::Special),
+        p("STATS", N|U, &[], Ask::AllShards, Fold::Special),
     ]),
     c("GEOADD", W, &[one(1)]),
     c("GEODIST", R, &[one(1)]),
@@ -372,7 +313,7 @@ pub(super) static TABLE: [Spec; 269] = [
         p("EXISTS", N, &[], Ask::AllShards, Fold::AggLogicalAnd),
         p("FLUSH", N, &[], Ask::AllNodes, Fold::AllSucceeded),
         c("HELP", 0, &[]),
-        p("KILL", N, &[], Ask::AllShards, Fold::OneSucceeded),
+        p("KILL", N|U, &[], Ask::AllShards, Fold::OneSucceeded),
         p("LOAD", N, &[], Ask::AllNodes, Fold::AllSucceeded),
         c("SHOW", N, &[]),
     ]),
@@ -384,7 +325,7 @@ pub(super) static TABLE: [Spec; 269] = [
     c("SETEX", W, &[one(1)]),
     c("SETNX", W, &[one(1)]),
     c("SETRANGE", W, &[one(1)]),
-    c("SHUTDOWN", N|X|A, &[]),
+    c("SHUTDOWN", N|X|A|U, &[]),
     c("SINTER", R, &[at(1, range(-1, 1, 0))]),
     c("SINTERCARD", R|M, &[at(1, count(0, 1, 1))]),
     c("SINTERSTORE", W, &[one(1), at(2, range(-1, 1, 0))]),
@@ -434,8 +375,8 @@ pub(super) static TABLE: [Spec; 269] = [
     c("VREM", W, &[one(1)]),
     c("VSETATTR", W, &[one(1)]),
     c("VSIM", R, &[one(1)]),
-    p("WAIT", B, &[], Ask::AllShards, Fold::AggMin),
-    p("WAITAOF", B, &[], Ask::AllShards, Fold::AggMin),
+    p("WAIT", B|C, &[], Ask::AllShards, Fold::AggMin),
+    p("WAITAOF", B|C, &[], Ask::AllShards, Fold::AggMin),
     c("WATCH", N|X|S, &[at(1, range(-1, 1, 0))]),
     c("XACK", W, &[one(1)]),
     c("XADD", W, &[one(1)]),

@@ -15,7 +15,7 @@
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
 use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
-use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, reply_policy};
+use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, NodeFinding, reply_policy};
 use crate::topology::identity::Identity;
 use crate::topology::node_id::NodeId;
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(crate) struct Handshake {
     database: u32,
     /// Whether the server must confirm that it is a primary.
     primary: bool,
+    /// Whether a step may be refused because the server runs a script.
+    tolerates_busy: bool,
     /// Whether READONLY is sent, for reads from a replica.
     readonly: bool,
     /// Whether the server is asked who it is.
@@ -118,6 +120,7 @@ impl Handshake {
             client_name: config.client_name.clone(),
             database: if profile == Profile::Sentinel { 0 } else { config.database },
             primary: profile == Profile::Primary,
+            tolerates_busy: false,
             readonly: profile == Profile::Replica,
             asks_identity: false,
             identity: None,
@@ -134,6 +137,13 @@ impl Handshake {
     /// Who the server says it is; `None` if it was not asked.
     pub(crate) fn into_identity(self) -> Option<Identity> {
         self.identity
+    }
+
+    /// The same, for a connection that is to end what keeps the server busy: a busy server takes
+    /// AUTH and HELLO, and refuses SELECT, ROLE and CLIENT.
+    // spec: <https://redis.io/commands/script-kill/>; the flag `allow_busy` of COMMAND.
+    pub(crate) fn tolerating_busy(self) -> Self {
+        Self { tolerates_busy: true, ..self }
     }
 
     /// Whether commands may be sent before the replies have come, because there are no credentials,
@@ -208,6 +218,9 @@ impl Handshake {
     pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Progress, Refusal> {
         for (step, reply) in self.steps.iter().zip(replies) {
             let refused = frame_kind(reply) == FrameKind::Error;
+            if refused && self.tolerates_busy && is_busy(reply) {
+                continue;
+            }
             match step {
                 HandshakeStep::Ignored => {}
                 HandshakeStep::Hello if !refused => {}
@@ -235,6 +248,12 @@ impl Handshake {
         }
         Ok(Progress::Complete)
     }
+}
+
+/// Whether the server refuses every command but those that end what it is busy with.
+fn is_busy(reply: &Bytes) -> bool {
+    let error = ServerError::from_frame(reply);
+    error.is_some_and(|e| reply_policy(&e, ErrorOrigin::Server).node == NodeFinding::Busy)
 }
 
 /// Checks the reply to ROLE, a list that begins with the name of the role.
@@ -286,5 +305,25 @@ mod tests {
             assert!(names.ends_with(&["CLIENT SETINFO".into(), "CLIENT SETINFO".into()]));
             assert_eq!(names[0] == "HELLO", protocol == Protocol::Resp3);
         }
+    }
+    /// A busy server refuses all but HELLO. Only a connection that is to end what keeps it busy is
+    /// complete all the same; what else is refused still counts.
+    #[test]
+    fn a_busy_server_is_tolerated_only_by_the_connection_that_ends_the_script() {
+        let config = Config { database: 3, ..Config::default() };
+        let busy = Bytes::from_static(b"-BUSY Redis is busy running a script.\r\n");
+        let mut replies = vec![Bytes::from_static(b"%0\r\n")];
+        replies.resize(5, busy);
+        let mut strict = Handshake::new(&config, Profile::Primary);
+        assert_eq!(strict.flight().len(), 5);
+        assert_eq!(strict.handle_replies(&replies).unwrap_err().step, "SELECT");
+        let mut tolerant = Handshake::new(&config, Profile::Primary).tolerating_busy();
+        assert_eq!(tolerant.flight().len(), 5);
+        assert_eq!(tolerant.handle_replies(&replies).unwrap(), Progress::Complete);
+        replies[3] = Bytes::from_static(b"-ERR DB index is out of range\r\n");
+        assert_eq!(tolerant.handle_replies(&replies).unwrap_err().step, "SELECT");
+        replies[3] = Bytes::from_static(b"+OK\r\n");
+        replies[4] = Bytes::from_static(b"*1\r\n$5\r\nslave\r\n");
+        assert_eq!(tolerant.handle_replies(&replies).unwrap_err().step, "ROLE");
     }
 }

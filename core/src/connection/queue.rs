@@ -21,6 +21,7 @@
 pub(crate) use super::entry::{
     Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers,
 };
+pub(crate) use deadlines::Taken;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
 use super::outcome::{Failure, Lost, Outcome, Replies};
@@ -73,6 +74,8 @@ pub(crate) struct CommandQueue {
     waiting: usize,
     /// Entries with an outcome that their caller has not taken yet.
     ready: usize,
+    /// This client has ended the connection while replies were owed on it.
+    given_up: bool,
     /// The node's budget, charged for all entries that are owed a reply.
     budget: Arc<Budget>,
     /// Not later than the earliest deadline of the entries and of the callers that wait for the
@@ -127,6 +130,7 @@ impl CommandQueue {
             vacant: NONE,
             waiting: 0,
             ready: 0,
+            given_up: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,
             background: false,
@@ -263,8 +267,8 @@ impl CommandQueue {
         }
     }
 
-    /// The caller does not wait any more. Its command is written all the same, and its replies are
-    /// dropped.
+    /// The caller does not wait any more. Its command is written all the same, unless its deadline
+    /// comes first, and its replies are dropped.
     ///
     /// Returns the background task's waker if no caller can be relied on to drive now.
     #[must_use = "a waker that is dropped is a task that never wakes"]
@@ -360,6 +364,7 @@ impl CommandQueue {
         if self.lost().is_some() {
             return;
         }
+        self.given_up = self.in_flight > 0 && !matches!(cause, Lost::ByPeer);
         let cause = Arc::new(cause);
         self.phase = Phase::Lost(Arc::clone(&cause));
         // What the driver has not taken was surely not written.
@@ -431,6 +436,12 @@ impl CommandQueue {
     /// Why the connection is lost, once it is.
     pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
         if let Phase::Lost(cause) = &self.phase { Some(cause) } else { None }
+    }
+
+    /// Whether this client has ended the connection while replies were owed on it: what was written
+    /// is not to arrive any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     #[inline]

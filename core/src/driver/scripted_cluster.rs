@@ -112,6 +112,11 @@ impl Nodes {
         self.script.cut(&at(name));
     }
 
+    /// Closes a node's connections; it takes new ones.
+    pub(in crate::driver) fn cut(&mut self, name: &str) {
+        self.script.cut(&at(name));
+    }
+
     /// Leaves new dials of a node without an answer.
     pub(in crate::driver) fn hang(&mut self, name: &str) {
         self.script.set(&at(name), Server::refusing(Duration::from_secs(3600)));

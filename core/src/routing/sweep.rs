@@ -3,11 +3,11 @@
 //!
 //! SCAN guarantees one thing: a key that is on one server from the beginning of a scan of that
 //! server to its end is returned. So a pass scans one primary, and counts only for the slots that
-//! this server owned at the beginning and at the end. Before and after a pass the server is asked
-//! for its id, its process, its epoch, its slots, and which of them are moving. A slot that was
-//! leaving during the whole pass is scanned once more at its destination: the keys that the first
-//! pass missed had arrived there. All other slots are scanned again, on the node that owns them
-//! then.
+//! this server owned at the beginning and at the end, and only if all of its pages come from one
+//! process (`driver/dispatch/cursor_origin.rs`). Before and after a pass the server is asked for
+//! its id, its epoch, its slots, and which of them are moving. A slot that was leaving during the
+//! whole pass is scanned once more at its destination: the keys that the first pass missed had
+//! arrived there. All other slots are scanned again, on the node that owns them then.
 //!
 //! **Invariants**: a slot is done only when every key that was in it during the whole scan was
 //! returned; a pass that proves nothing is repeated. A key may be returned more than once, as with
@@ -53,7 +53,8 @@ pub struct ScanCursor {
 struct NodePass {
     /// The server.
     node: NodeId,
-    /// Its process: cursors of one process mean nothing to another.
+    /// The id of its process, empty while it is not known: cursors of one process mean nothing to
+    /// another.
     run: String,
     /// Its config epoch when the pass began.
     epoch: u64,
@@ -74,8 +75,6 @@ struct NodePass {
 pub(crate) struct NodeReport {
     /// Its id; `None` in a deployment without slots.
     id: Option<NodeId>,
-    /// The id of its process (`run_id`).
-    run: String,
     /// Its config epoch.
     epoch: u64,
     /// Whether it is a primary.
@@ -170,7 +169,7 @@ impl ScanCursor {
         slots.iter_mut().zip(&done).for_each(|(owned, done)| *owned &= !done);
         let pass = NodePass {
             node: id.clone(),
-            run: here.run.clone(),
+            run: String::new(),
             epoch: here.epoch,
             cursor: 0,
             ended: false,
@@ -192,7 +191,20 @@ impl ScanCursor {
         }
     }
 
-    /// The pass proves nothing: its server has left, or is no longer a primary.
+    /// The id of the process that the present pass scans; empty while it is not known.
+    pub(crate) fn process(&self) -> &str {
+        self.pass.as_ref().map_or("", |pass| &pass.run)
+    }
+
+    /// The pass scans the process of this id.
+    pub(crate) fn name_process(&mut self, id: &str) {
+        if let Some(pass) = &mut self.pass {
+            id.clone_into(&mut pass.run);
+        }
+    }
+
+    /// The pass proves nothing: its server has left, is no longer a primary, or is another process
+    /// by now.
     pub(crate) fn drop_pass(&mut self) {
         self.pass = None;
     }
@@ -205,7 +217,7 @@ impl ScanCursor {
     /// The pass is over; the server's report shows which slots are done.
     pub(crate) fn check(&mut self, here: &NodeReport, known_as: &NodeId) {
         let Some(pass) = self.pass.take() else { return };
-        let same = here.id.as_ref().unwrap_or(known_as) == &pass.node && here.run == pass.run;
+        let same = here.id.as_ref().unwrap_or(known_as) == &pass.node;
         if !same || !here.primary {
             return;
         }
@@ -247,13 +259,13 @@ impl ScanCursor {
 
 impl NodeReport {
     /// The report of the only primary of a deployment without slots, which owns all slots.
-    pub(crate) fn alone(run: String) -> Self {
-        Self { run, primary: true, owned: vec![SlotRange::ALL], ..Self::default() }
+    pub(crate) fn alone() -> Self {
+        Self { primary: true, owned: vec![SlotRange::ALL], ..Self::default() }
     }
 
     /// From a node's reply to CLUSTER NODES, of which only its own line is used; `None` for a reply
     /// that cannot be read.
-    pub(crate) fn parse(nodes: &str, run: String) -> Option<Self> {
+    pub(crate) fn parse(nodes: &str) -> Option<Self> {
         let own = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let own = own.into_iter().find(|words| {
             words.get(2).is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"))
@@ -261,7 +273,6 @@ impl NodeReport {
         let [id, _, flags, _, _, _, epoch, _, slots @ ..] = own.as_slice() else { return None };
         let mut standing = Self {
             id: Some(NodeId::told(id)?),
-            run,
             epoch: epoch.parse().ok()?,
             primary: flags.split(',').any(|flag| flag == "master"),
             ..Self::default()
@@ -283,8 +294,8 @@ impl NodeReport {
     }
 
     /// From the slot map, when the node does not allow CLUSTER NODES.
-    pub(crate) fn presumed(id: NodeId, run: String, owned: Vec<SlotRange>, epoch: u64) -> Self {
-        Self { id: Some(id), run, epoch, primary: true, owned, ..Self::default() }
+    pub(crate) fn presumed(id: NodeId, owned: Vec<SlotRange>, epoch: u64) -> Self {
+        Self { id: Some(id), epoch, primary: true, owned, ..Self::default() }
     }
 }
 

@@ -6,6 +6,7 @@
 //! **Invariant**: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
 //! cluster-spec, "Implemented subset".
 
+use super::session::refusal;
 use super::split::{KeySlots, cross_slot, key_slots};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -19,6 +20,11 @@ use crate::error::{Delivery, Error, ErrorKind};
 /// `Config` for a command that cannot be part of a transaction and, where there are slots, for keys
 /// in two of them.
 pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Error> {
+    // WAIT and the like: the error says what to use instead.
+    let about_connection = |command: &&Command| command.spec().flags().contains(Flags::CONNECTION);
+    if let Some(error) = commands.iter().find(about_connection).and_then(refusal) {
+        return Err(error);
+    }
     if let Some(command) = commands.iter().find(|command| !is_allowed(command)) {
         let message = "cannot be part of a transaction";
         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
@@ -80,10 +86,13 @@ mod tests {
     #[test]
     fn what_would_end_it_or_change_the_connection_is_refused() {
         let names = ["MULTI", "EXEC", "DISCARD", "WATCH k", "SUBSCRIBE c", "HELLO 3", "SELECT 1"];
-        for name in names.iter().chain(&["CLIENT REPLY OFF", "MONITOR", "quit"]) {
+        let more = ["CLIENT REPLY OFF", "MONITOR", "quit", "CLIENT NO-TOUCH ON", "CLIENT FUTURE"];
+        for name in names.iter().chain(&more) {
             let error = lead(&[get("k"), cmd(name)], true).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{name}");
         }
+        let error = lead(&[get("k"), cmd("WAIT 1 0")], true).unwrap_err();
+        assert!(error.to_string().contains("Transaction::wait_replicas"), "{error}");
         // It does not block in a transaction.
         assert!(lead(&[cmd("BLPOP").arg("k").arg(0), cmd("CLIENT ID")], true).is_ok());
     }

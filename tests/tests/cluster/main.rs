@@ -5,6 +5,7 @@
 
 mod addresses;
 mod healing;
+mod key_scan;
 mod load;
 mod moves;
 mod recovery;

@@ -1,78 +1,19 @@
 //! Writes the merged facts as Rust: `core/src/command/table.rs`.
 //!
 //! One line per command, so that a difference between two servers' versions reads as one line in a
-//! review. Short constructor names keep those lines short; the file explains them at its top.
+//! review. Short names keep those lines short: they are in `core/src/command/notation.rs`.
 
 use super::{Begin, Commands, FLAGS, Facts, Find, Keys};
 use std::fmt::Write;
 
 /// The table's letters for `FLAGS`, in the same order.
-const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A', 'S'];
+const LETTERS: [char; FLAGS.len()] = ['R', 'W', 'B', 'P', 'N', 'M', 'X', 'A', 'S', 'C', 'U'];
 
 /// What stands above the table.
 const PREAMBLE: &str = "\
-use super::spec::{BeginSearch, FindKeys, Flags, KeySpec, Spec, wide};
-use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold};
-
-const R: u16 = Flags::READONLY.0;
-const W: u16 = Flags::WRITE.0;
-const B: u16 = Flags::BLOCKING.0;
-const P: u16 = Flags::PUBSUB.0;
-const N: u16 = Flags::NOSCRIPT.0;
-const M: u16 = Flags::MOVABLE_KEYS.0;
-const X: u16 = Flags::NO_MULTI.0;
-const A: u16 = Flags::ADMIN.0;
-const S: u16 = Flags::SESSION.0;
-
-/// A command that goes to the owner of its key; without a key, to any node.
-const fn c(name: &'static str, flags: u16, keys: &'static [KeySpec]) -> Spec {
-    p(name, flags, keys, Ask::Default, Fold::Default)
-}
-
-/// A command with a request policy and a response policy.
-const fn p(
-    name: &'static str,
-    flags: u16,
-    keys: &'static [KeySpec],
-    request: Ask,
-    response: Fold,
-) -> Spec {
-    let flags = Flags(flags | wide(keys, request));
-    Spec { name, flags, keys, request, response, subcommands: &[] }
-}
-
-/// A command with subcommands.
-const fn with(container: Spec, subcommands: &'static [Spec]) -> Spec {
-    Spec { subcommands, ..container }
-}
-
-/// Keys from a position on.
-const fn at(index: u8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Index(index), find_keys }
-}
-
-/// One key at a position.
-const fn one(index: u8) -> KeySpec {
-    at(index, range(0, 1, 0))
-}
-
-/// Keys from a position on; none if the argument there is empty.
-const fn filled(index: u8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Filled(index), find_keys }
-}
-
-/// Keys after a word.
-const fn word(word: &'static str, from: i8, find_keys: FindKeys) -> KeySpec {
-    KeySpec { begin_search: BeginSearch::Keyword(word, from), find_keys }
-}
-
-const fn range(last: i8, step: u8, limit: u8) -> FindKeys {
-    FindKeys::Range { last, step, limit }
-}
-
-const fn count(at: u8, first: u8, step: u8) -> FindKeys {
-    FindKeys::KeyNum { at, first, step }
-}
+use super::notation::{A, B, C, M, N, P, R, S, U, W, X};
+use super::notation::{at, c, count, filled, one, p, range, with, word};
+use super::spec::{RequestPolicy as Ask, ResponsePolicy as Fold, Spec};
 ";
 
 /// The whole file.

@@ -1,11 +1,23 @@
 //! Deadlines of entries: a turn of the driver registers them, and fails the entries at their time.
 //!
-//! **Invariant**: `CommandQueue::earliest` is not later than any deadline of an entry that a turn
-//! has seen, or of a caller that waits for the budget here.
+//! **Invariants**: `CommandQueue::earliest` is not later than any deadline of an entry that a turn
+//! has seen, or of a caller that waits for the budget here; an entry whose caller is told that it
+//! was not sent is never written.
 
 use super::{CommandQueue, Deadline, EntryState, NONE, Wakers};
 use crate::connection::outcome::Failure;
 use crate::time::Timestamp;
+use std::ops::Range;
+
+/// What the driver has taken from the queue to write it.
+pub(crate) struct Taken<'a> {
+    /// All of it.
+    pub(crate) bytes: &'a mut Vec<u8>,
+    /// How many of these bytes the stream has accepted.
+    pub(crate) sent: usize,
+    /// Bytes that the stream has accepted since it was opened.
+    pub(crate) written: u64,
+}
 
 impl CommandQueue {
     /// A turn sees all entries: the deadlines of those that came since the last turn are
@@ -30,30 +42,88 @@ impl CommandQueue {
         self.unseen != NONE
     }
 
-    /// Fails the entries past their deadlines. The stream has accepted `written` bytes in total.
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp, written: u64, wake: &mut Wakers) {
+    /// Fails the entries past their deadlines. Those of which the stream has accepted nothing are
+    /// withdrawn: they are never written.
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp, taken: Taken<'_>, wake: &mut Wakers) {
         if now < self.earliest {
             return;
         }
         let mut earliest = Timestamp::FAR_FUTURE;
+        let mut withdraws = false;
         let mut index = if self.in_flight > 0 { self.first } else { NONE };
         while index != NONE {
             let place = &mut self.places[index as usize];
             index = place.next;
-            let EntryState::Waiting(waker) = &mut place.state else { continue };
+            let is_unsent = place.start >= taken.written;
+            let waker = match &mut place.state {
+                EntryState::Waiting(waker) => waker.take(),
+                EntryState::Abandoned if is_unsent && !place.awaits_pushes => None,
+                _ => continue,
+            };
             let deadline = place.deadline.from(now);
             if deadline > now {
                 earliest = earliest.min(deadline);
+                if let EntryState::Waiting(kept) = &mut place.state {
+                    *kept = waker;
+                }
                 continue;
             }
-            if let Some(waker) = waker.take() {
-                wake.push(waker);
+            withdraws |= is_unsent;
+            if let EntryState::Waiting(_) = place.state {
+                wake.extend(waker);
+                // The rest of an entry is written when its beginning was: all of it may run.
+                let written = if is_unsent { taken.written } else { u64::MAX };
+                place.fail(Failure::TimedOut, written);
+                self.waiting -= 1;
+                self.ready += 1;
             }
-            place.fail(Failure::TimedOut, written);
-            self.waiting -= 1;
-            self.ready += 1;
+        }
+        if withdraws {
+            self.withdraw_expired(now, taken, wake);
         }
         self.earliest = earliest.min(self.budget.handle_timeout(now, wake));
+    }
+
+    /// Takes the entries past their deadlines out of the list, and their bytes out of what is to be
+    /// written, if the stream has accepted none of them.
+    #[cold]
+    fn withdraw_expired(&mut self, now: Timestamp, taken: Taken<'_>, wake: &mut Wakers) {
+        let mut cuts = Vec::new();
+        let (mut shift, mut kept, mut index) = (0, NONE, self.first);
+        while index != NONE {
+            let place = &mut self.places[index as usize];
+            let next = place.next;
+            let is_expired = place.deadline.from(now) <= now && !place.awaits_pushes;
+            if is_expired && place.start >= taken.written {
+                cuts.push(place.start..place.end);
+                shift += place.end - place.start;
+                place.owed = 0;
+                self.budget.give(place.cost, wake);
+                self.in_flight -= 1;
+                if let EntryState::Abandoned = place.state {
+                    self.free(index);
+                }
+                match kept {
+                    NONE => self.first = next,
+                    kept => self.places[kept as usize].next = next,
+                }
+                if self.unseen == index {
+                    self.unseen = next;
+                }
+            } else {
+                if place.start >= taken.written {
+                    place.start -= shift;
+                    place.end -= shift;
+                }
+                kept = index;
+            }
+            index = next;
+        }
+        self.last = kept;
+        let queued = self.encoded - self.out.len() as u64;
+        self.encoded -= shift;
+        cut(&mut self.out, 0, queued, &cuts);
+        cut(taken.bytes, taken.sent, taken.written, &cuts);
     }
 
     /// A time that is not later than any deadline.
@@ -61,4 +131,20 @@ impl CommandQueue {
         let nobody_waits = self.in_flight == 0 && !self.budget.is_awaited();
         if nobody_waits { Timestamp::FAR_FUTURE } else { self.earliest }
     }
+}
+
+/// Removes ranges of the stream's bytes from a buffer whose byte number `from` is byte number
+/// `offset` of the stream. The ranges ascend; some of them may be in another buffer.
+fn cut(buffer: &mut Vec<u8>, from: usize, offset: u64, ranges: &[Range<u64>]) {
+    let len = buffer.len();
+    let at = |place: u64| len.min(from + place.saturating_sub(offset) as usize);
+    let (mut end, mut read) = (from, from);
+    for range in ranges {
+        let (first, next) = (at(range.start).max(read), at(range.end).max(read));
+        buffer.copy_within(read..first, end);
+        end += first - read;
+        read = next;
+    }
+    buffer.copy_within(read.., end);
+    buffer.truncate(end + len - read);
 }

@@ -48,6 +48,13 @@ fn one(queue: &mut CommandQueue, ticket: Ticket) -> Option<Bytes> {
     queue.poll(ticket, Waker::noop()).map(|(outcome, _)| outcome.unwrap().into_last().unwrap())
 }
 
+/// The time is `millis`. The stream has accepted `written` bytes of `out`, the whole of what was
+/// taken from the queue.
+fn expire(queue: &mut CommandQueue, millis: u64, out: &mut Vec<u8>, written: usize) {
+    let taken = Taken { bytes: out, sent: written, written: written as u64 };
+    queue.handle_timeout(at(millis), taken, &mut Wakers::new());
+}
+
 #[test]
 fn replies_go_to_their_entries_in_order() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
@@ -116,16 +123,58 @@ fn a_deadline_fails_its_entry_alone_and_the_late_reply_is_dropped() {
     let (a, _) = put(&mut queue, "abc", 1);
     let late = Entry { len: 1, replies: 1, deadline: at(9000) };
     let (b, _, _) = queue.enqueue(late.into(), |out| out.push(b'b'), Waker::noop()).unwrap();
-    queue.handle_timeout(at(999), 4, &mut Wakers::new());
+    let mut out = Vec::new();
+    queue.take_output(&mut out);
+    expire(&mut queue, 999, &mut out, 2);
     assert!(queue.poll(a, Waker::noop()).is_none());
-    queue.handle_timeout(at(1000), 2, &mut Wakers::new());
+    expire(&mut queue, 1000, &mut out, 2);
     let failed = queue.poll(a, Waker::noop()).unwrap().0.unwrap_err();
     assert!(matches!(failed.failure, Failure::TimedOut));
-    assert!(failed.never_sent(), "2 of 3 bytes: the server cannot have run it");
+    assert!(!failed.never_sent(), "2 of 3 bytes: the rest will be written, and may run");
+    assert_eq!(out, b"abcb");
     assert_eq!(queue.earliest(), at(9000));
     reply(&mut queue, "+late").unwrap();
     reply(&mut queue, "+b").unwrap();
     assert_eq!(one(&mut queue, b).unwrap(), "+b");
+}
+
+/// What callers are told was not sent is not sent later, wherever its bytes wait; what comes behind
+/// keeps its replies.
+#[test]
+fn an_expired_entry_is_not_written() {
+    let mut queue = CommandQueue::new(Budget::new(1 << 20));
+    let put = |queue: &mut CommandQueue, text: &'static str, deadline| {
+        let entry = Entry { len: text.len(), replies: 1, deadline: at(deadline) };
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
+        let ticket = queue.enqueue(entry.into(), write, Waker::noop()).unwrap().0;
+        queue.see(at(0));
+        ticket
+    };
+    let sent = put(&mut queue, "ssss", 1000);
+    let taken = put(&mut queue, "tt", 1000);
+    let patient = put(&mut queue, "ppp", 9000);
+    let left = put(&mut queue, "l", 1000);
+    let mut out = Vec::new();
+    queue.take_output(&mut out);
+    let queued = put(&mut queue, "qqqqq", 1000);
+    let last = put(&mut queue, "zz", 9000);
+    drop(queue.abandon(left));
+    let budget = queue.budget.clone();
+    expire(&mut queue, 1000, &mut out, 1);
+    assert_eq!((&*out, &*queue.out), (&b"ssssppp"[..], &b"zz"[..]));
+    for (ticket, is_sent) in [(sent, true), (taken, false), (queued, false)] {
+        let failed = queue.poll(ticket, Waker::noop()).unwrap().0.unwrap_err();
+        assert_eq!(!failed.never_sent(), is_sent);
+    }
+    for (frame, ticket) in [("+s", None), ("+p", Some(patient)), ("+z", Some(last))] {
+        reply(&mut queue, frame).unwrap();
+        ticket.inspect(|ticket| assert_eq!(one(&mut queue, *ticket).unwrap(), frame));
+    }
+    assert_eq!(queue.in_flight(), 0);
+    assert!(!budget.is_full(1 << 20));
+    let next = put(&mut queue, "n", 9000);
+    reply(&mut queue, "+n").unwrap();
+    assert_eq!(one(&mut queue, next).unwrap(), "+n");
 }
 
 #[test]
@@ -257,7 +306,7 @@ fn random_events_never_misplace_a_reply() {
                     let replies = 1 + rng.below(3) as u32;
                     let deadline = at(rng.below(3000));
                     let new = Entry { len: 1, replies, deadline };
-                    let write = |o: &mut Vec<u8>| o.push(b'x');
+                    let write = |o: &mut Vec<u8>| o.push(next as u8);
                     if let Ok((ticket, ..)) = queue.enqueue(new.into(), write, Waker::noop()) {
                         owed.extend((0..replies).map(|part| (next, part)));
                         held.push((ticket, next, replies));
@@ -289,7 +338,10 @@ fn random_events_never_misplace_a_reply() {
                     let (ticket, ..) = held.swap_remove(rng.below(held.len() as u64) as usize);
                     drop(queue.abandon(ticket));
                 }
-                _ => queue.handle_timeout(at(rng.below(3000)), 0, &mut Wakers::new()),
+                _ => {
+                    expire(&mut queue, rng.below(3000), &mut Vec::new(), 0);
+                    owed.retain(|(number, _)| queue.out.contains(&(*number as u8)));
+                }
             }
         }
         queue.lose(Lost::ByPeer, u64::MAX, &mut Wakers::new());
@@ -426,7 +478,7 @@ fn a_timeout_begins_with_the_first_turn() {
     let (third, woken) = enqueue(&mut queue);
     assert!(woken, "no other entry wakes the driver");
     queue.see(at(120));
-    queue.handle_timeout(at(150), 0, &mut Wakers::new());
+    expire(&mut queue, 150, &mut Vec::new(), 0);
     for ticket in [first, second] {
         let (outcome, due) = queue.poll(ticket, Waker::noop()).unwrap();
         assert!(matches!(outcome.unwrap_err().failure, Failure::TimedOut));

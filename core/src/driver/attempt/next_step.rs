@@ -102,8 +102,12 @@ pub(crate) fn next_step(
     {
         return follow(topology, command, attempts, error, node);
     }
-    if let Some(reason) = policy.refresh {
-        topology.request_refresh_about(node, reason);
+    match policy.refresh {
+        Some(_) if failure.is_lost_link() && !node.is_failing() => {
+            topology.request_refresh_for_lost_link();
+        }
+        Some(reason) => topology.request_refresh_about(node, reason),
+        None => {}
     }
     match action {
         CallAction::Fail | CallAction::FollowRedirect => NextStep::Fail,

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
 use crate::topology::merge::view_filter::Rejection;
-use crate::topology::refresh::RefreshReason;
+use crate::topology::refresh::{RefreshReason, Urgency};
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
 use futures::FutureExt;
@@ -292,7 +292,9 @@ impl LiveTopology {
         let follows = waiting && !changed;
         if follows || reason == RefreshReason::Foreign {
             let is_first_request = state.schedule.due().is_none();
-            state.schedule.request(reason, waiting && !refresh_may_help, now, &mut rng);
+            let hopeless = waiting && !refresh_may_help;
+            let urgency = if hopeless { Urgency::Patient } else { Urgency::Awaited };
+            state.schedule.request(reason, urgency, now, &mut rng);
             state.only_for_waiters = is_first_request && reason == RefreshReason::NodeLost;
         }
     }

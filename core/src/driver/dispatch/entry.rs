@@ -23,6 +23,7 @@ use crate::features::FAN_OUT;
 use crate::resp::plain_value;
 use crate::routing::destination::Destination;
 use crate::routing::plan::{Plan, plan};
+use crate::routing::session::refusal;
 use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
@@ -158,7 +159,9 @@ fn plan_member(command: &Command, has_slots: bool) -> Result<Plan, Error> {
     if command.goes_straight() {
         return Ok(Plan::Whole);
     }
-    if command.is_blocking() {
+    if command.is_blocking()
+        && let None = refusal(command)
+    {
         let message = "a blocking command cannot be part of a pipeline";
         let error = Error::new(ErrorKind::Config, Delivery::NotSent, message);
         return Err(error.with_command(&command.name()));

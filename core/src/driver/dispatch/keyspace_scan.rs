@@ -2,14 +2,17 @@
 //! for, until one of them brings keys.
 //!
 //! **Invariant**: a node that has left, or is no primary any more, is no error: its slots are
-//! scanned again at their present owners. Limit: waits 50 ms at a time for a newer slot map, until
-//! the caller's deadline.
+//! scanned again at their present owners. A page of another process than the one that is scanned
+//! is not used: its server is scanned from the beginning. A server that refuses to describe itself
+//! is taken for what the map says. Limit: waits 50 ms at a time for a newer slot map, until the
+//! caller's deadline.
 
 use crate::command::{Command, cmd};
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::cursor_origin::{CursorOrigin, is_about_cursor};
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -31,10 +34,11 @@ mod tests;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Fetches the next keys, as frames; `None` when there are none left. `tail`: the arguments behind
-/// the cursor. The caller keeps the cursor even if this fails.
+/// the cursor. The caller keeps the cursor and its origin even if this fails.
 pub(crate) async fn next_page(
     topology: &Arc<LiveTopology>,
     cursor: &mut ScanCursor,
+    origin: &mut CursorOrigin,
     tail: &[Vec<u8>],
     options: CallOptions,
 ) -> Result<Option<Vec<Bytes>>, Error> {
@@ -61,15 +65,9 @@ pub(crate) async fn next_page(
             }
             ScanStep::Page(id, at) => {
                 let command = cmd("SCAN").arg(at).args(tail);
-                let request = Request::new(command, Destination::Primary(id.clone()));
-                match dispatch(Arc::clone(topology), request, options, None).await {
-                    Ok((frame, _)) => {
-                        let (at, keys) = page(&frame)?;
-                        // Keys of slots that are done were returned before, by another node.
-                        let fresh = keys.into_iter().filter(|key| !is_done(cursor, key)).collect();
-                        cursor.turn(at);
-                        return Ok(Some(fresh));
-                    }
+                match fetch(topology, cursor, origin, (&id, at, command), options).await {
+                    Ok(Some(keys)) => return Ok(Some(keys)),
+                    Ok(None) => {}
                     Err(_) if is_gone(topology, &id) => {
                         cursor.drop_pass();
                         wait_for_map(topology, options).await?;
@@ -83,6 +81,46 @@ pub(crate) async fn next_page(
             },
         }
     }
+}
+
+/// One page of one node; `None` if another process sent it, so that the pass begins anew.
+async fn fetch(
+    topology: &Arc<LiveTopology>,
+    cursor: &mut ScanCursor,
+    origin: &mut CursorOrigin,
+    (id, at, command): (&NodeId, u64, Command),
+    options: CallOptions,
+) -> Result<Option<Vec<Bytes>>, Error> {
+    let (env, deadline) = (topology.env(), options.deadline);
+    origin.resume(cursor.process());
+    let last = origin.last_link();
+    let request = Request::new(command, Destination::Primary(id.clone()));
+    let request = request.with_last_link(Arc::clone(&last));
+    let reply = dispatch(Arc::clone(topology), request, options, None).await;
+    match &reply {
+        Err(error) if at != 0 && is_about_cursor(error) => {
+            cursor.drop_pass();
+            // One that refuses its own cursor would do so again and again.
+            if !origin.is_same_link(&last) {
+                return Ok(None);
+            }
+        }
+        Ok(_) if at == 0 => origin.begin(&last),
+        Ok(_) if !origin.is_kept(env, &last, deadline).await => {
+            cursor.drop_pass();
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let (next, keys) = page(&reply?.0)?;
+    if next != 0 {
+        origin.identify(env, true, deadline).await;
+        cursor.name_process(origin.process().unwrap_or_default());
+    }
+    // Keys of slots that are done were returned before, by another node.
+    let fresh = keys.into_iter().filter(|key| !is_done(cursor, key)).collect();
+    cursor.turn(next);
+    Ok(Some(fresh))
 }
 
 /// What the scan needs next, by the current map.
@@ -144,42 +182,36 @@ async fn node_report(
     destination: Destination,
     options: CallOptions,
 ) -> Result<(NodeReport, NodeId), Error> {
-    let ask = async |command: Command, destination: Destination| {
-        dispatch(Arc::clone(topology), Request::new(command, destination), options, None).await
-    };
-    let (info, node) = match ask(cmd("INFO").arg("server"), destination.clone()).await {
-        Ok((frame, node)) => (from_frame::<Value>(&frame).ok(), Some(node)),
-        Err(error) if is_forbidden(&error) => (None, None),
+    let routes = Arc::clone(&topology.routes());
+    let unknown = || topology.no_node_error().with_command("SCAN");
+    if !topology.env().has_slots() {
+        let index = routes.index_of(&destination).ok_or_else(unknown)?;
+        return Ok((NodeReport::alone(), routes.map.node(index).id.clone()));
+    }
+    let request = Request::new(cmd("CLUSTER").arg("NODES"), destination.clone());
+    let (reply, node) = match dispatch(Arc::clone(topology), request, options, None).await {
+        Ok((frame, node)) => (Some(frame), Some(node)),
+        Err(error) if is_refused(&error) => (None, None),
         Err(error) => return Err(error),
     };
-    let process = info.as_ref().and_then(Value::as_str).and_then(|text| {
-        text.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)
-    });
-    let process = process.unwrap_or_default();
     let routes = Arc::clone(&topology.routes());
-    // From here on every question goes to the node that answered the first.
     let index = node.as_ref().and_then(|node| routes.map.node_at(node.endpoint()));
-    let index = index.or_else(|| routes.index_of(&destination));
-    let id = index.map(|index| routes.map.node(index).id.clone());
-    let id = id.ok_or_else(|| topology.no_node_error().with_command("SCAN"))?;
-    if !topology.env().has_slots() {
-        return Ok((NodeReport::alone(process), id));
-    }
-    match ask(cmd("CLUSTER").arg("NODES"), Destination::Node(id.clone())).await {
-        Ok((frame, node)) => {
-            let text = from_frame::<Value>(&frame).ok();
-            let report = text.as_ref().and_then(Value::as_str);
-            let report = report.and_then(|text| NodeReport::parse(text, process));
-            Ok((report.ok_or_else(|| unreadable_report(&node))?, id))
-        }
-        Err(error) if is_forbidden(&error) => Ok((presumed_report(&routes, &id, process), id)),
-        Err(error) => Err(error),
-    }
+    let index = index.or_else(|| routes.index_of(&destination)).ok_or_else(unknown)?;
+    let id = routes.map.node(index).id.clone();
+    let (Some(frame), Some(node)) = (reply, node) else {
+        return Ok((presumed_report(&routes, &id), id));
+    };
+    let text = from_frame::<Value>(&frame).ok();
+    let report = text.as_ref().and_then(Value::as_str).and_then(NodeReport::parse);
+    Ok((report.ok_or_else(|| unreadable_report(&node))?, id))
 }
 
-/// Whether the user that the client is signed in as may not run the command.
-fn is_forbidden(error: &Error) -> bool {
-    error.server_error().is_some_and(|server| server.class() == ErrorClass::NoPermission)
+/// Whether the server does not tell: the user may not ask, or it does not know the question.
+fn is_refused(error: &Error) -> bool {
+    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
+    error.server_error().is_some_and(|server| {
+        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
+    })
 }
 
 fn unreadable_report(node: &Node) -> Error {
@@ -188,8 +220,8 @@ fn unreadable_report(node: &Node) -> Error {
     error.with_command("SCAN").with_endpoint(node.endpoint())
 }
 
-/// For a node that must not be asked: what the map says about it.
-fn presumed_report(routes: &Routes, id: &NodeId, process: String) -> NodeReport {
+/// For a node that does not tell: what the map says about it.
+fn presumed_report(routes: &Routes, id: &NodeId) -> NodeReport {
     let slots = routes.map.slots();
     let index = routes.index_of(&Destination::Primary(id.clone()));
     let own = |slot| slots.shard_at(slot).filter(|shard| Some(shard.primary) == index);
@@ -197,7 +229,7 @@ fn presumed_report(routes: &Routes, id: &NodeId, process: String) -> NodeReport 
     let owned = owned.into_iter().map(|(range, ())| range).collect();
     let epoch = routes.map.shards().find(|(shard, _)| Some(shard.primary) == index);
     let epoch = epoch.and_then(|(_, epoch)| epoch).unwrap_or_default();
-    NodeReport::presumed(id.clone(), process, owned, epoch)
+    NodeReport::presumed(id.clone(), owned, epoch)
 }
 
 /// The server's cursor and the elements of a page.

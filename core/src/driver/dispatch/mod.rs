@@ -1,6 +1,7 @@
 //! A call from its first attempt to its result: one command, a pipeline, many nodes, a transaction,
 //! a scan. Knows the rooms up to `replica`.
 
+pub(crate) mod cursor_origin;
 pub(crate) mod entry;
 pub(crate) mod fan_out;
 pub(crate) mod keyspace_scan;

@@ -23,6 +23,7 @@ use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
+use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -35,7 +36,7 @@ use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 #[cfg(test)]
 mod tests;
@@ -51,14 +52,25 @@ pub(crate) struct Request {
     transaction: Option<Arc<[Command]>>,
     /// Where the connection is left for a caller that goes on to use it alone.
     keep_link: Option<KeptLink>,
+    /// The connection that is preferred, if its node is chosen; then the one that brought the
+    /// reply.
+    last_link: Option<LastLink>,
 }
+
+/// The connection that brought a reply; none before the first.
+pub(crate) type LastLink = Arc<Mutex<Weak<Link>>>;
 
 /// A connection that was kept for its caller.
 pub(crate) type KeptLink = Arc<Mutex<Option<ExclusiveLink>>>;
 
 impl Request {
     pub(crate) fn new(command: Command, destination: Destination) -> Self {
-        Self { command, destination, transaction: None, keep_link: None }
+        Self { command, destination, transaction: None, keep_link: None, last_link: None }
+    }
+
+    /// The same request, over this connection as long as it leads to the node that is chosen.
+    pub(crate) fn with_last_link(self, link: LastLink) -> Self {
+        Self { last_link: Some(link), ..self }
     }
 
     /// A transaction. `lead` carries its routing key and names it in errors.
@@ -69,6 +81,17 @@ impl Request {
     /// A command on a connection of its own, which is left in `kept`.
     pub(crate) fn keeping_link(command: Command, kept: KeptLink) -> Self {
         Self { keep_link: Some(kept), ..Self::new(command, Destination::Key) }
+    }
+
+    /// The connection of the reply before, if it is one of this node's live ones.
+    fn last_link_to(&self, node: &Node) -> Option<Arc<Link>> {
+        lock(self.last_link.as_ref()?).upgrade().filter(|link| node.has_live(link))
+    }
+
+    fn note_link(&self, link: &Arc<Link>) {
+        if let Some(last) = &self.last_link {
+            *lock(last) = Arc::downgrade(link);
+        }
     }
 
     fn payload(&self, ask: bool) -> Payload<'_> {
@@ -271,14 +294,18 @@ async fn attempt(
         return Err(AttemptFailure::NoLink(no_connection(node)));
     }
     let payload = request.payload(ask);
-    let outcome = if command.is_blocking() || request.keep_link.is_some() {
+    let alone = command.is_blocking() || command.is_urgent() || request.keep_link.is_some();
+    let outcome = if alone {
         submit_alone(env, node, request, &payload, deadline).await
     } else {
         let leads_away = |now: &Routes| now.leads_away(&request.destination, command, node);
         match connect(topology, routes, node, &leads_away, deadline).await {
             Ok(Some(link)) => {
+                let link = request.last_link_to(node).unwrap_or(link);
                 let write = |out: &mut Vec<u8>| payload.write_to(out);
-                submit(env, &link, payload.entry(deadline), &write).await
+                let outcome = submit(env, &link, payload.entry(deadline), &write).await;
+                request.note_link(&link);
+                outcome
             }
             Ok(None) => return Ok(None),
             Err(error) => Err(error),
@@ -298,7 +325,9 @@ async fn submit_alone(
     payload: &Payload<'_>,
     deadline: Timestamp,
 ) -> Result<Outcome, Error> {
-    let dial = env.while_open(env.with_deadline(deadline, node.exclusive_link(env)));
+    let urgent = request.command.is_urgent();
+    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
+    let dial = env.while_open(env.with_deadline(deadline, link));
     let own = match dial.await {
         Some(Some(own)) => own?,
         Some(None) => return Err(no_connection(node)),

@@ -19,7 +19,7 @@ use crate::lock::lock;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
 use crate::time::Timestamp;
-use crate::transport::{ByteStream, DialNotes, Transport};
+use crate::transport::{AbortFlag, ByteStream, DialNotes, Transport};
 use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
 use std::io;
@@ -272,6 +272,8 @@ impl Environment {
                 reply_depth_max: self.config.reply_depth_max as usize,
             },
             progress_timeout: Some(self.config.progress_timeout),
+            tolerates_busy: false,
+            abort: AbortFlag::default(),
             cached_clock: Arc::clone(&self.cached_clock),
         }
     }

@@ -5,6 +5,7 @@
 use super::cached_clock::CachedClock;
 use crate::connection::budget::Budget;
 use crate::resp::ScanLimits;
+use crate::transport::AbortFlag;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,11 @@ pub(crate) struct LinkSettings {
     /// A server that owes replies and sends nothing for this long is given up. `None` where a
     /// server may be silent while it owes a reply: for blocking commands.
     pub(crate) progress_timeout: Option<Duration>,
+    /// A step of the handshake that a server refuses because it runs a script is left out. For a
+    /// connection whose only command is to end that script.
+    pub(crate) tolerates_busy: bool,
+    /// Set before a stream is dropped on which commands are in flight.
+    pub(crate) abort: AbortFlag,
     /// The client's cached time, which each turn clears.
     pub(crate) cached_clock: Arc<CachedClock>,
 }

@@ -65,15 +65,19 @@ pub(crate) async fn open(
     add_time(&env.telemetry().dial_time, took);
     add_time(&env.telemetry().name_time, name_took.unwrap_or_default());
     env.telemetry().emit(|| Event::Connected { endpoint: endpoint.clone(), took, name_took });
+    let tolerates_busy = settings.tolerates_busy;
     let link = Link::start(
         endpoint.clone(),
         stream,
         Arc::clone(env.transport()),
         Arc::clone(env.triggers()),
-        settings,
+        LinkSettings { abort: notes.abort_flag(), ..settings },
     );
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile);
+    if tolerates_busy {
+        handshake = handshake.tolerating_busy();
+    }
     let may_defer = proven && handshake.can_precede_commands() && !target.is_comparable(env);
     if env.has_slots() && !may_defer {
         handshake = handshake.asking_identity();

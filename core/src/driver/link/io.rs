@@ -14,9 +14,9 @@
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{CommandQueue, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Taken, Ticket, Wakers};
 use crate::connection::reader::Reader;
-use crate::connection::wakers::{wake_all, without_panic};
+use crate::connection::wakers::wake_all;
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
@@ -27,7 +27,7 @@ use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::push::is_pong;
 use crate::time::Timestamp;
-use crate::transport::{ByteStream, Transport};
+use crate::transport::{AbortFlag, ByteStream, Transport};
 use bytes::Bytes;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -36,6 +36,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+mod ending;
 
 /// A server is reported as silent after this part of the progress timeout. That is early enough for
 /// other nodes to be asked about it before the connection is given up.
@@ -105,6 +107,8 @@ pub(crate) struct Io {
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// See `LinkSettings`.
+    abort: AbortFlag,
+    /// See `LinkSettings`.
     cached_clock: Arc<CachedClock>,
     /// The timer. It may be set earlier than needed.
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
@@ -155,6 +159,7 @@ impl Io {
             turn_time: None,
             silence_reported: false,
             progress_timeout: settings.progress_timeout,
+            abort: settings.abort,
             cached_clock: settings.cached_clock,
             sleep: None,
             wakers: Wakers::new(),
@@ -432,43 +437,14 @@ impl Io {
             self.silence_reported = true;
             self.triggers.report_server_silent();
         }
-        lock(&self.queue).handle_timeout(now, self.written, &mut self.wakers);
+        let taken = Taken { bytes: &mut self.out, sent: self.sent, written: self.written };
+        let mut queue = lock(&self.queue);
+        queue.handle_timeout(now, taken, &mut self.wakers);
+        self.reply_owed &= queue.is_reply_owed();
+        self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+        drop(queue);
         wake_all(&mut self.wakers);
         Ok(true)
-    }
-
-    fn lose(&mut self, cause: Lost) {
-        if !matches!(cause, Lost::Retired) {
-            self.triggers.report_connection_lost();
-        }
-        self.status.closed.store(true, Ordering::Release);
-        lock(&self.queue).lose(cause, self.written, &mut self.wakers);
-        self.release();
-        wake_all(&mut self.wakers);
-    }
-
-    /// The link is lost because a turn panics. What is in flight fails first, because the rest is
-    /// foreign code, which may panic again. It is not known how many of the bytes that were taken
-    /// from the queue the stream has accepted: all of them may have been sent.
-    pub(crate) fn lose_by_panic(&mut self) {
-        self.status.closed.store(true, Ordering::Release);
-        lock(&self.queue).lose(Lost::Panicked, u64::MAX, &mut self.wakers);
-        wake_all(&mut self.wakers);
-        without_panic(|| self.triggers.report_connection_lost());
-        without_panic(|| self.release());
-    }
-
-    /// Drops the stream and the timer of a link that is lost, and tells the push sink.
-    fn release(&mut self) {
-        let lost = lock(&self.queue).lost().cloned();
-        if self.stream.take().is_some()
-            && let (Some(sink), Some(cause)) = (self.status.push_sink.get(), lost)
-        {
-            sink.handle_lost(&cause);
-        }
-        self.sleep = None;
-        self.out = Vec::new();
-        self.sent = 0;
     }
 }
 

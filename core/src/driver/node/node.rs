@@ -1,9 +1,10 @@
 //! One server: its shared connections for ordinary commands, and the exclusive connections that
-//! blocking commands and transactions take.
+//! blocking commands, transactions and waits for replicas take.
 //!
 //! Invariants: a blocking command never shares a connection; a connection that still owes a reply
 //! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max`
-//! exclusive ones; idle exclusive connections are kept, up to that number.
+//! exclusive ones; idle exclusive connections are kept, up to that number. Commands that end what
+//! blocks the others (SCRIPT KILL, CLIENT UNBLOCK) get one beyond that limit.
 
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
@@ -196,12 +197,26 @@ impl Node {
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.take_exclusive_link(env))
+        Box::pin(self.take_exclusive_link(env, false))
+    }
+
+    /// The same for a command that ends what keeps the server or its connections busy: without a
+    /// limit, and also from a server that takes no other command. A connection that was made for it
+    /// is not kept, since its handshake may be incomplete.
+    ///
+    /// # Errors
+    /// `Closed`; the dial's error.
+    pub(crate) fn urgent_link<'a>(
+        self: &'a Arc<Self>,
+        env: &'a Arc<Environment>,
+    ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
+        Box::pin(self.take_exclusive_link(env, true))
     }
 
     async fn take_exclusive_link(
         self: &Arc<Self>,
         env: &Arc<Environment>,
+        urgent: bool,
     ) -> Result<ExclusiveLink, Error> {
         let max = env.config().exclusive_connections_max as usize;
         let idle = {
@@ -209,7 +224,7 @@ impl Node {
             if exclusive.closed {
                 return Err(closed(self.endpoint()));
             }
-            if exclusive.busy >= max {
+            if exclusive.busy >= max && !urgent {
                 let limit =
                     ErrorDetail::Limit { name: "exclusive_connections_max", max: max as u64 };
                 let message = format!("{max} exclusive connections to this node are in use");
@@ -221,12 +236,17 @@ impl Node {
         };
         // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
         // also when the dial fails or is dropped.
-        let mut taken =
-            ExclusiveLink { node: Arc::clone(self), link: idle.filter(|link| !link.is_closed()) };
+        let link = idle.filter(|link| !link.is_closed());
+        let is_kept = link.is_some() || !urgent;
+        let mut taken = ExclusiveLink { node: Arc::clone(self), link, is_kept };
         if taken.link.is_none() {
             let proven = !self.is_failing();
             let budget = env.node_budget();
-            let settings = LinkSettings { progress_timeout: None, ..env.link_settings(&budget) };
+            let settings = LinkSettings {
+                progress_timeout: None,
+                tolerates_busy: urgent,
+                ..env.link_settings(&budget)
+            };
             let link = open(&self.target, env, settings, proven).await?;
             let mut exclusive = lock(&self.exclusive);
             exclusive.all.retain(|link| link.strong_count() > 0);
@@ -239,6 +259,11 @@ impl Node {
             }
         }
         Ok(taken)
+    }
+
+    /// Whether this is one of its shared connections, and takes entries.
+    pub(crate) fn has_live(&self, link: &Arc<Link>) -> bool {
+        self.connections.iter().any(|own| own.live().is_some_and(|live| Arc::ptr_eq(&live, link)))
     }
 
     /// Whether commands can be sent to it without a dial.
@@ -299,6 +324,8 @@ pub(crate) struct ExclusiveLink {
     node: Arc<Node>,
     /// The connection; `None` once it was released.
     link: Option<Arc<Link>>,
+    /// Whether another caller may have it afterwards.
+    is_kept: bool,
 }
 
 impl ExclusiveLink {
@@ -310,7 +337,7 @@ impl ExclusiveLink {
     pub(crate) fn release(mut self) {
         let Some(link) = self.link.take() else { return };
         let mut exclusive = lock(&self.node.exclusive);
-        if exclusive.closed || exclusive.retired {
+        if exclusive.closed || exclusive.retired || !self.is_kept {
             drop(exclusive);
             link.close();
         } else {

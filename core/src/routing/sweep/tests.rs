@@ -14,7 +14,7 @@ fn slot(number: u16) -> Slot {
 fn standing(name: &str, epoch: u64, slots: &str) -> NodeReport {
     let line = format!("{name} h:1@2 myself,master - 0 0 {epoch} connected {slots}");
     let other = "zz h:3@4 slave aa 0 0 1 connected";
-    NodeReport::parse(&format!("{other}\n{}\n", line.trim_end()), "r1".to_owned()).unwrap()
+    NodeReport::parse(&format!("{other}\n{}\n", line.trim_end())).unwrap()
 }
 
 /// A pass from its beginning to its end.
@@ -86,14 +86,21 @@ fn a_move_that_is_given_up_starts_over() {
 #[test]
 fn what_proves_nothing_is_done_again() {
     let a = || standing("aa", 1, "0-16383");
-    let restarted = NodeReport { run: "r2".to_owned(), ..a() };
     let demoted = NodeReport { primary: false, ..a() };
     let back = standing("aa", 9, "0-16383");
-    for after in [restarted, demoted, back] {
+    for after in [demoted, back] {
         let mut cursor = ScanCursor::new();
         pass(&mut cursor, &a(), &after);
         assert_eq!(cursor.next(|_| true), ScanStep::BeginAt(slot(0)), "{after:?}");
     }
+    // Another process: the caller drops the pass.
+    let mut cursor = ScanCursor::new();
+    assert!(cursor.begin(&a(), &id("aa")));
+    cursor.name_process("r1");
+    cursor.turn(7);
+    assert_eq!(cursor.process(), "r1");
+    cursor.drop_pass();
+    assert_eq!((cursor.process(), cursor.next(|_| true)), ("", ScanStep::BeginAt(slot(0))));
     let mut cursor = ScanCursor::new();
     assert!(!cursor.begin(&NodeReport { primary: false, ..a() }, &id("aa")));
     for epoch in 0..9 {
@@ -130,10 +137,10 @@ fn a_cursor_is_small_text_and_goes_on() {
 #[test]
 fn lines_that_cannot_be_read_are_no_report() {
     for text in ["", "aa h:1@2 master - 0 0 1 connected 0-5", "aa h:1@2 myself,master - 0 0 x c"] {
-        assert_eq!(NodeReport::parse(text, String::new()), None, "{text}");
+        assert_eq!(NodeReport::parse(text), None, "{text}");
     }
     let wrong = "aa h:1@2 myself,master - 0 0 1 connected ";
     for slots in ["5-4", "16384", "x", "[99999->-bb]", "[5->-]"] {
-        assert_eq!(NodeReport::parse(&format!("{wrong}{slots}"), String::new()), None, "{slots}");
+        assert_eq!(NodeReport::parse(&format!("{wrong}{slots}")), None, "{slots}");
     }
 }

@@ -4,6 +4,7 @@
 //! A task is polled only when its waker was called, so a wake-up that is lost is a caller that
 //! never ends, and the test says so.
 
+mod aborts;
 mod hand_over;
 mod panics;
 mod wire;
@@ -17,7 +18,7 @@ use crate::driver::link::background_task::spawn_driver;
 use crate::lock::lock;
 use crate::resp::ScanLimits;
 use crate::time::Timestamp;
-use crate::transport::{ByteStream, Transport};
+use crate::transport::{AbortFlag, ByteStream, Transport};
 use crate::{BoxFuture, connection::outcome::Failure};
 use std::future::poll_fn;
 use std::io;
@@ -137,10 +138,17 @@ impl Transport for Scripted {
 
 /// A link over `wire`.
 fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
+    start_with(transport, wire, AbortFlag::default())
+}
+
+/// The same; `abort` is the flag that the stream would keep.
+fn start_with(transport: &Scripted, wire: &Arc<Mutex<Wire>>, abort: AbortFlag) -> Arc<Link> {
     let settings = LinkSettings {
+        tolerates_busy: false,
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),
+        abort,
         cached_clock: Arc::default(),
     };
     let stream = Box::new(Stream(Arc::clone(wire)));
@@ -292,6 +300,16 @@ fn a_deadline_counts_also_behind_a_full_stream() {
         transport.advance(Duration::from_millis(4950));
         run_all(&transport, &mut tasks);
         assert_eq!(*lock(&ended), [3, 1, 2], "background {background}");
+        // Their callers were told that they were not sent.
+        make_room(&wire, usize::MAX);
+        run_all(&transport, &mut tasks);
+        link.move_bytes();
+        assert!(lock(&wire).received.is_empty(), "background {background}");
+        let call = call(&link, 4, Timestamp::FAR_FUTURE, true);
+        let mut tasks =
+            vec![Task::new(Box::pin(async move { call.await.expect("it is answered") }))];
+        settle(&wire, &transport, &mut tasks);
+        assert!(tasks[0].future.is_none(), "background {background}");
     }
 }
 

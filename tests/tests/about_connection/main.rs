@@ -1,0 +1,31 @@
+//! Commands about connections on real servers: those about their own, which are refused; waits for
+//! replicas, which go with their writes; and those that end what keeps a connection busy.
+//!
+//! **Invariant**: each test has servers of its own, and compares with what one plain connection
+//! says where that matters.
+
+mod kill;
+
+use slotcar::{Client, Config};
+use slotcar_tcp::Smol;
+use slotcar_tests::real::Version;
+use slotcar_tests::real::wait::BOUND;
+
+/// The versions that differ: the oldest with all features, the newest of each family.
+fn versions() -> impl Iterator<Item = Version> {
+    ["redis-7.0", "redis-8.0", "valkey-9.1"].into_iter().filter_map(Version::named)
+}
+
+/// The configuration of a URL for tests that hold a server up: nothing ends by itself.
+fn patient(url: &str) -> Config {
+    Config::from_url(url)
+        .expect("the test writes a good URL")
+        .command_timeout(BOUND)
+        .connect_timeout(BOUND)
+        .progress_timeout(BOUND)
+}
+
+/// Connects over sockets.
+async fn connect(config: Config) -> Client {
+    Client::connect(Smol::new(), config).await.expect("it connects")
+}
