@@ -64,11 +64,14 @@ pub enum Delivery {
     /// The server cannot have run it: not all its bytes were written.
     NotSent,
     /// The server answered that it did not run it (`MOVED`, `ASK`, `LOADING`, `READONLY`, ...).
+    /// Never said of a script, a function or a module's command because of the text of its reply.
     Refused,
     /// Its bytes were written and no reply came: it may have run, once.
     Unknown,
     /// The server ran it and replied. The reply is an error of the command itself, or does not fit
-    /// the type that the caller asked for.
+    /// the type that the caller asked for. Of a script, a function or a module's command: it has
+    /// answered, and it cannot be told whether it or the server speaks; see
+    /// [`Client::eval`](crate::Client::eval).
     Answered,
 }
 
@@ -105,6 +108,14 @@ pub enum ErrorDetail {
         /// A slot of that shard.
         slot: u16,
     },
+    /// Fewer replicas than were waited for have acknowledged a write; or as many, but the primary
+    /// has not synced its append-only file.
+    NotAcknowledged {
+        /// How many were waited for.
+        wanted: u32,
+        /// How many have, when the wait ended.
+        replicas: u32,
+    },
     /// The server that the sentinels name as the primary says that it is a replica.
     NotPrimary,
     /// A command was for several nodes or slots, and some or all of them failed.
@@ -121,14 +132,8 @@ pub enum ErrorDetail {
         /// For how long this client has known.
         since: Duration,
     },
-    /// Another server listens at the node's address than the one that the slot map means. It got
-    /// nothing but the handshake.
-    WrongNode {
-        /// The id of the node that the map means; `None` if any node of the cluster was meant.
-        expected: Option<String>,
-        /// The id that the server tells; `None` for one that is no cluster node.
-        found: Option<String>,
-    },
+    /// Another server listens there than the one that the slot map means; the text names both.
+    WrongNode,
 }
 
 /// Parts of a command that failed at one node in the same way.

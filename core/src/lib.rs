@@ -51,8 +51,9 @@ pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
 pub use client::{
-    Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan, Script,
-    StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Transaction, Watch,
+    Acknowledged, AcknowledgedBy, Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply,
+    Pipeline, Reply, Scan, Script, ShardAcknowledgement, StreamConsumer, StreamEntry, Subscribe,
+    Subscription, Target, Transaction, Waited, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};

@@ -70,14 +70,14 @@
 //! certificate authorities or a transport of your own, give a [`Transport`] to [`Client::connect`].
 
 pub use slotcar_core::{
-    AbortFlag, Backlog, Blob, BoxFuture, ByteStream, Call, Channel, ChannelKind, Client, Command,
-    Config, ConnectTls, Delivery, DialNotes, Endpoint, Error, ErrorDetail, ErrorKind, Event,
-    Events, Explanation, GapCause, KeyScan, MaybeSend, MaybeSync, Message, Metrics,
-    NodeExplanation, NodeId, NodeMetrics, NodeReply, NodeState, PartFailure, Pipeline, ReadFrom,
-    RefreshReason, Reply, ReportedHealth, SLOT_COUNT, Scan, ScanCursor, Script, ServerError, Slot,
-    SlotRange, StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Timestamp, ToArg,
-    ToArgs, Topology, TopologyNode, TopologyShard, Transaction, Transport, Update, Value, Watch,
-    bounds, cmd, command, config, transport,
+    AbortFlag, Acknowledged, AcknowledgedBy, Backlog, Blob, BoxFuture, ByteStream, Call, Channel,
+    ChannelKind, Client, Command, Config, ConnectTls, Delivery, DialNotes, Endpoint, Error,
+    ErrorDetail, ErrorKind, Event, Events, Explanation, GapCause, KeyScan, MaybeSend, MaybeSync,
+    Message, Metrics, NodeExplanation, NodeId, NodeMetrics, NodeReply, NodeState, PartFailure,
+    Pipeline, ReadFrom, RefreshReason, Reply, ReportedHealth, SLOT_COUNT, Scan, ScanCursor, Script,
+    ServerError, ShardAcknowledgement, Slot, SlotRange, StreamConsumer, StreamEntry, Subscribe,
+    Subscription, Target, Timestamp, ToArg, ToArgs, Topology, TopologyNode, TopologyShard,
+    Transaction, Transport, Update, Value, Waited, Watch, bounds, cmd, command, config, transport,
 };
 
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]

@@ -1,4 +1,4 @@
-//! `cargo xtask sim [--deployment NAME] [--seeds N] [--from S]`: any number of
+//! `cargo xtask sim [--deployment NAME] [--workload NAME] [--seeds N] [--from S]`: any number of
 //! simulated runs.
 //!
 //! It builds the runner with the profile `sim` and passes the arguments on; see `slotcar-sim run

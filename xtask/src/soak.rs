@@ -6,7 +6,7 @@
 //! server is valkey-8.1 unless another one of `tests/servers.txt` is named.
 
 use crate::process::run_to_end;
-use crate::{Outcome, servers, test};
+use crate::{Outcome, servers};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
@@ -51,10 +51,21 @@ fn take(arguments: &mut Vec<String>, flag: &str) -> Result<Option<String>, Strin
     Ok(Some(arguments.remove(at)))
 }
 
-/// Builds the program as the tests build it; returns its path.
+/// Builds the program from what the tests are built of; returns its path.
 fn build() -> Outcome<String> {
-    let mut build = test::all();
-    build.args(["--no-run", "--example", "soak", "--message-format", "json-render-diagnostics"]);
+    let mut build = crate::cargo();
+    // `cargo test --example` would build a test of it. The profile and the choice of features are
+    // those of `cargo xtask test`, so that no dependency is built twice.
+    build.args([
+        "build",
+        "--profile",
+        "test",
+        "--workspace",
+        "--all-features",
+        "--example",
+        "soak",
+    ]);
+    build.args(["--message-format", "json-render-diagnostics"]);
     let output = build.stderr(Stdio::inherit()).output().map_err(|e| format!("cargo: {e}"))?;
     let built = String::from_utf8_lossy(&output.stdout);
     let program = built.lines().find_map(|line| {

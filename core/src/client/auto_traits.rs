@@ -7,8 +7,9 @@
 
 use super::client::Client;
 use super::{
-    Call, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline, Reply, Scan, Script,
-    StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Transaction, Watch,
+    Acknowledged, AcknowledgedBy, Call, Explanation, KeyScan, NodeExplanation, NodeReply, Pipeline,
+    Reply, Scan, Script, ShardAcknowledgement, StreamConsumer, StreamEntry, Subscribe,
+    Subscription, Target, Transaction, Waited, Watch,
 };
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::command::Command;
@@ -50,12 +51,17 @@ const _: () = {
     is_send_and_sync::<Pipeline<'_>>();
     is_send_and_sync::<Subscribe<'_>>();
     is_send_and_sync::<Transaction<'_>>();
+    is_send_and_sync::<Waited<Pipeline<'_>>>();
+    is_send_and_sync::<Waited<Transaction<'_>>>();
     is_send_and_sync::<Watch<'_>>();
     is_send::<Call<'_, Reluctant>>();
     is_send::<KeyScan<Reluctant>>();
     is_send::<Scan<Reluctant>>();
     is_send::<<Subscribe<'_> as IntoFuture>::IntoFuture>();
     // Replies, errors, and what else is plain data.
+    is_send_and_sync::<Acknowledged<()>>();
+    is_send_and_sync::<AcknowledgedBy>();
+    is_send_and_sync::<ShardAcknowledgement>();
     is_send_and_sync::<Backlog>();
     is_send_and_sync::<Blob>();
     is_send_and_sync::<Channel>();
@@ -116,11 +122,21 @@ fn futures(client: &Client, transport: impl Transport, config: Config) {
     is_send(client.pipeline().run_each());
     is_send(client.transaction().run::<Reluctant>());
     is_send(client.transaction().run_each());
+    is_send(client.send::<Reluctant>(command()).wait_replicas(1, time));
+    is_send(client.send::<Reluctant>(command()).wait_aof(true, 1, time));
+    is_send(client.pipeline().wait_replicas(1, time).run::<Reluctant>());
+    is_send(client.pipeline().wait_aof(true, 1, time).run_each());
+    is_send(client.transaction().wait_replicas(1, time).run::<Reluctant>());
+    is_send(client.transaction().wait_aof(true, 1, time).run_each());
     is_send(client.watch(["key"]));
     is_send(async {
         let watch = client.watch(["key"]).await?;
         drop(watch.send::<Reluctant>(command()).await);
         watch.commit::<Reluctant>(client.transaction()).await
+    });
+    is_send(async {
+        let transaction = client.transaction().wait_replicas(1, time);
+        client.watch(["key"]).await?.commit_and_wait::<Reluctant>(transaction).await
     });
     is_send(async {
         let mut subscription = client.subscribe("channel").await?;

@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
+use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -25,10 +26,10 @@ use crate::routing::retry::AttemptFailure;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -118,6 +119,15 @@ impl<'c, T> Call<'c, T> {
     }
 }
 
+impl<'c, T> Call<'c, T> {
+    /// The client and the command, of which nothing was sent.
+    pub(super) fn into_unsent(self) -> (&'c Client, Command) {
+        let is_unsent = matches!(self.call.state, State::Start(_));
+        assert!(is_unsent, "a call that was polled before cannot be sent otherwise");
+        (self.call.client, self.call.command)
+    }
+}
+
 impl FrameCall<'_> {
     /// Enqueues on a live link, or takes the slow path.
     fn start(
@@ -155,7 +165,8 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry = NewEntry { len, replies: 1, deadline: due, admission };
+        let entry =
+            NewEntry { len, replies: 1, deadline: due, admission, can_move: guard.is_by_policy() };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
@@ -229,10 +240,39 @@ impl FrameCall<'_> {
     /// Everything that takes more than one attempt: dials, redirects, retries, refreshes.
     #[cold]
     fn slow_path(&self, plan: Plan, due: Deadline, from: ResumeFrom) -> State {
-        let options = self.client.call_options(due.from(self.client.shared.env.now()));
+        let deadline = due.from(self.client.shared.env.now());
+        let options = self.client.call_options_for(&self.command, deadline);
         let topology = Arc::clone(&self.client.shared.topology);
         let reads = self.client.non_primary_read_settings();
         State::SlowPath(entry::run(topology, self.command.clone(), plan, reads, options, from))
+    }
+
+    /// The server is silent: other nodes are asked about it while this call waits. On hosts with a
+    /// background this happens there.
+    #[cold]
+    fn wait_while_refreshing(&mut self) {
+        let State::InFlight(mut pending, guard) =
+            std::mem::replace(&mut self.state, State::Finished)
+        else {
+            return;
+        };
+        let shared = &self.client.shared;
+        let (topology, env) = (Arc::clone(&shared.topology), Arc::clone(&shared.env));
+        let reads = self.client.non_primary_read_settings();
+        let (command, options) = (self.command.clone(), self.client.call_options_from_now());
+        self.state = State::SlowPath(Box::pin(async move {
+            let waits = poll_fn(|cx| pending.poll_with_deadline(cx));
+            let (outcome, due) = topology.while_refreshing(waits).await;
+            match frame_or_failure(outcome) {
+                Ok(frame) => Ok(frame),
+                Err(failure) => {
+                    let options = CallOptions { deadline: due.from(env.now()), ..options };
+                    let from = ResumeFrom::Attempt(failure, Arc::clone(guard.node()));
+                    drop(guard);
+                    entry::run(topology, command, Plan::Whole, reads, options, from).await
+                }
+            }
+        }));
     }
 
     /// The frame, which is no error. Not generic, so that there is one of it in a program.
@@ -256,7 +296,13 @@ impl FrameCall<'_> {
                     }
                 }
                 State::InFlight(pending, guard) => {
-                    let (outcome, due) = std::task::ready!(pending.poll_with_deadline(cx));
+                    let Poll::Ready((outcome, due)) = pending.poll_with_deadline(cx) else {
+                        if !pending.is_link_closed() || self.client.shared.env.has_background() {
+                            return Poll::Pending;
+                        }
+                        self.wait_while_refreshing();
+                        continue;
+                    };
                     match frame_or_failure(outcome) {
                         Ok(frame) => {
                             guard.succeed(|| self.client.shared.env.now());
@@ -265,9 +311,6 @@ impl FrameCall<'_> {
                         }
                         Err(failure) => {
                             let node = Arc::clone(guard.node());
-                            if failure.is_redirect() {
-                                self.client.shared.was_redirected.store(true, Ordering::Relaxed);
-                            }
                             let from = ResumeFrom::Attempt(failure, node);
                             self.state = self.slow_path(Plan::Whole, due, from);
                         }

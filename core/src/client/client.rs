@@ -6,7 +6,7 @@
 //!
 //! Invariant: when the last clone is dropped, all connections close and all background tasks end.
 
-use crate::command::Command;
+use crate::command::{Command, ServerWait};
 use crate::connection::queue::Deadline;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -87,15 +87,13 @@ pub(super) struct Shared {
     /// The only node of a deployment whose topology is never refreshed: commands need not look it
     /// up in the routes.
     pub(super) sole_node: Option<Arc<Node>>,
-    /// Set when that node redirected a command: from then on the routes decide.
-    pub(super) was_redirected: AtomicBool,
 }
 
 impl Shared {
     /// The node that every command goes to, where there is but one.
     #[inline]
     pub(super) fn sole_node(&self) -> Option<&Arc<Node>> {
-        self.sole_node.as_ref().filter(|_| !self.was_redirected.load(Ordering::Relaxed))
+        self.sole_node.as_ref()
     }
 }
 
@@ -116,8 +114,11 @@ impl Client {
     /// its first poll to its reply, with connecting and all attempts. Default: `command_timeout` of
     /// the configuration.
     ///
-    /// Without this, a blocking command (BLPOP, XREAD BLOCK) waits as long as its own argument
-    /// says; in the view it ends after `timeout` at the latest.
+    /// Without this, a blocking command (BLPOP, XREAD BLOCK, WAIT) may take as long as its own
+    /// argument says and `command_timeout` on top. One that waits without an end (`BLPOP key 0`)
+    /// ends with an error when its server has answered nothing for `progress_timeout` and
+    /// `command_timeout` together, not even a PING on another connection, or was replaced.
+    /// In the view it ends after `timeout` at the latest.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self.clone() }
@@ -193,14 +194,19 @@ impl Client {
         self.shared.topology.snapshot()
     }
 
-    /// When a command ends that begins now. A blocking command has no deadline unless this view has
-    /// a timeout of its own.
-    #[inline]
+    /// When a command ends that begins now. What it waits at the server by its own argument comes
+    /// on top, unless this view has a timeout of its own.
     pub(super) fn due_for(&self, command: &Command) -> Deadline {
-        match self.timeout {
-            None if command.is_blocking() => Deadline::At(Timestamp::FAR_FUTURE),
-            _ => Deadline::After(self.command_timeout()),
+        match self.own_wait(command) {
+            ServerWait::None => Deadline::After(self.command_timeout()),
+            ServerWait::UpTo(wait) => Deadline::After(self.command_timeout().saturating_add(wait)),
+            ServerWait::Endless => Deadline::At(Timestamp::FAR_FUTURE),
         }
+    }
+
+    /// How long a command waits at the server beyond this view's timeout.
+    fn own_wait(&self, command: &Command) -> ServerWait {
+        if self.timeout.is_some() { ServerWait::None } else { command.server_wait() }
     }
 
     /// The same as a moment.
@@ -218,11 +224,21 @@ impl Client {
         self.call_options(self.shared.env.now().after(self.command_timeout()))
     }
 
+    /// The options of a call of this command that ends at `deadline`.
+    pub(super) fn call_options_for(&self, command: &Command, deadline: Timestamp) -> CallOptions {
+        let own_wait = match self.own_wait(command) {
+            ServerWait::UpTo(wait) => wait,
+            ServerWait::None | ServerWait::Endless => Duration::ZERO,
+        };
+        CallOptions { own_wait, ..self.call_options(deadline) }
+    }
+
     /// The options of a call that ends at `deadline`.
     pub(super) fn call_options(&self, deadline: Timestamp) -> CallOptions {
         CallOptions {
             deadline,
             timeout: self.command_timeout(),
+            own_wait: Duration::ZERO,
             retry_unknown: self.shared.env.config().retry_unknown,
         }
     }

@@ -15,7 +15,6 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 impl Client {
@@ -125,7 +124,6 @@ impl Client {
             replica_subscribers: Mutex::default(),
             own_connection_subscriptions: Arc::default(),
             sole_node,
-            was_redirected: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared), timeout: None, read_settings: None })
     }

@@ -10,21 +10,34 @@
 //! reply may have been lost. Then it reads new entries, and from time to time claims entries that
 //! other consumers have left.
 //!
-//! Invariant: every entry is delivered at least once. Limit: `COUNT` entries are held at a time.
-//! Spec: <https://redis.io/docs/latest/develop/data-types/streams/>, "Consumer groups".
+//! Other consumers claim an entry when it is idle for `claim_after` and a quarter of that. An entry
+//! is handed out only while it is fresh: read at most an eighth of `claim_after` ago. So its
+//! handling has at least `claim_after`, and nobody else gets it meanwhile. An entry that has waited
+//! here for longer is asked for once more, which makes it fresh; if it went to another consumer,
+//! the server does not return it. How many entries are read at once follows from how fast they are
+//! handled.
+//!
+//! Invariants: every entry is delivered at least once; an entry that is acknowledged in time is
+//! delivered once. Limit: `COUNT_MAX` entries are held at a time.
+//! Spec: <https://redis.io/docs/latest/develop/data-types/streams/>, "Consumer groups";
+//! <https://redis.io/commands/xreadgroup/>, "The history of a consumer".
 
 use super::client::Client;
 use crate::command::{Command, ToArg, cmd};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::resp::{Blob, ErrorClass, Value};
 use crate::time::Timestamp;
+use futures::future::{Either, select};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
-/// How many entries one command asks for.
-const COUNT: usize = 100;
-/// How long a server waits for new entries before it answers.
-const BLOCK: Duration = Duration::from_secs(2);
+/// The most entries that one command asks for.
+const COUNT_MAX: usize = 100;
+/// The least entries that are claimed at once, so that a long list is gone through in time.
+const CLAIMS_MIN: usize = 10;
+/// How long a server waits for new entries before it answers, at the most and at the least.
+const BLOCK: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(100));
 
 /// One entry of a stream.
 #[non_exhaustive]
@@ -47,9 +60,15 @@ impl StreamEntry {
 /// Reads a stream as a consumer of a group: each entry goes to one consumer of the group, and stays
 /// assigned to it until it is acknowledged.
 ///
-/// Made by [`Client::consume`]. Every entry is delivered at least once. It is delivered again, here
-/// or to another consumer, when it was not acknowledged in time: handling an entry twice must do no
+/// Made by [`Client::consume`]. Every entry is delivered at least once. While no consumer dies, it
+/// is delivered once, if it is acknowledged within [`claim_after`](Self::claim_after); an entry
+/// whose handling takes longer is kept by [`hold`](Self::hold). An entry that is not acknowledged
+/// in time is delivered again, here or to another consumer: handling an entry twice must do no
 /// harm.
+///
+/// Entries that were read and not returned stay assigned to a consumer that is dropped, until
+/// others take them over after `claim_after`, or the same consumer comes back.
+/// [`close`](Self::close) gives them back at once.
 ///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
@@ -79,6 +98,12 @@ pub struct StreamConsumer {
     start: &'static str,
     /// Entries that were read and not returned yet.
     held: VecDeque<StreamEntry>,
+    /// When the command was sent that read them.
+    held_since: Timestamp,
+    /// How many entries the next command asks for.
+    count: usize,
+    /// The server has answered about the group, so that it exists or did.
+    has_group: bool,
     /// In state Resuming: its own entries up to this id were read again. `None` in state Reading.
     resume: Option<String>,
     /// The greatest id that was read as a new entry.
@@ -109,6 +134,9 @@ impl Client {
             claim_after: Duration::from_secs(60),
             start: "0",
             held: VecDeque::new(),
+            held_since: Timestamp::ZERO,
+            count: 1,
+            has_group: false,
             resume: Some("0".to_owned()),
             last: "0".to_owned(),
             claim_at: Timestamp::ZERO,
@@ -118,8 +146,11 @@ impl Client {
 }
 
 impl StreamConsumer {
-    /// How long an entry may stay unacknowledged at another consumer before this one takes it over.
-    /// Default: 60 s. Choose it longer than the handling of an entry takes.
+    /// How long an entry may stay unacknowledged before another consumer takes it over. Default:
+    /// 60 s. It is taken over within half of that time more, if a consumer waits for entries.
+    ///
+    /// Choose it longer than the handling of an entry takes, and the same for all consumers of the
+    /// group; [`hold`](Self::hold) is for an entry that takes longer.
     pub fn claim_after(mut self, idle: Duration) -> Self {
         self.claim_after = idle;
         self
@@ -136,22 +167,77 @@ impl StreamConsumer {
     ///
     /// # Errors
     /// Those of any command. No entry is lost: the next call begins with the entries that may have
-    /// been assigned to this consumer and did not arrive.
+    /// been assigned to this consumer and did not arrive. `Server` when the group has ceased to
+    /// exist (NOGROUP), because it was destroyed or its stream deleted: the next call makes both
+    /// anew, and the group then begins as a new one does.
     ///
     /// Dropping the future loses no entry: a later call returns it.
     pub async fn next(&mut self) -> Result<StreamEntry, Error> {
         loop {
-            if let Some(entry) = self.held.pop_front() {
-                return Ok(entry);
-            }
-            if let Err(error) = self.fetch().await {
-                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownGroup) {
+            let result = match self.next_held().await {
+                Ok(Some(entry)) => return Ok(entry),
+                Ok(None) => self.fetch().await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(()) => self.has_group = true,
+                Err(error)
+                    if error
+                        .server_error()
+                        .is_some_and(|e| e.class() == ErrorClass::UnknownGroup) =>
+                {
+                    self.forget_place();
+                    if std::mem::take(&mut self.has_group) {
+                        return Err(self.group_lost(error));
+                    }
                     self.create_group().await?;
-                    continue;
                 }
-                return Err(error);
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Runs the handling of an entry, and meanwhile keeps the entry from being taken over by other
+    /// consumers, however long it takes.
+    ///
+    /// It tells the server four times within [`claim_after`](Self::claim_after) that the entry is
+    /// in hand, each time that the returned future is polled for it: a handling that blocks its
+    /// thread holds nothing. It stops when the entry has gone to another consumer all the same.
+    ///
+    /// Dropped before its end, the entry is held no longer.
+    ///
+    /// ```no_run
+    /// # extern crate slotcar_core as slotcar;
+    /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// # async fn render(_: &slotcar::StreamEntry) {}
+    /// let mut films = client.consume("films", "renderers", "worker-1");
+    /// let film = films.next().await?;
+    /// films.hold(&film.id, render(&film)).await;
+    /// films.ack(&film.id).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn hold<F: Future>(&self, id: &str, handling: F) -> F::Output {
+        match select(pin!(handling), pin!(self.keep(id))).await {
+            Either::Left((output, _)) => output,
+            Either::Right(((), handling)) => handling.await,
+        }
+    }
+
+    /// Gives back the entries that were read and not returned, so that other consumers can claim
+    /// them at once. Entries that were returned and not acknowledged stay as they are.
+    ///
+    /// # Errors
+    /// Those of any command. The entries are then taken over after
+    /// [`claim_after`](Self::claim_after), as those of a consumer that is dropped.
+    pub async fn close(self) -> Result<(), Error> {
+        // What has waited for long may be another consumer's by now, and is claimed anyway.
+        if self.held.is_empty() || !self.is_fresh() {
+            return Ok(());
+        }
+        let ids = self.held.iter().map(|entry| entry.id.as_str());
+        let claim = self.about_group("XCLAIM").arg(self.name.as_str()).arg(0).args(ids);
+        let claim = claim.arg("IDLE").arg(self.idle_min()).arg("JUSTID");
+        self.client.send::<Value>(claim).await.map(drop)
     }
 
     /// Acknowledges an entry: it is not delivered again. Returns false if it was acknowledged
@@ -162,31 +248,66 @@ impl StreamConsumer {
     ///
     /// Dropped before its end, the entry may or may not be acknowledged.
     pub async fn ack(&self, id: &str) -> Result<bool, Error> {
-        let ack = cmd("XACK").key(&self.stream[..]).arg(self.group.as_str()).arg(id);
+        let ack = self.about_group("XACK").arg(id);
         Ok(self.client.send::<u64>(ack).await? > 0)
+    }
+
+    /// The next entry that was read and can still be handed out.
+    async fn next_held(&mut self) -> Result<Option<StreamEntry>, Error> {
+        while let Some(entry) = self.held.front() {
+            if self.is_fresh() {
+                return Ok(self.held.pop_front());
+            }
+            // They are handled slowly.
+            self.count = 1;
+            let before = id_before(&entry.id).unwrap_or_else(|| "0".to_owned());
+            let again: Value = self.client.send(self.read(&before, 1, None)).await?;
+            let again = list_of_stream(&again).map(entries).unwrap_or_default().pop();
+            let ours = self.held.pop_front();
+            // Otherwise it is another consumer's, or it was deleted.
+            if let (Some(again), Some(ours)) = (again, ours)
+                && again.id == ours.id
+            {
+                return Ok(Some(again));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what is held is assigned to this consumer for long enough still.
+    fn is_fresh(&self) -> bool {
+        self.client.shared.env.now().since(self.held_since) <= self.claim_after / 8
+    }
+
+    /// When others take an entry over: its idle time in milliseconds.
+    fn idle_min(&self) -> u64 {
+        let idle = self.claim_after.saturating_add(self.claim_after / 4);
+        u64::try_from(idle.as_millis()).unwrap_or(u64::MAX >> 1)
     }
 
     /// Sends one command and keeps the entries that it returns.
     async fn fetch(&mut self) -> Result<(), Error> {
         let now = self.client.shared.env.now();
+        let count = self.count;
         if let Some(from) = self.resume.clone() {
-            let reply: Value = self.client.send(self.read(&from, None)).await?;
+            let reply: Value = self.client.send(self.read(&from, count, None)).await?;
             let list = list_of_stream(&reply);
             self.resume = list.and_then(last_id);
-            self.held.extend(list.map(entries).unwrap_or_default());
+            self.note_last(self.resume.clone());
+            self.keep_entries(list, now);
             return Ok(());
         }
         if now >= self.claim_at {
-            let idle = u64::try_from(self.claim_after.as_millis()).unwrap_or(u64::MAX);
-            let claim = cmd("XAUTOCLAIM").key(&self.stream[..]).arg(self.group.as_str());
-            let claim = claim.arg(self.name.as_str()).arg(idle).arg(self.cursor.as_str());
-            let reply: Value = self.client.send(claim.arg("COUNT").arg(COUNT)).await?;
+            let claim = self.about_group("XAUTOCLAIM").arg(self.name.as_str());
+            let claim = claim.arg(self.idle_min()).arg(self.cursor.as_str());
+            let claim = claim.arg("COUNT").arg(count.max(CLAIMS_MIN));
+            let reply: Value = self.client.send(claim).await?;
             let parts = reply.as_slice().unwrap_or_default();
             self.cursor = parts.first().and_then(Value::as_str).unwrap_or("0-0").to_owned();
             if self.cursor == "0-0" {
                 self.claim_at = now.after(self.claim_after / 2);
             }
-            self.held.extend(parts.get(1).map(entries).unwrap_or_default());
+            self.keep_entries(parts.get(1), now);
             if !self.held.is_empty() {
                 return Ok(());
             }
@@ -194,22 +315,91 @@ impl StreamConsumer {
         // Until this reply has arrived, the server may have assigned entries that are not known
         // here.
         self.resume = Some(self.last.clone());
-        let wait = BLOCK.min(self.claim_after.max(Duration::from_millis(1)));
+        let (most, least) = BLOCK;
+        let wait = (self.claim_after / 16).clamp(least, most);
         // A server that hangs sends as little as one that waits for entries: hence a timeout.
         let patient = self.client.with_timeout(wait + self.client.command_timeout());
-        let reply: Value = patient.send(self.read(">", Some(wait))).await?;
+        let now = self.client.shared.env.now();
+        let reply: Value = patient.send(self.read(">", count, Some(wait))).await?;
         self.resume = None;
         let list = list_of_stream(&reply);
-        if let Some(last) = list.and_then(last_id) {
-            self.last = last;
-        }
-        self.held.extend(list.map(entries).unwrap_or_default());
+        self.note_last(list.and_then(last_id));
+        self.keep_entries(list, now);
         Ok(())
     }
 
-    fn read(&self, from: &str, block: Option<Duration>) -> Command {
+    /// Keeps what a command has returned that was sent at `sent`. Where all that was asked for came
+    /// and was handed out before it was old, the next command asks for more.
+    fn keep_entries(&mut self, list: Option<&Value>, sent: Timestamp) {
+        self.held_since = sent;
+        self.held.extend(list.map(entries).unwrap_or_default());
+        if self.held.len() >= self.count {
+            self.count = (self.count * 2).min(COUNT_MAX);
+        }
+    }
+
+    fn note_last(&mut self, id: Option<String>) {
+        if let Some(id) = id.filter(|id| numbers(id) > numbers(&self.last)) {
+            self.last = id;
+        }
+    }
+
+    /// Holds an entry until it is another consumer's.
+    async fn keep(&self, id: &str) {
+        let env = &self.client.shared.env;
+        let mut held_at = env.now();
+        loop {
+            env.sleep_until(env.now().after(self.claim_after / 4)).await;
+            let now = env.now();
+            // The process was suspended, or the server was away: another consumer may have it.
+            if now.since(held_at) > self.claim_after {
+                let pending = self.about_group("XPENDING").arg(id).arg(id).arg(1);
+                let pending = pending.arg(self.name.as_str());
+                let pending: Result<Value, _> = self.client.send(pending).await;
+                match pending.as_ref().map(Value::as_slice) {
+                    Ok(Some([_, ..])) => {}
+                    Ok(_) => return,
+                    Err(_) => continue,
+                }
+            }
+            let claim = self.about_group("XCLAIM").arg(self.name.as_str()).arg(0).arg(id);
+            if self.client.send::<Value>(claim.arg("JUSTID")).await.is_ok() {
+                held_at = now;
+            }
+        }
+    }
+
+    /// What is held is not assigned to anybody any more.
+    fn forget_place(&mut self) {
+        self.held.clear();
+        self.resume = None;
+        "0".clone_into(&mut self.last);
+        "0-0".clone_into(&mut self.cursor);
+    }
+
+    fn group_lost(&self, error: Error) -> Error {
+        let stream = String::from_utf8_lossy(&self.stream);
+        let message = format!(
+            "the group {:?} of the stream {stream:?} exists no more: it was destroyed, or the \
+             stream was deleted; `next` makes both anew",
+            self.group
+        );
+        let lost = Error::new(ErrorKind::Server, error.delivery(), message);
+        let lost = match error.server_error().cloned() {
+            Some(server) => lost.with_server_error(server),
+            None => lost,
+        };
+        lost.with_cause(error)
+    }
+
+    /// A command about the group.
+    fn about_group(&self, name: &str) -> Command {
+        cmd(name).key(&self.stream[..]).arg(self.group.as_str())
+    }
+
+    fn read(&self, from: &str, count: usize, block: Option<Duration>) -> Command {
         let read = cmd("XREADGROUP").arg("GROUP").arg(self.group.as_str()).arg(self.name.as_str());
-        let mut read = read.arg("COUNT").arg(COUNT);
+        let mut read = read.arg("COUNT").arg(count);
         if let Some(block) = block {
             read = read.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
         }
@@ -238,6 +428,21 @@ fn list_of_stream(reply: &Value) -> Option<&Value> {
     }
 }
 
+/// The two numbers of an id.
+fn numbers(id: &str) -> Option<(u64, u64)> {
+    let (time, number) = id.split_once('-').unwrap_or((id, "0"));
+    Some((time.parse().ok()?, number.parse().ok()?))
+}
+
+/// The greatest id before this one.
+fn id_before(id: &str) -> Option<String> {
+    let (time, number) = match numbers(id)? {
+        (time, 0) => (time.checked_sub(1)?, u64::MAX),
+        (time, number) => (time, number - 1),
+    };
+    Some(format!("{time}-{number}"))
+}
+
 /// The id of the last entry, also of a deleted one.
 fn last_id(list: &Value) -> Option<String> {
     Some(list.as_slice()?.last()?.as_slice()?.first()?.as_str()?.to_owned())
@@ -256,4 +461,25 @@ fn entries(list: &Value) -> Vec<StreamEntry> {
         Some(StreamEntry { id: id.as_str()?.to_owned(), fields: fields.collect() })
     };
     list.as_slice().unwrap_or_default().iter().filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_before_another_is_the_greatest_below_it() {
+        let table = [
+            ("5-3", Some("5-2")),
+            ("5-0", Some("4-18446744073709551615")),
+            ("5", Some("4-18446744073709551615")),
+            ("0-1", Some("0-0")),
+            ("0-0", None),
+            ("x", None),
+        ];
+        for (id, before) in table {
+            assert_eq!(id_before(id).as_deref(), before, "{id}");
+        }
+        assert!(numbers("10-2") > numbers("9-3") && numbers("10-10") > numbers("10-9"));
+    }
 }

@@ -108,7 +108,7 @@ fn describe_node(
         zone: shard_lookup::zone_of(routes, index, node).map(str::to_owned),
         in_flight: row.in_flight,
         latency: (row.latency != 0).then(|| Duration::from_nanos(row.latency)),
-        lag: health.lag(context.now),
+        lag: node.lag(context.now),
         score: (row.latency != 0).then(|| Duration::from_nanos(weight(row))),
         is_due: row.due != CheckDue::Not,
         skipped,

@@ -3,6 +3,7 @@
 //! This file only declares and re-exports. [`Client`] and what its clones share are in `client.rs`;
 //! each other file adds the methods of one area, beside the type that they return.
 
+mod acknowledged;
 mod auto_traits;
 mod call;
 mod client;
@@ -18,7 +19,9 @@ mod script;
 mod subscription;
 mod targets;
 mod transaction;
+mod waited;
 
+pub use acknowledged::{Acknowledged, AcknowledgedBy, ShardAcknowledgement};
 pub use call::Call;
 pub use client::Client;
 pub use consumer::{StreamConsumer, StreamEntry};
@@ -29,3 +32,4 @@ pub use script::Script;
 pub use subscription::{Subscribe, Subscription};
 pub use targets::{NodeReply, Target};
 pub use transaction::{Transaction, Watch};
+pub use waited::Waited;

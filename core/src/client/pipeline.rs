@@ -124,11 +124,17 @@ impl Pipeline<'_> {
     }
 
     async fn results(self) -> Result<Results, Error> {
-        let shared = &self.client.shared;
-        check_length("pipeline", self.commands.len(), shared.env.config())?;
-        let (options, reads) =
-            (self.client.call_options_from_now(), self.client.non_primary_read_settings());
-        entry::run_all(&shared.topology, &self.commands, reads.as_ref(), options).await
+        let (client, commands) = self.checked()?;
+        let (options, reads) = (client.call_options_from_now(), client.non_primary_read_settings());
+        entry::run_all(&client.shared.topology, &commands, reads.as_ref(), options).await
+    }
+}
+
+impl<'c> Pipeline<'c> {
+    /// The client and the commands, if they are not too many.
+    pub(super) fn checked(self) -> Result<(&'c Client, Vec<Command>), Error> {
+        check_length("pipeline", self.commands.len(), self.client.shared.env.config())?;
+        Ok((self.client, self.commands))
     }
 }
 

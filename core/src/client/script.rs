@@ -1,16 +1,20 @@
 //! A Lua script that is sent in full once to each server, and by its digest from then on.
 //!
-//! Invariant: the script is routed by its keys, like any command. A server that does not know it (a
-//! new primary, a server that was restarted) answers NOSCRIPT, and gets the source.
-//! Spec: <https://redis.io/docs/latest/develop/interact/programmability/eval-intro/>, "Script cache".
+//! Invariants: the script is routed by its keys, like any command. A server that does not know it
+//! (a new primary, a server that was restarted) answers NOSCRIPT, and gets the source. A script
+//! that could answer so itself, after it ran, is always sent as source, to which no server says
+//! NOSCRIPT. Spec: <https://redis.io/docs/latest/develop/interact/programmability/eval-intro/>, "Script cache".
 
 use super::client::Client;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
-use crate::resp::ErrorClass;
+use crate::resp::ServerError;
 use serde::de::DeserializeOwned;
 use sha1_smol::Sha1;
 use std::sync::Arc;
+
+/// The code that servers answer with to an unknown digest.
+const NOSCRIPT: &[u8] = b"NOSCRIPT";
 
 /// A Lua script and its SHA-1 digest, by which servers know it.
 ///
@@ -39,13 +43,19 @@ pub struct Script {
     source: Arc<str>,
     /// Its SHA-1 in hexadecimal.
     digest: Arc<str>,
+    /// Whether the source contains the word `NOSCRIPT`.
+    says_noscript: bool,
 }
 
 impl Script {
     /// A script with this Lua source.
     #[must_use]
     pub fn new(source: &str) -> Self {
-        Self { source: source.into(), digest: Sha1::from(source).hexdigest().into() }
+        Self {
+            source: source.into(),
+            digest: Sha1::from(source).hexdigest().into(),
+            says_noscript: mentions_noscript(&source),
+        }
     }
 
     /// The Lua source.
@@ -63,11 +73,16 @@ impl Script {
 
 impl Client {
     /// Runs a script: sends EVALSHA, and EVAL if the server does not know the script. In a cluster
-    /// all keys must be in one slot: give them a common hash tag.
+    /// all keys must be in one slot: give them a common hash tag. A script whose source or
+    /// arguments contain the word `NOSCRIPT` is sent by EVAL each time, since its own error could
+    /// not be told from the server's.
     ///
     /// # Errors
     /// Those of [`Client::send`] for a command that may write: it is not sent again when it may
-    /// have run.
+    /// have run. What the script answers is its own word, with [`Delivery::Answered`], whatever
+    /// code it uses; see [`Client::eval`].
+    ///
+    /// [`Delivery::Answered`]: crate::Delivery::Answered
     ///
     /// Dropped before its reply came, the script may or may not have run, at most once.
     ///
@@ -79,16 +94,23 @@ impl Client {
         args: impl ToArgs,
     ) -> Result<T, Error> {
         let (keys, args) = (Borrowed(&keys), Borrowed(&args));
-        let by_digest = command::evalsha(script.digest(), keys, args);
-        match self.send(by_digest).await {
-            Err(error)
-                if error.server_error().is_some_and(|e| e.class() == ErrorClass::UnknownScript) =>
-            {
+        if script.says_noscript || mentions_noscript(&keys) || mentions_noscript(&args) {
+            return self.send(command::eval(script.source(), keys, args)).await;
+        }
+        match self.send(command::evalsha(script.digest(), keys, args)).await {
+            Err(error) if error.server_error().is_some_and(ServerError::is_unknown_script) => {
                 self.send(command::eval(script.source(), keys, args)).await
             }
             result => result,
         }
     }
+}
+
+/// Whether any of the arguments contains the code that servers answer with to an unknown digest.
+fn mentions_noscript(args: &impl ToArgs) -> bool {
+    let mut mentions = false;
+    args.each_bytes(|bytes| mentions |= bytes.windows(NOSCRIPT.len()).any(|part| part == NOSCRIPT));
+    mentions
 }
 
 /// Borrowed arguments, for two commands.

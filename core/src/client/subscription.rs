@@ -10,10 +10,10 @@
 use super::client::Client;
 use crate::BoxFuture;
 use crate::command::ToArgs;
-use crate::config::WhenLagging;
+use crate::config::{SubscriptionConnection, WhenLagging};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::pubsub::reader_queue::ReaderQueue;
-use crate::driver::pubsub::subscriber::{Subscriber, SubscriberLoop};
+use crate::driver::pubsub::subscriber::{Subscriber, SubscriberKind, SubscriberLoop};
 use crate::driver::pubsub::subscriber_state::ReaderStatus;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -72,8 +72,9 @@ impl<'c> Subscribe<'c> {
         Self { client, kind, names: names_of(&channels), limits, own_connection: false }
     }
 
-    /// Gives the subscription connections that carry nothing else, one per node. For channels so
-    /// busy that commands would wait behind their messages.
+    /// Gives the subscription connections to itself, one per node, which it shares with no other
+    /// subscription. For a reader so slow, or channels so busy, that the messages of others would
+    /// wait.
     ///
     /// At most `exclusive_connections_max` subscriptions of a client may have them.
     pub fn own_connection(mut self) -> Self {
@@ -118,11 +119,15 @@ impl<'c> Subscribe<'c> {
             settings if own => {
                 let max = shared.env.config().exclusive_connections_max as usize;
                 permit = Some(Permit::take(&shared.own_connection_subscriptions, max)?);
-                Subscriber::new(topology(), true, settings)
+                Subscriber::new(topology(), SubscriberKind::OwnConnectionsOfReaders, settings)
             }
             Some(settings) => replica_subscriber(&shared.replica_subscribers, settings, topology()),
             None => {
-                let new = || Subscriber::new(topology(), false, None);
+                let kind = match shared.env.config().subscription_connection {
+                    SubscriptionConnection::Own => SubscriberKind::OwnConnections,
+                    SubscriptionConnection::Shared => SubscriberKind::SharesWithCommands,
+                };
+                let new = || Subscriber::new(topology(), kind, None);
                 Arc::clone(shared.subscriber.get_or_init(|| new())).into_subscriber()
             }
         };
@@ -388,8 +393,9 @@ fn replica_subscriber(
     if let Some(same) = open.find(|one| one.has_read_settings(&settings)) {
         return same;
     }
-    // With own connections: a link has one subscriber, and a primary's may have another already.
-    let new = Subscriber::new(topology, true, Some(settings));
+    // A link has one subscriber, and a primary's may have another already.
+    let kind = SubscriberKind::OwnConnectionsOfReaders;
+    let new = Subscriber::new(topology, kind, Some(settings));
     subscribers.push(Arc::downgrade(&new));
     new
 }

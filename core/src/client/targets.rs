@@ -59,7 +59,7 @@ impl Client {
         command: Command,
     ) -> Result<T, Error> {
         let name = command.name();
-        let options = self.call_options(self.deadline_for(&command));
+        let options = self.call_options_for(&command, self.deadline_for(&command));
         let frame = fan_out::run_at(&self.shared.topology, &target, command, options).await?;
         from_frame(&frame).map_err(|error| Error::undecodable(error).with_command(&name))
     }
@@ -77,7 +77,7 @@ impl Client {
         target: Target,
         command: Command,
     ) -> Result<Vec<NodeReply>, Error> {
-        let options = self.call_options(self.deadline_for(&command));
+        let options = self.call_options_for(&command, self.deadline_for(&command));
         let answers =
             fan_out::run_at_each(&self.shared.topology, &target, command, options).await?;
         let reply = |answer: fan_out::NodeAnswer| NodeReply {

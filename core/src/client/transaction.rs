@@ -24,7 +24,8 @@ use serde::de::DeserializeOwned;
 /// in one slot: give them a common hash tag, as in `{user:1}:name`.
 ///
 /// It goes to the primary under every read policy. If it was redirected, refused or not sent, it is
-/// sent again as a whole; if it may have run ([`Delivery::Unknown`]), only when
+/// sent again as a whole; scripts in it as well, because what the server says to them before EXEC
+/// is its own word. If it may have run ([`Delivery::Unknown`]), only when
 /// [`retry_unknown`](crate::Config::retry_unknown) allows that.
 ///
 /// ```no_run
@@ -92,8 +93,13 @@ impl<'c> Transaction<'c> {
         transaction::run(&self.client.shared.topology, lead, self.commands, options).await
     }
 
+    /// The client and the commands.
+    pub(super) fn into_parts(self) -> (&'c Client, Vec<Command>) {
+        (self.client, self.commands)
+    }
+
     /// The command that carries their routing key, if they can be run together.
-    fn checked(&self) -> Result<Command, Error> {
+    pub(super) fn checked(&self) -> Result<Command, Error> {
         let env = &self.client.shared.env;
         check_length("transaction", self.commands.len(), env.config())?;
         lead(&self.commands, env.has_slots())
@@ -126,6 +132,13 @@ pub struct Watch<'c> {
     client: &'c Client,
     /// The connection that watches them.
     link: WatchLink,
+}
+
+impl<'c> Watch<'c> {
+    /// The client and the connection.
+    pub(super) fn into_parts(self) -> (&'c Client, WatchLink) {
+        (self.client, self.link)
+    }
 }
 
 impl Watch<'_> {
@@ -213,12 +226,12 @@ impl Client {
     }
 }
 
-fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
+pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
     from_frame(frame).map_err(|error| Error::undecodable(error).with_command("EXEC"))
 }
 
 /// The results in the reply to EXEC.
-fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
+pub(super) fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
     let elements = Elements::of(frame).into_iter().flatten();
     let result = |element: &[u8]| {
         let element = frame.slice_ref(element);

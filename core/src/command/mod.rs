@@ -22,6 +22,7 @@ mod spec;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use arg::ToArg;
 pub use arg_list::ToArgs;
@@ -33,6 +34,7 @@ pub(crate) use args::{Args, Keys};
 pub(crate) use learned::Learned;
 #[cfg(test)]
 pub(crate) use lookup::every_name;
+pub(crate) use waiting::ServerWait;
 
 use crate::resp::{bulk_bytes, put_array_head};
 use buffer::Buffer;
@@ -223,6 +225,11 @@ impl Command {
         std::ptr::eq(self.spec, Spec::UNKNOWN)
     }
 
+    /// Whether neither the table, nor a server, nor the caller has said where its keys are.
+    pub(crate) fn has_unknown_keys(&self) -> bool {
+        self.spec.name.is_empty() && self.key_start == 0
+    }
+
     /// Whether it goes to the owner of its first key (without a key, to any node) on a shared
     /// connection, so that nothing else about it needs to be checked.
     #[inline]
@@ -238,18 +245,6 @@ impl Command {
     /// Whether it ends or shows what keeps a connection busy, so that it must not queue behind it.
     pub(crate) fn is_urgent(&self) -> bool {
         self.spec.flags.contains(Flags::URGENT)
-    }
-
-    /// Whether its reply may come much later, so that it needs a connection of its own.
-    pub(crate) fn is_blocking(&self) -> bool {
-        if !self.spec.flags.contains(Flags::BLOCKING) {
-            return false;
-        }
-        if !matches!(self.spec.name, "XREAD" | "XREADGROUP") {
-            return true;
-        }
-        let options = self.args_iter().skip(1).take_while(|a| !a.eq_ignore_ascii_case(b"STREAMS"));
-        options.into_iter().any(|a| a.eq_ignore_ascii_case(b"BLOCK"))
     }
 
     /// The first key (or, of a sharded pub/sub command, the first channel), which decides the slot.

@@ -58,6 +58,24 @@ pub enum WhenFull {
     Fail,
 }
 
+/// Which connections subscriptions use.
+///
+/// A server closes a connection with a subscription once 32MB of its output wait, or 8MB for a
+/// minute (`client-output-buffer-limit pubsub`). A connection without subscriptions has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscriptionConnection {
+    /// Subscriptions share connections that carry no commands: one more for each node that serves a
+    /// wanted channel. So large replies and subscriptions cost each other nothing.
+    #[default]
+    Own,
+    /// Subscriptions use the connections of commands, where the server speaks RESP3. For hosts that
+    /// allow few connections, and for commands whose replies are small: if the replies that wait
+    /// exceed the server's limit for subscribers, it closes the connection, and with it the
+    /// commands of all callers that are in flight.
+    Shared,
+}
+
 /// What a subscription does when it holds as many messages as it may, because its reader is slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -219,6 +237,7 @@ macro_rules! choice {
 }
 
 choice!(Protocol, "resp3 or resp2", "resp3" => Resp3, "resp2" => Resp2);
+choice!(SubscriptionConnection, "own or shared", "own" => Own, "shared" => Shared);
 choice!(WhenFull, "wait or fail", "wait" => Wait, "fail" => Fail);
 choice!(
     WhenLagging,

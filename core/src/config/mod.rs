@@ -19,7 +19,9 @@ mod text;
 mod url;
 mod validate;
 
-pub use choices::{Among, Deployment, Protocol, ReadFrom, WhenFull, WhenLagging};
+pub use choices::{
+    Among, Deployment, Protocol, ReadFrom, SubscriptionConnection, WhenFull, WhenLagging,
+};
 pub use error::ConfigError;
 pub use policy::{Candidate, Custom, ReadPolicy};
 pub use secret::Secret;
@@ -105,21 +107,34 @@ pub struct Config {
     pub zones: BTreeMap<Endpoint, String>,
 
     /// The longest that a call may take in all: waiting for space, dialling, every attempt and
-    /// every wait between them. Default: 5s, enough for a failover of a well-tuned cluster.
+    /// every wait between them. Default: 5s, enough for a failover of a well-tuned cluster. A
+    /// command that waits at the server (BLPOP, XREAD BLOCK, WAIT, MIGRATE) has its own time on
+    /// top.
     #[serde(with = "text::setting")]
     pub command_timeout: Duration,
     /// The longest that one dial may take: name lookup, connection, TLS and the first commands.
     /// Default: 2s, so that one dead address leaves time for another within `command_timeout`.
     #[serde(with = "text::setting")]
     pub connect_timeout: Duration,
-    /// A connection with commands in flight that receives no byte for this long is closed as dead,
-    /// even if TCP still considers it alive. Default: 2s: a dead connection and one more dial fit
-    /// into `command_timeout`, so reads survive it. Raise it, and `command_timeout` with it, if
-    /// single commands or scripts keep a server busy for longer. Blocking commands are exempt.
+    /// A connection with commands in flight that receives no byte for this long is suspected to be
+    /// dead, even if TCP still considers it alive. Default: 2s: a dead connection and one more dial
+    /// fit into `command_timeout`, so reads survive it.
+    ///
+    /// Silence alone fails no command: a server that runs one long script looks like one that is
+    /// suspended. What is in flight waits on, each command until its own timeout; reads that a read
+    /// policy may send to another node go there. The client asks the server over a second
+    /// connection, which costs one more connection while the silence lasts. If the server answers
+    /// there and has nothing to do for the first connection, that one is closed: its reads are sent
+    /// again, its writes fail. Until then new commands wait, and are sent to the server as soon as
+    /// it answers over either. A node that the topology replaces is left at once.
+    ///
+    /// While a blocking command waits, its node gets a PING on another connection each time.
     #[serde(with = "text::setting")]
     pub progress_timeout: Duration,
-    /// A connection that waits for messages gets a PING after this much silence, because a lost
-    /// connection is silent too. Default: 10s. Off: only TCP notices a lost connection.
+    /// A connection with subscriptions gets a PING after this much silence, because a lost
+    /// connection is silent too. Default: 3s: with `progress_timeout`, a connection that has gone
+    /// silent is replaced 5s after its last byte. Each connection costs 420 bytes
+    /// of payload in a minute of silence. Off: only TCP notices a lost connection.
     #[serde(with = "text::setting")]
     pub probe_interval: Option<Duration>,
 
@@ -135,8 +150,19 @@ pub struct Config {
     /// default back-off they take about twice `command_timeout`, so the timeout ends the call.
     pub attempts_max: u32,
     /// Redirects that one command follows. Default: 8; a stable cluster needs one, a slot that is
-    /// being moved two.
+    /// being moved two. One to an address that neither this configuration nor the nodes' view of
+    /// the cluster names waits for a refresh: a user that may not send CLUSTER lists all nodes as
+    /// `endpoints`.
     pub redirects_max: u32,
+    /// The longest that one command waits, and is sent again, while servers refuse it: because a
+    /// script keeps one busy (BUSY), because it loads its data (LOADING), because a slot has no
+    /// owner or is half moved (CLUSTERDOWN, TRYAGAIN), because it is no primary (READONLY) or has
+    /// lost its own (MASTERDOWN). Counted from the first refusal; then the call fails with the
+    /// refusal. Default: off, as long as `command_timeout` allows, which is enough for a failover.
+    /// Callers that want to know early set it below that; 500ms is usual. A failed connection does
+    /// not count, nor does a redirect.
+    #[serde(with = "text::setting")]
+    pub refusal_wait_max: Option<Duration>,
     /// Whether to send a command again if its bytes were written and no reply came. Default: false:
     /// only commands that are known to be read-only are sent again. True: a write may run twice.
     pub retry_unknown: bool,
@@ -172,8 +198,12 @@ pub struct Config {
     /// callers into the fewest writes. With more, small replies wait less behind huge ones.
     pub connections_per_node: u32,
     /// Connections to each node that a single caller uses: for blocking commands, watched
-    /// transactions, and subscriptions with a connection of their own. Default: 64.
+    /// transactions, writes that wait for replicas, and subscriptions with
+    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64.
     pub exclusive_connections_max: u32,
+    /// Which connections subscriptions use. Default: their own, because a server closes a
+    /// connection with subscriptions if too many bytes of replies wait on it.
+    pub subscription_connection: SubscriptionConnection,
     /// Bytes of commands for one node, counted from when they are queued until they are answered.
     /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
     #[serde(with = "text::setting")]
@@ -221,11 +251,12 @@ impl Default for Config {
             command_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             progress_timeout: Duration::from_secs(2),
-            probe_interval: Some(Duration::from_secs(10)),
+            probe_interval: Some(Duration::from_secs(3)),
             backoff_base: Duration::from_millis(20),
             backoff_cap: Duration::from_secs(2),
             attempts_max: 16,
             redirects_max: 8,
+            refusal_wait_max: None,
             retry_unknown: false,
             dials_per_second: 20,
             refreshes_per_second: 5,
@@ -233,6 +264,7 @@ impl Default for Config {
             sentinel_interval: Duration::from_secs(10),
             connections_per_node: 1,
             exclusive_connections_max: 64,
+            subscription_connection: SubscriptionConnection::Own,
             node_bytes_max: 64 << 20,
             when_full: WhenFull::Wait,
             pipeline_commands_max: 100_000,

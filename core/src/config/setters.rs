@@ -3,7 +3,9 @@
 //! Setters check nothing, because values may fit together only when all are set:
 //! [`Config::validate`] checks them.
 
-use super::{Config, Deployment, Protocol, ReadFrom, Secret, WhenFull, WhenLagging};
+use super::{
+    Config, Deployment, Protocol, ReadFrom, Secret, SubscriptionConnection, WhenFull, WhenLagging,
+};
 use crate::endpoint::Endpoint;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,6 +46,7 @@ setters! {
     sentinel_interval: Duration,
     connections_per_node: u32,
     exclusive_connections_max: u32,
+    subscription_connection: SubscriptionConnection,
     node_bytes_max: usize,
     when_full: WhenFull,
     pipeline_commands_max: u32,
@@ -112,6 +115,13 @@ impl Config {
     #[must_use]
     pub fn max_staleness(mut self, max_staleness: impl Into<Option<Duration>>) -> Self {
         self.max_staleness = max_staleness.into();
+        self
+    }
+
+    /// Sets the field of the same name; `None` is `off`.
+    #[must_use]
+    pub fn refusal_wait_max(mut self, refusal_wait_max: impl Into<Option<Duration>>) -> Self {
+        self.refusal_wait_max = refusal_wait_max.into();
         self
     }
 

@@ -133,6 +133,7 @@ impl Config {
             some("connect_timeout", Some(self.connect_timeout)),
             some("progress_timeout", Some(self.progress_timeout)),
             some("probe_interval", self.probe_interval),
+            some("refusal_wait_max", self.refusal_wait_max),
             some("backoff_base", Some(self.backoff_base)),
             some("refresh_interval", self.refresh_interval),
             some("sentinel_interval", Some(self.sentinel_interval)),

@@ -95,12 +95,20 @@ pub(crate) struct NewEntry {
     pub(crate) deadline: Deadline,
     /// Under which condition it is admitted to the budget.
     pub(crate) admission: Admission,
+    /// Another node can answer it: it fails as soon as the server is silent.
+    pub(crate) can_move: bool,
 }
 
 impl From<Entry> for NewEntry {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
-        Self { len, replies, deadline: Deadline::At(deadline), admission: Admission::New }
+        Self {
+            len,
+            replies,
+            deadline: Deadline::At(deadline),
+            admission: Admission::New,
+            can_move: false,
+        }
     }
 }

@@ -92,6 +92,9 @@ pub(crate) enum Lost {
     TurnedAway(String),
     /// The stream failed.
     Io(io::Error),
+    /// This client closed the connection while it waited for the reply to a blocking command: the
+    /// server answers nothing over other connections either, or has left the topology.
+    Deserted(&'static str),
     /// The server owed a reply and sent nothing for this long.
     NoProgress(std::time::Duration),
     /// The server sent something that the protocol forbids.
@@ -115,6 +118,7 @@ impl fmt::Display for Lost {
             Self::Retired => f.write_str("the connection was replaced by another"),
             Self::TurnedAway(text) => write!(f, "the server refused the connection: {text}"),
             Self::Io(error) => write!(f, "connection lost: {error}"),
+            Self::Deserted(why) => f.write_str(why),
             Self::NoProgress(time) => write!(f, "no byte from the server for {time:?}"),
             Self::Protocol(what) => write!(f, "protocol violated: {what}"),
             Self::Panicked => f.write_str("the connection's stream or timer panicked"),

@@ -18,6 +18,8 @@ pub(super) struct Place {
     /// Its commands are answered by pushes and errors, and by one reply at the end. No caller
     /// waits.
     pub(super) awaits_pushes: bool,
+    /// Another node can answer it: it fails as soon as the server is silent.
+    pub(super) can_move: bool,
     /// Bytes that the budget is charged until its last reply.
     pub(super) cost: usize,
     /// When its caller gives up.
@@ -62,6 +64,7 @@ impl Place {
             generation: 0,
             owed: 0,
             awaits_pushes: false,
+            can_move: false,
             cost: 0,
             deadline: Deadline::At(Timestamp::FAR_FUTURE),
             next: NONE,

@@ -3,6 +3,7 @@
 //! Part of a queue; the rules are in `queue/pushes.rs`.
 
 use super::entry::Wakers;
+use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// What a connection knows of its subscriptions.
@@ -13,7 +14,7 @@ pub(super) struct PushReaders {
     /// A subscription uses the connection, which stays open as long, also if it is retired.
     pub(super) subscribed: bool,
     /// Readers that wait, each by its number; on hosts without background tasks.
-    waiting: Vec<(u64, Waker)>,
+    waiting: BTreeMap<u64, Waker>,
 }
 
 impl PushReaders {
@@ -24,19 +25,19 @@ impl PushReaders {
 
     /// Wakes all readers. They register again when they are polled.
     pub(super) fn wake_all(&mut self, wake: &mut Wakers) {
-        wake.extend(self.waiting.drain(..).map(|(_, waker)| waker));
+        wake.extend(std::mem::take(&mut self.waiting).into_values());
     }
 
     /// Wakes `waker` the next time, instead of the one that this reader gave before.
     pub(super) fn register(&mut self, reader: u64, waker: &Waker) {
-        match self.waiting.iter_mut().find(|(known, _)| *known == reader) {
-            Some((_, kept)) => kept.clone_from(waker),
-            None => self.waiting.push((reader, waker.clone())),
+        match self.waiting.get_mut(&reader) {
+            Some(kept) => kept.clone_from(waker),
+            None => drop(self.waiting.insert(reader, waker.clone())),
         }
     }
 
     /// Ends a `register`.
     pub(super) fn unregister(&mut self, reader: u64) {
-        self.waiting.retain(|(known, _)| *known != reader);
+        self.waiting.remove(&reader);
     }
 }

@@ -34,6 +34,7 @@ use std::task::Waker;
 
 mod deadlines;
 mod pushes;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -95,6 +96,8 @@ pub(crate) struct CommandQueue {
 }
 
 /// ```text
+///                                    ┌────────────► Silent
+///                                    │ ◄──a byte──── │
 /// HandshakeDeferred ──first entry──► Open ──► Retired ──► Lost
 ///         └────────────────────────────┴─────────┴──────────┘
 /// ```
@@ -109,6 +112,8 @@ enum Phase {
     },
     /// Entries are taken.
     Open,
+    /// No entries are taken until the server sends something.
+    Silent(Arc<Lost>),
     /// No more entries are taken; replies that are owed may still come.
     Retired(Arc<Lost>),
     /// The connection is lost.
@@ -150,7 +155,7 @@ impl CommandQueue {
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
-        if let Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
+        if let Phase::Silent(lost) | Phase::Retired(lost) | Phase::Lost(lost) = &self.phase {
             return Err(Rejected::Closed(Arc::clone(lost)));
         }
         if !self.budget.take(cost_of(entry.len), entry.admission) {
@@ -203,6 +208,7 @@ impl CommandQueue {
         };
         place.owed = entry.replies;
         place.awaits_pushes = false;
+        place.can_move = entry.can_move;
         place.cost = cost_of(entry.len);
         place.deadline = entry.deadline;
         place.start = start;
@@ -245,7 +251,8 @@ impl CommandQueue {
         let Phase::HandshakeDeferred { commands, replies } = phase else { return };
         let (len, deadline) = (commands.len(), Deadline::At(Timestamp::FAR_FUTURE));
         self.budget.charge(cost_of(len));
-        let entry = NewEntry { len, replies, deadline, admission: Admission::Forced };
+        let admission = Admission::Forced;
+        let entry = NewEntry { len, replies, deadline, admission, can_move: false };
         self.append(entry, EntryState::Abandoned, |out| out.extend_from_slice(&commands));
     }
 
@@ -394,7 +401,7 @@ impl CommandQueue {
 
     /// Takes no more entries. The driver closes the connection once it `is_spent`.
     pub(crate) fn retire(&mut self) {
-        if !self.is_closed() {
+        if !matches!(self.phase, Phase::Retired(_) | Phase::Lost(_)) {
             self.phase = Phase::Retired(Arc::new(Lost::Retired));
         }
     }
@@ -426,11 +433,6 @@ impl CommandQueue {
     /// Number of entries that are owed a reply.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
-    }
-
-    /// Whether no more entries are taken.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Retired(_) | Phase::Lost(_))
     }
 
     /// Why the connection is lost, once it is.

@@ -129,6 +129,11 @@ impl Nodes {
         slots.into_iter().for_each(|(first, last)| self.move_slots(first, last, heir));
     }
 
+    /// The others know a node (again).
+    pub(in crate::driver) fn join(&mut self, name: &str) {
+        self.node(name).has_left = false;
+    }
+
     fn answer(&mut self, name: &'static str, command: &str) -> Reply {
         let node = self.node(name);
         let scripted = node.answers.iter_mut().find(|(text, _)| text == command);
@@ -280,14 +285,26 @@ impl ScriptedCluster {
         self
     }
 
-    /// Says what a node answers to the next thousand commands of this text.
+    /// Says what a node answers to the next thousand commands of this text, whatever was said
+    /// before.
     pub(in crate::driver) fn always(&self, name: &str, command: &str, frame: &str) {
+        lock(&self.nodes).node(name).answers.retain(|(text, _)| text != command);
         (0..1000).for_each(|_| _ = self.on(name, command, Answer::reply(frame)));
     }
 
     /// Changes the cluster now.
     pub(in crate::driver) fn change(&self, change: impl FnOnce(&mut Nodes)) {
         change(&mut lock(&self.nodes));
+    }
+
+    /// A node takes this long for each reply from now on.
+    pub(in crate::driver) fn slow(&self, name: &str, reply_time: Duration) {
+        self.script.slow(&at(name), reply_time);
+    }
+
+    /// How often a node was dialled.
+    pub(in crate::driver) fn dials(&self, name: &str) -> usize {
+        self.script.dials(&at(name))
     }
 
     /// What was sent since the last call: `a: GET k`.
@@ -312,7 +329,7 @@ impl ScriptedCluster {
     /// The options of a call that begins now and has this long.
     pub(in crate::driver) fn options(&self, timeout: Duration) -> CallOptions {
         let deadline = self.script.now().after(timeout);
-        CallOptions { deadline, timeout, retry_unknown: false }
+        CallOptions { deadline, timeout, own_wait: Duration::ZERO, retry_unknown: false }
     }
 
     /// Runs a future to its end.

@@ -6,12 +6,18 @@
 //!
 //! **Invariants**: every error has exactly one class, and it depends on the error's text alone.
 //! The texts are those of Redis 6.0 to 8.0 and Valkey 8.0 to 9.1, compared without regard to case.
+//! A class says what the text means if the server means it; whose words it is, is decided with
+//! `routing/error_policy.rs`, and `server_text.rs` knows the texts to the letter.
 //! Not on the straight path: a call that gets an error reply has left it.
 //! Spec: <https://redis.io/docs/latest/develop/reference/protocol-spec/>, "Simple errors";
 //! cluster-spec, "Redirection and resharding"; "Redis client handling", "Maximum concurrent
 //! connected clients".
 
 use super::server_error::ServerError;
+
+/// How the message begins where a server that became a replica ends blocking commands. Others end
+/// by an administrator's CLIENT UNBLOCK, or because their stream was deleted.
+const UNBLOCKED_BY_ROLE: &str = "force unblock from blocking operation, instance state changed";
 
 /// What an error reply means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,8 +56,8 @@ pub(crate) enum ErrorClass {
     TooManyClients,
     /// `EXECABORT`: a transaction of which a command was refused.
     TransactionAborted,
-    /// `UNBLOCKED`: a blocking command was ended before it did anything.
-    Unblocked,
+    /// `UNBLOCKED` because the server became a replica, before the blocking command did anything.
+    UnblockedByRole,
     /// The server does not know the command.
     UnknownCommand,
     /// `NOGROUP`: there is no such consumer group, or no such stream.
@@ -96,7 +102,9 @@ impl ServerError {
             "OOM" => ErrorClass::OutOfMemory,
             "READONLY" => ErrorClass::ReadOnly,
             "TRYAGAIN" => ErrorClass::SlotSplit,
-            "UNBLOCKED" => ErrorClass::Unblocked,
+            "UNBLOCKED" if self.message().starts_with(UNBLOCKED_BY_ROLE) => {
+                ErrorClass::UnblockedByRole
+            }
             "WRONGPASS" => ErrorClass::WrongCredentials,
             code => class_of_message(code == "ERR", self.message()),
         }
@@ -114,7 +122,8 @@ impl ServerError {
 
 /// `generic`: the code is `ERR`, so that only the message says what is wrong.
 fn class_of_message(generic: bool, message: &str) -> ErrorClass {
-    let says = |text: &str| contains(message, text);
+    // At its beginning: MIGRATE, for one, quotes what another server said to it.
+    let says = |text: &str| begins(message, text);
     if says("max number of clients") {
         ErrorClass::TooManyClients
     } else if !generic {
@@ -130,9 +139,10 @@ fn class_of_message(generic: bool, message: &str) -> ErrorClass {
     }
 }
 
-/// Whether `text`, which is in lower case and not empty, is in `message` in any case.
-fn contains(message: &str, text: &str) -> bool {
-    message.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
+/// Whether `message` begins with `text`, in any case.
+fn begins(message: &str, text: &str) -> bool {
+    let start = message.as_bytes().get(..text.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 #[cfg(test)]
@@ -159,6 +169,15 @@ mod tests {
             ("FULL max number of clients reached", Class::TooManyClients),
             ("ERR No such master with that name", Class::UnknownService),
             ("ERR Unknown Redis command called from script script: 1", Class::Other),
+            ("ERR Target instance replied with error: ERR unknown command 'x'", Class::Other),
+            ("ERR Target instance replied with error: max number of clients", Class::Other),
+            (
+                "UNBLOCKED force unblock from blocking operation, instance state changed \
+                 (master -> replica?)",
+                Class::UnblockedByRole,
+            ),
+            ("UNBLOCKED client unblocked via CLIENT UNBLOCK", Class::Other),
+            ("UNBLOCKED the stream key no longer exists", Class::Other),
             ("CUSTOM unknown command", Class::Other),
             ("LOADING max number of clients reached", Class::Loading),
             ("MOVEDX 1 h:1", Class::Other),

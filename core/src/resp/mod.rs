@@ -22,6 +22,7 @@ pub(crate) mod properties;
 mod redirect;
 mod scan;
 mod server_error;
+mod server_text;
 mod value;
 
 pub use blob::Blob;

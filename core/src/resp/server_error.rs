@@ -37,6 +37,11 @@ impl ServerError {
         }
     }
 
+    /// The whole line.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The first word, which says what kind of error it is: `ERR`, `WRONGTYPE`, `LOADING`.
     #[must_use]
     pub fn code(&self) -> &str {

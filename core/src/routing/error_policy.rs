@@ -6,8 +6,24 @@
 //! under a policy, pipelines, transactions, subscriptions, handshakes, health checks and sentinel
 //! queries all use this table.
 //!
+//! Whose words is an error reply? A server says BUSY or MOVED before it runs a command, and the
+//! command is sent again. But a script, a function or a module answers with texts of its own, after
+//! it ran, and may use the same codes. So there are two columns ([`ErrorOrigin`]). In the second:
+//!
+//! - what is not to the letter a server's text (`resp/server_text.rs`) is an answer: it ran, it is
+//!   not sent again, and it says nothing of the node or the topology;
+//! - MOVED, ASK and TRYAGAIN to the letter may be the server's: the server is asked with a command
+//!   of its own (`driver/attempt/confirm.rs`). Only if it refuses that as well, the words are its
+//!   own. Otherwise no script could follow a slot that moves;
+//! - BUSY, LOADING, CLUSTERDOWN and MASTERDOWN to the letter are an answer, too, unless the command
+//!   may run twice: nothing tells a script's text from the server's. In a transaction the two can
+//!   be told apart, because the server refuses a command when it is queued.
+//!
+//! What is left: a script that ran and answered with the very redirect that its server has for its
+//! key a round trip later runs twice. No text can show that.
+//!
 //! **Invariants**: pure; a row with [`CallAction::RetryNow`] or [`CallAction::RetryAfterPause`] is
-//! of an attempt that the server has not run.
+//! of an attempt that the server has not run; in the second column nothing is `Refused`.
 //! Tested by `error_policy/tests.rs`, which holds the table once more, as text.
 //! Spec: <https://redis.io/docs/latest/develop/reference/protocol-spec/>, "Simple errors";
 //! cluster-spec, "MOVED Redirection", "ASK redirection", "Multiple keys operations".
@@ -22,6 +38,8 @@ mod tests;
 /// Whose words an error reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorOrigin {
+    /// Those of a command that speaks for itself: a script, a function, a module's command.
+    Command,
     /// The server's own.
     Server,
 }
@@ -85,6 +103,10 @@ pub(crate) enum CallAction {
     RetryIfRepeatable,
     /// It is tried again after a pause that grows: the server needs time.
     RetryAfterPause,
+    /// The same, if it does no harm that a command runs twice.
+    RetryAfterPauseIfRepeatable,
+    /// The server is asked whether it says so itself. It fails if that is not possible.
+    Confirm,
 }
 
 /// What a failure says of the node.
@@ -158,13 +180,27 @@ const NOT_NOW: ErrorPolicy = ErrorPolicy { call: CallAction::RetryAfterPause, ..
 
 /// What follows from an error reply.
 pub(crate) fn reply_policy(error: &ServerError, origin: ErrorOrigin) -> ErrorPolicy {
-    class_policy(error.class(), origin)
+    match origin {
+        ErrorOrigin::Command => command_policy(error),
+        ErrorOrigin::Server => class_policy(error.class()),
+    }
 }
 
-/// The rows of error replies.
-fn class_policy(class: ErrorClass, origin: ErrorOrigin) -> ErrorPolicy {
+/// The rows of error replies that may be the words of the command.
+fn command_policy(error: &ServerError) -> ErrorPolicy {
+    if !error.is_server_text() {
+        return PLAIN;
+    }
+    let call = match error.class() {
+        ErrorClass::Ask | ErrorClass::Moved | ErrorClass::SlotSplit => CallAction::Confirm,
+        _ => CallAction::RetryAfterPauseIfRepeatable,
+    };
+    ErrorPolicy { call, ..PLAIN }
+}
+
+/// The rows of error replies that are the server's own.
+fn class_policy(class: ErrorClass) -> ErrorPolicy {
     use {ErrorClass as Class, NodeFinding as Node, RefreshReason as Reason};
-    let ErrorOrigin::Server = origin;
     match class {
         Class::Ask | Class::Moved => ErrorPolicy {
             call: CallAction::FollowRedirect,
@@ -182,11 +218,10 @@ fn class_policy(class: ErrorClass, origin: ErrorOrigin) -> ErrorPolicy {
         Class::ClusterDown => {
             ErrorPolicy { node: Node::OutOfCluster, refresh: Some(Reason::ClusterDown), ..NOT_NOW }
         }
-        Class::ReadOnly => {
+        Class::ReadOnly | Class::UnblockedByRole => {
             ErrorPolicy { node: Node::NotPrimary, refresh: Some(Reason::ReadOnly), ..NOT_NOW }
         }
         Class::SlotSplit => ErrorPolicy { dial_again: true, ..NOT_NOW },
-        Class::Unblocked => NOT_NOW,
         Class::AuthRequired => ErrorPolicy {
             node: Node::AuthRequired,
             hello: HelloRefusal::TryResp2WithPassword,

@@ -2,6 +2,7 @@
 //! Pure. Levels: `error_policy`, `fold`, `partial`, `split`, `session`, `transaction`,
 //! `destination`, `target`, `plan`, `sweep`, `retry`, `read_from`.
 
+pub(crate) mod acknowledgement;
 pub(crate) mod destination;
 pub(crate) mod error_policy;
 pub(crate) mod fold;

@@ -20,11 +20,18 @@ use std::error::Error as _;
 #[cfg(test)]
 mod tests;
 
+/// Commands that answer with texts of their users: of scripts, of functions, and of the argument of
+/// DEBUG ERROR.
+const SPEAK_FOR_THEMSELVES: [&str; 7] =
+    ["DEBUG", "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"];
+
 /// How one attempt ended that has no good reply.
 #[derive(Debug)]
 pub(crate) enum AttemptFailure {
-    /// The server answered with an error.
+    /// The reply is an error: of the server, or of a command that speaks for itself.
     ErrorReply(ServerError),
+    /// The reply is an error, and it is known that the server has refused the command.
+    Refusal(ServerError),
     /// The command was given to a connection, and no reply came.
     NoReply(Box<Failed>),
     /// There was no connection that could take the command.
@@ -45,9 +52,12 @@ pub(crate) struct RetryContext {
 }
 
 impl ErrorOrigin {
-    /// Whose words an error reply to this command is.
-    pub(crate) fn of(_: &Command) -> Self {
-        Self::Server
+    /// Whose words an error reply to this command is. A command that the table lacks is a module's,
+    /// or of a server that is newer.
+    pub(crate) fn of(command: &Command) -> Self {
+        let name = command.spec().name();
+        let speaks = name.is_empty() || name.contains('.') || SPEAK_FOR_THEMSELVES.contains(&name);
+        if speaks { Self::Command } else { Self::Server }
     }
 }
 
@@ -56,6 +66,7 @@ impl AttemptFailure {
     pub(crate) fn policy(&self, origin: ErrorOrigin) -> ErrorPolicy {
         match self {
             Self::ErrorReply(error) => reply_policy(error, origin),
+            Self::Refusal(error) => reply_policy(error, ErrorOrigin::Server),
             Self::NoReply(failed) => {
                 let sent = !failed.never_sent();
                 no_reply_policy(class_of_failure(&failed.failure, sent), sent)
@@ -83,27 +94,38 @@ impl AttemptFailure {
         match self {
             Self::NoReply(failed) => matches!(failed.failure, Failure::Lost(_)),
             Self::NoLink(error) => error.source().is_some_and(|cause| cause.is::<Lost>()),
-            Self::ErrorReply(_) | Self::Final(_) => false,
+            Self::ErrorReply(_) | Self::Refusal(_) | Self::Final(_) => false,
         }
     }
 
-    /// Whether the server named another node.
-    pub(crate) fn is_redirect(&self) -> bool {
-        matches!(self, Self::ErrorReply(_))
-            && self.policy(ErrorOrigin::Server).call == CallAction::FollowRedirect
+    /// Whether there was an answer, which is an error.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::ErrorReply(_) | Self::Refusal(_))
+    }
+
+    /// The server's error, if it names another node.
+    pub(crate) fn redirect(&self, origin: ErrorOrigin) -> Option<&ServerError> {
+        match self {
+            Self::ErrorReply(error) | Self::Refusal(error) => {
+                Some(error).filter(|_| self.policy(origin).call == CallAction::FollowRedirect)
+            }
+            Self::NoReply(_) | Self::NoLink(_) | Self::Final(_) => None,
+        }
     }
 }
 
 /// What happens to the call. A redirect is followed even if all attempts were made: redirects have
 /// a limit of their own.
 pub(crate) fn decide(policy: ErrorPolicy, context: RetryContext) -> CallAction {
+    let repeatable = context.readonly || context.retry_unknown;
     match policy.call {
         CallAction::Fail | CallAction::FollowRedirect => policy.call,
+        // Whatever could be asked has been asked.
+        CallAction::Confirm => CallAction::Fail,
         _ if context.is_spent => CallAction::Fail,
-        CallAction::RetryIfRepeatable if context.readonly || context.retry_unknown => {
-            CallAction::RetryNow
-        }
-        CallAction::RetryIfRepeatable => CallAction::Fail,
+        CallAction::RetryIfRepeatable if repeatable => CallAction::RetryNow,
+        CallAction::RetryAfterPauseIfRepeatable if repeatable => CallAction::RetryAfterPause,
+        CallAction::RetryIfRepeatable | CallAction::RetryAfterPauseIfRepeatable => CallAction::Fail,
         CallAction::RetryNow | CallAction::RetryAfterPause => policy.call,
     }
 }
@@ -132,6 +154,7 @@ fn class_of_failure(failure: &Failure, sent: bool) -> NoReplyClass {
             // What broke the protocol was the reply to another command.
             Lost::Protocol(_) => NoReplyClass::LinkLost,
             Lost::ByPeer
+            | Lost::Deserted(_)
             | Lost::Io(_)
             | Lost::NoProgress(_)
             | Lost::Panicked

@@ -15,10 +15,11 @@
 //! - a channel is live at one connection at most, and pending at one more at most;
 //! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
 //! - each channel has its own retries: a failure of one delays no other;
-//! - each interruption is told once, to the readers that were subscribed when it began.
+//! - each interruption is told once, to the readers that were subscribed when it began;
+//! - what is done for one reader, channel or connection costs what that one holds.
 
 use super::kind::{Channel, ChannelKind};
-use super::pending_commands::{PendingCommands, RequestedChannel};
+use super::pending_commands::PendingCommands;
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
@@ -34,6 +35,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod planning;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -68,8 +70,16 @@ pub(crate) struct ChannelCommand {
     pub(crate) names: Vec<Bytes>,
 }
 
-/// The commands to send on each connection, in this order.
-pub(crate) type Plan = BTreeMap<ConnectionId, Vec<ChannelCommand>>;
+/// Commands to send in one piece, with a marker after them.
+pub(crate) type ChannelWrite = Vec<ChannelCommand>;
+
+/// What to write on each connection, in this order.
+pub(crate) type Plan = BTreeMap<ConnectionId, Vec<ChannelWrite>>;
+
+/// A server confirmed more or less than it was asked for, in these words: what the connection is
+/// subscribed to is not known any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownState(pub(crate) &'static str);
 
 /// What the choice of a node for a channel depends on.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +129,8 @@ struct ChannelEntry {
     live: Option<ConnectionId>,
     /// The connection that was asked and has not answered.
     pending: Option<ConnectionId>,
-    /// When the server last dropped it.
-    dropped: Timestamp,
+    /// The connection whose server last dropped it, and when.
+    dropped: Option<(ConnectionId, Timestamp)>,
     /// Set while it is not live at its new owner: the owner changed at some time after this one.
     owner_changed_after: Option<Timestamp>,
     /// The interruption to be told with the next confirmation.
@@ -142,6 +152,10 @@ struct Connection {
     endpoint: Arc<Endpoint>,
     /// The commands that it has not answered yet.
     pending_commands: PendingCommands,
+    /// The channels that are live or pending at it.
+    channels: BTreeSet<usize>,
+    /// Channels to unsubscribe from.
+    to_unsubscribe: Vec<(ChannelKind, Slot, Bytes)>,
 }
 
 /// The table of channels; see the head of this file.
@@ -169,12 +183,15 @@ pub(crate) struct ChannelTable {
     to_check: BTreeSet<usize>,
     /// Channels that a plan checks from a time on.
     check_later: BTreeSet<(Timestamp, usize)>,
-    /// Channels to unsubscribe from.
-    to_unsubscribe: Vec<(ConnectionId, ChannelKind, Slot, Bytes)>,
+    /// The channels of each reader, each with the reader's position in the channel's `readers`.
+    readers: BTreeMap<ReaderId, BTreeMap<usize, usize>>,
     /// The last serial given out.
     serial: u64,
     /// Updates that were not taken yet.
     updates: ReaderUpdates,
+    /// How many channels were looked at one by one.
+    #[cfg(test)]
+    visits: Cell<usize>,
 }
 
 impl ChannelTable {
@@ -191,9 +208,11 @@ impl ChannelTable {
             connections: BTreeMap::new(),
             to_check: BTreeSet::new(),
             check_later: BTreeSet::new(),
-            to_unsubscribe: Vec::new(),
+            readers: BTreeMap::new(),
             serial: 0,
             updates: Vec::new(),
+            #[cfg(test)]
+            visits: Cell::new(0),
         }
     }
 
@@ -204,9 +223,11 @@ impl ChannelTable {
             None => self.add(kind, name),
         };
         let Some(entry) = &mut self.entries[index] else { return };
-        if entry.readers.iter().any(|r| r.id == reader) {
+        let own = self.readers.entry(reader).or_default();
+        if own.contains_key(&index) {
             return;
         }
+        own.insert(index, entry.readers.len());
         let connection = entry.live.and_then(|id| self.connections.get(&id));
         if let Some(connection) = connection {
             let endpoint = Arc::clone(&connection.endpoint);
@@ -233,7 +254,7 @@ impl ChannelTable {
             readers: SmallVec::new(),
             live: None,
             pending: None,
-            dropped: Timestamp::ZERO,
+            dropped: None,
             owner_changed_after: None,
             gap: None,
             failures: 0,
@@ -259,26 +280,31 @@ impl ChannelTable {
     /// Removes a channel for a reader.
     pub(crate) fn unsubscribe(&mut self, kind: ChannelKind, name: &[u8], reader: ReaderId) {
         let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        self.release(index, reader, true);
+        let own = self.readers.get_mut(&reader);
+        let Some(position) = own.and_then(|own| own.remove(&index)) else { return };
+        if let Some(entry) = &self.entries[index] {
+            let channel = entry.channel.clone();
+            self.updates.push((reader, Update::Unsubscribed { channel }));
+        }
+        self.release(index, position);
     }
 
     /// Removes a reader from all of its channels.
     pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
-        for index in 0..self.entries.len() {
-            self.release(index, reader, false);
+        for (index, position) in self.readers.remove(&reader).unwrap_or_default() {
+            self.release(index, position);
         }
     }
 
-    /// Removes a reader from an entry, and the entry with its last reader.
-    fn release(&mut self, index: usize, reader: ReaderId, tell: bool) {
-        let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
-        let before = entry.readers.len();
-        entry.readers.retain(|r| r.id != reader);
-        if entry.readers.len() == before {
-            return;
-        }
-        if tell {
-            self.updates.push((reader, Update::Unsubscribed { channel: entry.channel.clone() }));
+    /// Removes the reader at `position` from an entry, and the entry with its last reader.
+    fn release(&mut self, index: usize, position: usize) {
+        self.visit();
+        let Some(entry) = &mut self.entries[index] else { return };
+        entry.readers.swap_remove(position);
+        if let Some(moved) = entry.readers.get(position)
+            && let Some(own) = self.readers.get_mut(&moved.id)
+        {
+            own.insert(index, position);
         }
         if !entry.readers.is_empty() {
             return;
@@ -288,32 +314,38 @@ impl ChannelTable {
         self.to_check.remove(&index);
         self.check_later.remove(&(entry.not_before, index));
         let Channel { kind, name } = entry.channel;
-        for connection in entry.live.iter().chain(&entry.pending) {
-            self.to_unsubscribe.push((*connection, kind, entry.slot, name.clone()));
+        for id in entry.live.iter().chain(&entry.pending) {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.leave(index, kind, entry.slot, name.clone());
+            }
         }
         self.names[kind as usize].remove(&name);
     }
 
     /// Adds a connection: commands may be sent on it from now on.
     pub(crate) fn open(&mut self, id: ConnectionId, endpoint: Arc<Endpoint>) {
-        self.connections
-            .insert(id, Connection { endpoint, pending_commands: PendingCommands::default() });
+        let connection = Connection {
+            endpoint,
+            pending_commands: PendingCommands::default(),
+            channels: BTreeSet::new(),
+            to_unsubscribe: Vec::new(),
+        };
+        self.connections.insert(id, connection);
     }
 
     /// Removes a lost connection. `since`: when its channels were last known to be subscribed to.
     pub(crate) fn close(&mut self, id: ConnectionId, since: Timestamp, cause: GapCause) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        self.to_unsubscribe.retain(|(at, ..)| *at != id);
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            let Some(entry) = entry else { continue };
+        for index in connection.channels {
+            self.visit();
+            let Some(entry) = &mut self.entries[index] else { continue };
             if entry.pending == Some(id) {
                 entry.pending = None;
-                self.to_check.insert(index);
             }
             if entry.live == Some(id) {
                 entry.interrupt(since, cause, &connection.endpoint);
-                self.to_check.insert(index);
             }
+            self.to_check.insert(index);
         }
     }
 
@@ -340,105 +372,6 @@ impl ChannelTable {
             }
         }
         self.recheck_all();
-    }
-
-    /// Returns the commands to send now. `target` chooses the connection for a channel; `None`
-    /// where there is none yet.
-    pub(crate) fn plan(
-        &mut self,
-        now: Timestamp,
-        mut target: impl FnMut(PlacementQuery) -> Option<ConnectionId>,
-    ) -> Plan {
-        while let Some((at, index)) = self.check_later.first().copied()
-            && at <= now
-        {
-            self.check_later.remove(&(at, index));
-            self.to_check.insert(index);
-        }
-        let mut asked: BTreeMap<ConnectionId, Vec<usize>> = BTreeMap::new();
-        for index in std::mem::take(&mut self.to_check) {
-            let Some(entry) = &mut self.entries[index] else { continue };
-            if entry.not_before > now {
-                self.check_later.insert((entry.not_before, index));
-                continue;
-            }
-            let live = entry.live;
-            let current = entry.pending.or(live);
-            let query = PlacementQuery { kind: entry.channel.kind, slot: entry.slot, current };
-            let Some(id) = target(query).filter(|id| self.connections.contains_key(id)) else {
-                self.to_check.insert(index);
-                continue;
-            };
-            if entry.pending == Some(id) || (live == Some(id) && entry.pending.is_none()) {
-                continue;
-            }
-            if let Some(other) = entry.pending.take() {
-                let Channel { kind, name } = entry.channel.clone();
-                self.to_unsubscribe.push((other, kind, entry.slot, name));
-            }
-            if live != Some(id) {
-                let owned = entry.channel.kind == ChannelKind::Sharded || !self.has_slots;
-                // If the old owner dropped the channel since then, the gap is known exactly.
-                if live.is_some() && owned && entry.dropped <= self.owners_known_at {
-                    entry.owner_changed_after.get_or_insert(self.owners_known_at);
-                }
-                entry.pending = Some(id);
-                asked.entry(id).or_default().push(index);
-            }
-        }
-        self.write(asked)
-    }
-
-    /// When a plan may have new commands without any change before.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.check_later.first().map(|(at, _)| *at)
-    }
-
-    /// Makes the commands: one for each slot of sharded channels, one for each other kind.
-    fn write(&mut self, asked: BTreeMap<ConnectionId, Vec<usize>>) -> Plan {
-        let mut plan = Plan::new();
-        let slots = self.has_slots;
-        let group =
-            |kind, slot: Slot| (kind, (slots && kind == ChannelKind::Sharded).then_some(slot));
-        let mut left: BTreeMap<_, Vec<Bytes>> = BTreeMap::new();
-        for (id, kind, slot, name) in self.to_unsubscribe.drain(..) {
-            left.entry((id, group(kind, slot))).or_default().push(name);
-        }
-        for ((id, (kind, _)), names) in left {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            connection.pending_commands.unsubscribe(kind, names.clone());
-            plan.entry(id).or_default().push(ChannelCommand { subscribe: false, kind, names });
-        }
-        for (id, indexes) in asked {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            let mut groups: BTreeMap<_, Vec<RequestedChannel>> = BTreeMap::new();
-            for index in indexes {
-                let Some(entry) = &self.entries[index] else { continue };
-                let named =
-                    RequestedChannel { name: entry.channel.name.clone(), serial: entry.serial };
-                let alone = if entry.alone { entry.serial } else { 0 };
-                let group = (group(entry.channel.kind, entry.slot), alone);
-                groups.entry(group).or_default().push(named);
-            }
-            for (((kind, _), _), named) in groups {
-                let names = named.iter().map(|named| named.name.clone()).collect();
-                connection.pending_commands.subscribe(kind, named);
-                plan.entry(id).or_default().push(ChannelCommand { subscribe: true, kind, names });
-            }
-        }
-        for id in plan.keys() {
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.pending_commands.end_write();
-            }
-        }
-        plan
-    }
-
-    /// A marker was written without other commands, to test whether the server answers.
-    pub(crate) fn probe(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.pending_commands.end_write();
-        }
     }
 
     /// The readers of a message that came for a channel; none unless the channel is live.
@@ -470,28 +403,46 @@ impl ChannelTable {
 
     /// The channels of one reader that are not live.
     pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let entries = self.entries.iter().flatten();
-        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
-        own.filter(|entry| entry.live.is_none()).map(|entry| &entry.channel)
+        let own = self.entries_of(reader).filter(|entry| entry.live.is_none());
+        own.map(|entry| &entry.channel)
     }
 
     /// A channel of one reader that the server refuses, with the server's error.
     pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
-        let entries = self.entries.iter().flatten();
-        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
-        own.filter_map(|entry| Some((&entry.channel, entry.refused.as_ref()?))).next()
+        self.entries_of(reader).find_map(|entry| Some((&entry.channel, entry.refused.as_ref()?)))
     }
 
     /// The channels that one reader wants.
     pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let entries = self.entries.iter().flatten();
-        let own = entries.filter(move |entry| entry.readers.iter().any(|r| r.id == reader));
-        own.map(|entry| &entry.channel)
+        self.entries_of(reader).map(|entry| &entry.channel)
+    }
+
+    fn entries_of(&self, reader: ReaderId) -> impl Iterator<Item = &ChannelEntry> {
+        let indexes = self.readers.get(&reader).into_iter().flat_map(BTreeMap::keys);
+        indexes.filter_map(|index| {
+            self.visit();
+            self.entries[*index].as_ref()
+        })
+    }
+
+    /// Counts a channel that is looked at. Tests bound how many are.
+    #[inline]
+    fn visit(&self) {
+        #[cfg(test)]
+        self.visits.set(self.visits.get() + 1);
     }
 
     /// Whether any channel is live or pending at a connection, or still to be unsubscribed there.
     pub(crate) fn is_in_use(&self, id: ConnectionId) -> bool {
-        self.to_unsubscribe.iter().any(|(at, ..)| *at == id)
-            || self.entries.iter().flatten().any(|e| e.live == Some(id) || e.pending == Some(id))
+        let connection = self.connections.get(&id);
+        connection.is_some_and(|one| !one.channels.is_empty() || !one.to_unsubscribe.is_empty())
+    }
+}
+
+impl Connection {
+    /// A channel is unsubscribed from here: it is live or pending elsewhere, or wanted no more.
+    fn leave(&mut self, index: usize, kind: ChannelKind, slot: Slot, name: Bytes) {
+        self.channels.remove(&index);
+        self.to_unsubscribe.push((kind, slot, name));
     }
 }

@@ -50,8 +50,17 @@ pub(crate) struct UnconfirmedChannels {
     pub(crate) kind: ChannelKind,
     /// The channels.
     pub(crate) names: Vec<RequestedChannel>,
-    /// Whether the command had other channels, too.
-    pub(crate) had_others: bool,
+    /// How many channels the command had, with those that were confirmed.
+    pub(crate) count: usize,
+}
+
+/// What was not answered before the reply to a marker.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// Of commands that subscribe.
+    pub(crate) channels: Vec<UnconfirmedChannels>,
+    /// Any command, also one that unsubscribes.
+    pub(crate) any: bool,
 }
 
 /// The unanswered commands of one connection.
@@ -115,23 +124,24 @@ impl PendingCommands {
         unconfirmed(self.sent.pop_front()?)
     }
 
-    /// The reply to a marker came. Returns the channels without a reply.
-    pub(crate) fn handle_marker(&mut self) -> Vec<UnconfirmedChannels> {
-        let mut left = Vec::new();
+    /// The reply to a marker came. Returns what of its write has no reply.
+    pub(crate) fn handle_marker(&mut self) -> Unanswered {
+        let mut unanswered = Unanswered::default();
         while let Some(sent) = self.sent.pop_front() {
             if matches!(sent, Sent::Marker) {
                 break;
             }
-            left.extend(unconfirmed(sent));
+            unanswered.any = true;
+            unanswered.channels.extend(unconfirmed(sent));
         }
-        left
+        unanswered
     }
 }
 
 fn unconfirmed(sent: Sent) -> Option<UnconfirmedChannels> {
     match sent {
         Sent::Subscribe { kind, left, count } => {
-            Some(UnconfirmedChannels { kind, names: left.into(), had_others: count > 1 })
+            Some(UnconfirmedChannels { kind, names: left.into(), count })
         }
         Sent::Marker | Sent::Unsubscribe { .. } => None,
     }
@@ -158,9 +168,9 @@ mod tests {
         assert_eq!(out.handle_subscribed(Sharded, b"b"), Some(2));
         let failed = out.handle_error().expect("c's");
         assert_eq!(failed.names, [named("c", 3)]);
-        assert!(!failed.had_others);
+        assert_eq!(failed.count, 1);
         assert_eq!(out.handle_error(), None, "an error of the marker's own, or one too many");
-        assert_eq!(out.handle_marker(), []);
+        assert_eq!(out.handle_marker(), Unanswered::default());
     }
 
     /// A slot moves while its unsubscribe is under way: the push comes unasked and is taken for the
@@ -175,7 +185,7 @@ mod tests {
         assert!(out.handle_unsubscribed(Sharded, b"a"));
         assert!(!out.handle_unsubscribed(Sharded, b"a"), "unasked");
         assert_eq!(out.handle_error(), None);
-        assert_eq!(out.handle_marker(), []);
+        assert_eq!(out.handle_marker(), Unanswered::default());
         assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(2));
     }
 
@@ -185,9 +195,9 @@ mod tests {
         out.subscribe(Sharded, vec![named("a", 1), named("b", 2)]);
         out.end_write();
         assert_eq!(out.handle_subscribed(Sharded, b"a"), Some(1));
-        let left = out.handle_marker();
-        assert_eq!(left.len(), 1);
-        assert_eq!(left[0].names, [named("b", 2)]);
-        assert!(left[0].had_others);
+        let Unanswered { channels, any } = out.handle_marker();
+        assert!(any);
+        assert_eq!(channels.len(), 1);
+        assert_eq!((&channels[0].names[..], channels[0].count), (&[named("b", 2)][..], 2));
     }
 }

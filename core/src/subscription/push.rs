@@ -73,6 +73,13 @@ pub(crate) fn is_pong(frame: &[u8]) -> bool {
     frame.starts_with(b"*2\r\n$4\r\npong\r\n")
 }
 
+/// Whether this is the reply to a PING that the user's ACL forbids. Without this, it could not be
+/// told from the error of a subscribe command.
+pub(crate) fn refuses_ping(frame: &[u8]) -> bool {
+    const NAME: &[u8] = b"'ping'";
+    frame.starts_with(b"-NOPERM ") && frame.windows(NAME.len()).any(|part| part == NAME)
+}
+
 /// The positions of the bytes of the string that begins at `at`.
 #[inline]
 fn string(frame: &[u8], at: usize) -> Option<Range<usize>> {

@@ -43,6 +43,8 @@ pub enum RefreshReason {
     Start,
     /// The map has no owner for a slot.
     Uncovered,
+    /// A redirect leads to an address that the map does not have.
+    UnknownNode,
     /// A connection led to another server than the one that the map means.
     WrongNode,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for RefreshReason {
             Self::Requested => "the application requested it",
             Self::Start => "the client has no map yet",
             Self::Uncovered => "the map has no owner for a slot",
+            Self::UnknownNode => "a redirect leads to an address that the map does not have",
             Self::WrongNode => "a node is not the one that the map means",
         })
     }
@@ -99,7 +102,7 @@ impl RefreshReason {
             | Self::NodeSilent
             | Self::ReadOnly
             | Self::WrongNode => urgent,
-            Self::Announced | Self::Requested | Self::Start => {
+            Self::Announced | Self::Requested | Self::Start | Self::UnknownNode => {
                 Pacing { start: ms(25), cap: ms(250), ..urgent }
             }
         }
@@ -112,7 +115,7 @@ impl RefreshReason {
     /// Whether a caller that requests this tries the new map, and requests again if it does not
     /// help.
     const fn is_requested_again(self) -> bool {
-        matches!(self, Self::ClusterDown | Self::Uncovered)
+        matches!(self, Self::ClusterDown | Self::Uncovered | Self::UnknownNode)
     }
 }
 

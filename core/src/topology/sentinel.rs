@@ -7,18 +7,26 @@
 //! zero. Most of them are not enough, because answers may be arbitrarily late. A sentinel that is
 //! gone is not waited for without end (`DOUBT_MAX` in `driver/discovery/sentinel_query.rs`).
 //!
+//! Where sentinels of one epoch name different servers, or name another one than is known, evidence
+//! beats votes. The servers are asked for their ROLE ([`disputed`]), and of those this one is
+//! taken: one that says that it is a primary; of several, the one with more connected replicas, the
+//! one that more sentinels name, the one with the higher replication offset, the known one. A
+//! primary that cannot be reached for `DOUBT_MAX`, while a server that a sentinel of an older epoch
+//! names proves to be one, is given up: it comes back when its ROLE says that it is a primary.
+//!
 //! A sentinel may be known by a name and by its address, and then answers twice. It has one vote:
 //! two answers come from one sentinel if they list the same others, because none lists itself.
 //!
 //! Invariants: pure; the order of the opinions does not matter. Limits: `MEMBERS_MAX` replicas or
 //! sentinels are read of one reply.
-//! Spec: redis.io/docs, "High availability with Redis Sentinel", "Configuration epochs".
+//! Spec: redis.io/docs, "High availability with Redis Sentinel", "Configuration epochs";
+//! redis.io/commands/role.
 
 use super::node_id::NodeId;
 use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
-use crate::sorted::{SortedMap, sort_by_key};
+use crate::sorted::{SortedMap, SortedSet, sort_by_key};
 
 /// How many replicas or sentinels are read of one reply: more than any service has.
 const MEMBERS_MAX: usize = 1024;
@@ -49,6 +57,28 @@ pub(crate) struct Service {
     pub(crate) replicas: Vec<NodeView>,
 }
 
+/// What a server answered when it was asked for its ROLE. Ordered: the better evidence is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Proof {
+    /// It did not answer, or is no primary.
+    None,
+    /// It was not asked, or may not say: it may be one.
+    Unknown,
+    /// It says that it is a primary, to which so many replicas are connected.
+    Primary {
+        /// Connected replicas.
+        replicas: usize,
+        /// Its replication offset.
+        offset: u64,
+    },
+}
+
+/// The servers that were asked, and what they answered.
+pub(crate) type Proofs = SortedMap<Endpoint, Proof>;
+
+/// A primary that nobody could reach, and the epoch in which sentinels still name it.
+pub(crate) type GivenUp = (Endpoint, u64);
+
 /// What this client sees of the known primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrimaryState {
@@ -66,60 +96,201 @@ pub(crate) enum PrimaryState {
 pub(crate) enum PrimaryChoice {
     /// The known one.
     Keep,
-    /// The known one for now, although it cannot be reached and all answers name one other: their
-    /// epoch is lower, and a sentinel that may know better has not answered.
+    /// The known one for now, although it cannot be reached and others are named: their epoch is
+    /// lower, and a sentinel that may know better has not answered, or does not agree.
     Doubt,
     /// This one.
     Take(Service),
 }
 
-/// Chooses by `opinions`. `known`: how many sentinels are known.
-pub(crate) fn choose(
-    held: Option<&Service>,
-    state: PrimaryState,
-    known: usize,
-    opinions: &[Opinion],
-) -> PrimaryChoice {
+/// What a choice rests on beside the opinions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knowledge<'a> {
+    /// The service as far as it is known.
+    pub(crate) held: Option<&'a Service>,
+    /// What this client sees of its primary.
+    pub(crate) state: PrimaryState,
+    /// A primary that is not taken again without a proof.
+    pub(crate) given_up: Option<&'a GivenUp>,
+    /// How many sentinels are known.
+    pub(crate) known: usize,
+}
+
+/// The servers to ask for their ROLE before the choice; none if the opinions agree.
+pub(crate) fn disputed(knowledge: Knowledge<'_>, opinions: &[Opinion]) -> Vec<Endpoint> {
     let Some(newest) = opinions.iter().map(|opinion| opinion.epoch).max() else {
+        return Vec::new();
+    };
+    let Knowledge { held, state, given_up, .. } = knowledge;
+    let named = |epoch: u64| opinions.iter().filter(move |opinion| opinion.epoch >= epoch);
+    let all = |epoch: u64| -> SortedSet<Endpoint> {
+        let known = held.filter(|held| held.epoch >= epoch).map(|held| &held.primary);
+        named(epoch).map(|opinion| &opinion.primary).chain(known).cloned().collect()
+    };
+    let is_doubtful = |endpoint: &Endpoint| {
+        let is_held = held.is_some_and(|held| held.primary == *endpoint);
+        let is_given_up = given_up.is_some_and(|(gone, _)| gone == endpoint);
+        is_given_up || (is_held && state != PrimaryState::Reachable)
+    };
+    // Of the newest epoch; or all, if the one that it leads to is none.
+    let newest = all(newest.max(held.map_or(0, |held| held.epoch)));
+    let candidates = if newest.iter().any(is_doubtful) { all(0) } else { newest };
+    if candidates.len() > 1 { candidates.into_values().collect() } else { Vec::new() }
+}
+
+/// Chooses by `opinions`, and by what the servers of a dispute answered.
+pub(crate) fn choose(
+    knowledge: Knowledge<'_>,
+    opinions: &[Opinion],
+    proofs: &Proofs,
+) -> PrimaryChoice {
+    let Knowledge { held, given_up, .. } = knowledge;
+    // What was given up counts again once it says itself that it is a primary.
+    let counts = |opinion: &&Opinion| {
+        given_up.is_none_or(|(gone, epoch)| {
+            opinion.primary != *gone || opinion.epoch > *epoch || is_proven(proofs, gone)
+        })
+    };
+    let counted: Vec<&Opinion> = opinions.iter().filter(counts).collect();
+    let Some(newest) = counted.iter().map(|opinion| opinion.epoch).max() else {
         return PrimaryChoice::Keep;
     };
-    let votes_by_sentinel = one_each(opinions);
+    if let Some(held) = held.filter(|held| newest <= held.epoch)
+        && let Some(choice) = give_up(held, knowledge.state, newest, &counted, proofs)
+    {
+        return choice;
+    }
+    let votes = one_each(&counted);
     if let Some(held) = held.filter(|held| newest < held.epoch) {
-        let agreed = opinions.iter().all(|opinion| opinion.primary == opinions[0].primary);
-        let known = known.max(sentinels_of(opinions));
-        let enough = match state {
-            _ if !agreed => return PrimaryChoice::Keep,
-            // The primary stays; their word on the replicas counts.
-            _ if opinions[0].primary == held.primary => true,
-            PrimaryState::Reachable => return PrimaryChoice::Keep,
-            PrimaryState::Unreachable => votes_by_sentinel.len() >= known,
-            PrimaryState::LongUnreachable => true,
-        };
-        if !enough {
-            return PrimaryChoice::Doubt;
+        let known = knowledge.known.max(sentinels_of(opinions));
+        let are_all = votes.len() >= known;
+        match believe_older(held, knowledge.state, are_all, &counted, proofs) {
+            PrimaryChoice::Take(_) => {}
+            choice => return choice,
         }
     }
-    let newest_ones = || votes_by_sentinel.iter().filter(|opinion| opinion.epoch == newest);
-    let mut votes: SortedMap<&Endpoint, usize> = SortedMap::new();
-    for opinion in newest_ones() {
-        *votes.get_or_insert_with(&opinion.primary, || 0) += 1;
-    }
-    let keeps = |endpoint: &Endpoint| held.filter(|held| held.primary == *endpoint);
-    let most = |(endpoint, votes): &(&Endpoint, usize)| (*votes, keeps(endpoint).is_some());
-    let primary = votes.into_entries().max_by_key(most).map(|(primary, _)| primary);
-    // Of those that name it, one that sees no failover and knows most replicas tells the rest.
-    let teller = newest_ones()
-        .filter(|opinion| Some(&opinion.primary) == primary)
-        .max_by_key(|opinion| (!opinion.primary_down, opinion.replicas.len()));
-    let Some(teller) = teller else { return PrimaryChoice::Keep };
-    let service = Service {
-        // A lower epoch does not make the known one lower.
-        epoch: keeps(&teller.primary).map_or(newest, |held| newest.max(held.epoch)),
-        primary: teller.primary.clone(),
-        replicas: teller.replicas.clone(),
-    };
+    let newest_ones: Vec<&Opinion> = votes.into_iter().filter(|o| o.epoch == newest).collect();
+    let Some(service) = best_of(held, &newest_ones, proofs) else { return PrimaryChoice::Keep };
     let same = held.is_some_and(|held| held.is_alike(&service));
     if same { PrimaryChoice::Keep } else { PrimaryChoice::Take(service) }
+}
+
+fn proof_of(proofs: &Proofs, endpoint: &Endpoint) -> Proof {
+    proofs.get(endpoint).copied().unwrap_or(Proof::Unknown)
+}
+
+fn is_proven(proofs: &Proofs, endpoint: &Endpoint) -> bool {
+    proof_of(proofs, endpoint) > Proof::Unknown
+}
+
+/// Whether the known primary, which cannot be reached, is given up for one that an older epoch
+/// names and that proves to be one. `None` where nothing speaks for that.
+fn give_up(
+    held: &Service,
+    state: PrimaryState,
+    newest: u64,
+    opinions: &[&Opinion],
+    proofs: &Proofs,
+) -> Option<PrimaryChoice> {
+    if state == PrimaryState::Reachable || is_proven(proofs, &held.primary) {
+        return None;
+    }
+    let rivals = opinions.iter().filter(|opinion| opinion.primary != held.primary);
+    let proven = rivals.filter(|opinion| is_proven(proofs, &opinion.primary));
+    let best = proven.max_by_key(|o| (o.epoch, proof_of(proofs, &o.primary), o.replicas.len()))?;
+    // One of the same epoch needs no such delay.
+    let is_older = best.epoch < held.epoch;
+    match state {
+        _ if !is_older => None,
+        PrimaryState::LongUnreachable => Some(PrimaryChoice::Take(best.service(best.epoch))),
+        _ if newest == held.epoch => Some(PrimaryChoice::Doubt),
+        _ => None,
+    }
+}
+
+/// Whether opinions of an older epoch than is known are believed: `Take` says so. `are_all`: every
+/// known sentinel has answered.
+fn believe_older(
+    held: &Service,
+    state: PrimaryState,
+    are_all: bool,
+    opinions: &[&Opinion],
+    proofs: &Proofs,
+) -> PrimaryChoice {
+    let Some(first) = opinions.first() else { return PrimaryChoice::Keep };
+    let agreed = opinions.iter().all(|opinion| opinion.primary == first.primary);
+    let believed = PrimaryChoice::Take(first.service(first.epoch));
+    match state {
+        // The primary stays; their word on the replicas counts.
+        _ if agreed && first.primary == held.primary => believed,
+        PrimaryState::Reachable => PrimaryChoice::Keep,
+        _ if is_proven(proofs, &held.primary) => PrimaryChoice::Keep,
+        // It is no better than the known one.
+        _ if !agreed || proof_of(proofs, &first.primary) == Proof::None => PrimaryChoice::Doubt,
+        PrimaryState::LongUnreachable => believed,
+        PrimaryState::Unreachable if are_all => believed,
+        PrimaryState::Unreachable => PrimaryChoice::Doubt,
+    }
+}
+
+/// The service by opinions of one epoch: evidence first, then votes. `None` if it stays as it is.
+fn best_of(held: Option<&Service>, opinions: &[&Opinion], proofs: &Proofs) -> Option<Service> {
+    let epoch = opinions.first()?.epoch;
+    let keeps = |endpoint: &Endpoint| held.filter(|held| held.primary == *endpoint);
+    let mut tallies: SortedMap<&Endpoint, usize> = SortedMap::new();
+    for opinion in opinions {
+        *tallies.get_or_insert_with(&opinion.primary, || 0) += 1;
+    }
+    // The known one was named in this epoch, too, or in a later one.
+    let was_asked = |held: &&Service| held.epoch >= epoch && proofs.contains_key(&held.primary);
+    if let Some(held) = held.filter(was_asked) {
+        tallies.get_or_insert_with(&held.primary, || 0);
+    }
+    let best = |(endpoint, votes): &(&Endpoint, usize)| {
+        let (is, replicas, offset) = match proof_of(proofs, endpoint) {
+            Proof::Primary { replicas, offset } => (2, replicas, offset),
+            Proof::Unknown => (1, 0, 0),
+            Proof::None => (0, 0, 0),
+        };
+        (is, replicas, *votes, offset, keeps(endpoint).is_some())
+    };
+    // Where even that is equal, any of them, until one proves to be the primary.
+    let (primary, _) = tallies.into_entries().max_by_key(best)?;
+    // Of those that name it, one that sees no failover and knows most replicas tells the rest.
+    let teller = opinions
+        .iter()
+        .filter(|opinion| opinion.primary == *primary)
+        .max_by_key(|opinion| (!opinion.primary_down, opinion.replicas.len()))?;
+    // A lower epoch does not make the known one lower.
+    Some(teller.service(keeps(primary).map_or(epoch, |held| epoch.max(held.epoch))))
+}
+
+/// What a server says of its role, by its reply to ROLE.
+pub(crate) fn parse_role(reply: &Value) -> Proof {
+    match reply.as_slice() {
+        Some([role, offset, replicas, ..]) if role.as_str() == Some("master") => {
+            let replicas = replicas.as_slice().map_or(0, <[Value]>::len);
+            let offset = offset.as_i64().and_then(|offset| u64::try_from(offset).ok());
+            Proof::Primary { replicas, offset: offset.unwrap_or_default() }
+        }
+        _ => Proof::None,
+    }
+}
+
+/// The service that a sentinel's message is about.
+// spec: sentinel.c, `sentinelEvent`: an instance of a service is told as
+// `<type> <name> <ip> <port> @ <service> <ip> <port>`, the primary itself without what follows `@`
+pub(crate) fn announced_service<'a>(channel: &str, message: &'a str) -> Option<&'a str> {
+    let mut words = message.split(' ');
+    if channel == "+switch-master" {
+        return words.next();
+    }
+    let (kind, name) = (words.next()?, words.next()?);
+    if kind == "master" {
+        return Some(name);
+    }
+    // Its own name, which may be anything, and its address stand before.
+    words.nth(2).filter(|word| *word == "@").and(words.next())
 }
 
 /// How many sentinels there are by these opinions, including the ones that answered.
@@ -127,17 +298,29 @@ pub(crate) fn sentinels_of(opinions: &[Opinion]) -> usize {
     opinions.iter().map(|opinion| opinion.sentinels.len() + 1).max().unwrap_or(0)
 }
 
-/// One opinion of each sentinel: the newest one, if it was asked under two names.
-fn one_each(opinions: &[Opinion]) -> Vec<&Opinion> {
+/// One opinion of each sentinel: the newest one, if it was asked under two names. Two that name
+/// different servers in one epoch are of two sentinels, whatever others they list.
+fn one_each<'a>(opinions: &[&'a Opinion]) -> Vec<&'a Opinion> {
     let mut each: Vec<&Opinion> = Vec::with_capacity(opinions.len());
     for opinion in opinions {
-        match each.iter_mut().find(|other| other.sentinels == opinion.sentinels) {
+        let same = |other: &&mut &Opinion| {
+            other.sentinels == opinion.sentinels
+                && (other.epoch != opinion.epoch || other.primary == opinion.primary)
+        };
+        match each.iter_mut().find(same) {
             Some(other) if other.epoch < opinion.epoch => *other = opinion,
             Some(_) => {}
             None => each.push(opinion),
         }
     }
     each
+}
+
+impl Opinion {
+    /// The service as this sentinel sees it.
+    fn service(&self, epoch: u64) -> Service {
+        Service { epoch, primary: self.primary.clone(), replicas: self.replicas.clone() }
+    }
 }
 
 impl Service {

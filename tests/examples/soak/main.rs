@@ -74,7 +74,9 @@ fn soak(options: &Options, version: &Version, tally: &Arc<Tally>) -> Report {
     let proxies: Vec<(usize, Proxy)> =
         PROXIED.map(|node| (node, Proxy::to(cluster.node(node).address()))).into();
     let executor = Executor::new(options.runtime);
-    // The first client starts the reactor, whose own descriptors stay.
+    // The first client starts the reactor, and the first timer that of smol: their own descriptors
+    // stay.
+    smol::block_on(smol::Timer::after(Duration::from_millis(1)));
     drop(executor.connect(config(&cluster, &proxies)));
     until_true("the first client to be gone", || proxies.iter().all(|(_, p)| p.open() == 0));
     let before = Resources::now();

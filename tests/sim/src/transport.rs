@@ -13,7 +13,7 @@ use crate::network::Dial;
 use crate::network::pipe::End;
 use crate::queue::Key;
 use futures::io::{AsyncRead, AsyncWrite};
-use slotcar::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use slotcar::{AbortFlag, BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -59,6 +59,14 @@ impl Transport for SimTransport {
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
+        Box::pin(async move { self.connect_noting(endpoint, &DialNotes::default()).await })
+    }
+
+    fn connect_noting<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        notes: &'a DialNotes,
+    ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
             let Endpoint::Tcp { host, port } = endpoint else {
                 let text = format!("the simulated network has no unix sockets: {endpoint}");
@@ -67,7 +75,7 @@ impl Transport for SimTransport {
             let addresses = self.resolve(host, *port).await?;
             let mut last = io::Error::from(io::ErrorKind::NotFound);
             for address in addresses {
-                match self.dial(address).await {
+                match self.dial(address, notes.abort_flag()).await {
                     Ok(stream) => return Ok(Box::new(stream) as Box<dyn ByteStream>),
                     Err(error) => last = error,
                 }
@@ -127,7 +135,7 @@ impl SimTransport {
     }
 
     /// Dials one address until there is an answer or TCP gives up.
-    async fn dial(&self, address: SocketAddr) -> io::Result<SimStream> {
+    async fn dial(&self, address: SocketAddr, abort: AbortFlag) -> io::Result<SimStream> {
         let give_up = self.shared.now().after(DIAL_TIMEOUT);
         let mut retry_after = FIRST_DIAL_RETRY;
         loop {
@@ -139,7 +147,7 @@ impl SimTransport {
             });
             match dial {
                 Dial::Connected(conn) => {
-                    let stream = SimStream { shared: Arc::clone(&self.shared), conn };
+                    let stream = SimStream { shared: Arc::clone(&self.shared), conn, abort };
                     self.sleep(self.shared.now().after(delay)).await;
                     self.shared.with_world(|world| world.pump(conn));
                     return Ok(stream);
@@ -212,6 +220,8 @@ pub(crate) struct SimStream {
     shared: Arc<Shared>,
     /// The connection.
     conn: ConnId,
+    /// Whether its end discards what has not arrived.
+    abort: AbortFlag,
 }
 
 impl AsyncRead for SimStream {
@@ -274,7 +284,7 @@ impl Drop for SimStream {
     fn drop(&mut self) {
         self.shared.with_world(|world| {
             let (mut env, network, _) = world.split();
-            network.client_drop(&mut env, self.conn);
+            network.client_drop(&mut env, self.conn, self.abort.is_set());
         });
     }
 }

@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
 use futures::future::{Either, join, select};
-use slotcar::config::WhenLagging;
-use slotcar::{Client, Config, Subscription, Update};
+use slotcar::config::{SubscriptionConnection, WhenLagging};
+use slotcar::{Client, Subscription, Update};
 use slotcar_sim::check::Deployment;
 use slotcar_sim::{Faults, Rng, Sim};
 use std::cell::{Cell, RefCell};
@@ -16,55 +16,9 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+use updates::{MS, both, client, next, next_sorted, update_text};
 
-const MS: Duration = Duration::from_millis(1);
-
-fn client(sim: &Sim, background: bool, config: Config) -> Client {
-    let transport = sim.transport();
-    let transport = if background { transport } else { transport.without_background() };
-    Client::connect_lazy(transport, config).unwrap()
-}
-
-/// A message as one text: its kind and its channel.
-fn update_text(update: &Update) -> String {
-    match update {
-        Update::Message(message) => {
-            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            format!("{}={}", text(message.channel()), text(message.payload()))
-        }
-        Update::Subscribed { channel, .. } => format!("+{channel}"),
-        Update::Unsubscribed { channel } => format!("-{channel}"),
-        Update::Moved { channel, .. } => format!("moved {channel}"),
-        Update::Gap { channel, .. } => format!("gap {channel}"),
-        Update::Lagged(count) => format!("lagged {count}"),
-        Update::Refused { channel, .. } => format!("refused {channel}"),
-        other => format!("{other:?}"),
-    }
-}
-
-async fn next(subscription: &mut Subscription) -> String {
-    let update = subscription.next_within(Duration::from_secs(60)).await;
-    update_text(&update.expect("in time").expect("the stream goes on"))
-}
-
-async fn next_sorted(subscription: &mut Subscription, count: usize) -> Vec<String> {
-    let mut words = Vec::new();
-    for _ in 0..count {
-        words.push(next(subscription).await);
-    }
-    words.sort();
-    words
-}
-
-/// Runs a scenario with and without background tasks.
-fn both<F: Future<Output = ()>>(
-    build: impl Fn() -> slotcar_sim::SimBuilder,
-    test: impl Fn(Sim, bool) -> F,
-) {
-    for background in [true, false] {
-        build().run(|sim| test(sim, background));
-    }
-}
+mod updates;
 
 #[test]
 fn one_server() {
@@ -364,6 +318,8 @@ async fn any_faults(sim: Sim, seed: u64, deployment: Deployment) {
     let mut rng = Rng::new(seed);
     let faults = Faults::draw(seed, deployment);
     let config = sim.config().command_timeout(MS * 500).probe_interval(MS * 1000);
+    let shared = SubscriptionConnection::Shared;
+    let config = if rng.chance(400) { config.subscription_connection(shared) } else { config };
     let client = client(&sim, rng.chance(600), config);
     let publisher =
         Client::connect_lazy(sim.transport(), sim.config().command_timeout(MS * 300)).unwrap();

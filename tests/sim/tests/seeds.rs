@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a thread that panics has failed the test")]
 
-use slotcar_sim::check::{Deployment, run};
+use slotcar_sim::check::{Deployment, Workload, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -19,13 +19,13 @@ const WERE_BROKEN: [u64; 30] = [
 ];
 
 /// Threads share the seeds: each run has a simulation of its own.
-fn run_all(deployment: Deployment, seeds: impl IntoIterator<Item = u64>) {
+fn run_all(deployment: Deployment, workload: Workload, seeds: impl IntoIterator<Item = u64>) {
     let seeds: Vec<u64> = seeds.into_iter().collect();
     let (next, broken) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let start = Instant::now();
     let work = || {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            if let Err(failure) = run(seed, deployment) {
+            if let Err(failure) = run(seed, deployment, workload) {
                 println!("{failure}");
                 broken.lock().unwrap().push(failure);
             }
@@ -36,7 +36,7 @@ fn run_all(deployment: Deployment, seeds: impl IntoIterator<Item = u64>) {
             scope.spawn(work);
         }
     });
-    println!("{deployment:?}: {} seeds in {:?}", seeds.len(), start.elapsed());
+    println!("{deployment:?}, {workload:?}: {} seeds in {:?}", seeds.len(), start.elapsed());
     let broken = broken.into_inner().unwrap();
     if let Some(first) = broken.first() {
         println!("{}", first.trace);
@@ -46,25 +46,35 @@ fn run_all(deployment: Deployment, seeds: impl IntoIterator<Item = u64>) {
 
 #[test]
 fn standalone() {
-    run_all(Deployment::Standalone, 0..800);
+    run_all(Deployment::Standalone, Workload::Mixed, 0..800);
 }
 
 #[test]
 fn cluster() {
-    run_all(Deployment::Cluster, 0..600);
+    run_all(Deployment::Cluster, Workload::Mixed, 0..600);
 }
 
 #[test]
 fn sentinel() {
-    run_all(Deployment::Sentinel, (0..600).chain(WERE_BROKEN));
+    run_all(Deployment::Sentinel, Workload::Mixed, (0..600).chain(WERE_BROKEN));
+}
+
+/// Scripts that answer with every code and text that servers have: none runs twice.
+#[test]
+fn scripts() {
+    for deployment in Deployment::ALL {
+        run_all(deployment, Workload::Scripts, 0..200);
+    }
 }
 
 #[test]
 fn equal_seeds_give_equal_runs() {
     for seed in 0..20 {
         for deployment in Deployment::ALL {
-            let hash = |()| run(seed, deployment).map(|report| report.hash).ok();
-            assert_eq!(hash(()), hash(()), "seed {seed} of {deployment:?}");
+            for workload in Workload::ALL {
+                let hash = |()| run(seed, deployment, workload).map(|report| report.hash).ok();
+                assert_eq!(hash(()), hash(()), "seed {seed} of {deployment:?}, {workload:?}");
+            }
         }
     }
 }

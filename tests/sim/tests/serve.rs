@@ -41,8 +41,8 @@ fn slotcar_over_tcp_finds_the_primary_through_sentinels() {
     let served = Sim::sentinel(2, 3).seed(1).serve().unwrap();
     smol::block_on(async {
         let client = connect(&served).await.with_timeout(PATIENCE);
-        client.set("k", "v").await.unwrap();
-        client.send::<u64>(slotcar::cmd("WAIT").arg(1).arg(1000)).await.unwrap();
+        let written = client.set("k", "v").wait_replicas(1, Duration::from_secs(1)).await.unwrap();
+        assert!(written.is_reached(), "{written:?}");
         served.sim().kill("a");
         assert_eq!(client.get::<String>("k").await.unwrap(), "v");
         assert_ne!(served.sim().agreed_primary().unwrap(), "a");

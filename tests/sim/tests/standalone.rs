@@ -261,6 +261,15 @@ fn replicas_follow_lag_and_resynchronise() {
             .await;
         sim.lag("a1", MS * 300);
         primary.expect(&[("INCR n", "1"), ("WAIT 2 100", "1")]).await;
+        // It speaks about its own connection, which has written nothing.
+        let mut other = Raw::connect(&sim, "a").await;
+        other.expect(&[("WAIT 2 100", "2")]).await;
+        // No simulated server has an append-only file.
+        let refused =
+            "! ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+        let asked =
+            [("WAITAOF 0 0 0", "[0 0]"), ("WAITAOF 0 1 50", "[0 0]"), ("WAITAOF 1 0 0", refused)];
+        primary.expect(&asked).await;
         replica.expect(&[("GET n", "nil")]).await;
         sim.advance(MS * 300).await;
         replica.expect(&[("GET n", "\"1\"")]).await;

@@ -63,6 +63,11 @@ fn script_kill_overtakes_the_script() {
             killed.expect("it overtook the script");
             is_killed(script);
             run(client.set("k", 1)).expect("the connection is well");
+            let busy = client.send::<i64>(cmd("EVAL").arg(FOREVER).arg(0));
+            let pipeline = client.pipeline().add(cmd("PING")).add(cmd("SCRIPT").arg("KILL"));
+            let (script, killed) = while_busy(&server, busy, pipeline.run_each());
+            killed.expect("it is sent")[1].as_ref().expect("the pipeline overtook the script");
+            is_killed(script);
         }
     }
 }

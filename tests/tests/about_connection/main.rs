@@ -5,6 +5,8 @@
 //! says where that matters.
 
 mod kill;
+mod refused;
+mod wait;
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;

@@ -12,6 +12,7 @@ mod cuts;
 mod deadlines;
 mod dialling;
 mod handshake;
+mod patience;
 mod refusals;
 mod server_state;
 

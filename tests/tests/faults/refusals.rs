@@ -35,7 +35,8 @@ fn is_outlasted(server: &Server, (name, command): (&str, Command), code: &str, e
         let began = Instant::now();
         let brief = client.with_timeout(SHORT);
         check(brief.send::<Option<i64>>(command.clone()).await.expect_err("it lasts"));
-        assert!(began.elapsed() >= SHORT);
+        // It ends when there is no time for another answer: at most an eighth and a pause earlier.
+        assert!(began.elapsed() >= SHORT * 3 / 4);
         let alone = brief.pipeline().add(command.clone());
         check(alone.run::<(Option<i64>,)>().await.expect_err("it lasts"));
         end();

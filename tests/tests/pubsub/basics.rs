@@ -3,7 +3,7 @@
 //! Where it matters, the server's own list of subscribers is compared.
 
 use super::reader::{next_sorted, next_words};
-use slotcar::config::Protocol;
+use slotcar::config::{Protocol, SubscriptionConnection};
 use slotcar::{Client, Config, ErrorKind, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
@@ -20,8 +20,14 @@ fn client(url: &str, protocol: Protocol) -> Client {
 fn what_is_published_comes_on_every_version_in_both_protocols() {
     for version in Version::all() {
         let server = Server::start(&version);
-        for protocol in [Protocol::Resp3, Protocol::Resp2] {
-            let client = client(&server.url(), protocol);
+        let shared = format!("{}?subscription_connection=shared", server.url());
+        let ways = [
+            (server.url(), Protocol::Resp3),
+            (server.url(), Protocol::Resp2),
+            (shared, Protocol::Resp3),
+        ];
+        for (url, protocol) in ways {
+            let client = client(&url, protocol);
             let mut names = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
             assert_eq!(next_sorted(&mut names, 2), ["+a", "+b"], "{version} {protocol:?}");
             let mut pattern = block_on(client.psubscribe("a*").into_future()).unwrap();
@@ -129,6 +135,43 @@ fn a_refused_channel_does_not_stop_the_others() {
     assert_eq!(error.kind(), ErrorKind::Server);
     server.call(&["ACL", "SETUSER", "ada", "&secret"]);
     assert_eq!(next_words(&mut all, 1), ["+secret"], "asked for again");
+}
+
+/// A user who may subscribe and not say PING: the server's refusal is as good as a reply.
+#[test]
+fn a_user_without_ping_can_subscribe() {
+    for version in Version::all() {
+        let server = Server::start(&version);
+        let rules = ["+get", "+publish", "+subscribe", "+unsubscribe", "+hello", "+auth", "~*"];
+        let user = ["ACL", "SETUSER", "ada", "on", ">pw"];
+        let channels: &[&str] = if version.since((6, 2), (7, 0)) { &["&*"] } else { &[] };
+        server.call(&[&user[..], &rules[..], channels].concat()).ok();
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            for connection in [SubscriptionConnection::Own, SubscriptionConnection::Shared] {
+                let config = Config::from_url(&server.url()).unwrap().protocol(protocol);
+                let config = config.username("ada").password("pw").database(0);
+                let config = config.subscription_connection(connection);
+                let config = config.probe_interval(std::time::Duration::from_millis(50));
+                let client = Client::connect_lazy(Smol::new(), config).unwrap();
+                let mut all = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
+                assert_eq!(next_sorted(&mut all, 2), ["+a", "+b"]);
+                block_on(client.publish("a", 1)).unwrap();
+                assert_eq!(next_words(&mut all, 1), ["a=1"]);
+                let probes = || {
+                    let calls = server.call(&["INFO", "commandstats"]).text();
+                    let line = calls.lines().find(|line| line.starts_with("cmdstat_ping:"));
+                    let rejected = line.and_then(|line| line.split("rejected_calls=").nth(1));
+                    rejected.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+                };
+                let before: u64 = probes();
+                if version.since((6, 2), (7, 0)) {
+                    until_true("some probes", || probes() >= before + 3);
+                }
+                block_on(client.publish("a", 2)).unwrap();
+                assert_eq!(next_words(&mut all, 1), ["a=2"], "{version} {protocol:?}: no gap");
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;
-use slotcar_tests::real::{Cluster, Server, Version};
+use slotcar_tests::real::{Cluster, Fault, Proxy, Server, Version};
 use smol::block_on;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -318,6 +318,30 @@ fn a_silent_server_is_noticed() {
     let Update::Gap { cause, duration, .. } = next(&mut all) else { panic!("a gap") };
     assert_eq!(cause, slotcar::GapCause::Silent);
     assert!(duration >= Duration::from_millis(300), "since its last frame: {duration:?}");
+}
+
+/// The path to the server swallows everything for a while: with the default configuration, the
+/// subscription notices, connects again, and says what it may have missed.
+#[test]
+fn a_black_hole_below_an_idle_subscriber_is_noticed() {
+    for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
+        let server = Server::start(&Version::any());
+        let proxy = Proxy::to(server.address());
+        let config = Config::from_url(&proxy.url()).unwrap().protocol(protocol);
+        let client = block_on(Client::connect(Smol::new(), config)).unwrap();
+        let mut all = block_on(client.subscribe("a").into_future()).unwrap();
+        assert_eq!(words_of(&mut all), "+a");
+        proxy.set(Fault::BlackHole);
+        let began = Instant::now();
+        until_true("the silence to be noticed", || !all.is_live());
+        let noticed = began.elapsed();
+        proxy.clear();
+        let Update::Gap { cause, .. } = next(&mut all) else { panic!("a gap") };
+        assert_eq!(cause, slotcar::GapCause::Silent);
+        println!("{protocol:?}: noticed after {noticed:?}, back after {:?}", began.elapsed());
+        server.call(&["PUBLISH", "a", "hi"]).ok();
+        assert_eq!(words_of(&mut all), "a=hi");
+    }
 }
 
 /// With a policy that reads from replicas, a channel is subscribed at one replica and nowhere else.

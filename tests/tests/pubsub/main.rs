@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
 mod basics;
+mod confirmations;
 mod durable;
 mod follow;
 mod many;
+mod output_limit;
 mod reader;
 mod slow;

@@ -46,6 +46,7 @@ const CANNOT: &[(&str, &[&str])] = &[
             "faults::connections::a_huge_reply_does_not_stall_small_calls",
             "faults::refusals::pauses_grow_and_differ",
             "faults::refusals::what_each_code_means",
+            "pubsub::confirmations::",
         ],
     ),
     (
@@ -54,6 +55,7 @@ const CANNOT: &[(&str, &[&str])] = &[
             "faults::cuts::a_stream_that_breaks_while_writing",
             "faults::connections::all_connections_are_dialled",
             "faults::server_state::closed_while_idle",
+            "pubsub::follow::a_black_hole_below_an_idle_subscriber_is_noticed",
             "pubsub::follow::a_silent_server_is_noticed",
             "pubsub::follow::subscriptions_follow_new_addresses",
             "pubsub::follow::what_was_removed_while_disconnected_does_not_come_back",

@@ -10,6 +10,20 @@ use serde::de::DeserializeOwned;
 impl Client {
     /// `EVAL script numkeys [key ...] [arg ...]`: what the script returns.
     ///
+    /// A script runs at most once. An error that it answers with is its own word, with
+    /// [`Delivery::Answered`](crate::Delivery::Answered), also if it uses a server's code
+    /// (`BUSY job is locked`) or is stopped half-way (READONLY on a replica). Because a script can
+    /// write a server's text to the letter, BUSY, LOADING, CLUSTERDOWN and MASTERDOWN are answers,
+    /// too: only [`Client::eval_ro`] and [`Config::retry_unknown`](crate::Config::retry_unknown)
+    /// try again. A script that shall wait for a server that refuses commands goes into a
+    /// [`Client::transaction`], where the server's refusals can be told from the script's errors.
+    ///
+    /// MOVED, ASK and TRYAGAIN for the slot of the script's own keys are followed in a cluster,
+    /// once the server has refused an `EXISTS` of the same keys in the same way; the user needs the
+    /// right to it. A script that ran and then answered with the very redirect that the server has
+    /// a round trip later runs twice. The same holds for EVALSHA, FCALL, and the commands of
+    /// modules.
+    ///
     /// Since 2.6.0. <https://redis.io/commands/eval/>
     pub fn eval<T: DeserializeOwned>(
         &self,
@@ -33,7 +47,8 @@ impl Client {
         self.send(command::eval_ro(script, keys, args))
     }
 
-    /// `EVALSHA sha1 numkeys [key ...] [arg ...]`: what the script returns.
+    /// `EVALSHA sha1 numkeys [key ...] [arg ...]`: what the script returns. Errors are those of
+    /// [`Client::eval`].
     ///
     /// Since 2.6.0. <https://redis.io/commands/evalsha/>
     pub fn evalsha<T: DeserializeOwned>(
@@ -58,7 +73,8 @@ impl Client {
         self.send(command::evalsha_ro(digest, keys, args))
     }
 
-    /// `FCALL function numkeys [key ...] [arg ...]`: what the function returns.
+    /// `FCALL function numkeys [key ...] [arg ...]`: what the function returns. Errors are those of
+    /// [`Client::eval`].
     ///
     /// Since 7.0.0. <https://redis.io/commands/fcall/>
     pub fn fcall<T: DeserializeOwned>(

@@ -99,13 +99,13 @@ fn config() -> impl Strategy<Value = Config> {
     );
     let times = (
         [duration(), duration(), duration(), duration(), duration(), duration()],
-        [option::of(duration()), option::of(duration()), option::of(duration())],
+        [(); 4].map(|()| option::of(duration())),
     );
     let counts = (
         vec(1..=u32::MAX, 7),
         [1..=usize::MAX, 1..=usize::MAX, 1..=usize::MAX],
         (1..=256u32, 1..=128u32, 0..=100u32),
-        (any::<bool>(), any::<bool>(), any::<bool>(), 0..4usize),
+        (any::<[bool; 4]>(), 0..4usize),
     );
     (nodes(), names, times, counts).prop_map(|(mut c, names, times, counts)| {
         ((c.username, c.password), c.client_name, c.read_from, c.address_map, c.zones) = names;
@@ -115,17 +115,20 @@ fn config() -> impl Strategy<Value = Config> {
         (c.command_timeout, c.connect_timeout, c.progress_timeout) = (command, connect, progress);
         (c.backoff_base, c.backoff_cap) = (base.min(cap), base.max(cap));
         c.sentinel_interval = sentinel;
-        [c.max_staleness, c.probe_interval, c.refresh_interval] = times.1;
+        [c.max_staleness, c.probe_interval, c.refresh_interval, c.refusal_wait_max] = times.1;
         (c.attempts_max, c.redirects_max, c.dials_per_second) =
             (counts.0[0], counts.0[1], counts.0[2]);
         (c.refreshes_per_second, c.exclusive_connections_max) = (counts.0[3], counts.0[4]);
         (c.pipeline_commands_max, c.subscription_messages_max) = (counts.0[5], counts.0[6]);
         [c.node_bytes_max, c.reply_bytes_max, c.subscription_bytes_max] = counts.1;
         (c.connections_per_node, c.reply_depth_max, c.primary_fallback_percent_max) = counts.2;
-        let (resp2, fail, retry, lagging) = counts.3;
+        let ([resp2, fail, retry, shared], lagging) = counts.3;
         c.protocol = if resp2 { Protocol::Resp2 } else { Protocol::Resp3 };
         c.when_full = if fail { WhenFull::Fail } else { WhenFull::Wait };
         c.retry_unknown = retry;
+        if shared {
+            c.subscription_connection = SubscriptionConnection::Shared;
+        }
         c.when_lagging = [
             WhenLagging::DropOldest,
             WhenLagging::DropNewest,

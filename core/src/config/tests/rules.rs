@@ -47,6 +47,7 @@ fn contradictions() {
         (base().command_timeout(zero), "command_timeout: `0s` is not a duration"),
         (base().connect_timeout(zero), "connect_timeout: `0s` is not a duration"),
         (base().progress_timeout(zero), "progress_timeout: `0s` is not a duration"),
+        (base().refusal_wait_max(zero), "refusal_wait_max: `0s` is not a duration"),
         (base().probe_interval(zero), "probe_interval: `0s` is not a duration"),
         (base().backoff_base(zero), "backoff_base: `0s` is not a duration"),
         (base().refresh_interval(zero), "refresh_interval: `0s` is not a duration"),

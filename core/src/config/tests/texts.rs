@@ -122,6 +122,7 @@ fn parts_of_sockets_and_sentinels() {
 fn query_keys() {
     let secs = Duration::from_secs;
     let base = one_server;
+    let shared = || base().subscription_connection(SubscriptionConnection::Shared);
     let table = [
         ("client_name=web-1", base().client_name("web-1")),
         ("protocol=resp2", base().protocol(Protocol::Resp2)),
@@ -136,6 +137,7 @@ fn query_keys() {
         ("backoff_cap=999999999ns", base().backoff_cap(Duration::from_nanos(999_999_999))),
         ("attempts_max=1", base().attempts_max(1)),
         ("redirects_max=0", base().redirects_max(0)),
+        ("refusal_wait_max=500ms", base().refusal_wait_max(Duration::from_millis(500))),
         ("retry_unknown=true", base().retry_unknown(true)),
         ("dials_per_second=1", base().dials_per_second(1)),
         ("refreshes_per_second=4294967295", base().refreshes_per_second(u32::MAX)),
@@ -143,6 +145,7 @@ fn query_keys() {
         ("sentinel_interval=1s", base().sentinel_interval(secs(1))),
         ("connections_per_node=4", base().connections_per_node(4)),
         ("exclusive_connections_max=8", base().exclusive_connections_max(8)),
+        ("subscription_connection=shared", shared()),
         ("node_bytes_max=1B", base().node_bytes_max(1)),
         ("when_full=fail", base().when_full(WhenFull::Fail)),
         ("pipeline_commands_max=10", base().pipeline_commands_max(10)),

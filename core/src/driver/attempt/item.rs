@@ -97,11 +97,43 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// How a slot relates to what it is for. Of a command whose keys are not known, each argument
+    /// may be one.
+    pub(crate) fn relation_to(&self, slot: Slot) -> SlotRelation {
+        let of_key = || self.command.first_key().map(Slot::of);
+        let own = match (self.part, self.destination) {
+            (Some((_, part)), _) => Some(part.slot),
+            (None, Some(Destination::Shard(slot) | Destination::Slot(slot))) => {
+                of_key().or(Some(*slot))
+            }
+            (None, _) => of_key(),
+        };
+        let mut arguments = self.command.args_iter().skip(1).map(Slot::of);
+        match own {
+            Some(own) if own == slot => SlotRelation::Own,
+            Some(_) => SlotRelation::Other,
+            None if !self.command.has_unknown_keys() => SlotRelation::NoSlot,
+            None if arguments.any(|argument| argument == slot) => SlotRelation::Own,
+            None => SlotRelation::Other,
+        }
+    }
+
     /// Whether it may go to any node when the map names none. That node answers with a redirect,
     /// since the item has a key.
     pub(crate) fn may_go_to_any_node(&self) -> bool {
         self.part.is_some() || self.destination.is_none()
     }
+}
+
+/// How the slot that a redirect names relates to an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotRelation {
+    /// The item is for this slot.
+    Own,
+    /// It is for another slot.
+    Other,
+    /// It is for no slot.
+    NoSlot,
 }
 
 /// Items in their order.
@@ -111,6 +143,11 @@ pub(crate) trait Items: Sync {
 
     /// One of them.
     fn item(&self, member: usize) -> Item<'_>;
+
+    /// The index of the command that an item is, or is a part of.
+    fn command_of(&self, member: usize) -> usize {
+        member
+    }
 }
 
 impl Items for &[Command] {

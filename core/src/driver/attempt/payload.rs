@@ -104,7 +104,7 @@ fn judge_transaction(frames: &[Bytes]) -> Result<Bytes, AttemptFailure> {
 fn refusal(cause: ServerError) -> AttemptFailure {
     // What the server says to a command that it queues is its own word.
     match reply_policy(&cause, ErrorOrigin::Server).delivery {
-        Delivery::Refused => AttemptFailure::ErrorReply(cause),
+        Delivery::Refused => AttemptFailure::Refusal(cause),
         _ => AttemptFailure::Final(Error::server(Delivery::Refused, cause)),
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         ];
         for (lines, code, ended) in cases {
             match (judge(&lines).unwrap_err(), ended) {
-                (AttemptFailure::ErrorReply(error), None) => {
+                (AttemptFailure::Refusal(error), None) => {
                     assert_eq!(error.code(), code, "{lines:?}")
                 }
                 (AttemptFailure::Final(error), Some(delivery)) => {

@@ -4,7 +4,9 @@
 //! redirect says is the same for all of them: another node for this command, another node for the
 //! slot, the node that sent it, or nothing that can be used.
 //!
-//! **Invariants**: an ASK changes no map; the address is read by the same rule as the topology is
+//! **Invariants**: no redirect leads to an address that neither the configuration nor a view of the
+//! topology names, so that credentials and data go to members alone; an ASK changes no map; the
+//! address is read by the same rule as the topology is
 //! (`topology/parse/announced_address.rs`), so that another form of it is no other node; the host
 //! and the port of a redirect are connected to only after that rule.
 //! Spec: cluster-spec, "MOVED Redirection", "ASK redirection".
@@ -41,7 +43,8 @@ pub(crate) enum Redirected {
     /// To the address of the node that sent it: another server listens there by now, so that the
     /// node is to be dialled anew.
     Sender,
-    /// The server does not know the address. Only a refresh of the topology can tell.
+    /// The server does not know the address, or nothing but the redirect names it. Only a refresh
+    /// of the topology can tell.
     Unusable,
 }
 
@@ -59,10 +62,17 @@ pub(crate) fn resolve(
     let is_sender = |endpoint: &Endpoint| {
         topology.known_node_at(endpoint).is_some_and(|known| Arc::ptr_eq(&known, sender))
     };
-    read(redirect, rule, count, is_sender)
+    match read(redirect, rule, count, is_sender) {
+        Redirected::Ask(endpoint) | Redirected::Moved { endpoint, .. }
+            if !topology.is_named(&endpoint) =>
+        {
+            Redirected::Unusable
+        }
+        redirected => redirected,
+    }
 }
 
-/// `is_sender`: whether the map knows the sender by this address, too.
+/// What the text says. `is_sender`: whether the map knows the sender by this address, too.
 fn read(
     redirect: &Redirect,
     rule: AddressRule<'_>,

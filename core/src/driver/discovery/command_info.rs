@@ -1,13 +1,16 @@
 //! What servers have told about commands that the built-in table lacks, by name, so that a server
 //! is asked once for each.
 //!
+//! What a server told is known for as long as the connection lives over which it was told: another
+//! process at the same address may have other modules. That it does not tell is remembered alike.
 //! Limit: `NAMES_MAX` names; further ones stay unknown.
 //! Spec: redis.io/commands/command-info.
 
 use crate::command::{Command, Learned};
+use crate::driver::link::link::Link;
 use crate::lock::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// More commands than any server adds. Callers could make up names without end.
 const NAMES_MAX: usize = 512;
@@ -15,8 +18,17 @@ const NAMES_MAX: usize = 512;
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct CommandInfoCache {
-    /// By name in upper case; `None` for a name that no server knows.
-    known: Mutex<BTreeMap<String, Option<Arc<Learned>>>>,
+    /// By name in upper case.
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// What is known of one name.
+#[derive(Debug)]
+struct Known {
+    /// `None` if no server knows it, or tells.
+    learned: Option<Arc<Learned>>,
+    /// The connection over which it was told.
+    told_over: Weak<Link>,
 }
 
 impl CommandInfoCache {
@@ -24,19 +36,21 @@ impl CommandInfoCache {
     pub(crate) fn apply(&self, command: &mut Command) -> bool {
         let known = lock(&self.known);
         let full = known.len() >= NAMES_MAX;
-        match known.get(&command.name()).cloned() {
-            None => return full,
-            Some(None) => {}
-            Some(Some(learned)) => command.learn(&learned),
+        let is_current =
+            |known: &&Known| known.told_over.upgrade().is_some_and(|link| !link.is_closed());
+        let Some(known) = known.get(&command.name()).filter(is_current) else { return full };
+        if let Some(learned) = &known.learned {
+            command.learn(learned);
         }
         true
     }
 
-    /// Remembers what a server told; `None` if it does not know the command.
-    pub(crate) fn note(&self, command: &Command, learned: Option<Learned>) {
-        let mut known = lock(&self.known);
-        if known.len() < NAMES_MAX {
-            known.insert(command.name(), learned.map(Arc::new));
+    /// Remembers what a server told over this connection; `None` if it does not know the command,
+    /// or does not tell.
+    pub(crate) fn note(&self, command: &Command, learned: Option<Learned>, told_over: Weak<Link>) {
+        let (mut known, name) = (lock(&self.known), command.name());
+        if known.len() < NAMES_MAX || known.contains_key(&name) {
+            known.insert(name, Known { learned: learned.map(Arc::new), told_over });
         }
     }
 }

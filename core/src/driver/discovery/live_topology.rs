@@ -77,6 +77,8 @@ pub(in crate::driver) struct State {
     pub(in crate::driver) refreshed_at: Option<Timestamp>,
     /// Why the last refresh found nothing, if so.
     pub(in crate::driver) failure: Option<Error>,
+    /// The node that the next refresh asks first, if a redirect of it named an unknown one.
+    pub(in crate::driver) ask_first: Option<Arc<Node>>,
     /// Whether refreshes hear from another cluster only.
     pub(in crate::driver) replaced_cluster: ReplacedCluster,
     /// The next refresh was requested only because callers waited when the last one ended. It is
@@ -134,6 +136,7 @@ impl LiveTopology {
             sentinels,
             refreshed_at: None,
             failure: None,
+            ask_first: None,
             replaced_cluster: ReplacedCluster::default(),
             only_for_waiters: false,
             closed: false,
@@ -182,6 +185,12 @@ impl LiveTopology {
     pub(crate) fn request_refresh_about(&self, node: &Arc<Node>, reason: RefreshReason) {
         let may_help = self.may_be_replaced(node);
         self.request(reason, if may_help { Urgency::Awaited } else { Urgency::Patient });
+    }
+
+    /// Requests a refresh that asks `node` before others: it knows what the map lacks.
+    pub(crate) fn request_refresh_from(&self, node: &Arc<Node>, reason: RefreshReason) {
+        lock(&self.state).ask_first = Some(Arc::clone(node));
+        self.request(reason, Urgency::Awaited);
     }
 
     fn request(&self, reason: RefreshReason, urgency: Urgency) {

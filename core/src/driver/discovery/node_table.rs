@@ -2,18 +2,18 @@
 //!
 //! Invariant: there is one node for an endpoint, a profile and an id, so that its connections are
 //! shared.
-//! Limit: `UNLISTED_MAX` nodes that only redirects have named; the oldest one is retired.
+//! Limit: `UNLISTED_MAX` nodes that redirects have named by a further name of theirs; the oldest
+//! one is retired.
 
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
 use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::node::node::Node;
 use crate::lock::lock;
-use crate::topology::view::ReportedHealth;
+use crate::topology::view::{NodeView, ReportedHealth};
 use std::sync::Arc;
 
-/// Nodes that only redirects have named: more than slots move to at a time, and few enough that a
-/// server that names ever new addresses costs nothing.
+/// Nodes that redirects have named by a further name of theirs: more than slots move to at a time.
 const UNLISTED_MAX: usize = 64;
 
 impl LiveTopology {
@@ -21,6 +21,19 @@ impl LiveTopology {
     pub(crate) fn known_node_at(&self, endpoint: &Endpoint) -> Option<Arc<Node>> {
         let routes = self.routes.load();
         routes.node(routes.map.node_at(endpoint)?).cloned()
+    }
+
+    /// Whether the configuration or the map names this address. Redirects to others are not
+    /// followed: whatever listens there would get the credentials.
+    pub(crate) fn is_named(&self, endpoint: &Endpoint) -> bool {
+        let config = self.env.config();
+        let routes = self.routes.load();
+        let is_at = |node: &Arc<NodeView>| {
+            node.endpoint.as_ref() == Some(endpoint) || node.aliases.contains(endpoint)
+        };
+        routes.map.nodes().iter().any(is_at)
+            || config.endpoints.contains(endpoint)
+            || config.address_map.values().any(|mapped| mapped == endpoint)
     }
 
     /// The node at `endpoint`, known or new; the map does not change.

@@ -31,16 +31,31 @@ impl LiveTopology {
             }
         }
         let is_kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
+        // A primary that is listed without a slot: what is in flight to it ends as at one that has
+        // left. If it lives, it answers.
+        let owning = owners(&map);
+        let owns = |node: &Arc<Node>| {
+            let mut owners = owning.iter().filter_map(|index| nodes[*index].as_ref());
+            owners.any(|owner| Arc::ptr_eq(owner, node))
+        };
+        let owned = owners(&old.map).into_iter().filter_map(|index| old.node(index));
+        owned.filter(|node| is_kept(node) && !owns(node)).for_each(|node| node.redial());
         let seeds = &self.env.config().endpoints;
         state.unlisted.retain(|node| seeds.contains(node.endpoint()) || !is_kept(node));
         for seed in &mut state.unlisted {
-            if seed.target().expected().is_some() && !is_kept(seed) {
+            if is_kept(seed) {
+                continue;
+            }
+            let (endpoint, profile) = (seed.endpoint().clone(), seed.profile());
+            if seed.target().expected().is_some() {
                 // No member any more. It can still be asked, whichever node it is by now.
-                let (endpoint, profile) = (seed.endpoint().clone(), seed.profile());
                 let there = |n: &&Arc<Node>| n.endpoint() == &endpoint && n.profile() == profile;
                 let listed = nodes.iter().flatten().find(there).cloned();
                 seed.retire();
                 *seed = listed.unwrap_or_else(|| Arc::new(Node::new(endpoint, profile, &self.env)));
+            } else if old.dialable().any(|node| Arc::ptr_eq(node, seed)) {
+                // What is in flight to it as a member ends as at any other that has left.
+                seed.redial();
             }
         }
         let is_unlisted = |node: &Arc<Node>| state.unlisted.iter().any(|o| Arc::ptr_eq(o, node));
@@ -89,6 +104,21 @@ impl LiveTopology {
         };
         map.nodes().iter().map(node).collect()
     }
+}
+
+/// The indexes of the nodes that own a slot.
+fn owners(map: &ClusterMap) -> Vec<usize> {
+    let slots = map.slots();
+    if let Some(shard) = slots.only() {
+        return vec![shard.primary];
+    }
+    let mut owners: Vec<usize> = Vec::new();
+    for shard in slots.edges().filter_map(|slot| slots.shard_at(slot)) {
+        if !owners.contains(&shard.primary) {
+            owners.push(shard.primary);
+        }
+    }
+    owners
 }
 
 /// The node that had this view's id before, if it is connected under another of the view's names.

@@ -6,7 +6,6 @@
 //! every answer calls another one, for long enough, replaces the one that is known
 //! (`topology/merge/replaced_cluster.rs`).
 
-use crate::BoxFuture;
 use crate::driver::discovery::cluster_query::{self, ClusterAnswers, Teller};
 use crate::driver::discovery::live_topology::{LiveTopology, RefreshFuture, State};
 use crate::driver::discovery::refresh_wait::RefreshState;
@@ -19,11 +18,13 @@ use crate::features::SENTINEL;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::merge::merge;
 use crate::topology::merge::view_filter::Rejection;
+use crate::topology::merge::{merge, merge_by_evidence};
 use crate::topology::refresh::{RefreshReason, Urgency};
+use crate::topology::sentinel::Opinion;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
+use crate::{BoxFuture, Endpoint};
 use futures::FutureExt;
 use std::sync::Arc;
 
@@ -60,7 +61,8 @@ impl LiveTopology {
         let Some(reason) = state.schedule.begin(now) else { return RefreshState::Idle };
         state.only_for_waiters = false;
         count(&self.env.telemetry().refreshes);
-        let running = self.refresh(&state, reason, now);
+        let ask_first = state.ask_first.take();
+        let running = self.refresh(&state, ask_first, reason, now);
         state.running = Some(running.clone());
         RefreshState::Running(running)
     }
@@ -69,6 +71,7 @@ impl LiveTopology {
     fn refresh(
         self: &Arc<Self>,
         state: &State,
+        ask_first: Option<Arc<Node>>,
         reason: RefreshReason,
         now: Timestamp,
     ) -> RefreshFuture {
@@ -84,13 +87,24 @@ impl LiveTopology {
             let (candidates, service) = (sentinels.candidates(), Arc::clone(sentinels.service()));
             let epoch_min = sentinels.epoch();
             Box::pin(async move {
-                let answers = sentinel_query::query(&env, candidates, &service, epoch_min).await;
+                let mut answers =
+                    sentinel_query::query(&env, candidates, &service, epoch_min).await;
+                let disputed = weak.upgrade().map(|it| it.disputed(&answers.opinions));
+                let disputed = disputed.unwrap_or_default();
+                if !disputed.is_empty() {
+                    answers.proofs = sentinel_query::prove(&env, disputed).await;
+                }
                 if let Some(topology) = weak.upgrade() {
                     topology.handle_sentinels(&answers, begin);
                 }
             })
         } else {
-            let candidates = self.candidates(state);
+            let mut candidates: Vec<Arc<Node>> = ask_first.into_iter().collect();
+            for node in self.candidates(state) {
+                if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
+                    candidates.push(node);
+                }
+            }
             // A node that described another cluster is asked whether it still does.
             let is_foreign = |node: &Arc<Node>| node.target().is_foreign();
             let several = unconfirmed || candidates.iter().any(is_foreign);
@@ -106,7 +120,7 @@ impl LiveTopology {
 
     /// Which nodes to ask, in order: connected ones, others of the map, the seeds. Nodes whose last
     /// dial failed alternate with the seeds, so that a map of dead addresses does not keep the
-    /// seeds from being asked.
+    /// seeds from being asked; where no node is connected, all nodes of the map do.
     fn candidates(&self, state: &State) -> Vec<Arc<Node>> {
         let routes = self.routes.load();
         let (live, rest): (Vec<_>, Vec<_>) = routes.dialable().partition(|node| node.is_live());
@@ -132,7 +146,14 @@ impl LiveTopology {
             seeds[0].end_backoff(&self.env);
         }
         let mut seeds = seeds.into_iter();
-        let mut order: Vec<&Arc<Node>> = live.into_iter().chain(idle).collect();
+        let is_alone = live.is_empty();
+        let mut order = live;
+        for node in idle {
+            order.push(node);
+            if is_alone {
+                order.extend(seeds.next());
+            }
+        }
         for node in failing {
             order.extend(seeds.next());
             order.push(node);
@@ -178,7 +199,11 @@ impl LiveTopology {
             return Vec::new();
         }
         let held = self.routes.load_full();
-        let mut decision = merge(Some(&held.map), &answers.views, begin.version, now);
+        let nodes = held.map.nodes().iter().zip(&held.nodes);
+        let unreachable = nodes.filter(|(_, node)| node.as_ref().is_some_and(|n| n.is_failing()));
+        let unreachable = unreachable.map(|(view, _)| view.id.clone()).collect();
+        let (began, views) = (begin.version, &answers.views);
+        let mut decision = merge_by_evidence(Some(&held.map), views, began, now, &unreachable);
         let foreign = decision.is_foreign();
         let replaced = state.replaced_cluster.note(foreign, now);
         let mut foreign_nodes = Vec::new();
@@ -237,6 +262,15 @@ impl LiveTopology {
         None
     }
 
+    /// The servers whose ROLE decides, because sentinels differ.
+    fn disputed(&self, opinions: &[Opinion]) -> Vec<Endpoint> {
+        let routes = self.routes.load_full();
+        let state = lock(&self.state);
+        let (primary, now) = (routes.primaries().next(), self.env.now());
+        let sentinels = state.sentinels.as_ref();
+        sentinels.map(|it| it.disputed(opinions, primary, now)).unwrap_or_default()
+    }
+
     fn handle_sentinels(&self, answers: &SentinelAnswers, begin: Begin) {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
@@ -251,7 +285,8 @@ impl LiveTopology {
         state.refreshed_at = Some(now);
         sentinels.update_nodes(&answers.opinions, &self.env);
         let old = self.routes.load_full();
-        let next = sentinels.decide(&answers.opinions, old.primaries().next(), now);
+        let said = (answers.opinions.as_slice(), &answers.proofs);
+        let next = sentinels.decide(said, old.primaries().next(), now);
         let map = next.as_ref().map_or_else(
             || old.map.clone(),
             |service| {

@@ -10,7 +10,6 @@
 //! round. Spec: redis.io/docs, "High availability with Redis Sentinel", "Sentinel commands",
 //! "Pub/Sub messages".
 
-use crate::Endpoint;
 use crate::command::cmd;
 use crate::connection::entry::Entry;
 use crate::connection::handshake::Profile;
@@ -25,11 +24,17 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
 use crate::resp::{ErrorClass, ServerError, Value, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
+use crate::subscription::channel_table::UnknownState;
+use crate::subscription::push::Push;
 use crate::time::Timestamp;
 use crate::topology::sentinel::{
-    Opinion, PrimaryChoice, PrimaryState, Service, choose, parse_opinion, sentinels_of,
+    GivenUp, Knowledge, Opinion, PrimaryChoice, PrimaryState, Proof, Proofs, Service,
+    announced_service, choose, disputed, parse_opinion, parse_role, sentinels_of,
 };
+use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +49,8 @@ const SUBSCRIBED: usize = 2;
 /// A known sentinel that does not answer may know of a later failover. If the known primary cannot
 /// be reached either, the other sentinels are believed after this long: the silent one is gone.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
+/// How long other servers of a dispute may take after the first one that says that it is a primary.
+const PROOF_GRACE: Duration = Duration::from_millis(250);
 /// The channels whose messages request a refresh.
 const CHANNELS: [&str; 10] = [
     "+switch-master",
@@ -74,8 +81,10 @@ pub(crate) struct Sentinels {
     pub(crate) held: Option<Service>,
     /// How many sentinels there are, by the newest answers.
     known: usize,
-    /// Since when every answer names another primary than the known one without being believed.
+    /// Since when answers name another primary than the known one without being believed.
     doubted_since: Option<Timestamp>,
+    /// A primary that nobody could reach, although a sentinel of a later epoch names it.
+    given_up: Option<GivenUp>,
 }
 
 /// What the sentinels answered.
@@ -83,6 +92,8 @@ pub(crate) struct Sentinels {
 pub(crate) struct SentinelAnswers {
     /// Good answers.
     pub(crate) opinions: Vec<Opinion>,
+    /// What the servers of a dispute answered.
+    pub(crate) proofs: Proofs,
     /// The errors of the other sentinels.
     failures: Vec<(Endpoint, Error)>,
     /// A sentinel does not know the service; the names that it does know.
@@ -108,6 +119,7 @@ impl Sentinels {
             held: None,
             known: 0,
             doubted_since: None,
+            given_up: None,
         }
     }
 
@@ -127,27 +139,50 @@ impl Sentinels {
         first.into_iter().cloned().collect()
     }
 
-    /// The service, if the opinions change what is known of it. `primary` is the node that is known
-    /// as its primary.
-    pub(crate) fn decide(
-        &mut self,
-        opinions: &[Opinion],
-        primary: Option<&Arc<Node>>,
-        now: Timestamp,
-    ) -> Option<Service> {
+    /// What a choice rests on. `primary` is the node that is known as the service's primary.
+    fn knowledge(&self, primary: Option<&Arc<Node>>, now: Timestamp) -> Knowledge<'_> {
         let lasting = |since| now.since(since) >= DOUBT_MAX;
         let state = match primary {
             Some(node) if !node.is_failing() => PrimaryState::Reachable,
             _ if self.doubted_since.is_some_and(lasting) => PrimaryState::LongUnreachable,
             _ => PrimaryState::Unreachable,
         };
-        let choice = choose(self.held.as_ref(), state, self.known, opinions);
+        let (held, given_up) = (self.held.as_ref(), self.given_up.as_ref());
+        Knowledge { held, state, given_up, known: self.known }
+    }
+
+    /// The servers to ask for their ROLE before [`decide`](Self::decide), because the opinions
+    /// differ.
+    pub(crate) fn disputed(
+        &self,
+        opinions: &[Opinion],
+        primary: Option<&Arc<Node>>,
+        now: Timestamp,
+    ) -> Vec<Endpoint> {
+        disputed(self.knowledge(primary, now), opinions)
+    }
+
+    /// The service, if the opinions change what is known of it. `primary` is the node that is known
+    /// as its primary.
+    pub(crate) fn decide(
+        &mut self,
+        (opinions, proofs): (&[Opinion], &Proofs),
+        primary: Option<&Arc<Node>>,
+        now: Timestamp,
+    ) -> Option<Service> {
+        let choice = choose(self.knowledge(primary, now), opinions, proofs);
         self.doubted_since =
             self.doubted_since.or(Some(now)).filter(|_| choice == PrimaryChoice::Doubt);
         let changed = match choice {
             PrimaryChoice::Keep | PrimaryChoice::Doubt => None,
             PrimaryChoice::Take(service) => Some(service),
         };
+        if let (Some(held), Some(next)) = (&self.held, &changed)
+            && (held.epoch != next.epoch || held.primary != next.primary)
+        {
+            let is_older = next.epoch < held.epoch;
+            self.given_up = is_older.then(|| (held.primary.clone(), held.epoch));
+        }
         self.held = changed.clone().or(self.held.take());
         let epoch = self.epoch();
         let current: Vec<_> = opinions.iter().filter(|o| o.epoch >= epoch).cloned().collect();
@@ -215,7 +250,8 @@ pub(crate) async fn query(
     epoch_min: u64,
 ) -> SentinelAnswers {
     let deadline = env.now().after(env.config().connect_timeout);
-    let answers = SentinelAnswers { opinions: Vec::new(), failures: Vec::new(), unknown: None };
+    let (opinions, proofs) = (Vec::new(), Proofs::new());
+    let answers = SentinelAnswers { opinions, proofs, failures: Vec::new(), unknown: None };
     let answers = Mutex::new(answers);
     let rhythm =
         Rhythm { first: SUBSCRIBED, stagger: STAGGER, enough: OPINIONS_MAX, goes_on: true };
@@ -288,6 +324,35 @@ fn broken(what: &str) -> Error {
     Error::new(ErrorKind::Topology, Delivery::Answered, message)
 }
 
+/// Asks servers, which sentinels name the primary, for their ROLE.
+pub(crate) async fn prove(env: &Arc<Environment>, servers: Vec<Endpoint>) -> Proofs {
+    let deadline = env.now().after(env.config().connect_timeout);
+    let mut proofs: Proofs = servers.iter().map(|at| (at.clone(), Proof::None)).collect();
+    let ask = |at: Endpoint| -> BoxFuture<'_, (Endpoint, Proof)> {
+        Box::pin(async move {
+            let node = Arc::new(Node::new(at.clone(), Profile::Server, env));
+            let reply = query_node(env, &node, &[cmd("ROLE")], deadline).await;
+            let frame = reply.ok().and_then(|mut frames| frames.pop());
+            let proof = match frame {
+                None => Proof::None,
+                // The user may not ask.
+                Some(frame) if error_in(&frame).is_some() => Proof::Unknown,
+                Some(frame) => plain_value(&frame).map_or(Proof::None, |role| parse_role(&role)),
+            };
+            (at, proof)
+        })
+    };
+    let mut asked: FuturesUnordered<_> = servers.into_iter().map(ask).collect();
+    let mut until = deadline;
+    while let Some(Some((at, proof))) = env.with_deadline(until, asked.next()).await {
+        if proof > Proof::Unknown {
+            until = until.min(env.now().after(PROOF_GRACE));
+        }
+        proofs.insert(at, proof);
+    }
+    proofs
+}
+
 /// Subscribes at `SUBSCRIBED` connected sentinels, once for each connection. Only over RESP3, where
 /// announcements cannot be taken for replies; other sentinels are polled.
 pub(crate) async fn subscribe(env: &Arc<Environment>, nodes: &[Arc<Node>], service: &Arc<str>) {
@@ -321,20 +386,27 @@ pub(crate) async fn subscribe(env: &Arc<Environment>, nodes: &[Arc<Node>], servi
 /// Takes what a sentinel announces.
 #[derive(Debug)]
 struct AnnouncementSink {
-    /// The service; announcements that do not contain its name are ignored.
+    /// The service; announcements about others are ignored.
     service: Arc<str>,
     /// Set by an announcement.
     triggers: Arc<RefreshTriggers>,
 }
 
 impl PushSink for AnnouncementSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) {
-        let service = self.service.as_bytes();
-        let concerns =
-            |push: &Bytes| push.windows(service.len().max(1)).any(|part| part == service);
+    fn handle(&self, frames: &mut Vec<Bytes>, _: Timestamp) -> Result<(), UnknownState> {
+        let concerns = |push: &Bytes| match Push::parse(push) {
+            Push::Message { channel, payload, .. } => {
+                let text = |range| push.get(range).and_then(|b| std::str::from_utf8(b).ok());
+                let channel: Option<&str> = text(channel);
+                let service = channel.zip(text(payload)).and_then(|(c, p)| announced_service(c, p));
+                service == Some(&*self.service)
+            }
+            _ => false,
+        };
         if frames.iter().any(concerns) {
             self.triggers.report_sentinel_message();
         }
+        Ok(())
     }
 
     fn handle_lost(&self, _: &Lost) {}

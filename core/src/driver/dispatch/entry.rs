@@ -14,19 +14,21 @@ use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::fan_out;
+use crate::driver::dispatch::node_batch::{BatchSender, UrgentSender};
 use crate::driver::dispatch::pipeline::{self, Results};
-use crate::driver::dispatch::single::{Request, dispatch};
+use crate::driver::dispatch::single::{LastLink, Request, dispatch, is_refused};
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::read::{self, ResumeFrom};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::FAN_OUT;
+use crate::lock::lock;
 use crate::resp::plain_value;
 use crate::routing::destination::Destination;
 use crate::routing::plan::{Plan, plan};
 use crate::routing::session::refusal;
 use bytes::Bytes;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 #[cfg(test)]
 mod tests;
@@ -112,12 +114,18 @@ async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: Cal
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
+    let last = LastLink::default();
     let request = Request::new(cmd("COMMAND INFO").arg(name), Destination::Any);
-    let Ok((frame, _)) = dispatch(Arc::clone(topology), request, options, None).await else {
-        return;
+    let request = request.with_last_link(Arc::clone(&last));
+    let reply = dispatch(Arc::clone(topology), request, options, None).await;
+    let learned = match &reply {
+        Ok((frame, _)) => plain_value(frame).ok().and_then(|reply| Learned::parse(&reply)),
+        // The user may not ask, or the server does not know the question.
+        Err(error) if is_refused(error) => None,
+        Err(_) => return,
     };
-    let Ok(reply) = plain_value(&frame) else { return };
-    topology.command_info.note(command, Learned::parse(&reply));
+    let told_over = Weak::clone(&lock(&last));
+    topology.command_info.note(command, learned, told_over);
     topology.command_info.apply(command);
 }
 
@@ -131,19 +139,38 @@ pub(crate) async fn run_all(
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
 ) -> Result<Results, Error> {
-    let plans = plan_all(commands, topology.env().has_slots())?;
+    run_all_by(topology, commands, reads, options, None).await
+}
+
+/// The same. `sender`: how batches are sent, if not over the shared connections.
+pub(super) async fn run_all_by(
+    topology: &Arc<LiveTopology>,
+    commands: &[Command],
+    reads: Option<&Arc<ReadSettings>>,
+    options: CallOptions,
+    mut sender: Option<&dyn BatchSender>,
+) -> Result<Results, Error> {
+    let mut is_urgent = false;
+    let plans = plan_all(commands, topology.env().has_slots(), &mut is_urgent)?;
+    if is_urgent && sender.is_none() {
+        sender = Some(&UrgentSender);
+    }
     if !FAN_OUT || plans.is_empty() {
-        return Ok(pipeline::run(topology, commands, reads, options).await);
+        return Ok(pipeline::run(topology, commands, reads, options, sender).await);
     }
     // Boxed: an ordinary pipeline is not to be as large as this.
-    Box::pin(run_mixed(topology, commands, plans, reads, options)).await
+    Box::pin(run_mixed(topology, commands, plans, reads, options, sender)).await
 }
 
 /// How each command of a pipeline is sent; an empty list if every command is sent whole.
-fn plan_all(commands: &[Command], has_slots: bool) -> Result<Vec<Plan>, Error> {
+fn plan_all(
+    commands: &[Command],
+    has_slots: bool,
+    is_urgent: &mut bool,
+) -> Result<Vec<Plan>, Error> {
     let mut plans = Vec::new();
     for (index, command) in commands.iter().enumerate() {
-        let plan = plan_member(command, has_slots)?;
+        let plan = plan_member(command, has_slots, is_urgent)?;
         if matches!(plan, Plan::Whole) && plans.is_empty() {
             continue;
         }
@@ -154,11 +181,13 @@ fn plan_all(commands: &[Command], has_slots: bool) -> Result<Vec<Plan>, Error> {
 }
 
 /// How a command of a pipeline is sent. One that waits for data would hold up all behind it.
+/// `is_urgent` is set by one that must not be held up.
 #[inline]
-fn plan_member(command: &Command, has_slots: bool) -> Result<Plan, Error> {
+fn plan_member(command: &Command, has_slots: bool, is_urgent: &mut bool) -> Result<Plan, Error> {
     if command.goes_straight() {
         return Ok(Plan::Whole);
     }
+    *is_urgent |= command.is_urgent();
     if command.is_blocking()
         && let None = refusal(command)
     {
@@ -176,19 +205,20 @@ async fn run_mixed(
     mut plans: Vec<Plan>,
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&dyn BatchSender>,
 ) -> Result<Results, Error> {
     plans.resize_with(commands.len(), || Plan::Whole);
     if !plans.iter().any(|plan| matches!(plan, Plan::Unknown)) {
-        return fan_out::run_planned(topology, commands, plans, reads, options).await;
+        return fan_out::run_planned(topology, commands, plans, reads, options, sender).await;
     }
     let mut commands = commands.to_vec();
     for (command, plan) in commands.iter_mut().zip(&mut plans) {
         if matches!(plan, Plan::Unknown) {
             learn(topology, command, options).await;
             if !command.is_unknown() {
-                *plan = plan_member(command, true)?;
+                *plan = plan_member(command, true, &mut false)?;
             }
         }
     }
-    fan_out::run_planned(topology, &commands, plans, reads, options).await
+    fan_out::run_planned(topology, &commands, plans, reads, options, sender).await
 }

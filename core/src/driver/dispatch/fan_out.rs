@@ -12,6 +12,7 @@ use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
+use crate::driver::dispatch::node_batch::BatchSender;
 use crate::driver::dispatch::parts::{PartList, join_results};
 use crate::driver::dispatch::pipeline::{self, Results};
 use crate::driver::dispatch::single::{Request, dispatch};
@@ -56,20 +57,22 @@ pub(crate) async fn run(
     }
     let commands = [command];
     let mut results =
-        run_planned(&topology, &commands, vec![plan], reads.as_ref(), options).await?;
+        run_planned(&topology, &commands, vec![plan], reads.as_ref(), options, None).await?;
     results.pop().expect("one command has one result")
 }
 
 /// Runs commands of which some are split or go to several nodes. `plans` has one for each.
+/// `sender`: as in `pipeline::run`.
 ///
 /// # Errors
 /// When a command is for nodes of which none is known; nothing was sent then.
-pub(crate) async fn run_planned(
+pub(super) async fn run_planned(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
     plans: Vec<Plan>,
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&dyn BatchSender>,
 ) -> Result<Results, Error> {
     let mut parts = PartList::new(commands);
     for plan in plans {
@@ -79,7 +82,8 @@ pub(crate) async fn run_planned(
         };
         parts.push(plan, own);
     }
-    Ok(parts.per_command(pipeline::run_parts(topology, &parts, reads, options).await))
+    let results = pipeline::run_parts(topology, &parts, reads, options, sender).await;
+    Ok(parts.per_command(results))
 }
 
 /// Runs a command on the nodes that the caller named, for one reply.
@@ -169,7 +173,7 @@ pub(crate) async fn run_per_key(
     let commands = [command];
     let mut parts = PartList::new(&commands);
     parts.push(Plan::Split(Box::new(split)), Vec::new());
-    parts.per_key(pipeline::run_parts(topology, &parts, reads, options).await)
+    parts.per_key(pipeline::run_parts(topology, &parts, reads, options, None).await)
 }
 
 /// Sends a command to each destination at once; each is tried again by itself. `rule` chooses the

@@ -13,10 +13,10 @@ use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::cursor_origin::{CursorOrigin, is_about_cursor};
-use crate::driver::dispatch::single::{Request, dispatch};
+use crate::driver::dispatch::single::{Request, dispatch, is_refused};
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::resp::{Blob, Elements, ErrorClass, Value, from_frame, integer};
+use crate::resp::{Blob, Elements, Value, from_frame, integer};
 use crate::routing::destination::Destination;
 use crate::routing::sweep::{NodeReport, ScanCursor, ScanStep};
 use crate::topology::node_id::NodeId;
@@ -204,14 +204,6 @@ async fn node_report(
     let text = from_frame::<Value>(&frame).ok();
     let report = text.as_ref().and_then(Value::as_str).and_then(NodeReport::parse);
     Ok((report.ok_or_else(|| unreadable_report(&node))?, id))
-}
-
-/// Whether the server does not tell: the user may not ask, or it does not know the question.
-fn is_refused(error: &Error) -> bool {
-    use ErrorClass::{NoPermission, Other, UnknownCommand, UnknownSubcommand};
-    error.server_error().is_some_and(|server| {
-        matches!(server.class(), NoPermission | Other | UnknownCommand | UnknownSubcommand)
-    })
 }
 
 fn unreadable_report(node: &Node) -> Error {

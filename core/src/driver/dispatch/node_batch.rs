@@ -4,6 +4,7 @@
 //! Invariants: items keep their order; an ASKING stands directly before each item that needs one;
 //! of a connection that was lost half-way, each item knows how much of it was written.
 
+use crate::bounds::{BoxFuture, MaybeSend, MaybeSync};
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome};
 use crate::connection::queue::Entry;
@@ -11,7 +12,8 @@ use crate::driver::attempt::item::Items;
 use crate::driver::attempt::waiting::connect;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::link::submit::{error_in, submit};
+use crate::driver::dispatch::single::{own_link, submit_on};
+use crate::driver::link::submit::{error_in, submit, submit_movable};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -19,6 +21,27 @@ use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// Sends the batches of a pipeline over connections of their own. A trait object, so that a program
+/// that never asks for that does not link the code.
+pub(super) trait BatchSender: MaybeSend + MaybeSync {
+    /// Sends a batch; `None` if it goes over a shared connection, as usual.
+    fn send<'a>(
+        &'a self,
+        topology: &'a Arc<LiveTopology>,
+        batch: &'a NodeBatch,
+        items: &'a dyn Items,
+        deadline: Timestamp,
+    ) -> Option<BoxFuture<'a, Result<Outcome, Error>>>;
+
+    /// Every item of the batch has been judged: it has a result, or will be sent again.
+    fn settled(
+        &self,
+        batch: &NodeBatch,
+        items: &dyn Items,
+        results: &[Option<Result<Bytes, Error>>],
+    );
+}
 
 /// The items of one round that go to one node.
 pub(super) struct NodeBatch {
@@ -50,8 +73,7 @@ impl NodeBatch {
         deadline: Timestamp,
     ) -> Result<Outcome, Error> {
         let (env, node) = (topology.env(), &self.node);
-        let indexes = self.members.as_slice();
-        let members = || indexes.iter().map(|&member| items.item(member));
+        let members = || self.members.iter().map(|&member| items.item(member));
         let link = match node.ready() {
             Some(link) if !link.is_closed() => link,
             _ => {
@@ -60,30 +82,60 @@ impl NodeBatch {
                 link.ok_or_else(replaced)?
             }
         };
-        let asking = self.ask.then(|| cmd("ASKING"));
-        let asking_len = asking.as_ref().map_or(0, Command::encoded_len);
-        let count = indexes.len();
-        let entry = Entry {
-            len: members().map(|item| item.encoded_len()).sum::<usize>() + count * asking_len,
-            replies: u32::try_from(count * (1 + usize::from(self.ask)))
-                .expect("the number of commands in a pipeline is limited"),
-            deadline,
+        let asking = self.asking();
+        let entry = self.entry(items, asking.as_ref(), deadline);
+        let write = |out: &mut Vec<u8>| self.write_to(items, asking.as_ref(), entry.len, out);
+        let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, self.members.len()));
+        let outcome = match self.by_policy {
+            true => submit_movable(env, &link, entry, &write).await,
+            false => submit(env, &link, entry, &write).await,
         };
-        let write = |out: &mut Vec<u8>| {
-            out.reserve(entry.len);
-            for item in members() {
-                if let Some(asking) = &asking {
-                    asking.write_to(out);
-                }
-                item.write_to(out);
-            }
-        };
-        let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, count));
-        let outcome = submit(env, &link, entry, &write).await;
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }
         outcome
+    }
+
+    /// What is written before each item, if anything.
+    pub(super) fn asking(&self) -> Option<Command> {
+        self.ask.then(|| cmd("ASKING"))
+    }
+
+    /// The length of all items and the number of their replies. `asking`: that of `asking()`.
+    #[inline]
+    pub(super) fn entry<I: Items + ?Sized>(
+        &self,
+        items: &I,
+        asking: Option<&Command>,
+        deadline: Timestamp,
+    ) -> Entry {
+        let asking_len = asking.map_or(0, Command::encoded_len);
+        let count = self.members.len();
+        let own = self.members.iter().map(|&member| items.item(member).encoded_len());
+        Entry {
+            len: own.sum::<usize>() + count * asking_len,
+            replies: u32::try_from(count * (1 + usize::from(self.ask)))
+                .expect("the number of commands in a pipeline is limited"),
+            deadline,
+        }
+    }
+
+    /// Appends all items, which are so many bytes.
+    #[inline]
+    pub(super) fn write_to<I: Items + ?Sized>(
+        &self,
+        items: &I,
+        asking: Option<&Command>,
+        len: usize,
+        out: &mut Vec<u8>,
+    ) {
+        out.reserve(len);
+        for &member in &self.members {
+            if let Some(asking) = asking {
+                asking.write_to(out);
+            }
+            items.item(member).write_to(out);
+        }
     }
 
     /// Stores the replies that are no errors, and returns how the other items failed, by index.
@@ -132,4 +184,35 @@ impl NodeBatch {
 fn replaced() -> Error {
     let message = "while there was no connection, another node took over the slot";
     Error::new(ErrorKind::Connect, Delivery::NotSent, message)
+}
+
+/// Sends a pipeline in which a command must not queue behind what keeps a connection busy.
+pub(super) struct UrgentSender;
+
+impl BatchSender for UrgentSender {
+    fn send<'a>(
+        &'a self,
+        topology: &'a Arc<LiveTopology>,
+        batch: &'a NodeBatch,
+        items: &'a dyn Items,
+        deadline: Timestamp,
+    ) -> Option<BoxFuture<'a, Result<Outcome, Error>>> {
+        if batch.by_policy {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let env = topology.env();
+            let own = own_link(env, &batch.node, true, deadline).await?;
+            let asking = batch.asking();
+            let entry = batch.entry(items, asking.as_ref(), deadline);
+            let write = |out: &mut Vec<u8>| batch.write_to(items, asking.as_ref(), entry.len, out);
+            let outcome = submit_on(env, &own, entry, &write).await;
+            if let Ok(Ok(_)) = outcome {
+                own.release();
+            }
+            outcome
+        }))
+    }
+
+    fn settled(&self, _: &NodeBatch, _: &dyn Items, _: &[Option<Result<Bytes, Error>>]) {}
 }

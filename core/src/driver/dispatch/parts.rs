@@ -109,6 +109,10 @@ impl Items for PartList<'_> {
         self.items.len()
     }
 
+    fn command_of(&self, member: usize) -> usize {
+        self.items[member].0 as usize
+    }
+
     #[inline]
     fn item(&self, member: usize) -> Item<'_> {
         let (command, part) = self.items[member];

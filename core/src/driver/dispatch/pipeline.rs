@@ -4,6 +4,7 @@
 //! each command by its own reply. Those that may be sent again make the next round, so a refused
 //! command never makes its neighbours run twice. Reads under a policy are grouped apart; those that
 //! fail, or whose node has no link yet, continue as single reads (`driver/replica/read.rs`).
+//! Batches go over the shared connections, unless a [`BatchSender`] sends them otherwise.
 //!
 //! Invariants: results are in the order of the commands; commands for one node keep their order
 //! within a round. Limits: `pipeline_commands_max`, checked by the caller; `attempts_max` rounds,
@@ -12,14 +13,15 @@
 use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Outcome, Replies};
+use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::{Item, Items};
 use crate::driver::attempt::next_step::{
-    Attempts, CallOptions, NextHop, NextStep, explain_end, next_step,
+    Attempts, CallOptions, NextHop, NextStep, explain_end, explain_late, next_step,
 };
 use crate::driver::attempt::waiting::{await_any_node, pause_unless_map_changes};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
-use crate::driver::dispatch::node_batch::NodeBatch;
+use crate::driver::dispatch::node_batch::{BatchSender, NodeBatch};
 use crate::driver::dispatch::parts::PartList;
 use crate::driver::environment::join_all::join_all;
 use crate::driver::node::node::Node;
@@ -32,6 +34,7 @@ use crate::features::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::AttemptFailure;
 use crate::sorted::sort_by_key;
+use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
 use futures::future::join;
@@ -44,43 +47,47 @@ mod tests;
 /// The result of each command: its frame, which is no error reply, or its error.
 pub(crate) type Results = Vec<Result<Bytes, Error>>;
 
-/// All items, sent to one node: how that ended.
-type FirstRound = (NodeBatch, Result<Outcome, Error>);
+/// All items, sent to one node: how that ended, and when it began.
+type FirstRound = (NodeBatch, Result<Outcome, Error>, Timestamp);
 
 /// Runs commands that are each sent whole. `reads`: the read settings, if reads do not all go to
-/// the primary.
-pub(crate) async fn run(
+/// the primary. `sender`: how batches are sent, if not over the shared connections.
+pub(super) async fn run(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
     reads: Option<&Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&dyn BatchSender>,
 ) -> Results {
     let mut first_round = None;
     await_any_node(topology, options.deadline).await;
     let routes = Arc::clone(&topology.routes());
-    if let Some(node) = routes.only().filter(|_| reads.is_none() && !commands.is_empty()) {
+    let is_plain = reads.is_none() && sender.is_none() && !commands.is_empty();
+    if let Some(node) = routes.only().filter(|_| is_plain) {
         let members = (0..commands.len()).collect();
         let all = NodeBatch { node: Arc::clone(node), ask: false, by_policy: false, members };
+        let begun = topology.env().now();
         let sent = all.send(topology, &routes, &commands, options.deadline);
         match without_errors(topology.while_refreshing(sent).await) {
             Ok(frames) => {
                 let frames = topology.wait_briefly_for_own_refresh(frames, options.deadline).await;
                 return frames.into_iter().map(Ok).collect();
             }
-            Err(outcome) => first_round = Some((all, outcome)),
+            Err(outcome) => first_round = Some((all, outcome, begun)),
         }
     }
-    run_rounds(topology, &commands, reads, options, first_round).await
+    run_rounds(topology, &commands, reads, options, sender, first_round).await
 }
 
 /// Runs the items of a list, which may be for several nodes.
-pub(crate) fn run_parts<'a>(
+pub(super) fn run_parts<'a>(
     topology: &'a Arc<LiveTopology>,
     parts: &'a PartList<'_>,
     reads: Option<&'a Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&'a dyn BatchSender>,
 ) -> BoxFuture<'a, Results> {
-    run_rounds(topology, parts, reads, options, None)
+    run_rounds(topology, parts, reads, options, sender, None)
 }
 
 /// Runs round after round until every item has a result. `first`: a round that was sent already.
@@ -89,10 +96,12 @@ fn run_rounds<'a>(
     items: &'a dyn Items,
     reads: Option<&'a Arc<ReadSettings>>,
     options: CallOptions,
+    sender: Option<&'a dyn BatchSender>,
     first: Option<FirstRound>,
 ) -> BoxFuture<'a, Results> {
     Box::pin(async move {
-        let results = Rounds::new(topology, items, reads, options).run(first).await;
+        let rounds = Rounds { sender, ..Rounds::new(topology, items, reads, options) };
+        let results = rounds.run(first).await;
         topology.wait_briefly_for_own_refresh(results, options.deadline).await
     })
 }
@@ -112,6 +121,8 @@ struct PendingItem {
     next_hop: NextHop,
     /// The attempts so far.
     tries: Attempts,
+    /// What it fails with if there is no time for the next attempt.
+    late: Option<Error>,
 }
 
 /// A read under a policy that has no result yet: its index, and what was done for it.
@@ -127,6 +138,8 @@ struct Rounds<'a> {
     reads: Option<&'a Arc<ReadSettings>>,
     /// What the caller asked for.
     options: CallOptions,
+    /// How batches are sent, if not over the shared connections.
+    sender: Option<&'a dyn BatchSender>,
     /// The results so far, by index.
     results: Vec<Option<Result<Bytes, Error>>>,
     /// Items without a result, ascending by index.
@@ -148,23 +161,25 @@ impl<'a> Rounds<'a> {
             member,
             next_hop: NextHop::Map,
             tries: Attempts::default(),
+            late: None,
         });
         let (pending, pending_reads) = (pending.collect(), Vec::new());
-        Self { topology, items, reads, options, results, pending, pending_reads }
+        Self { topology, items, reads, options, sender: None, results, pending, pending_reads }
     }
 
     async fn run(mut self, first: Option<FirstRound>) -> Results {
         self.separate_reads();
-        if let Some((all, outcome)) = first {
+        if let Some((all, outcome, begun)) = first {
             self.pending.iter_mut().for_each(|one| one.tries.attempts += 1);
-            self.finish_round(vec![all], vec![outcome]).await;
+            self.finish_round(vec![all], vec![outcome], begun).await;
         }
         while !self.pending.is_empty() || !self.pending_reads.is_empty() {
+            let begun = self.topology.env().now();
             let routes = Arc::clone(&self.topology.routes());
             let mut batches = self.batch_items(&routes);
             let single_reads = self.batch_reads(&routes, &mut batches);
             let outcomes = self.send(&routes, &batches, single_reads).await;
-            self.finish_round(batches, outcomes).await;
+            self.finish_round(batches, outcomes, begun).await;
         }
         let results = self.results.into_iter();
         results.map(|r| r.expect("a round settles an item or leaves it pending")).collect()
@@ -274,9 +289,13 @@ impl<'a> Rounds<'a> {
         single_reads: Vec<PendingRead>,
     ) -> Vec<Result<Outcome, Error>> {
         let (topology, items, options) = (self.topology, self.items, self.options);
-        let settings = self.reads;
-        let sent =
-            batches.iter().map(|batch| batch.send(topology, routes, items, options.deadline));
+        let (settings, sender) = (self.reads, self.sender);
+        let sent = batches.iter().map(|batch| async move {
+            match sender.and_then(|by| by.send(topology, batch, items, options.deadline)) {
+                Some(own) => own.await,
+                None => batch.send(topology, routes, items, options.deadline).await,
+            }
+        });
         let reads = single_reads.into_iter().map(|(member, from)| async move {
             let settings = settings.expect("reads are separated under read settings alone");
             let item = items.item(member);
@@ -290,34 +309,65 @@ impl<'a> Rounds<'a> {
         outcomes
     }
 
-    /// Settles what the batches brought, and waits until the next round may begin.
+    /// Settles what the batches of a round brought, and waits until the next one may begin.
     async fn finish_round(
         &mut self,
         batches: Vec<NodeBatch>,
         outcomes: Vec<Result<Outcome, Error>>,
+        begun: Timestamp,
     ) {
-        let (topology, deadline) = (self.topology, self.options.deadline);
-        let mut pause = Duration::ZERO;
+        let (topology, options) = (self.topology, self.options);
+        let took = topology.env().now().since(begun);
+        let (mut pause, mut all_answered) = (Duration::ZERO, true);
         let mut left = Vec::new();
         for (batch, outcome) in batches.iter().zip(outcomes) {
-            for (member, failure) in batch.settle(self.items, outcome, &mut self.results) {
+            let failures = batch.settle(self.items, outcome, &mut self.results);
+            for (member, failure) in self.confirm_all(batch, failures).await {
                 if batch.by_policy {
                     let from = ResumeFrom::Attempt(failure, Arc::clone(&batch.node));
                     self.pending_reads.push((member, from));
                 } else if let Some((one, own)) = self.retry(member, &failure, &batch.node) {
                     pause = pause.max(own);
+                    all_answered &= failure.is_answer();
                     left.push(one);
                 }
+            }
+            if let Some(sender) = self.sender {
+                sender.settled(batch, self.items, &self.results);
             }
         }
         sort_by_key(&mut left, |one: &PendingItem| one.member);
         self.pending = left;
         if !self.pending.is_empty() {
-            pause_unless_map_changes(topology, pause, deadline).await;
-            if topology.env().now() >= deadline {
+            let took = if all_answered { took } else { Duration::ZERO };
+            let spare = options.spare(topology.env().now(), took);
+            // A newer map ends the pause early, and a dial may succeed until the deadline.
+            if pause >= spare && all_answered && !topology.is_dynamic() {
+                return self.fail_expired();
+            }
+            pause_unless_map_changes(topology, pause.min(spare), options.deadline).await;
+            if options.spare(topology.env().now(), took).is_zero() {
                 self.fail_expired();
             }
         }
+    }
+
+    /// How the items of a batch failed, after the node was asked about those that may have spoken
+    /// for themselves. Reads under a policy ask for themselves.
+    async fn confirm_all(
+        &self,
+        batch: &NodeBatch,
+        failures: Vec<(usize, AttemptFailure)>,
+    ) -> Vec<(usize, AttemptFailure)> {
+        if batch.by_policy || failures.is_empty() {
+            return failures;
+        }
+        let (topology, items, deadline) = (self.topology, self.items, self.options.deadline);
+        let all = failures.into_iter().map(|(member, failure)| async move {
+            let answerer = (&batch.node, batch.ask);
+            (member, confirm(topology, items.item(member), answerer, deadline, failure).await)
+        });
+        join_all(all).await
     }
 
     /// Decides about an item that failed: returns it with a pause, to be sent again, or stores its
@@ -332,26 +382,27 @@ impl<'a> Rounds<'a> {
         let index = self.pending.binary_search_by_key(&member, |one| one.member);
         let index = index.expect("batches are made of pending items");
         let mut tries = std::mem::take(&mut self.pending[index].tries);
-        let command = self.items.item(member).command;
-        let error = match next_step(topology, command, options, &mut tries, failure, node) {
-            NextStep::Again { target, pause } if topology.env().now() < options.deadline => {
-                return Some((PendingItem { member, next_hop: target, tries }, pause));
+        let item = self.items.item(member);
+        let (env, command, endpoint) = (topology.env(), item.command, node.endpoint());
+        let error = match next_step(topology, item, options, &mut tries, failure, node) {
+            NextStep::Again { target, pause } => {
+                let late = explain_late(env, failure, command, endpoint, &tries, options);
+                let one = PendingItem { member, next_hop: target, tries, late: Some(late) };
+                return Some((one, pause));
             }
             NextStep::FailWith(error) => error,
-            NextStep::Fail | NextStep::Again { .. } => {
-                explain_end(topology.env(), failure, command, node.endpoint(), &tries, options)
-            }
+            NextStep::Fail => explain_end(env, failure, command, endpoint, &tries, options),
         };
         self.results[member] = Some(Err(error));
         None
     }
 
-    /// The deadline has passed: items that were tried before fail with their last error.
+    /// No time is left for another attempt: items that were tried before fail.
     fn fail_expired(&mut self) {
         let results = &mut self.results;
-        self.pending.retain_mut(|one| match one.tries.last.take() {
-            Some(last) => {
-                results[one.member] = Some(Err(last));
+        self.pending.retain_mut(|one| match one.late.take() {
+            Some(late) => {
+                results[one.member] = Some(Err(late));
                 false
             }
             None => true,

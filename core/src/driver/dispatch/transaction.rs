@@ -76,9 +76,21 @@ impl WatchLink {
         commands: &[Command],
         options: CallOptions,
     ) -> Result<Bytes, Error> {
-        let frame = self.once(Payload::transaction(commands, false), lead, options).await?;
-        self.link.release();
+        let (frame, _, link, _) = self.commit_keeping_link(lead, commands, options).await?;
+        link.release();
         Ok(frame)
+    }
+
+    /// The same; returns the topology, the connection, on which nothing is watched any more, and
+    /// the node.
+    pub(crate) async fn commit_keeping_link(
+        self,
+        lead: &Command,
+        commands: &[Command],
+        options: CallOptions,
+    ) -> Result<(Bytes, Arc<LiveTopology>, ExclusiveLink, Arc<Node>), Error> {
+        let frame = self.once(Payload::transaction(commands, false), lead, options).await?;
+        Ok((frame, self.topology, self.link, self.node))
     }
 
     /// Whether sentinels name another primary now. In a cluster the server itself would say so.
@@ -111,7 +123,7 @@ impl WatchLink {
             Ok(Err(failed)) => AttemptFailure::NoReply(failed),
             Err(error) => AttemptFailure::NoLink(error),
         };
-        if let AttemptFailure::ErrorReply(_) = failure
+        if failure.is_answer()
             && let Some(reason) = failure.policy(ErrorOrigin::of(name)).refresh
         {
             self.topology.request_refresh(reason);

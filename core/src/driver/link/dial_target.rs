@@ -131,13 +131,9 @@ impl DialTarget {
             env.telemetry().emit(|| Event::WrongNode { endpoint, expected, found });
         }
         env.triggers().report_wrong_node();
-        let text = |id: Option<NodeId>| id.map(|id| id.as_str().to_owned());
-        let message = wrong.to_string();
-        let WrongNode { expected, found } = wrong;
-        let detail = ErrorDetail::WrongNode { expected: text(expected), found: text(found) };
-        Error::new(ErrorKind::Connect, Delivery::NotSent, message)
+        Error::new(ErrorKind::Connect, Delivery::NotSent, wrong.to_string())
             .with_endpoint(&self.endpoint)
-            .with_detail(detail)
+            .with_detail(ErrorDetail::WrongNode)
     }
 
     /// The error of a dial that is not made.

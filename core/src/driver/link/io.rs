@@ -14,34 +14,34 @@
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{CommandQueue, Taken, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Ticket, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::wake_all;
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
+use crate::driver::link::objections::{refuses_all_commands, refuses_connection, unexpected_reply};
 use crate::driver::link::push_sink::PushSink;
+use crate::driver::link::silence_watch::{Silence, SilenceWatch};
 use crate::lock::lock;
-use crate::resp::{ErrorClass, FrameKind, ServerError, frame_kind};
-use crate::routing::error_policy::{ErrorOrigin, reply_policy};
-use crate::subscription::push::is_pong;
+use crate::resp::{FrameKind, frame_kind};
+use crate::subscription::channel_table::UnknownState;
+use crate::subscription::push::{is_pong, refuses_ping};
 use crate::time::Timestamp;
 use crate::transport::{AbortFlag, ByteStream, Transport};
 use bytes::Bytes;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 mod ending;
+mod timing;
 
-/// A server is reported as silent after this part of the progress timeout. That is early enough for
-/// other nodes to be asked about it before the connection is given up.
-const SILENT_PART: u32 = 4;
 /// The most reads in one turn; then other tasks of the thread get their turn.
 const READS_PER_TURN: usize = 32;
 
@@ -64,6 +64,22 @@ pub(crate) struct LinkStatus {
     pub(crate) lists_are_pushes: AtomicBool,
     /// Nothing is read until a subscription's reader has caught up.
     pub(crate) reading_paused: AtomicBool,
+    /// Looks after the link while its server is silent. Without it, a silent link is lost.
+    pub(crate) silence_watch: OnceLock<Arc<dyn SilenceWatch>>,
+    /// What was found out about a silent link: one of [`finding`].
+    pub(crate) finding: AtomicU8,
+    /// By what the server knows this connection, from the reply to HELLO; 0 if it did not say.
+    pub(crate) client_id: AtomicU64,
+}
+
+/// What was found out about a link whose server is silent.
+pub(crate) mod finding {
+    /// Nothing yet.
+    pub(crate) const NONE: u8 = 0;
+    /// The server is busy with a command of this link, or with one that holds it up.
+    pub(crate) const BUSY: u8 = 1;
+    /// The server answers over another link, and has nothing to do for this one: this one is dead.
+    pub(crate) const DEAD: u8 = 2;
 }
 
 /// A link's stream and timer; see the head of this file.
@@ -104,6 +120,8 @@ pub(crate) struct Io {
     turn_time: Option<Timestamp>,
     /// The server was reported as silent since the last progress.
     silence_reported: bool,
+    /// The server was silent for the progress timeout, and callers still wait.
+    silence: Option<Silence>,
     /// See `LinkSettings`.
     progress_timeout: Option<Duration>,
     /// See `LinkSettings`.
@@ -127,6 +145,8 @@ struct Registered {
     write: bool,
     /// The timer.
     timer: bool,
+    /// The watch of a silent link.
+    watch: bool,
 }
 
 impl Io {
@@ -158,6 +178,7 @@ impl Io {
             last_progress: Timestamp::ZERO,
             turn_time: None,
             silence_reported: false,
+            silence: None,
             progress_timeout: settings.progress_timeout,
             abort: settings.abort,
             cached_clock: settings.cached_clock,
@@ -216,6 +237,9 @@ impl Io {
         }
         if queue.is_spent() {
             return Err(Lost::Retired);
+        }
+        if self.silence.is_some() && !queue.is_silent() {
+            return Err(self.no_progress());
         }
         if self.sent == self.out.len() {
             self.out.clear();
@@ -311,7 +335,9 @@ impl Io {
         };
         let scanned = self.reader.scan(count);
         self.status.bytes_missing.store(self.reader.missing(), Ordering::Relaxed);
-        self.silence_reported = false;
+        if self.silence_reported {
+            self.end_silence();
+        }
         let delivered = self.deliver(own);
         // The time of the last progress is used only while a reply is owed.
         if self.reply_owed {
@@ -346,7 +372,9 @@ impl Io {
                         self.pushes.push(frame);
                         continue;
                     }
-                    FrameKind::Error if answers_push_command || lists => {
+                    FrameKind::Error
+                        if (answers_push_command || lists) && !refuses_ping(&frame) =>
+                    {
                         if let Some(text) = refuses_all_commands(&frame) {
                             return Err(Lost::TurnedAway(text));
                         }
@@ -364,6 +392,7 @@ impl Io {
                 if !answered {
                     answered = true;
                     self.status.resp3.store(frame.starts_with(b"%"), Ordering::Relaxed);
+                    self.status.client_id.store(client_id_in(&frame), Ordering::Relaxed);
                     self.status.answered.store(true, Ordering::Relaxed);
                 }
                 if answers_push_command {
@@ -378,7 +407,7 @@ impl Io {
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
         }
         wake_all(&mut self.wakers);
-        self.hand_pushes_on();
+        self.hand_pushes_on()?;
         match unexpected {
             None => Ok(()),
             Some(frame) => Err(unexpected_reply(&frame)),
@@ -386,89 +415,25 @@ impl Io {
     }
 
     /// Gives the frames that were set aside to the push sink.
-    fn hand_pushes_on(&mut self) {
+    fn hand_pushes_on(&mut self) -> Result<(), Lost> {
+        let mut known = Ok(());
         if !self.pushes.is_empty()
             && let Some(sink) = self.status.push_sink.get()
         {
             let now = *self.turn_time.get_or_insert_with(|| self.transport.now());
-            sink.handle(&mut self.pushes, now);
+            known = sink.handle(&mut self.pushes, now);
             self.pushes.clear();
         }
-    }
-
-    /// Fails entries past their deadline and sets the timer. True if the timer has fired.
-    fn check_time(&mut self, earliest: Timestamp) -> Result<bool, Lost> {
-        let (suspected_at, lost_at) = match self.progress_timeout {
-            Some(timeout)
-                if self.reply_owed && !self.status.reading_paused.load(Ordering::Relaxed) =>
-            {
-                (self.last_progress.after(timeout / SILENT_PART), self.last_progress.after(timeout))
-            }
-            _ => (Timestamp::FAR_FUTURE, Timestamp::FAR_FUTURE),
-        };
-        let next = earliest.min(if self.silence_reported { lost_at } else { suspected_at });
-        if next == Timestamp::FAR_FUTURE {
-            return Ok(false);
-        }
-        // The waker was called, and not by the timer if its time has not come.
-        if !self.registered.timer
-            && let Some(at) = self.sleep.as_ref().map(|(at, _)| *at)
-        {
-            self.registered.timer = self.now() < at;
-        }
-        // A registered timer that fires first wakes the driver, so the clock need not be read.
-        let sleep = match &mut self.sleep {
-            Some((at, _)) if *at <= next && self.registered.timer => return Ok(false),
-            Some((at, sleep)) if *at <= next => sleep,
-            sleep => &mut sleep.insert((next, self.transport.sleep_until(next))).1,
-        };
-        if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
-            self.registered.timer = true;
-            return Ok(false);
-        }
-        self.sleep = None;
-        self.registered.timer = false;
-        let now = self.transport.now();
-        self.turn_time = Some(now);
-        if now >= lost_at {
-            return Err(Lost::NoProgress(self.progress_timeout.unwrap_or_default()));
-        }
-        if now >= suspected_at && !self.silence_reported {
-            self.silence_reported = true;
-            self.triggers.report_server_silent();
-        }
-        let taken = Taken { bytes: &mut self.out, sent: self.sent, written: self.written };
-        let mut queue = lock(&self.queue);
-        queue.handle_timeout(now, taken, &mut self.wakers);
-        self.reply_owed &= queue.is_reply_owed();
-        self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
-        drop(queue);
-        wake_all(&mut self.wakers);
-        Ok(true)
+        known.map_err(|UnknownState(what)| Lost::Protocol(what.to_owned()))
     }
 }
 
-/// A reply that no command is waiting for.
-fn unexpected_reply(frame: &Bytes) -> Lost {
-    Lost::Protocol(format!(
-        "a reply that no command asked for: {:?}",
-        String::from_utf8_lossy(&frame[..frame.len().min(60)])
-    ))
-}
-
-/// The text of an error that a server answers to any command while it takes none. Among commands
-/// that are answered by pushes, it is not known which one it answers, so the connection cannot go
-/// on.
-fn refuses_all_commands(frame: &Bytes) -> Option<String> {
-    let error = ServerError::from_frame(frame)?;
-    let policy = reply_policy(&error, ErrorOrigin::Server);
-    policy.node.refuses_everything().then(|| error.to_string())
-}
-
-/// The text of the error that a server sends when it takes no more connections: it has run nothing,
-/// and closes the connection.
-// spec: redis.io/docs, "Redis client handling, Maximum concurrent connected clients"
-fn refuses_connection(frame: &Bytes) -> Option<String> {
-    let error = ServerError::from_frame(frame)?;
-    (error.class() == ErrorClass::TooManyClients).then(|| error.to_string())
+/// The id of this connection in a reply to HELLO; 0 if it is not there.
+// spec: redis.io/commands/hello, "Reply"
+fn client_id_in(frame: &[u8]) -> u64 {
+    const FIELD: &[u8] = b"$2\r\nid\r\n:";
+    let at = frame.windows(FIELD.len()).position(|window| window == FIELD);
+    let digits = at.and_then(|at| frame[at + FIELD.len()..].split(|byte| *byte == b'\r').next());
+    let id = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    id.unwrap_or_default()
 }

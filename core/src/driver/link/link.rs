@@ -21,18 +21,20 @@ use crate::Endpoint;
 use crate::connection::budget::{Budget, BudgetWait};
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::{
-    CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
+    Admission, CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
 use crate::driver::link::push_sink::PushSink;
+use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::link::turns::Turns;
 use crate::lock::lock;
 use crate::topology::identity::Identity;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -140,9 +142,46 @@ impl Link {
         self.status.answered.load(Ordering::Relaxed)
     }
 
-    /// Whether the link was lost because the server owed replies and sent nothing.
-    pub(crate) fn was_unresponsive(&self) -> bool {
-        lock(&self.queue).lost().is_some_and(|lost| matches!(**lost, Lost::NoProgress(_)))
+    /// Whether the link was lost because the server owed replies and sent nothing, or something
+    /// that the protocol forbids.
+    pub(crate) fn was_useless(&self) -> bool {
+        let is_useless =
+            |lost: &Arc<Lost>| matches!(**lost, Lost::NoProgress(_) | Lost::Protocol(_));
+        lock(&self.queue).lost().is_some_and(is_useless)
+    }
+
+    /// Whether the server owes replies and sends nothing: the link takes no entries until it does,
+    /// or is lost.
+    pub(crate) fn is_silent(&self) -> bool {
+        lock(&self.queue).is_silent()
+    }
+
+    /// Has the link looked after while its server is silent. Without a watch, a silent link is
+    /// lost.
+    pub(crate) fn set_silence_watch(&self, watch: Arc<dyn SilenceWatch>) {
+        let _ = self.status.silence_watch.set(watch);
+    }
+
+    /// By what the server knows this connection; 0 if it did not say.
+    pub(crate) fn client_id(&self) -> u64 {
+        self.status.client_id.load(Ordering::Relaxed)
+    }
+
+    /// Says what was found out about a silent link, and waits until the link has taken notice.
+    /// Ignored if it is not silent any more.
+    pub(crate) async fn end_silence(&self, found: u8) {
+        self.status.finding.store(found, Ordering::Release);
+        self.io_waker.wake_by_ref();
+        self.drive(None);
+        poll_fn(|cx| {
+            if !self.is_silent() {
+                return Poll::Ready(());
+            }
+            // Another task drives, perhaps the one that polls this: it runs another turn.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Keeps the commands of a handshake until the first entry, to write both in one piece. Their
@@ -246,6 +285,31 @@ impl Link {
         Ok(ticket)
     }
 
+    /// Enqueues two entries, the second directly behind the first, and writes them in one piece if
+    /// no other task does. For a connection that carries nothing else: the budget's limit does not
+    /// count. `write` of an entry appends exactly its `len` bytes.
+    pub(crate) fn enqueue_both(
+        &self,
+        first: Entry,
+        write_first: &dyn Fn(&mut Vec<u8>),
+        second: Entry,
+        write_second: &dyn Fn(&mut Vec<u8>),
+        cx: &Context<'_>,
+    ) -> Result<[Ticket; 2], Rejected> {
+        let forced = |entry: Entry| NewEntry { admission: Admission::Forced, ..entry.into() };
+        let (first, second) = {
+            let mut queue = lock(&self.queue);
+            let first = queue.enqueue(forced(first), write_first, cx.waker())?;
+            let second = queue.enqueue(forced(second), write_second, cx.waker());
+            self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+            (first, second.expect("a queue that took one entry under a lock takes another"))
+        };
+        // Driven by this caller in any case: it is the only one on the connection.
+        self.drive(None);
+        [first.2, second.2].into_iter().flatten().for_each(wake_one);
+        Ok([first.0, second.0])
+    }
+
     /// Waits for room in the budget, for a caller whose entry was rejected as `Full`. The caller
     /// holds its `BudgetWait` until its entry is taken.
     pub(crate) fn wait_for_budget(
@@ -316,9 +380,14 @@ impl Link {
 
     /// Closes the link: what is in flight fails, the stream is dropped.
     pub(crate) fn close(&self) {
+        self.close_for(Lost::ByUs);
+    }
+
+    /// The same, with the cause that callers are told.
+    pub(crate) fn close_for(&self, cause: Lost) {
         let mut wakers = Wakers::new();
         self.status.closed.store(true, Ordering::Release);
-        lock(&self.queue).lose(Lost::ByUs, u64::MAX, &mut wakers);
+        lock(&self.queue).lose(cause, u64::MAX, &mut wakers);
         wake_all(&mut wakers);
         self.drive(None);
     }

@@ -37,6 +37,12 @@ impl PendingReply {
         Self { link, ticket: Some(ticket) }
     }
 
+    /// Whether the link takes no more entries, though it may still bring the outcome.
+    #[inline]
+    pub(crate) fn is_link_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
     /// The outcome. Not to be polled after it was returned.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
         self.poll_with_deadline(cx).map(|(outcome, _)| outcome)

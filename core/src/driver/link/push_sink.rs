@@ -3,6 +3,7 @@
 
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::outcome::Lost;
+use crate::subscription::channel_table::UnknownState;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::fmt;
@@ -14,7 +15,10 @@ use std::fmt;
 pub(crate) trait PushSink: fmt::Debug + MaybeSend + MaybeSync {
     /// Takes the frames of one read, in the order in which they came: pushes and, of commands that
     /// are answered by pushes, errors and the last reply. `now` is when they were read.
-    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp);
+    ///
+    /// # Errors
+    /// They do not fit the commands: the connection's state is not known, and it is closed.
+    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), UnknownState>;
 
     /// The link is lost: no frame follows.
     fn handle_lost(&self, cause: &Lost);

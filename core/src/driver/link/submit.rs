@@ -35,20 +35,39 @@ pub(crate) async fn submit(
     entry: Entry,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
+    submit_one(env, link, entry, false, write).await
+}
+
+/// The same for an entry that another node can answer: it fails as soon as the server is silent.
+///
+/// # Errors
+/// As [`submit`].
+pub(crate) async fn submit_movable(
+    env: &Environment,
+    link: &Arc<Link>,
+    entry: Entry,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
+    submit_one(env, link, entry, true, write).await
+}
+
+async fn submit_one(
+    env: &Environment,
+    link: &Arc<Link>,
+    entry: Entry,
+    can_move: bool,
+    write: Write<'_>,
+) -> Result<Outcome, Error> {
     let mut pending: Option<PendingReply> = None;
     let mut wait = None;
-    if env.now() >= entry.deadline {
-        let message = "the deadline passed before it was sent";
-        let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
-        return Err(error.with_endpoint(link.endpoint()));
-    }
+    check_deadline(env, link, entry.deadline)?;
     poll_fn(|cx| {
         if let Some(pending) = &mut pending {
             return pending.poll(cx).map(Ok);
         }
         let room = admit(env, link, entry.len, wait.as_ref().map(|_| entry.deadline));
         let admission = if wait.is_some() { Admission::Waited } else { Admission::New };
-        let wanted = NewEntry { admission, ..entry.into() };
+        let wanted = NewEntry { admission, can_move, ..entry.into() };
         let enqueue = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(enqueue) {
             Ok(enqueued) => {
@@ -65,6 +84,20 @@ pub(crate) async fn submit(
         }
     })
     .await
+}
+
+/// Fails an entry whose deadline has passed before it was enqueued.
+pub(crate) fn check_deadline(
+    env: &Environment,
+    link: &Link,
+    deadline: Timestamp,
+) -> Result<(), Error> {
+    if env.now() < deadline {
+        return Ok(());
+    }
+    let message = "the deadline passed before it was sent";
+    let error = Error::new(ErrorKind::Timeout, Delivery::NotSent, message);
+    Err(error.with_endpoint(link.endpoint()))
 }
 
 /// Whether an entry may be enqueued at all: it fits into the budget, and its deadline is not past

@@ -67,6 +67,8 @@ pub(crate) struct NodeHealth {
     check_ended: Event,
     /// It has everything that was written before this time.
     fresh_as_of: AtomicU64,
+    /// The number of its connections when that was asked.
+    fresh_links: AtomicU32,
     /// Of a primary: its replication offsets, and when it was asked for them.
     primary_offsets: Mutex<PrimaryOffsets>,
     /// Its availability zone by INFO, where the topology does not tell it.
@@ -250,7 +252,7 @@ impl NodeHealth {
         claimed
     }
 
-    /// A health check that was claimed is not made: it is due again.
+    /// A health check that was claimed is not made, or proves nothing any more: it is due again.
     pub(crate) fn return_check(&self) {
         self.checked.store(0, Ordering::Relaxed);
         self.lags_asked.store(0, Ordering::Relaxed);
@@ -272,15 +274,29 @@ impl NodeHealth {
         self.check_ended.listen()
     }
 
-    /// It has everything that was written before `time`; never goes back.
-    pub(crate) fn set_fresh_as_of(&self, time: Option<Timestamp>) {
+    /// It has everything that was written before `time`; never goes back, but for another process.
+    /// `links` is the number of its connections so far, when it was asked.
+    pub(crate) fn set_fresh_as_of(&self, time: Option<Timestamp>, links: u32) {
+        if self.fresh_links.load(Ordering::Relaxed) != links {
+            self.fresh_as_of.store(0, Ordering::Relaxed);
+            self.fresh_links.store(links, Ordering::Release);
+        }
         let time = time.map_or(0, |time| time.nanos().max(1));
         self.fresh_as_of.fetch_max(time, Ordering::Relaxed);
     }
 
-    /// Its lag: it may lack what was written within this time. `None` if that is not known.
+    /// The number of its connections when it was last asked for its lag.
+    pub(crate) fn lag_asked_at(&self) -> u32 {
+        self.fresh_links.load(Ordering::Acquire)
+    }
+
+    /// Its lag: it may lack what was written within this time. `None` if that is not known since it
+    /// had so many connections.
     #[inline]
-    pub(crate) fn lag(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn lag(&self, now: Timestamp, links: u32) -> Option<Duration> {
+        if self.lag_asked_at() != links {
+            return None;
+        }
         match self.fresh_as_of.load(Ordering::Relaxed) {
             0 => None,
             fresh => Some(now.since(Timestamp::from_nanos(fresh))),

@@ -41,6 +41,12 @@ impl InFlightGuard {
         Self { node: Arc::clone(node), count, began: 0 }
     }
 
+    /// Whether a read policy has selected the node: it could have selected another one.
+    #[inline]
+    pub(crate) fn is_by_policy(&self) -> bool {
+        self.count > 0
+    }
+
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.node
     }

@@ -7,3 +7,6 @@ pub(crate) mod node;
 pub(crate) mod reconnecting_link;
 #[cfg(test)]
 pub(in crate::driver) mod script;
+mod sign_of_life;
+mod silent_link;
+mod subscription_links;

@@ -1,11 +1,13 @@
-//! One server: its shared connections for ordinary commands, and the exclusive connections that
-//! blocking commands, transactions and waits for replicas take.
+//! One server: its shared connections for ordinary commands, the exclusive connections that
+//! blocking commands, transactions and waits for replicas take, and those that carry subscriptions
+//! only.
 //!
 //! Invariants: a blocking command never shares a connection; a connection that still owes a reply
 //! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max`
 //! exclusive ones; idle exclusive connections are kept, up to that number. Commands that end what
 //! blocks the others (SCRIPT KILL, CLIENT UNBLOCK) get one beyond that limit.
 
+use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::link_settings::LinkSettings;
@@ -14,14 +16,16 @@ use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::node::health::NodeHealth;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
+use crate::driver::node::subscription_links::SubscriptionLinks;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::identity::Identity;
 use crate::topology::node_id::NodeId;
 use crate::{BoxFuture, Endpoint};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -38,6 +42,12 @@ pub(crate) struct Node {
     next_connection: AtomicUsize,
     /// The connections of blocking commands.
     exclusive: Mutex<ExclusiveLinks>,
+    /// When it last answered a question for a sign of life, in nanoseconds.
+    heard_at: AtomicU64,
+    /// The connections of subscriptions.
+    subscriptions: SubscriptionLinks,
+    /// It cannot be reached, as far as was told by an event.
+    reported_lost: Arc<AtomicBool>,
 }
 
 /// Connections that carry one caller's commands at a time.
@@ -61,18 +71,63 @@ impl Node {
         let zone = env.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
         let health = NodeHealth::new(env.rng().next_u64());
         let budget = env.node_budget();
-        let target = Arc::new(DialTarget::new(endpoint, profile));
-        let connection =
-            || Arc::new(ReconnectingLink::new(Arc::clone(&target), Arc::clone(&budget)));
-        let connections = (0..count).map(|_| connection()).collect();
-        let (next_connection, exclusive) = (AtomicUsize::new(0), Mutex::default());
-        Self { target, zone, health, connections, next_connection, exclusive }
+        let mut node = Self {
+            target: Arc::new(DialTarget::new(endpoint, profile)),
+            zone,
+            health,
+            connections: Vec::new(),
+            next_connection: AtomicUsize::new(0),
+            exclusive: Mutex::default(),
+            subscriptions: SubscriptionLinks::default(),
+            reported_lost: Arc::default(),
+            heard_at: AtomicU64::new(0),
+        };
+        node.connections = (0..count).map(|_| node.new_link(&budget)).collect();
+        node
+    }
+
+    /// When it last answered a question for a sign of life.
+    pub(super) fn heard_at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    /// It has answered such a question.
+    pub(super) fn set_heard_at(&self, now: Timestamp) {
+        self.heard_at.store(now.nanos(), Ordering::Relaxed);
+    }
+
+    /// A connection that was not dialled yet.
+    fn new_link(&self, budget: &Arc<Budget>) -> Arc<ReconnectingLink> {
+        let (target, reported_lost) = (Arc::clone(&self.target), Arc::clone(&self.reported_lost));
+        Arc::new(ReconnectingLink::new(target, Arc::clone(budget), reported_lost))
+    }
+
+    /// A connection for the subscriptions of one subscriber, which carries no commands of callers:
+    /// their replies would count for the server's limit of subscribers. It was not dialled yet.
+    pub(crate) fn subscription_link(&self, env: &Environment) -> Arc<ReconnectingLink> {
+        let link = self.new_link(&env.node_budget());
+        self.subscriptions.add(&link);
+        link
     }
 
     /// What this client has seen of it.
     #[inline]
     pub(crate) fn health(&self) -> &NodeHealth {
         &self.health
+    }
+
+    /// How many shared connections there were so far: what was asked of the server before the last
+    /// one was made may have been told by another process.
+    #[inline]
+    pub(crate) fn links(&self) -> u32 {
+        self.connections.iter().fold(0, |sum, link| sum.wrapping_add(link.links()))
+    }
+
+    /// Its lag: it may lack what was written within this time. `None` if that is not known of the
+    /// process to which its connections lead.
+    #[inline]
+    pub(crate) fn lag(&self, now: Timestamp) -> Option<Duration> {
+        self.health.lag(now, self.links())
     }
 
     /// Its availability zone by `Config::zones`.
@@ -108,13 +163,15 @@ impl Node {
 
     /// Gives up the idle connections that lead to another server than the one that is meant now.
     pub(crate) fn recheck(&self, env: &Environment) {
-        self.connections.iter().for_each(|link| link.recheck(env));
+        let links = self.connections.iter().cloned().chain(self.subscriptions.all());
+        links.for_each(|link| link.recheck(env));
         self.close_idle(|link| self.target.doubts(link, env));
     }
 
     /// Gives up all connections that carry no caller's command alone; the next command dials again.
     pub(crate) fn give_up(&self) {
-        self.connections.iter().for_each(|link| link.give_up());
+        let links = self.connections.iter().cloned().chain(self.subscriptions.all());
+        links.for_each(|link| link.give_up());
         self.close_idle(|_| true);
     }
 
@@ -283,13 +340,17 @@ impl Node {
 
     /// The next dial may begin at once.
     pub(crate) fn end_backoff(&self, env: &Environment) {
-        self.connections.iter().for_each(|link| link.end_backoff(env.now()));
+        let now = env.now();
+        self.connections.iter().for_each(|link| link.end_backoff(now));
+        self.subscriptions.all().iter().for_each(|link| link.end_backoff(now));
     }
 
     /// Gives up every shared connection; the next command dials again. For an address at which
-    /// another server listens now.
+    /// another server listens now. A connection with subscriptions stays open until these have
+    /// another one.
     pub(crate) fn redial(&self) {
         self.connections.iter().for_each(|link| link.redial());
+        self.subscriptions.all().iter().for_each(|link| link.redial());
     }
 
     /// The deployment has no such node any more: each connection ends when nothing is in flight on
@@ -307,6 +368,7 @@ impl Node {
     /// Closes every connection; no other will follow.
     pub(crate) fn close(&self) {
         self.connections.iter().for_each(|link| link.close());
+        self.subscriptions.close();
         let (idle, all) = {
             let mut exclusive = lock(&self.exclusive);
             exclusive.closed = true;

@@ -16,21 +16,24 @@
 
 use crate::connection::budget::Budget;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::events::Event;
+use crate::driver::environment::events::Event as Notice;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
+use crate::driver::link::silence_watch::SilenceWatch;
+use crate::driver::node::silent_link::{NewLink, choose};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::{BoxFuture, Endpoint};
+use event_listener::Event;
 use futures::FutureExt;
-use futures::future::Shared;
+use futures::future::{Either, Shared, select};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 /// A dial under way. Every caller that waits for it drives it.
 type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
@@ -50,8 +53,15 @@ pub(crate) struct ReconnectingLink {
     /// A [`RepairGuard`] exists: one task restores this connection while the node's other
     /// connections carry the commands.
     repairing: AtomicBool,
+    /// How many links there were so far; wraps around.
+    links: AtomicU32,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
+    /// Notified when a silent link takes entries again.
+    progress: Event,
+    /// An event has told that the node cannot be reached. Shared by the node's connections, so that
+    /// one of them tells it.
+    reported_lost: Arc<AtomicBool>,
 }
 
 /// What must happen before there is another link.
@@ -95,7 +105,11 @@ enum NextLink {
 }
 
 impl ReconnectingLink {
-    pub(crate) fn new(target: Arc<DialTarget>, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        target: Arc<DialTarget>,
+        budget: Arc<Budget>,
+        reported_lost: Arc<AtomicBool>,
+    ) -> Self {
         let dial = DialState {
             running: None,
             failures: 0,
@@ -104,7 +118,14 @@ impl ReconnectingLink {
             closed: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
-        Self { target, budget, link, repairing, dial: Mutex::new(dial) }
+        let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
+        Self { target, budget, link, repairing, links, dial, progress, reported_lost }
+    }
+
+    /// How many links there were so far: another link may lead to another process.
+    #[inline]
+    pub(crate) fn links(&self) -> u32 {
+        self.links.load(Ordering::Acquire)
     }
 
     /// The link, if there is one; it may be lost already, which enqueueing tells.
@@ -124,22 +145,28 @@ impl ReconnectingLink {
         deadline: Timestamp,
     ) -> Result<Arc<Link>, Error> {
         loop {
+            let progress = self.progress.listen();
             match self.next_link(env) {
                 NextLink::Live(link) => return Ok(link),
                 NextLink::Closed => return Err(closed(self.target.endpoint())),
                 _ if env.now() >= deadline => return Err(self.deadline_error()),
-                NextLink::Dialling(dial) => match env.with_deadline(deadline, dial).await {
-                    // A map that came meanwhile may mean another server.
-                    Some(Ok(link)) if self.target.doubts(&link, env) => {}
-                    Some(Ok(link)) => return Ok(link),
-                    // A task that is woken late finds both: the dial's end and its deadline.
-                    Some(Err(error)) if env.now() >= deadline => {
-                        return Err(past_deadline(self.target.endpoint(), Some(error)));
+                NextLink::Dialling(dial) => {
+                    match env.with_deadline(deadline, select(dial, progress)).await {
+                        // A map that came meanwhile may mean another server.
+                        Some(Either::Left((Ok(link), _))) if self.target.doubts(&link, env) => {}
+                        Some(Either::Left((Ok(link), _))) => return Ok(link),
+                        // A task that is woken late finds both: the dial's end and its deadline.
+                        Some(Either::Left((Err(error), _))) if env.now() >= deadline => {
+                            return Err(past_deadline(self.target.endpoint(), Some(error)));
+                        }
+                        Some(Either::Left((Err(error), _))) => return Err(error),
+                        Some(Either::Right(_)) => {}
+                        None => return Err(self.deadline_error()),
                     }
-                    Some(Err(error)) => return Err(error),
-                    None => return Err(self.deadline_error()),
-                },
-                NextLink::BackingOff(until) => env.sleep_until(until.min(deadline)).await,
+                }
+                NextLink::BackingOff(until) => {
+                    env.with_deadline(until.min(deadline), progress).await;
+                }
             }
         }
     }
@@ -244,14 +271,20 @@ impl ReconnectingLink {
         if dial.closed {
             return NextLink::Closed;
         }
+        let mut silent = None;
         if let Some(link) = self.ready() {
             if !link.is_closed() {
                 return NextLink::Live(link);
             }
-            // A server that accepts connections and never answers is as bad as one that refuses
-            // them.
+            silent = link.is_silent().then_some(link);
+        }
+        if silent.is_none()
+            && let Some(link) = self.ready()
+        {
+            // A server that accepts connections and then never answers, or not what the protocol
+            // says, is as bad as one that refuses them.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.was_unresponsive() {
+            if link.has_answered() && !link.was_useless() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -266,17 +299,33 @@ impl ReconnectingLink {
         }
         // A server that failed or was silent accepts connections long before it answers again: it
         // gets no command before it has answered the handshake.
-        let attempt = self.dial_future(env, dial.failures == 0);
+        let attempt = self.dial_future(env, dial.failures == 0, silent);
         dial.running = Some(attempt.clone());
         NextLink::Dialling(attempt)
     }
 
-    fn dial_future(self: &Arc<Self>, env: &Arc<Environment>, proven: bool) -> DialFuture {
+    /// `silent`: the link that is to be replaced if the server answers over the new one, and has
+    /// nothing to do for the silent one.
+    fn dial_future(
+        self: &Arc<Self>,
+        env: &Arc<Environment>,
+        proven: bool,
+        silent: Option<Arc<Link>>,
+    ) -> DialFuture {
         let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
         let target = Arc::clone(&self.target);
         let settings = env.link_settings(&self.budget);
+        let proven = proven && silent.is_none();
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
-            let result = open(&target, &env, settings, proven).await;
+            let until = env.now().after(env.config().connect_timeout);
+            let result = open(&target, &env, settings, proven).await.inspect(|link| {
+                let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
+                link.set_silence_watch(Arc::new(watch));
+            });
+            let result = match silent {
+                Some(silent) => choose(&env, silent, result.map(NewLink::new), until).await,
+                None => result,
+            };
             match weak.upgrade() {
                 Some(this) => this.handle_dialled(result, &env),
                 // The node is gone and nothing would ever close this link. Callers resolve their
@@ -298,17 +347,19 @@ impl ReconnectingLink {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
                 dial.not_before = env.now().after(env.dial_spacing());
-                if dial.last_error.take().is_some() {
+                dial.last_error = None;
+                if self.reported_lost.swap(false, Ordering::Relaxed) {
                     let endpoint = self.target.endpoint().clone();
-                    env.telemetry().emit(|| Event::NodeBack { endpoint });
+                    env.telemetry().emit(|| Notice::NodeBack { endpoint });
                 }
+                self.links.fetch_add(1, Ordering::Release);
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {
                 count(&env.telemetry().dials_failed);
                 let endpoint = self.target.endpoint().clone();
-                let lost = || Event::NodeLost { endpoint, error: error.clone() };
-                if dial.last_error.is_none() {
+                let lost = || Notice::NodeLost { endpoint, error: error.clone() };
+                if !self.reported_lost.swap(true, Ordering::Relaxed) {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
@@ -352,6 +403,52 @@ pub(crate) fn past_deadline(endpoint: &Endpoint, last: Option<Error>) -> Error {
             };
             late.with_cause(error)
         }
+    }
+}
+
+/// Looks after the link of a connection while it is silent.
+struct LinkWatch {
+    /// The connection.
+    link: Weak<ReconnectingLink>,
+    /// What its dials need.
+    env: Arc<Environment>,
+}
+
+impl fmt::Debug for LinkWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkWatch").finish_non_exhaustive()
+    }
+}
+
+impl SilenceWatch for LinkWatch {
+    /// Drives the dials of the connection. They are shared with the callers that need a link.
+    fn ask(&self) -> BoxFuture<'static, ()> {
+        let (link, env) = (Weak::clone(&self.link), Arc::clone(&self.env));
+        Box::pin(async move {
+            while let Some(next) = link.upgrade().map(|link| link.next_link(&env)) {
+                match next {
+                    NextLink::Live(_) | NextLink::Closed => return,
+                    NextLink::Dialling(dial) => drop(dial.await),
+                    NextLink::BackingOff(until) => env.sleep_until(until).await,
+                }
+            }
+        })
+    }
+
+    fn handle_progress(&self) {
+        let Some(link) = self.link.upgrade() else { return };
+        let running = {
+            let mut dial = lock(&link.dial);
+            dial.failures = 0;
+            dial.not_before = Timestamp::ZERO;
+            if dial.last_error.take().is_some() {
+                let endpoint = link.target.endpoint();
+                self.env.telemetry().emit(|| Notice::NodeBack { endpoint: endpoint.clone() });
+            }
+            dial.running.take()
+        };
+        drop(running);
+        link.progress.notify(usize::MAX);
     }
 }
 

@@ -126,6 +126,13 @@ impl Script {
         lock(&self.0).servers.insert(endpoint.clone(), server);
     }
 
+    /// The server at `endpoint` takes this long for each reply from now on.
+    pub(in crate::driver) fn slow(&self, endpoint: &Endpoint, reply_time: Duration) {
+        if let Some(server) = lock(&self.0).servers.get_mut(endpoint) {
+            server.reply_time = reply_time;
+        }
+    }
+
     /// Closes every connection to `endpoint`.
     pub(in crate::driver) fn cut(&self, endpoint: &Endpoint) {
         let readers = {

@@ -28,8 +28,6 @@ pub(super) struct UnreachableNode {
     pub(super) node: Arc<Node>,
     /// The error of the last attempt.
     pub(super) error: Error,
-    /// How many attempts failed in a row.
-    pub(super) failures: u32,
 }
 
 /// Whether the last attempt to connect to a node failed.

@@ -1,11 +1,12 @@
 //! The subscriber: it serves the subscriptions of a client that share connections.
 //!
-//! A client has one for all its subscriptions, on the connections that commands use (or, where the
-//! servers speak RESP2, on one more per node). A subscription with connections of its own has a
-//! subscriber of its own, and so have the subscriptions under one read policy. What needs no wait
-//! happens here, in the task that calls: the driver of a link, a caller that adds a channel, a
-//! subscription that is dropped. What waits (connecting, timers, the topology) is in
-//! `subscriber_loop.rs`.
+//! A client has one for all its subscriptions. Its connections carry no commands, unless the
+//! configuration says that they are shared: servers close a connection with a subscription when too
+//! much output waits on it, and then all replies that it owed would be lost. A subscription with
+//! connections to itself has a subscriber of its own, and so have the subscriptions under one read
+//! policy. What needs no wait happens here, in the task that calls: the driver of a link, a caller
+//! that adds a channel, a subscription that is dropped. What waits (connecting, timers, the
+//! topology) is in `subscriber_loop.rs`.
 //!
 //! Invariants: `state` is locked for a short time only; under the lock no waker is woken, no stream
 //! is touched and no other subscriber is called.
@@ -26,7 +27,7 @@ use crate::driver::replica::policy::ReadSettings;
 use crate::lock::lock;
 use crate::rng::Rng;
 use crate::subscription::backlog::BacklogLimits;
-use crate::subscription::channel_table::{ChannelTable, ConnectionId, ReaderId};
+use crate::subscription::channel_table::{ChannelTable, ConnectionId, ReaderId, UnknownState};
 use crate::subscription::kind::Channel;
 use crate::subscription::update::GapCause;
 use crate::time::Timestamp;
@@ -35,13 +36,24 @@ use futures::future::Shared;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
+/// Which connections a subscriber uses, and how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubscriberKind {
+    /// Those that commands use, where they can carry pushes. It lives as long as the client.
+    SharesWithCommands,
+    /// Connections without commands. It lives as long as the client.
+    OwnConnections,
+    /// Connections without commands. It ends with its last reader.
+    OwnConnectionsOfReaders,
+}
+
 /// Serves subscriptions that share connections; see the head of this file.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     /// The current topology.
     pub(super) topology: Arc<LiveTopology>,
-    /// Its connections carry no commands; it ends with its last reader.
-    pub(super) has_own_connections: bool,
+    /// Which connections it uses.
+    pub(super) kind: SubscriberKind,
     /// The read settings that choose among a shard's nodes; `None` where the owners serve.
     pub(super) read_settings: Option<Arc<ReadSettings>>,
     /// Everything that changes.
@@ -74,9 +86,10 @@ struct ConnectionSink {
 }
 
 impl PushSink for ConnectionSink {
-    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) {
-        if let Some(subscriber) = self.subscriber.upgrade() {
-            subscriber.handle(self.id, frames, now);
+    fn handle(&self, frames: &mut Vec<Bytes>, now: Timestamp) -> Result<(), UnknownState> {
+        match self.subscriber.upgrade() {
+            Some(subscriber) => subscriber.handle(self.id, frames, now),
+            None => Ok(()),
         }
     }
 
@@ -128,11 +141,9 @@ impl AnySubscriber for Subscriber {
 }
 
 impl Subscriber {
-    /// `has_own_connections`: it makes connections that carry no commands, and ends with its last
-    /// reader.
     pub(crate) fn new(
         topology: Arc<LiveTopology>,
-        has_own_connections: bool,
+        kind: SubscriberKind,
         read_settings: Option<Arc<ReadSettings>>,
     ) -> Arc<Self> {
         let env = topology.env();
@@ -141,7 +152,7 @@ impl Subscriber {
         let state = State::new(ChannelTable::new(env.has_slots(), pauses, rng));
         Arc::new(Self {
             topology,
-            has_own_connections,
+            kind,
             read_settings,
             state: Mutex::new(state),
             changed: event_listener::Event::new(),
@@ -189,19 +200,42 @@ impl Subscriber {
 
     /// Removes a reader and unsubscribes from its channels.
     pub(crate) fn remove_reader(&self, reader: ReaderId) {
-        let (links, ends) = {
+        let (links, is_last) = {
             let mut state = lock(&self.state);
             state.readers.remove(&reader);
-            let ends = self.has_own_connections && state.readers.is_empty();
-            state.closed |= ends;
-            (state.links(), ends)
+            let is_last = state.readers.is_empty();
+            state.closed |= is_last && self.kind == SubscriberKind::OwnConnectionsOfReaders;
+            (state.links(), is_last)
         };
         links.iter().for_each(|link| link.unregister_reader(reader.0));
-        if ends {
-            self.close();
-        } else {
-            self.change_channels(|channels| channels.remove_reader(reader));
+        if is_last && self.kind == SubscriberKind::OwnConnectionsOfReaders {
+            return self.close();
         }
+        self.change_channels(|channels| channels.remove_reader(reader));
+        if is_last && self.kind == SubscriberKind::OwnConnections && !self.has_background() {
+            self.close_idle();
+        }
+    }
+
+    /// Closes all connections: nothing would close them later, because on a host without background
+    /// tasks only readers poll the loop. The next reader starts another loop.
+    fn close_idle(&self) {
+        let now = self.topology.env().now();
+        let connections = {
+            let mut state = lock(&self.state);
+            if !state.readers.is_empty() {
+                return;
+            }
+            state.connecting.clear();
+            let connections = std::mem::take(&mut state.connections);
+            for id in connections.keys() {
+                state.channels.close(*id, now, GapCause::NodeLeft);
+            }
+            connections
+        };
+        let future = lock(&self.loop_task).future.take();
+        drop(future);
+        connections.values().for_each(|connection| connection.link.close());
     }
 
     /// Whether the channels of a reader are confirmed.
@@ -259,8 +293,10 @@ impl Subscriber {
             if state.map_version == Some(routes.map.version()) {
                 state.owners_known_at = refreshed_at.unwrap_or(now);
             }
-            let missing = state.queue_plan(&routes, self.read_settings.as_ref(), now, &mut write);
-            state.release_unused(&routes, &mut unused);
+            let settings = self.read_settings.as_ref();
+            let mut missing = state.queue_plan(&routes, settings, now, &mut write);
+            let keeps_unused = self.kind == SubscriberKind::SharesWithCommands;
+            missing.release_at = state.release_unused(&routes, keeps_unused, now, &mut unused);
             state.pass_updates(&mut wake);
             missing
         };
@@ -284,10 +320,10 @@ impl Subscriber {
             link.set_subscribed(true);
             let connection = PubSubConnection {
                 node: Arc::clone(node),
-                is_resp3: link.is_resp3(),
                 link: Arc::clone(&link),
                 heard_at: now,
                 is_probed: false,
+                unused_since: None,
             };
             state.connections.insert(id, connection);
             (id, link)
@@ -298,23 +334,33 @@ impl Subscriber {
         }
     }
 
-    /// Handles the frames of one read.
-    fn handle(&self, id: ConnectionId, frames: &mut Vec<Bytes>, now: Timestamp) {
+    /// Handles the frames of one read: all of them, also after one that it did not expect.
+    fn handle(
+        &self,
+        id: ConnectionId,
+        frames: &mut Vec<Bytes>,
+        now: Timestamp,
+    ) -> Result<(), UnknownState> {
         let mut wake = Wakers::new();
         let mut has_work = false;
+        let mut known = Ok(());
         {
             let mut state = lock(&self.state);
-            let Some(connection) = state.connections.get_mut(&id) else { return };
+            let Some(connection) = state.connections.get_mut(&id) else { return known };
             (connection.heard_at, connection.is_probed) = (now, false);
             state.batch += 1;
             for frame in frames.drain(..) {
-                has_work |= state.handle_frame(id, frame, now, &mut wake);
+                match state.handle_frame(id, frame, now, &mut wake) {
+                    Ok(work) => has_work |= work,
+                    Err(unknown) => known = Err(unknown),
+                }
             }
         }
         wake.drain(..).for_each(Waker::wake);
         if has_work {
             self.changed.notify(usize::MAX);
         }
+        known
     }
 
     /// Removes a lost connection: gaps begin.

@@ -9,7 +9,7 @@
 //!
 //! Invariants: the loop holds the subscriber weakly, and ends when the subscriber or the client
 //! does; one attempt at a time to connect to each node. Limits: `connect_timeout` for each attempt;
-//! `backoff_base` to `backoff_cap` between attempts for own connections.
+//! back-off and dials per second as for every connection (`node/reconnecting_link.rs`).
 
 use crate::BoxFuture;
 use crate::command::cmd;
@@ -18,12 +18,12 @@ use crate::connection::entry::Entry;
 use crate::driver::attempt::redirect::{Redirected, resolve};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
-use crate::driver::link::dial::open;
 use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
+use crate::driver::node::reconnecting_link::ReconnectingLink;
 use crate::driver::pubsub::placement::UnreachableNode;
-use crate::driver::pubsub::subscriber::{NewLink, Subscriber, SubscriberLoop};
+use crate::driver::pubsub::subscriber::{NewLink, Subscriber, SubscriberKind, SubscriberLoop};
 use crate::driver::pubsub::subscriber_state::State;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -98,7 +98,7 @@ impl Subscriber {
             let mut guard = lock(&self.state);
             let State { connections, channels, .. } = &mut *guard;
             for (id, connection) in connections {
-                if connection.is_probed {
+                if connection.is_probed || connection.unused_since.is_some() {
                     continue;
                 }
                 let due = connection.heard_at.after(interval);
@@ -129,12 +129,10 @@ impl Subscriber {
         {
             let mut state = lock(&self.state);
             state.connecting.retain(|other| !Arc::ptr_eq(other, node));
-            let before = state.unreachable.iter().position(|one| Arc::ptr_eq(&one.node, node));
-            let failures = before.map_or(0, |at| state.unreachable.swap_remove(at).failures);
+            state.unreachable.retain(|one| !Arc::ptr_eq(&one.node, node));
             if let Err(error) = &result {
                 let (node, error) = (Arc::clone(node), error.clone());
-                let failures = failures.saturating_add(1);
-                state.unreachable.push(UnreachableNode { node, error, failures });
+                state.unreachable.push(UnreachableNode { node, error });
             }
         }
         match result {
@@ -146,18 +144,15 @@ impl Subscriber {
     /// Starts attempts to connect to nodes without one. Returns whether the subscriber is open.
     fn start_connecting(&self, nodes: Vec<Arc<Node>>, attempts: &mut ConnectAttempts) -> bool {
         let env = self.topology.env();
-        let own = self.has_own_connections;
+        let shares = self.kind == SubscriberKind::SharesWithCommands;
         let mut state = lock(&self.state);
         for node in nodes {
             if state.connecting.iter().any(|other| Arc::ptr_eq(other, &node)) {
                 continue;
             }
-            let before = state.unreachable.iter().find(|one| Arc::ptr_eq(&one.node, &node));
-            // A shared connection has a back-off of its own, in `node/reconnecting_link.rs`.
-            let pause = before
-                .map_or(Duration::ZERO, |one| env.backoff(if own { one.failures } else { 0 }));
+            let own = state.own_link(&node, env);
             state.connecting.push(Arc::clone(&node));
-            let attempt = connect(Arc::clone(env), Arc::clone(&node), own, env.now().after(pause));
+            let attempt = connect(Arc::clone(env), Arc::clone(&node), own, shares);
             attempts.push(Box::pin(async move { (node, attempt.await) }));
         }
         !state.closed
@@ -176,6 +171,7 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             let version = topology.routes().map.version();
             let missing = subscriber.send_plan();
             let mut until = subscriber.probe(env.now());
+            until = until.min(missing.release_at.unwrap_or(Timestamp::FAR_FUTURE));
             if missing.needs_refresh {
                 // Requested again and again, for as long as a channel has no node.
                 topology.request_refresh(RefreshReason::Uncovered);
@@ -215,30 +211,29 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
     }
 }
 
-/// Connects to a node: gives the connection that commands use if it can carry pushes, and a new one
-/// otherwise.
+/// Connects to a node: gives the connection `own` or, if it `shares` one and that can carry pushes,
+/// the connection that commands use.
 async fn connect(
     env: Arc<Environment>,
     node: Arc<Node>,
-    own: bool,
-    not_before: Timestamp,
+    own: Arc<ReconnectingLink>,
+    shares: bool,
 ) -> ConnectResult {
-    env.sleep_until(not_before).await;
     let deadline = env.now().after(env.config().connect_timeout);
-    if !own && env.config().protocol == Protocol::Resp3 {
+    if shares && env.config().protocol == Protocol::Resp3 {
         let link = node.connect(&env, deadline).await?;
         wait_for_first_reply(&env, &link, deadline).await?;
         if link.is_resp3() {
             return Ok(NewLink::new(link));
         }
     }
-    let settings = env.link_settings(&env.node_budget());
-    // The handshake is answered here: the protocol decides how the link is used.
-    let link = open(node.target(), &env, settings, false).await?;
+    let link = own.connect(&env, deadline).await?;
+    let new = NewLink::new(Arc::clone(&link));
+    wait_for_first_reply(&env, &link, deadline).await?;
     if !link.is_resp3() {
         link.treat_lists_as_pushes();
     }
-    Ok(NewLink::new(link))
+    Ok(new)
 }
 
 /// Waits until the server has answered anything: only then is it known which protocol it speaks.
@@ -270,8 +265,11 @@ fn apply_topology_error(topology: &LiveTopology, node: &Arc<Node>, error: &Serve
             Redirected::Moved { slot, endpoint, literally } => {
                 return drop(topology.handle_moved(slot, &endpoint, literally));
             }
+            Redirected::Unusable => {
+                return topology.request_refresh_from(node, RefreshReason::UnknownNode);
+            }
             // A subscription goes only where the map says.
-            Redirected::Ask(_) | Redirected::Unusable => {}
+            Redirected::Ask(_) => {}
         }
     }
     if let Some(reason) = reply_policy(error, ErrorOrigin::Server).refresh {

@@ -13,22 +13,31 @@
 use crate::command::cmd;
 use crate::connection::entry::Wakers;
 use crate::driver::discovery::routes::Routes;
+use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
+use crate::driver::node::reconnecting_link::ReconnectingLink;
 use crate::driver::pubsub::placement::{UnreachableNode, by_read_policy, by_slot, is_unreachable};
 use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::Error;
 use crate::resp::{FrameKind, ServerError, frame_kind};
 use crate::subscription::backlog::PushOutcome;
-use crate::subscription::channel_table::{ChannelCommand, ChannelTable, ConnectionId, ReaderId};
+use crate::subscription::channel_table::{
+    ChannelCommand, ChannelTable, ConnectionId, ReaderId, UnknownState,
+};
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::message::Message;
-use crate::subscription::push::Push;
+use crate::subscription::push::{Push, refuses_ping};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection is kept that no channel uses: so a program that subscribes again and again
+/// dials once, and one that moved on holds no connection for long.
+const UNUSED_KEPT: Duration = Duration::from_secs(5);
 
 /// What the lock of a subscriber protects.
 #[derive(Debug)]
@@ -39,6 +48,8 @@ pub(super) struct State {
     pub(super) readers: BTreeMap<ReaderId, Arc<ReaderQueue>>,
     /// The open connections.
     pub(super) connections: BTreeMap<ConnectionId, PubSubConnection>,
+    /// Connections that carry no commands, by their nodes: they know the back-off of their dials.
+    pub(super) own_links: Vec<(Arc<Node>, Arc<ReconnectingLink>)>,
     /// Nodes that a connection is being made to.
     pub(super) connecting: Vec<Arc<Node>>,
     /// Nodes that the last attempt could not connect to.
@@ -64,12 +75,12 @@ pub(super) struct PubSubConnection {
     pub(super) node: Arc<Node>,
     /// The link to it.
     pub(super) link: Arc<Link>,
-    /// Whether it speaks RESP3; decides which command is the marker at the end of a write.
-    pub(super) is_resp3: bool,
     /// When it last brought a frame for this subscriber.
     pub(super) heard_at: Timestamp,
     /// A probe was sent, and no frame came since.
     pub(super) is_probed: bool,
+    /// Since when no channel uses it; `None` while one does.
+    pub(super) unused_since: Option<Timestamp>,
 }
 
 /// What the last plan lacks.
@@ -79,6 +90,8 @@ pub(super) struct MissingConnections {
     pub(super) nodes: Vec<Arc<Node>>,
     /// A channel has no node, or an unreachable one: the topology has to be refreshed.
     pub(super) needs_refresh: bool,
+    /// When the next connection is to be closed that no channel uses.
+    pub(super) release_at: Option<Timestamp>,
 }
 
 /// The state of one reader's channels.
@@ -100,6 +113,7 @@ impl State {
             channels,
             readers: BTreeMap::new(),
             connections: BTreeMap::new(),
+            own_links: Vec::new(),
             connecting: Vec::new(),
             unreachable: Vec::new(),
             topology_errors: Vec::new(),
@@ -140,6 +154,9 @@ impl State {
     }
 
     /// Handles a frame. Returns whether the loop has something to do.
+    ///
+    /// # Errors
+    /// What the connection is subscribed to is not known any more.
     #[inline]
     pub(super) fn handle_frame(
         &mut self,
@@ -147,32 +164,34 @@ impl State {
         frame: Bytes,
         now: Timestamp,
         wake: &mut Wakers,
-    ) -> bool {
-        match Push::parse(&frame) {
+    ) -> Result<bool, UnknownState> {
+        let handled = match Push::parse(&frame) {
             Push::Message { kind, pattern, channel, payload } => {
                 let message = Message::new(frame, kind, pattern, channel, payload);
-                return self.deliver(kind, message, wake);
+                return Ok(self.deliver(kind, message, wake));
             }
             Push::Subscribed(kind, name) => {
-                self.channels.handle_subscribed(id, kind, &frame[name], now);
+                self.channels.handle_subscribed(id, kind, &frame[name], now)
             }
             Push::Unsubscribed(kind, name) => {
-                self.channels.handle_unsubscribed(id, kind, &frame[name], now);
+                self.channels.handle_unsubscribed(id, kind, &frame[name], now)
             }
             Push::Other => match frame_kind(&frame) {
-                FrameKind::Push => return false,
+                FrameKind::Push => return Ok(false),
                 FrameKind::Reply => self.channels.handle_marker(id, now),
+                FrameKind::Error if refuses_ping(&frame) => self.channels.handle_marker(id, now),
                 FrameKind::Error => {
-                    let Some(error) = ServerError::from_frame(&frame) else { return false };
-                    self.channels.handle_error(id, &error, now);
+                    let Some(error) = ServerError::from_frame(&frame) else { return Ok(false) };
+                    let handled = self.channels.handle_error(id, &error, now);
                     if let Some(connection) = self.connections.get(&id) {
                         self.topology_errors.push((Arc::clone(&connection.node), error));
                     }
+                    handled
                 }
             },
-        }
+        };
         self.pass_updates(wake);
-        true
+        handled.map(|()| true)
     }
 
     /// Gives a message to its readers. Returns whether the loop has something to do.
@@ -228,6 +247,12 @@ impl State {
             self.channels.handle_owner_change(now, self.owners_known_at);
             let is_member = |one: &Arc<Node>| routes.dialable().any(|node| Arc::ptr_eq(node, one));
             self.unreachable.retain(|one| is_member(&one.node));
+            let (connections, connecting) = (&self.connections, &self.connecting);
+            let is_used = |node: &Arc<Node>| {
+                let mut used = connections.values().map(|one| &one.node).chain(connecting);
+                used.any(|one| Arc::ptr_eq(one, node))
+            };
+            self.own_links.retain(|(node, _)| is_member(node) || is_used(node));
         }
         let usable: Vec<(ConnectionId, Arc<Node>)> = {
             let open = self.connections.iter().filter(|(_, one)| !one.link.is_closed());
@@ -252,35 +277,62 @@ impl State {
             }
             known.map(|(id, _)| *id)
         });
-        for (id, commands) in plan {
+        for (id, writes) in plan {
             if let Some(connection) = self.connections.get(&id) {
-                connection.queue(&commands);
+                writes.iter().for_each(|commands| connection.queue(commands));
                 write.push(Arc::clone(&connection.link));
             }
         }
         missing
     }
 
-    /// Gives up connections that are closed or whose node has left, once no channel uses them; the
-    /// links to be retired are added to `unused`.
-    pub(super) fn release_unused(&self, routes: &Routes, unused: &mut Vec<Arc<Link>>) {
-        for (id, connection) in &self.connections {
-            let is_member = routes.dialable().any(|node| Arc::ptr_eq(node, &connection.node));
-            let is_usable = is_member && !connection.link.is_closed();
-            if !is_usable && !self.channels.is_in_use(*id) {
+    /// Gives up connections that no channel uses: at once if they are closed or their node has
+    /// left, others after a while, unless `keeps_unused`. The links to be retired are added to
+    /// `unused`. Returns when the next connection is to be given up.
+    pub(super) fn release_unused(
+        &mut self,
+        routes: &Routes,
+        keeps_unused: bool,
+        now: Timestamp,
+        unused: &mut Vec<Arc<Link>>,
+    ) -> Option<Timestamp> {
+        let mut next = None;
+        for (id, connection) in &mut self.connections {
+            if self.channels.is_in_use(*id) {
+                connection.unused_since = None;
+                continue;
+            }
+            let until = connection.unused_since.get_or_insert(now).after(UNUSED_KEPT);
+            let is_member = || routes.dialable().any(|node| Arc::ptr_eq(node, &connection.node));
+            let expired = !keeps_unused && until <= now;
+            if expired || connection.link.is_closed() || !is_member() {
                 connection.link.set_subscribed(false);
                 unused.push(Arc::clone(&connection.link));
+            } else if !keeps_unused {
+                next = Some(next.map_or(until, |next: Timestamp| next.min(until)));
             }
         }
+        next
+    }
+
+    /// The connection to a node that carries no commands. It was dialled, if a channel needed it.
+    pub(super) fn own_link(
+        &mut self,
+        node: &Arc<Node>,
+        env: &Environment,
+    ) -> Arc<ReconnectingLink> {
+        if let Some((_, link)) = self.own_links.iter().find(|(other, _)| Arc::ptr_eq(other, node)) {
+            return Arc::clone(link);
+        }
+        let link = node.subscription_link(env);
+        self.own_links.push((Arc::clone(node), Arc::clone(&link)));
+        link
     }
 }
 
 impl PubSubConnection {
     /// Queues commands, and the marker that ends a write.
     pub(super) fn queue(&self, commands: &[ChannelCommand]) {
-        // No ACL forbids HELLO, and with the same version it changes nothing. Redis 6.0 does not
-        // know it without a version.
-        let marker = cmd(if self.is_resp3 { "HELLO 3" } else { "PING" });
         let mut bytes = Vec::new();
         for command in commands {
             let kind = command.kind;
@@ -288,7 +340,9 @@ impl PubSubConnection {
             let names = command.names.iter().map(|name| &name[..]);
             cmd(name).args(names).write_to(&mut bytes);
         }
-        marker.write_to(&mut bytes);
+        // It has a reply in both protocols, subscribed or not. An ACL that forbids it is a reply,
+        // too.
+        cmd("PING").write_to(&mut bytes);
         self.link.enqueue_push_commands(&bytes);
     }
 }

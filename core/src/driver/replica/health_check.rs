@@ -3,9 +3,10 @@
 //!
 //! While a shard is read from under a policy other than `Primary`, its replicas are checked once a
 //! second; under a bound on staleness four times within the bound, and the primary before them
-//! (`topology/replication.rs` computes lags from the offsets). So a replica that lost its primary,
-//! or was promoted, is noticed although its connection is up. A node whose quarantine is over is
-//! checked before it gets reads again.
+//! (`topology/replication.rs` computes lags from the offsets). A lag is known of a process: it is
+//! unknown from a new connection on, which may lead to another one, until the next check. So a
+//! replica that lost its primary, or was promoted, is noticed although its connection is up. A node
+//! whose quarantine is over is checked before it gets reads again.
 //!
 //! Runs in the background if the host has background tasks; otherwise a read that finds it due runs
 //! it (`read.rs`). Limits: one check of a shard at a time; `connect_timeout` for each.
@@ -146,6 +147,11 @@ impl HealthCheck {
         if quarantined || !wanted {
             return;
         }
+        // Connected before it is asked: the answer counts for the process that gives it.
+        if let Err(error) = node.connect(&self.env, deadline).await {
+            return node.health().record_failure(self.env.now(), &error.to_string());
+        }
+        let links = node.links();
         let Ok(info) = examine(&self.env, node, self.wants_zones, deadline).await else {
             return;
         };
@@ -154,8 +160,8 @@ impl HealthCheck {
         }
         let has_lost_primary = !info.is_primary && !info.link_up;
         node.health().set_reported(info.is_primary, has_lost_primary);
-        node.health()
-            .set_fresh_as_of(lock(self.primary.health().primary_offsets()).reached_by(&info));
+        let fresh_as_of = lock(self.primary.health().primary_offsets()).reached_by(&info);
+        node.health().set_fresh_as_of(fresh_as_of, links);
     }
 }
 

@@ -13,15 +13,19 @@
 use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
-use crate::driver::attempt::item::Item;
-use crate::driver::attempt::next_step::{Attempts, CallOptions, explain, explain_end};
+use crate::driver::attempt::confirm::confirm;
+use crate::driver::attempt::item::{Item, SlotRelation};
+use crate::driver::attempt::next_step::{
+    Attempts, CallOptions, explain, explain_end, explain_late, relation_of,
+};
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::closed;
-use crate::driver::link::submit::{sole_reply, submit};
+use crate::driver::link::link::Link;
+use crate::driver::link::submit::{sole_reply, submit_movable};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
@@ -145,21 +149,20 @@ async fn run(
     let mut tries = Attempts { attempts: u32::from(failed.is_some()), ..Attempts::default() };
     let mut tried: Vec<Arc<Node>> = Vec::new();
     let mut waited = WaitHistory::default();
+    let mut begun = None;
     loop {
         if let Some((failure, node)) = failed.take() {
-            prepare_next(topology, item, options, &mut tries, &failure, &node).await?;
+            let now = env.now();
+            let took = begun.map_or_else(|| options.elapsed(now), |begun| now.since(begun));
+            let failure = confirm(topology, item, (&node, false), options.deadline, failure).await;
+            prepare_next(topology, item, options, &mut tries, (&failure, &node), took).await?;
             tried.push(node);
         }
         let routes = Arc::clone(&topology.routes());
         let now = env.now();
         let spent = tries.attempts >= env.config().attempts_max || now >= options.deadline;
         let Some(shard) = shard_for(&routes, item, now) else {
-            if spent {
-                return Err(topology.no_node_error().with_command(&item.command.name()));
-            }
-            tries.attempts += 1;
-            topology.request_refresh(RefreshReason::Uncovered);
-            pause_unless_map_changes(topology, env.backoff(tries.attempts), options.deadline).await;
+            wait_for_shard(topology, item, options, &mut tries, spent).await?;
             continue;
         };
         check_in_foreground(topology, &routes, shard, settings, now).await;
@@ -170,8 +173,16 @@ async fn run(
             None => select_node(env, &routes, shard, &context).cloned(),
         };
         match node {
+            // What is known of a replica's data is known of the process that was there before.
+            Ok(node) if must_connect_first(settings, &routes, shard, &node) => {
+                if let Err(failure) = link_to(topology, &node, options.deadline).await {
+                    tries.attempts += 1;
+                    failed = Some((failure, node));
+                }
+            }
             Ok(node) => {
                 tries.attempts += 1;
+                begun = Some(env.now());
                 match attempt(topology, item, &node, options.deadline).await {
                     Ok(frame) => {
                         let deadline = options.deadline;
@@ -183,6 +194,7 @@ async fn run(
             }
             Err(why) => {
                 let deadline = options.deadline;
+                let spent = spent || tries.has_waited_too_long(env, Duration::ZERO);
                 if spent
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
@@ -197,7 +209,28 @@ async fn run(
     }
 }
 
-/// After a failed attempt: waits until the next one may begin.
+/// No shard owns the slot: waits for a newer map.
+///
+/// # Errors
+/// If time or attempts are spent.
+async fn wait_for_shard(
+    topology: &Arc<LiveTopology>,
+    item: Item<'_>,
+    options: CallOptions,
+    tries: &mut Attempts,
+    spent: bool,
+) -> Result<(), Error> {
+    if spent {
+        return Err(topology.no_node_error().with_command(&item.command.name()));
+    }
+    tries.attempts += 1;
+    topology.request_refresh(RefreshReason::Uncovered);
+    let pause = topology.env().backoff(tries.attempts);
+    pause_unless_map_changes(topology, pause, options.deadline).await;
+    Ok(())
+}
+
+/// After a failed attempt, which took so long: waits until the next one may begin.
 ///
 /// # Errors
 /// The caller's error, if there is no next attempt.
@@ -206,16 +239,22 @@ async fn prepare_next(
     item: Item<'_>,
     options: CallOptions,
     tries: &mut Attempts,
-    failure: &AttemptFailure,
-    node: &Arc<Node>,
+    (failure, node): (&AttemptFailure, &Arc<Node>),
+    took: Duration,
 ) -> Result<(), Error> {
+    let (env, command) = (topology.env(), item.command);
+    let took = if failure.is_answer() { took } else { Duration::ZERO };
     match next_read(topology, item, options, tries, failure, node) {
         ReadStep::Fail(error) => Err(error),
         ReadStep::Again(pause) => {
-            count(&topology.env().telemetry().retries);
-            tries.last = Some(explain(failure, item.command, node.endpoint(), tries, options));
+            count(&env.telemetry().retries);
+            tries.last = Some(explain(failure, command, node.endpoint(), tries, options));
+            let pause = pause.min(options.spare(env.now(), took));
             pause_unless_map_changes(topology, pause, options.deadline).await;
-            Ok(())
+            match options.spare(env.now(), took).is_zero() {
+                true => Err(explain_late(env, failure, command, node.endpoint(), tries, options)),
+                false => Ok(()),
+            }
         }
     }
 }
@@ -237,6 +276,36 @@ async fn check_in_foreground(
     }
 }
 
+/// Whether a node is a replica without a connection, under a bound on staleness.
+fn must_connect_first(
+    settings: &ReadSettings,
+    routes: &Routes,
+    shard: &Shard,
+    node: &Arc<Node>,
+) -> bool {
+    let is_primary = || routes.node(shard.primary).is_some_and(|other| Arc::ptr_eq(other, node));
+    settings.max_staleness.is_some() && !is_primary() && !node.is_live()
+}
+
+/// A link to a node, dialled if need be.
+async fn link_to(
+    topology: &Arc<LiveTopology>,
+    node: &Arc<Node>,
+    deadline: Timestamp,
+) -> Result<Arc<Link>, AttemptFailure> {
+    let env = topology.env();
+    if let Some(link) = node.ready().filter(|link| !link.is_closed()) {
+        return Ok(link);
+    }
+    let patience = env.config().progress_timeout / DIAL_PART;
+    let until = deadline.min(env.now().after(patience));
+    let dial = env.while_open(node.connect(env, until));
+    match topology.while_refreshing(dial).await {
+        Some(link) => link.map_err(AttemptFailure::NoLink),
+        None => Err(AttemptFailure::NoLink(closed(node.endpoint()))),
+    }
+}
+
 /// One attempt at one node.
 async fn attempt(
     topology: &Arc<LiveTopology>,
@@ -246,23 +315,10 @@ async fn attempt(
 ) -> Result<Bytes, AttemptFailure> {
     let env = topology.env();
     let mut guard = InFlightGuard::timed(node, env.now());
-    let link = match node.ready() {
-        Some(link) if !link.is_closed() => link,
-        _ => {
-            let patience = env.config().progress_timeout / DIAL_PART;
-            let until = deadline.min(env.now().after(patience));
-            let dial = env.while_open(node.connect(env, until));
-            match topology.while_refreshing(dial).await {
-                Some(link) => link.map_err(AttemptFailure::NoLink)?,
-                None => {
-                    return Err(AttemptFailure::NoLink(closed(node.endpoint())));
-                }
-            }
-        }
-    };
+    let link = link_to(topology, node, deadline).await?;
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.while_refreshing(submit(env, &link, entry, &write)).await;
+    let outcome = topology.while_refreshing(submit_movable(env, &link, entry, &write)).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     guard.succeed(|| env.now());
@@ -280,12 +336,12 @@ fn next_read(
 ) -> ReadStep {
     let env = topology.env();
     let now = env.now();
-    let policy = failure.policy(ErrorOrigin::of(item.command));
+    let origin = ErrorOrigin::of(item.command);
+    let policy = failure.policy(origin);
     let action = decide_read(policy, now >= options.deadline);
-    if action == CallAction::FollowRedirect
-        && let AttemptFailure::ErrorReply(error) = failure
-    {
-        return follow(topology, item.command, tries, error, node);
+    let redirect = failure.redirect(origin).filter(|_| env.has_slots());
+    if let Some(error) = redirect {
+        return follow(topology, item, tries, error, node);
     }
     if policy.node.is_strike() {
         node.health().record_failure(now, &reason_of(failure));
@@ -297,10 +353,14 @@ fn next_read(
         Some(reason) => topology.request_refresh(reason),
         None => {}
     }
-    match action {
-        CallAction::RetryNow => ReadStep::Again(Duration::ZERO),
-        CallAction::RetryAfterPause => ReadStep::Again(env.backoff(tries.attempts)),
-        CallAction::Fail | CallAction::FollowRedirect | CallAction::RetryIfRepeatable => {
+    let pause = match action {
+        CallAction::RetryNow => Some(Duration::ZERO),
+        CallAction::RetryAfterPause => Some(env.backoff(tries.attempts)),
+        _ => None,
+    };
+    match pause.filter(|pause| !failure.is_answer() || !tries.is_waited_out(env, *pause)) {
+        Some(pause) => ReadStep::Again(pause),
+        None => {
             ReadStep::Fail(explain_end(env, failure, item.command, node.endpoint(), tries, options))
         }
     }
@@ -309,7 +369,9 @@ fn next_read(
 /// What `Client::explain` and errors say about a node that failed.
 fn reason_of(failure: &AttemptFailure) -> String {
     match failure {
-        AttemptFailure::ErrorReply(error) => error.code().to_owned(),
+        AttemptFailure::ErrorReply(error) | AttemptFailure::Refusal(error) => {
+            error.code().to_owned()
+        }
         AttemptFailure::NoReply(failed) => failed.failure.to_string(),
         AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.to_string(),
     }
@@ -319,12 +381,12 @@ fn reason_of(failure: &AttemptFailure) -> String {
 /// the redirect, which names a primary.
 fn follow(
     topology: &LiveTopology,
-    command: &Command,
+    item: Item<'_>,
     tries: &mut Attempts,
     error: &ServerError,
     node: &Arc<Node>,
 ) -> ReadStep {
-    let env = topology.env();
+    let (env, command) = (topology.env(), item.command);
     tries.redirects += 1;
     count(&env.telemetry().redirects);
     let (met, max) = (tries.redirects, env.config().redirects_max);
@@ -335,9 +397,14 @@ fn follow(
     };
     let later = env.backoff(met);
     let version = topology.routes().map.version();
+    let is_own = relation_of(item, &redirect) == SlotRelation::Own;
     match resolve(topology, &redirect, node, met) {
         Redirected::Unusable => {
-            topology.request_refresh(RefreshReason::Moved);
+            topology.request_refresh_from(node, RefreshReason::UnknownNode);
+            return ReadStep::Again(later);
+        }
+        _ if !is_own => {
+            topology.request_refresh_from(node, RefreshReason::UnknownNode);
             return ReadStep::Again(later);
         }
         // The slot is being moved: soon one node will have all of it.

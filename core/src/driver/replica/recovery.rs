@@ -94,6 +94,13 @@ async fn learn_lags(
 ) {
     let env = topology.env();
     let Some(primary) = routes.node(shard.primary) else { return };
+    let mut replicas = members(shard).skip(1).filter_map(|index| routes.node(index));
+    // A new connection may lead to another process, of which nothing is known yet.
+    if replicas.any(|node| node.health().lag_asked_at() != node.links())
+        && !primary.health().is_checking()
+    {
+        primary.health().return_check();
+    }
     let ended = primary.health().listen_for_check_end();
     if let Some(check) = health_check::claim(env, routes, shard, context.settings, context.now) {
         drop(ended);

@@ -194,7 +194,7 @@ fn row(
     } else if health.unanswered_for(now) > settings.silent {
         Some(SkipReason::Silent)
     } else if let (Some(bound), false) = (settings.max_staleness, is_primary) {
-        match health.lag(now) {
+        match node.lag(now) {
             None => Some(SkipReason::LagUnknown),
             Some(lag) if lag > bound => Some(SkipReason::Stale),
             Some(_) => None,
@@ -228,7 +228,7 @@ pub(crate) fn candidate<'r>(
     let mut candidate = if is_primary {
         Candidate::primary(node.endpoint())
     } else {
-        Candidate { lag: health.lag(now), ..Candidate::replica(node.endpoint()) }
+        Candidate { lag: node.lag(now), ..Candidate::replica(node.endpoint()) }
     };
     candidate.zone = zone_of(routes, index, node);
     candidate.in_flight = health.in_flight();

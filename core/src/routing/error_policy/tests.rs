@@ -10,6 +10,8 @@ fn show(policy: ErrorPolicy) -> String {
         CallAction::RetryNow => "now",
         CallAction::RetryIfRepeatable => "if-repeatable",
         CallAction::RetryAfterPause => "later",
+        CallAction::RetryAfterPauseIfRepeatable => "later-if-repeatable",
+        CallAction::Confirm => "confirm",
     };
     let refresh = policy.refresh.map_or("-".to_owned(), |reason| format!("{reason:?}"));
     let mut text = format!("{call} {:?} {refresh} {:?}", policy.delivery, policy.node);
@@ -55,7 +57,13 @@ fn each_error_reply_has_its_row() {
             "TRYAGAIN Multiple keys request during rehashing of slot",
             "later Refused - Unchanged dial-again",
         ),
-        ("UNBLOCKED client unblocked via CLIENT UNBLOCK", "later Refused - Unchanged"),
+        (
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> \
+             replica?)",
+            "later Refused ReadOnly NotPrimary",
+        ),
+        ("UNBLOCKED client unblocked via CLIENT UNBLOCK", plain),
+        ("UNBLOCKED the stream key no longer exists", plain),
         (
             "NOAUTH Authentication required.",
             "fail Refused - AuthRequired refuses-all rights resp2-with-password",
@@ -85,6 +93,73 @@ fn each_error_reply_has_its_row() {
     for (text, row) in table {
         let error = ServerError::from_text(text.as_bytes());
         assert_eq!(show(reply_policy(&error, ErrorOrigin::Server)), row, "{text}");
+    }
+}
+
+/// The same for a command that speaks for itself. Nothing is refused, and nothing is said of the
+/// node or the topology.
+#[test]
+fn each_error_reply_of_a_script_has_its_row() {
+    let plain = "fail Answered - Unchanged";
+    let confirm = "confirm Answered - Unchanged";
+    let later = "later-if-repeatable Answered - Unchanged";
+    let table = [
+        // To the letter as servers write it.
+        ("ASK 7 10.0.0.1:7", confirm),
+        ("MOVED 7 10.0.0.1:7", confirm),
+        ("MOVED 7 :7", confirm),
+        ("MOVED 7 fe80::1:7", confirm),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", confirm),
+        (
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
+             NOSAVE.",
+            later,
+        ),
+        (
+            "BUSY Valkey is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE.",
+            later,
+        ),
+        ("LOADING Redis is loading the dataset in memory", later),
+        ("CLUSTERDOWN Hash slot not served", later),
+        ("CLUSTERDOWN The cluster is down", later),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", later),
+        // The codes with other words.
+        ("ASK 7 10.0.0.1:7 please", plain),
+        ("MOVED 7 10.0.0.1", plain),
+        ("MOVED 99999 10.0.0.1:7", plain),
+        ("MOVED to another house", plain),
+        ("TRYAGAIN later", plain),
+        ("BUSY job is locked", plain),
+        ("BUSY Redis is busy running a script.", plain),
+        ("LOADING", plain),
+        ("CLUSTERDOWN said by a script", plain),
+        ("MASTERDOWN x", plain),
+        // Servers also raise these inside of a script that has begun to run.
+        ("READONLY You can't write against a read only replica.", plain),
+        ("OOM command not allowed when used memory > 'maxmemory'.", plain),
+        ("NOREPLICAS Not enough good replicas to write.", plain),
+        ("MISCONF Errors writing to the AOF file", plain),
+        ("NOPERM User u has no permissions to run the 'eval' command", plain),
+        // It does not matter to anybody who says these.
+        ("NOAUTH Authentication required.", plain),
+        ("WRONGPASS invalid username-password pair", plain),
+        ("NOSCRIPT No matching script. Please use EVAL.", plain),
+        ("NOPROTO unsupported protocol version", plain),
+        ("NOTREADY not yet", plain),
+        ("DENIED Redis is running in protected mode", plain),
+        ("EXECABORT Transaction discarded because of previous errors.", plain),
+        ("ERR max number of clients reached", plain),
+        ("ERR unknown command 'FOO', with args beginning with: ", plain),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed", plain),
+        ("NOGROUP x", plain),
+        ("BUSYGROUP x", plain),
+        ("WRONGTYPE x", plain),
+        ("", plain),
+    ];
+    for (text, row) in table {
+        let error = ServerError::from_text(text.as_bytes());
+        assert_eq!(show(reply_policy(&error, ErrorOrigin::Command)), row, "{text}");
     }
 }
 

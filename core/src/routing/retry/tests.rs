@@ -1,7 +1,8 @@
 //! Each failure, for each kind of command, with attempts left or without.
 
 use super::*;
-use crate::command::{get, incr};
+use crate::command::{Learned, cmd, get, incr};
+use crate::resp::plain_value;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,7 @@ const TABLE: [(&str, &str, &str, &str, Delivery); 31] = [
     ("MASTERDOWN", "later", "later", "now", Delivery::Refused),
     ("READONLY", "later", "later", "fail", Delivery::Refused),
     ("TRYAGAIN", "later", "later", "later", Delivery::Refused),
-    ("UNBLOCKED", "later", "later", "later", Delivery::Refused),
+    ("UNBLOCKED client unblocked", "fail", "fail", "fail", Delivery::Answered),
     ("NOAUTH", "fail", "fail", "fail", Delivery::Refused),
     ("ERR no", "fail", "fail", "fail", Delivery::Answered),
     ("no link: Connect", "now", "now", "now", Delivery::NotSent),
@@ -88,8 +89,10 @@ fn show(action: CallAction) -> &'static str {
         CallAction::Fail => "fail",
         CallAction::FollowRedirect => "follow",
         CallAction::RetryNow => "now",
-        CallAction::RetryIfRepeatable => "undecided",
         CallAction::RetryAfterPause => "later",
+        CallAction::Confirm
+        | CallAction::RetryAfterPauseIfRepeatable
+        | CallAction::RetryIfRepeatable => "undecided",
     }
 }
 
@@ -126,9 +129,80 @@ fn a_read_under_a_policy_goes_to_another_node() {
 
 #[test]
 fn only_moved_and_ask_are_redirects() {
+    let is_redirect = |name: &str| failure(name).redirect(ErrorOrigin::Server).is_some();
     for (name, ordinary, ..) in TABLE {
-        assert_eq!(failure(name).is_redirect(), ordinary == "follow", "{name}");
+        assert_eq!(is_redirect(name), ordinary == "follow", "{name}");
     }
     // It has the code of a redirect, and leads nowhere: what to do about it is decided with those.
-    assert!(failure("MOVED").is_redirect());
+    assert!(is_redirect("MOVED"));
+    let words = failure("MOVED 7 10.0.0.1:7");
+    assert!(words.redirect(ErrorOrigin::Command).is_none(), "unless the server confirms it");
+}
+
+/// Scripts, functions, modules and what no table knows; not commands that only manage those.
+#[test]
+fn commands_that_speak_for_themselves() {
+    let own = [
+        "EVAL",
+        "evalsha",
+        "EVAL_RO",
+        "EVALSHA_RO",
+        "FCALL",
+        "FCALL_RO",
+        "JSON.SET",
+        "my.cmd",
+        "FUTURECOMMAND",
+        "DEBUG ERROR",
+    ];
+    for name in own {
+        assert_eq!(ErrorOrigin::of(&cmd(name)), ErrorOrigin::Command, "{name}");
+    }
+    let servers = [
+        "GET",
+        "INCR",
+        "EXEC",
+        "PUBLISH",
+        "CONFIG SET",
+        "SCRIPT LOAD",
+        "SCRIPT KILL",
+        "FUNCTION LOAD",
+        "MIGRATE",
+        "XREADGROUP",
+        "BLPOP",
+        "CLIENT UNBLOCK",
+        "COMMAND INFO",
+    ];
+    for name in servers {
+        assert_eq!(ErrorOrigin::of(&cmd(name)), ErrorOrigin::Server, "{name}");
+    }
+    let mut learned = cmd("MY.CMD").arg("k");
+    let info = b"*1\r\n*6\r\n$6\r\nmy.cmd\r\n:2\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n";
+    let info = plain_value(&bytes::Bytes::from_static(info)).unwrap();
+    learned.learn(&Learned::parse(&info).unwrap());
+    assert!(!learned.is_unknown(), "a server has described it");
+    assert_eq!(ErrorOrigin::of(&learned), ErrorOrigin::Command);
+}
+
+/// Whatever a script says: it is repeated only if it does no harm that it runs twice.
+#[test]
+fn a_script_is_not_repeated_for_what_it_says() {
+    let texts = [
+        "BUSY job is locked",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        "LOADING Redis is loading the dataset in memory",
+        "CLUSTERDOWN The cluster is down",
+        "READONLY You can't write against a read only replica.",
+        "MOVED 7 10.0.0.1:7",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+    ];
+    for text in texts {
+        let policy = failure(text).policy(ErrorOrigin::Command);
+        let context = RetryContext { readonly: false, retry_unknown: false, is_spent: false };
+        assert_eq!(show(decide(policy, context)), "fail", "{text}");
+        assert_eq!(policy.delivery, Delivery::Answered, "{text}");
+        // Confirmed, it is the server's.
+        let refusal = AttemptFailure::Refusal(ServerError::from_text(text.as_bytes()));
+        let server = failure(text).policy(ErrorOrigin::Server);
+        assert_eq!(refusal.policy(ErrorOrigin::Command), server, "{text}");
+    }
 }

@@ -1,9 +1,11 @@
 //! The part of the channel table that handles replies: confirmations, drops and refusals, and what
 //! each means for the channel and its readers.
 //!
-//! Invariant: a reply to an earlier request for the same name changes nothing (`serial`).
+//! Invariant: a reply to an earlier request for the same name changes nothing (`serial`). After
+//! more or fewer confirmations than were asked for, the caller gives the connection up: what it is
+//! subscribed to is not known. Only servers' own drops of sharded channels come unasked.
 
-use super::{ChannelEntry, ChannelTable, ConnectionId, Gap, IMMEDIATE_RETRIES_MAX};
+use super::{ChannelEntry, ChannelTable, ConnectionId, Gap, IMMEDIATE_RETRIES_MAX, UnknownState};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
 use crate::routing::error_policy::{CallAction, ErrorOrigin, reply_policy};
@@ -22,15 +24,15 @@ impl ChannelTable {
         kind: ChannelKind,
         name: &[u8],
         now: Timestamp,
-    ) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+    ) -> Result<(), UnknownState> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let Some(serial) = connection.pending_commands.handle_subscribed(kind, name) else {
-            return;
+            return Err(UnknownState("a channel was confirmed that was not asked for"));
         };
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        let Some(entry) = &mut self.entries[index] else { return };
+        let Some(index) = self.names[kind as usize].get(name).copied() else { return Ok(()) };
+        let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.serial != serial || entry.pending != Some(id) {
-            return;
+            return Ok(());
         }
         let endpoint = Arc::clone(&connection.endpoint);
         entry.pending = None;
@@ -64,48 +66,67 @@ impl ChannelTable {
                 self.updates.push((reader.id, Update::Gap { channel: channel(), cause, duration }));
             }
         }
-        if let Some(old) = old {
-            self.to_unsubscribe.push((old, kind, entry.slot, entry.channel.name.clone()));
+        if let Some(old) = old.and_then(|old| self.connections.get_mut(&old)) {
+            old.leave(index, kind, entry.slot, entry.channel.name.clone());
         }
         // The owner may have changed again since the request.
         self.to_check.insert(index);
+        Ok(())
     }
 
-    /// A server ended the subscription to a channel: as asked, or because the slot has moved.
+    /// A server ended the subscription to a channel: as asked, or because the slot of a sharded
+    /// channel has moved.
     pub(crate) fn handle_unsubscribed(
         &mut self,
         id: ConnectionId,
         kind: ChannelKind,
         name: &[u8],
         now: Timestamp,
-    ) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+    ) -> Result<(), UnknownState> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         if connection.pending_commands.handle_unsubscribed(kind, name) {
-            return;
+            return Ok(());
         }
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        let Some(entry) = &mut self.entries[index] else { return };
+        if kind != ChannelKind::Sharded {
+            return Err(UnknownState("the end of a subscription was confirmed unasked"));
+        }
+        let Some(index) = self.names[kind as usize].get(name).copied() else { return Ok(()) };
+        let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.live == Some(id) {
+            connection.channels.remove(&index);
             entry.interrupt(now, GapCause::SlotMoved, &connection.endpoint);
-            entry.dropped = now;
+            entry.dropped = Some((id, now));
             self.to_check.insert(index);
         }
+        Ok(())
     }
 
     /// A server answered a command with an error.
-    pub(crate) fn handle_error(&mut self, id: ConnectionId, error: &ServerError, now: Timestamp) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        if let Some(failed) = connection.pending_commands.handle_error() {
-            self.retry(id, failed, Some(error), now);
-        }
+    pub(crate) fn handle_error(
+        &mut self,
+        id: ConnectionId,
+        error: &ServerError,
+        now: Timestamp,
+    ) -> Result<(), UnknownState> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let Some(failed) = connection.pending_commands.handle_error() else { return Ok(()) };
+        let is_whole = failed.names.len() == failed.count;
+        self.retry(id, failed, Some(error), now);
+        if is_whole { Ok(()) } else { Err(UnknownState("a command was confirmed and refused")) }
     }
 
     /// The reply to a marker came.
-    pub(crate) fn handle_marker(&mut self, id: ConnectionId, now: Timestamp) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        for failed in connection.pending_commands.handle_marker() {
+    pub(crate) fn handle_marker(
+        &mut self,
+        id: ConnectionId,
+        now: Timestamp,
+    ) -> Result<(), UnknownState> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let unanswered = connection.pending_commands.handle_marker();
+        for failed in unanswered.channels {
             self.retry(id, failed, None, now);
         }
+        if unanswered.any { Err(UnknownState("a command was not answered")) } else { Ok(()) }
     }
 
     /// Asks for the channels of a failed command again, later; tells readers of a refusal.
@@ -130,8 +151,11 @@ impl ChannelTable {
                 continue;
             }
             entry.pending = None;
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.channels.remove(&index);
+            }
             entry.failures = entry.failures.saturating_add(1);
-            let splits = !temporary && failed.had_others;
+            let splits = !temporary && (failed.count > 1);
             entry.alone |= splits;
             let immediate = (splits || moved) && entry.failures <= IMMEDIATE_RETRIES_MAX;
             let pause = if immediate { Duration::ZERO } else { pause(self.pauses, entry.failures) };

@@ -3,6 +3,7 @@
 //! A node is where the newest views put it: those that were right about its shard, among them those
 //! with the highest epoch, among them the majority. Its address, zone and health are what most of
 //! these say; among equals the address stays, since servers learn a new name one after the other.
+//! An address at which the client reached nobody gives way to any other that a view has.
 //! Where all views were wrong about its shard, it stays where the known map has it. Nodes that no
 //! view contains are kept only while they own slots, or replicate one that no view contains.
 //! Invariant: the order of the views does not matter.
@@ -48,6 +49,8 @@ pub(crate) struct Membership<'a> {
     held_positions: SortedMap<&'a NodeId, Position>,
     /// The nodes that own slots.
     owners: SortedSet<&'a NodeId>,
+    /// The nodes that the client cannot reach at the address that the known map has.
+    unreachable: &'a SortedSet<NodeId>,
 }
 
 impl<'a> Membership<'a> {
@@ -57,6 +60,7 @@ impl<'a> Membership<'a> {
         views: &[&'a View],
         renamed: &'a SortedMap<NodeId, NodeId>,
         decided: &'a Decided,
+        unreachable: &'a SortedSet<NodeId>,
     ) -> Self {
         let named = |id: &'a NodeId| renamed.get(id).unwrap_or(id);
         let mut membership = Self {
@@ -64,6 +68,7 @@ impl<'a> Membership<'a> {
             held: SortedMap::new(),
             held_positions: SortedMap::new(),
             owners: decided.owners.iter().map(|owner| decided.id(*owner)).collect(),
+            unreachable,
         };
         for node in held.nodes() {
             // A node that is known under both ids is described by the real one.
@@ -208,8 +213,12 @@ impl<'a> Membership<'a> {
             return NodeView { id: id.clone(), role, ..held };
         }
         let told = |endpoint| newest.iter().copied().filter(move |n| n.endpoint == endpoint).min();
+        let known = held.and_then(|held| held.endpoint.as_ref());
         let endpoints = newest.iter().filter_map(|node| node.endpoint.as_ref());
-        let endpoint = most(endpoints, held.and_then(|held| held.endpoint.as_ref())).cloned();
+        // Nobody answers at the known address: any other one is better.
+        let tried = known.filter(|_| self.unreachable.contains(id));
+        let others = endpoints.clone().filter(|endpoint| Some(*endpoint) != tried);
+        let endpoint = most(others, known).or_else(|| most(endpoints, known)).cloned();
         let address = if endpoint.is_some() { told(endpoint) } else { held.or(told(None)) };
         let address = address.expect("chosen among these nodes");
         let zones = newest.iter().filter_map(|node| node.zone.as_ref());

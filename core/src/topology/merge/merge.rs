@@ -7,7 +7,7 @@
 //! Invariants (property-tested): a slot that has an owner keeps one; the epoch of a slot's owner
 //! never falls while views tell epochs; the order of the views does not matter.
 
-use crate::sorted::SortedMap;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::{ClusterMap, MapParts};
 use crate::topology::merge::membership::Membership;
@@ -37,13 +37,25 @@ impl Decision {
     }
 }
 
-/// The map that follows from the known one, `held`, and from `views`, which were requested when the
-/// map had the version `began`. `held` is `None` if none is known, or the known one was given up.
+/// [`merge_by_evidence`], where the client has not tried to reach any node.
 pub(crate) fn merge(
     held: Option<&ClusterMap>,
     views: &[View],
     began: u64,
     now: Timestamp,
+) -> Decision {
+    merge_by_evidence(held, views, began, now, &std::iter::empty().collect())
+}
+
+/// The map that follows from the known one, `held`, and from `views`, which were requested when the
+/// map had the version `began`. `held` is `None` if none is known, or the known one was given up.
+/// The client cannot reach the nodes that are `unreachable`.
+pub(crate) fn merge_by_evidence(
+    held: Option<&ClusterMap>,
+    views: &[View],
+    began: u64,
+    now: Timestamp,
+    unreachable: &SortedSet<NodeId>,
 ) -> Decision {
     let empty = ClusterMap::empty();
     let held = held.unwrap_or(&empty);
@@ -54,11 +66,12 @@ pub(crate) fn merge(
         return Decision { map: held.clone(), rejections };
     }
     let renamed = rename(held, &counted);
-    let mut decided = decide(held, &counted, &renamed, began);
+    let mut decided = decide(held, &counted, &renamed, began, unreachable);
     let patches = std::mem::take(&mut decided.patches);
     let since = |slot| (slot, held.uncovered_since(slot).unwrap_or(now));
     let uncovered = decided.denied.iter().copied().map(since).collect();
-    let parts = Membership::new(held, &counted, &renamed, &decided).into_map_parts(&decided);
+    let membership = Membership::new(held, &counted, &renamed, &decided, unreachable);
+    let parts = membership.into_map_parts(&decided);
     let map = ClusterMap::assemble(held.version(), MapParts { patches, uncovered, ..parts });
     let map = if same_routes(held, &map) { map } else { map.with_version(held.version() + 1) };
     Decision { map, rejections }

@@ -3,15 +3,21 @@
 //! A slot's owner is decided by these rules, in this order:
 //! 1. A slot that a redirect moved after the refresh began stays where it is.
 //! 2. A claim for a node is void if that node's own view, at least as new, does not make it. The
-//!    known map's claim is void, too, if two or more views agree that no such node exists.
+//!    known map's claim is void, too, if two or more views agree that no such node exists, or that
+//!    it has failed, and the client cannot reach it either.
 //! 3. A claim whose epoch is not above that of the owner that sent a redirect is void.
-//! 4. The highest config epoch wins, known or claimed. Among equals the known owner, unless most of
-//!    the views say otherwise; then the owner in more views.
-//! 5. Without epochs: the owner in more views; among equals the known owner.
+//! 4. The highest config epoch wins, known or claimed. Among equals one that is not dead; then the
+//!    known owner, unless most of the views say otherwise; then the owner in more views.
+//! 5. Without epochs: one that is not dead; the owner in more views; among equals the known owner.
 //! 6. Without a claim left, the known owner. So no view takes a slot away; that most of them have
 //!    no owner for it is stored apart (`denied`).
 //!
-//! Invariant: the order of the views does not matter (ids break the last ties).
+//! A node is dead if the client cannot reach it, or all views that contain it say that it has
+//! failed; but not if it answered itself.
+//!
+//! Invariant: the order of the views does not matter (ids break the last ties, between nodes of
+//! which nothing speaks for one; the one that is not the owner answers with a redirect, and the one
+//! that does not answer is dead in the next refresh).
 //! Spec: cluster-spec, "Hash slots configuration propagation".
 
 use crate::sorted::{SortedMap, SortedSet, sort_by_key};
@@ -20,7 +26,7 @@ use crate::topology::node_id::NodeId;
 use crate::topology::slot::{SLOT_COUNT, Slot};
 use crate::topology::slot_map::Shard;
 use crate::topology::slot_range::{SlotRange, every_slot};
-use crate::topology::view::View;
+use crate::topology::view::{ReportedHealth, View};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 
@@ -72,12 +78,14 @@ pub(crate) struct Decided {
 }
 
 /// Decides every slot. `renamed` gives provisional ids of `held` their real ones; `began` is the
-/// version of the map when the views were requested.
+/// version of the map when the views were requested; `unreachable` are nodes that the client cannot
+/// reach.
 pub(crate) fn decide(
     held: &ClusterMap,
     views: &[&View],
     renamed: &SortedMap<NodeId, NodeId>,
     began: u64,
+    unreachable: &SortedSet<NodeId>,
 ) -> Decided {
     let named = |id: &NodeId| renamed.get(id).unwrap_or(id).clone();
     let mut ids: SortedSet<NodeId> = held.nodes().iter().map(|node| named(&node.id)).collect();
@@ -97,11 +105,27 @@ pub(crate) fn decide(
     };
     let held_claims: Vec<SlotClaim> = held.shards().map(claim).collect();
     let epochs = highest(views.iter().flat_map(|view| &view.claims).chain(&held_claims));
+    let answered = |owner: &Owner| {
+        views.iter().any(|view| view.teller.is_some_and(|teller| teller.owner == *owner))
+    };
+    let has_failed = |owner: &Owner| {
+        let mut containing = views.iter().filter(|view| view.members.contains(owner)).peekable();
+        containing.peek().is_some() && containing.all(|view| view.failed.contains(owner))
+    };
+    let is_dead = |(owner, id): &(Owner, &NodeId)| {
+        !answered(owner) && (unreachable.contains(*id) || has_failed(owner))
+    };
+    let named = (0..).zip(&ids);
+    let dead = named.clone().filter(is_dead).map(|(owner, _)| owner).collect();
+    let unreached = named.filter(|(_, id)| unreachable.contains(*id));
+    let unreachable = unreached.map(|(owner, _)| owner).collect();
+    let answers = Answers { views, began, dead, unreachable };
+    let views = &answers.views;
     let (table, denied, patches) = (Vec::new(), Vec::new(), SortedMap::new());
     let owners = SortedSet::default();
     let mut decided = Decided { table, owners, denied, patches, epochs, ids };
     // Between two edges all slots have the same evidence, so they are decided together.
-    for run in runs_between(&edges(held, &views)) {
+    for run in runs_between(&edges(held, &answers.views)) {
         let slot = run.start();
         let owner = held_claims.get(usize::from(held.slots().owner_at(slot)));
         let patch = held.patches().get(&slot).copied();
@@ -109,8 +133,8 @@ pub(crate) fn decide(
             by_view: views.iter().map(|view| view.claim(slot)).collect(),
             held: owner.map(|claim| HeldOwner { claim: *claim, patch }),
         };
-        let owner = evidence.judge(&views, began);
-        decided.note(run, &evidence, owner, began, &views);
+        let owner = evidence.judge(&answers);
+        decided.note(run, &evidence, owner, &answers);
     }
     decided
 }
@@ -154,18 +178,17 @@ impl Decided {
         run: SlotRange,
         evidence: &SlotEvidence,
         owner: Option<Owner>,
-        began: u64,
-        views: &[ViewClaims],
+        answers: &Answers,
     ) {
         let patch = evidence.held.and_then(|held| held.patch);
-        let redirected = patch.is_some_and(|patch| patch.version > began);
+        let redirected = patch.is_some_and(|patch| patch.version > answers.began);
         let silent = evidence.by_view.iter().filter(|claim| claim.is_none()).count();
         if silent * 2 > evidence.by_view.len() && !redirected {
             self.denied.extend(run.slots());
         }
         if let (Some(held), Some(patch)) = (evidence.held, patch)
             && owner == Some(held.claim.owner)
-            && (redirected || !evidence.is_settled(owner, views, began))
+            && (redirected || !evidence.is_settled(owner, answers))
         {
             for slot in run.slots() {
                 self.patches.insert(slot, patch);
@@ -188,6 +211,18 @@ fn highest<'a>(claims: impl Iterator<Item = &'a SlotClaim>) -> SortedMap<Owner, 
     epochs
 }
 
+/// What a refresh has brought.
+struct Answers {
+    /// The views.
+    views: Vec<ViewClaims>,
+    /// The version of the map when they were requested.
+    began: u64,
+    /// The nodes that are dead; see the head of this file.
+    dead: SortedSet<Owner>,
+    /// The nodes that the client cannot reach.
+    unreachable: SortedSet<Owner>,
+}
+
 /// The claims of one view, ready for lookups by slot.
 struct ViewClaims {
     /// The slot ranges, ascending, with indexes into `claims`.
@@ -196,6 +231,8 @@ struct ViewClaims {
     claims: Vec<SlotClaim>,
     /// All nodes of the view.
     members: SortedSet<Owner>,
+    /// Those that have failed.
+    failed: SortedSet<Owner>,
     /// The node that told the view, and the epoch of its own shard in it.
     teller: Option<SlotClaim>,
 }
@@ -218,7 +255,10 @@ impl ViewClaims {
             let home = view.shards().iter().find(|s| s.nodes().any(|node| node.id == *id));
             SlotClaim { owner: rank(id), epoch: home.and_then(|shard| shard.epoch) }
         });
-        Self { ranges, claims, members: view.nodes().map(|node| rank(&node.id)).collect(), teller }
+        let members = view.nodes().map(|node| rank(&node.id)).collect();
+        let failed = view.nodes().filter(|node| node.health == ReportedHealth::Failed);
+        let failed = failed.map(|node| rank(&node.id)).collect();
+        Self { ranges, claims, members, failed, teller }
     }
 
     fn claim(&self, slot: Slot) -> Option<SlotClaim> {
@@ -230,18 +270,24 @@ impl ViewClaims {
 
 impl SlotEvidence {
     /// The rules at the head of this file.
-    fn judge(&self, views: &[ViewClaims], began: u64) -> Option<Owner> {
+    fn judge(&self, answers: &Answers) -> Option<Owner> {
+        let Answers { views, began, dead, unreachable } = answers;
         if let Some(HeldOwner { claim, patch: Some(patch) }) = self.held
-            && patch.version > began
+            && patch.version > *began
         {
             return Some(claim.owner);
         }
-        // One view alone might be too old to contain the node.
-        let unheard_of =
-            |owner| views.len() >= 2 && views.iter().all(|view| !view.members.contains(&owner));
+        // One view alone might be too old to contain the node, or to know of its state.
+        let is_gone = |owner: Owner| {
+            let gone = |view: &ViewClaims| {
+                let has_failed = view.failed.contains(&owner) && unreachable.contains(&owner);
+                !view.members.contains(&owner) || has_failed
+            };
+            views.len() >= 2 && views.iter().all(gone)
+        };
         let held_claim = self
             .held
-            .filter(|held| !self.is_denied(held.claim, views) && !unheard_of(held.claim.owner));
+            .filter(|held| !self.is_denied(held.claim, views) && !is_gone(held.claim.owner));
         let floor = held_claim.and_then(|held| held.patch).and_then(|patch| patch.floor);
         let outdated = |claim: &SlotClaim| {
             let ours = held_claim.is_some_and(|held| held.claim.owner == claim.owner);
@@ -250,19 +296,22 @@ impl SlotEvidence {
         let mut tallies: SortedMap<Owner, Tally> = SortedMap::new();
         for claim in self.by_view.iter().flatten() {
             if !self.is_denied(*claim, views) && !outdated(claim) {
-                tallies.get_or_insert_with(claim.owner, Tally::default).add(claim.epoch);
+                let is_alive = !dead.contains(&claim.owner);
+                let new = || Tally { is_alive, ..Tally::default() };
+                tallies.get_or_insert_with(claim.owner, new).add(claim.epoch);
             }
         }
-        let chosen = choose(&tallies, held_claim.map(|held| held.claim), views.len());
+        let held = held_claim.map(|held| (held.claim, dead.contains(&held.claim.owner)));
+        let chosen = choose(&tallies, held, views.len());
         chosen.or(self.held.map(|held| held.claim.owner))
     }
 
     /// Whether a redirect is confirmed: a view says the same, and the others would not undo it.
-    fn is_settled(&self, owner: Option<Owner>, views: &[ViewClaims], began: u64) -> bool {
+    fn is_settled(&self, owner: Option<Owner>, answers: &Answers) -> bool {
         let held = self.held.map(|held| HeldOwner { patch: None, ..held });
         let plain = Self { by_view: self.by_view.clone(), held };
         self.by_view.iter().flatten().any(|claim| Some(claim.owner) == owner)
-            && plain.judge(views, began) == owner
+            && plain.judge(answers) == owner
     }
 
     /// Rule 2: the node itself answered in this refresh and does not claim the slot.
@@ -280,6 +329,8 @@ impl SlotEvidence {
 struct Tally {
     /// The highest epoch claimed.
     epoch: Option<u64>,
+    /// The node is not dead.
+    is_alive: bool,
     /// How many views make the claim with that epoch.
     views: usize,
 }
@@ -289,24 +340,25 @@ impl Tally {
         match epoch.cmp(&self.epoch) {
             Ordering::Less => {}
             Ordering::Equal => self.views += 1,
-            Ordering::Greater => *self = Self { epoch, views: 1 },
+            Ordering::Greater => *self = Self { epoch, views: 1, ..*self },
         }
     }
 }
 
-/// Rules 4 and 5.
+/// Rules 4 and 5. `held` is the known claim, and whether its owner is dead.
 fn choose(
     tallies: &SortedMap<Owner, Tally>,
-    held: Option<SlotClaim>,
+    held: Option<(SlotClaim, bool)>,
     views: usize,
 ) -> Option<Owner> {
     let best = *tallies.values().max()?;
     let mut equals = tallies.iter().filter(|(_, tally)| **tally == best).map(|(owner, _)| *owner);
     let first = equals.next()?;
     let tied = equals.next().is_some();
-    let Some(held) = held else { return Some(first) };
+    let Some((held, is_dead)) = held else { return Some(first) };
     let stays = match (held.epoch, best.epoch) {
         (Some(ours), Some(theirs)) if ours > theirs => true,
+        (Some(ours), Some(theirs)) if ours == theirs && is_dead && best.is_alive => false,
         (Some(ours), Some(theirs)) if ours == theirs => tied || best.views * 2 <= views,
         (_, None) => tied,
         // The known claim is older; but its owner may be among the equal ones.

@@ -20,6 +20,45 @@ fn says(who: u8, epoch: u64, port: u16) -> Opinion {
     }
 }
 
+/// A choice without a dispute.
+fn choose(
+    held: Option<&Service>,
+    state: PrimaryState,
+    known: usize,
+    opinions: &[Opinion],
+) -> PrimaryChoice {
+    decide((held, state, None), known, opinions, &[])
+}
+
+/// A choice after a dispute: these servers were asked.
+fn decide(
+    (held, state, given_up): (Option<&Service>, PrimaryState, Option<&GivenUp>),
+    known: usize,
+    opinions: &[Opinion],
+    proofs: &[(u16, Proof)],
+) -> PrimaryChoice {
+    let proofs = proofs.iter().map(|(port, proof)| (at(*port), *proof)).collect();
+    super::choose(Knowledge { held, state, given_up, known }, opinions, &proofs)
+}
+
+/// A primary with so many replicas.
+fn leads(replicas: usize) -> Proof {
+    Proof::Primary { replicas, offset: 10 }
+}
+
+/// The ports of the servers that are asked.
+fn asked(
+    (held, state, given_up): (Option<&Service>, PrimaryState, Option<&GivenUp>),
+    opinions: &[Opinion],
+) -> Vec<u16> {
+    let asked = disputed(Knowledge { held, state, given_up, known: 3 }, opinions);
+    let port = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Tcp { port, .. } => *port,
+        _ => 0,
+    };
+    asked.iter().map(port).collect()
+}
+
 fn held(epoch: u64, port: u16) -> Service {
     Service { epoch, primary: at(port), replicas: Vec::new() }
 }
@@ -127,14 +166,14 @@ fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
     let table: [(PrimaryState, &[Opinion], PrimaryChoice); 6] = [
         (Reachable, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], PrimaryChoice::Keep),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 1)], PrimaryChoice::Doubt),
-        (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], PrimaryChoice::Keep),
+        (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], PrimaryChoice::Doubt),
         (
             Unreachable,
             &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)],
             PrimaryChoice::Take(held(0, 1)),
         ),
         (LongUnreachable, &[says(1, 0, 1)], PrimaryChoice::Take(held(0, 1))),
-        (LongUnreachable, &[says(1, 0, 1), says(2, 0, 3)], PrimaryChoice::Keep),
+        (LongUnreachable, &[says(1, 0, 1), says(2, 0, 3)], PrimaryChoice::Doubt),
     ];
     for (index, (state, opinions, expected)) in table.into_iter().enumerate() {
         assert_eq!(choose(Some(&held(2, 2)), state, 3, opinions), expected, "row {index}");
@@ -169,5 +208,127 @@ fn the_newest_epoch_wins_and_never_goes_back() {
             let chosen = choose(held.as_ref(), state, 3, opinions);
             assert_eq!(taken(chosen), *expected, "row {index}, {state:?}");
         }
+    }
+}
+
+/// Two sentinels of one epoch name different servers: the one that answers and is a primary wins,
+/// whatever its name is, whatever was known, and however many sentinels name the other.
+#[test]
+fn evidence_decides_where_sentinels_of_one_epoch_differ() {
+    let (one, two) = (says(1, 3, 1), says(2, 3, 2));
+    let both = [one.clone(), two.clone()];
+    type Row<'a> = (&'a str, Option<Service>, &'a [Opinion], [Proof; 2], Option<u16>);
+    let most = [one.clone(), two.clone(), says(3, 3, 1)];
+    let alone = [one.clone()];
+    let table: &[Row<'_>] = &[
+        ("the other is dead", None, &both, [leads(0), Proof::None], Some(1)),
+        ("the other is dead", None, &both, [Proof::None, leads(0)], Some(2)),
+        ("the known one is dead", Some(held(3, 1)), &both, [Proof::None, leads(0)], Some(2)),
+        ("the known one lives", Some(held(3, 1)), &both, [leads(0), Proof::None], None),
+        ("most name the dead one", None, &most, [Proof::None, leads(0)], Some(2)),
+        (
+            "most name the known, dead one",
+            Some(held(3, 1)),
+            &most,
+            [Proof::None, leads(0)],
+            Some(2),
+        ),
+        ("a cut off sentinel alone", Some(held(3, 2)), &alone, [Proof::None, leads(1)], None),
+        ("both are: more replicas", None, &both, [leads(0), leads(1)], Some(2)),
+        ("both are: more replicas", Some(held(3, 2)), &both, [leads(2), leads(1)], Some(1)),
+        ("both are: more votes", None, &most, [leads(1), leads(1)], Some(1)),
+        ("both are: the known one", Some(held(3, 1)), &both, [leads(1), leads(1)], None),
+        ("one may not say", None, &both, [Proof::Unknown, Proof::None], Some(1)),
+        ("neither is", Some(held(3, 1)), &both, [Proof::None, Proof::None], None),
+    ];
+    for (what, held, opinions, [first, second], expected) in table {
+        for state in [Reachable, Unreachable] {
+            let proofs = [(1, *first), (2, *second)];
+            assert_eq!(asked((held.as_ref(), state, None), opinions), [1, 2], "{what}");
+            let chosen = decide((held.as_ref(), state, None), 3, opinions, &proofs);
+            assert_eq!(taken(chosen), *expected, "{what}, {state:?}");
+            let mut turned = opinions.to_vec();
+            turned.reverse();
+            let chosen = decide((held.as_ref(), state, None), 3, &turned, &proofs);
+            assert_eq!(taken(chosen), *expected, "{what}, {state:?}, turned");
+        }
+    }
+    // Sentinels that know of no other ones are two all the same.
+    let strangers = both.map(|opinion| Opinion { sentinels: Vec::new(), ..opinion });
+    let chosen = decide((None, Reachable, None), 0, &strangers, &[(1, Proof::None), (2, leads(0))]);
+    assert_eq!(taken(chosen), Some(2));
+}
+
+#[test]
+fn servers_are_asked_only_where_sentinels_differ() {
+    let agreed = [says(1, 3, 1), says(2, 3, 1), says(3, 2, 2)];
+    assert!(asked((None, Reachable, None), &agreed).is_empty());
+    assert!(asked((Some(&held(3, 1)), Reachable, None), &agreed).is_empty());
+    // An ordinary failover: a later epoch.
+    assert!(asked((Some(&held(2, 2)), Unreachable, None), &agreed).is_empty());
+    assert_eq!(asked((Some(&held(3, 1)), Unreachable, None), &agreed), [1, 2]);
+    assert!(asked((Some(&held(3, 1)), Unreachable, None), &agreed[..2]).is_empty(), "no other one");
+}
+
+/// A sentinel that is cut off has seen the latest failover, whose primary is dead; the others have
+/// not, and their primary lives.
+#[test]
+fn what_nobody_can_reach_is_given_up() {
+    let opinions = [says(1, 6, 1), says(2, 5, 2), says(3, 5, 2)];
+    let (dead, alive) = (held(6, 1), held(5, 2));
+    let proofs = [(1, Proof::None), (2, leads(1))];
+    assert_eq!(taken(choose(None, Reachable, 3, &opinions)), Some(1), "the latest failover");
+    let after = |state| decide((Some(&dead), state, None), 3, &opinions, &proofs);
+    assert_eq!(after(Reachable), PrimaryChoice::Keep, "not tried yet");
+    assert_eq!(after(Unreachable), PrimaryChoice::Doubt, "it may come back");
+    assert_eq!(after(LongUnreachable), PrimaryChoice::Take(alive.clone()));
+    // From then on it does not count, until it says itself that it is a primary.
+    let gone = (at(1), 6);
+    let given_up = (Some(&alive), Reachable, Some(&gone));
+    assert_eq!(asked(given_up, &opinions), [1, 2]);
+    assert_eq!(decide(given_up, 3, &opinions, &proofs), PrimaryChoice::Keep);
+    let back = [(1, leads(0)), (2, leads(1))];
+    assert_eq!(taken(decide(given_up, 3, &opinions, &back)), Some(1), "its epoch is later");
+    let next = [says(1, 7, 1), says(2, 5, 2)];
+    assert_eq!(taken(decide(given_up, 3, &next, &[])), Some(1), "a later failover");
+    // Nobody proves to be a primary: the latest failover counts.
+    let nobody = [(1, Proof::None), (2, Proof::None)];
+    let chosen = decide((Some(&dead), LongUnreachable, None), 3, &opinions, &nobody);
+    assert_eq!(chosen, PrimaryChoice::Keep);
+    // Sentinels of older epochs that do not agree: evidence decides, after a while.
+    let split = [says(1, 0, 2), says(2, 0, 3)];
+    let proofs = [(1, Proof::None), (2, Proof::None), (3, leads(0))];
+    let after = |state| decide((Some(&dead), state, None), 3, &split, &proofs);
+    assert_eq!(after(Unreachable), PrimaryChoice::Doubt);
+    assert_eq!(taken(after(LongUnreachable)), Some(3));
+}
+
+#[test]
+fn a_role_is_read() {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let replica = Value::Array(vec![text("10.0.0.2"), text("1"), text("5")]);
+    let primary = vec![text("master"), Value::Int(9), Value::Array(vec![replica])];
+    assert_eq!(parse_role(&Value::Array(primary)), Proof::Primary { replicas: 1, offset: 9 });
+    let replica = vec![text("slave"), text("10.0.0.1"), Value::Int(1), text("connected")];
+    for other in [Value::Array(replica), Value::Null, Value::Array(Vec::new())] {
+        assert_eq!(parse_role(&other), Proof::None);
+    }
+}
+
+// spec: messages as sentinels of Redis 6 to 8 and Valkey 8 publish them.
+#[test]
+fn a_message_is_about_one_service() {
+    let table = [
+        ("+switch-master", "mymaster2 10.0.0.1 1 10.0.0.1 2", Some("mymaster2")),
+        ("+sdown", "master mymaster2 10.0.0.1 1", Some("mymaster2")),
+        ("+odown", "master mymaster 10.0.0.1 1 #quorum 2/2", Some("mymaster")),
+        ("+slave", "slave 10.0.0.2:1 10.0.0.2 1 @ mymaster 10.0.0.1 1", Some("mymaster")),
+        ("+sdown", "sentinel mymaster 10.0.0.9 26379 @ other 10.0.0.1 1", Some("other")),
+        ("+sdown", "slave mymaster", None),
+        ("+sdown", "", None),
+        ("+switch-master", "", Some("")),
+    ];
+    for (channel, message, service) in table {
+        assert_eq!(announced_service(channel, message), service, "{channel} {message}");
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - every call ends, once, and not later than its deadline allows;
 //! - a reply belongs to its request;
-//! - no write ran twice, and no write ran whose error said that it had not run;
+//! - no write and no script ran twice, and none ran whose error said that it had not run;
 //! - once a promoted primary has answered, no later write goes to the primary of an earlier
 //!   failover;
 //! - after everything has healed, every slot is served again, and with sentinels by the primary
@@ -16,10 +16,11 @@
 
 mod history;
 mod order;
+mod scripts;
 mod workload;
 
 use crate::failure::Failure;
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::rng::Rng;
 use crate::sim::{Sim, SimBuilder};
 use history::History;
@@ -63,6 +64,32 @@ impl Deployment {
     }
 }
 
+/// What the callers of a run do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Workload {
+    /// Reads, writes, pipelines and blocking commands.
+    Mixed,
+    /// Scripts that count and then answer with errors, under the codes and with the texts of
+    /// servers. The servers themselves refuse nothing at random: a refusal that says by chance
+    /// what a script has just made up would confirm it.
+    Scripts,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Mixed, Self::Scripts];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Scripts => "scripts",
+        }
+    }
+}
+
 /// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,6 +112,8 @@ pub struct Broken {
     pub seed: u64,
     /// The deployment.
     pub deployment: Deployment,
+    /// The workload.
+    pub workload: Workload,
     /// The broken promise.
     pub failure: Failure,
     /// The end of the trace.
@@ -95,28 +124,36 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.deployment.name();
         writeln!(f, "seed {} of {name}: {}", self.seed, self.failure)?;
-        write!(f, "replay it: cargo xtask sim --deployment {name} --seeds 1 --from {}", self.seed)
+        let (seed, workload) = (self.seed, self.workload.name());
+        write!(
+            f,
+            "replay it: cargo xtask sim --deployment {name} --workload {workload} --seeds 1 \
+             --from {seed}"
+        )
     }
 }
 
 impl std::error::Error for Broken {}
 
-/// Runs one seed.
+/// Runs one seed of a workload.
 ///
 /// # Errors
 /// The promise that was broken.
 ///
 /// # Panics
 /// When the client panics.
-pub fn run(seed: u64, deployment: Deployment) -> Result<Report, Box<Broken>> {
+pub fn run(seed: u64, deployment: Deployment, workload: Workload) -> Result<Report, Box<Broken>> {
     let mut rng = Rng::new(seed);
     let sim = build(deployment, &mut rng).seed(seed).time_limit(RUN_LIMIT).start();
-    let faults = Faults::draw(rng.next_u64(), deployment);
+    let mut faults = Faults::draw(rng.next_u64(), deployment);
+    if workload == Workload::Scripts {
+        faults.kinds.retain(|kind| *kind != Fault::Refuse);
+    }
     let history = History::default();
-    let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone()));
+    let outcome = sim.try_run(|sim| workload::run(sim, rng, faults, history.clone(), workload));
     let judged = outcome.and_then(|()| history.judge(&sim, deployment));
     judged.map_err(|failure| {
-        Box::new(Broken { seed, deployment, failure, trace: sim.trace(TRACE_LINES) })
+        Box::new(Broken { seed, deployment, workload, failure, trace: sim.trace(TRACE_LINES) })
     })
 }
 

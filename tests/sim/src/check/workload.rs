@@ -1,8 +1,9 @@
 //! The callers of a run: reads, writes, pipelines and blocking commands, in several tasks over one
-//! client. Some calls have a long timeout, some a short one, some are dropped half-way.
+//! client. Some calls have a long timeout, some a short one, some are dropped half-way. Scripts
+//! have a workload of their own (`scripts.rs`).
 
 use super::history::History;
-use super::{CALLS, RECOVERY};
+use super::{CALLS, RECOVERY, Workload, scripts};
 use crate::faults::Faults;
 use crate::journal::TOKEN_PREFIX;
 use crate::rng::Rng;
@@ -17,7 +18,16 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// The whole of a run.
-pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History) {
+pub(super) async fn run(
+    sim: Sim,
+    mut rng: Rng,
+    faults: Faults,
+    history: History,
+    workload: Workload,
+) {
+    if workload == Workload::Scripts {
+        scripts::register(&sim);
+    }
     let transport =
         if rng.chance(700) { sim.transport() } else { sim.transport().without_background() };
     let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
@@ -35,6 +45,7 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
             rng: rng.fork(number as u64),
             number,
             made: 0,
+            workload,
         };
         caller.run(CALLS / tasks, pause)
     });
@@ -45,19 +56,21 @@ pub(super) async fn run(sim: Sim, mut rng: Rng, faults: Faults, history: History
 }
 
 /// One task that makes calls.
-struct Caller {
+pub(super) struct Caller {
     /// The simulation.
-    sim: Sim,
+    pub(super) sim: Sim,
     /// The client under test.
-    client: Client,
+    pub(super) client: Client,
     /// The record of calls.
-    history: History,
+    pub(super) history: History,
     /// Its random generator.
-    rng: Rng,
+    pub(super) rng: Rng,
     /// The number of the task.
     number: usize,
     /// Calls so far.
     made: usize,
+    /// What it calls.
+    workload: Workload,
 }
 
 impl Caller {
@@ -74,6 +87,9 @@ impl Caller {
 
     async fn call(&mut self) {
         let timeout = Duration::from_millis(20 + self.rng.below(4000));
+        if self.workload == Workload::Scripts {
+            return self.speak(timeout).await;
+        }
         let key = format!("key:{}", self.rng.below(40));
         match self.rng.below(100) {
             0..35 => self.read(&key, timeout).await,
@@ -88,12 +104,12 @@ impl Caller {
         }
     }
 
-    fn token(&self, part: usize) -> String {
+    pub(super) fn token(&self, part: usize) -> String {
         format!("{TOKEN_PREFIX}{}:{}:{part}", self.number, self.made)
     }
 
     /// Runs a call to its end, or drops it half-way.
-    async fn finish<T>(
+    pub(super) async fn finish<T>(
         &mut self,
         call: usize,
         work: impl Future<Output = Result<T, Error>>,
@@ -146,7 +162,7 @@ impl Caller {
     }
 
     /// A write of a marked value that ends with its key.
-    async fn write(&mut self, command: &'static str, key: &str, timeout: Duration) {
+    pub(super) async fn write(&mut self, command: &'static str, key: &str, timeout: Duration) {
         let token = format!("{}:{key}", self.token(0));
         let text = format!("{command} {key} {token}");
         let call = self.history.begin(text, Some(&token), self.sim.now(), timeout);

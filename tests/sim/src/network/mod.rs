@@ -307,6 +307,12 @@ impl Network {
         true
     }
 
+    /// Nothing passes any more on the connections that are open to a server.
+    pub(crate) fn silence(&mut self, server: HostId) {
+        let open = self.conns.values_mut().filter(|conn| conn.server == server);
+        open.for_each(|conn| conn.black_hole = true);
+    }
+
     /// What a partition held back arrives soon, as with TCP's retransmissions.
     pub(crate) fn retransmit(&mut self, env: &mut Env<'_>) {
         for (id, conn) in &mut self.conns {
@@ -323,16 +329,20 @@ impl Network {
         }
     }
 
-    /// The client drops its stream.
-    pub(crate) fn client_drop(&mut self, env: &mut Env<'_>, id: ConnId) {
+    /// The client drops its stream. `aborts`: what has not arrived never does.
+    pub(crate) fn client_drop(&mut self, env: &mut Env<'_>, id: ConnId, aborts: bool) {
         let due = env.now().after(self.links.delay(env.rng));
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.client_holds = false;
         conn.down.discard_arrived();
         conn.down.reader = None;
         conn.up.writer = None;
-        conn.up.finish(due);
-        schedule(env, &mut conn.up, id, Way::Up);
+        if aborts {
+            reset_pipe(env, &mut conn.up, id, Way::Up, due);
+        } else {
+            conn.up.finish(due);
+            schedule(env, &mut conn.up, id, Way::Up);
+        }
         self.forget_if_done(id);
     }
 

@@ -100,6 +100,7 @@ impl Server {
             Some(Blocked::Replicas { offset, .. }) => {
                 Reply::count(self.replication.acknowledged_by(*offset))
             }
+            Some(Blocked::Files) => no_files(),
             Some(Blocked::Remote) => {
                 self.transfer = None;
                 Reply::error("IOERR error or timeout reading to target instance")
@@ -153,6 +154,11 @@ impl Server {
     }
 }
 
+/// The reply to `WAITAOF`: neither this server's file has the writes nor a replica's.
+pub(crate) fn no_files() -> Reply {
+    Reply::Array(vec![Reply::Int(0), Reply::Int(0)])
+}
+
 /// `CLIENT UNBLOCK`: unblocks another session.
 pub(crate) fn unblock_client(call: &mut Call<'_, '_>, id: i64, with_error: bool) -> Reply {
     let target = call
@@ -165,6 +171,7 @@ pub(crate) fn unblock_client(call: &mut Call<'_, '_>, id: i64, with_error: bool)
     let reply = match &session.blocked {
         Some(Blocked::Keys { on_timeout, .. }) => on_timeout.clone(),
         Some(Blocked::Replicas { .. }) => Reply::Int(0),
+        Some(Blocked::Files) => no_files(),
         _ => return Reply::Int(0),
     };
     let reply = if with_error {

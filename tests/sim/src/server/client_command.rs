@@ -7,7 +7,7 @@ use super::call::Call;
 use super::command::{
     ADMIN, LOADING, NOSCRIPT, Outcome, STALE, SYNTAX, Spec, Stop, fail, fail_with,
 };
-use super::session::{Blocked, ReplyMode, Session};
+use super::session::{ReplyMode, Session};
 use super::{Server, tracking};
 use crate::ids::ConnId;
 use crate::resp::{Proto, Reply};
@@ -124,7 +124,7 @@ fn describe(conn: ConnId, session: &Session, server: &Server, now: Timestamp) ->
     for (on, flag) in [
         (is_subscriber, 'P'),
         (session.queued.is_some(), 'x'),
-        (matches!(session.blocked, Some(Blocked::Keys { .. })), 'b'),
+        (session.blocked.is_some(), 'b'),
         (session.tracking.is_some(), 't'),
         (session.read_only, 'r'),
         (session.no_evict, 'e'),

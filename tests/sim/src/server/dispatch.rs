@@ -292,6 +292,7 @@ impl Server {
         in_exec: bool,
     ) -> Outcome {
         self.stats.count_call(spec.name);
+        let before = self.replication.offset;
         let outcome = match spec.run {
             Run::Data(run) => {
                 let db = self.sessions.get(&conn).map_or(0, |s| s.db);
@@ -304,6 +305,11 @@ impl Server {
             }
             Run::Container => Err(Stop::Error(wrong_arity(spec.name).into())),
         };
+        if self.replication.offset != before
+            && let Some(session) = self.sessions.get_mut(&conn)
+        {
+            session.written_to = self.replication.offset;
+        }
         match outcome {
             Err(Stop::Block(wait)) if in_exec => Ok(wait.on_timeout),
             other => other,

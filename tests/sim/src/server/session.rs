@@ -51,6 +51,8 @@ pub(crate) enum Blocked {
         /// The offset.
         offset: u64,
     },
+    /// `WAITAOF`: until its timeout, since no simulated server has an append-only file.
+    Files,
     /// `CLIENT PAUSE`: until the pause ends.
     Paused {
         /// The request, which runs then.
@@ -97,6 +99,8 @@ pub(crate) struct Session {
     pub(crate) no_touch: bool,
     /// The transaction being queued.
     pub(crate) queued: Option<Queued>,
+    /// The replication offset behind its last write.
+    pub(crate) written_to: u64,
     /// Watched keys by database.
     pub(crate) watched: BTreeSet<(usize, Bytes)>,
     /// A watched key has changed.
@@ -143,6 +147,7 @@ impl Session {
             no_evict: false,
             no_touch: false,
             queued: None,
+            written_to: 0,
             watched: BTreeSet::new(),
             watch_broken: false,
             blocked: None,

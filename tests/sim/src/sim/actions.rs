@@ -137,6 +137,16 @@ impl Sim {
         });
     }
 
+    /// The connections that are open to a server go silent: nothing passes on them, not even their
+    /// end, as when a firewall has forgotten them. New ones work. `heal` resets them.
+    pub fn silence_connections(&self, name: &str) {
+        let host = self.host(name);
+        self.shared.with_world(|world| {
+            world.note_fault(format!("connections of {name} go silent"));
+            world.network.silence(host);
+        });
+    }
+
     /// Makes a name resolve to the present addresses of these servers; without servers it is
     /// unknown.
     pub fn set_name(&self, name: &str, servers: &[&str]) {

@@ -56,6 +56,7 @@ fn options() -> CallOptions {
     CallOptions {
         deadline: Timestamp::FAR_FUTURE,
         timeout: Duration::from_secs(5),
+        own_wait: Duration::ZERO,
         retry_unknown: false,
     }
 }
@@ -80,7 +81,7 @@ fn step(
     failure: &AttemptFailure,
 ) -> NextStep {
     let node = topology.known_node_at(&at("a")).expect("it is on the map");
-    next_step(topology, command, options(), attempts, failure, &node)
+    next_step(topology, Item::whole(command), options(), attempts, failure, &node)
 }
 
 /// Where a step leads, and whether after a pause.
@@ -102,12 +103,12 @@ fn a_moved_changes_the_map_and_an_ask_does_not() {
         topology.routes().owner(slot).map(|node| node.endpoint().clone())
     };
     let version = topology.routes().map.version();
-    let asked = step(&topology, &get("k"), &mut Attempts::default(), &reply("ASK 7 b:7000"));
+    let asked = step(&topology, &get("k"), &mut Attempts::default(), &reply("ASK 7629 b:7000"));
     assert_eq!(hop(asked), ("ask b:7000".to_owned(), false));
-    assert_eq!((owner(7), topology.routes().map.version()), (Some(at("a")), version));
-    let moved = step(&topology, &get("k"), &mut Attempts::default(), &reply("MOVED 7 b:7000"));
+    assert_eq!((owner(7629), topology.routes().map.version()), (Some(at("a")), version));
+    let moved = step(&topology, &get("k"), &mut Attempts::default(), &reply("MOVED 7629 b:7000"));
     assert_eq!(hop(moved), ("b:7000".to_owned(), false));
-    assert_eq!((owner(7), owner(8)), (Some(at("b")), Some(at("a"))));
+    assert_eq!((owner(7629), owner(8)), (Some(at("b")), Some(at("a"))));
 }
 
 /// Pauses from the third on, and an end. Attempts are not counted.
@@ -116,10 +117,10 @@ fn redirects_are_bounded() {
     let topology = cluster();
     let mut attempts = Attempts { attempts: 4, ..Attempts::default() };
     for (n, pauses) in [(1, false), (2, false), (3, true)] {
-        let next = step(&topology, &incr("n"), &mut attempts, &reply("MOVED 7 c:7000"));
-        assert_eq!(hop(next), ("c:7000".to_owned(), pauses), "redirect {n}");
+        let next = step(&topology, &incr("k"), &mut attempts, &reply("MOVED 7629 b:7000"));
+        assert_eq!(hop(next), ("b:7000".to_owned(), pauses), "redirect {n}");
     }
-    let last = step(&topology, &incr("n"), &mut attempts, &reply("MOVED 7 c:7000"));
+    let last = step(&topology, &incr("k"), &mut attempts, &reply("MOVED 7629 b:7000"));
     let NextStep::FailWith(error) = last else { panic!("{last:?}") };
     let limit = ErrorDetail::Limit { name: "redirects_max", max: 3 };
     assert_eq!(
@@ -135,22 +136,111 @@ fn redirects_are_bounded() {
 fn a_redirect_to_the_sender_dials_it_anew() {
     let topology = cluster();
     let version = topology.routes().map.version();
-    for text in ["MOVED 7 a:7000", "MOVED 7 alias:7000", "MOVED 7 :7000"] {
+    for text in ["MOVED 7629 a:7000", "MOVED 7629 alias:7000", "MOVED 7629 :7000"] {
         let next = step(&topology, &get("k"), &mut Attempts::default(), &reply(text));
         assert_eq!(hop(next), ("a:7000".to_owned(), false), "{text}");
     }
     assert_eq!(topology.routes().map.version(), version);
     let mut attempts = Attempts { redirects: 1, ..Attempts::default() };
-    let next = step(&topology, &get("k"), &mut attempts, &reply("MOVED 7 alias:7000"));
+    let next = step(&topology, &get("k"), &mut attempts, &reply("MOVED 7629 alias:7000"));
     assert_eq!(hop(next), ("alias:7000".to_owned(), false));
+}
+
+/// No map and no configuration names the node: nothing goes there before a refresh has named it.
+#[test]
+fn a_redirect_to_a_stranger_waits_for_the_map() {
+    let topology = cluster();
+    let version = topology.routes().map.version();
+    for text in ["MOVED 7629 stranger:7000", "ASK 7629 stranger:7000", "MOVED 7629 :7001"] {
+        let next = step(&topology, &get("k"), &mut Attempts::default(), &reply(text));
+        assert_eq!(hop(next).0, "map", "{text}");
+    }
+    assert_eq!(topology.routes().map.version(), version, "and the map learns nothing");
+}
+
+/// A redirect about another slot is news for a refresh, and is followed only if that does not help.
+#[test]
+fn a_redirect_about_another_slot() {
+    let topology = cluster();
+    let version = topology.routes().map.version();
+    let mut attempts = Attempts::default();
+    for (text, wanted) in [
+        ("MOVED 8 b:7000", "map"),
+        ("ASK 8 b:7000", "map"),
+        ("MOVED 8 b:7000", "b:7000"),
+        ("MOVED 8 stranger:7000", "map"),
+    ] {
+        attempts.redirects = attempts.redirects.min(1);
+        let next = step(&topology, &get("k"), &mut attempts, &reply(text));
+        assert_eq!(hop(next).0, wanted, "{text}");
+    }
+    assert_eq!(topology.routes().map.version(), version, "nothing of it is verified");
+    let keyless = step(&topology, &cmd("PING"), &mut Attempts::default(), &reply("MOVED 8 b:7000"));
+    assert!(matches!(keyless, NextStep::Fail), "{keyless:?}");
+}
+
+/// One server, or a service behind sentinels, has no slots: a redirect is an answer.
+#[test]
+fn a_redirect_without_a_cluster_is_not_followed() {
+    let topology = topology(Config::default());
+    let seen = reply("MOVED 7629 b:7000");
+    let next = step(&topology, &get("k"), &mut Attempts::default(), &seen);
+    assert!(matches!(next, NextStep::Fail), "{next:?}");
+    let (env, at) = (topology.env(), at("a"));
+    let error = explain_end(env, &seen, &get("k"), &at, &Attempts::default(), options());
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Refused));
+    assert!(error.to_string().contains("configure the deployment as a cluster"), "{error}");
+}
+
+/// A redirect never reaches a caller that would follow it.
+#[test]
+fn a_redirect_without_time_is_the_cause_of_a_timeout() {
+    let topology = cluster();
+    let seen = reply("MOVED 7629 b:7000");
+    let attempts = Attempts { attempts: 1, ..Attempts::default() };
+    let error = explain_late(topology.env(), &seen, &get("k"), &at("a"), &attempts, options());
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Timeout, Delivery::Refused));
+    let cause = error.source().expect("the redirect").to_string();
+    assert!(cause.contains("MOVED 7629 b:7000"), "{cause}");
+    let refused = reply("LOADING");
+    let error = explain_late(topology.env(), &refused, &get("k"), &at("a"), &attempts, options());
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Refused));
+}
+
+/// An attempt is not begun that has no time for its answer.
+#[test]
+fn the_time_that_is_left_for_an_attempt() {
+    let (ms, at) =
+        (Duration::from_millis, |ms| Timestamp::from_duration(Duration::from_millis(ms)));
+    let options = CallOptions { deadline: at(1000), timeout: ms(800), ..options() };
+    assert_eq!(options.spare(at(400), ms(0)), ms(600));
+    assert_eq!(options.spare(at(400), ms(20)), ms(560));
+    assert_eq!(options.spare(at(400), ms(500)), ms(500), "an eighth of the time-out at most");
+    assert_eq!(options.spare(at(970), ms(20)), ms(0));
+    assert_eq!(options.elapsed(at(300)), ms(100));
+}
+
+/// How long refusals are waited out is a setting of its own.
+#[test]
+fn refusals_are_waited_out_for_so_long() {
+    let wait = Duration::from_nanos(1);
+    let config = Config::default().deployment(Deployment::Cluster).refusal_wait_max(wait);
+    let topology = topology(config);
+    for (text, ends) in [("BUSY", true), ("TRYAGAIN", true), ("CLUSTERDOWN", true)] {
+        // The pauses are drawn, and at most one in ten million is that short.
+        let next = step(&topology, &incr("k"), &mut Attempts::default(), &reply(text));
+        assert_eq!(matches!(next, NextStep::Fail), ends, "{text}: {next:?}");
+    }
+    let next = step(&topology, &incr("k"), &mut Attempts::default(), &lost(0));
+    assert!(matches!(next, NextStep::Again { .. }), "a lost connection is no refusal");
 }
 
 #[test]
 fn a_redirect_that_leads_nowhere() {
     let topology = cluster();
-    let unknown = step(&topology, &get("k"), &mut Attempts::default(), &reply("MOVED 7 ?:7000"));
+    let unknown = step(&topology, &get("k"), &mut Attempts::default(), &reply("MOVED 7629 ?:7000"));
     let NextStep::Again { target: NextHop::Map, .. } = unknown else { panic!("{unknown:?}") };
-    for text in ["MOVED", "MOVED 16384 b:7000", "ASK 7 b", "ASK 7 b:0"] {
+    for text in ["MOVED", "MOVED 16384 b:7000", "ASK 7629 b", "ASK 7629 b:0"] {
         let wrong = step(&topology, &get("k"), &mut Attempts::default(), &reply(text));
         let NextStep::FailWith(error) = wrong else { panic!("{text}: {wrong:?}") };
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Protocol, Delivery::Refused));
@@ -188,10 +278,12 @@ fn attempts_and_time_run_out() {
     let failures = [reply("LOADING"), lost(0), reply("READONLY")];
     for failure in &failures {
         let mut spent = Attempts { attempts: 4, ..Attempts::default() };
-        let step = next_step(&topology, &get("k"), options(), &mut spent, failure, &node);
+        let command = get("k");
+        let item = Item::whole(&command);
+        let step = next_step(&topology, item, options(), &mut spent, failure, &node);
         assert!(matches!(step, NextStep::Fail), "{failure:?}: {step:?}");
         let late = CallOptions { deadline: Timestamp::ZERO, ..options() };
-        let step = next_step(&topology, &get("k"), late, &mut Attempts::default(), failure, &node);
+        let step = next_step(&topology, item, late, &mut Attempts::default(), failure, &node);
         assert!(matches!(step, NextStep::Fail), "{failure:?}: {step:?}");
     }
     // May have run, and must not run twice.
@@ -213,6 +305,8 @@ fn the_delivery_that_is_told_never_gets_weaker() {
         (Some(Refused), lost(0), NotSent),
         (Some(Unknown), lost(0), Unknown),
         (Some(Unknown), reply("LOADING"), Unknown),
+        (Some(Answered), reply("LOADING"), Unknown),
+        (Some(Answered), lost(0), Unknown),
         (Some(Unknown), timed_out(0), Unknown),
         // The last attempt's own answer says more.
         (Some(Unknown), reply("ERR no"), Answered),

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Config;
 use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::refresh_wait::RefreshState;
-use crate::driver::node::script::{Script, Server};
+use crate::driver::node::script::{Reply, Script, Server};
 use crate::transport::Transport;
 use futures::future::join_all;
 use std::error::Error as _;
@@ -253,6 +253,59 @@ fn close_ends_every_wait() {
         let dial = topology.node_at(&at(host));
         let result = script.run(dial.connect(&env, Timestamp::FAR_FUTURE));
         assert_eq!(result.expect_err("it is closed").kind(), ErrorKind::Closed, "{host}");
+    }
+}
+
+const MANY: &[(u16, &[&str])] = &[
+    (999, &["m0"]),
+    (1999, &["m1"]),
+    (2999, &["m2"]),
+    (3999, &["m3"]),
+    (4999, &["m4"]),
+    (5999, &["m5"]),
+    (6999, &["m6"]),
+    (7999, &["m7"]),
+    (8999, &["m8"]),
+    (9999, &["m9"]),
+    (10999, &["m10"]),
+    (11999, &["m11"]),
+    (12999, &["m12"]),
+    (16383, &["m13"]),
+];
+
+/// Every node of the map takes connections and answers nothing, or refuses them. Another cluster
+/// listens behind the configured endpoint.
+#[test]
+fn a_map_of_dead_nodes_leads_back_to_the_configured_endpoint() {
+    for silent in [true, false] {
+        let script = Script::default();
+        for host in MANY.iter().flat_map(|(_, nodes)| *nodes).chain(&["a"]) {
+            script.set(&at(host), Server::replying(cluster(MANY)));
+        }
+        let config = Config::default().endpoints([at("a")]).deployment(Deployment::Cluster);
+        let topology = LiveTopology::start(script.env(config), None);
+        script.run(topology.wait_for_refresh(Timestamp::FAR_FUTURE));
+        assert_eq!(owner(&topology, 16383), "m13");
+        for host in MANY.iter().flat_map(|(_, nodes)| *nodes) {
+            let silence = Server::replying(|_: &[String]| Reply::Silence);
+            let dead = if silent { silence } else { Server::refusing(ms(1)) };
+            script.set(&at(host), dead);
+            script.cut(&at(host));
+        }
+        for host in ["a", "b", "c"] {
+            script.set(&at(host), Server::replying(cluster(HALVES)));
+            script.cut(&at(host));
+        }
+        let began = script.now();
+        let waiter = topology.register_waiter(None);
+        topology.request_refresh(RefreshReason::NodeLost);
+        while owner(&topology, 16383) != "b" {
+            wait(&script, &topology, ms(50));
+            let took = script.now().since(began);
+            assert!(took < ms(6000), "silent: {silent}, nothing after {took:?}");
+        }
+        drop(waiter);
+        println!("silent: {silent}, {:?}", script.now().since(began));
     }
 }
 

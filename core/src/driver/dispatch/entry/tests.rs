@@ -80,3 +80,30 @@ fn a_command_that_the_table_lacks_is_asked_about_once() {
     let sets: Vec<&String> = sent.iter().filter(|one| one.contains("FUTURE.SET ")).collect();
     assert_eq!(sets, expected, "{sent:?}");
 }
+
+/// A server may forbid the question, and may be replaced by one with other modules.
+#[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
+fn a_command_is_asked_about_again_over_another_connection_only() {
+    let (script, topology) = start();
+    let asked = |frame: &str| {
+        for name in ["a", "b"] {
+            script.on(name, "COMMAND INFO FUTURE.GET", Answer::reply(frame));
+        }
+        for _ in 0..3 {
+            let command = cmd("FUTURE.GET").arg("x");
+            let plan = plan(&command, true).unwrap();
+            let (topology, options) = (Arc::clone(&topology), script.options(SECOND));
+            script.run(run(topology, command, plan, None, options, ResumeFrom::Start)).unwrap();
+        }
+        let sent = script.sent();
+        let last = sent.last().unwrap().clone();
+        (sent.iter().filter(|one| one.contains("COMMAND INFO")).count(), last)
+    };
+    assert_eq!(asked("-NOPERM no").0, 1, "an error teaches, too");
+    for name in ["a", "b"] {
+        script.change(|nodes| nodes.cut(name));
+    }
+    let info = "*1\r\n*6\r\n+future.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1";
+    assert_eq!(asked(info), (1, "b: FUTURE.GET x".to_owned()));
+}

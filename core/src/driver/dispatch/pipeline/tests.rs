@@ -23,7 +23,7 @@ fn run_pipeline(
     topology: &Arc<LiveTopology>,
     commands: &[Command],
 ) -> Vec<Result<String, Error>> {
-    let results = script.run(run(topology, commands, None, script.options(SECOND)));
+    let results = script.run(run(topology, commands, None, script.options(SECOND), None));
     results.into_iter().map(|frame| Ok(from_frame(&frame?).unwrap())).collect()
 }
 
@@ -140,7 +140,7 @@ fn reads_under_a_policy_are_sent_in_one_batch_and_go_on_by_themselves() {
     let commands = [get("k"), incr("n"), get("x")];
     let pipeline = || {
         let options = script.options(SECOND);
-        let results = script.run(run(&topology, &commands, Some(&reads), options));
+        let results = script.run(run(&topology, &commands, Some(&reads), options, None));
         results.into_iter().map(|frame| from_frame::<String>(&frame.unwrap()).unwrap()).collect()
     };
     let first: Vec<String> = pipeline();

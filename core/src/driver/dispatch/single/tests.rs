@@ -1,7 +1,7 @@
 //! The loop of a single request against scripted nodes.
 
 use super::*;
-use crate::command::{cmd, get, incr};
+use crate::command::{cmd, eval, get, incr};
 use crate::config::Config;
 use crate::driver::scripted_cluster::{Answer, ScriptedCluster, id};
 use crate::resp::from_frame;
@@ -167,4 +167,211 @@ fn after_a_failover_the_next_attempt_goes_to_the_new_owner() {
     });
     assert_eq!(send_by_key(&script, &topology, incr("k")).unwrap(), "b");
     assert_eq!(script.sent(), ["b: INCR k"]);
+}
+
+/// A script, and the same words as commands of the scripted cluster show them.
+fn script_of(key: &str) -> (Command, String) {
+    (eval("return 1", key, "x"), format!("EVAL return 1 1 {key} x"))
+}
+
+/// A script that answers with the redirect that the server has for its key is redirected; one that
+/// makes it up has run.
+#[test]
+fn a_script_is_redirected_only_if_the_server_says_so_itself() {
+    let (eval, text) = script_of("k");
+    for ask in [false, true] {
+        let redirect = || if ask { Answer::ask(SLOT, "b") } else { Answer::moved(SLOT, "b") };
+        let (script, topology) = start(Config::default());
+        script.on("a", &text, redirect()).on("a", "EXISTS k", redirect());
+        assert_eq!(send_by_key(&script, &topology, eval.clone()).unwrap(), "b");
+        let sent = script.sent();
+        assert_eq!(sent.iter().filter(|one| one.contains("EVAL")).count(), 2, "{sent:?}");
+        // It makes it up.
+        let (script, topology) = start(Config::default());
+        script.on("a", &text, redirect()).on("a", "EXISTS k", Answer::reply(":1"));
+        let error = send_by_key(&script, &topology, eval.clone()).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Answered));
+        assert_eq!(script.sent(), [format!("a: {text}"), "a: EXISTS k".to_owned()]);
+        assert_eq!(
+            send_by_key(&script, &topology, get("k")).unwrap(),
+            "a",
+            "and the map is as it was"
+        );
+        // Another refusal is no confirmation.
+        let (script, topology) = start(Config::default());
+        script.on("a", &text, redirect()).on("a", "EXISTS k", Answer::reply("-LOADING"));
+        let error = send_by_key(&script, &topology, eval.clone()).unwrap_err();
+        assert_eq!(error.delivery(), Delivery::Answered, "{error:?}");
+        // Another slot than that of its key: nothing is asked.
+        let (script, topology) = start(Config::default());
+        script.on("a", &text, Answer::moved(1, "b"));
+        let error = send_by_key(&script, &topology, eval.clone()).unwrap_err();
+        assert_eq!(error.delivery(), Delivery::Answered, "{error:?}");
+        assert_eq!(script.sent(), [format!("a: {text}")]);
+    }
+}
+
+/// The same for a slot that is half moved: asked about all keys, behind an ASKING where the script
+/// was.
+#[test]
+fn a_script_waits_for_a_half_moved_slot_only_if_the_server_says_so_itself() {
+    const TRY_AGAIN: &str = "-TRYAGAIN Multiple keys request during rehashing of slot";
+    let eval = eval("return 1", ["{k}1", "{k}2"], "x");
+    let text = "EVAL return 1 2 {k}1 {k}2 x";
+    let (script, topology) = start(Config::default());
+    script.on("a", text, Answer::ask(SLOT, "b")).on("b", text, Answer::reply(TRY_AGAIN));
+    script.on("a", "EXISTS {k}1 {k}2", Answer::ask(SLOT, "b"));
+    script.on("b", "EXISTS {k}1 {k}2", Answer::reply(TRY_AGAIN));
+    assert_eq!(send_by_key(&script, &topology, eval.clone()).unwrap(), "a");
+    let expected =
+        ["a: EVAL", "a: EXISTS", "b: ASKING", "b: EVAL", "b: ASKING", "b: EXISTS", "a: EVAL"];
+    let sent = script.sent();
+    let begin = |one: &String| one.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    assert_eq!(sent.iter().map(begin).collect::<Vec<_>>(), expected);
+    script.on("a", text, Answer::reply(TRY_AGAIN));
+    let error = send_by_key(&script, &topology, eval).unwrap_err();
+    assert_eq!(error.delivery(), Delivery::Answered, "{error:?}");
+}
+
+/// A command that no server describes and whose key nobody marked: the redirect shows which of its
+/// arguments is the key.
+#[test]
+fn an_unknown_command_is_redirected_by_one_of_its_arguments() {
+    let (script, topology) = start(Config::default());
+    let unknown = cmd("MY.CMD").arg("x").arg("k").arg("v");
+    script.on("b", "MY.CMD x k v", Answer::moved(SLOT, "a"));
+    script.on("b", "EXISTS k", Answer::moved(SLOT, "a"));
+    let to_b = || send(&script, &topology, unknown.clone(), Destination::Any, SECOND);
+    let mut names = [to_b().unwrap(), to_b().unwrap()];
+    names.sort();
+    assert_eq!(names, ["a", "a"], "one came to b first: {:?}", script.sent());
+    // No argument is in that slot.
+    for node in ["a", "b"] {
+        script.on(node, "MY.CMD x k v", Answer::moved(1, "a"));
+    }
+    let error = to_b().unwrap_err();
+    assert_eq!(error.delivery(), Delivery::Answered, "{error:?}");
+}
+
+/// Nothing goes to an address before a view names it; then the call goes there.
+#[test]
+fn a_stranger_is_dialled_when_a_view_names_it() {
+    for ask in [false, true] {
+        let script = ScriptedCluster::of_primaries(3);
+        script.change(|cluster| cluster.forget("c", "a"));
+        let topology = script.topology(Config::default().password("secret"));
+        let redirect = || if ask { Answer::ask(SLOT, "c") } else { Answer::moved(SLOT, "c") };
+        script.on("b", "GET k", redirect()).on("b", "GET k", redirect());
+        let joins = move |cluster: &mut crate::driver::scripted_cluster::Nodes| {
+            cluster.join("c");
+            if !ask {
+                cluster.move_slots(SLOT, SLOT, "c");
+            }
+        };
+        script.on("b", "GET k", redirect().after(joins));
+        (0..9).for_each(|_| _ = script.on("b", "GET k", redirect()));
+        assert_eq!(script.dials("c"), 0);
+        assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "c", "ask: {ask}");
+        let sent = script.sent();
+        let to_c = sent.iter().position(|one| one.starts_with("c: ")).expect("it went there");
+        assert!(sent[..to_c].iter().filter(|one| *one == "b: GET k").count() >= 3, "{sent:?}");
+    }
+    // It never joins.
+    let script = ScriptedCluster::of_primaries(3);
+    script.change(|cluster| cluster.forget("c", "a"));
+    let topology = script.topology(Config::default().password("secret").redirects_max(4));
+    (0..9).for_each(|_| _ = script.on("b", "GET k", Answer::moved(SLOT, "c")));
+    let error = send(&script, &topology, get("k"), Destination::Key, SECOND * 9).unwrap_err();
+    assert!(matches!(error.details(), Some(ErrorDetail::Limit { name: "redirects_max", max: 4 })));
+    assert_eq!((error.delivery(), script.dials("c")), (Delivery::Refused, 0));
+    assert!(error.to_string().contains("nor the servers' view"), "{error}");
+}
+
+/// A redirect about another slot than the key's: the newest map decides, and what the redirect says
+/// of either slot is believed only as far as a view says so.
+#[test]
+fn a_redirect_about_another_slot_is_news() {
+    // The map was out of date: it has both slots at b.
+    let (script, topology) = start(Config::default());
+    let both = |cluster: &mut crate::driver::scripted_cluster::Nodes| {
+        cluster.move_slots(1, 1, "b");
+        cluster.move_slots(SLOT, SLOT, "b");
+    };
+    script.on("a", "GET k", Answer::moved(1, "b").after(both));
+    assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "b");
+    assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "b");
+    assert_eq!(script.sent(), ["a: GET k", "b: GET k", "b: GET k"]);
+    // No view says so: the second time the server is believed about this command alone.
+    let (script, topology) = start(Config::default());
+    script.on("a", "GET k", Answer::moved(1, "b")).on("a", "GET k", Answer::moved(1, "b"));
+    assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "b");
+    assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "a");
+    assert_eq!(
+        topology.routes().owner(Slot::new(1).unwrap()).unwrap().endpoint().to_string(),
+        "a:7000"
+    );
+    // A command without a key is redirected nowhere.
+    let (script, topology) = start(Config::default());
+    for node in ["a", "b"] {
+        script.on(node, "DBSIZE", Answer::moved(1, "b"));
+    }
+    let error = send(&script, &topology, cmd("DBSIZE"), Destination::Any, SECOND).unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Refused));
+    assert_eq!(script.sent().len(), 1);
+}
+
+/// The last refusal is what the caller is told: no attempt is begun that has no time for its
+/// answer.
+#[test]
+fn a_refusal_stays_one_at_the_deadline() {
+    let took = Duration::from_millis(30);
+    for seed in 0..30 {
+        let (script, topology) = start(Config::default().attempts_max(1000));
+        script.always("a", "INCR k", "-TRYAGAIN later");
+        script.slow("a", took);
+        let timeout = SECOND + Duration::from_millis(seed);
+        let began = script.elapsed();
+        let error = send(&script, &topology, incr("k"), Destination::Key, timeout).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Refused));
+        let lasted = script.elapsed() - began;
+        assert!(lasted <= timeout && lasted + took * 3 >= timeout, "{lasted:?} of {timeout:?}");
+    }
+}
+
+/// A redirect that comes when the time is over is the cause of a timeout, and not the error itself.
+#[test]
+fn a_redirect_at_the_deadline_is_a_cause() {
+    let redirects = [Answer::moved(SLOT, "b"), Answer::ask(SLOT, "b"), Answer::moved(SLOT, "?")];
+    for redirect in redirects {
+        let (script, topology) = start(Config::default());
+        script.slow("a", Duration::from_millis(600));
+        script.on("a", "INCR k", redirect);
+        let timeout = Duration::from_millis(650);
+        let error = send(&script, &topology, incr("k"), Destination::Key, timeout).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Timeout, Delivery::Refused));
+        assert!(error.server_error().is_none(), "no bare redirect: {error:?}");
+        let cause = std::error::Error::source(&error).expect("the redirect").to_string();
+        assert!(cause.contains(&SLOT.to_string()), "{cause}");
+        assert_eq!(script.sent(), ["a: INCR k"]);
+    }
+}
+
+/// How long refusals are waited out is a setting of its own; a slot without an owner counts as
+/// well.
+#[test]
+fn refusals_are_waited_out_for_so_long() {
+    let wait = Duration::from_millis(300);
+    let config = Config::default().attempts_max(1000).refusal_wait_max(wait);
+    for text in ["BUSY a script", "LOADING", "CLUSTERDOWN Hash slot not served"] {
+        let (script, topology) = start(config.clone());
+        for node in ["a", "b"] {
+            script.always(node, "INCR k", &format!("-{text}"));
+        }
+        let began = script.elapsed();
+        let sent = send(&script, &topology, incr("k"), Destination::Key, SECOND * 5);
+        let error = sent.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::Refused, "{error:?}");
+        let lasted = script.elapsed() - began;
+        assert!(lasted <= wait, "{text}: {lasted:?}");
+    }
 }

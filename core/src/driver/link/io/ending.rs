@@ -49,6 +49,7 @@ impl Io {
             sink.handle_lost(&cause);
         }
         self.sleep = None;
+        self.silence = None;
         self.out = Vec::new();
         self.sent = 0;
     }

@@ -86,7 +86,7 @@ impl World {
     fn unreachable(&self, names: &str) -> Vec<UnreachableNode> {
         let one = |name| {
             let error = Error::new(ErrorKind::Connect, Delivery::NotSent, "refused");
-            UnreachableNode { node: Arc::clone(self.node(name)), error, failures: 1 }
+            UnreachableNode { node: Arc::clone(self.node(name)), error }
         };
         names.chars().map(one).collect()
     }

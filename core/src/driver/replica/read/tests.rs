@@ -1,7 +1,7 @@
 //! Reads under a policy against scripted nodes.
 
 use super::*;
-use crate::command::get;
+use crate::command::{Command, eval_ro, fcall_ro, get};
 use crate::config::{Config, ReadFrom};
 use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;
@@ -42,9 +42,13 @@ impl Reader {
 
     /// Reads `k`; the name of the node that answered.
     fn read(&self) -> Result<String, Error> {
-        let command = get("k");
+        self.read_by(&get("k"))
+    }
+
+    /// Runs a command that reads.
+    fn read_by(&self, command: &Command) -> Result<String, Error> {
         let options = self.script.options(SECOND);
-        let item = Item::whole(&command);
+        let item = Item::whole(command);
         let read = read(&self.topology, &self.settings, item, options, ResumeFrom::Start);
         Ok(from_frame(&self.script.run(read)?.0).unwrap())
     }
@@ -157,4 +161,82 @@ fn attempts_have_a_limit() {
     let error = reader.read().unwrap_err();
     assert_eq!((error.attempts(), error.delivery()), (4, Delivery::Refused), "{error}");
     assert_eq!(reader.reads().iter().sum::<usize>(), 4);
+}
+
+/// What a script that only reads says of itself is no reason to leave its node out. To the letter
+/// as the server says it, it may be the server's: another node is asked.
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_script_quarantines_no_node() {
+    let config = Config::default().read_from(ReadFrom::Replica).attempts_max(4);
+    let scripts = [
+        (eval_ro("s", "k", "x"), "EVAL_RO s 1 k x"),
+        (fcall_ro("s", "k", "x"), "FCALL_RO s 1 k x"),
+    ];
+    let table = [
+        ("BUSY job is locked", 1),
+        ("LOADING the truck", 1),
+        ("CLUSTERDOWN", 1),
+        ("READONLY You can't write against a read only replica.", 1),
+        ("MOVED 7629 b:7000", 1),
+        ("LOADING Redis is loading the dataset in memory", 4),
+        (
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
+             NOSAVE.",
+            4,
+        ),
+    ];
+    for (command, sent) in scripts {
+        for (text, attempts) in table {
+            let reader = Reader::with(1, config.clone());
+            for name in REPLICAS {
+                reader.script.always(name, sent, &format!("-{text}"));
+            }
+            let error = reader.read_by(&command).unwrap_err();
+            let seen = (error.kind(), error.delivery(), error.attempts());
+            assert_eq!(seen, (ErrorKind::Server, Delivery::Answered, attempts), "{error:?}");
+            let (routes, now) = (reader.topology.routes(), reader.topology.env().now());
+            let quarantined = |node: &&Arc<Node>| node.health().quarantine(now).is_some();
+            assert_eq!(routes.dialable().filter(quarantined).count(), 0, "{text}");
+            let all = reader.script.sent();
+            assert_eq!(all.iter().filter(|one| one.ends_with(sent)).count(), attempts as usize);
+        }
+    }
+}
+
+/// The lag of a replica is that of its process: one that came back with old data is not read from
+/// because of what the process before it had, however short ago that was.
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_lag_is_forgotten_with_the_process_that_told_it() {
+    let config = Config::default().read_from(ReadFrom::Replica).max_staleness(SECOND * 3600);
+    let reader = Reader::with(1, config);
+    let tells = |name: &str, info: &str| reader.script.always(name, "INFO replication", info);
+    let has = |name: &str, replid: &str, offset: u64| {
+        let text = format!("role:slave\nmaster_link_status:up\nmaster_replid:{replid}\n");
+        let text = format!("{text}slave_repl_offset:{offset}\n");
+        tells(name, &format!("${}\r\n{text}", text.len()));
+    };
+    let primary = "role:master\nmaster_replid:x\nmaster_repl_offset:100\n";
+    tells("a", &format!("${}\r\n{primary}", primary.len()));
+    REPLICAS.iter().for_each(|name| has(name, "x", 100));
+    assert!(REPLICAS.contains(&&*reader.read().unwrap()));
+    // Of one only the connection is lost. The other was restarted with an old file, and has not
+    // found its primary; or it follows another one.
+    for (replid, offset) in [("x", 5), ("other", 500)] {
+        reader.script.change(|nodes| nodes.cut("c"));
+        reader.script.change(|nodes| nodes.cut("d"));
+        has("d", replid, offset);
+        for _ in 0..20 {
+            assert_eq!(reader.read().unwrap(), "c", "{replid} {offset}");
+        }
+    }
+    reader.script.change(|nodes| nodes.cut("c"));
+    has("c", "other", 500);
+    let error = reader.read().unwrap_err();
+    assert!(error.to_string().contains("its lag is not known"), "{error}");
+    assert_eq!(reader.reads()[0], 0, "nothing goes to the primary");
+    has("c", "x", 100);
+    reader.script.change(|nodes| nodes.cut("c"));
+    assert_eq!(reader.read().unwrap(), "c");
 }

@@ -135,7 +135,7 @@ impl World {
         });
         for (id, commands) in plan {
             let server = self.servers.iter_mut().find(|server| server.connection == Some(id));
-            server.expect("commands go to open connections").inbound.push_back(commands);
+            server.expect("commands go to open connections").inbound.extend(commands);
         }
         self.hear();
     }
@@ -173,14 +173,13 @@ impl World {
         };
         let (before, at) = (self.held(), self.at());
         let kind = ChannelKind::Sharded;
-        match sent {
-            Sent::Error => {
-                self.table.handle_error(id, &super::error("MOVED 1 h:1"), at);
-            }
+        let known = match sent {
+            Sent::Error => self.table.handle_error(id, &super::error("MOVED 1 h:1"), at),
             Sent::Marker => self.table.handle_marker(id, at),
             Sent::Subscribed(name) => self.table.handle_subscribed(id, kind, &name, at),
             Sent::Unsubscribed(name) => self.table.handle_unsubscribed(id, kind, &name, at),
-        }
+        };
+        assert_eq!(known, Ok(()), "a server that does what it is told is not suspected");
         self.note_losses(&before);
         self.hear();
     }

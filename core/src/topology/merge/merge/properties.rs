@@ -269,7 +269,13 @@ fn the_largest_views_are_merged() {
         replicas: Vec::new(),
     };
     let view = View::checked(None, (0..usize::from(SLOT_COUNT)).map(shard).collect()).unwrap();
-    let decided = decide(&ClusterMap::empty(), &[&view, &view], &SortedMap::new(), 0);
+    let decided = decide(
+        &ClusterMap::empty(),
+        &[&view, &view],
+        &SortedMap::new(),
+        0,
+        &std::iter::empty().collect(),
+    );
     assert!(decided.denied.is_empty());
     let map = merge(None, &[view.clone(), view], 0, Timestamp::ZERO).map;
     assert_eq!((map.coverage(), map.nodes().len()), (SLOT_COUNT, usize::from(SLOT_COUNT)));

@@ -60,6 +60,77 @@ fn equal_epochs_are_decided_by_most_views() {
     check(ab, &[ba, ab], "A@0 0-99 | B@0 100-16383");
 }
 
+/// Two nodes claim the same slots with the same epoch: the one that lives wins, whatever most views
+/// say, and whatever was known.
+#[test]
+fn among_equal_epochs_a_living_node_beats_a_dead_one() {
+    let (a, b) = ("A@3 0-99 | B@3 100-16383", "B@3 0-16383 | A@3");
+    let merged = |before: Option<&str>, texts: &[&str], unreachable: &[&str]| {
+        let before = before.map(held);
+        let unreachable = unreachable.iter().map(|name| crate::topology::drawn::id(name)).collect();
+        let version = before.as_ref().map_or(0, ClusterMap::version);
+        let of = |texts: &[&str]| {
+            let views = views(texts);
+            merge_by_evidence(before.as_ref(), &views, version, START, &unreachable).map
+        };
+        let turned: Vec<&str> = texts.iter().rev().copied().collect();
+        assert_eq!(picture(&of(texts)), picture(&of(&turned)), "in any order");
+        picture(&of(texts))
+    };
+    let (has_a, has_b) = ("A@3 0-99 | B@3 100-16383", "B@3 0-16383 + A");
+    assert_eq!(merged(None, &[a, b], &["A"]), has_b);
+    assert_eq!(merged(None, &[a, b], &["B"]), has_a);
+    assert_eq!(merged(None, &[a, a, b], &["A"]), has_b, "although most views have A");
+    assert_eq!(merged(Some(a), &[a, b], &["A"]), has_b, "although A was known");
+    assert_eq!(merged(Some(a), &[b, b, b], &["B"]), has_b, "nobody says A any more");
+    assert_eq!(merged(Some(a), &[a, b], &["A", "B"]), has_a, "both are dead: as before");
+    // The same where the servers say it.
+    let b_says = "B@3 0-16383 | A!@3";
+    let a_says = "A!@3 0-99 | B@3 100-16383";
+    assert_eq!(merged(Some(a), &[a_says, b_says], &[]), "B@3 0-16383 + A!");
+    // A node that answers itself is not dead.
+    let itself = "A: A@3 0-99 | B@3 100-16383";
+    assert_eq!(merged(Some(a), &[itself, b], &["A"]), has_a);
+    // Without epochs alike. A later epoch stands above all evidence.
+    let (a, b) = ("A 0-99 | B 100-16383", "B 0-16383 | A");
+    assert_eq!(merged(None, &[a, b], &["A"]), "B 0-16383 + A");
+    let (a, b) = ("A@4 0-99 | B@3 100-16383", "B@3 0-16383 | A@4");
+    assert_eq!(merged(None, &[a, b], &["A"]), "A@4 0-99 | B@3 100-16383");
+}
+
+/// The known owner has failed in every view, nobody reaches it, and its slots were given away by
+/// hand.
+#[test]
+fn an_owner_that_all_give_up_is_given_up() {
+    let before = "A@9 0-99 | B@3 100-16383";
+    let merged = |texts: &[&str], unreachable: &[&str]| {
+        let unreachable = unreachable.iter().map(|name| crate::topology::drawn::id(name)).collect();
+        picture(&merge_by_evidence(Some(&held(before)), &views(texts), 1, START, &unreachable).map)
+    };
+    let fixed = "B@3 0-16383 | A!@9";
+    let (given_up, kept) = ("B@3 0-16383 + A!", "A!@9 0-99 | B@3 100-16383");
+    assert_eq!(merged(&[fixed, fixed], &["A"]), given_up);
+    assert_eq!(merged(&[fixed, fixed], &[]), kept, "the client reaches it, or has not tried");
+    assert_eq!(merged(&[fixed], &["A"]), kept, "one view may be old");
+    assert_eq!(merged(&[fixed, before], &["A"]), before, "one view has it alive");
+    // Nobody else has its slots: they stay its own, for when it comes back.
+    assert_eq!(merged(&[kept, kept], &["A"]), kept);
+}
+
+/// Half of the servers know a node's new address. Nobody answers at the known one.
+#[test]
+fn an_address_at_which_nobody_answers_gives_way() {
+    let (old, new) = ("A=old 0-16383 < B", "A=new 0-16383 < B");
+    let unreachable = [crate::topology::drawn::id("A")].into_iter().collect();
+    for texts in [[old, new, old].as_slice(), &[new, old], &[new]] {
+        let map = held(old);
+        let next = merge_by_evidence(Some(&map), &views(texts), 1, START, &unreachable);
+        assert_eq!(picture(&next.map), new, "{texts:?}");
+    }
+    let next = merge_by_evidence(Some(&held(old)), &views(&[old]), 1, START, &unreachable);
+    assert_eq!(picture(&next.map), old, "no other one is known");
+}
+
 #[test]
 fn empty_foreign_and_smaller_views_take_nothing_away() {
     let before = "A@1 0-99 < C | B@2 100-16383 < D";

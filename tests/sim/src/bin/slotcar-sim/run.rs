@@ -1,19 +1,22 @@
 //! `slotcar-sim run`: runs seeds, prints which of them broke a promise and how to replay them, and
 //! prints the trace of the first one.
 
-use slotcar_sim::check::{self, Deployment};
+use slotcar_sim::check::{self, Deployment, Workload};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// The usage text.
 pub(crate) const USAGE: &str = "slotcar-sim run [--deployment standalone|cluster|sentinel|all] \
-                                [--seeds N] [--from S] [--threads N] [--trace]";
+                                [--workload mixed|scripts|all] [--seeds N] [--from S] \
+                                [--threads N] [--trace]";
 
 /// The arguments of `run`.
 struct Plan {
     /// The deployments to run.
     deployments: Vec<Deployment>,
+    /// The workloads to run on each.
+    workloads: Vec<Workload>,
     /// How many seeds.
     seeds: u64,
     /// The first seed.
@@ -28,6 +31,7 @@ impl Plan {
     fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut plan = Self {
             deployments: Deployment::ALL.to_vec(),
+            workloads: vec![Workload::Mixed],
             seeds: 1000,
             from: 0,
             threads: 1,
@@ -43,6 +47,7 @@ impl Plan {
             let number = || value.parse().map_err(|_| format!("{name} wants a number: {value}"));
             match name.as_str() {
                 "--deployment" => plan.deployments = deployments(value)?,
+                "--workload" => plan.workloads = workloads(value)?,
                 "--seeds" => plan.seeds = number()?,
                 "--from" => plan.from = number()?,
                 "--threads" => plan.threads = number()?.max(1),
@@ -65,6 +70,14 @@ fn deployments(name: &str) -> Result<Vec<Deployment>, String> {
     named.map(|deployment| vec![deployment]).ok_or(format!("no such deployment: {name}"))
 }
 
+fn workloads(name: &str) -> Result<Vec<Workload>, String> {
+    if name == "all" {
+        return Ok(Workload::ALL.to_vec());
+    }
+    let named = Workload::ALL.into_iter().find(|workload| workload.name() == name);
+    named.map(|workload| vec![workload]).ok_or(format!("no such workload: {name}"))
+}
+
 /// Sums over runs.
 #[derive(Default)]
 struct Sums {
@@ -84,7 +97,9 @@ struct Sums {
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let plan = Plan::parse(arguments)?;
     let mut good = true;
-    for deployment in &plan.deployments {
+    let workloads = || plan.workloads.iter();
+    let each = plan.deployments.iter().flat_map(|d| workloads().map(move |w| (*d, *w)));
+    for (deployment, workload) in each {
         let start = Instant::now();
         let (sums, next) = (Sums::default(), AtomicU64::new(plan.from));
         let printing = Mutex::new(plan.trace);
@@ -96,7 +111,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
                         if seed - plan.from >= plan.seeds {
                             break;
                         }
-                        try_seed(seed, *deployment, &sums, &printing);
+                        try_seed(seed, (deployment, workload), &sums, &printing);
                     }
                 });
             }
@@ -104,8 +119,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         let total = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
         let seconds = start.elapsed().as_secs_f64();
         println!(
-            "{deployment:?}: {} runs, {} broken; {} calls, {} failed; {:.0} virtual seconds in \
-             {seconds:.1} s, {:.0} runs a second",
+            "{deployment:?}, {workload:?}: {} runs, {} broken; {} calls, {} failed; {:.0} virtual \
+             seconds in {seconds:.1} s, {:.0} runs a second",
             total(&sums.runs),
             total(&sums.broken),
             total(&sums.calls),
@@ -118,10 +133,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     Ok(good)
 }
 
-fn try_seed(seed: u64, deployment: Deployment, sums: &Sums, printing: &Mutex<bool>) {
+fn try_seed(
+    seed: u64,
+    (deployment, workload): (Deployment, Workload),
+    sums: &Sums,
+    printing: &Mutex<bool>,
+) {
     let add = |sum: &AtomicU64, by: u64| sum.fetch_add(by, Ordering::Relaxed);
     add(&sums.runs, 1);
-    match check::run(seed, deployment) {
+    match check::run(seed, deployment, workload) {
         Ok(report) => {
             add(&sums.calls, report.calls as u64);
             add(&sums.failed, report.failed as u64);

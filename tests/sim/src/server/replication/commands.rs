@@ -1,10 +1,11 @@
-//! ROLE, REPLICAOF and WAIT.
+//! ROLE, REPLICAOF, WAIT and WAITAOF.
 //!
 //! Spec: command pages of these.
 
 use crate::ids::HostId;
 use crate::resp::Reply;
 use crate::server::arguments;
+use crate::server::blocking::no_files;
 use crate::server::call::Call;
 use crate::server::command::{
     ADMIN, BLOCKING, FAST, LOADING, NOSCRIPT, Outcome, STALE, Spec, fail,
@@ -18,6 +19,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("role", 1, NOSCRIPT | LOADING | STALE | FAST, role),
     Spec::server("slaveof", 3, ADMIN | NOSCRIPT | STALE, replicaof),
     Spec::server("wait", 3, BLOCKING, wait),
+    Spec::server("waitaof", 4, BLOCKING, waitaof).since(7, 2),
 ];
 
 fn replicaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -81,7 +83,8 @@ fn wait(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
              replicas are just local and are not propagated.",
         ));
     }
-    let offset = call.server.replication.offset;
+    // Of a connection that has written nothing, every replica has everything.
+    let offset = call.session().written_to;
     let have = call.server.replication.acknowledged_by(offset);
     if have as i64 >= count || call.in_exec {
         return Ok(Reply::count(have));
@@ -91,5 +94,32 @@ fn wait(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         call.server.send_records_to(call.env, host, true);
     }
     call.block(Blocked::Replicas { count: count.max(0) as usize, offset }, timeout);
+    Ok(Reply::Nothing)
+}
+
+/// No simulated server has an append-only file, so nothing is ever in one.
+fn waitaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let local = arguments::int(&arguments[1])?;
+    if !(0..=1).contains(&local) {
+        return Err(fail("ERR value is out of range, value must between 0 and 1"));
+    }
+    let replicas =
+        arguments::positive(&arguments[2], "ERR value is out of range, must be positive")?;
+    let timeout = arguments::timeout_ms(&arguments[3])?;
+    if call.server.replication.is_replica() {
+        return Err(fail(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
+    if local == 1 {
+        return Err(fail(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    if replicas == 0 || call.in_exec {
+        return Ok(no_files());
+    }
+    call.block(Blocked::Files, timeout);
     Ok(Reply::Nothing)
 }
