@@ -27,6 +27,9 @@
 //! `wasm32-unknown-unknown` (`client/auto_traits.rs` checks it). The order in which the modules may
 //! use each other is that of `xtask/src/tidy/levels.txt`.
 
+#[cfg(test)]
+extern crate self as slotcar_core;
+
 pub mod bounds;
 mod client;
 pub mod command;
@@ -37,6 +40,9 @@ mod endpoint;
 mod error;
 mod features;
 #[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz_api;
+#[cfg(all(test, not(fuzzing)))]
 #[doc(hidden)]
 pub mod fuzz_api;
 mod lock;

@@ -31,10 +31,12 @@
 //! }
 //! ```
 //!
-//! With the feature, [`connect`] uses the runtime that it is called in. The client then works for
-//! as long as that runtime runs, which must have I/O and time enabled (`enable_all`). Outside of a
-//! runtime, and without the feature, [`connect`] uses smol's reactor, which has a thread of its
-//! own: that works inside of a tokio runtime as well.
+//! With the feature, [`connect`] uses the runtime that it is called in, as long as that runs. When
+//! the runtime has ended, the client's connections and tasks go on on smol's reactor, which has a
+//! thread of its own; no call is lost. The same happens to a current-thread runtime while nobody is
+//! in its `block_on`, and where I/O is not enabled. So a client may be kept in a static, and be
+//! used from any runtime and outside of any. Outside of a runtime, and without the feature,
+//! [`connect`] uses smol's reactor from the start.
 //!
 //! # URLs
 //!

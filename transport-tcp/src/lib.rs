@@ -3,8 +3,9 @@
 //!
 //! A transport gives the core connections, time, random numbers and background tasks. Callers may
 //! await from any executor: smol's reactor has a thread of its own, and `Tokio` holds the handle of
-//! its runtime. Both share what does not depend on the reactor: the options of sockets (`options`),
-//! the order of addresses (`dial`) and the texts of errors (`resolve`).
+//! its runtime and goes on on smol's reactor when that one ends. Both share what does not depend on
+//! the reactor: the options of sockets (`options`), the order of addresses (`dial`) and the texts
+//! of errors (`resolve`).
 //!
 //! Names are resolved at every dial, and every address of a name is tried. If all fail, the error
 //! is that of the last address and names it.

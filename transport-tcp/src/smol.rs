@@ -12,7 +12,7 @@ use crate::options::TcpOptions;
 use crate::stream::Stream;
 use crate::{clock, dial, resolve};
 use futures_timer::Delay;
-use slotcar_core::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
+use slotcar_core::{AbortFlag, BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use smol::Async;
 use socket2::SockRef;
 use std::fmt;
@@ -75,10 +75,14 @@ impl Smol {
     }
 
     /// Connects to one address and sets the options of the socket.
-    async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
+    async fn dial(
+        &self,
+        address: SocketAddr,
+        abort: &AbortFlag,
+    ) -> io::Result<Box<dyn ByteStream>> {
         let socket = Async::<TcpStream>::connect(address).await?;
         self.options.apply(SockRef::from(socket.get_ref()))?;
-        Ok(Box::new(Stream::new(socket)))
+        Ok(Box::new(Stream::new(socket, abort.clone())))
     }
 
     async fn connect_tcp(
@@ -87,9 +91,10 @@ impl Smol {
         port: u16,
         notes: &DialNotes,
     ) -> io::Result<Box<dyn ByteStream>> {
+        let abort = notes.abort_flag();
         if let Some(address) = resolve::literal(host, port) {
             // The error need not name the address: the caller has given it.
-            return self.dial(address).await;
+            return self.dial(address, &abort).await;
         }
         let began = clock::now();
         let found = smol::net::resolve((host, port)).await;
@@ -98,7 +103,8 @@ impl Smol {
         let delay = || async {
             Delay::new(self.options.attempt_delay).await;
         };
-        dial::first_to_connect(addresses, |address| self.dial(address), delay).await
+        let dial = |address| self.dial(address, &abort);
+        dial::first_to_connect(addresses, dial, delay).await
     }
 }
 
@@ -118,7 +124,7 @@ impl Transport for Smol {
         Box::pin(async move {
             match endpoint {
                 Endpoint::Tcp { host, port } => self.connect_tcp(host, *port, notes).await,
-                Endpoint::Unix { path } => connect_unix(path).await,
+                Endpoint::Unix { path } => connect_unix(path, notes.abort_flag()).await,
             }
         })
     }
@@ -148,14 +154,17 @@ impl Transport for Smol {
 }
 
 #[cfg(unix)]
-async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+async fn connect_unix(path: &std::path::Path, abort: AbortFlag) -> io::Result<Box<dyn ByteStream>> {
     match Async::<std::os::unix::net::UnixStream>::connect(path).await {
-        Ok(socket) => Ok(Box::new(Stream::new(socket))),
+        Ok(socket) => Ok(Box::new(Stream::new(socket, abort))),
         Err(cause) => Err(resolve::at_path(path, &cause)),
     }
 }
 
 #[cfg(not(unix))]
-async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
+async fn connect_unix(
+    path: &std::path::Path,
+    _abort: AbortFlag,
+) -> io::Result<Box<dyn ByteStream>> {
     Err(resolve::no_unix_sockets(path))
 }

@@ -9,6 +9,9 @@
 //! - if a read that is waiting is polled again without a readiness event, the socket is read:
 //!   events are noticed only while the reactor runs, and it may not have run since.
 //!
+//! If its `AbortFlag` is set when it is dropped, a TCP connection is reset, and what was written
+//! but not sent is discarded.
+//!
 //! Invariants: `drained` and `full` only skip a call that would most likely fail. If the assumption
 //! is wrong, the wait ends at once (readiness is level-triggered), and no event is lost. A
 //! readiness event ends the assumption; the end of the stream and errors are such events.
@@ -17,15 +20,18 @@
 //! with one waker at a time, or two tasks wake each other without end.
 
 use futures::io::{AsyncRead, AsyncWrite};
+use slotcar_core::AbortFlag;
 use smol::Async;
+use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(crate) struct Stream<T> {
+pub(crate) struct Stream<T: HalfClose> {
     /// The socket, registered with the reactor and set to non-blocking.
     io: Async<T>,
     /// The last read was short and there was no readiness event since: a read would probably block.
@@ -35,17 +41,34 @@ pub(crate) struct Stream<T> {
     /// The last write was short and there was no readiness event since: a write would probably
     /// block.
     full: bool,
+    /// Set when the connection is to end with a reset.
+    abort: AbortFlag,
 }
 
-/// Sockets whose sending half can be closed alone.
+/// How a connection ends.
 pub(crate) trait HalfClose {
     /// Tells the other side that no more bytes will come.
     fn close_write(&self) -> io::Result<()>;
+
+    /// Makes the end of the connection a reset, if it can be one: what was written and not sent is
+    /// discarded.
+    fn reset_at_end(&self);
+}
+
+/// Makes the end of a TCP connection a reset.
+// spec: socket(7), SO_LINGER; RFC 9293, section 3.10.5 ("ABORT Call")
+pub(crate) fn reset_at_end(socket: SockRef<'_>) {
+    // If it fails, the connection is closed as any other is.
+    let _ = socket.set_linger(Some(Duration::ZERO));
 }
 
 impl HalfClose for TcpStream {
     fn close_write(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_at_end(&self) {
+        reset_at_end(self.into());
     }
 }
 
@@ -54,15 +77,26 @@ impl HalfClose for std::os::unix::net::UnixStream {
     fn close_write(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+
+    /// The other side has the bytes already.
+    fn reset_at_end(&self) {}
 }
 
-impl<T> Stream<T> {
-    pub(crate) fn new(io: Async<T>) -> Self {
-        Self { io, drained: false, asked: false, full: false }
+impl<T: HalfClose> Stream<T> {
+    pub(crate) fn new(io: Async<T>, abort: AbortFlag) -> Self {
+        Self { io, drained: false, asked: false, full: false, abort }
     }
 }
 
-impl<T> Stream<T>
+impl<T: HalfClose> Drop for Stream<T> {
+    fn drop(&mut self) {
+        if self.abort.is_set() {
+            self.io.get_ref().reset_at_end();
+        }
+    }
+}
+
+impl<T: HalfClose> Stream<T>
 where
     for<'a> &'a T: Write,
 {
@@ -91,7 +125,7 @@ where
     }
 }
 
-impl<T> AsyncRead for Stream<T>
+impl<T: HalfClose> AsyncRead for Stream<T>
 where
     Self: Unpin,
     for<'a> &'a T: Read,
@@ -133,10 +167,9 @@ where
     }
 }
 
-impl<T> AsyncWrite for Stream<T>
+impl<T: HalfClose> AsyncWrite for Stream<T>
 where
     Self: Unpin,
-    T: HalfClose,
     for<'a> &'a T: Write,
 {
     fn poll_write(

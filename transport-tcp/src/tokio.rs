@@ -1,31 +1,49 @@
 //! The transport on tokio's reactor, a type of its own.
 //!
 //! It holds the [`Handle`] of its runtime and enters the runtime where tokio needs that, so that
-//! callers may await from any executor.
-//! Invariant: the runtime is entered for one poll at a time, never across an await.
+//! callers may await from any executor. Timers are those of `futures-timer`, and so are no part of
+//! the runtime: a deadline passes whatever becomes of it.
 //!
-//! Limits: the runtime must have I/O and time enabled and must be running, or no task is woken. A
-//! multi-thread runtime always runs; a current-thread runtime only inside of its `block_on`.
+//! A runtime can end before the client does, have no I/O, or stand still. Then sockets and tasks
+//! are on smol's reactor and executor instead, which have threads of their own: `tokio/home.rs`
+//! knows when, `tokio/stream.rs` moves open sockets, `tokio/task.rs` moves tasks.
+//!
+//! Invariants: the runtime is entered for one poll at a time, never across an await; no call waits
+//! for a runtime that does not run.
 
 use crate::options::TcpOptions;
+use crate::smol::Smol;
 use crate::{clock, dial, resolve};
-use ::tokio::io::ReadBuf;
 use ::tokio::net::TcpStream;
 use ::tokio::runtime::{Handle, TryCurrentError};
-use futures::io::{AsyncRead, AsyncWrite};
-use slotcar_core::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
+use futures_timer::Delay;
+use home::Home;
+use slotcar_core::{AbortFlag, BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use socket2::SockRef;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+use stream::Stream;
 
-/// TCP and unix sockets on tokio's reactor; works in any executor while its runtime runs.
+mod home;
+mod stream;
+mod task;
+
+/// TCP and unix sockets on tokio's reactor; works in any executor.
+///
+/// While its runtime runs, sockets and background tasks are there. When it has ended, they are on
+/// smol's reactor, which has a thread of its own: open connections move there and lose nothing. The
+/// same holds for a current-thread runtime while nobody is in its `block_on`, since nothing runs in
+/// it then. So a client may be kept in a static and be used from one runtime after the other.
 #[derive(Clone, Debug)]
 pub struct Tokio {
-    /// The runtime of the sockets, timers and background tasks.
-    handle: Handle,
+    /// The runtime of the sockets and background tasks.
+    home: Arc<Home>,
     /// The options of each TCP socket.
     options: TcpOptions,
 }
@@ -33,10 +51,11 @@ pub struct Tokio {
 impl Tokio {
     /// A transport on the runtime of `handle`, with the default [`TcpOptions`].
     ///
-    /// The runtime needs I/O and time: without them tokio panics at the first use.
+    /// The runtime should have I/O enabled. Without it, all connections are on smol's reactor, and
+    /// the first one prints tokio's panic message, which is caught. Time need not be enabled.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        Self { handle, options: TcpOptions::default() }
+        Self { home: Arc::new(Home::new(handle)), options: TcpOptions::default() }
     }
 
     /// A transport on the runtime that this code runs in.
@@ -55,10 +74,14 @@ impl Tokio {
     }
 
     /// Connects to one address and sets the options of the socket.
-    async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
+    async fn dial(
+        &self,
+        address: SocketAddr,
+        abort: &AbortFlag,
+    ) -> io::Result<Box<dyn ByteStream>> {
         let socket = TcpStream::connect(address).await?;
         self.options.apply(SockRef::from(&socket))?;
-        Ok(Box::new(Stream { socket }))
+        Ok(Box::new(Stream::new(socket, &self.home, abort.clone())))
     }
 
     async fn connect_tcp(
@@ -67,16 +90,67 @@ impl Tokio {
         port: u16,
         notes: &DialNotes,
     ) -> io::Result<Box<dyn ByteStream>> {
+        let abort = notes.abort_flag();
         if let Some(address) = resolve::literal(host, port) {
             // The error need not name the address: the caller has given it.
-            return self.dial(address).await;
+            return self.dial(address, &abort).await;
         }
         let began = clock::now();
-        let found = ::tokio::net::lookup_host((host, port)).await;
+        // Not tokio's lookup: that of an ended runtime fails like one of a name that is unknown.
+        let found = ::smol::net::resolve((host, port)).await;
         notes.set_name_time(clock::now().since(began));
         let addresses = resolve::addresses(host, found)?;
-        let delay = || tokio::time::sleep(self.options.attempt_delay);
-        dial::first_to_connect(addresses, |address| self.dial(address), delay).await
+        let delay = || async {
+            Delay::new(self.options.attempt_delay).await;
+        };
+        let dial = |address| self.dial(address, &abort);
+        dial::first_to_connect(addresses, dial, delay).await
+    }
+
+    async fn connect_unix(
+        &self,
+        path: &std::path::Path,
+        notes: &DialNotes,
+    ) -> io::Result<Box<dyn ByteStream>> {
+        #[cfg(unix)]
+        return match tokio::net::UnixStream::connect(path).await {
+            Ok(socket) => Ok(Box::new(Stream::new(socket, &self.home, notes.abort_flag()))),
+            Err(cause) => Err(resolve::at_path(path, &cause)),
+        };
+        #[cfg(not(unix))]
+        Err(resolve::no_unix_sockets(path))
+    }
+
+    /// Connects in the runtime. `None` if that has ended, has no I/O, or does not run by itself and
+    /// the caller is not in it any more.
+    async fn connect_at_home(
+        &self,
+        endpoint: &Endpoint,
+        notes: &DialNotes,
+    ) -> Option<io::Result<Box<dyn ByteStream>>> {
+        let mut connected = pin!(async {
+            match endpoint {
+                Endpoint::Tcp { host, port } => self.connect_tcp(host, *port, notes).await,
+                Endpoint::Unix { path } => self.connect_unix(path, notes).await,
+            }
+        });
+        poll_fn(|cx| {
+            if !self.home.is_usable() {
+                return Poll::Ready(None);
+            }
+            let _context = self.home.handle().enter();
+            // tokio panics where the runtime has no I/O, and there is no other way to find out.
+            let polled = catch_unwind(AssertUnwindSafe(|| connected.as_mut().poll(cx)));
+            match polled {
+                Ok(Poll::Ready(Err(error))) if self.home.has_ended(&error) => Poll::Ready(None),
+                Ok(polled) => polled.map(Some),
+                Err(_) => {
+                    self.home.leave();
+                    Poll::Ready(None)
+                }
+            }
+        })
+        .await
     }
 }
 
@@ -94,34 +168,23 @@ impl Transport for Tokio {
         notes: &'a DialNotes,
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
-            let mut connected = pin!(async {
-                match endpoint {
-                    Endpoint::Tcp { host, port } => self.connect_tcp(host, *port, notes).await,
-                    Endpoint::Unix { path } => connect_unix(path).await,
-                }
-            });
-            poll_fn(|cx| {
-                let _context = self.handle.enter();
-                connected.as_mut().poll(cx)
-            })
-            .await
+            if let Some(connected) = self.connect_at_home(endpoint, notes).await {
+                return connected;
+            }
+            Smol::with_options(self.options.clone()).connect_noting(endpoint, notes).await
         })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        drop(self.handle.spawn(task));
+        task::spawn(&self.home, task);
         true
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        match clock::instant(deadline) {
-            Some(instant) => {
-                // A sleep needs the context only when it is made.
-                let _context = self.handle.enter();
-                Box::pin(tokio::time::sleep_until(instant.into()))
-            }
-            None => Box::pin(std::future::pending()),
-        }
+        let Some(instant) = clock::instant(deadline) else {
+            return Box::pin(std::future::pending());
+        };
+        Box::pin(Delay::new(instant.saturating_duration_since(Instant::now())))
     }
 
     fn now(&self) -> Timestamp {
@@ -130,70 +193,5 @@ impl Transport for Tokio {
 
     fn seed(&self) -> u64 {
         clock::seed()
-    }
-}
-
-#[cfg(unix)]
-async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
-    match tokio::net::UnixStream::connect(path).await {
-        Ok(socket) => Ok(Box::new(Stream { socket })),
-        Err(cause) => Err(resolve::at_path(path, &cause)),
-    }
-}
-
-#[cfg(not(unix))]
-async fn connect_unix(path: &std::path::Path) -> io::Result<Box<dyn ByteStream>> {
-    Err(resolve::no_unix_sockets(path))
-}
-
-/// A tokio socket with the I/O traits of `futures`.
-///
-/// Tokio itself already waits after a short read instead of reading again.
-#[derive(Debug)]
-struct Stream<T> {
-    /// The socket, registered with its runtime for as long as it lives.
-    socket: T,
-}
-
-impl<T: tokio::io::AsyncRead + Unpin> AsyncRead for Stream<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
-        Poll::Ready(Ok(buf.filled().len()))
-    }
-}
-
-impl<T: tokio::io::AsyncWrite + Unpin> AsyncWrite for Stream<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    /// Closes the sending half; what the server still sends can be read.
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(Pin::new(&mut self.socket).poll_shutdown(cx)) {
-            // The server has closed it already.
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            closed => Poll::Ready(closed),
-        }
     }
 }

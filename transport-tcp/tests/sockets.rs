@@ -8,7 +8,7 @@
 
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use slotcar_core::{BoxFuture, ByteStream, Endpoint, Timestamp, Transport};
+use slotcar_core::{BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use slotcar_tcp::{Smol, Tokio};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -368,4 +368,57 @@ fn tokio_outside_of_a_runtime_is_an_error() {
     assert!(Tokio::current().is_err());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("ct");
     assert!(runtime.block_on(async { Tokio::current() }).is_ok());
+}
+
+/// A stream that is given up sends nothing more: the server gets what its buffer held, then a
+/// reset. Otherwise it gets all that was written, however late it reads.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_aborted_stream_discards_what_it_has_not_sent() {
+    everywhere(|transport| {
+        Box::pin(async move {
+            for abort in [true, false] {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+                // Taken over by the accepted socket: it holds less than the client writes.
+                socket2::SockRef::from(&listener).set_recv_buffer_size(4096).expect("set");
+                let endpoint = endpoint(listener.local_addr().expect("address"));
+                let notes = DialNotes::default();
+                let stream = transport.connect_noting(&endpoint, &notes).await.expect("connect");
+                let mut server = listener.accept().expect("accept").0;
+                let written = fill(stream, |stream| {
+                    if abort {
+                        notes.abort_flag().set();
+                    }
+                    drop(stream);
+                });
+                let mut received = Vec::new();
+                let end = server.read_to_end(&mut received);
+                if abort {
+                    assert_eq!(end.expect_err("a reset").kind(), io::ErrorKind::ConnectionReset);
+                    assert!(received.len() < written, "{} of {written}", received.len());
+                } else {
+                    assert_eq!(end.expect("an end"), written);
+                }
+            }
+        })
+    });
+}
+
+/// Writes until the stream takes no more; returns how much it took, and hands the stream over.
+#[cfg(target_os = "linux")]
+fn fill(mut stream: Box<dyn ByteStream>, then: impl FnOnce(Box<dyn ByteStream>)) -> usize {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let (bytes, mut written, mut refused) = (vec![7; 1 << 16], 0, 0);
+    // Acknowledgements make room for a while.
+    while refused < 20 {
+        match futures::AsyncWrite::poll_write(std::pin::Pin::new(&mut *stream), &mut cx, &bytes) {
+            Poll::Ready(taken) => (written, refused) = (written + taken.expect("write"), 0),
+            Poll::Pending => {
+                refused += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    then(stream);
+    written
 }

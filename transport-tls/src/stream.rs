@@ -9,12 +9,13 @@
 //!   certificates, the read fails with `ConnectionRefused`, unless the server has sent data before;
 //! - a server that closes without close_notify counts as closed: replies contain their lengths, so
 //!   a truncated reply is noticed;
-//! - a dropped stream sends close_notify if that is possible without waiting and no data is unsent.
+//! - a dropped stream sends close_notify if that is possible without waiting and no data is unsent;
+//!   not if its `AbortFlag` is set, which the stream below keeps as well.
 
 use crate::error;
 use futures::io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
-use slotcar_core::ByteStream;
+use slotcar_core::{AbortFlag, ByteStream};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -25,11 +26,17 @@ pub(crate) struct Stream {
     inner: TlsStream<Box<dyn ByteStream>>,
     /// The name of the server, until the first read.
     first_read_from: Option<String>,
+    /// Set when the stream below resets the connection.
+    abort: AbortFlag,
 }
 
 impl Stream {
-    pub(crate) fn new(inner: TlsStream<Box<dyn ByteStream>>, name: String) -> Self {
-        Self { inner, first_read_from: Some(name) }
+    pub(crate) fn new(
+        inner: TlsStream<Box<dyn ByteStream>>,
+        name: String,
+        abort: AbortFlag,
+    ) -> Self {
+        Self { inner, first_read_from: Some(name), abort }
     }
 }
 
@@ -79,7 +86,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let (io, session) = self.inner.get_mut();
         // Unsent data belongs to commands that were cancelled: it must not be sent now.
-        if session.wants_write() || session.is_handshaking() {
+        // And where the connection is reset, nothing is sent at all.
+        if session.wants_write() || session.is_handshaking() || self.abort.is_set() {
             return;
         }
         session.send_close_notify();

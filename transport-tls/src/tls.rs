@@ -101,7 +101,10 @@ impl<T: Transport> ConnectTls for Tls<T> {
             let text = name.to_str().into_owned();
             let connector = TlsConnector::from(Arc::clone(&self.config));
             match connector.connect(name, stream).await {
-                Ok(stream) => Ok(Box::new(Stream::new(stream, text)) as Box<dyn ByteStream>),
+                Ok(stream) => {
+                    let abort = notes.abort_flag();
+                    Ok(Box::new(Stream::new(stream, text, abort)) as Box<dyn ByteStream>)
+                }
                 Err(failed) => Err(error::of_handshake(&text, failed)),
             }
         })

@@ -8,12 +8,20 @@
 //! A client belongs to the `block_on` that it was made in, so in an HTTP server to one request: its
 //! sockets wait in that reactor and must be dropped while it runs.
 //!
+//! A client has one connection to each node that it sends commands to, and one more to each that
+//! serves a channel of a subscription; blocking calls have their own. Where the host allows few,
+//! `subscription_connection=shared` puts commands and subscriptions on one.
+//!
 //! Names are resolved at every dial, by the host and without blocking; every address of a name is
 //! tried. If all fail, the error is that of the last address and names it. The host must allow both
 //! TCP and the lookup of names; an error of kind `PermissionDenied` says which one it denies.
 //!
 //! WASI has no `TCP_NODELAY`: a write that follows another too soon waits for an acknowledgement.
 //! So the core puts all that it has into one write, and a layer in between should do the same.
+//!
+//! WASI cannot reset a connection either, so a stream here keeps no `AbortFlag`: when a connection
+//! is given up, the host goes on sending what it had accepted, as long as it likes. After a black
+//! hole a command that was reported as `Unknown` may run behind later ones.
 //!
 //! `slotcar-tls` adds TLS to this transport. Programs depend on `slotcar`, whose `connect` uses
 //! this transport in a component.

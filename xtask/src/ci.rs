@@ -32,8 +32,8 @@ const STEPS: &[Step] = &[
 ];
 
 /// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
-/// on all its peers, the fuzz targets need a nightly compiler, and the host of components, which
-/// the tests build, contains a compiler.
+/// on all its peers, the fuzz targets need flags of their own, and the host of components, which
+/// the tests build, contains a compiler. The tests run the corpora of the fuzz targets.
 const APART: &[&str] =
     &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
 

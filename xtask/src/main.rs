@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod commands;
+mod fuzz;
 mod process;
 mod servers;
 mod sim;
@@ -28,6 +29,7 @@ const COMMANDS: &[Entry] = &[
     ("bench", "measure slotcar beside its peers and print the table", bench::run),
     ("ci", "everything that a change must pass", ci::run),
     ("commands", "write the command table from real servers", commands::run),
+    ("fuzz", "give any bytes to the client and the simulator, for some minutes", fuzz::run),
     ("servers", "fetch the servers that the tests run against", servers::run),
     ("sim", "run simulated clusters with many seeds", sim::run),
     ("soak", "run a real cluster under load and faults", soak::run),

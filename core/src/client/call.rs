@@ -13,6 +13,7 @@ use crate::connection::budget::BudgetWait;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Deadline, Entry, NewEntry, Rejected};
 use crate::driver::attempt::next_step::CallOptions;
+use crate::driver::attempt::payload::expected_of;
 use crate::driver::dispatch::entry;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -165,8 +166,8 @@ impl FrameCall<'_> {
         let (waiting, deadline) = waiting.unzip();
         let admission = if waiting.is_some() { Admission::Waited } else { Admission::New };
         let len = self.command.encoded_len();
-        let entry =
-            NewEntry { len, replies: 1, deadline: due, admission, can_move: guard.is_by_policy() };
+        let (expected, can_move) = (expected_of(&self.command), guard.is_by_policy());
+        let entry = NewEntry { len, replies: 1, deadline: due, admission, can_move, expected };
         let write = |out: &mut Vec<u8>| self.command.write_to(out);
         let env = &self.client.shared.env;
         let room = admit(env, &link, len, deadline);
@@ -206,7 +207,7 @@ impl FrameCall<'_> {
         link: &Link,
         guard: &InFlightGuard,
         rejected: Rejected,
-        (entry, waiting): (NewEntry, Option<BudgetWait>),
+        (entry, waiting): (NewEntry<'_>, Option<BudgetWait>),
         cx: &Context<'_>,
     ) -> Result<State, Error> {
         let env = &self.client.shared.env;

@@ -77,6 +77,8 @@ impl Client {
     /// arguments contain the word `NOSCRIPT` is sent by EVAL each time, since its own error could
     /// not be told from the server's.
     ///
+    /// Each of the two commands has the timeout of this client.
+    ///
     /// # Errors
     /// Those of [`Client::send`] for a command that may write: it is not sent again when it may
     /// have run. What the script answers is its own word, with [`Delivery::Answered`], whatever

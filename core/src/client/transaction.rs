@@ -10,7 +10,7 @@ use super::client::Client;
 use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
 use crate::driver::dispatch::transaction::{self, WatchLink};
-use crate::error::{Delivery, Error};
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Elements, ServerError, from_frame, is_null};
 use crate::routing::session::refusal;
 use crate::routing::transaction::lead;
@@ -90,7 +90,14 @@ impl<'c> Transaction<'c> {
     async fn frame(self) -> Result<Bytes, Error> {
         let lead = self.checked()?;
         let options = self.client.call_options_from_now();
-        transaction::run(&self.client.shared.topology, lead, self.commands, options).await
+        let frame = transaction::run(&self.client.shared.topology, lead, self.commands, options);
+        let frame = frame.await?;
+        if is_null(&frame) {
+            let message = "the server discarded the transaction, though no key was watched";
+            let error = Error::new(ErrorKind::Protocol, Delivery::Refused, message);
+            return Err(error.with_command("EXEC"));
+        }
+        Ok(frame)
     }
 
     /// The client and the commands.

@@ -5,7 +5,9 @@
 pub(crate) use super::wakers::Wakers;
 
 use super::outcome::Lost;
+use super::reply_shape::Expected;
 use crate::time::Timestamp;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +40,15 @@ pub(crate) enum Rejected {
     Full,
     /// The entry alone exceeds the budget.
     Large,
+}
+
+/// Why a frame is not the reply to any entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// No entry is owed a reply, or no byte of the oldest was written.
+    Unasked(Bytes),
+    /// The oldest entry cannot get it; what is wrong with it.
+    Wrong(String),
 }
 
 /// An entry without its bytes, with a deadline that is known.
@@ -86,7 +97,7 @@ pub(crate) enum Admission {
 
 /// An entry without its bytes, as the queue takes it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NewEntry {
+pub(crate) struct NewEntry<'a> {
     /// Bytes that it will write.
     pub(crate) len: usize,
     /// Replies that it will get, at least 1.
@@ -95,11 +106,13 @@ pub(crate) struct NewEntry {
     pub(crate) deadline: Deadline,
     /// Under which condition it is admitted to the budget.
     pub(crate) admission: Admission,
+    /// Which replies it may get.
+    pub(crate) expected: Expected<'a>,
     /// Another node can answer it: it fails as soon as the server is silent.
     pub(crate) can_move: bool,
 }
 
-impl From<Entry> for NewEntry {
+impl From<Entry> for NewEntry<'_> {
     #[inline]
     fn from(entry: Entry) -> Self {
         let Entry { len, replies, deadline } = entry;
@@ -109,6 +122,7 @@ impl From<Entry> for NewEntry {
             deadline: Deadline::At(deadline),
             admission: Admission::New,
             can_move: false,
+            expected: Expected::Values,
         }
     }
 }

@@ -9,4 +9,5 @@ mod place;
 mod push_readers;
 pub(crate) mod queue;
 pub(crate) mod reader;
+pub(crate) mod reply_shape;
 pub(crate) mod wakers;

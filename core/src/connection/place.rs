@@ -4,6 +4,7 @@
 
 use super::entry::Deadline;
 use super::outcome::{Failed, Failure, Outcome};
+use super::reply_shape::Expected;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::task::Waker;
@@ -15,9 +16,8 @@ pub(super) struct Place {
     pub(super) generation: u32,
     /// Replies that are still to come.
     pub(super) owed: u32,
-    /// Its commands are answered by pushes and errors, and by one reply at the end. No caller
-    /// waits.
-    pub(super) awaits_pushes: bool,
+    /// How its replies are judged.
+    pub(super) replies_are: Judged,
     /// Another node can answer it: it fails as soon as the server is silent.
     pub(super) can_move: bool,
     /// Bytes that the budget is charged until its last reply.
@@ -54,6 +54,31 @@ pub(super) enum EntryState {
     Abandoned,
 }
 
+/// How the replies of an entry are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Any is right but `+QUEUED`.
+    Values,
+    /// Any is right.
+    Anything,
+    /// By the oldest of the queue's shapes.
+    ByShape,
+    /// Its commands are answered by pushes and errors, and by one reply at the end. No caller
+    /// waits.
+    AfterPushes,
+}
+
+impl From<Expected<'_>> for Judged {
+    #[inline]
+    fn from(expected: Expected<'_>) -> Self {
+        match expected {
+            Expected::Values => Self::Values,
+            Expected::Anything => Self::Anything,
+            Expected::ValuesBut(_) | Expected::Transaction { .. } => Self::ByShape,
+        }
+    }
+}
+
 /// The end of the list of free places.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -63,7 +88,7 @@ impl Place {
         Self {
             generation: 0,
             owed: 0,
-            awaits_pushes: false,
+            replies_are: Judged::Values,
             can_move: false,
             cost: 0,
             deadline: Deadline::At(Timestamp::FAR_FUTURE),

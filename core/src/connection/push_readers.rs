@@ -3,7 +3,7 @@
 //! Part of a queue; the rules are in `queue/pushes.rs`.
 
 use super::entry::Wakers;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::task::Waker;
 
 /// What a connection knows of its subscriptions.
@@ -14,7 +14,7 @@ pub(super) struct PushReaders {
     /// A subscription uses the connection, which stays open as long, also if it is retired.
     pub(super) subscribed: bool,
     /// Readers that wait, each by its number; on hosts without background tasks.
-    waiting: BTreeMap<u64, Waker>,
+    waiting: SortedMap<u64, Waker>,
 }
 
 impl PushReaders {

@@ -11,7 +11,8 @@
 //!   (asserted in `deliver`); it has `in_flight` entries;
 //! - a place is used again only when its entry is owed no reply, and its caller has taken the
 //!   outcome or does not wait any more (`free`);
-//! - an entry gets no reply before its first byte was written;
+//! - an entry gets no reply before its first byte was written, and none that it cannot have
+//!   (`reply_shape.rs`);
 //! - the node's budget is charged for every entry that is owed a reply, so it bounds the memory
 //!   from enqueue to reply;
 //! - after `lose`, no reply is owed and nothing can be enqueued.
@@ -19,20 +20,24 @@
 //! Limits: those of the budget (`budget.rs`); 2^32 entries.
 
 pub(crate) use super::entry::{
-    Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers,
+    Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Unfit, Wakers,
 };
 pub(crate) use deadlines::Taken;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
 use super::outcome::{Failure, Lost, Outcome, Replies};
 use super::push_readers::PushReaders;
-use crate::connection::place::{EntryState, NONE, Place};
+use super::reply_shape::{ReplyShape, is_queued};
+use crate::connection::place::{EntryState, Judged, NONE, Place};
 use crate::time::Timestamp;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
 mod deadlines;
+mod handshake;
+mod judge;
 mod pushes;
 mod silence;
 #[cfg(test)]
@@ -93,6 +98,8 @@ pub(crate) struct CommandQueue {
     background_again: bool,
     /// Whether pushes are expected, and which readers wait.
     push_readers: PushReaders,
+    /// What is to be known of the replies of each entry that is `Judged::ByShape`, oldest first.
+    shapes: VecDeque<ReplyShape>,
 }
 
 /// ```text
@@ -143,6 +150,7 @@ impl CommandQueue {
             background_waker: None,
             background_again: false,
             push_readers: PushReaders::default(),
+            shapes: VecDeque::new(),
         }
     }
 
@@ -151,7 +159,7 @@ impl CommandQueue {
     #[inline]
     pub(crate) fn enqueue(
         &mut self,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         waker: &Waker,
     ) -> Result<(Ticket, Flush, Option<Waker>), Rejected> {
@@ -184,7 +192,7 @@ impl CommandQueue {
     #[inline]
     fn append(
         &mut self,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         state: EntryState,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Ticket {
@@ -207,7 +215,7 @@ impl CommandQueue {
             _ => unreachable!("the list of free places holds nothing else"),
         };
         place.owed = entry.replies;
-        place.awaits_pushes = false;
+        place.replies_are = Judged::from(entry.expected);
         place.can_move = entry.can_move;
         place.cost = cost_of(entry.len);
         place.deadline = entry.deadline;
@@ -216,6 +224,9 @@ impl CommandQueue {
         place.next = NONE;
         if entry.replies > 1 {
             place.replies.reserve_exact(entry.replies as usize);
+        }
+        if place.replies_are == Judged::ByShape {
+            self.shapes.extend(ReplyShape::of(entry.expected));
         }
         let ticket = Ticket { index, generation: place.generation };
         let before = std::mem::replace(&mut self.last, index);
@@ -229,31 +240,6 @@ impl CommandQueue {
             self.unseen = index;
         }
         ticket
-    }
-
-    /// Keeps the commands of a handshake until the first entry. Their `replies` are dropped.
-    pub(crate) fn defer_handshake(&mut self, commands: Vec<u8>, replies: u32) {
-        if let Phase::Open = self.phase {
-            self.phase = Phase::HandshakeDeferred { commands, replies };
-        }
-    }
-
-    #[inline]
-    fn write_handshake(&mut self) {
-        if let Phase::HandshakeDeferred { .. } = self.phase {
-            self.write_handshake_now();
-        }
-    }
-
-    #[cold]
-    fn write_handshake_now(&mut self) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Open);
-        let Phase::HandshakeDeferred { commands, replies } = phase else { return };
-        let (len, deadline) = (commands.len(), Deadline::At(Timestamp::FAR_FUTURE));
-        self.budget.charge(cost_of(len));
-        let admission = Admission::Forced;
-        let entry = NewEntry { len, replies, deadline, admission, can_move: false };
-        self.append(entry, EntryState::Abandoned, |out| out.extend_from_slice(&commands));
     }
 
     /// The entry's outcome and its deadline, if it has ended; else the waker is kept until it has.
@@ -310,9 +296,11 @@ impl CommandQueue {
         self.budget.wait(wait, (waker, entry.deadline, cost_of(entry.len)), wake)
     }
 
-    /// Gives a frame that is not a push to the oldest entry. Returns it if no entry is owed a
-    /// reply, or if no byte of the oldest was written: the stream has accepted `written` bytes in
-    /// total. The caller of `own` drives and polls afterwards, so it is not woken.
+    /// Gives a frame that is not a push to the oldest entry. The stream has accepted `written`
+    /// bytes in total. The caller of `own` drives and polls afterwards, so it is not woken.
+    ///
+    /// # Errors
+    /// When it is not a reply to that entry: then the state of the connection is unknown.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
@@ -320,14 +308,18 @@ impl CommandQueue {
         written: u64,
         own: Option<Ticket>,
         wake: &mut Wakers,
-    ) -> Result<(), Bytes> {
+    ) -> Result<(), Unfit> {
         if self.in_flight == 0 {
-            return Err(frame);
+            return Err(Unfit::Unasked(frame));
         }
         let index = self.first;
-        let place = &mut self.places[index as usize];
+        let mut place = &mut self.places[index as usize];
         if place.start >= written {
-            return Err(frame);
+            return Err(Unfit::Unasked(frame));
+        }
+        if place.replies_are != Judged::Values || is_queued(&frame) {
+            self.judge(&frame).map_err(Unfit::Wrong)?;
+            place = &mut self.places[index as usize];
         }
         assert!(place.owed > 0, "an entry in flight is owed a reply");
         place.owed -= 1;
@@ -377,6 +369,7 @@ impl CommandQueue {
         // What the driver has not taken was surely not written.
         let written = written.min(self.encoded - self.out.len() as u64);
         self.out = Vec::new();
+        self.shapes = VecDeque::new();
         self.unseen = NONE;
         while self.in_flight > 0 {
             let index = self.first;

@@ -27,6 +27,8 @@ pub(in crate::driver) enum Answer {
     Cut,
     /// Changes the cluster, then goes on with the other answer.
     Do(Box<dyn FnOnce(&mut Nodes) + Send>, Box<Answer>),
+    /// Sends no reply, but those to the commands behind it.
+    Nothing,
     /// Sends this frame; the CRLF at its end is added.
     Reply(String),
     /// Sends nothing on this connection any more.
@@ -150,6 +152,7 @@ impl Nodes {
                 }
                 Some(Answer::Cut) => return Reply::Close,
                 Some(Answer::Silence) => return Reply::Silence,
+                Some(Answer::Nothing) => return Reply::Text(String::new()),
                 Some(Answer::Reply(frame)) => return Reply::Text(format!("{frame}\r\n")),
                 None => {
                     let frame = own.unwrap_or_else(|| bulk(name));
@@ -302,14 +305,14 @@ impl ScriptedCluster {
         self.script.slow(&at(name), reply_time);
     }
 
-    /// How often a node was dialled.
-    pub(in crate::driver) fn dials(&self, name: &str) -> usize {
-        self.script.dials(&at(name))
-    }
-
     /// What was sent since the last call: `a: GET k`.
     pub(in crate::driver) fn sent(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.nodes).sent)
+    }
+
+    /// How often a node was dialled.
+    pub(in crate::driver) fn dials(&self, name: &str) -> usize {
+        self.script.dials(&at(name))
     }
 
     /// The time since the beginning.

@@ -35,6 +35,11 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// Whether it is an array, no map, set or push.
+    pub(crate) fn is_array(&self) -> bool {
+        self.kind == Aggregate::Array
+    }
+
     /// Number of elements that were not returned yet.
     pub(crate) fn len(&self) -> usize {
         self.left

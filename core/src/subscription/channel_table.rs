@@ -184,7 +184,7 @@ pub(crate) struct ChannelTable {
     /// Channels that a plan checks from a time on.
     check_later: BTreeSet<(Timestamp, usize)>,
     /// The channels of each reader, each with the reader's position in the channel's `readers`.
-    readers: BTreeMap<ReaderId, BTreeMap<usize, usize>>,
+    readers: BTreeMap<(ReaderId, usize), usize>,
     /// The last serial given out.
     serial: u64,
     /// Updates that were not taken yet.
@@ -223,11 +223,10 @@ impl ChannelTable {
             None => self.add(kind, name),
         };
         let Some(entry) = &mut self.entries[index] else { return };
-        let own = self.readers.entry(reader).or_default();
-        if own.contains_key(&index) {
+        if self.readers.contains_key(&(reader, index)) {
             return;
         }
-        own.insert(index, entry.readers.len());
+        self.readers.insert((reader, index), entry.readers.len());
         let connection = entry.live.and_then(|id| self.connections.get(&id));
         if let Some(connection) = connection {
             let endpoint = Arc::clone(&connection.endpoint);
@@ -280,8 +279,7 @@ impl ChannelTable {
     /// Removes a channel for a reader.
     pub(crate) fn unsubscribe(&mut self, kind: ChannelKind, name: &[u8], reader: ReaderId) {
         let Some(index) = self.names[kind as usize].get(name).copied() else { return };
-        let own = self.readers.get_mut(&reader);
-        let Some(position) = own.and_then(|own| own.remove(&index)) else { return };
+        let Some(position) = self.readers.remove(&(reader, index)) else { return };
         if let Some(entry) = &self.entries[index] {
             let channel = entry.channel.clone();
             self.updates.push((reader, Update::Unsubscribed { channel }));
@@ -291,8 +289,12 @@ impl ChannelTable {
 
     /// Removes a reader from all of its channels.
     pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
-        for (index, position) in self.readers.remove(&reader).unwrap_or_default() {
-            self.release(index, position);
+        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
+        let own: Vec<usize> = own.map(|((_, index), _)| *index).collect();
+        for index in own {
+            if let Some(position) = self.readers.remove(&(reader, index)) {
+                self.release(index, position);
+            }
         }
     }
 
@@ -301,10 +303,8 @@ impl ChannelTable {
         self.visit();
         let Some(entry) = &mut self.entries[index] else { return };
         entry.readers.swap_remove(position);
-        if let Some(moved) = entry.readers.get(position)
-            && let Some(own) = self.readers.get_mut(&moved.id)
-        {
-            own.insert(index, position);
+        if let Some(moved) = entry.readers.get(position) {
+            self.readers.insert((moved.id, index), position);
         }
         if !entry.readers.is_empty() {
             return;
@@ -418,8 +418,8 @@ impl ChannelTable {
     }
 
     fn entries_of(&self, reader: ReaderId) -> impl Iterator<Item = &ChannelEntry> {
-        let indexes = self.readers.get(&reader).into_iter().flat_map(BTreeMap::keys);
-        indexes.filter_map(|index| {
+        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
+        own.filter_map(|((_, index), _)| {
             self.visit();
             self.entries[*index].as_ref()
         })

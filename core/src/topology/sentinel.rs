@@ -82,8 +82,10 @@ pub(crate) type GivenUp = (Endpoint, u64);
 /// What this client sees of the known primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrimaryState {
-    /// It is connected, or was not tried yet.
+    /// It is connected.
     Reachable,
+    /// It is not connected, and no dial has failed: it was not tried, or a dial has no answer yet.
+    Untried,
     /// It cannot be connected to, or its ROLE is another one.
     Unreachable,
     /// The same, for so long with every answer naming another primary that silent sentinels are not
@@ -145,6 +147,14 @@ pub(crate) fn choose(
     proofs: &Proofs,
 ) -> PrimaryChoice {
     let Knowledge { held, given_up, .. } = knowledge;
+    let state = match knowledge.state {
+        PrimaryState::Untried => {
+            let is_silent = |held: &Service| proof_of(proofs, &held.primary) == Proof::None;
+            let is_silent = held.is_some_and(is_silent);
+            if is_silent { PrimaryState::Unreachable } else { PrimaryState::Reachable }
+        }
+        state => state,
+    };
     // What was given up counts again once it says itself that it is a primary.
     let counts = |opinion: &&Opinion| {
         given_up.is_none_or(|(gone, epoch)| {
@@ -156,7 +166,7 @@ pub(crate) fn choose(
         return PrimaryChoice::Keep;
     };
     if let Some(held) = held.filter(|held| newest <= held.epoch)
-        && let Some(choice) = give_up(held, knowledge.state, newest, &counted, proofs)
+        && let Some(choice) = give_up(held, state, newest, &counted, proofs)
     {
         return choice;
     }
@@ -164,7 +174,7 @@ pub(crate) fn choose(
     if let Some(held) = held.filter(|held| newest < held.epoch) {
         let known = knowledge.known.max(sentinels_of(opinions));
         let are_all = votes.len() >= known;
-        match believe_older(held, knowledge.state, are_all, &counted, proofs) {
+        match believe_older(held, state, are_all, &counted, proofs) {
             PrimaryChoice::Take(_) => {}
             choice => return choice,
         }
@@ -223,7 +233,7 @@ fn believe_older(
     match state {
         // The primary stays; their word on the replicas counts.
         _ if agreed && first.primary == held.primary => believed,
-        PrimaryState::Reachable => PrimaryChoice::Keep,
+        PrimaryState::Reachable | PrimaryState::Untried => PrimaryChoice::Keep,
         _ if is_proven(proofs, &held.primary) => PrimaryChoice::Keep,
         // It is no better than the known one.
         _ if !agreed || proof_of(proofs, &first.primary) == Proof::None => PrimaryChoice::Doubt,

@@ -51,6 +51,19 @@ mod connection {
     pub(crate) mod entry;
     pub(crate) mod outcome;
     pub(crate) mod wakers;
+
+    /// Stands in for what an entry says of its replies, which no model has.
+    pub(crate) mod reply_shape {
+        /// See above.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Expected<'a> {
+            /// See the client.
+            #[expect(dead_code, reason = "it holds the lifetime")]
+            ValuesBut(&'a [u32]),
+            /// See the client.
+            Values,
+        }
+    }
 }
 
 #[path = "../../../core/src/driver"]

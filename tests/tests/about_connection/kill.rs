@@ -5,7 +5,7 @@ use crate::{connect, patient, versions};
 use futures::future::join;
 use slotcar::config::Protocol;
 use slotcar::{Delivery, Error, ErrorKind, Target, cmd};
-use slotcar_tests::polling::{run, yield_times};
+use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Server};
 use std::time::Duration;
@@ -13,9 +13,14 @@ use std::time::Duration;
 /// A script that ends only when it is killed.
 const FOREVER: &str = "while true do end";
 
-/// Waits until a server says that it is busy.
-fn until_busy(server: &Server) {
-    until_true("the script to be slow", || server.call(&["GET", "k"]).is_error("BUSY"));
+/// How often a state is looked at.
+const OFTEN: Duration = Duration::from_millis(5);
+
+/// Waits until a server says that it is busy, and lets other futures go on meanwhile.
+async fn until_busy(server: &Server) {
+    while !server.call(&["GET", "k"]).is_error("BUSY") {
+        smol::Timer::after(OFTEN).await;
+    }
 }
 
 /// What the caller of a script that was killed gets: the error, once, of the command itself.
@@ -33,9 +38,7 @@ fn while_busy<T>(
     end: impl Future<Output = T>,
 ) -> (Result<i64, Error>, T) {
     run(join(busy, async {
-        // By then the call is written.
-        yield_times(3).await;
-        until_busy(server);
+        until_busy(server).await;
         end.await
     }))
 }
@@ -138,13 +141,12 @@ fn client_unblock_and_kill_need_no_free_connection() {
         for (end, delivery) in [("UNBLOCK", None), ("KILL", Some(Delivery::Unknown))] {
             let waits = client.send::<Option<(String, String)>>(cmd("BLPOP").arg("q").arg(0));
             let (popped, ended) = run(join(waits, async {
-                yield_times(3).await;
                 let server = &server;
                 // Its connection is dialled by polls of the call, so nothing may block here.
                 let id = loop {
                     match blocked(server) {
                         Some(id) => break id,
-                        None => smol::Timer::after(Duration::from_millis(5)).await,
+                        None => smol::Timer::after(OFTEN).await,
                     };
                 };
                 let command = match end {
@@ -167,11 +169,10 @@ fn client_unpause_overtakes_what_is_paused() {
         let client = run(connect(patient(&server.url())));
         server.pause_writes();
         let (paused, ended) = run(join(client.incr("n"), async {
-            yield_times(3).await;
-            until_true("the write to wait", || {
-                // Redis 7.0 does not count it among the blocked clients.
-                server.call(&["CLIENT", "LIST"]).ok().text().contains("cmd=incr")
-            });
+            // Redis 7.0 does not count it among the blocked clients.
+            while !server.call(&["CLIENT", "LIST"]).ok().text().contains("cmd=incr") {
+                smol::Timer::after(OFTEN).await;
+            }
             client.send::<()>(cmd("CLIENT UNPAUSE")).await
         }));
         ended.expect("it overtook the write");

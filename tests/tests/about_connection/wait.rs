@@ -153,7 +153,8 @@ fn in_a_cluster_each_shard_has_an_outcome() {
         let written = run(pipeline().wait_replicas(1, LONG).run_each()).expect("it ran");
         assert_eq!((written.is_reached(), written.replicas()), (true, Some(1)), "{written:?}");
         assert_eq!(written.shards().len(), 3);
-        cluster.node(cluster.replica_of(frozen)).pause();
+        let replica = cluster.replica_of(frozen);
+        cluster.node(replica).pause();
         let written = run(pipeline().wait_replicas(1, SHORT).run_each()).expect("it ran");
         assert_eq!((written.is_reached(), written.replicas()), (false, Some(0)), "{written:?}");
         for shard in written.shards() {
@@ -169,7 +170,7 @@ fn in_a_cluster_each_shard_has_an_outcome() {
             assert!(shard.commands.contains(&0), "the MSET is for all of them");
             assert_eq!(shard.commands.contains(&2), is_frozen);
         }
-        cluster.node(cluster.replica_of(frozen)).resume();
+        cluster.node(replica).resume();
     }
 }
 

@@ -5,11 +5,15 @@
 //! servers where the host matters; a scripted server in memory where each order of events matters.
 
 mod cancel;
+mod dropped;
 #[cfg(not(target_os = "wasi"))]
 mod executors;
-#[allow(dead_code, reason = "a fuzz target includes this file and uses more of it")]
+#[path = "../../fuzz/src/connection.rs"]
+mod fuzzed;
 mod memory;
 mod parked;
+#[cfg(not(target_os = "wasi"))]
+mod runtimes;
 #[cfg(not(target_os = "wasi"))]
 mod sockets;
 mod writes;

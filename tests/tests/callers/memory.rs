@@ -135,6 +135,16 @@ impl Memory {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    /// How many connections the client holds.
+    pub(crate) fn open_connections(&self) -> usize {
+        lock(&self.0.pipes).iter().filter(|pipe| !lock(pipe).closed).count()
+    }
+
+    /// How many background tasks have not ended.
+    pub(crate) fn background_tasks(&self) -> usize {
+        self.0.spawned.as_ref().map_or(0, |spawned| lock(spawned).len())
+    }
+
     /// A number below `bound`.
     pub(crate) fn below(&self, bound: usize) -> usize {
         let mut state = self.0.chance.load(Ordering::SeqCst);

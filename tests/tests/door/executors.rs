@@ -61,6 +61,45 @@ fn a_client_may_leave_its_runtime() -> Result<(), Error> {
     block_on(use_client(&client))
 }
 
+/// A runtime without I/O, without timers, and without either: smol's reactor is used where it has
+/// none. tokio has no way to ask, so its panic is caught.
+#[test]
+fn a_runtime_may_lack_io_and_timers() -> Result<(), Error> {
+    let served = served();
+    for make in [Builder::new_multi_thread as fn() -> Builder, Builder::new_current_thread] {
+        for (io, time) in [(false, false), (true, false), (false, true)] {
+            let mut builder = make();
+            if io {
+                builder.enable_io();
+            }
+            if time {
+                builder.enable_time();
+            }
+            let runtime = builder.build().expect("a runtime");
+            let client = runtime.block_on(slotcar::connect(&served.url()))?;
+            runtime.block_on(use_client(&client))?;
+            drop(runtime);
+            block_on(use_client(&client))?;
+        }
+    }
+    Ok(())
+}
+
+/// A client in a static: its runtime has ended, and another one has come.
+#[test]
+fn a_client_outlives_its_runtime() -> Result<(), Error> {
+    let served = served();
+    let current_thread = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for runtime in [multi_thread(), current_thread] {
+        let client = runtime.block_on(slotcar::connect(&served.url()))?;
+        runtime.block_on(use_client(&client))?;
+        drop(runtime);
+        multi_thread().block_on(use_client(&client))?;
+        block_on(use_client(&client))?;
+    }
+    Ok(())
+}
+
 /// The feature `tokio` is on in this build, and a runtime is there, but the caller is not in it.
 #[test]
 fn outside_of_a_tokio_runtime_smol_is_used() -> Result<(), Error> {

@@ -5,6 +5,8 @@
 //! delivery, command, node, attempts and text. Real servers where possible, scripted servers
 //! otherwise.
 
+#[cfg(not(target_os = "wasi"))]
+mod aborts;
 mod bad_bytes;
 mod budget;
 mod connections;

@@ -8,6 +8,7 @@ mod basics;
 mod confirmations;
 mod durable;
 mod follow;
+mod inside_replies;
 mod many;
 mod output_limit;
 mod reader;

@@ -6,7 +6,7 @@
 use super::reader::{next, next_words, words};
 use slotcar::{Client, Config, Delivery, Value};
 use slotcar_tcp::Smol;
-use slotcar_tests::background::{self, BackgroundWork, nap};
+use slotcar_tests::background::{self, BackgroundWork};
 use slotcar_tests::real::{Server, Version};
 use smol::block_on;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const LARGE: usize = 48_000_000;
 /// GETs of the large value by each task.
 const GETS: usize = 5;
 
-/// Small writes, 200 in a second.
+/// Small writes, one after the other.
 struct Increments {
     /// Set to end them.
     stop: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ impl Increments {
                         unknown.fetch_add(1, Ordering::Relaxed)
                     }
                 };
-                nap(Duration::from_millis(5));
+                smol::future::yield_now().await;
             }
         });
         Self { stop, answered, unknown, work }

@@ -6,7 +6,7 @@
 //! | `tests/tests/commands`, `cluster/routing.rs`, `cluster/spread.rs` | on the reactor alone |
 //! | `tests/tests/cluster`, `sentinel`, `reads`, `pubsub`, `transactions`, `faults` | on a stage |
 //! | `tests/tests/callers/{cancel,parked,writes}.rs` | on a stage |
-//! | `tests/tests/callers/{executors,sockets}.rs` | no: tokio's and smol's reactors, unix sockets |
+//! | `tests/tests/callers/{executors,runtimes,sockets}.rs` | no: reactors, unix sockets |
 //! | `tests/tests/harness` | no: it tests the harness, which runs outside |
 //! | `tests/sim/tests/serve.rs` | on a stage, for simulated servers on TCP |
 //! | the other files of `tests/sim/tests` | no: the simulator is a host of its own |

@@ -30,12 +30,20 @@ impl Read for &Counted {
     }
 }
 
+impl HalfClose for Counted {
+    fn close_write(&self) -> io::Result<()> {
+        self.socket.close_write()
+    }
+
+    fn reset_at_end(&self) {}
+}
+
 /// A stream, the other side, and the count of the stream's reads.
 fn pair() -> (Stream<Counted>, UnixStream, Rc<Cell<usize>>) {
     let (socket, other) = UnixStream::pair().expect("pair");
     let reads = Rc::new(Cell::new(0));
     let counted = Counted { socket, reads: Rc::clone(&reads) };
-    (Stream::new(Async::new(counted).expect("register")), other, reads)
+    (Stream::new(Async::new(counted).expect("register"), AbortFlag::default()), other, reads)
 }
 
 #[test]
@@ -126,8 +134,8 @@ fn the_end_is_seen_after_a_short_read_and_stays() {
 fn a_full_socket_takes_the_rest_when_there_is_room() {
     const BYTES: usize = 4 << 20;
     let (socket, other) = UnixStream::pair().expect("pair");
-    let mut writer = Stream::new(Async::new(socket).expect("register"));
-    let mut reader = Stream::new(Async::new(other).expect("register"));
+    let mut writer = Stream::new(Async::new(socket).expect("register"), AbortFlag::default());
+    let mut reader = Stream::new(Async::new(other).expect("register"), AbortFlag::default());
     let sent: Vec<u8> = (0..BYTES).map(|i| (i % 251) as u8).collect();
     smol::block_on(async {
         let mut received = vec![0; BYTES];
@@ -148,7 +156,7 @@ fn a_full_socket_takes_the_rest_when_there_is_room() {
 #[test]
 fn closing_the_sending_half_leaves_the_other_open() {
     let (socket, mut other) = UnixStream::pair().expect("pair");
-    let mut stream = Stream::new(Async::new(socket).expect("register"));
+    let mut stream = Stream::new(Async::new(socket).expect("register"), AbortFlag::default());
     smol::block_on(async {
         stream.close().await.expect("close");
         assert_eq!(other.read(&mut [0; 4]).expect("end"), 0);

@@ -166,14 +166,21 @@ type Served = futures_rustls::server::TlsStream<End>;
 fn connected(
     wants_certificate: bool,
 ) -> (Box<dyn ByteStream>, io::Result<Served>, Arc<Mutex<Half>>) {
+    connected_noting(wants_certificate, &DialNotes::default())
+}
+
+/// The same, with the notes of the dial.
+fn connected_noting(
+    wants_certificate: bool,
+    notes: &DialNotes,
+) -> (Box<dyn ByteStream>, io::Result<Served>, Arc<Mutex<Half>>) {
     let (acceptor, ca) = server(wants_certificate);
     let (ours, theirs) = pipe();
     let wire = Arc::clone(&ours.output);
     let trusted = TlsConfig::new().trust_pem(ca.as_bytes()).expect("PEM").build().expect("good");
     let tls = Tls::new(OneEnd(Mutex::new(Some(ours))), trusted);
     let endpoint = Endpoint::tcp("redis.test", 6379);
-    let notes = DialNotes::default();
-    let (client, server) = both(tls.connect_tls(&endpoint, &notes), acceptor.accept(theirs));
+    let (client, server) = both(tls.connect_tls(&endpoint, notes), acceptor.accept(theirs));
     assert!(notes.tls_began());
     (client.unwrap_or_else(|error| panic!("{error}")), server, wire)
 }
@@ -203,6 +210,17 @@ fn a_dropped_stream_sends_nothing_that_was_unsent() {
     wire.lock().expect("whole").room = usize::MAX;
     drop(client);
     assert_eq!(wire.lock().expect("whole").bytes.len(), 10);
+}
+
+/// The stream below is about to reset the connection: not even a goodbye is written.
+#[test]
+fn an_aborted_stream_sends_nothing() {
+    let notes = DialNotes::default();
+    let (client, _server, wire) = connected_noting(false, &notes);
+    wire.lock().expect("whole").bytes.clear();
+    notes.abort_flag().set();
+    drop(client);
+    assert!(wire.lock().expect("whole").bytes.is_empty());
 }
 
 #[test]

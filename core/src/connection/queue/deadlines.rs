@@ -4,9 +4,10 @@
 //! has seen, or of a caller that waits for the budget here; an entry whose caller is told that it
 //! was not sent is never written.
 
-use super::{CommandQueue, Deadline, EntryState, NONE, Wakers};
+use super::{CommandQueue, Deadline, EntryState, Judged, NONE, Wakers};
 use crate::connection::outcome::Failure;
 use crate::time::Timestamp;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// What the driver has taken from the queue to write it.
@@ -57,7 +58,9 @@ impl CommandQueue {
             let is_unsent = place.start >= taken.written;
             let waker = match &mut place.state {
                 EntryState::Waiting(waker) => waker.take(),
-                EntryState::Abandoned if is_unsent && !place.awaits_pushes => None,
+                EntryState::Abandoned if is_unsent && place.replies_are != Judged::AfterPushes => {
+                    None
+                }
                 _ => continue,
             };
             let deadline = place.deadline.from(now);
@@ -90,11 +93,18 @@ impl CommandQueue {
     fn withdraw_expired(&mut self, now: Timestamp, taken: Taken<'_>, wake: &mut Wakers) {
         let mut cuts = Vec::new();
         let (mut shift, mut kept, mut index) = (0, NONE, self.first);
+        // For each entry with a shape, whether it is withdrawn.
+        let mut withdrawn = VecDeque::new();
         while index != NONE {
             let place = &mut self.places[index as usize];
             let next = place.next;
-            let is_expired = place.deadline.from(now) <= now && !place.awaits_pushes;
-            if is_expired && place.start >= taken.written {
+            let can_expire = place.replies_are != Judged::AfterPushes;
+            let is_expired = can_expire && place.deadline.from(now) <= now;
+            let is_withdrawn = is_expired && place.start >= taken.written;
+            if place.replies_are == Judged::ByShape {
+                withdrawn.push_back(is_withdrawn);
+            }
+            if is_withdrawn {
                 cuts.push(place.start..place.end);
                 shift += place.end - place.start;
                 place.owed = 0;
@@ -120,6 +130,7 @@ impl CommandQueue {
             index = next;
         }
         self.last = kept;
+        self.shapes.retain(|_| withdrawn.pop_front() == Some(false));
         let queued = self.encoded - self.out.len() as u64;
         self.encoded -= shift;
         cut(&mut self.out, 0, queued, &cuts);

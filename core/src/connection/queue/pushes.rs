@@ -5,7 +5,7 @@
 //! reply. So such commands are enqueued as one entry, with a last command that always has a reply.
 //! Errors that come before that reply belong to the entry.
 
-use super::{CommandQueue, EntryState, Phase, cost_of};
+use super::{CommandQueue, EntryState, Judged, Phase, cost_of};
 use crate::connection::entry::Entry;
 use crate::time::Timestamp;
 use std::task::Waker;
@@ -22,7 +22,7 @@ impl CommandQueue {
         self.budget.charge(cost_of(entry.len));
         let write = |out: &mut Vec<u8>| out.extend_from_slice(commands);
         let ticket = self.append(entry.into(), EntryState::Abandoned, write);
-        self.place_of(ticket).awaits_pushes = true;
+        self.place_of(ticket).replies_are = Judged::AfterPushes;
     }
 
     /// Whether the next reply belongs to commands that are answered by pushes. Then an error
@@ -31,7 +31,7 @@ impl CommandQueue {
     pub(crate) fn awaits_pushes(&self) -> bool {
         self.push_readers.expected
             && self.in_flight > 0
-            && self.places[self.first as usize].awaits_pushes
+            && self.places[self.first as usize].replies_are == Judged::AfterPushes
     }
 
     /// Pushes are received from now on.

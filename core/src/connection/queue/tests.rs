@@ -40,7 +40,7 @@ fn put(queue: &mut CommandQueue, text: &str, replies: u32) -> (Ticket, Flush) {
     (ticket, flush)
 }
 
-fn reply(queue: &mut CommandQueue, text: &'static str) -> Result<(), Bytes> {
+fn reply(queue: &mut CommandQueue, text: &'static str) -> Result<(), Unfit> {
     queue.deliver(Bytes::from_static(text.as_bytes()), u64::MAX, None, &mut Wakers::new())
 }
 
@@ -69,7 +69,7 @@ fn replies_go_to_their_entries_in_order() {
     assert_eq!(one(&mut queue, a).unwrap(), "+1");
     reply(&mut queue, "+2").unwrap();
     assert_eq!(one(&mut queue, b).unwrap(), "+2");
-    assert_eq!(reply(&mut queue, "+3").unwrap_err(), "+3");
+    assert_eq!(reply(&mut queue, "+3"), Err(Unfit::Unasked("+3".into())));
 }
 
 #[test]
@@ -385,9 +385,9 @@ fn no_entry_gets_a_reply_before_it_was_written() {
     let mut deliver = |text: &'static str, written| {
         queue.deliver(Bytes::from_static(text.as_bytes()), written, None, &mut Wakers::new())
     };
-    assert_eq!(deliver("+wrong", 0).unwrap_err(), "+wrong");
+    assert_eq!(deliver("+wrong", 0), Err(Unfit::Unasked("+wrong".into())));
     deliver("+a", 4).unwrap();
-    assert_eq!(deliver("+wrong", 4).unwrap_err(), "+wrong");
+    assert_eq!(deliver("+wrong", 4), Err(Unfit::Unasked("+wrong".into())));
     // A server may answer before it has read the whole of a command.
     deliver("+b", 5).unwrap();
     assert_eq!(one(&mut queue, a).unwrap(), "+a");
@@ -461,8 +461,7 @@ fn a_timeout_begins_with_the_first_turn() {
     let mut queue = CommandQueue::new(Budget::new(1 << 20));
     queue.attach_background(Waker::noop());
     let deadline = Deadline::After(Duration::from_millis(50));
-    let entry =
-        NewEntry { len: 1, replies: 1, deadline, admission: Admission::New, can_move: false };
+    let entry = NewEntry { deadline, ..entry(1, 1).into() };
     let enqueue = |queue: &mut CommandQueue| {
         assert!(
             queue.may_background_sleep(Waker::noop()) || queue.may_background_sleep(Waker::noop())

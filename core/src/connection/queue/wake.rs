@@ -4,6 +4,7 @@
 //! only if no other caller waits.
 
 use super::{CommandQueue, EntryState, NONE, Wakers};
+use crate::connection::budget::BackgroundRegistration;
 use std::task::Waker;
 
 impl CommandQueue {
@@ -52,6 +53,19 @@ impl CommandQueue {
         self.background = true;
         self.background_registration = Some(self.budget.register_background(io_waker.clone()));
         self.background_again = true;
+    }
+
+    /// No background task drives this connection any more: all who wait are woken, to drive by
+    /// themselves. Returns what the task has left behind.
+    #[must_use = "to be dropped without a lock"]
+    pub(crate) fn detach_background(
+        &mut self,
+        wake: &mut Wakers,
+    ) -> (Option<BackgroundRegistration>, Option<Waker>) {
+        self.background = false;
+        self.background_again = false;
+        self.wake_driver(wake);
+        (self.background_registration.take(), self.background_waker.take())
     }
 
     /// Whether a background task drives this connection.

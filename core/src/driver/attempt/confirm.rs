@@ -6,7 +6,8 @@
 //! has moved or is being moved refuses it in the same way.
 //!
 //! **Invariants**: asked only in a cluster, once for each such reply, and only about the slot of
-//! the command's own keys; without an answer, or with another one, the words are the command's.
+//! the command's own keys; without an answer, or with another one than the command's, the words are
+//! the command's.
 //! Which replies are concerned is decided in `routing/error_policy.rs`.
 //! Spec: cluster-spec, "MOVED Redirection", "ASK redirection", "Multiple keys operations".
 
@@ -94,7 +95,19 @@ async fn ask(
     }
 }
 
-/// Whether the server refuses the probe as the command was refused.
+/// Whether the server refuses the probe as the command was refused: to the same node, or with the
+/// same text. Between the two a slot may have arrived, so that ASK becomes MOVED.
 fn is_same(failure: &AttemptFailure, own: &ServerError) -> bool {
-    matches!(failure, AttemptFailure::ErrorReply(error) if error.class() == own.class())
+    let AttemptFailure::ErrorReply(said) = failure else { return false };
+    let target = |error: &ServerError| match error.redirect() {
+        Some(Ok(Redirect::Ask { slot, host, port } | Redirect::Moved { slot, host, port })) => {
+            Some((slot, host, port))
+        }
+        _ => None,
+    };
+    match (target(said), target(own)) {
+        (Some(said), Some(own)) => said == own,
+        (None, None) => said == own,
+        _ => false,
+    }
 }

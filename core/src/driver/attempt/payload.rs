@@ -3,20 +3,25 @@
 //!
 //! **Invariants**: nothing is written between an ASKING and its command, nor between MULTI and
 //! EXEC; a transaction succeeds only with the reply to EXEC. In all other cases nothing ran, unless
-//! the server refused MULTI and ran the commands one by one.
+//! the server refused MULTI and ran the commands one by one. Replies that a transaction cannot have
+//! never come here: they end the connection (`connection/reply_shape.rs`).
 //! Spec: cluster-spec, "ASK redirection"; <https://redis.io/docs/latest/develop/interact/transactions/>,
 //! "Errors inside a transaction".
 
 use crate::command::{Command, cmd};
-use crate::connection::outcome::Replies;
+use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::Entry;
-use crate::driver::link::submit::{error_in, sole_reply};
+use crate::connection::reply_shape::Expected;
+use crate::driver::environment::environment::Environment;
+use crate::driver::link::link::Link;
+use crate::driver::link::submit::{error_in, sole_reply, submit_expecting};
 use crate::error::{Delivery, Error};
 use crate::resp::ServerError;
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What one attempt writes.
 #[derive(Debug)]
@@ -57,6 +62,33 @@ impl<'a> Payload<'a> {
         Entry { len, replies, deadline }
     }
 
+    /// Sends it, and waits for its replies.
+    ///
+    /// # Errors
+    /// It was never enqueued.
+    pub(crate) async fn submit(
+        &self,
+        env: &Environment,
+        link: &Arc<Link>,
+        deadline: Timestamp,
+    ) -> Result<Outcome, Error> {
+        let write = |out: &mut Vec<u8>| self.write_to(out);
+        let terms = (self.expected(), false);
+        submit_expecting(env, link, self.entry(deadline), terms, &write).await
+    }
+
+    /// Which replies it may get.
+    pub(crate) fn expected(&self) -> Expected<'static> {
+        match self.contents {
+            Contents::Single(command) => expected_of(command),
+            Contents::Transaction(commands) => Expected::Transaction {
+                commands: u32::try_from(commands.len())
+                    .expect("the number of commands in a transaction is limited"),
+                asking: self.asking.is_some(),
+            },
+        }
+    }
+
     /// Appends it, encoded for the server.
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         self.each(|command| command.write_to(out));
@@ -84,6 +116,19 @@ impl<'a> Payload<'a> {
             }
         }
     }
+}
+
+/// Which reply a command may get.
+#[inline]
+pub(crate) fn expected_of(command: &Command) -> Expected<'static> {
+    if may_say_queued(command) { Expected::Anything } else { Expected::Values }
+}
+
+/// Whether `+QUEUED` may be the reply to a command that is not queued: its words may be those of a
+/// script, a function or a module. None of them goes straight.
+#[inline]
+pub(crate) fn may_say_queued(command: &Command) -> bool {
+    !command.goes_straight() && ErrorOrigin::of(command) == ErrorOrigin::Command
 }
 
 /// `frames` are the replies to MULTI, to each command, and to EXEC.

@@ -188,7 +188,7 @@ async fn view_of(
         return Ok((view, asked.is_own));
     }
     let nodes = parse_nodes(&value(nodes)?).map_err(|error| broken(error.to_string()))?;
-    let view = view.with_epochs(nodes).map_err(|error| broken(error.to_string()))?;
+    let view = view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?;
     if let Some(told_by) = &view.told_by {
         asked.note_told_by(env, node, told_by);
     }

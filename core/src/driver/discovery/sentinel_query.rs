@@ -143,8 +143,9 @@ impl Sentinels {
     fn knowledge(&self, primary: Option<&Arc<Node>>, now: Timestamp) -> Knowledge<'_> {
         let lasting = |since| now.since(since) >= DOUBT_MAX;
         let state = match primary {
-            Some(node) if !node.is_failing() => PrimaryState::Reachable,
+            Some(node) if node.is_live() => PrimaryState::Reachable,
             _ if self.doubted_since.is_some_and(lasting) => PrimaryState::LongUnreachable,
+            Some(node) if !node.is_failing() => PrimaryState::Untried,
             _ => PrimaryState::Unreachable,
         };
         let (held, given_up) = (self.held.as_ref(), self.given_up.as_ref());

@@ -8,12 +8,14 @@ use crate::bounds::{BoxFuture, MaybeSend, MaybeSync};
 use crate::command::{Command, cmd};
 use crate::connection::outcome::{Failed, Outcome};
 use crate::connection::queue::Entry;
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::item::Items;
+use crate::driver::attempt::payload::may_say_queued;
 use crate::driver::attempt::waiting::connect;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::single::{own_link, submit_on};
-use crate::driver::link::submit::{error_in, submit, submit_movable};
+use crate::driver::link::submit::{error_in, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -86,14 +88,22 @@ impl NodeBatch {
         let entry = self.entry(items, asking.as_ref(), deadline);
         let write = |out: &mut Vec<u8>| self.write_to(items, asking.as_ref(), entry.len, out);
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, self.members.len()));
-        let outcome = match self.by_policy {
-            true => submit_movable(env, &link, entry, &write).await,
-            false => submit(env, &link, entry, &write).await,
-        };
+        let exempt = self.exempt(items);
+        let expected = Expected::values_but(&exempt);
+        let terms = (expected, self.by_policy);
+        let outcome = submit_expecting(env, &link, entry, terms, &write).await;
         if let (Some(guard), Ok(Ok(_))) = (&mut guard, &outcome) {
             guard.succeed(|| env.now());
         }
         outcome
+    }
+
+    /// The positions of the replies whose words may be other than the server's.
+    pub(super) fn exempt<I: Items + ?Sized>(&self, items: &I) -> Vec<u32> {
+        let each = 1 + usize::from(self.ask);
+        let places = self.members.iter().enumerate();
+        let own = places.filter(|(_, member)| may_say_queued(items.item(**member).command));
+        own.filter_map(|(place, _)| u32::try_from((place + 1) * each - 1).ok()).collect()
     }
 
     /// What is written before each item, if anything.
@@ -206,7 +216,9 @@ impl BatchSender for UrgentSender {
             let asking = batch.asking();
             let entry = batch.entry(items, asking.as_ref(), deadline);
             let write = |out: &mut Vec<u8>| batch.write_to(items, asking.as_ref(), entry.len, out);
-            let outcome = submit_on(env, &own, entry, &write).await;
+            let exempt = batch.exempt(items);
+            let expected = Expected::values_but(&exempt);
+            let outcome = submit_on(env, &own, entry, expected, &write).await;
             if let Ok(Ok(_)) = outcome {
                 own.release();
             }

@@ -12,6 +12,7 @@ use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Lost, Outcome};
 use crate::connection::queue::Entry;
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::confirm::confirm;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::{
@@ -28,7 +29,7 @@ use crate::driver::dispatch::blocked::until_deserted;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{Write, submit};
+use crate::driver::link::submit::{Write, submit_expecting};
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
@@ -351,8 +352,7 @@ impl RequestProgress<'_> {
             match connect(topology, routes, node, &leads_away, deadline).await {
                 Ok(Some(link)) => {
                     let link = request.last_link_to(node).unwrap_or(link);
-                    let write = |out: &mut Vec<u8>| payload.write_to(out);
-                    let outcome = submit(env, &link, payload.entry(deadline), &write).await;
+                    let outcome = payload.submit(env, &link, deadline).await;
                     request.note_link(&link);
                     outcome
                 }
@@ -376,7 +376,8 @@ impl RequestProgress<'_> {
         let own = own_link(env, node, request.command.is_urgent(), self.options.deadline).await?;
         let outcome = {
             let write = |out: &mut Vec<u8>| payload.write_to(out);
-            let mut submitted = pin!(submit_on(env, &own, payload.entry(self.ends), &write));
+            let entry = payload.entry(self.ends);
+            let mut submitted = pin!(submit_on(env, &own, entry, payload.expected(), &write));
             match select(submitted.as_mut(), self.until_deserted(node)).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right((why, _)) => {
@@ -454,9 +455,11 @@ pub(super) async fn submit_on(
     env: &Arc<Environment>,
     own: &ExclusiveLink,
     entry: Entry,
+    expected: Expected<'_>,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
-    let mut submitted = pin!(submit(env, own.link(), entry, write));
+    let terms = (expected, false);
+    let mut submitted = pin!(submit_expecting(env, own.link(), entry, terms, write));
     match env.while_open(submitted.as_mut()).await {
         Some(outcome) => outcome,
         // The client was closed. That closes the connections of the topology's nodes, but this node

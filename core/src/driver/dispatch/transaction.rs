@@ -13,7 +13,6 @@ use crate::driver::attempt::next_step::{Attempts, CallOptions, explain_end};
 use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::single::{KeptLink, Request, dispatch};
-use crate::driver::link::submit::submit;
 use crate::driver::node::node::{ExclusiveLink, Node};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
@@ -113,8 +112,7 @@ impl WatchLink {
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return Err(error.with_command(&name.name()).with_endpoint(self.node.endpoint()));
         }
-        let entry = payload.entry(options.deadline);
-        let outcome = submit(env, self.link.link(), entry, &|out| payload.write_to(out)).await;
+        let outcome = payload.submit(env, self.link.link(), options.deadline).await;
         let failure = match outcome {
             Ok(Ok(reply)) => match payload.judge(reply) {
                 Ok(frame) => return Ok(frame),
@@ -132,3 +130,6 @@ impl WatchLink {
         Err(explain_end(env, &failure, name, self.node.endpoint(), &tries, options))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@
 use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::outcome::{Failure, Lost, Outcome};
-use crate::connection::queue::Entry;
+use crate::connection::queue::{Entry, NewEntry};
+use crate::connection::reply_shape::Expected;
 use crate::driver::attempt::item::Items;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -136,6 +137,7 @@ async fn submit_with_wait(
     env: &Arc<Environment>,
     own: ExclusiveLink,
     entry: Entry,
+    expected: Expected<'_>,
     write: Write<'_>,
     wait: &Wait,
 ) -> Result<(Outcome, PendingWait), Error> {
@@ -146,9 +148,11 @@ async fn submit_with_wait(
         error.expect("nothing waits for room on a connection of its own")
     };
     admit(env, &link, entry.len, None).map_err(rejected)?;
+    let first = NewEntry { expected, ..entry.into() };
     let write_wait = |out: &mut Vec<u8>| wait.command.write_to(out);
-    let both =
-        poll_fn(|cx| Poll::Ready(link.enqueue_both(entry, write, wait.entry(), &write_wait, cx)));
+    let both = poll_fn(|cx| {
+        Poll::Ready(link.enqueue_both(first, write, wait.entry().into(), &write_wait, cx))
+    });
     let [writes, pending] =
         both.await.map_err(rejected)?.map(|ticket| PendingReply::new(Arc::clone(&link), ticket));
     let mut writes = writes;
@@ -169,7 +173,7 @@ async fn wait_on(
     wait: &Wait,
 ) -> Result<AcknowledgedBy, Error> {
     let write = |out: &mut Vec<u8>| wait.command.write_to(out);
-    match submit_on(env, &own, wait.entry(), &write).await {
+    match submit_on(env, &own, wait.entry(), Expected::Values, &write).await {
         Ok(outcome) => judge(own, outcome, wait),
         Err(error) => {
             let message = format!("it is not known who has acknowledged the writes: {error}");
@@ -240,7 +244,10 @@ impl BatchSender for WaitSender {
             let asking = batch.asking();
             let entry = batch.entry(items, asking.as_ref(), deadline);
             let write = |out: &mut Vec<u8>| batch.write_to(items, asking.as_ref(), entry.len, out);
-            let (outcome, wait) = submit_with_wait(env, own, entry, &write, &self.wait).await?;
+            let exempt = batch.exempt(items);
+            let expected = Expected::values_but(&exempt);
+            let sent = submit_with_wait(env, own, entry, expected, &write, &self.wait);
+            let (outcome, wait) = sent.await?;
             let sent = Sent { node: Arc::clone(&batch.node), ask: batch.ask, wait };
             lock(&self.sent).push(sent);
             Ok(outcome)

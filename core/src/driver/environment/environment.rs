@@ -5,6 +5,7 @@
 //!
 //! Tested by `environment/tests.rs`.
 
+use crate::bounds::{MaybeSend, MaybeSync};
 use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
@@ -22,11 +23,11 @@ use crate::time::Timestamp;
 use crate::transport::{AbortFlag, ByteStream, DialNotes, Transport};
 use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
-use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
+use std::{fmt, io};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -51,6 +52,16 @@ pub(crate) struct Environment {
     closed: AtomicBool,
     /// Notified when the client is closed.
     closing: event_listener::Event,
+    /// Every connection that was made, also those that their nodes have given up. Those that have
+    /// ended are removed when others are added.
+    connections: Mutex<Vec<Weak<dyn EndsWithClient>>>,
+}
+
+/// What must not outlive the client: a connection, also one that its node has given up and that
+/// only waits for replies to callers who have gone.
+pub(crate) trait EndsWithClient: fmt::Debug + MaybeSend + MaybeSync {
+    /// Ends it at once.
+    fn end(&self);
 }
 
 impl Environment {
@@ -67,6 +78,7 @@ impl Environment {
             no_background: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             closing: event_listener::Event::new(),
+            connections: Mutex::default(),
         }
     }
 
@@ -194,10 +206,26 @@ impl Environment {
         }
     }
 
-    /// Marks the client as closed and ends every `while_open`.
+    /// Marks the client as closed; ends every `while_open` and every connection.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.notify(usize::MAX);
+        let connections = std::mem::take(&mut *lock(&self.connections));
+        connections.iter().filter_map(Weak::upgrade).for_each(|one| one.end());
+    }
+
+    /// Ends the connection when the client is closed, or at once if it is.
+    pub(crate) fn end_with_client(&self, connection: Arc<dyn EndsWithClient>) {
+        {
+            let mut all = lock(&self.connections);
+            if all.len() == all.capacity() {
+                all.retain(|one| one.strong_count() > 0);
+            }
+            all.push(Arc::downgrade(&connection));
+        }
+        if self.closed.load(Ordering::Acquire) {
+            connection.end();
+        }
     }
 
     /// The future's output, or `None` if the client is closed before. For waits that the closing of

@@ -1,6 +1,7 @@
 //! The task that drives a link while no caller waits, or more than one.
 //!
-//! It exists only where the host runs tasks in the background, and ends when its link is lost.
+//! It exists only where the host runs tasks in the background, and ends when its link is lost. If
+//! the host drops it before, as an executor does that ends, the link's callers drive again.
 
 use crate::driver::link::link::Link;
 use crate::features::BACKGROUND;
@@ -14,10 +15,9 @@ pub(crate) fn spawn_driver(link: &Arc<Link>, transport: &dyn Transport) {
     if !BACKGROUND {
         return;
     }
-    let background = BackgroundTask { link: Arc::clone(link), has_waited: false };
-    if transport.spawn(Box::pin(background)) {
-        link.attach_background();
-    }
+    link.attach_background();
+    // A host without background drops the task, now or later.
+    transport.spawn(Box::pin(BackgroundTask { link: Arc::clone(link), has_waited: false }));
 }
 
 /// The task; see the head of this file.
@@ -26,6 +26,12 @@ struct BackgroundTask {
     link: Arc<Link>,
     /// Since it last drove, it has let other tasks run first.
     has_waited: bool,
+}
+
+impl Drop for BackgroundTask {
+    fn drop(&mut self) {
+        self.link.detach_background();
+    }
 }
 
 impl Future for BackgroundTask {

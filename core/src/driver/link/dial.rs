@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::connection::handshake::{Handshake, Progress, Refusal};
 use crate::connection::outcome::{Failure, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
-use crate::driver::environment::environment::Environment;
+use crate::driver::environment::environment::{EndsWithClient, Environment};
 use crate::driver::environment::events::Event;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::telemetry::{add_time, count};
@@ -73,6 +73,7 @@ pub(crate) async fn open(
         Arc::clone(env.triggers()),
         LinkSettings { abort: notes.abort_flag(), ..settings },
     );
+    env.end_with_client(Arc::clone(&link) as Arc<dyn EndsWithClient>);
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile);
     if tolerates_busy {

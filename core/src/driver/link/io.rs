@@ -14,7 +14,7 @@
 
 use crate::BoxFuture;
 use crate::connection::outcome::Lost;
-use crate::connection::queue::{CommandQueue, Ticket, Wakers};
+use crate::connection::queue::{CommandQueue, Ticket, Unfit, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::wake_all;
 use crate::driver::environment::cached_clock::CachedClock;
@@ -350,7 +350,7 @@ impl Io {
 
     /// Gives the frames that were read to their entries, and pushes to the sink.
     fn deliver(&mut self, own: Option<Ticket>) -> Result<(), Lost> {
-        let mut unexpected = None;
+        let mut unfit = None;
         let has_sink = self.status.push_sink.get().is_some();
         let lists = has_sink && self.status.lists_are_pushes.load(Ordering::Relaxed);
         {
@@ -398,19 +398,23 @@ impl Io {
                 if answers_push_command {
                     self.pushes.push(frame.clone());
                 }
-                if let Err(frame) = queue.deliver(frame, self.written, own, &mut self.wakers) {
-                    unexpected = Some(frame);
+                if let Err(wrong) = queue.deliver(frame, self.written, own, &mut self.wakers) {
+                    unfit = Some(wrong);
                     break;
                 }
             }
             self.reply_owed = queue.is_reply_owed();
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
+            if queue.is_retired() {
+                self.status.closed.store(true, Ordering::Release);
+            }
         }
         wake_all(&mut self.wakers);
         self.hand_pushes_on()?;
-        match unexpected {
+        match unfit {
             None => Ok(()),
-            Some(frame) => Err(unexpected_reply(&frame)),
+            Some(Unfit::Unasked(frame)) => Err(unexpected_reply(&frame)),
+            Some(Unfit::Wrong(what)) => Err(Lost::Protocol(what)),
         }
     }
 

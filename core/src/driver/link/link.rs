@@ -24,6 +24,7 @@ use crate::connection::queue::{
     Admission, CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
+use crate::driver::environment::environment::EndsWithClient;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
@@ -73,6 +74,12 @@ impl fmt::Debug for Link {
     }
 }
 
+impl EndsWithClient for Link {
+    fn end(&self) {
+        self.close();
+    }
+}
+
 impl Link {
     /// Makes a link from a connected stream.
     pub(crate) fn start(
@@ -95,6 +102,21 @@ impl Link {
     /// A background task drives this link from now on.
     pub(in crate::driver) fn attach_background(&self) {
         lock(&self.queue).attach_background(&self.io_waker);
+    }
+
+    /// No background task drives this link any more. Those who counted on it drive by themselves.
+    pub(in crate::driver) fn detach_background(&self) {
+        let mut wakers = Wakers::new();
+        // Dropped after the lock is released: they are foreign code.
+        let released = {
+            let mut queue = lock(&self.queue);
+            match queue.lost() {
+                Some(_) => None,
+                None => Some(queue.detach_background(&mut wakers)),
+            }
+        };
+        wake_all(&mut wakers);
+        drop(released);
     }
 
     /// Whether several commands wait to be written, so that a write should wait for those that
@@ -263,7 +285,7 @@ impl Link {
     #[inline]
     pub(crate) fn enqueue(
         &self,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Ticket, Rejected> {
@@ -290,17 +312,17 @@ impl Link {
     /// count. `write` of an entry appends exactly its `len` bytes.
     pub(crate) fn enqueue_both(
         &self,
-        first: Entry,
+        first: NewEntry<'_>,
         write_first: &dyn Fn(&mut Vec<u8>),
-        second: Entry,
+        second: NewEntry<'_>,
         write_second: &dyn Fn(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<[Ticket; 2], Rejected> {
-        let forced = |entry: Entry| NewEntry { admission: Admission::Forced, ..entry.into() };
+        let admission = Admission::Forced;
         let (first, second) = {
             let mut queue = lock(&self.queue);
-            let first = queue.enqueue(forced(first), write_first, cx.waker())?;
-            let second = queue.enqueue(forced(second), write_second, cx.waker());
+            let first = queue.enqueue(NewEntry { admission, ..first }, write_first, cx.waker())?;
+            let second = queue.enqueue(NewEntry { admission, ..second }, write_second, cx.waker());
             self.status.in_flight.store(queue.in_flight(), Ordering::Relaxed);
             (first, second.expect("a queue that took one entry under a lock takes another"))
         };
@@ -342,8 +364,9 @@ impl Link {
         }
     }
 
+    /// Reads what has come, the end of the stream too, if no other task drives.
     #[cold]
-    fn read_what_has_come(&self) {
+    pub(crate) fn read_what_has_come(&self) {
         if lock(&self.queue).caller_drives() {
             self.drive(None);
         }

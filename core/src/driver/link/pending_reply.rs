@@ -23,7 +23,7 @@ impl PendingReply {
     #[inline]
     pub(crate) fn enqueue(
         link: Arc<Link>,
-        entry: NewEntry,
+        entry: NewEntry<'_>,
         write: impl FnOnce(&mut Vec<u8>),
         cx: &Context<'_>,
     ) -> Result<Self, Rejected> {

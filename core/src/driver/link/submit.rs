@@ -8,6 +8,7 @@
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
+use crate::connection::reply_shape::Expected;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
@@ -35,27 +36,19 @@ pub(crate) async fn submit(
     entry: Entry,
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
-    submit_one(env, link, entry, false, write).await
+    submit_expecting(env, link, entry, (Expected::Values, false), write).await
 }
 
-/// The same for an entry that another node can answer: it fails as soon as the server is silent.
+/// The same for an entry whose replies are not only values, or (`can_move`) that another node can
+/// answer: it fails as soon as the server is silent.
 ///
 /// # Errors
 /// As [`submit`].
-pub(crate) async fn submit_movable(
+pub(crate) async fn submit_expecting(
     env: &Environment,
     link: &Arc<Link>,
     entry: Entry,
-    write: Write<'_>,
-) -> Result<Outcome, Error> {
-    submit_one(env, link, entry, true, write).await
-}
-
-async fn submit_one(
-    env: &Environment,
-    link: &Arc<Link>,
-    entry: Entry,
-    can_move: bool,
+    (expected, can_move): (Expected<'_>, bool),
     write: Write<'_>,
 ) -> Result<Outcome, Error> {
     let mut pending: Option<PendingReply> = None;
@@ -67,7 +60,7 @@ async fn submit_one(
         }
         let room = admit(env, link, entry.len, wait.as_ref().map(|_| entry.deadline));
         let admission = if wait.is_some() { Admission::Waited } else { Admission::New };
-        let wanted = NewEntry { admission, can_move, ..entry.into() };
+        let wanted = NewEntry { admission, can_move, expected, ..entry.into() };
         let enqueue = |()| PendingReply::enqueue(Arc::clone(link), wanted, write, cx);
         match room.and_then(enqueue) {
             Ok(enqueued) => {

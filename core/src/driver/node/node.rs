@@ -293,7 +293,8 @@ impl Node {
         };
         // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
         // also when the dial fails or is dropped.
-        let link = idle.filter(|link| !link.is_closed());
+        // On a host without background tasks nobody has noticed that the server closed it.
+        let link = idle.inspect(|link| link.read_what_has_come()).filter(|link| !link.is_closed());
         let is_kept = link.is_some() || !urgent;
         let mut taken = ExclusiveLink { node: Arc::clone(self), link, is_kept };
         if taken.link.is_none() {

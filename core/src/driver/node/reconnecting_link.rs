@@ -193,7 +193,7 @@ impl ReconnectingLink {
         let until = env.now().after(env.config().connect_timeout);
         let (this, its_env) = (Arc::clone(self), Arc::clone(env));
         let task = async move {
-            let _ = this.connect(&its_env, until).await;
+            let _ = its_env.while_open(this.connect(&its_env, until)).await;
             drop(guard);
         };
         if BACKGROUND && env.transport().spawn(Box::pin(task)) {

@@ -18,6 +18,7 @@ use crate::driver::attempt::item::{Item, SlotRelation};
 use crate::driver::attempt::next_step::{
     Attempts, CallOptions, explain, explain_end, explain_late, relation_of,
 };
+use crate::driver::attempt::payload::expected_of;
 use crate::driver::attempt::redirect::{Redirected, malformed, resolve, too_many};
 use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -25,7 +26,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{sole_reply, submit_movable};
+use crate::driver::link::submit::{sole_reply, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
@@ -318,7 +319,9 @@ async fn attempt(
     let link = link_to(topology, node, deadline).await?;
     let entry = Entry { len: item.encoded_len(), replies: 1, deadline };
     let write = |out: &mut Vec<u8>| item.write_to(out);
-    let outcome = topology.while_refreshing(submit_movable(env, &link, entry, &write)).await;
+    let terms = (expected_of(item.command), true);
+    let sent = submit_expecting(env, &link, entry, terms, &write);
+    let outcome = topology.while_refreshing(sent).await;
     let reply = outcome.map_err(AttemptFailure::NoLink)?.map_err(AttemptFailure::NoReply)?;
     let frame = sole_reply(reply)?;
     guard.succeed(|| env.now());

@@ -11,8 +11,7 @@
 use crate::resp::Value;
 use crate::sorted::SortedMap;
 use crate::topology::node_id::NodeId;
-#[cfg(any(test, fuzzing))]
-use crate::topology::parse::announced_address::{AddressRule, Announcement};
+use crate::topology::parse::announced_address::{AddressRule, Announcement, Resolved};
 use crate::topology::parse::fields::{is_host, range};
 use crate::topology::slot::Slot;
 use crate::topology::slot_range::SlotRange;
@@ -42,6 +41,15 @@ struct Line {
     epoch: u64,
     /// Its slots.
     slots: Vec<SlotRange>,
+}
+
+impl Line {
+    /// Where the node is, as the node that was asked knows it.
+    fn resolve(&self, rule: AddressRule<'_>) -> Resolved {
+        let other_hosts = [self.ip.as_str(), self.hostname.as_str()];
+        let (host, port) = (self.ip.as_str(), self.port);
+        rule.resolve(Announcement { host, port, tls_port: None, other_hosts })
+    }
 }
 
 /// A reply to CLUSTER NODES.
@@ -82,10 +90,7 @@ impl NodesReply {
     /// As `View::checked`.
     pub(crate) fn into_view(self, rule: AddressRule<'_>) -> Result<View, ViewError> {
         build(self, |line| {
-            let hosts = [line.ip.as_str(), line.hostname.as_str()];
-            let (host, port) = (line.ip.as_str(), line.port);
-            let found =
-                rule.resolve(Announcement { host, port, tls_port: None, other_hosts: hosts });
+            let found = line.resolve(rule);
             let mut node = bare(line);
             (node.endpoint, node.announced) = (found.endpoint, found.announced);
             node.aliases = found.aliases;
@@ -96,12 +101,18 @@ impl NodesReply {
 
 impl View {
     /// This view with epochs, roles and slots of `nodes`, which the same node told at the same
-    /// time. Addresses, zones and offsets stay. A node that this view does not contain gets no
-    /// address, because NODES does not tell the preferred one.
+    /// time. Addresses, zones and offsets stay. A node that this view does not contain (CLUSTER
+    /// SLOTS leaves out those without slots) is not dialled, because NODES does not tell the
+    /// preferred address; but it is known by those that NODES tells, so that redirects may lead to
+    /// it.
     ///
     /// # Errors
     /// As `View::checked`.
-    pub(crate) fn with_epochs(self, nodes: NodesReply) -> Result<Self, ViewError> {
+    pub(crate) fn with_epochs(
+        self,
+        nodes: NodesReply,
+        rule: AddressRule<'_>,
+    ) -> Result<Self, ViewError> {
         let mut known: SortedMap<NodeId, NodeView> = self
             .into_shards()
             .into_iter()
@@ -109,7 +120,11 @@ impl View {
             .map(|node| (node.id.clone(), node))
             .collect();
         build(nodes, |line| match known.remove(&line.id) {
-            None => bare(line),
+            None => {
+                let found = line.resolve(rule);
+                let aliases = found.endpoint.into_iter().chain(found.aliases).collect();
+                NodeView { aliases, ..bare(line) }
+            }
             Some(node) => NodeView {
                 role: line.role,
                 health: node.health.max(line.health),

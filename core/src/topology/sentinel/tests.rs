@@ -1,7 +1,7 @@
 //! Which sentinels are believed, scene by scene.
 
 use super::*;
-use crate::topology::sentinel::PrimaryState::{LongUnreachable, Reachable, Unreachable};
+use crate::topology::sentinel::PrimaryState::{LongUnreachable, Reachable, Unreachable, Untried};
 
 fn at(port: u16) -> Endpoint {
     Endpoint::tcp("10.0.0.1", port)
@@ -163,8 +163,9 @@ fn three_of_five_are_not_all() {
 
 #[test]
 fn a_lower_epoch_wins_only_against_a_primary_that_is_none() {
-    let table: [(PrimaryState, &[Opinion], PrimaryChoice); 6] = [
+    let table: [(PrimaryState, &[Opinion], PrimaryChoice); 7] = [
         (Reachable, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], PrimaryChoice::Keep),
+        (Untried, &[says(1, 0, 1), says(2, 0, 1), says(3, 0, 1)], PrimaryChoice::Keep),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 1)], PrimaryChoice::Doubt),
         (Unreachable, &[says(1, 0, 1), says(2, 0, 3), says(3, 0, 1)], PrimaryChoice::Doubt),
         (
@@ -279,8 +280,9 @@ fn what_nobody_can_reach_is_given_up() {
     let proofs = [(1, Proof::None), (2, leads(1))];
     assert_eq!(taken(choose(None, Reachable, 3, &opinions)), Some(1), "the latest failover");
     let after = |state| decide((Some(&dead), state, None), 3, &opinions, &proofs);
-    assert_eq!(after(Reachable), PrimaryChoice::Keep, "not tried yet");
+    assert_eq!(after(Reachable), PrimaryChoice::Keep, "it is connected");
     assert_eq!(after(Unreachable), PrimaryChoice::Doubt, "it may come back");
+    assert_eq!(after(Untried), PrimaryChoice::Doubt, "a dial has no answer yet, nor has ROLE");
     assert_eq!(after(LongUnreachable), PrimaryChoice::Take(alive.clone()));
     // From then on it does not count, until it says itself that it is a primary.
     let gone = (at(1), 6);

@@ -72,7 +72,7 @@ pub(crate) fn position(index: i64, len: usize) -> i64 {
 /// inside.
 pub(crate) fn slice(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> {
     let start = position(start, len).max(0) as usize;
-    let stop = (position(stop, len) + 1).clamp(0, len as i64) as usize;
+    let stop = position(stop, len).saturating_add(1).clamp(0, len as i64) as usize;
     if start < stop { start..stop } else { 0..0 }
 }
 
@@ -156,6 +156,9 @@ mod tests {
             ((5, 9, 3), 0..0),
             ((0, -100, 3), 0..0),
             ((0, 0, 0), 0..0),
+            ((0, i64::MAX, 3), 0..3),
+            ((i64::MIN, i64::MAX, 3), 0..3),
+            ((i64::MAX, i64::MIN, 3), 0..0),
         ];
         for ((start, stop, len), expected) in table {
             assert_eq!(slice(start, stop, len), expected);

@@ -215,3 +215,18 @@ fn what_cannot_be_part_of_it_is_refused() {
     }
     assert_eq!(script.sent(), [""; 0]);
 }
+
+/// Goal: a connection that was closed while it was idle costs no write, without a background task
+/// that would have noticed.
+#[test]
+fn an_idle_connection_that_was_closed_is_not_written_to() {
+    let (script, topology) = start(Config::default());
+    for _ in 0..2 {
+        script.on("a", WAIT, Answer::reply(":1"));
+        assert_eq!(
+            run(&script, &topology, &[incr("n")]),
+            (vec![true], vec![of("a", &[0], Some(1))])
+        );
+        script.change(|nodes| nodes.cut("a"));
+    }
+}

@@ -192,18 +192,29 @@ fn call(link: &Arc<Link>, token: u64, deadline: Timestamp, eager: bool) -> CallF
 fn no_wake_up_is_lost_and_no_reply_misplaced() {
     for seed in 0..400 {
         for background in [false, true] {
-            random_run(seed, background);
+            random_run(seed, background, u64::MAX);
         }
     }
 }
 
-fn random_run(seed: u64, background: bool) {
+/// The executor of the background task ends at some point, and drops it: the callers go on alone.
+#[test]
+fn a_background_task_that_is_dropped_leaves_nobody_waiting() {
+    for seed in 0..400 {
+        random_run(seed, true, seed % 201);
+    }
+}
+
+fn random_run(seed: u64, background: bool, ends_at: u64) {
     let wire = Wire::new(seed);
     lock(&wire).hasty = seed.is_multiple_of(2);
     let transport = Scripted::new(background);
     let link = start(&transport, &wire);
     let mut tasks: Vec<Task> = Vec::new();
     for token in 0..200 {
+        if token == ends_at {
+            drop_spawned(&transport);
+        }
         let chance = lock(&wire).below(100);
         match chance {
             0..40 => {
@@ -238,6 +249,9 @@ fn random_run(seed: u64, background: bool) {
             _ => {}
         }
     }
+    if ends_at == 200 {
+        drop_spawned(&transport);
+    }
     settle(&wire, &transport, &mut tasks);
     let left = tasks.iter().filter(|task| task.future.is_some() && !task.parked).count();
     assert_eq!(left, 0, "callers are left waiting: seed {seed}, background {background}");
@@ -246,6 +260,11 @@ fn random_run(seed: u64, background: bool) {
 fn run_spawned(transport: &Scripted) -> bool {
     let Some(spawned) = &transport.spawned else { return false };
     lock(spawned).iter_mut().fold(false, |ran, task| task.run() | ran)
+}
+
+fn drop_spawned(transport: &Scripted) {
+    let dropped = transport.spawned.as_ref().map(|spawned| std::mem::take(&mut *lock(spawned)));
+    drop(dropped);
 }
 
 /// Runs until all tasks wait.

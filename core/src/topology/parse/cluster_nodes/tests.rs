@@ -81,7 +81,7 @@ fn joined_views_tell_roles_and_epochs() {
         for (scene, shards) in scenes {
             let Some(reply) = captured::reply(server, scene, "SHARDS") else { continue };
             let view = parse_shards(&reply, rule(false)).unwrap();
-            let joined = view.with_epochs(nodes(server, scene)).unwrap();
+            let joined = view.with_epochs(nodes(server, scene), rule(false)).unwrap();
             assert_eq!(outline(&joined), shards, "{server} {scene}");
             let failed =
                 joined.nodes().filter(|node| node.health == ReportedHealth::Failed).count();
@@ -91,8 +91,12 @@ fn joined_views_tell_roles_and_epochs() {
         // CLUSTER SLOTS leaves the dead out: they are known, but not where.
         let reply = captured::reply(server, "failed-over", "SLOTS").unwrap();
         let view = parse_slots(&reply, rule(false)).unwrap();
-        let joined = view.with_epochs(nodes(server, "failed-over")).unwrap();
+        let joined = view.with_epochs(nodes(server, "failed-over"), rule(false)).unwrap();
         assert!(outline(&joined).contains(&"?@3  <- ".to_owned()), "{server}");
+        // A redirect may lead to it by any name that NODES tells.
+        let unplaced: Vec<_> = joined.nodes().filter(|node| node.endpoint.is_none()).collect();
+        assert!(!unplaced.is_empty(), "{server}");
+        assert!(unplaced.iter().all(|node| !node.aliases.is_empty()), "{server}: {unplaced:?}");
     }
 }
 
@@ -101,7 +105,7 @@ fn joined_views_tell_roles_and_epochs() {
 fn a_join_keeps_what_only_the_other_reply_tells() {
     let reply = captured::reply("valkey-9.1", "settled", "SHARDS").unwrap();
     let before = parse_shards(&reply, rule(false)).unwrap();
-    let joined = before.clone().with_epochs(nodes("valkey-9.1", "settled")).unwrap();
+    let joined = before.clone().with_epochs(nodes("valkey-9.1", "settled"), rule(false)).unwrap();
     for node in before.nodes() {
         let same = joined.nodes().find(|other| other.id == node.id).unwrap();
         assert_eq!(same, node);

@@ -6,7 +6,7 @@ use super::strings::float_sum;
 use crate::resp::Reply;
 use crate::server::arguments::{int, int_or, is};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, W, fail};
+use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
 use crate::server::value::Hash;
 use bytes::Bytes;
@@ -144,7 +144,7 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         _ => return Err(SYNTAX),
     };
     let pairs: Vec<_> = hash.into_iter().flatten().collect();
-    let chosen = choose(&mut rng, pairs.len(), count);
+    let chosen = choose(&mut rng, pairs.len(), count)?;
     let chosen = chosen.into_iter().map(|index| pairs[index]);
     Ok(if with_values {
         let bulk = |value: &Bytes| Reply::Bulk(value.clone());
@@ -154,13 +154,33 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     })
 }
 
+/// Members that one request may get with repetition. A real server tries to send any number of
+/// them, until it has no memory.
+const REPEATED_MAX: u64 = 1 << 20;
+
 /// Indices below `len`: up to `count` different ones, or `-count` with repetition.
-pub(crate) fn choose(rng: &mut crate::rng::Rng, len: usize, count: i64) -> Vec<usize> {
+///
+/// # Errors
+/// More than `REPEATED_MAX` with repetition.
+pub(crate) fn choose(
+    rng: &mut crate::rng::Rng,
+    len: usize,
+    count: i64,
+) -> Result<Vec<usize>, Stop> {
+    if count == i64::MIN {
+        let text = "ERR value is out of range, value must between -9223372036854775807 and \
+                    9223372036854775807";
+        return Err(fail(text));
+    }
     if len == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     if count < 0 {
-        return (0..count.unsigned_abs()).map(|_| rng.index(len)).collect();
+        let count = count.unsigned_abs();
+        if count > REPEATED_MAX {
+            return Err(fail("ERR value is out of range"));
+        }
+        return Ok((0..count).map(|_| rng.index(len)).collect());
     }
     let mut all: Vec<usize> = (0..len).collect();
     let wanted = (count as usize).min(len);
@@ -168,5 +188,5 @@ pub(crate) fn choose(rng: &mut crate::rng::Rng, len: usize, count: i64) -> Vec<u
         all.swap(i, i + rng.index(len - i));
     }
     all.truncate(wanted);
-    all
+    Ok(all)
 }

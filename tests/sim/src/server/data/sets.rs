@@ -100,7 +100,7 @@ fn spop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let wanted = count.unwrap_or(1).min(set.len());
     let members: Vec<Bytes> = set.iter().cloned().collect();
     let mut popped = Vec::with_capacity(wanted);
-    for index in choose(&mut rng, members.len(), wanted as i64) {
+    for index in choose(&mut rng, members.len(), wanted as i64)? {
         set.remove(&members[index]);
         popped.push(members[index].clone());
     }
@@ -119,7 +119,7 @@ fn srandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     match &arguments[2..] {
         [] => Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone()))),
         [count] => {
-            let chosen = choose(&mut rng, members.len(), int(count)?);
+            let chosen = choose(&mut rng, members.len(), int(count)?)?;
             Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
         }
         _ => Err(SYNTAX),

@@ -305,7 +305,7 @@ fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         [option] if is(option, "WITHSCORES") => true,
         _ => return Err(SYNTAX),
     };
-    let chosen = choose(&mut rng, members.len(), count).into_iter().map(|index| members[index]);
+    let chosen = choose(&mut rng, members.len(), count)?.into_iter().map(|index| members[index]);
     Ok(if with_scores {
         Reply::Pairs(chosen.map(|(member, score)| pair((member.clone(), score))).collect())
     } else {

@@ -4,19 +4,12 @@
 //!
 //! Each byte is an event, some with the byte that follows as their argument. Checked: nothing
 //! panics; every caller ends once the server answers again; as long as the server has sent nothing
-//! that was not asked for, every caller gets the reply to its own command.
-//! Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz connection`.
+//! that was not asked for, every caller gets the reply to its own command; once the client is
+//! dropped, its connections and its background tasks have ended.
 
-#![no_main]
-
-#[allow(dead_code, reason = "each of its two users leaves something unused")]
-#[path = "../../tests/callers/memory.rs"]
-mod memory;
-
-use libfuzzer_sys::fuzz_target;
-use memory::{Memory, Task};
-use slotcar_core::config::WhenFull;
-use slotcar_core::{Client, Config, cmd};
+use super::memory::{Memory, Task};
+use slotcar::config::WhenFull;
+use slotcar::{Client, Config, cmd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,6 +27,9 @@ const WORDS: &[&[u8]] = &[
     b"*2\r\n:1\r\n",
     b"$-1\r\n",
     b"$99999999999999999999\r\n",
+    b"*2\r\n>1\r\n+x\r\n",
+    b"+QUEUED\r\n",
+    b"|1\r\n+k\r\n",
 ];
 
 /// A caller. Its reply is checked unless the server was `odd` by then.
@@ -60,7 +56,7 @@ fn caller(client: &Client, kind: u8, number: usize, odd: &Arc<AtomicBool>) -> Ta
     }))
 }
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((&first, events)) = input.split_first() else { return };
     let memory = Memory::new(u64::from(first), first & 1 == 0);
     let config = Config::from_url("redis://memory").expect("good");
@@ -116,9 +112,10 @@ fuzz_target!(|input: &[u8]| {
         let ran = tasks.iter_mut().fold(moved, |ran, task| task.run() | ran);
         tasks.retain(|task| task.future.is_some());
         if tasks.is_empty() {
-            // The background task ends with its connections. It must run, or it keeps them.
             drop(client);
             while memory.run_background() {}
+            assert_eq!(memory.open_connections(), 0, "connections outlive the client");
+            assert_eq!(memory.background_tasks(), 0, "tasks outlive the client");
             return;
         }
         if !ran {
@@ -128,4 +125,4 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     panic!("{} callers never end", tasks.len());
-});
+}
