@@ -172,6 +172,7 @@ impl Nodes {
             ["CLUSTER", "SHARDS"] => "-ERR unknown subcommand 'SHARDS'".to_owned(),
             ["CLUSTER", "SLOTS"] => self.slots(),
             ["CLUSTER", "NODES"] => bulk(&self.nodes(name)),
+            ["CLUSTER", "MYID"] => bulk(&id(name)),
             ["INFO", "server"] => bulk(&format!("run_id:{name}\r\n")),
             ["INFO", "replication"] => {
                 let node = self.nodes.iter().find(|node| node.name == name)?;
