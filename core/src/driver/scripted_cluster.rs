@@ -315,6 +315,11 @@ impl ScriptedCluster {
         self.script.dials(&at(name))
     }
 
+    /// The clock jumps.
+    pub(in crate::driver) fn jump(&self, time: Duration) {
+        self.script.jump(time);
+    }
+
     /// The time since the beginning.
     pub(in crate::driver) fn elapsed(&self) -> Duration {
         self.script.now().since_epoch()
