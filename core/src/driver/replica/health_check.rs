@@ -142,8 +142,8 @@ impl HealthCheck {
         let quarantine = node.health().quarantine(self.env.now());
         // Where the lag matters, no read tries a node of which it is not known: the check does.
         let is_trial = quarantine == Some(true) && self.wants_lag;
-        // Any other quarantined node is checked when its quarantine is over. A node that was found without
-        // a primary is asked until it has one, although no read goes to it.
+        // Any other quarantined node is checked when its quarantine is over. A node that was found
+        // without a primary is asked until it has one, although no read goes to it.
         let is_impaired = node.health().is_link_down() || node.health().is_promoted();
         let wanted = live || is_impaired || self.wants_lag || self.wants_zones;
         if (quarantine.is_some() && !is_trial) || !wanted {
