@@ -103,8 +103,10 @@ fn waitaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if !(0..=1).contains(&local) {
         return Err(fail("ERR value is out of range, value must between 0 and 1"));
     }
-    let replicas =
-        arguments::positive(&arguments[2], "ERR value is out of range, must be positive")?;
+    let replicas = arguments::int(&arguments[2])?;
+    if replicas < 0 {
+        return Err(fail("ERR value is out of range, must be positive"));
+    }
     let timeout = arguments::timeout_ms(&arguments[3])?;
     if call.server.replication.is_replica() {
         return Err(fail(
