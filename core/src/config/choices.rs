@@ -19,8 +19,17 @@ pub enum Deployment {
     #[default]
     Standalone,
     /// The cluster reports its nodes; the endpoints are its seeds.
+    ///
+    /// A node says who it is (CLUSTER MYID) before it gets a command: a server that took over a
+    /// node's address gets the handshake, with the credentials, and nothing else. Not promised for
+    /// a server that does not answer that question (an ACL forbids it, a proxy does not know it),
+    /// and before the first view of the cluster: the seeds are taken as they are.
     Cluster,
     /// Sentinels report the primary and its replicas; the endpoints are those of the sentinels.
+    ///
+    /// A primary confirms its role. That it is the primary of this service, the sentinels know:
+    /// where the primary of another service takes over its address, they take that one for it, and
+    /// so does the client.
     Sentinel {
         /// The name under which the sentinels monitor the primary.
         service: String,
