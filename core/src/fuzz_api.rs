@@ -218,7 +218,7 @@ pub fn subscriptions(frames: &[Bytes]) {
         now += 1;
         let at = Timestamp::from_duration(Duration::from_millis(now));
         let target = ConnectionId(open.iter().next_back().copied().unwrap_or(0));
-        match (Push::parse(frame), frame.first(), frame.iter().nth(4)) {
+        match (Push::parse(frame), frame.first(), frame.get(4)) {
             (Push::Message { channel, payload, pattern, .. }, ..) => {
                 let bytes = frame.len();
                 let ranges = [Some(channel), Some(payload), pattern];
