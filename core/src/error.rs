@@ -132,6 +132,8 @@ pub enum ErrorDetail {
         /// For how long this client has known.
         since: Duration,
     },
+    /// Another server listens there than the one that the slot map means; the text names both.
+    WrongNode,
 }
 
 /// Parts of a command that failed at one node in the same way.

@@ -234,8 +234,14 @@ impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
 }
 
 /// A set in order.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SortedSet<T: Ord>(SortedMap<T, ()>);
+
+impl<T: Ord> Default for SortedSet<T> {
+    fn default() -> Self {
+        Self(SortedMap::new())
+    }
+}
 
 impl<T: Ord> SortedSet<T> {
     pub(crate) fn len(&self) -> usize {
@@ -305,7 +311,7 @@ impl<T: Ord> Extend<T> for SortedSet<T> {
 
 impl<T: Ord> FromIterator<T> for SortedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        let mut set = Self(SortedMap::new());
+        let mut set = Self::default();
         set.extend(values);
         set
     }

@@ -64,14 +64,16 @@ const WHOLE: &[&str] = &["--example", "get"];
 const LEAN: &[&str] = &["--example", "get", "--no-default-features"];
 
 /// Package and program, profile, and the size limit of the component in that profile, in KB of 1000
-/// bytes. A limit only goes down; the goal is 300 and 180 for `get`, and 500 for the edge function.
+/// bytes. What keeps a call from a wrong reply and from a second execution took a sixth of the room
+/// in the lean program; from here a limit only goes down. The goal is 300 and 180 for `get`, and
+/// 500 for the edge function.
 const BUDGETS: [(&str, &[&str], &str, u64); 6] = [
-    (DOOR, LEAN, "shipped", 705),
-    (DOOR, LEAN, "small", 522),
-    (DOOR, WHOLE, "shipped", 919),
-    (DOOR, WHOLE, "small", 650),
-    (EDGE, &[], "shipped", 1303),
-    (EDGE, &[], "small", 958),
+    (DOOR, LEAN, "shipped", 830),
+    (DOOR, LEAN, "small", 602),
+    (DOOR, WHOLE, "shipped", 1066),
+    (DOOR, WHOLE, "small", 747),
+    (EDGE, &[], "shipped", 1458),
+    (EDGE, &[], "small", 1057),
 ];
 
 /// Builds and weighs the components; the error names those that exceed their limit.

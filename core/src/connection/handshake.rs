@@ -1,19 +1,23 @@
 //! The commands of a connection's handshake, and what follows from the replies.
 //!
 //! The first flight is written in one piece: HELLO with credentials and name, CLIENT SETINFO,
-//! SELECT, READONLY or ROLE. A server that does not know HELLO or version 3 of the protocol, or
-//! does not allow HELLO, gets a second flight in RESP2.
+//! SELECT, READONLY or ROLE, CLUSTER MYID. A server that does not know HELLO or version 3 of the
+//! protocol, or does not allow HELLO, gets a second flight in RESP2.
 //!
-//! **Invariant**: a connection carries no command before its handshake is complete, because a
-//! command must never run in the wrong database or as the wrong user.
+//! **Invariants**: a connection carries no command before its handshake is complete, because a
+//! command must never run in the wrong database, as the wrong user or on the wrong server. A server
+//! that cannot say who it is because it is loading or busy gets none either; one that does not know
+//! CLUSTER MYID, or forbids it, is taken as it is.
 //!
 //! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (a refusal is ignored: servers before 7.2
-//! do not know it).
+//! do not know it), CLUSTER MYID (since 3.0).
 
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
 use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, NodeFinding, reply_policy};
+use crate::topology::identity::Identity;
+use crate::topology::node_id::NodeId;
 use bytes::Bytes;
 
 /// The kind of server that a connection leads to.
@@ -44,6 +48,10 @@ pub(crate) struct Handshake {
     tolerates_busy: bool,
     /// Whether READONLY is sent, for reads from a replica.
     readonly: bool,
+    /// Whether the server is asked who it is.
+    asks_identity: bool,
+    /// What it answered.
+    identity: Option<Identity>,
     /// The protocol of the current flight.
     stage: Stage,
     /// What each command of that flight is for.
@@ -70,6 +78,8 @@ enum HandshakeStep {
     Required(&'static str),
     /// ROLE: the reply must say that the server is a primary.
     Primary,
+    /// CLUSTER MYID: who the server is.
+    Identity,
     /// May fail.
     Ignored,
 }
@@ -112,9 +122,21 @@ impl Handshake {
             primary: profile == Profile::Primary,
             tolerates_busy: false,
             readonly: profile == Profile::Replica,
+            asks_identity: false,
+            identity: None,
             stage,
             steps: Vec::new(),
         }
+    }
+
+    /// The same, which also asks the server who it is. For nodes of clusters.
+    pub(crate) fn asking_identity(self) -> Self {
+        Self { asks_identity: true, ..self }
+    }
+
+    /// Who the server says it is; `None` if it was not asked.
+    pub(crate) fn into_identity(self) -> Option<Identity> {
+        self.identity
     }
 
     /// The same, for a connection that is to end what keeps the server busy: a busy server takes
@@ -135,7 +157,7 @@ impl Handshake {
 
     /// The commands of the next flight, to be written in one piece.
     pub(crate) fn flight(&mut self) -> Vec<Command> {
-        let mut commands = Vec::with_capacity(4);
+        let mut commands = Vec::with_capacity(5);
         // Sent once. But a server that wants a password ignores it until then.
         let sends_info = self.steps.is_empty() || self.credentials.is_some();
         self.steps.clear();
@@ -185,6 +207,9 @@ impl Handshake {
         if self.primary {
             push(HandshakeStep::Primary, cmd("ROLE"));
         }
+        if self.asks_identity {
+            push(HandshakeStep::Identity, cmd("CLUSTER").arg("MYID"));
+        }
         commands
     }
 
@@ -215,6 +240,7 @@ impl Handshake {
                 HandshakeStep::Primary => {
                     return Err(Refusal { step: "ROLE", error: ServerError::from_frame(reply) });
                 }
+                HandshakeStep::Identity => self.identity = Some(identity_of(reply)?),
                 HandshakeStep::Required(step) => {
                     return Err(Refusal { step, error: ServerError::from_frame(reply) });
                 }
@@ -235,6 +261,24 @@ fn check_role(reply: &Bytes) -> Result<(), Refusal> {
     let role = plain_value(reply).ok();
     let first = role.as_ref().and_then(|role| role.as_slice()?.first()?.as_str());
     if first == Some("master") { Ok(()) } else { Err(Refusal { step: "ROLE", error: None }) }
+}
+
+/// Reads the reply to CLUSTER MYID.
+///
+/// # Errors
+/// The server cannot say for now: it is loading, or runs a long script.
+pub(crate) fn identity_of(reply: &Bytes) -> Result<Identity, Refusal> {
+    let Some(error) = ServerError::from_frame(reply) else {
+        let text = plain_value(reply).ok();
+        let id = text.as_ref().and_then(|text| NodeId::told(text.as_str()?));
+        return Ok(id.map_or(Identity::Untold, Identity::Node));
+    };
+    if reply_policy(&error, ErrorOrigin::Server).dial_again {
+        return Err(Refusal { step: "CLUSTER MYID", error: Some(error) });
+    }
+    // spec: cluster.c, `clusterCommand`: the text of every server that runs without cluster mode
+    let is_standalone = error.message().contains("cluster support disabled");
+    Ok(if is_standalone { Identity::Standalone } else { Identity::Untold })
 }
 
 /// Whether the server refused HELLO itself, and not the credentials in it.

@@ -172,6 +172,7 @@ impl Nodes {
             ["CLUSTER", "SHARDS"] => "-ERR unknown subcommand 'SHARDS'".to_owned(),
             ["CLUSTER", "SLOTS"] => self.slots(),
             ["CLUSTER", "NODES"] => bulk(&self.nodes(name)),
+            ["CLUSTER", "MYID"] => bulk(&id(name)),
             ["INFO", "server"] => bulk(&format!("run_id:{name}\r\n")),
             ["INFO", "replication"] => {
                 let node = self.nodes.iter().find(|node| node.name == name)?;
@@ -312,6 +313,11 @@ impl ScriptedCluster {
     /// How often a node was dialled.
     pub(in crate::driver) fn dials(&self, name: &str) -> usize {
         self.script.dials(&at(name))
+    }
+
+    /// The clock jumps.
+    pub(in crate::driver) fn jump(&self, time: Duration) {
+        self.script.jump(time);
     }
 
     /// The time since the beginning.

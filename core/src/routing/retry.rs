@@ -15,6 +15,7 @@ use crate::resp::ServerError;
 use crate::routing::error_policy::{
     CallAction, ErrorOrigin, ErrorPolicy, NoReplyClass, NodeFinding, no_reply_policy, reply_policy,
 };
+use std::error::Error as _;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,16 @@ impl AttemptFailure {
     /// Whether the server may have run the command.
     pub(crate) fn delivery(&self, origin: ErrorOrigin) -> Delivery {
         self.policy(origin).delivery
+    }
+
+    /// Whether a connection was lost, with the command on it or before. That says little of the
+    /// server: the next dial tells more.
+    pub(crate) fn is_lost_link(&self) -> bool {
+        match self {
+            Self::NoReply(failed) => matches!(failed.failure, Failure::Lost(_)),
+            Self::NoLink(error) => error.source().is_some_and(|cause| cause.is::<Lost>()),
+            Self::ErrorReply(_) | Self::Refusal(_) | Self::Final(_) => false,
+        }
     }
 
     /// Whether there was an answer, which is an error.

@@ -163,12 +163,16 @@ impl ClusterMap {
     }
 
     /// The index of the node that listens at `endpoint`, by its endpoint or, failing that, by an
-    /// alias that no other node shares. Of several nodes at one endpoint, the one that owns slots.
+    /// alias that no other node shares. Of several nodes at one endpoint, one that has not failed,
+    /// since the address of one that has may be reused; then the one that owns slots.
     pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Option<usize> {
         let nodes = || self.nodes.iter().enumerate();
         let there = nodes().filter(|(_, node)| node.endpoint.as_ref() == Some(endpoint));
         let owns = |index| self.slots.shards().iter().any(|shard| shard.primary == index);
-        let rank = |(index, node): &(usize, &Arc<NodeView>)| (!owns(*index), node.health);
+        let has_failed = |node: &NodeView| node.health == ReportedHealth::Failed;
+        let rank = |(index, node): &(usize, &Arc<NodeView>)| {
+            (has_failed(node), !owns(*index), node.health)
+        };
         if let Some((index, _)) = there.min_by_key(rank) {
             return Some(index);
         }

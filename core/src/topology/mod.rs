@@ -6,6 +6,7 @@ mod captured;
 pub(crate) mod cluster_map;
 #[cfg(test)]
 mod drawn;
+pub(crate) mod identity;
 pub(crate) mod merge;
 pub(crate) mod node_id;
 pub(crate) mod parse;

@@ -5,6 +5,10 @@
 //! lasts (a slot that no node serves, a shard that is down) refreshes are repeated with growing
 //! pauses, up to a cap, for as long as requests come.
 //!
+//! A connection that is lost says little: the server may be there still, and the next dial tells.
+//! Where no caller waits for the answer, the refresh comes at a random moment within `SPREAD`: a
+//! thousand clients that lose connections at once do not ask at once.
+//!
 //! Invariants: at most one refresh at a time (`begin` to `end`); never more than `per_second` in
 //! any second beyond the bucket's burst. Pure: the clock and the random numbers are arguments.
 
@@ -41,6 +45,8 @@ pub enum RefreshReason {
     Uncovered,
     /// A redirect leads to an address that the map does not have.
     UnknownNode,
+    /// A connection led to another server than the one that the map means.
+    WrongNode,
 }
 
 impl fmt::Display for RefreshReason {
@@ -58,6 +64,7 @@ impl fmt::Display for RefreshReason {
             Self::Start => "the client has no map yet",
             Self::Uncovered => "the map has no owner for a slot",
             Self::UnknownNode => "a redirect leads to an address that the map does not have",
+            Self::WrongNode => "a node is not the one that the map means",
         })
     }
 }
@@ -90,11 +97,19 @@ impl RefreshReason {
             Self::ClusterDown | Self::Uncovered => {
                 Pacing { start: ms(190), cap: ms(190), jitter: 5, ..urgent }
             }
-            Self::Foreign | Self::NodeLost | Self::NodeSilent | Self::ReadOnly => urgent,
+            Self::Foreign
+            | Self::NodeLost
+            | Self::NodeSilent
+            | Self::ReadOnly
+            | Self::WrongNode => urgent,
             Self::Announced | Self::Requested | Self::Start | Self::UnknownNode => {
                 Pacing { start: ms(25), cap: ms(250), ..urgent }
             }
         }
+    }
+
+    fn longest_pause(self, urgency: Urgency) -> Duration {
+        self.pacing().cap * if urgency == Urgency::Patient { 2 } else { 1 }
     }
 
     /// Whether a caller that requests this tries the new map, and requests again if it does not
@@ -103,6 +118,20 @@ impl RefreshReason {
         matches!(self, Self::ClusterDown | Self::Uncovered | Self::UnknownNode)
     }
 }
+
+/// Who waits for a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A caller may wait for it.
+    Awaited,
+    /// The same, but only time mends the cause: the longest pause is twice as long.
+    Patient,
+    /// No caller does: a connection was lost, and none has failed to connect again.
+    Idle,
+}
+
+/// Within this time a refresh begins that no caller waits for.
+const SPREAD: Duration = Duration::from_secs(5);
 
 /// After this long without a refresh, the next request is for a new cause.
 const QUIET: Duration = Duration::from_secs(2);
@@ -120,8 +149,8 @@ pub(crate) struct RefreshSchedule {
     due: Option<(Timestamp, RefreshReason)>,
     /// A refresh is under way.
     running: bool,
-    /// The most urgent request that came while one was under way: the reason, and `patient`.
-    next: Option<(RefreshReason, bool)>,
+    /// The most urgent request that came while one was under way.
+    next: Option<(RefreshReason, Urgency)>,
     /// Refreshes in a row that changed nothing.
     unchanged: u32,
     /// When the last refresh ended.
@@ -144,31 +173,37 @@ impl RefreshSchedule {
         }
     }
 
-    /// Requests a refresh. Of several requests the one that may begin first counts. `patient`: only
-    /// time mends the cause, so that the longest pause is twice as long. True if the next refresh
-    /// is due sooner now, or for the first time.
+    /// Requests a refresh. Of several requests the one that may begin first counts. True if the
+    /// next refresh is due sooner now, or for the first time.
     pub(crate) fn request(
         &mut self,
         reason: RefreshReason,
-        patient: bool,
+        urgency: Urgency,
         now: Timestamp,
         rng: &mut Rng,
     ) -> bool {
         if self.running {
-            let cap = |(reason, patient): (RefreshReason, bool)| {
-                reason.pacing().cap * (1 + u32::from(patient))
+            let longest = |(reason, urgency): (RefreshReason, Urgency)| match urgency {
+                Urgency::Idle => SPREAD,
+                _ => reason.longest_pause(urgency),
             };
-            if self.next.is_none_or(|next| cap((reason, patient)) < cap(next)) {
-                self.next = Some((reason, patient));
+            if self.next.is_none_or(|next| longest((reason, urgency)) < longest(next)) {
+                self.next = Some((reason, urgency));
             }
+            return false;
+        }
+        // Ten lost connections are no more urgent than one.
+        if urgency == Urgency::Idle && self.due.is_some() {
             return false;
         }
         if now.since(self.ended) > QUIET {
             self.unchanged = 0;
         }
-        let Pacing { first, apart, start, cap, jitter } = reason.pacing();
-        let cap = if patient { cap * 2 } else { cap };
-        let begin = if self.unchanged == 0 {
+        let Pacing { first, apart, start, jitter, .. } = reason.pacing();
+        let cap = reason.longest_pause(urgency);
+        let begin = if urgency == Urgency::Idle {
+            now.after(rng.jitter(SPREAD)).max(self.ended.after(apart))
+        } else if self.unchanged == 0 {
             now.after(rng.jitter(first)).max(self.ended.after(apart))
         } else {
             let grown = start.saturating_mul(1 << (self.unchanged - 1).min(8)).min(cap);
@@ -214,10 +249,10 @@ impl RefreshSchedule {
         self.running = false;
         self.ended = now;
         self.unchanged = if changed { 0 } else { self.unchanged.saturating_add(1) };
-        if let Some((reason, patient)) = self.next.take()
+        if let Some((reason, urgency)) = self.next.take()
             && !(changed && reason.is_requested_again())
         {
-            self.request(reason, patient, now, rng);
+            self.request(reason, urgency, now, rng);
         }
     }
 
@@ -254,11 +289,11 @@ mod tests {
 
     /// Requests without pause for `millis`; each refresh takes 5 ms and changes nothing. Returns
     /// how many there were.
-    fn refreshes(reason: RefreshReason, patient: bool, millis: u64, per_second: u32) -> u32 {
+    fn refreshes(reason: RefreshReason, urgency: Urgency, millis: u64, per_second: u32) -> u32 {
         let (mut refresh, mut rng) = (RefreshSchedule::new(per_second, at(0)), Rng::new(3));
         let (mut refreshes, mut now) = (0, 0);
         while now < millis {
-            refresh.request(reason, patient, at(now), &mut rng);
+            refresh.request(reason, urgency, at(now), &mut rng);
             if refresh.begin(at(now)).is_some() {
                 refreshes += 1;
                 now += 5;
@@ -273,12 +308,15 @@ mod tests {
     fn the_first_request_is_due_at_once() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
         assert_eq!(refresh.due(), None);
-        assert!(refresh.request(RefreshReason::NodeLost, false, at(10), &mut rng));
-        assert!(!refresh.request(RefreshReason::NodeLost, false, at(10), &mut rng), "nothing new");
+        assert!(refresh.request(RefreshReason::NodeLost, Urgency::Awaited, at(10), &mut rng));
+        assert!(
+            !refresh.request(RefreshReason::NodeLost, Urgency::Awaited, at(10), &mut rng),
+            "nothing new"
+        );
         assert_eq!(refresh.due(), Some(at(10)));
         assert_eq!(refresh.begin(at(9)), None);
         assert_eq!(refresh.begin(at(10)), Some(RefreshReason::NodeLost));
-        refresh.request(RefreshReason::NodeSilent, false, at(11), &mut rng);
+        refresh.request(RefreshReason::NodeSilent, Urgency::Awaited, at(11), &mut rng);
         assert_eq!(refresh.due(), None, "one refresh at a time");
         assert_eq!(refresh.begin(at(11)), None);
         refresh.end(at(12), true, &mut rng);
@@ -289,14 +327,14 @@ mod tests {
     #[test]
     fn a_refresh_that_changed_the_map_serves_the_requests_that_came_meanwhile() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
-        refresh.request(RefreshReason::Uncovered, false, at(10), &mut rng);
+        refresh.request(RefreshReason::Uncovered, Urgency::Awaited, at(10), &mut rng);
         refresh.begin(at(10)).unwrap();
-        refresh.request(RefreshReason::Uncovered, false, at(11), &mut rng);
+        refresh.request(RefreshReason::Uncovered, Urgency::Awaited, at(11), &mut rng);
         refresh.end(at(12), true, &mut rng);
         assert_eq!(refresh.due(), None);
-        refresh.request(RefreshReason::Uncovered, false, at(13), &mut rng);
+        refresh.request(RefreshReason::Uncovered, Urgency::Awaited, at(13), &mut rng);
         refresh.begin(at(13)).unwrap();
-        refresh.request(RefreshReason::Uncovered, false, at(14), &mut rng);
+        refresh.request(RefreshReason::Uncovered, Urgency::Awaited, at(14), &mut rng);
         refresh.end(at(15), false, &mut rng);
         let due = refresh.due().expect("it found nothing, so there is another");
         assert!((at(190)..=at(205)).contains(&due), "{due:?}");
@@ -304,11 +342,11 @@ mod tests {
 
     #[test]
     fn a_lasting_cause_is_refreshed_for_with_growing_pauses() {
-        let uncovered = refreshes(RefreshReason::Uncovered, false, 2000, 1000);
+        let uncovered = refreshes(RefreshReason::Uncovered, Urgency::Awaited, 2000, 1000);
         assert!((8..=12).contains(&uncovered), "{uncovered} refreshes in 2 s");
-        let lost = refreshes(RefreshReason::NodeLost, false, 10_000, 1000);
+        let lost = refreshes(RefreshReason::NodeLost, Urgency::Awaited, 10_000, 1000);
         assert!((18..=30).contains(&lost), "{lost} refreshes in 10 s");
-        let hopeless = refreshes(RefreshReason::NodeLost, true, 10_000, 1000);
+        let hopeless = refreshes(RefreshReason::NodeLost, Urgency::Patient, 10_000, 1000);
         assert!((8..=20).contains(&hopeless), "{hopeless} refreshes in 10 s");
     }
 
@@ -318,7 +356,7 @@ mod tests {
         let (mut refresh, mut rng) = (RefreshSchedule::new(1000, at(0)), Rng::new(9));
         let mut refreshes = 0;
         for now in 1000..5000 {
-            refresh.request(RefreshReason::Moved, false, at(now), &mut rng);
+            refresh.request(RefreshReason::Moved, Urgency::Awaited, at(now), &mut rng);
             if refresh.begin(at(now)).is_some() {
                 refreshes += 1;
                 refresh.end(at(now), true, &mut rng);
@@ -330,16 +368,43 @@ mod tests {
     #[test]
     fn the_bucket_bounds_them_all() {
         for reason in [RefreshReason::Moved, RefreshReason::Uncovered, RefreshReason::Start] {
-            let count = refreshes(reason, false, 10_000, 2);
+            let count = refreshes(reason, Urgency::Awaited, 10_000, 2);
             assert!(count <= 22, "{count} refreshes in 10 s at 2 a second and a burst of 2");
         }
+    }
+
+    /// A thousand clients lose a connection at once. One of them then has a caller that cannot
+    /// connect again.
+    #[test]
+    fn a_loss_that_nobody_waits_for_is_refreshed_for_at_a_random_moment() {
+        let begins: Vec<Timestamp> = (0..1000)
+            .map(|seed| {
+                let mut refresh = RefreshSchedule::new(5, at(0));
+                let mut rng = Rng::new(seed);
+                for _ in 0..10 {
+                    refresh.request(RefreshReason::NodeLost, Urgency::Idle, at(10_000), &mut rng);
+                }
+                refresh.due().unwrap()
+            })
+            .collect();
+        for second in 10..15 {
+            let within =
+                |due: &&Timestamp| (at(second * 1000)..at(second * 1000 + 1000)).contains(*due);
+            let count = begins.iter().filter(within).count();
+            assert!((150..=250).contains(&count), "{count} in second {second}");
+        }
+        let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(1));
+        refresh.request(RefreshReason::NodeLost, Urgency::Idle, at(10), &mut rng);
+        assert!(refresh.due().unwrap() > at(20));
+        assert!(refresh.request(RefreshReason::NodeLost, Urgency::Awaited, at(20), &mut rng));
+        assert_eq!(refresh.due(), Some(at(20)), "a caller waits");
     }
 
     #[test]
     fn an_urgent_reason_comes_before_a_lazy_one() {
         let (mut refresh, mut rng) = (RefreshSchedule::new(5, at(0)), Rng::new(5));
-        refresh.request(RefreshReason::Moved, false, at(0), &mut rng);
-        refresh.request(RefreshReason::Uncovered, false, at(0), &mut rng);
+        refresh.request(RefreshReason::Moved, Urgency::Awaited, at(0), &mut rng);
+        refresh.request(RefreshReason::Uncovered, Urgency::Awaited, at(0), &mut rng);
         assert_eq!(refresh.due(), Some(at(0)));
     }
 }

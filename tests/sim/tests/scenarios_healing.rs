@@ -315,7 +315,8 @@ fn s19_resharding_under_load() {
     });
 }
 
-/// S20: ASK names a node that the map does not know.
+/// S20: ASK names a node that the map does not know, and that no node of the cluster knows. It gets
+/// no command.
 #[test]
 fn s20_ask_to_a_stranger() {
     Sim::cluster(4, 0).full_coverage(false).seed(20).run(|sim| async move {
@@ -327,17 +328,17 @@ fn s20_ask_to_a_stranger() {
         let client = sim.client(sim.config().endpoints(names)).await.unwrap();
         sim.mend("client", "d");
         client.set("bar", "v").await.unwrap();
+        sim.advance(MS * 10).await;
         let (nodes, before) = (client.topology().shards.len(), client.metrics());
+        let gets = sim.calls("d", "get");
         let slot = Sim::slot_of("bar");
         sim.begin_move(slot, "d");
         let owner = sim.owner_of(slot);
         sim.refuse(&owner, Matching::Data, &format!("ASK {slot} 10.0.3.1:6379"), 1);
-        assert_eq!(client.get::<Option<String>>("bar").await.unwrap(), None);
-        let after = client.metrics();
-        assert_eq!(after.dials - before.dials, 1);
-        assert_eq!(after.redirects - before.redirects, 1);
-        assert_eq!(client.topology().shards.len(), nodes);
         assert_eq!(client.get::<String>("bar").await.unwrap(), "v");
+        assert_eq!(sim.calls("d", "get"), gets);
+        assert_eq!(client.metrics().redirects - before.redirects, 1);
+        assert_eq!(client.topology().shards.len(), nodes);
     });
 }
 
@@ -397,7 +398,8 @@ fn s24_with_the_minority() {
             "S24: {:?} after the wires were mended, {refreshes} refreshes",
             sim.now().since(start)
         );
-        assert!(refreshes <= 1, "{refreshes}");
+        // One that finds the way, and one that has begun meanwhile.
+        assert!(refreshes <= 2, "{refreshes}");
     });
 }
 

@@ -38,8 +38,9 @@ fn key_of(sim: &Sim, server: &str) -> String {
 }
 
 #[test]
-fn a_cold_start_costs_two_round_trips_at_the_seed_and_four_elsewhere() {
-    for (owner, trips, connections) in [("a", 2, 1), ("b", 4, 2)] {
+fn a_cold_start_costs_two_round_trips_at_the_seed_and_five_elsewhere() {
+    // Elsewhere the node says who it is before it gets the command.
+    for (owner, trips, connections) in [("a", 2, 1), ("b", 5, 2)] {
         Sim::cluster(3, 1).latency(MS / 2).run(|sim| async move {
             let config = cluster(&sim);
             let key = key_of(&sim, owner);
@@ -55,7 +56,7 @@ fn a_cold_start_costs_two_round_trips_at_the_seed_and_four_elsewhere() {
 }
 
 #[test]
-fn a_client_that_connects_first_needs_four_round_trips_at_most() {
+fn a_client_that_connects_first_needs_five_round_trips_at_most() {
     Sim::cluster(3, 1).latency(MS / 2).run(|sim| async move {
         let config = cluster(&sim);
         let key = key_of(&sim, "c");
@@ -63,7 +64,7 @@ fn a_client_that_connects_first_needs_four_round_trips_at_most() {
         let client = sim.client(config).await.unwrap();
         client.get::<Option<String>>(&key).await.unwrap();
         let took = sim.now().since(began);
-        assert!(took < MS * 4 + MS / 2, "{took:?}");
+        assert!(took < MS * 5 + MS / 2, "{took:?}");
         assert_eq!(accepted(&sim) - before, 2);
     });
 }
@@ -79,7 +80,7 @@ fn a_start_from_a_topology_asks_for_none() {
         let client = Client::with_topology(sim.transport(), config, &topology).unwrap();
         client.get::<Option<String>>(&key).await.unwrap();
         let took = sim.now().since(began);
-        assert!(took < MS * 2 + MS / 2, "a dial and a command: {took:?}");
+        assert!(took < MS * 3 + MS / 2, "a dial, the handshake and a command: {took:?}");
         assert_eq!((accepted(&sim) - before, asked(&sim) - looks), (1, 0));
         assert_eq!(client.topology().shards, topology.shards);
         // Later changes are learned from redirects.

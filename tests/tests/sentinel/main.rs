@@ -8,8 +8,9 @@
 mod load;
 
 use load::{Ended, Load, config, first_success};
-use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind};
+use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::background;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Sentinels, Version};
 use std::time::{Duration, Instant};
@@ -263,4 +264,28 @@ fn commands_query_no_sentinel() {
         }
         assert!(client.metrics().refreshes <= before + 1, "at most one refresh in ten seconds");
     });
+}
+
+/// A call that is blocked without an end while its primary hangs and another one is promoted.
+#[test]
+fn a_blocked_call_ends_when_its_primary_hangs() {
+    let sentinels = Sentinels::of(&Version::any()).down_after_ms(1000).start();
+    let old = sentinels.primary().unwrap();
+    let config = config(&sentinels);
+    let work = background::spawn(async move {
+        let client = Client::connect(Smol::new(), config).await.unwrap();
+        let began = Instant::now();
+        let pop = cmd("BLPOP").key("q").arg(0);
+        let error = client.send::<slotcar::Value>(pop).await.unwrap_err();
+        println!("ended after {:?}: {error}", began.elapsed());
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Connect, Delivery::Unknown));
+    });
+    until_true("the call to be blocked", || {
+        let clients = sentinels.server(old).call(&["INFO", "clients"]).text();
+        clients.contains("blocked_clients:1")
+    });
+    sentinels.server(old).pause();
+    sentinels.wait_for_new_primary(old);
+    work.join();
+    sentinels.server(old).resume();
 }

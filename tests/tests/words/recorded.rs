@@ -169,5 +169,5 @@ fn each_line_is_there_once() {
     let set: BTreeSet<&&str> = lines.iter().collect();
     assert_eq!(set.len(), lines.len());
     let known = |line: &&str| line.starts_with("before ") || line.starts_with("inside ");
-    assert!(lines.iter().all(|line| known(line)), "{lines:?}");
+    assert!(lines.iter().all(known), "{lines:?}");
 }

@@ -65,8 +65,18 @@ pub mod future {
 
     pub use futures::future::join as zip;
     use std::future::poll_fn;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::task::Poll;
+
+    /// The output of the first that is ready.
+    pub async fn or<T>(first: impl Future<Output = T>, second: impl Future<Output = T>) -> T {
+        let (mut first, mut second) = (pin!(first), pin!(second));
+        poll_fn(|cx| match first.as_mut().poll(cx) {
+            Poll::Pending => second.as_mut().poll(cx),
+            ready => ready,
+        })
+        .await
+    }
 
     /// Polls once; nothing if it is pending.
     pub async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {

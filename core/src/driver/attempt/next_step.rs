@@ -133,8 +133,12 @@ pub(crate) fn next_step(
         is_spent: attempts.attempts >= env.config().attempts_max || env.now() >= options.deadline,
     };
     let action = decide(policy, context);
-    if let Some(reason) = policy.refresh {
-        topology.request_refresh_about(node, reason);
+    match policy.refresh {
+        Some(_) if failure.is_lost_link() && !node.is_failing() => {
+            topology.request_refresh_for_lost_link();
+        }
+        Some(reason) => topology.request_refresh_about(node, reason),
+        None => {}
     }
     // Where a refresh may name another node, the pause gives it time. Elsewhere the node's links
     // pace their own dials; those of blocking commands do not.

@@ -27,7 +27,7 @@ use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::replaced_cluster::ReplacedCluster;
-use crate::topology::refresh::{RefreshReason, RefreshSchedule};
+use crate::topology::refresh::{RefreshReason, RefreshSchedule, Urgency};
 use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
 use crate::topology::view::{NodeView, Role};
@@ -103,7 +103,7 @@ impl LiveTopology {
         let mut map = ClusterMap::empty();
         let mut schedule = RefreshSchedule::new(config.refreshes_per_second, env.now());
         let mut begin = || {
-            schedule.request(RefreshReason::Start, false, env.now(), &mut env.rng());
+            schedule.request(RefreshReason::Start, Urgency::Awaited, env.now(), &mut env.rng());
         };
         match &config.deployment {
             Deployment::Cluster => {
@@ -127,6 +127,7 @@ impl LiveTopology {
                 }
             }
         }
+        env.members().set(&map);
         let routes = first_routes(map, &env);
         let state = State {
             schedule,
@@ -169,27 +170,35 @@ impl LiveTopology {
 
     /// Requests a refresh. Does not wait for it.
     pub(crate) fn request_refresh(&self, reason: RefreshReason) {
-        self.request(reason, false);
+        self.request(reason, Urgency::Awaited);
+    }
+
+    /// Requests a refresh because a connection was lost. Whether the server is there still, the
+    /// next dial tells, and requests one at once if not. Sentinels announce what follows from a
+    /// loss to all at once anyway, so behind them there is nothing to spread.
+    pub(crate) fn request_refresh_for_lost_link(&self) {
+        let urgency = if self.env.has_slots() { Urgency::Idle } else { Urgency::Awaited };
+        self.request(RefreshReason::NodeLost, urgency);
     }
 
     /// Requests a refresh because of what `node` did or said.
     pub(crate) fn request_refresh_about(&self, node: &Arc<Node>, reason: RefreshReason) {
-        self.request(reason, !self.may_be_replaced(node));
+        let may_help = self.may_be_replaced(node);
+        self.request(reason, if may_help { Urgency::Awaited } else { Urgency::Patient });
     }
 
     /// Requests a refresh that asks `node` before others: it knows what the map lacks.
     pub(crate) fn request_refresh_from(&self, node: &Arc<Node>, reason: RefreshReason) {
         lock(&self.state).ask_first = Some(Arc::clone(node));
-        self.request(reason, false);
+        self.request(reason, Urgency::Awaited);
     }
 
-    /// `patient`: only time mends the cause, so that refreshes for it are half as frequent.
-    fn request(&self, reason: RefreshReason, patient: bool) {
+    fn request(&self, reason: RefreshReason, urgency: Urgency) {
         if !self.is_dynamic() {
             return;
         }
         let (now, mut state) = (self.env.now(), lock(&self.state));
-        let sooner = state.schedule.request(reason, patient, now, &mut self.env.rng());
+        let sooner = state.schedule.request(reason, urgency, now, &mut self.env.rng());
         state.only_for_waiters = false;
         drop(state);
         // The tasks that wait for the next refresh only have to know when it begins sooner.
@@ -201,11 +210,14 @@ impl LiveTopology {
     /// Requests a refresh for each trigger that connections and health checks have set.
     pub(in crate::driver) fn take_triggers(&self) {
         let triggers = self.env.triggers();
+        if triggers.take_connection_lost() {
+            self.request_refresh_for_lost_link();
+        }
         let taken = [
-            (triggers.take_connection_lost(), RefreshReason::NodeLost),
             (triggers.take_server_silent(), RefreshReason::NodeSilent),
             (triggers.take_sentinel_message(), RefreshReason::Announced),
             (triggers.take_role_changed(), RefreshReason::ReadOnly),
+            (triggers.take_wrong_node(), RefreshReason::WrongNode),
         ];
         taken.into_iter().filter(|(set, _)| *set).for_each(|(_, r)| self.request_refresh(r));
     }
@@ -303,7 +315,9 @@ fn first_routes(map: ClusterMap, env: &Environment) -> Routes {
         // Without READONLY, a cluster's replica redirects reads to its primary.
         let is_replica = is_cluster && view.role == Role::Replica;
         let profile = if is_replica { Profile::Replica } else { Profile::Server };
-        Some(Arc::new(Node::new(view.endpoint.clone()?, profile, env)))
+        let node = Node::new(view.endpoint.clone()?, profile, env);
+        node.target().expect(&view.id);
+        Some(Arc::new(node))
     };
     let nodes = map.nodes().iter().map(node).collect();
     Routes::new(map, nodes, &mut env.rng())

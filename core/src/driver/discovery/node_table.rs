@@ -1,6 +1,7 @@
 //! Which node an endpoint means, and which node to ask about a slot that the map does not know.
 //!
-//! Invariant: there is one node for an endpoint and profile, so that its connections are shared.
+//! Invariant: there is one node for an endpoint, a profile and an id, so that its connections are
+//! shared.
 //! Limit: `UNLISTED_MAX` nodes that redirects have named by a further name of theirs; the oldest
 //! one is retired.
 
@@ -84,7 +85,8 @@ impl LiveTopology {
 
     /// Whether another node could replace this one, so that a refresh may find that it has. A
     /// primary without a living replica comes back by itself or not at all; but where no node is
-    /// connected, all of them may have moved.
+    /// connected, all of them may have moved; and where another server answers, the node is
+    /// elsewhere.
     pub(super) fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
         let routes = self.routes.load();
         let is_node = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
@@ -92,6 +94,7 @@ impl LiveTopology {
         let is_alive = |index: &usize| routes.map.node(*index).health != ReportedHealth::Failed;
         let shard = shards.find(|shard| is_node(&shard.primary));
         shard.is_none_or(|shard| shard.replicas.iter().any(is_alive))
+            || node.target().is_mistaken()
             || !routes.dialable().any(|node| node.is_live())
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Invariants: a node keeps its connections through every change that keeps its id and leaves its
 //! endpoint among its names; other nodes are retired, which ends their connections when nothing is
-//! in flight on them. Seeds are kept for the client's whole life.
+//! in flight on them. A node has one id for its whole life: where the map has another id at an
+//! endpoint, there is another node. Seeds are kept for the client's whole life, as endpoints: one
+//! that leaves the map may be any node of the cluster again.
 
 use crate::Endpoint;
 use crate::connection::handshake::Profile;
@@ -10,6 +12,7 @@ use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
 use crate::topology::cluster_map::ClusterMap;
+use crate::topology::node_id::NodeId;
 use crate::topology::view::{NodeView, ReportedHealth, Role};
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ impl LiveTopology {
     pub(super) fn publish(&self, state: &mut State, map: ClusterMap) {
         let old = self.routes.load_full();
         let nodes = self.nodes_of(&map, &old, state);
+        self.env.members().set(&map);
         // Reads go to other replicas first while the servers say that this one is down.
         let views = map.nodes().iter().zip(&nodes);
         for (view, node) in views.filter_map(|(view, node)| Some((view, node.as_ref()?))) {
@@ -37,18 +41,27 @@ impl LiveTopology {
         let owned = owners(&old.map).into_iter().filter_map(|index| old.node(index));
         owned.filter(|node| is_kept(node) && !owns(node)).for_each(|node| node.redial());
         let seeds = &self.env.config().endpoints;
-        let removed: Vec<_> = old.dialable().filter(|node| !is_kept(node)).cloned().collect();
         state.unlisted.retain(|node| seeds.contains(node.endpoint()) || !is_kept(node));
-        for node in removed {
-            if !seeds.contains(node.endpoint()) {
-                node.retire();
-            } else if !state.unlisted.iter().any(|other| Arc::ptr_eq(other, &node)) {
-                // A seed that is no member any more can still be asked. What is in flight to it as
-                // a member ends as at any other that has left.
-                node.redial();
-                state.unlisted.push(node);
+        for seed in &mut state.unlisted {
+            if is_kept(seed) {
+                continue;
+            }
+            let (endpoint, profile) = (seed.endpoint().clone(), seed.profile());
+            if seed.target().expected().is_some() {
+                // No member any more. It can still be asked, whichever node it is by now.
+                let there = |n: &&Arc<Node>| n.endpoint() == &endpoint && n.profile() == profile;
+                let listed = nodes.iter().flatten().find(there).cloned();
+                seed.retire();
+                *seed = listed.unwrap_or_else(|| Arc::new(Node::new(endpoint, profile, &self.env)));
+            } else if old.dialable().any(|node| Arc::ptr_eq(node, seed)) {
+                // What is in flight to it as a member ends as at any other that has left.
+                seed.redial();
             }
         }
+        let is_unlisted = |node: &Arc<Node>| state.unlisted.iter().any(|o| Arc::ptr_eq(o, node));
+        let removed = old.dialable().filter(|node| !is_kept(node) && !is_unlisted(node));
+        removed.for_each(|node| node.retire());
+        nodes.iter().flatten().chain(&state.unlisted).for_each(|node| node.recheck(&self.env));
         self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.env.rng())));
         self.published.notify(usize::MAX);
     }
@@ -68,16 +81,26 @@ impl LiveTopology {
             Role::Primary => primary,
             Role::Replica => replica,
         };
-        let find = |endpoint: &Endpoint, profile| {
-            let mut known = old.dialable().chain(&state.unlisted);
-            known.find(|n| n.endpoint() == endpoint && n.profile() == profile).cloned()
+        let find = |endpoint: &Endpoint, profile, id: &NodeId| {
+            let known = || {
+                let all = old.dialable().chain(&state.unlisted);
+                all.filter(|n| n.endpoint() == endpoint && n.profile() == profile)
+            };
+            // Of several nodes at one endpoint, the one that is known to have the id.
+            let exact = known().find(|node| node.target().expected() == Some(id));
+            exact.or_else(|| known().find(|node| node.may_be(id))).cloned()
         };
         let node = |view: &Arc<NodeView>| {
             let endpoint = view.endpoint.as_ref()?;
             let profile = profile_of(view);
             let new = || Arc::new(Node::new(endpoint.clone(), profile, &self.env));
             let same = renamed(old, map, view).filter(|node| node.profile() == profile);
-            Some(same.cloned().or_else(|| find(endpoint, profile)).unwrap_or_else(new))
+            let node =
+                same.cloned().or_else(|| find(endpoint, profile, &view.id)).unwrap_or_else(new);
+            if state.sentinels.is_none() {
+                node.target().expect(&view.id);
+            }
+            Some(node)
         };
         map.nodes().iter().map(node).collect()
     }

@@ -6,7 +6,7 @@
 //! every answer calls another one, for long enough, replaces the one that is known
 //! (`topology/merge/replaced_cluster.rs`).
 
-use crate::driver::discovery::cluster_query::{self, ClusterAnswers};
+use crate::driver::discovery::cluster_query::{self, ClusterAnswers, Teller};
 use crate::driver::discovery::live_topology::{LiveTopology, RefreshFuture, State};
 use crate::driver::discovery::refresh_wait::RefreshState;
 use crate::driver::discovery::sentinel_query::{self, SentinelAnswers};
@@ -18,8 +18,9 @@ use crate::features::SENTINEL;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
+use crate::topology::merge::view_filter::Rejection;
 use crate::topology::merge::{merge, merge_by_evidence};
-use crate::topology::refresh::RefreshReason;
+use crate::topology::refresh::{RefreshReason, Urgency};
 use crate::topology::sentinel::Opinion;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
@@ -104,8 +105,11 @@ impl LiveTopology {
                     candidates.push(node);
                 }
             }
+            // A node that described another cluster is asked whether it still does.
+            let is_foreign = |node: &Arc<Node>| node.target().is_foreign();
+            let several = unconfirmed || candidates.iter().any(is_foreign);
             Box::pin(async move {
-                let answers = cluster_query::query(&env, candidates, unconfirmed).await;
+                let answers = cluster_query::query(&env, candidates, several).await;
                 if let Some(topology) = weak.upgrade() {
                     topology.handle_views(answers, begin);
                 }
@@ -155,11 +159,17 @@ impl LiveTopology {
             order.push(node);
         }
         order.extend(seeds);
+        let is_foreign = order.iter().position(|node| node.target().is_foreign());
+        if let Some(foreign) = is_foreign {
+            order[..=foreign].rotate_right(1);
+        }
         let now = self.env.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
         for node in order {
-            // A node that is backing off would only delay this refresh, and so the next one.
-            if !candidates.is_empty() && node.is_backing_off(now) {
+            // A node that is backing off would only delay this refresh, and so the next one. Where
+            // another server answers, that one is asked without a back-off.
+            let waits = node.is_backing_off(now) && !node.target().is_mistaken();
+            if !candidates.is_empty() && waits {
                 continue;
             }
             if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
@@ -170,11 +180,23 @@ impl LiveTopology {
     }
 
     fn handle_views(&self, answers: ClusterAnswers, begin: Begin) {
+        let foreign = self.take_views(answers, begin);
+        // Closes connections, which wakes callers: not under the lock.
+        for node in foreign {
+            node.give_up();
+            let endpoint = node.endpoint().clone();
+            self.env.telemetry().emit(|| Event::ForeignNode { endpoint });
+        }
+    }
+
+    /// Makes the next map of the views. Returns the nodes that describe another cluster since now.
+    fn take_views(&self, answers: ClusterAnswers, begin: Begin) -> Vec<Arc<Node>> {
         let mut state = lock(&self.state);
         state.running = None;
         let now = self.env.now();
         if answers.views.is_empty() {
-            return self.fail_refresh(&mut state, answers.failure, begin);
+            self.fail_refresh(&mut state, answers.failure, begin);
+            return Vec::new();
         }
         let held = self.routes.load_full();
         let nodes = held.map.nodes().iter().zip(&held.nodes);
@@ -184,9 +206,16 @@ impl LiveTopology {
         let mut decision = merge_by_evidence(Some(&held.map), views, began, now, &unreachable);
         let foreign = decision.is_foreign();
         let replaced = state.replaced_cluster.note(foreign, now);
+        let mut foreign_nodes = Vec::new();
+        for (teller, rejection) in answers.tellers.iter().zip(&decision.rejections) {
+            let is_foreign = *rejection == Some(Rejection::Foreign) && !replaced;
+            foreign_nodes.extend(self.judge_teller(teller, is_foreign));
+        }
         if replaced {
             decision = merge(None, &answers.views, 0, now);
             decision.map = decision.map.with_version(held.map.version() + 1);
+            let all = held.dialable().chain(&state.unlisted);
+            all.for_each(|node| _ = node.target().set_foreign(false));
             self.env.telemetry().emit(|| Event::ClusterReplaced);
         }
         let map = decision.map;
@@ -197,7 +226,8 @@ impl LiveTopology {
                 "no node that answered has any slot; check that the cluster is set up"
             };
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
-            return self.fail_refresh(&mut state, Some(error), begin);
+            self.fail_refresh(&mut state, Some(error), begin);
+            return foreign_nodes;
         }
         let changed = map.version() != held.map.version();
         let recovered = state.failure.take().is_some();
@@ -214,6 +244,22 @@ impl LiveTopology {
             self.publish(&mut state, map);
         }
         self.end_refresh(&mut state, changed);
+        foreign_nodes
+    }
+
+    /// A node that describes another cluster gets no command any more, although it has the id that
+    /// the map means: it has joined that cluster. Returns it if that is news.
+    fn judge_teller(&self, teller: &Teller, is_foreign: bool) -> Option<Arc<Node>> {
+        let Teller { node, is_anyone } = teller;
+        if is_foreign {
+            let is_news = !is_anyone && node.target().set_foreign(true);
+            return is_news.then(|| Arc::clone(node));
+        }
+        if node.target().set_foreign(false) || *is_anyone {
+            // It may be the right node again.
+            node.end_backoff(&self.env);
+        }
+        None
     }
 
     /// The servers whose ROLE decides, because sentinels differ.
@@ -281,7 +327,9 @@ impl LiveTopology {
         let follows = waiting && !changed;
         if follows || reason == RefreshReason::Foreign {
             let is_first_request = state.schedule.due().is_none();
-            state.schedule.request(reason, waiting && !refresh_may_help, now, &mut rng);
+            let hopeless = waiting && !refresh_may_help;
+            let urgency = if hopeless { Urgency::Patient } else { Urgency::Awaited };
+            state.schedule.request(reason, urgency, now, &mut rng);
             state.only_for_waiters = is_first_request && reason == RefreshReason::NodeLost;
         }
     }

@@ -9,6 +9,7 @@ use crate::bounds::BoxFuture;
 use crate::command::Command;
 use crate::connection::queue::Entry;
 use crate::driver::environment::environment::Environment;
+use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -89,13 +90,27 @@ pub(crate) async fn query_node(
     deadline: Timestamp,
 ) -> Result<Vec<Bytes>, Error> {
     let link = node.connect(env, deadline).await?;
+    query_link(env, &link, commands, deadline).await
+}
+
+/// Sends commands over one connection together. Returns one reply for each, which may be an error
+/// reply.
+///
+/// # Errors
+/// When not all replies came by the deadline.
+pub(super) async fn query_link(
+    env: &Arc<Environment>,
+    link: &Arc<Link>,
+    commands: &[Command],
+    deadline: Timestamp,
+) -> Result<Vec<Bytes>, Error> {
     let entry = Entry {
         len: commands.iter().map(Command::encoded_len).sum(),
         replies: u32::try_from(commands.len()).expect("a query has a few commands"),
         deadline,
     };
     let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
-    match submit(env, &link, entry, &write).await? {
+    match submit(env, link, entry, &write).await? {
         Ok(reply) => Ok(reply.into_all()),
         Err(failed) => {
             let message = format!("no answer: {}", failed.failure);

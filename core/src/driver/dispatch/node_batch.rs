@@ -57,6 +57,24 @@ pub(super) struct NodeBatch {
     pub(super) members: Vec<usize>,
 }
 
+/// Appends all items, which are so many bytes.
+#[inline]
+pub(super) fn write_items<I: Items + ?Sized>(
+    members: &[usize],
+    items: &I,
+    asking: Option<&Command>,
+    len: usize,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(len);
+    for &member in members {
+        if let Some(asking) = asking {
+            asking.write_to(out);
+        }
+        items.item(member).write_to(out);
+    }
+}
+
 impl NodeBatch {
     /// Whether items like these can be added.
     pub(super) fn fits(&self, node: &Arc<Node>, ask: bool, by_policy: bool) -> bool {
@@ -86,7 +104,10 @@ impl NodeBatch {
         };
         let asking = self.asking();
         let entry = self.entry(items, asking.as_ref(), deadline);
-        let write = |out: &mut Vec<u8>| self.write_to(items, asking.as_ref(), entry.len, out);
+        // Not all of the batch is shared: its node is not `Sync` on hosts without threads.
+        let members = &*self.members;
+        let write =
+            |out: &mut Vec<u8>| write_items(members, items, asking.as_ref(), entry.len, out);
         let mut guard = self.by_policy.then(|| InFlightGuard::counted(node, self.members.len()));
         let exempt = self.exempt(items);
         let expected = Expected::values_but(&exempt);
@@ -127,24 +148,6 @@ impl NodeBatch {
             replies: u32::try_from(count * (1 + usize::from(self.ask)))
                 .expect("the number of commands in a pipeline is limited"),
             deadline,
-        }
-    }
-
-    /// Appends all items, which are so many bytes.
-    #[inline]
-    pub(super) fn write_to<I: Items + ?Sized>(
-        &self,
-        items: &I,
-        asking: Option<&Command>,
-        len: usize,
-        out: &mut Vec<u8>,
-    ) {
-        out.reserve(len);
-        for &member in &self.members {
-            if let Some(asking) = asking {
-                asking.write_to(out);
-            }
-            items.item(member).write_to(out);
         }
     }
 
@@ -215,7 +218,9 @@ impl BatchSender for UrgentSender {
             let own = own_link(env, &batch.node, true, deadline).await?;
             let asking = batch.asking();
             let entry = batch.entry(items, asking.as_ref(), deadline);
-            let write = |out: &mut Vec<u8>| batch.write_to(items, asking.as_ref(), entry.len, out);
+            let members = &*batch.members;
+            let write =
+                |out: &mut Vec<u8>| write_items(members, items, asking.as_ref(), entry.len, out);
             let exempt = batch.exempt(items);
             let expected = Expected::values_but(&exempt);
             let outcome = submit_on(env, &own, entry, expected, &write).await;

@@ -21,7 +21,7 @@ use crate::driver::attempt::item::Items;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::entry;
-use crate::driver::dispatch::node_batch::{BatchSender, NodeBatch};
+use crate::driver::dispatch::node_batch::{BatchSender, NodeBatch, write_items};
 use crate::driver::dispatch::pipeline::Results;
 use crate::driver::dispatch::single::{KeptLink, Request, dispatch, own_link, submit_on};
 use crate::driver::dispatch::transaction::WatchLink;
@@ -243,7 +243,9 @@ impl BatchSender for WaitSender {
             let own = own_link(env, &batch.node, false, deadline).await?;
             let asking = batch.asking();
             let entry = batch.entry(items, asking.as_ref(), deadline);
-            let write = |out: &mut Vec<u8>| batch.write_to(items, asking.as_ref(), entry.len, out);
+            let members = &*batch.members;
+            let write =
+                |out: &mut Vec<u8>| write_items(members, items, asking.as_ref(), entry.len, out);
             let exempt = batch.exempt(items);
             let expected = Expected::values_but(&exempt);
             let sent = submit_with_wait(env, own, entry, expected, &write, &self.wait);

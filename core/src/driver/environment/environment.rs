@@ -11,6 +11,7 @@ use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::driver::environment::cached_clock::CachedClock;
 use crate::driver::environment::link_settings::LinkSettings;
+use crate::driver::environment::members::Members;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::environment::telemetry::Telemetry;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -39,6 +40,8 @@ pub(crate) struct Environment {
     triggers: Arc<RefreshTriggers>,
     /// Counters and events.
     telemetry: Telemetry,
+    /// The cluster's nodes, by their ids.
+    members: Members,
     /// The time for choosing nodes, read once for many commands.
     cached_clock: Arc<CachedClock>,
     /// Random numbers for jitter and choices; seeded by the transport once.
@@ -69,6 +72,7 @@ impl Environment {
             config,
             triggers: Arc::default(),
             telemetry: Telemetry::default(),
+            members: Members::default(),
             cached_clock: Arc::default(),
             rng,
             no_background: AtomicBool::new(false),
@@ -157,6 +161,11 @@ impl Environment {
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// The cluster's nodes, by their ids.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The random numbers.

@@ -9,6 +9,7 @@
 use crate::Endpoint;
 use crate::error::Error;
 use crate::lock::lock;
+use crate::topology::node_id::NodeId;
 use crate::topology::refresh::RefreshReason;
 use futures::Stream;
 use std::collections::VecDeque;
@@ -42,6 +43,12 @@ pub enum Event {
     CoverageIncomplete {
         /// Slots that have an owner, of 16384.
         covered: u16,
+    },
+    /// A node describes another cluster than the known one. It gets no command until it describes
+    /// the known one again, or the cluster was replaced.
+    ForeignNode {
+        /// The node.
+        endpoint: Endpoint,
     },
     /// This listener was too slow and lost this many events at this point of the stream.
     Lagged(u64),
@@ -88,6 +95,17 @@ pub enum Event {
         slot: u16,
         /// The node that owns it now.
         to: Endpoint,
+    },
+    /// Another server listens at a node's address than the one that the slot map means: a pod's
+    /// address was reused, or nodes swapped theirs. It got nothing but the handshake. Told once for
+    /// each server that is found there.
+    WrongNode {
+        /// The address.
+        endpoint: Endpoint,
+        /// The node that the map means; `None` if any node of the cluster was meant.
+        expected: Option<NodeId>,
+        /// The node that the server says it is; `None` for one that is no cluster node.
+        found: Option<NodeId>,
     },
 }
 

@@ -16,8 +16,9 @@ pub(crate) struct LinkSettings {
     pub(crate) budget: Arc<Budget>,
     /// Limits for the size and the depth of a reply.
     pub(crate) scan: ScanLimits,
-    /// A server that owes replies and sends nothing for this long is given up. `None` where a
-    /// server may be silent while it owes a reply: for blocking commands.
+    /// A server that owes replies and sends nothing for this long is silent: see
+    /// `link/io/timing.rs`. `None` where a server may be silent while it owes a reply: for blocking
+    /// commands.
     pub(crate) progress_timeout: Option<Duration>,
     /// A step of the handshake that a server refuses because it runs a script is left out. For a
     /// connection whose only command is to end that script.

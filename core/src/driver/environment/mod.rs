@@ -6,6 +6,7 @@ pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod join_all;
 pub(crate) mod link_settings;
+pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod refresh_triggers;
 pub(crate) mod telemetry;

@@ -17,6 +17,8 @@ pub(crate) struct RefreshTriggers {
     sentinel_message: AtomicBool,
     /// A node reports another role than the topology gives it.
     role_changed: AtomicBool,
+    /// A connection led to another server than the one that was meant.
+    wrong_node: AtomicBool,
     /// Wakes the tasks that wait for any of the flags, or for `wake_listeners`.
     event: Event,
 }
@@ -40,6 +42,11 @@ impl RefreshTriggers {
     /// A node reports another role than the topology gives it.
     pub(crate) fn report_role_changed(&self) {
         self.report(&self.role_changed);
+    }
+
+    /// A connection led to another server than the one that was meant.
+    pub(crate) fn report_wrong_node(&self) {
+        self.report(&self.wrong_node);
     }
 
     fn report(&self, flag: &AtomicBool) {
@@ -70,6 +77,11 @@ impl RefreshTriggers {
     /// Whether a node reported another role since the last call.
     pub(crate) fn take_role_changed(&self) -> bool {
         self.role_changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a connection led to another server since the last call.
+    pub(crate) fn take_wrong_node(&self) -> bool {
+        self.wrong_node.swap(false, Ordering::AcqRel)
     }
 
     /// A future that ends with the first report or `wake_listeners` after this call.

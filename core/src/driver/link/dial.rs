@@ -4,13 +4,15 @@
 //! - the connect timeout bounds all of it;
 //! - a link is returned only after its handshake is complete, unless nothing in the handshake can
 //!   fail: then it is written together with the first command;
+//! - in a cluster, a link is returned only if its server has said that it is the node that was
+//!   meant, or does not say who it is; before the first view any server of the configuration is;
 //! - dropping the future leaves no connection open;
 //! - errors that connecting again would not change, such as refused credentials, have the kind
 //!   `Handshake`; errors that may pass have the kind `Connect`.
 
 use crate::Endpoint;
 use crate::command::Command;
-use crate::connection::handshake::{Handshake, Profile, Progress, Refusal};
+use crate::connection::handshake::{Handshake, Progress, Refusal};
 use crate::connection::outcome::{Failure, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::{EndsWithClient, Environment};
@@ -18,11 +20,13 @@ use crate::driver::environment::events::Event;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::telemetry::{add_time, count};
 use crate::driver::link::background_task::spawn_driver;
+use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
+use crate::topology::identity::Identity;
 use crate::transport::DialNotes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -38,13 +42,19 @@ pub(crate) fn closed(endpoint: &Endpoint) -> Error {
 
 /// Connects and does the handshake, within the connect timeout. `proven`: the server has answered
 /// before, so a handshake that cannot fail is written with the first command.
+///
+/// # Errors
+/// The server cannot be reached, refuses the handshake, or is not the one that was meant.
 pub(crate) async fn open(
-    endpoint: &Endpoint,
-    profile: Profile,
+    target: &DialTarget,
     env: &Arc<Environment>,
     settings: LinkSettings,
     proven: bool,
 ) -> Result<Arc<Link>, Error> {
+    if target.is_foreign() {
+        return Err(target.foreign_error());
+    }
+    let (endpoint, profile) = (target.endpoint(), target.profile());
     let began = env.now();
     let deadline = began.after(env.config().connect_timeout);
     count(&env.telemetry().dials);
@@ -69,7 +79,11 @@ pub(crate) async fn open(
     if tolerates_busy {
         handshake = handshake.tolerating_busy();
     }
-    if proven && handshake.can_precede_commands() {
+    let may_defer = proven && handshake.can_precede_commands() && !target.is_comparable(env);
+    if env.has_slots() && !may_defer {
+        handshake = handshake.asking_identity();
+    }
+    if may_defer {
         let commands = handshake.flight();
         let (len, replies) = size_of(&commands);
         let mut written = Vec::with_capacity(len);
@@ -79,7 +93,11 @@ pub(crate) async fn open(
     }
     let unready = Unready(Some(link));
     if let Some(link) = &unready.0 {
-        shake_hands(link, handshake, deadline, env.is_encrypted(profile)).await?;
+        let told = shake_hands(link, handshake, deadline, env.is_encrypted(profile)).await?;
+        if let Some(told) = told {
+            target.admit(&told, env)?;
+            link.set_identity(told);
+        }
     }
     Ok(unready.ready())
 }
@@ -108,16 +126,17 @@ fn size_of(commands: &[Command]) -> (usize, u32) {
     (commands.iter().map(Command::encoded_len).sum(), replies)
 }
 
+/// Does the handshake. Returns who the server says it is, if it was asked.
 async fn shake_hands(
     link: &Arc<Link>,
     mut handshake: Handshake,
     deadline: Timestamp,
     encrypted: bool,
-) -> Result<(), Error> {
+) -> Result<Option<Identity>, Error> {
     loop {
         let commands = handshake.flight();
         if commands.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let (len, replies) = size_of(&commands);
         let entry = Entry { len, replies, deadline };
@@ -151,7 +170,7 @@ async fn shake_hands(
                 None if replies.is_empty() => {
                     return Err(unanswered(link.endpoint(), None, encrypted));
                 }
-                None => return Ok(()),
+                None => return Ok(handshake.into_identity()),
                 failure => return Err(unanswered(link.endpoint(), failure.as_ref(), encrypted)),
             },
         }

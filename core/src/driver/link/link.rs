@@ -32,12 +32,13 @@ use crate::driver::link::push_sink::PushSink;
 use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::link::turns::Turns;
 use crate::lock::lock;
+use crate::topology::identity::Identity;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 /// This many bytes of a large reply that are still to come count as one entry in flight.
@@ -50,6 +51,8 @@ const TURNS_MAX: u32 = 8;
 pub(crate) struct Link {
     /// The server's address.
     endpoint: Endpoint,
+    /// Who the server says it is, once it was asked.
+    identity: OnceLock<Identity>,
     /// The entries that callers wait for. Shared with the link's waker, which must be `Send` also
     /// where the transport is not.
     queue: Arc<Mutex<CommandQueue>>,
@@ -92,7 +95,8 @@ impl Link {
         let io = Io::new(stream, &queue, &status, transport, triggers, settings);
         let io_waker = io.waker().clone();
         let (io, turns) = (Mutex::new(io), Turns::default());
-        Arc::new(Self { endpoint, queue, io, turns, status, budget, io_waker })
+        let identity = OnceLock::new();
+        Arc::new(Self { endpoint, identity, queue, io, turns, status, budget, io_waker })
     }
 
     /// A background task drives this link from now on.
@@ -131,6 +135,16 @@ impl Link {
     /// The server's address.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Who the server says it is; `None` if it was not asked yet.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// The server says who it is; only the first time counts.
+    pub(crate) fn set_identity(&self, identity: Identity) {
+        let _ = self.identity.set(identity);
     }
 
     /// The load, for choosing among a node's connections: entries in flight, and what is still to

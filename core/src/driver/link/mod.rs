@@ -3,6 +3,7 @@
 
 pub(crate) mod background_task;
 pub(crate) mod dial;
+pub(crate) mod dial_target;
 pub(crate) mod io;
 pub(crate) mod io_waker;
 pub(crate) mod link;

@@ -12,6 +12,7 @@ use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::link::dial::{closed, open};
+use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::node::health::NodeHealth;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
@@ -19,6 +20,8 @@ use crate::driver::node::subscription_links::SubscriptionLinks;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::time::Timestamp;
+use crate::topology::identity::Identity;
+use crate::topology::node_id::NodeId;
 use crate::{BoxFuture, Endpoint};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -27,10 +30,8 @@ use std::time::Duration;
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// Where it listens. A host name stays a name, and is resolved at each dial.
-    endpoint: Endpoint,
-    /// What kind of server it is.
-    profile: Profile,
+    /// Where it listens, what kind of server it is, and which one.
+    target: Arc<DialTarget>,
     /// Its availability zone by `Config::zones`.
     zone: Option<Arc<str>>,
     /// What this client has seen of it: load, latency, failures, lag.
@@ -71,8 +72,7 @@ impl Node {
         let health = NodeHealth::new(env.rng().next_u64());
         let budget = env.node_budget();
         let mut node = Self {
-            endpoint,
-            profile,
+            target: Arc::new(DialTarget::new(endpoint, profile)),
             zone,
             health,
             connections: Vec::new(),
@@ -98,9 +98,8 @@ impl Node {
 
     /// A connection that was not dialled yet.
     fn new_link(&self, budget: &Arc<Budget>) -> Arc<ReconnectingLink> {
-        let (endpoint, reported_lost) = (self.endpoint.clone(), Arc::clone(&self.reported_lost));
-        let link = ReconnectingLink::new(endpoint, self.profile, Arc::clone(budget), reported_lost);
-        Arc::new(link)
+        let (target, reported_lost) = (Arc::clone(&self.target), Arc::clone(&self.reported_lost));
+        Arc::new(ReconnectingLink::new(target, Arc::clone(budget), reported_lost))
     }
 
     /// A connection for the subscriptions of one subscriber, which carries no commands of callers:
@@ -137,11 +136,55 @@ impl Node {
     }
 
     pub(crate) fn profile(&self) -> Profile {
-        self.profile
+        self.target.profile()
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        self.target.endpoint()
+    }
+
+    /// Which server it is.
+    pub(crate) fn target(&self) -> &DialTarget {
+        &self.target
+    }
+
+    /// Whether it can be the node of this id: it has the id, or none is known and no connection
+    /// leads to another server. A provisional id fits every node.
+    pub(crate) fn may_be(&self, id: &NodeId) -> bool {
+        let told = |link: &Arc<ReconnectingLink>| link.live()?.identity().cloned();
+        let differs =
+            |told: Identity| told != Identity::Untold && told != Identity::Node(id.clone());
+        id.is_provisional()
+            || match self.target.expected() {
+                Some(expected) => expected == id,
+                None => !self.connections.iter().filter_map(told).any(differs),
+            }
+    }
+
+    /// Gives up the idle connections that lead to another server than the one that is meant now.
+    pub(crate) fn recheck(&self, env: &Environment) {
+        let links = self.connections.iter().cloned().chain(self.subscriptions.all());
+        links.for_each(|link| link.recheck(env));
+        self.close_idle(|link| self.target.doubts(link, env));
+    }
+
+    /// Gives up all connections that carry no caller's command alone; the next command dials again.
+    pub(crate) fn give_up(&self) {
+        let links = self.connections.iter().cloned().chain(self.subscriptions.all());
+        links.for_each(|link| link.give_up());
+        self.close_idle(|_| true);
+    }
+
+    /// Closes those of the idle exclusive connections.
+    fn close_idle(&self, which: impl Fn(&Link) -> bool) {
+        let closed: Vec<Arc<Link>> = {
+            let mut exclusive = lock(&self.exclusive);
+            let idle = std::mem::take(&mut exclusive.idle);
+            let (closed, kept) = idle.into_iter().partition(|link| which(link));
+            exclusive.idle = kept;
+            closed
+        };
+        closed.iter().for_each(|link| link.close());
     }
 
     /// A link to send on without waiting, if there is one: of several the one with the least in
@@ -236,14 +279,14 @@ impl Node {
         let idle = {
             let mut exclusive = lock(&self.exclusive);
             if exclusive.closed {
-                return Err(closed(&self.endpoint));
+                return Err(closed(self.endpoint()));
             }
             if exclusive.busy >= max && !urgent {
                 let limit =
                     ErrorDetail::Limit { name: "exclusive_connections_max", max: max as u64 };
                 let message = format!("{max} exclusive connections to this node are in use");
                 let error = Error::new(ErrorKind::Limit, Delivery::NotSent, message);
-                return Err(error.with_endpoint(&self.endpoint).with_detail(limit));
+                return Err(error.with_endpoint(self.endpoint()).with_detail(limit));
             }
             exclusive.busy += 1;
             exclusive.idle.pop()
@@ -262,7 +305,7 @@ impl Node {
                 tolerates_busy: urgent,
                 ..env.link_settings(&budget)
             };
-            let link = open(&self.endpoint, self.profile, env, settings, proven).await?;
+            let link = open(&self.target, env, settings, proven).await?;
             let mut exclusive = lock(&self.exclusive);
             exclusive.all.retain(|link| link.strong_count() > 0);
             exclusive.all.push(Arc::downgrade(&link));
@@ -270,7 +313,7 @@ impl Node {
             drop(exclusive);
             taken.link = Some(link);
             if is_late {
-                return Err(closed(&self.endpoint));
+                return Err(closed(self.endpoint()));
             }
         }
         Ok(taken)

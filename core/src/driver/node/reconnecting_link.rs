@@ -15,11 +15,11 @@
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
 use crate::connection::budget::Budget;
-use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event as Notice;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
+use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::node::silent_link::{NewLink, choose};
@@ -38,12 +38,13 @@ use std::sync::{Arc, Mutex, Weak};
 /// A dial under way. Every caller that waits for it drives it.
 type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
 
+/// How often the back-off doubles at most while the server answers that it is not ready yet.
+const ANSWERED_DOUBLINGS: u32 = 3;
+
 /// See the head of this file.
 pub(crate) struct ReconnectingLink {
-    /// Where it connects to.
-    endpoint: Endpoint,
-    /// To what kind of server.
-    profile: Profile,
+    /// Which server it connects to.
+    target: Arc<DialTarget>,
     /// The node's budget of bytes in flight, shared by its connections.
     budget: Arc<Budget>,
     /// The live link, which may be lost already. Locked for as long as it takes to count one more
@@ -79,7 +80,7 @@ struct DialState {
 
 impl fmt::Debug for ReconnectingLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReconnectingLink").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("ReconnectingLink").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
@@ -105,8 +106,7 @@ enum NextLink {
 
 impl ReconnectingLink {
     pub(crate) fn new(
-        endpoint: Endpoint,
-        profile: Profile,
+        target: Arc<DialTarget>,
         budget: Arc<Budget>,
         reported_lost: Arc<AtomicBool>,
     ) -> Self {
@@ -119,7 +119,7 @@ impl ReconnectingLink {
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
         let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
-        Self { endpoint, profile, budget, link, repairing, links, dial, progress, reported_lost }
+        Self { target, budget, link, repairing, links, dial, progress, reported_lost }
     }
 
     /// How many links there were so far: another link may lead to another process.
@@ -148,14 +148,16 @@ impl ReconnectingLink {
             let progress = self.progress.listen();
             match self.next_link(env) {
                 NextLink::Live(link) => return Ok(link),
-                NextLink::Closed => return Err(closed(&self.endpoint)),
+                NextLink::Closed => return Err(closed(self.target.endpoint())),
                 _ if env.now() >= deadline => return Err(self.deadline_error()),
                 NextLink::Dialling(dial) => {
                     match env.with_deadline(deadline, select(dial, progress)).await {
+                        // A map that came meanwhile may mean another server.
+                        Some(Either::Left((Ok(link), _))) if self.target.doubts(&link, env) => {}
                         Some(Either::Left((Ok(link), _))) => return Ok(link),
                         // A task that is woken late finds both: the dial's end and its deadline.
                         Some(Either::Left((Err(error), _))) if env.now() >= deadline => {
-                            return Err(past_deadline(&self.endpoint, Some(error)));
+                            return Err(past_deadline(self.target.endpoint(), Some(error)));
                         }
                         Some(Either::Left((Err(error), _))) => return Err(error),
                         Some(Either::Right(_)) => {}
@@ -171,7 +173,7 @@ impl ReconnectingLink {
 
     /// What a caller fails with whose deadline has passed while it had no link.
     pub(crate) fn deadline_error(&self) -> Error {
-        past_deadline(&self.endpoint, lock(&self.dial).last_error.clone())
+        past_deadline(self.target.endpoint(), lock(&self.dial).last_error.clone())
     }
 
     /// The link, unless it takes no more entries.
@@ -209,11 +211,27 @@ impl ReconnectingLink {
         self.live().is_none() && lock(&self.dial).last_error.is_some()
     }
 
+    /// Gives the link up because its server gets no command any more. One that carries a
+    /// subscription ends at once: its messages are not those that were asked for.
+    pub(crate) fn give_up(&self) {
+        match self.ready() {
+            Some(link) if link.has_push_sink() => link.close(),
+            _ => self.redial(),
+        }
+    }
+
     /// Gives the link up: it ends when what is in flight has, and the next caller dials again.
     pub(crate) fn redial(&self) {
         let link = lock(&self.link).take();
         if let Some(link) = link {
             link.retire();
+        }
+    }
+
+    /// Gives the link up if it leads to another server than the one that the map means now.
+    pub(crate) fn recheck(&self, env: &Environment) {
+        if self.ready().is_some_and(|link| self.target.doubts(&link, env)) {
+            self.redial();
         }
     }
 
@@ -295,12 +313,12 @@ impl ReconnectingLink {
         silent: Option<Arc<Link>>,
     ) -> DialFuture {
         let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
-        let (endpoint, profile) = (self.endpoint.clone(), self.profile);
+        let target = Arc::clone(&self.target);
         let settings = env.link_settings(&self.budget);
         let proven = proven && silent.is_none();
         let attempt: BoxFuture<'static, _> = Box::pin(async move {
             let until = env.now().after(env.config().connect_timeout);
-            let result = open(&endpoint, profile, &env, settings, proven).await.inspect(|link| {
+            let result = open(&target, &env, settings, proven).await.inspect(|link| {
                 let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
                 link.set_silence_watch(Arc::new(watch));
             });
@@ -331,23 +349,30 @@ impl ReconnectingLink {
                 dial.not_before = env.now().after(env.dial_spacing());
                 dial.last_error = None;
                 if self.reported_lost.swap(false, Ordering::Relaxed) {
-                    env.telemetry().emit(|| Notice::NodeBack { endpoint: self.endpoint.clone() });
+                    let endpoint = self.target.endpoint().clone();
+                    env.telemetry().emit(|| Notice::NodeBack { endpoint });
                 }
                 self.links.fetch_add(1, Ordering::Release);
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {
                 count(&env.telemetry().dials_failed);
-                let lost =
-                    || Notice::NodeLost { endpoint: self.endpoint.clone(), error: error.clone() };
+                let endpoint = self.target.endpoint().clone();
+                let lost = || Notice::NodeLost { endpoint, error: error.clone() };
                 if !self.reported_lost.swap(true, Ordering::Relaxed) {
                     env.telemetry().emit(lost);
                 }
                 dial.failures = dial.failures.saturating_add(1);
-                dial.not_before = env.now().after(env.backoff(dial.failures));
+                // A server that says that it is loading or full is there, and soon ready.
+                let is_there = error.kind() == ErrorKind::Connect && error.server_error().is_some();
+                let doublings =
+                    if is_there { dial.failures.min(ANSWERED_DOUBLINGS) } else { dial.failures };
+                dial.not_before = env.now().after(env.backoff(doublings));
                 dial.last_error = Some(error.clone());
             }
         }
+        drop(dial);
+        self.recheck(env);
         result
     }
 }
@@ -417,7 +442,7 @@ impl SilenceWatch for LinkWatch {
             dial.failures = 0;
             dial.not_before = Timestamp::ZERO;
             if dial.last_error.take().is_some() {
-                let endpoint = &link.endpoint;
+                let endpoint = link.target.endpoint();
                 self.env.telemetry().emit(|| Notice::NodeBack { endpoint: endpoint.clone() });
             }
             dial.running.take()

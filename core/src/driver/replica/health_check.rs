@@ -139,13 +139,19 @@ impl HealthCheck {
     /// Asks a replica.
     async fn check_replica(&self, node: &Arc<Node>, deadline: Timestamp) {
         let live = node.ready().is_some_and(|link| !link.is_closed());
-        let quarantined = node.health().quarantine(self.env.now()).is_some();
-        // A quarantined node is checked when its quarantine is over. A node that was found without
-        // a primary is asked until it has one, although no read goes to it.
+        let quarantine = node.health().quarantine(self.env.now());
+        // Where the lag matters, no read tries a node of which it is not known: the check does.
+        let is_trial = quarantine == Some(true) && self.wants_lag;
+        // Any other quarantined node is checked when its quarantine is over. A node that was found
+        // without a primary is asked until it has one, although no read goes to it.
         let is_impaired = node.health().is_link_down() || node.health().is_promoted();
         let wanted = live || is_impaired || self.wants_lag || self.wants_zones;
-        if quarantined || !wanted {
+        if (quarantine.is_some() && !is_trial) || !wanted {
             return;
+        }
+        // On a host without background tasks nobody has noticed that the server closed it.
+        if let Some(link) = node.ready() {
+            link.read_what_has_come();
         }
         // Connected before it is asked: the answer counts for the process that gives it.
         if let Err(error) = node.connect(&self.env, deadline).await {
@@ -162,6 +168,9 @@ impl HealthCheck {
         node.health().set_reported(info.is_primary, has_lost_primary);
         let fresh_as_of = lock(self.primary.health().primary_offsets()).reached_by(&info);
         node.health().set_fresh_as_of(fresh_as_of, links);
+        if is_trial {
+            node.health().record_success();
+        }
     }
 }
 

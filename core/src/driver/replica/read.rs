@@ -349,8 +349,12 @@ fn next_read(
     if policy.node.is_strike() {
         node.health().record_failure(now, &reason_of(failure));
     }
-    if let Some(reason) = policy.refresh {
-        topology.request_refresh(reason);
+    match policy.refresh {
+        Some(_) if failure.is_lost_link() && !node.is_failing() => {
+            topology.request_refresh_for_lost_link();
+        }
+        Some(reason) => topology.request_refresh(reason),
+        None => {}
     }
     let pause = match action {
         CallAction::RetryNow => Some(Duration::ZERO),

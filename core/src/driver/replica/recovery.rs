@@ -2,8 +2,8 @@
 //! topology, the end of a quarantine.
 //!
 //! Invariants: each wait ends at the caller's deadline; a node that is known to be down is not
-//! waited for. Limits: one wait for a health check, 500 ms at most, and 4 refreshes for each call;
-//! 2 to 50 ms between two looks at the table.
+//! waited for. Limits for each call: one wait for a health check, 500 ms at most, and 4 more after
+//! lost connections; 4 refreshes; 2 to 50 ms between two looks at the table.
 
 use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
@@ -25,6 +25,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Refreshes of the topology that a read waits for when its shard has no replica.
 const REFRESHES_MAX: u32 = 4;
+/// Health checks that a read waits for after the first one, each because a connection was lost.
+const CHECKS_MAX: u32 = 4;
 /// How long a read waits for a health check that another task runs.
 const CHECK_WAIT: Duration = Duration::from_millis(500);
 
@@ -33,6 +35,8 @@ const CHECK_WAIT: Duration = Duration::from_millis(500);
 pub(super) struct WaitHistory {
     /// Whether it waited for a health check, which tells lags.
     checked: bool,
+    /// Further health checks that it waited for, because a connection was lost meanwhile.
+    checked_again: u32,
     /// Refreshes of the topology, which may name other replicas.
     refreshes: u32,
 }
@@ -47,9 +51,16 @@ pub(super) async fn wait_for_recovery(
     history: &mut WaitHistory,
 ) -> bool {
     let env = topology.env();
-    if context.settings.max_staleness.is_some() && !std::mem::replace(&mut history.checked, true) {
-        learn_lags(topology, routes, shard, context, deadline).await;
-        return true;
+    if context.settings.max_staleness.is_some() {
+        let is_first = !std::mem::replace(&mut history.checked, true);
+        let again = !is_first
+            && history.checked_again < CHECKS_MAX
+            && members(shard).skip(1).any(|index| can_be_asked(routes, index, context.now));
+        history.checked_again += u32::from(again);
+        if is_first || again {
+            learn_lags(topology, routes, shard, context, deadline).await;
+            return env.now() < deadline || is_first;
+        }
     }
     let mut replicas = members(shard).skip(1).filter_map(|index| routes.node(index));
     // Where there is no replica, or each says that it is none, the map may be old.
@@ -76,12 +87,33 @@ pub(super) async fn wait_for_recovery(
 /// times may come back at any time.
 fn earliest_recovery(row: &NodeRow, node: &Node, now: Timestamp) -> Option<Timestamp> {
     match row.skip {
+        // Its lag is asked for when its quarantine is over.
+        Some(SkipReason::LagUnknown) if has_outdated_lag(node) && !node.health().is_down() => {
+            node.health().quarantined_until()
+        }
         Some(SkipReason::LagUnknown | SkipReason::NoReplica | SkipReason::Stale) => None,
         Some(SkipReason::Quarantined) if node.health().is_down() => None,
         Some(SkipReason::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
         Some(SkipReason::Silent) => Some(now.after(PAUSE_MAX)),
         Some(SkipReason::Tried) | None => Some(now),
     }
+}
+
+/// Whether the lag of a node was told before its present connection was made, which may lead to
+/// another process.
+fn has_outdated_lag(node: &Node) -> bool {
+    node.health().lag_asked_at() != node.links()
+}
+
+/// The same of a shard's node.
+fn is_lag_outdated(routes: &Routes, index: usize) -> bool {
+    routes.node(index).is_some_and(|node| has_outdated_lag(node))
+}
+
+/// The same of one that a health check asks now: it is not quarantined, or for long enough.
+fn can_be_asked(routes: &Routes, index: usize, now: Timestamp) -> bool {
+    let asked = |node: &Arc<Node>| node.health().quarantine(now) != Some(false);
+    is_lag_outdated(routes, index) && routes.node(index).is_some_and(asked)
 }
 
 /// Waits until the lags of a shard's replicas are known, or until `CHECK_WAIT` has passed.
@@ -94,9 +126,7 @@ async fn learn_lags(
 ) {
     let env = topology.env();
     let Some(primary) = routes.node(shard.primary) else { return };
-    let mut replicas = members(shard).skip(1).filter_map(|index| routes.node(index));
-    // A new connection may lead to another process, of which nothing is known yet.
-    if replicas.any(|node| node.health().lag_asked_at() != node.links())
+    if members(shard).skip(1).any(|index| is_lag_outdated(routes, index))
         && !primary.health().is_checking()
     {
         primary.health().return_check();

@@ -19,8 +19,8 @@ use std::time::Duration;
 const SPEAKS: &str = "local n = redis.call('INCR', KEYS[1]) if ARGV[1] == '' then return n end \
                       return redis.error_reply(ARGV[1])";
 
-/// What it answers. `{slot}` is the slot of its keys, `{node}` the address of a node; no node has the
-/// other addresses.
+/// What it answers. `{slot}` is the slot of its keys, `{node}` the address of a node; no node has
+/// the other addresses.
 const TEXTS: [&str; 42] = [
     "",
     "ASK me later",

@@ -4,15 +4,13 @@
 //! and all nodes of a cluster have the same view.
 
 use super::Sim;
-use crate::cluster::slots::{Owners, even_split};
-use crate::cluster::{Cluster, Peer, PreferredEndpoint, Settings};
+use crate::cluster::{PreferredEndpoint, Settings};
 use crate::executor::{RunLimits, Shared};
 use crate::failure::Failure;
 use crate::ids::HostId;
 use crate::sentinel::{self, Sentinel};
 use crate::serve::{self, Served};
 use crate::server::config::{Config, Version};
-use crate::server::replication::new_history;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -76,11 +74,11 @@ pub struct SimBuilder {
     /// Bytes per second of one connection; 0 for no limit.
     bytes_per_second: u64,
     /// Configuration of a cluster.
-    cluster: Settings,
+    pub(super) cluster: Settings,
     /// Configuration of sentinels.
     sentinel: sentinel::Settings,
     /// Nodes of a cluster have host names.
-    hostnames: bool,
+    pub(super) hostnames: bool,
     /// Bounds of a run.
     limits: RunLimits,
     /// Addresses of servers that do not have the default one, by name.
@@ -339,7 +337,7 @@ impl SimBuilder {
     }
 
     /// Where a server listens.
-    fn address(&self, shard: usize, member: usize) -> SocketAddr {
+    pub(super) fn address(&self, shard: usize, member: usize) -> SocketAddr {
         let placed = self.addresses.get(&server_name(shard, member)).copied();
         placed.unwrap_or_else(|| address((shard, member)))
     }
@@ -356,10 +354,7 @@ impl SimBuilder {
                 hosts
             }
             Deployment::Cluster { shards, replicas } => {
-                let shards: Vec<Vec<HostId>> =
-                    (0..shards).map(|index| self.build_shard(world, index, replicas)).collect();
-                self.join_cluster(world, &shards);
-                shards.into_iter().flatten().collect()
+                self.build_cluster(world, 0, shards, replicas)
             }
         };
         // Tests cut it off before they make it.
@@ -371,7 +366,12 @@ impl SimBuilder {
     }
 
     /// A primary and its replicas with equal data, not started yet.
-    fn build_shard(&self, world: &mut World, index: usize, replicas: usize) -> Vec<HostId> {
+    pub(super) fn build_shard(
+        &self,
+        world: &mut World,
+        index: usize,
+        replicas: usize,
+    ) -> Vec<HostId> {
         let primary = self.add_server(world, &server_name(index, 0), (index, 0));
         let mut hosts = vec![primary];
         for number in 1..=replicas {
@@ -417,37 +417,6 @@ impl SimBuilder {
             }
         }
         members.into_iter().map(|(host, ..)| host).collect()
-    }
-
-    /// Makes shards a cluster in which all nodes know each other and have the same view.
-    fn join_cluster(&self, world: &mut World, shards: &[Vec<HostId>]) {
-        let settings = Arc::new(self.cluster.clone());
-        let mut peers = BTreeMap::new();
-        let mut owners = Owners::default();
-        for ((start, end), (index, hosts)) in
-            even_split(shards.len()).into_iter().zip(shards.iter().enumerate())
-        {
-            let shard: Arc<str> = new_history(world.rng.next_u64()).into();
-            owners.assign(start, end, Some(hosts[0]));
-            for (member, host) in hosts.iter().enumerate() {
-                let id = new_history(world.rng.next_u64()).into();
-                let mut peer = Peer::new(id, Arc::clone(&shard), self.address(index, member));
-                peer.replica_of = (member > 0).then_some(hosts[0]);
-                peer.config_epoch = if member == 0 { index as u64 + 1 } else { 0 };
-                if self.hostnames {
-                    peer.hostname = Some(format!("{}.sim", world.network.host(*host).name).into());
-                }
-                peers.insert(*host, peer);
-            }
-        }
-        for host in peers.keys() {
-            let Some(server) = world.fleet.server_mut(*host) else { continue };
-            let mut cluster = Cluster::new(*host, peers[host].clone(), Arc::clone(&settings));
-            cluster.peers = peers.clone();
-            cluster.owners = owners.clone();
-            cluster.current_epoch = shards.len() as u64;
-            server.cluster = Some(Box::new(cluster));
-        }
     }
 
     fn add_server(&self, world: &mut World, name: &str, place: (usize, usize)) -> HostId {

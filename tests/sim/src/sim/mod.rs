@@ -7,6 +7,7 @@ mod actions;
 mod builder;
 mod client;
 mod cluster;
+mod clusters;
 mod inspect;
 mod sentinel;
 

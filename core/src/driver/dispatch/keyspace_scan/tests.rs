@@ -130,6 +130,7 @@ fn a_cursor_goes_on_over_another_connection_to_the_same_process() {
         for _ in 0..3 {
             script.on("a", "SCAN 0", page_of(7, &["n"])).on("a", "SCAN 7", page_of(0, &["k"]));
         }
+        script.on("b", "SCAN 0", page_of(0, &["x"]));
         let options = script.options(Duration::from_secs(1));
         let mut next =
             || script.run(next_page(&topology, &mut cursor, &mut origin, &[], options)).unwrap();

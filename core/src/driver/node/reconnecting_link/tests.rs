@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::connection::handshake::Profile;
 use crate::driver::node::script::{Script, Server};
 use crate::transport::Transport;
 use futures::future::join_all;
@@ -23,8 +24,8 @@ fn endpoint() -> Endpoint {
 /// A connection that was never dialled. The back-off after a failed dial is `backoff` at most.
 fn unconnected(script: &Script, config: Config) -> (Arc<Environment>, Arc<ReconnectingLink>) {
     let env = script.env(config.endpoints([endpoint()]));
-    let link =
-        ReconnectingLink::new(endpoint(), Profile::Server, env.node_budget(), Arc::default());
+    let target = Arc::new(DialTarget::new(endpoint(), Profile::Server));
+    let link = ReconnectingLink::new(target, env.node_budget(), Arc::default());
     (env, Arc::new(link))
 }
 

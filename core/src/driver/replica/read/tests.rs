@@ -240,5 +240,7 @@ fn a_lag_is_forgotten_with_the_process_that_told_it() {
     assert_eq!(reader.reads()[0], 0, "nothing goes to the primary");
     has("c", "x", 100);
     reader.script.change(|nodes| nodes.cut("c"));
+    // It is asked again when the next health check is due.
+    reader.script.jump(SECOND * 60);
     assert_eq!(reader.read().unwrap(), "c");
 }
