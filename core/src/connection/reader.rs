@@ -7,15 +7,22 @@
 //! bytes is not known in advance: its chunk is doubled. The last such chunk is used again once its
 //! reply was dropped, because new memory costs more than reading the bytes.
 //!
+//! A push inside of a frame becomes a frame of its own, as soon as it is complete
+//! (`reader/lift.rs`). Only a read that has one pays for it.
+//!
 //! **Invariants**: `chunk[..filled]` starts at a frame's first byte, once `frames` has returned all
 //! that `scan` found; memory of a frame is never written again while the frame is held.
 //!
 //! Limits: those of the scanner (`reply_bytes_max`, `reply_depth_max`); memory: twice the frame
-//! that is being read, one chunk and `SPARE_MAX`.
+//! that is being read (and the push inside of it), one chunk and `SPARE_MAX`.
 
-use crate::resp::{ScanError, ScanLimits, Scanner};
+use crate::resp::{Found, ScanError, ScanLimits, Scanner};
 use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
 
+mod lift;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +65,8 @@ pub(crate) struct Reader {
     scanner: Scanner,
     /// Ends of the frames that were found and not cut off yet, in the order of the bytes.
     ends: Vec<usize>,
+    /// The frames of a read that has pushes inside of frames, instead of `ends`.
+    separated: VecDeque<Bytes>,
 }
 
 impl Reader {
@@ -70,6 +79,7 @@ impl Reader {
             frame_max: limits.reply_bytes_max,
             scanner: Scanner::new(limits),
             ends: Vec::new(),
+            separated: VecDeque::new(),
         }
     }
 
@@ -93,11 +103,16 @@ impl Reader {
         debug_assert!(self.filled <= self.chunk.len(), "no more is read than there is space");
         let received = &self.chunk[..self.filled];
         let mut end = self.ends.last().copied().unwrap_or(0);
-        while let Some(length) = self.scanner.scan(&received[end..])? {
-            end += length;
-            self.ends.push(end);
+        loop {
+            match self.scanner.scan(&received[end..])? {
+                Found::Frame(length) => {
+                    end += length;
+                    self.ends.push(end);
+                }
+                Found::Incomplete => return Ok(()),
+                Found::Lifted(push) => return self.scan_on(end, push),
+            }
         }
-        Ok(())
     }
 
     /// The least number of bytes that the next frame still lacks; few unless it is large.
@@ -111,10 +126,13 @@ impl Reader {
         let end = self.ends.last().copied().unwrap_or(0);
         let mut rest = if end == 0 { Bytes::new() } else { self.cut(end) };
         let mut from = 0;
-        self.ends.drain(..).map(move |to| {
+        let mut ends = self.ends.drain(..);
+        let separated = &mut self.separated;
+        std::iter::from_fn(move || {
+            let Some(to) = ends.next() else { return separated.pop_front() };
             let frame = rest.split_to(to - from);
             from = to;
-            frame
+            Some(frame)
         })
     }
 
@@ -139,7 +157,7 @@ impl Reader {
     }
 
     fn make_room(&mut self, missing: usize) {
-        let doubled = (2 * self.filled).min(self.frame_max);
+        let doubled = (2 * self.filled).min(self.frame_max.max(self.filled + CHUNK));
         let size = CHUNK.max(self.filled + missing).max(doubled);
         let mut chunk = match self.kept.take() {
             Some(kept) if kept.len() >= size.max(self.filled + ROOM_MIN) => kept,

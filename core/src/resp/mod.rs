@@ -18,7 +18,7 @@ mod encode;
 mod error_class;
 mod excerpt;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod redirect;
 mod scan;
 mod server_error;
@@ -32,6 +32,6 @@ pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
 pub(crate) use error_class::ErrorClass;
 pub(crate) use excerpt::excerpt;
 pub(crate) use redirect::{Redirect, RedirectHost};
-pub(crate) use scan::{FrameKind, ScanError, ScanLimits, Scanner, frame_kind};
+pub(crate) use scan::{Found, FrameKind, ScanError, ScanLimits, Scanner, frame_kind};
 pub use server_error::ServerError;
 pub use value::Value;

@@ -3,8 +3,13 @@
 //! The connection calls [`Scanner::scan`] after each read. The scanner keeps its state between
 //! calls: only an incomplete header line (a few bytes) is read again, even if the bytes arrive one
 //! by one. The content of a bulk string is skipped.
+//!
+//! A push is out of band wherever it stands: Redis up to 7.0 writes one into the array of EXEC, or
+//! between the elements of any other reply, when the command itself causes it. So a push inside of
+//! a frame is reported apart and counts as no element (`scan/lift.rs`).
 //! Invariants: a frame that is accepted is complete, nests at most `reply_depth_max` levels and has
-//! at most `reply_bytes_max` bytes; the memory of the scanner depends on the depth alone.
+//! at most `reply_bytes_max` bytes without the pushes inside of it; the memory of the scanner
+//! depends on the depth alone.
 //! After an error the boundaries of the frames are unknown, so the connection must be closed.
 //! Spec: RESP, "RESP protocol description". Servers do not send streamed strings and aggregates
 //! (`$?`, `*?`); there is an error of its own for them.
@@ -12,6 +17,11 @@
 use super::cursor::{Cursor, ELEMENT_BYTES_MIN, Length, find_crlf, parse_length};
 use smallvec::SmallVec;
 use std::fmt;
+use std::ops::Range;
+
+mod lift;
+#[cfg(test)]
+mod tests;
 
 /// The longest line in bytes: a simple string, an error or a number. Servers send far less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -26,6 +36,19 @@ pub(crate) struct ScanLimits {
     pub(crate) reply_bytes_max: usize,
     /// The deepest nesting of aggregates; at most [`DEPTH_MAX`] counts.
     pub(crate) reply_depth_max: usize,
+}
+
+/// What a scan has found. All offsets count from the start of the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The frame that the buffer begins with ends here.
+    Frame(usize),
+    /// The frame is not complete.
+    Incomplete,
+    /// These bytes are inside of the frame, and no part of it: a push (of which an earlier range
+    /// may be no part either), or attributes that belonged to one. The next scan goes on behind
+    /// them.
+    Lifted(Range<usize>),
 }
 
 /// The kind of a frame.
@@ -114,6 +137,7 @@ impl std::error::Error for ScanError {}
 /// The state of scanning the next frame.
 ///
 /// **Until a frame is complete, the buffer of every call must begin at the start of that frame.**
+/// What was lifted out may be removed from the buffer, if [`Scanner::forget`] is told.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     /// The limits of a frame.
@@ -130,28 +154,60 @@ pub(crate) struct Scanner {
     outer: SmallVec<[usize; 8]>,
     /// A lower bound of the number of bytes that the frame still lacks.
     missing: usize,
+    /// Where in the buffer the current frame may end at the latest.
+    end_max: usize,
+    /// Offset of the push that is being lifted out; 0 if there is none.
+    start: usize,
+    /// What surrounds that push, outermost first.
+    lifts: Vec<Lift>,
+    /// A push was lifted out between the attributes of the frame and its value.
+    lifted_from_top: bool,
+}
+
+/// What the scanner knows of a frame inside of which it is lifting a push out.
+#[derive(Debug)]
+struct Lift {
+    /// See `Scanner::start`, of what surrounds the push.
+    start: usize,
+    /// See `Scanner::open`.
+    open: usize,
+    /// See `Scanner::outer`.
+    outer: SmallVec<[usize; 8]>,
+    /// See `Scanner::end_max`.
+    end_max: usize,
 }
 
 impl Scanner {
     pub(crate) fn new(limits: ScanLimits) -> Self {
         let reply_depth_max = limits.reply_depth_max.min(DEPTH_MAX);
         let limits = ScanLimits { reply_depth_max, ..limits };
-        let outer = SmallVec::new();
-        Self { limits, pos: 0, bulk: None, line_searched: 0, open: 1, outer, missing: 1 }
+        Self {
+            limits,
+            pos: 0,
+            bulk: None,
+            line_searched: 0,
+            open: 1,
+            outer: SmallVec::new(),
+            missing: 1,
+            end_max: limits.reply_bytes_max,
+            start: 0,
+            lifts: Vec::new(),
+            lifted_from_top: false,
+        }
     }
 
-    /// A lower bound of the number of bytes that the frame lacks, after a scan returned `None`;
+    /// A lower bound of the number of bytes that the frame lacks, after a scan found it incomplete;
     /// never 0. Inside of a bulk string it covers the rest of it, so that the buffer can grow at
     /// once.
     pub(crate) fn missing(&self) -> usize {
         self.missing
     }
 
-    /// The length of the frame that `buf` begins with; `None` while it is incomplete.
+    /// Looks for the end of the frame that `buf` begins with, or for a push inside of it.
     #[inline]
-    pub(crate) fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ScanError> {
+    pub(crate) fn scan(&mut self, buf: &[u8]) -> Result<Found, ScanError> {
         match self.scan_simple(buf) {
-            Some(length) => Ok(Some(length)),
+            Some(length) => Ok(Found::Frame(length)),
             None => self.scan_any(buf),
         }
     }
@@ -176,7 +232,7 @@ impl Scanner {
         (length <= self.limits.reply_bytes_max).then_some(length)
     }
 
-    fn scan_any(&mut self, buf: &[u8]) -> Result<Option<usize>, ScanError> {
+    fn scan_any(&mut self, buf: &[u8]) -> Result<Found, ScanError> {
         if let Some(kind) = self.bulk {
             if buf.len() < self.pos {
                 return self.wait(buf, self.pos - buf.len());
@@ -192,6 +248,13 @@ impl Scanner {
             let Some(&kind) = buf.get(self.pos) else { return self.wait(buf, ELEMENT_BYTES_MIN) };
             let scanned = match kind {
                 b'$' | b'=' | b'!' => self.scan_bulk(buf, kind)?,
+                b'>' if self.pos > self.start => {
+                    self.begin_lift()?;
+                    continue;
+                }
+                b'|' if self.lifted_from_top && self.outer.is_empty() && self.start == 0 => {
+                    return Ok(self.lift_stale_attributes());
+                }
                 b'*' | b'~' | b'>' | b'%' | b'|' => self.scan_aggregate(buf, kind)?,
                 b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => self.scan_line(buf, kind)?,
                 _ => self.unknown(buf, kind)?,
@@ -222,22 +285,26 @@ impl Scanner {
         false
     }
 
-    fn complete(&mut self) -> Result<Option<usize>, ScanError> {
+    fn complete(&mut self) -> Result<Found, ScanError> {
         let length = self.pos;
-        if length > self.limits.reply_bytes_max {
+        if length > self.end_max {
             return Err(self.too_large());
         }
+        if self.start > 0 {
+            return Ok(self.end_lift());
+        }
         (self.pos, self.open, self.missing) = (0, 1, 1);
-        Ok(Some(length))
+        (self.end_max, self.lifted_from_top) = (self.limits.reply_bytes_max, false);
+        Ok(Found::Frame(length))
     }
 
-    fn wait(&mut self, buf: &[u8], missing: usize) -> Result<Option<usize>, ScanError> {
+    fn wait(&mut self, buf: &[u8], missing: usize) -> Result<Found, ScanError> {
         // All bytes of `buf` belong to a frame that needs at least one more.
-        if buf.len() >= self.limits.reply_bytes_max {
+        if buf.len() >= self.end_max {
             return Err(self.too_large());
         }
         self.missing = missing;
-        Ok(None)
+        Ok(Found::Incomplete)
     }
 
     #[cold]
@@ -268,7 +335,7 @@ impl Scanner {
         match parse_length(buf, self.pos + 1) {
             Length::Is(length, start) => {
                 let end = usize::try_from(length).ok().and_then(|n| n.checked_add(start + 2));
-                let Some(end) = end.filter(|end| *end <= self.limits.reply_bytes_max) else {
+                let Some(end) = end.filter(|end| *end <= self.end_max) else {
                     return Err(self.too_large());
                 };
                 self.pos = end;
@@ -293,7 +360,7 @@ impl Scanner {
             Length::Is(count, next) => {
                 let pairs = matches!(kind, b'%' | b'|');
                 let bytes_min = ELEMENT_BYTES_MIN * if pairs { 2 } else { 1 };
-                let room = self.limits.reply_bytes_max.saturating_sub(next) / bytes_min;
+                let room = self.end_max.saturating_sub(next) / bytes_min;
                 let Some(count) = usize::try_from(count).ok().filter(|count| *count <= room) else {
                     return Err(self.too_large());
                 };
@@ -409,5 +476,3 @@ fn length_error(buf: &[u8], pos: usize, kind: u8, length: &Length) -> ScanError 
         _ => ScanError::Length { kind },
     }
 }
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! Every type that callers ask for, from every form that servers send it in.
 
-use super::super::scan::{DEPTH_MAX, ScanLimits, Scanner};
+use super::super::scan::{DEPTH_MAX, Found, ScanLimits, Scanner};
 use super::*;
 use crate::resp::blob::Blob;
 use crate::resp::server_error::ServerError;
@@ -13,7 +13,7 @@ use std::fmt::Debug;
 fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, DecodeError> {
     let limits = ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 32 };
     let scanned = Scanner::new(limits).scan(frame);
-    assert_eq!(scanned, Ok(Some(frame.len())), "{}", frame.escape_ascii());
+    assert_eq!(scanned, Ok(Found::Frame(frame.len())), "{}", frame.escape_ascii());
     from_frame(&Bytes::copy_from_slice(frame))
 }
 
@@ -240,8 +240,8 @@ fn a_blob_is_a_slice_of_the_frame_wherever_it_stands() {
 #[test]
 fn value_takes_every_type_without_loss() {
     let frame =
-        b"*14\r\n_\r\n#t\r\n:-1\r\n,0.5\r\n(18446744073709551616\r\n+OK\r\n$2\r\n\xff\x00\r\n\
-        =7\r\ntxt:abc\r\n*1\r\n*-1\r\n~1\r\n:1\r\n%1\r\n+k\r\n$-1\r\n>1\r\n+x\r\n-ERR no\r\n\
+        b"*13\r\n_\r\n#t\r\n:-1\r\n,0.5\r\n(18446744073709551616\r\n+OK\r\n$2\r\n\xff\x00\r\n\
+        =7\r\ntxt:abc\r\n*1\r\n*-1\r\n~1\r\n:1\r\n%1\r\n+k\r\n$-1\r\n-ERR no\r\n\
         !8\r\nERR a\r\nb\r\n";
     let error = |text: &[u8]| Value::Error(ServerError::from_text(text));
     let expected = vec![
@@ -256,12 +256,12 @@ fn value_takes_every_type_without_loss() {
         Value::Array(vec![Value::Null]),
         Value::Set(vec![Value::Int(1)]),
         Value::Map(vec![(Value::Text(text("k")), Value::Null)]),
-        Value::Push(vec![Value::Text(text("x"))]),
         error(b"ERR no"),
         error(b"ERR a\r\nb"),
     ];
     all(&[frame], &expected);
     all(&[frame], &Value::Array(expected));
+    all(&[b">1\r\n+x\r\n"], &Value::Push(vec![Value::Text(text("x"))]));
     all(&[b"-ERR no\r\n"], &error(b"ERR no"));
     all(&[b"_\r\n"], &Some(Value::Null).filter(|_| false));
     for frame in [&b":abc\r\n"[..], b",x\r\n", b"(1.5\r\n", b"#x\r\n"] {

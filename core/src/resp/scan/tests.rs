@@ -27,15 +27,17 @@ const FRAMES: &[&[u8]] = &[
     b"%0\r\n",
     b"%2\r\n+a\r\n:1\r\n+b\r\n*0\r\n",
     b">3\r\n+message\r\n$1\r\nc\r\n$1\r\nm\r\n",
+    b">0\r\n",
+    b">2\r\n*1\r\n%1\r\n:1\r\n:2\r\n_\r\n",
     b"|1\r\n+ttl\r\n:3600\r\n$1\r\na\r\n",
     b"|0\r\n+OK\r\n",
-    b"|1\r\n+k\r\n*1\r\n|1\r\n+i\r\n+j\r\n+v\r\n>1\r\n+x\r\n",
+    b"|1\r\n+k\r\n*1\r\n|1\r\n+i\r\n+j\r\n+v\r\n~1\r\n+x\r\n",
     b"*3\r\n:1\r\n|1\r\n+k\r\n+v\r\n:2\r\n:3\r\n",
     b"*2\r\n*2\r\n*1\r\n*0\r\n*0\r\n%1\r\n*0\r\n~1\r\n_\r\n",
     b"$0000\r\n\r\n",
 ];
 
-fn scan(bytes: &[u8]) -> Result<Option<usize>, ScanError> {
+fn scan(bytes: &[u8]) -> Result<Found, ScanError> {
     Scanner::new(LIMITS).scan(bytes)
 }
 
@@ -46,7 +48,7 @@ fn every_type_ends_where_it_ends() {
         let shown = frame.escape_ascii();
         let mut buf = frame.to_vec();
         buf.extend_from_slice(b"+next\r\n");
-        assert_eq!(scanner.scan(&buf), Ok(Some(frame.len())), "{shown}");
+        assert_eq!(scanner.scan(&buf), Ok(Found::Frame(frame.len())), "{shown}");
     }
 }
 
@@ -56,18 +58,18 @@ fn bytes_one_at_a_time_give_the_same_frames() {
     for frame in FRAMES {
         for length in 0..frame.len() {
             let shown = frame[..length].escape_ascii();
-            assert_eq!(scanner.scan(&frame[..length]), Ok(None), "{shown}");
+            assert_eq!(scanner.scan(&frame[..length]), Ok(Found::Incomplete), "{shown}");
             let missing = scanner.missing();
             assert!((1..=frame.len() - length).contains(&missing), "{shown}: {missing}");
         }
-        assert_eq!(scanner.scan(frame), Ok(Some(frame.len())));
+        assert_eq!(scanner.scan(frame), Ok(Found::Frame(frame.len())));
     }
 }
 
 #[test]
 fn missing_covers_the_rest_of_a_bulk() {
     let mut scanner = Scanner::new(LIMITS);
-    assert_eq!(scanner.scan(b"*2\r\n$1000\r\nabc"), Ok(None));
+    assert_eq!(scanner.scan(b"*2\r\n$1000\r\nabc"), Ok(Found::Incomplete));
     assert_eq!(scanner.missing(), 997 + 2);
 }
 
@@ -77,11 +79,11 @@ fn a_long_line_is_searched_once() {
     let mut line = b"+".to_vec();
     line.extend(std::iter::repeat_n(b'x', 60_000));
     for length in 1..line.len() {
-        assert_eq!(scanner.scan(&line[..length]), Ok(None));
+        assert_eq!(scanner.scan(&line[..length]), Ok(Found::Incomplete));
         assert!(scanner.line_searched + 1 >= length, "searched again from an earlier byte");
     }
     line.extend_from_slice(b"\r\n");
-    assert_eq!(scanner.scan(&line), Ok(Some(line.len())));
+    assert_eq!(scanner.scan(&line), Ok(Found::Frame(line.len())));
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn what_is_no_resp_is_refused_by_name() {
 #[test]
 fn nesting_stops_at_the_limit() {
     let nested = |depth: usize| [b"*1\r\n".repeat(depth), b":1\r\n".to_vec()].concat();
-    assert_eq!(scan(&nested(8)), Ok(Some(8 * 4 + 4)));
+    assert_eq!(scan(&nested(8)), Ok(Found::Frame(8 * 4 + 4)));
     assert_eq!(scan(&nested(9)), Err(ScanError::Deep { depth_max: 8 }));
     assert_eq!(scan(&nested(100_000)), Err(ScanError::Deep { depth_max: 8 }));
     let attributes = b"|1\r\n+k\r\n".repeat(100_000);
@@ -151,7 +153,7 @@ fn size_is_limited_for_frames_that_never_announce_it() {
     assert_eq!(Scanner::new(limits).scan(&exact), Err(ScanError::Size { bytes_max: 100 }));
     let bulk = [b"$93\r\n".to_vec(), vec![b'x'; 93], b"\r\n".to_vec()].concat();
     assert_eq!(bulk.len(), 100);
-    assert_eq!(Scanner::new(limits).scan(&bulk), Ok(Some(100)));
+    assert_eq!(Scanner::new(limits).scan(&bulk), Ok(Found::Frame(100)));
     assert_eq!(Scanner::new(limits).scan(b"$94\r\n"), Err(ScanError::Size { bytes_max: 100 }));
 }
 
@@ -172,7 +174,7 @@ fn frame_kinds_are_told_apart_behind_attributes() {
         (b"!3\r\nERR\r\n", FrameKind::Error),
         (b">1\r\n+x\r\n", FrameKind::Push),
         (b"*1\r\n-ERR\r\n", FrameKind::Reply),
-        (b"|1\r\n+k\r\n>1\r\n-ERR\r\n>1\r\n+x\r\n", FrameKind::Push),
+        (b"|1\r\n+k\r\n~1\r\n-ERR\r\n:1\r\n", FrameKind::Reply),
         (b"|1\r\n+k\r\n$1\r\n-\r\n-ERR\r\n", FrameKind::Error),
         (b"|1\r\n|1\r\n+i\r\n:1\r\n+k\r\n%1\r\n+a\r\n*-1\r\n|0\r\n:1\r\n", FrameKind::Reply),
         (b"", FrameKind::Reply),
@@ -181,4 +183,94 @@ fn frame_kinds_are_told_apart_behind_attributes() {
     for (frame, kind) in table {
         assert_eq!(frame_kind(frame), *kind, "{}", frame.escape_ascii());
     }
+}
+
+/// What is found in `bytes`, all of it at once and a byte at a time.
+fn found(bytes: &[u8], limits: ScanLimits) -> Result<Vec<Found>, ScanError> {
+    let run = |step: usize| {
+        let (mut scanner, mut all) = (Scanner::new(limits), Vec::new());
+        let mut len = step.min(bytes.len());
+        loop {
+            match scanner.scan(&bytes[..len])? {
+                Found::Incomplete if len == bytes.len() => return Ok(all),
+                Found::Incomplete => len = (len + step).min(bytes.len()),
+                end @ Found::Frame(_) => {
+                    all.push(end);
+                    return Ok(all);
+                }
+                lifted => all.push(lifted),
+            }
+        }
+    };
+    let at_once = run(usize::MAX);
+    let slowly = run(1);
+    assert_eq!(at_once.is_err(), slowly.is_err(), "{}", bytes.escape_ascii());
+    assert!(at_once.is_err() || at_once == slowly, "{}", bytes.escape_ascii());
+    at_once
+}
+
+/// Redis 7.0.15 on a connection that is subscribed to `c`: MULTI, PUBLISH c m, INCR n, EXEC.
+#[test]
+fn a_push_inside_of_a_frame_is_no_element_of_it() {
+    let push = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n";
+    let table: &[(&str, &str)] = &[
+        ("*2\r\n", ":1\r\n:2\r\n"),
+        ("*2\r\n:1\r\n", ":2\r\n"),
+        ("*2\r\n*1\r\n", "$1\r\na\r\n:2\r\n"),
+        ("*2\r\n*1\r\n:1\r\n", ":2\r\n"),
+        ("%1\r\n+k\r\n", "+v\r\n"),
+        ("~1\r\n", "$-1\r\n"),
+        ("*1\r\n|1\r\n", "+k\r\n+v\r\n:1\r\n"),
+        ("*1\r\n|1\r\n+k\r\n+v\r\n", ":1\r\n"),
+        ("|1\r\n+k\r\n", "+v\r\n:1\r\n"),
+        ("|1\r\n+k\r\n+v\r\n", ":1\r\n"),
+        (">1\r\n", "+x\r\n"),
+    ];
+    for (before, after) in table {
+        let at = before.len();
+        let all = [before, push, after].concat();
+        let expected = vec![Found::Lifted(at..at + push.len()), Found::Frame(all.len())];
+        assert_eq!(found(all.as_bytes(), LIMITS), Ok(expected), "{before:?}");
+    }
+}
+
+/// The inner push is complete first. Both are out of band.
+#[test]
+fn a_push_inside_of_a_push_is_lifted_out_of_it() {
+    let bytes = b"*1\r\n>2\r\n>1\r\n>0\r\n+a\r\n+b\r\n>0\r\n+c\r\n:1\r\n";
+    let lifted = [12..16, 8..20, 24..28, 4..32].map(Found::Lifted);
+    let expected = [lifted.to_vec(), vec![Found::Frame(bytes.len())]].concat();
+    assert_eq!(found(bytes, LIMITS), Ok(expected));
+}
+
+/// Before a reply that may never come, the attributes of pushes do not pile up.
+#[test]
+fn attributes_in_front_of_pushes_are_kept_once() {
+    let bytes = b"|1\r\n+a\r\n:1\r\n>0\r\n|1\r\n+b\r\n:1\r\n>0\r\n|1\r\n+c\r\n:1\r\n+OK\r\n";
+    let lifted = [12..16, 0..16, 28..32, 0..32].map(Found::Lifted);
+    let expected = [lifted.to_vec(), vec![Found::Frame(bytes.len())]].concat();
+    assert_eq!(found(bytes, LIMITS), Ok(expected));
+    // Without a push, all of them are the reply's.
+    let bytes = b"|1\r\n+a\r\n:1\r\n|1\r\n+b\r\n:1\r\n+OK\r\n";
+    assert_eq!(found(bytes, LIMITS), Ok(vec![Found::Frame(bytes.len())]));
+}
+
+/// A reply of the greatest size and depth takes a push of the greatest size and depth.
+#[test]
+fn a_push_has_limits_of_its_own() {
+    let limits = ScanLimits { reply_bytes_max: 20, reply_depth_max: 2 };
+    let push = |fill: usize| format!(">1\r\n*1\r\n+{}\r\n", "x".repeat(fill));
+    let reply = |push: &str| format!("*1\r\n*1\r\n{push}+{}\r\n", "y".repeat(9));
+    let (largest, larger) = (reply(&push(9)), reply(&push(10)));
+    assert_eq!((push(9).len(), reply("").len()), (20, 20));
+    let expected = vec![Found::Lifted(8..28), Found::Frame(40)];
+    assert_eq!(found(largest.as_bytes(), limits), Ok(expected));
+    let many = reply(&push(9).repeat(50));
+    assert_eq!(found(many.as_bytes(), limits).map(|all| all.len()), Ok(51));
+    assert_eq!(found(larger.as_bytes(), limits), Err(ScanError::Size { bytes_max: 20 }));
+    let long = reply(&push(9)).replace("yy", "yyy");
+    assert_eq!(found(long.as_bytes(), limits), Err(ScanError::Size { bytes_max: 20 }));
+    let deep = Err(ScanError::Deep { depth_max: 2 });
+    assert_eq!(found(b"*1\r\n>1\r\n*1\r\n*1\r\n:1\r\n", limits), deep);
+    assert_eq!(found(b"*1\r\n>1\r\n>1\r\n>1\r\n:1\r\n", limits), deep);
 }

@@ -1,0 +1,116 @@
+//! The part of the reader for reads with pushes inside of frames: each push becomes a frame of its
+//! own, and the frame is put together without it.
+//!
+//! A push is delivered as soon as it is complete, so before the frame that it was in. Its bytes are
+//! removed from the chunk at once: pushes without end inside of one reply take no memory.
+//! Invariant: each byte is copied a fixed number of times per read, however many pushes there are.
+
+use super::Reader;
+use crate::resp::{Found, ScanError};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Bytes inside of a frame that are no part of it.
+struct Cut {
+    /// Their position in the chunk.
+    at: Range<usize>,
+    /// How many frames of this read end before them.
+    frames_before: usize,
+}
+
+impl Reader {
+    /// Goes on with a scan that has met a push inside of the frame that begins at `end`.
+    #[cold]
+    pub(super) fn scan_on(&mut self, mut end: usize, push: Range<usize>) -> Result<(), ScanError> {
+        let mut cuts = Vec::new();
+        let mut found = Ok(Found::Lifted(push));
+        let scanned = loop {
+            match found {
+                Ok(Found::Frame(length)) => {
+                    end += length;
+                    self.ends.push(end);
+                }
+                Ok(Found::Lifted(Range { start, end: push_end })) => {
+                    let frames_before = self.ends.len();
+                    cuts.push(Cut { at: start + end..push_end + end, frames_before });
+                }
+                Ok(Found::Incomplete) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            found = self.scanner.scan(&self.chunk[end..self.filled]);
+        };
+        self.separate(&cuts);
+        scanned
+    }
+
+    /// Makes frames of all that is complete, and removes what was cut out of the frame that is not.
+    fn separate(&mut self, cuts: &[Cut]) {
+        let ends = std::mem::take(&mut self.ends);
+        let end = ends.last().copied().unwrap_or(0);
+        let whole = if end == 0 { Bytes::new() } else { self.cut(end) };
+        let (mut start, mut cuts) = (0, cuts);
+        for (index, end) in ends.into_iter().enumerate() {
+            let count = cuts.iter().take_while(|cut| cut.frames_before == index).count();
+            let (own, later) = cuts.split_at(count);
+            cuts = later;
+            let frame = whole.slice(start..end);
+            if own.is_empty() {
+                self.separated.push_back(frame);
+            } else {
+                let outermost = extract(&frame, start, own, &mut |push| {
+                    self.separated.push_back(push);
+                });
+                let mut rest = Vec::with_capacity(frame.len());
+                kept(frame.len(), &outermost).for_each(|piece| rest.extend(&frame[piece]));
+                self.separated.push_back(rest.into());
+            }
+            start = end;
+        }
+        if !cuts.is_empty() {
+            let received = &self.chunk[..self.filled];
+            let outermost =
+                extract(received, end, cuts, &mut |push| self.separated.push_back(push));
+            let mut filled = 0;
+            for piece in kept(self.filled, &outermost) {
+                let count = piece.len();
+                self.chunk.copy_within(piece, filled);
+                filled += count;
+            }
+            self.filled = filled;
+            self.scanner.forget(&outermost);
+        }
+    }
+}
+
+/// Gives each push that is cut out of `frame`, which begins at `start`, without those inside of it.
+/// Returns the cuts that are in no other one, in order.
+fn extract(
+    frame: &[u8],
+    start: usize,
+    cuts: &[Cut],
+    push: &mut dyn FnMut(Bytes),
+) -> Vec<Range<usize>> {
+    let mut outermost: Vec<Range<usize>> = Vec::new();
+    for Cut { at, .. } in cuts {
+        let at = at.start - start..at.end - start;
+        // A cut comes after those inside of it.
+        let inside = outermost.partition_point(|other| other.start < at.start);
+        let inside: Vec<_> =
+            outermost.drain(inside..).map(|i| i.start - at.start..i.end - at.start).collect();
+        let bytes = &frame[at.clone()];
+        // Attributes that belonged to a push are dropped.
+        if bytes.starts_with(b">") {
+            let pieces = kept(bytes.len(), &inside).map(|piece| &bytes[piece]);
+            push(Bytes::from(pieces.collect::<Vec<_>>().concat()));
+        }
+        outermost.push(at);
+    }
+    outermost
+}
+
+/// The ranges of `0..len` between the cuts, which are in order.
+fn kept(len: usize, cuts: &[Range<usize>]) -> impl Iterator<Item = Range<usize>> {
+    let starts = std::iter::once(0).chain(cuts.iter().map(|cut| cut.end));
+    let ends = cuts.iter().map(|cut| cut.start).chain(std::iter::once(len));
+    starts.zip(ends).map(|(start, end)| start..end)
+}
