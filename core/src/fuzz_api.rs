@@ -5,7 +5,8 @@
 //! feature would be public: `--all-features` and the docs would show it, and users would turn it
 //! on. Invariant: the published API is the same with and without fuzzing.
 
-use crate::resp::{self, FrameKind, ScanLimits, Scanner};
+use crate::connection::reader::Reader;
+use crate::resp::{self, Found, FrameKind, ScanLimits, Scanner};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::merge;
@@ -27,24 +28,23 @@ pub fn frames(
     reply_bytes_max: usize,
     reply_depth_max: usize,
 ) -> (Vec<Bytes>, Option<String>) {
-    let mut scanner = Scanner::new(ScanLimits { reply_bytes_max, reply_depth_max });
+    let mut reader = Reader::new(ScanLimits { reply_bytes_max, reply_depth_max });
     let mut lengths = chunk_lengths.iter().cycle();
-    let (mut start, mut end, mut frames) = (0, 0, Vec::new());
-    loop {
-        match scanner.scan(&stream[start..end]) {
-            Ok(Some(length)) => {
-                frames.push(stream.slice(start..start + length));
-                start += length;
-            }
-            Ok(None) if end == stream.len() => return (frames, None),
-            Ok(None) => {
-                assert!(scanner.missing() > 0);
-                let length = lengths.next().map_or(usize::MAX, |length| (*length).max(1));
-                end = end.saturating_add(length).min(stream.len());
-            }
-            Err(error) => return (frames, Some(error.to_string())),
+    let (mut rest, mut frames) = (&stream[..], Vec::new());
+    while !rest.is_empty() {
+        let space = reader.space();
+        let length = lengths.next().map_or(usize::MAX, |length| (*length).max(1));
+        let (chunk, later) = rest.split_at(length.min(rest.len()).min(space.len()));
+        space[..chunk.len()].copy_from_slice(chunk);
+        rest = later;
+        let scanned = reader.scan(chunk.len());
+        frames.extend(reader.frames());
+        if let Err(error) = scanned {
+            return (frames, Some(error.to_string()));
         }
+        assert!(reader.missing() > 0);
     }
+    (frames, None)
 }
 
 /// Decodes one frame; returns the text of the error.
@@ -86,7 +86,10 @@ pub fn server_error(frame: &[u8]) -> Option<String> {
 #[must_use]
 pub fn scan_one(buf: &[u8]) -> usize {
     let limits = ScanLimits { reply_bytes_max: 1 << 30, reply_depth_max: 128 };
-    Scanner::new(limits).scan(buf).ok().flatten().unwrap_or(0)
+    match Scanner::new(limits).scan(buf) {
+        Ok(Found::Frame(length)) => length,
+        _ => 0,
+    }
 }
 
 /// Parses each frame as CLUSTER SHARDS, SLOTS and NODES, and merges all views that result into one
