@@ -19,7 +19,7 @@ use crate::features::SENTINEL;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
-use crate::topology::merge::merge;
+use crate::topology::merge::{merge, same_places};
 use crate::topology::refresh::RefreshReason;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
@@ -174,7 +174,7 @@ impl LiveTopology {
             let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message);
             return self.fail_refresh(&mut state, Some(error), begin);
         }
-        let changed = replaced || places_changed(&held.map, &map);
+        let changed = replaced || !same_places(&held.map, &map);
         let recovered = state.failure.take().is_some();
         state.refreshed_at = Some(now);
         let map = if recovered {
@@ -270,12 +270,4 @@ impl LiveTopology {
             });
         }
     }
-}
-
-/// Whether nodes, their addresses and roles, or the owners of slots changed.
-fn places_changed(old: &ClusterMap, new: &ClusterMap) -> bool {
-    let place = |map: &ClusterMap| -> Vec<_> {
-        map.nodes().iter().map(|n| (n.id.clone(), n.endpoint.clone(), n.role)).collect()
-    };
-    old.coverage() != new.coverage() || old.slots() != new.slots() || place(old) != place(new)
 }

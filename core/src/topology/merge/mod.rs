@@ -7,4 +7,4 @@ pub(crate) mod replaced_cluster;
 pub(crate) mod slot_owners;
 pub(crate) mod view_filter;
 
-pub(crate) use merge::merge;
+pub(crate) use merge::{merge, same_places};
