@@ -19,7 +19,7 @@ use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::view_filter::Rejection;
-use crate::topology::merge::{merge, merge_by_evidence};
+use crate::topology::merge::{merge, merge_by_evidence, same_places};
 use crate::topology::refresh::{RefreshReason, Urgency};
 use crate::topology::sentinel::Opinion;
 use crate::topology::slot::SLOT_COUNT;
@@ -229,7 +229,7 @@ impl LiveTopology {
             self.fail_refresh(&mut state, Some(error), begin);
             return foreign_nodes;
         }
-        let changed = replaced || places_changed(&held.map, &map);
+        let changed = replaced || !same_places(&held.map, &map);
         let recovered = state.failure.take().is_some();
         state.refreshed_at = Some(now);
         let map = if recovered {
@@ -353,12 +353,4 @@ impl LiveTopology {
             });
         }
     }
-}
-
-/// Whether nodes, their addresses and roles, or the owners of slots changed.
-fn places_changed(old: &ClusterMap, new: &ClusterMap) -> bool {
-    let place = |map: &ClusterMap| -> Vec<_> {
-        map.nodes().iter().map(|n| (n.id.clone(), n.endpoint.clone(), n.role)).collect()
-    };
-    old.coverage() != new.coverage() || old.slots() != new.slots() || place(old) != place(new)
 }

@@ -7,6 +7,7 @@
 //! Invariants (property-tested): a slot that has an owner keeps one; the epoch of a slot's owner
 //! never falls while views tell epochs; the order of the views does not matter.
 
+use crate::endpoint::Endpoint;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Timestamp;
 use crate::topology::cluster_map::{ClusterMap, MapParts};
@@ -14,7 +15,7 @@ use crate::topology::merge::membership::Membership;
 use crate::topology::merge::slot_owners::decide;
 use crate::topology::merge::view_filter::{self, Rejection};
 use crate::topology::node_id::NodeId;
-use crate::topology::view::{NodeView, ReportedHealth, View};
+use crate::topology::view::{NodeView, ReportedHealth, Role, View};
 use std::sync::Arc;
 
 /// What follows from the views of a refresh.
@@ -109,6 +110,17 @@ fn same_routes(held: &ClusterMap, next: &ClusterMap) -> bool {
         && held.shards().map(|(_, epoch)| epoch).eq(next.shards().map(|(_, epoch)| epoch))
         && held.patches() == next.patches()
         && held.uncovered() == next.uncovered()
+}
+
+/// Whether two maps have the same nodes at the same addresses and in the same roles, and the same
+/// owners of slots. What else nodes report, epochs and redirects do not matter.
+pub(crate) fn same_places(held: &ClusterMap, next: &ClusterMap) -> bool {
+    fn places(map: &ClusterMap) -> impl Iterator<Item = (&NodeId, Option<&Endpoint>, Role)> {
+        map.nodes().iter().map(|node| (&node.id, node.endpoint.as_ref(), node.role))
+    }
+    held.coverage() == next.coverage()
+        && held.slots() == next.slots()
+        && places(held).eq(places(next))
 }
 
 #[cfg(test)]

@@ -7,4 +7,4 @@ pub(crate) mod replaced_cluster;
 pub(crate) mod slot_owners;
 pub(crate) mod view_filter;
 
-pub(crate) use merge::{merge, merge_by_evidence};
+pub(crate) use merge::{merge, merge_by_evidence, same_places};

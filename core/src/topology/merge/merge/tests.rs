@@ -359,3 +359,23 @@ fn a_version_is_a_state_of_the_routing() {
     let nothing = merge(None, &[], 0, START);
     assert_eq!(nothing.map, ClusterMap::empty());
 }
+
+/// Maps are compared by ids and owners, in whatever order views name them.
+#[test]
+fn places_change_with_nodes_addresses_roles_and_owners() {
+    let old = "A@1 0-99 < C | B@2 100-16383 < D";
+    let table = [
+        (old, true),
+        ("B@9 100-16383 < D | A@8 0-99 < C", true),
+        ("A@1 0-99 < C E | B@2 100-16383 < D", false),
+        ("A@1 0-99 | B@2 100-16383 < D", false),
+        ("A=x@1 0-99 < C | B@2 100-16383 < D=?", false),
+        ("C@3 0-99 < A | B@2 100-16383 < D", false),
+        ("A@1 0-49 80-99 < C | B@3 50-79 100-16383 < D", false),
+        ("A@1 0-99 < C | B@2 100-16380 < D", false),
+    ];
+    for (new, same) in table {
+        assert_eq!(same_places(&held(old), &held(new)), same, "{new}");
+    }
+    assert!(!same_places(&ClusterMap::empty(), &held(old)));
+}
