@@ -196,7 +196,8 @@ fn a_slot_that_has_moved_is_waited_for_where_it_is() {
 #[test]
 fn append_only_files_are_waited_for() {
     for version in versions() {
-        let (primary, replica) = group(&version, "appendonly yes");
+        // Else a file is up to a second behind.
+        let (primary, replica) = group(&version, "appendonly yes\nappendfsync always");
         let client = client_of(&primary);
         let written = run(client.incr("n").wait_aof(true, 0, LONG)).expect("it ran");
         assert_eq!(*written.value(), 1);

@@ -14,16 +14,15 @@ use slotcar_tests::real::wait::until_true;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A server that is silent for so long is given up.
+/// Calls to a server that stands still are given up after this time, and its connection as well.
 const SILENCE: Duration = Duration::from_millis(500);
 /// Values that fill the kernel's buffers: more than both sides together hold.
 const FILLERS: u32 = 700;
 /// Bytes of each.
 const FILLER: usize = 64 * 1024;
 
-/// Calls are not tried again: what is not written to the first connection is never written.
 fn impatient(server: &Server) -> Config {
-    config(&server.url()).progress_timeout(SILENCE).attempts_max(1)
+    config(&server.url()).progress_timeout(SILENCE)
 }
 
 /// A client on smol's reactor, or on that of the runtime.
@@ -49,7 +48,10 @@ fn what_the_kernel_still_holds_is_discarded() {
             run(client.ping()).expect("PING");
             server.pause();
             let value = "x".repeat(FILLER);
-            let set = |number: u32| client.set(format!("filler {number}"), &value);
+            // A new connection is opened once the silent one has used up the progress timeout:
+            // nothing is written there before all calls have ended.
+            let brief = client.with_timeout(SILENCE);
+            let set = |number: u32| brief.set(format!("filler {number}"), &value);
             let errors = run(join_all((0..FILLERS).map(set)));
             let errors = errors.into_iter().map(|result| result.expect_err("it stands still"));
             let errors = Vec::from_iter(errors);
@@ -78,8 +80,9 @@ fn a_write_that_was_given_up_does_not_undo_a_later_one() {
             for round in 0..3 {
                 run(client.ping()).expect("PING");
                 server.pause();
-                let old =
-                    run(client.set("k", format!("old {round}"))).expect_err("it stands still");
+                let brief = client.with_timeout(SILENCE * 2);
+                let old = run(brief.set("k", format!("old {round}")));
+                let old = old.expect_err("it stands still");
                 assert_eq!(old.delivery(), Delivery::Unknown, "{old}");
                 server.resume();
                 let new = format!("new {round}");

@@ -75,11 +75,15 @@ fn at_the_first_byte() {
             bad(peer);
         });
         let config = config(&script.url()).progress_timeout(SHORT).attempts_max(1);
-        let told = ExpectedError::new(ErrorKind::Connect, Delivery::Unknown).command("PING");
-        // A close with unread bytes is a reset.
-        let reset = words.contains("closed");
-        let told = if reset { told } else { told.says(words) };
-        told.at(script.address()).check_err(run(connect(config.clone())));
+        // A close with unread bytes is a reset. Silence alone shows nothing, here on all
+        // connections, and the command ends at its own time.
+        let told = match words.contains("closed") {
+            true => ExpectedError::new(ErrorKind::Connect, Delivery::Unknown),
+            false => ExpectedError::new(ErrorKind::Timeout, Delivery::Unknown)
+                .says("no reply within 800ms"),
+        };
+        let brief = config.clone().connect_timeout(SHORT * 4);
+        told.command("PING").at(script.address()).check_err(run(connect(brief)));
         let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).at(script.address());
         told.says("no handshake").check_err(run(connect(config.password("pw"))));
     }
@@ -111,6 +115,8 @@ fn in_the_middle() {
                 match command[0].as_slice() {
                     b"PING" => peer.send(b"+PONG\r\n"),
                     b"ECHO" => peer.send(b"$4\r\ngood\r\n"),
+                    // What the server knows of a silent connection.
+                    b"CLIENT" => peer.send(b"$0\r\n\r\n"),
                     _ => return bad(peer),
                 }
             }
@@ -136,7 +142,10 @@ fn in_the_middle() {
         let told = told.says(words);
         told.clone().command("INCR").check_err(run(client.incr("k")));
         told.command("GET").attempts(2..=2).check_err(run(client.get::<()>("k")));
-        assert_eq!(script.accepted(), 3, "INCR was not tried again, GET was");
+        // A connection on which nothing comes is given up once another one works.
+        let closed = words.contains("closed");
+        let connections = if closed { 3 } else { 4 };
+        assert_eq!(script.accepted(), connections, "INCR was not tried again, GET was");
     }
 }
 

@@ -212,8 +212,9 @@ fn neighbours_of_a_refused_command_run_once() {
         let each = run(each.run_each()).expect("it was sent");
         let number = |at: usize| each[at].clone().expect("it ran").decode::<i64>();
         assert!(matches!((number(0), number(2), number(4)), (Ok(1), Ok(2), Ok(3))));
-        let told =
-            ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("NOSUCHCOMMAND");
+        // The client does not know the command: the text may be its own, after it ran.
+        let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered);
+        let told = told.command("NOSUCHCOMMAND");
         told.at(server.address()).code("ERR").check_err(each[1].clone());
         let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
         told.at(server.address()).code("WRONGTYPE").check_err(each[3].clone());
