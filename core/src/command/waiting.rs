@@ -81,20 +81,39 @@ impl Command {
     }
 }
 
+/// Reads digits with at most one point. Numbers with an exponent count as unreadable: the tables of
+/// the standard library's floats are a fiftieth of a small WebAssembly program.
 fn parse(arg: &[u8], unit: Unit) -> ServerWait {
     let text = std::str::from_utf8(arg).unwrap_or_default();
-    let seconds: Option<f64> = match unit {
-        Unit::Seconds => text.parse().ok(),
-        Unit::Millis => text.parse().ok().map(|millis: i64| millis as f64 / 1000.0),
+    let (is_negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text),
     };
-    match seconds {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && !fraction.contains('.')
+        && number.bytes().any(|byte| byte.is_ascii_digit());
+    let units = if whole.is_empty() { Ok(0) } else { whole.parse::<u64>() };
+    let wait = match (units, unit) {
+        (Ok(units), Unit::Millis) if fraction.is_empty() => Some(Duration::from_millis(units)),
+        (Ok(units), Unit::Seconds) => Some(Duration::new(units, nanoseconds(fraction))),
+        _ => None,
+    };
+    match wait {
         // Refused at once.
-        Some(seconds) if seconds < 0.0 => ServerWait::UpTo(Duration::ZERO),
-        Some(seconds) if seconds > 0.0 => {
-            Duration::try_from_secs_f64(seconds).map_or(ServerWait::Endless, ServerWait::UpTo)
+        Some(wait) if is_number && is_negative && !wait.is_zero() => {
+            ServerWait::UpTo(Duration::ZERO)
         }
+        Some(wait) if is_number && !wait.is_zero() => ServerWait::UpTo(wait),
         _ => ServerWait::Endless,
     }
+}
+
+/// What the digits behind the point are worth, rounded up, so that no wait is cut short.
+fn nanoseconds(fraction: &str) -> u32 {
+    let digits = fraction.bytes().map(|byte| u32::from(byte.wrapping_sub(b'0').min(9)));
+    let nanos = digits.clone().chain(std::iter::repeat(0)).take(9).fold(0, |sum, d| sum * 10 + d);
+    (nanos + u32::from(digits.skip(9).any(|digit| digit > 0))).min(999_999_999)
 }
 
 #[cfg(test)]
@@ -138,6 +157,16 @@ mod tests {
             // What a server refuses at once, and what cannot be read.
             ("BLPOP a -1", ms(0)),
             ("BLPOP a soon", ServerWait::Endless),
+            ("BLPOP a -0.5", ms(0)),
+            ("BLPOP a .5", ms(500)),
+            ("BLPOP a 5.", ms(5000)),
+            ("BLPOP a 0.0000000001", ServerWait::UpTo(Duration::from_nanos(1))),
+            ("BLPOP a 0.9999999999", ServerWait::UpTo(Duration::from_nanos(999_999_999))),
+            ("BLPOP a .", ServerWait::Endless),
+            ("BLPOP a -0", ServerWait::Endless),
+            ("BLPOP a 1.2.3", ServerWait::Endless),
+            ("BLPOP a 1e3", ServerWait::Endless),
+            ("XREAD BLOCK 1.5 STREAMS s $", ServerWait::Endless),
             ("BLPOP a nan", ServerWait::Endless),
             ("BLPOP a inf", ServerWait::Endless),
             ("BLPOP", ServerWait::Endless),
