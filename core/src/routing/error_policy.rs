@@ -12,12 +12,13 @@
 //!
 //! - what is not to the letter a server's text (`resp/server_text.rs`) is an answer: it ran, it is
 //!   not sent again, and it says nothing of the node or the topology;
-//! - MOVED, ASK and TRYAGAIN to the letter may be the server's: the server is asked with a command
-//!   of its own (`driver/attempt/confirm.rs`). Only if it refuses that as well, the words are its
-//!   own. Otherwise no script could follow a slot that moves;
-//! - BUSY, LOADING, CLUSTERDOWN and MASTERDOWN to the letter are an answer, too, unless the command
-//!   may run twice: nothing tells a script's text from the server's. In a transaction the two can
-//!   be told apart, because the server refuses a command when it is queued.
+//! - MOVED and ASK to the letter may be the server's: the server is asked with a command of its own
+//!   (`driver/attempt/confirm.rs`). Only if it names the same node for that as well, the words are
+//!   its own. Otherwise no script could follow a slot that moves;
+//! - BUSY, LOADING, CLUSTERDOWN, MASTERDOWN and TRYAGAIN to the letter are an answer, too, unless
+//!   the command may run twice: nothing tells a script's text from the server's, and the server may
+//!   begin to say the same after the script ran. In a transaction the two can be told apart, because
+//!   the server refuses a command when it is queued.
 //!
 //! What is left: a script that ran and answered with the very redirect that its server has for its
 //! key a round trip later runs twice. No text can show that.
@@ -192,7 +193,7 @@ fn command_policy(error: &ServerError) -> ErrorPolicy {
         return PLAIN;
     }
     let call = match error.class() {
-        ErrorClass::Ask | ErrorClass::Moved | ErrorClass::SlotSplit => CallAction::Confirm,
+        ErrorClass::Ask | ErrorClass::Moved => CallAction::Confirm,
         _ => CallAction::RetryAfterPauseIfRepeatable,
     };
     ErrorPolicy { call, ..PLAIN }

@@ -1,9 +1,9 @@
 //! Asks a server whether an error is its own, where the command may have made it up.
 //!
-//! MOVED, ASK and TRYAGAIN in the reply to a script may be the server's, which did not run it; or
-//! the script's, which ran. The server answers a command of its own for the same keys as it answers
-//! a script that it does not run: `EXISTS` reads nothing but the keys' presence, and a slot that
-//! has moved or is being moved refuses it in the same way.
+//! MOVED and ASK in the reply to a script may be the server's, which did not run it; or the
+//! script's, which ran. The server answers a command of its own for the same keys as it answers a
+//! script that it does not run: `EXISTS` reads nothing but the keys' presence, and a slot that has
+//! moved or is being moved redirects it in the same way.
 //!
 //! **Invariants**: asked only in a cluster, once for each such reply, and only about the slot of
 //! the command's own keys; without an answer, or with another one than the command's, the words are
@@ -18,7 +18,7 @@ use crate::driver::attempt::payload::Payload;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
-use crate::resp::{Redirect, ServerError};
+use crate::resp::{Redirect, RedirectHost, ServerError};
 use crate::routing::error_policy::{CallAction, ErrorOrigin};
 use crate::routing::retry::AttemptFailure;
 use crate::time::Timestamp;
@@ -56,13 +56,9 @@ fn probe_for(topology: &LiveTopology, item: Item<'_>, failure: &AttemptFailure) 
     if !is_doubtful || !topology.env().has_slots() {
         return None;
     }
-    let slot = match error.redirect() {
-        Some(Ok(Redirect::Ask { slot, .. } | Redirect::Moved { slot, .. })) => {
-            Some(Slot::new(slot)?)
-        }
-        _ => None,
-    };
-    if slot.is_some_and(|slot| item.relation_to(slot) != SlotRelation::Own) {
+    let (slot, ..) = target(error)?;
+    let slot = Slot::new(slot)?;
+    if item.relation_to(slot) != SlotRelation::Own {
         return None;
     }
     let keys: Vec<&[u8]> = command.keys().map(|(_, key)| key).collect();
@@ -71,7 +67,7 @@ fn probe_for(topology: &LiveTopology, item: Item<'_>, failure: &AttemptFailure) 
     }
     // Which of the arguments is the key, the redirect itself says.
     let mut arguments = command.args_iter().skip(1);
-    let in_slot = || arguments.find(|argument| Some(Slot::of(argument)) == slot);
+    let in_slot = || arguments.find(|argument| Slot::of(argument) == slot);
     Some(cmd("EXISTS").key(command.first_key().or_else(in_slot)?))
 }
 
@@ -95,19 +91,19 @@ async fn ask(
     }
 }
 
-/// Whether the server refuses the probe as the command was refused: to the same node, or with the
-/// same text. Between the two a slot may have arrived, so that ASK becomes MOVED.
+/// Whether the server redirects the probe to where the command was redirected. Between the two a
+/// slot may have arrived, so that ASK becomes MOVED.
 fn is_same(failure: &AttemptFailure, own: &ServerError) -> bool {
     let AttemptFailure::ErrorReply(said) = failure else { return false };
-    let target = |error: &ServerError| match error.redirect() {
-        Some(Ok(Redirect::Ask { slot, host, port } | Redirect::Moved { slot, host, port })) => {
+    target(said).is_some_and(|said| Some(said) == target(own))
+}
+
+/// Slot, host and port of a redirect.
+fn target(error: &ServerError) -> Option<(u16, RedirectHost, u16)> {
+    match error.redirect()? {
+        Ok(Redirect::Ask { slot, host, port } | Redirect::Moved { slot, host, port }) => {
             Some((slot, host, port))
         }
-        _ => None,
-    };
-    match (target(said), target(own)) {
-        (Some(said), Some(own)) => said == own,
-        (None, None) => said == own,
-        _ => false,
+        Err(_) => None,
     }
 }

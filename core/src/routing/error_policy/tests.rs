@@ -109,7 +109,7 @@ fn each_error_reply_of_a_script_has_its_row() {
         ("MOVED 7 10.0.0.1:7", confirm),
         ("MOVED 7 :7", confirm),
         ("MOVED 7 fe80::1:7", confirm),
-        ("TRYAGAIN Multiple keys request during rehashing of slot", confirm),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", later),
         (
             "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
              NOSAVE.",
