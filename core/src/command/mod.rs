@@ -148,18 +148,23 @@ impl Command {
         self.push_bytes(bytes);
     }
 
+    /// Also a subcommand that is marked as a key is one.
+    #[cold]
+    fn learn_subcommand(&mut self, bytes: &[u8]) {
+        self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
+    }
+
     /// Appends a key, and marks it if it is the first.
     fn push_key(&mut self, bytes: &[u8]) {
-        // Also a subcommand that is marked as a key is one.
-        if self.count == 1 && !self.spec.subcommands.is_empty() {
-            self.spec = lookup::subcommand(self.spec, bytes).unwrap_or(self.spec);
-        }
         let end = self.push_bytes(bytes);
         if self.key_start == 0 {
             // A key beyond 4 GiB stays unmarked: it is searched when it is needed.
             let start = u32::try_from(end - bytes.len() - 2);
             if let (Ok(start), Ok(len)) = (start, u32::try_from(bytes.len())) {
                 (self.key_start, self.key_len) = (start, len);
+            }
+            if self.count == 2 && !self.spec.subcommands.is_empty() {
+                self.learn_subcommand(bytes);
             }
         }
     }

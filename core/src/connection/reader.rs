@@ -18,7 +18,6 @@
 
 use crate::resp::{Found, ScanError, ScanLimits, Scanner};
 use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
 
 mod lift;
 #[cfg(test)]
@@ -65,8 +64,9 @@ pub(crate) struct Reader {
     scanner: Scanner,
     /// Ends of the frames that were found and not cut off yet, in the order of the bytes.
     ends: Vec<usize>,
-    /// The frames of a read that has pushes inside of frames, instead of `ends`.
-    separated: VecDeque<Bytes>,
+    /// The frames of a read that has pushes inside of frames, one after the other: `ends` are of
+    /// them, not of `chunk`.
+    separated: Bytes,
 }
 
 impl Reader {
@@ -79,7 +79,7 @@ impl Reader {
             frame_max: limits.reply_bytes_max,
             scanner: Scanner::new(limits),
             ends: Vec::new(),
-            separated: VecDeque::new(),
+            separated: Bytes::new(),
         }
     }
 
@@ -108,6 +108,9 @@ impl Reader {
                 Found::Frame(length) => {
                     end += length;
                     self.ends.push(end);
+                    if end == self.filled {
+                        return Ok(());
+                    }
                 }
                 Found::Incomplete => return Ok(()),
                 Found::Lifted(push) => return self.scan_on(end, push),
@@ -124,19 +127,21 @@ impl Reader {
     /// dropped.
     pub(crate) fn frames(&mut self) -> impl Iterator<Item = Bytes> {
         let end = self.ends.last().copied().unwrap_or(0);
-        let mut rest = if end == 0 { Bytes::new() } else { self.cut(end) };
+        let mut rest = match end {
+            0 => Bytes::new(),
+            _ if self.separated.is_empty() => self.cut(end),
+            _ => std::mem::take(&mut self.separated),
+        };
         let mut from = 0;
-        let mut ends = self.ends.drain(..);
-        let separated = &mut self.separated;
-        std::iter::from_fn(move || {
-            let Some(to) = ends.next() else { return separated.pop_front() };
+        self.ends.drain(..).map(move |to| {
             let frame = rest.split_to(to - from);
             from = to;
-            Some(frame)
+            frame
         })
     }
 
     /// Cuts off the first `end` bytes, all of which were received.
+    #[inline]
     fn cut(&mut self, end: usize) -> Bytes {
         self.filled -= end;
         let whole = if end == self.chunk.len() {

@@ -232,7 +232,8 @@ impl Scanner {
         (length <= self.limits.reply_bytes_max).then_some(length)
     }
 
-    fn scan_any(&mut self, buf: &[u8]) -> Result<Found, ScanError> {
+    /// The same as [`Scanner::scan`], without its short way for simple frames.
+    pub(crate) fn scan_any(&mut self, buf: &[u8]) -> Result<Found, ScanError> {
         if let Some(kind) = self.bulk {
             if buf.len() < self.pos {
                 return self.wait(buf, self.pos - buf.len());

@@ -37,7 +37,7 @@ impl Reader {
                 Ok(Found::Incomplete) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            found = self.scanner.scan(&self.chunk[end..self.filled]);
+            found = self.scanner.scan_any(&self.chunk[end..self.filled]);
         };
         self.separate(&cuts);
         scanned
@@ -49,27 +49,18 @@ impl Reader {
         let end = ends.last().copied().unwrap_or(0);
         let whole = if end == 0 { Bytes::new() } else { self.cut(end) };
         let (mut start, mut cuts) = (0, cuts);
+        let mut separated = Frames::default();
         for (index, end) in ends.into_iter().enumerate() {
             let count = cuts.iter().take_while(|cut| cut.frames_before == index).count();
             let (own, later) = cuts.split_at(count);
             cuts = later;
-            let frame = whole.slice(start..end);
-            if own.is_empty() {
-                self.separated.push_back(frame);
-            } else {
-                let outermost = extract(&frame, start, own, &mut |push| {
-                    self.separated.push_back(push);
-                });
-                let mut rest = Vec::with_capacity(frame.len());
-                kept(frame.len(), &outermost).for_each(|piece| rest.extend(&frame[piece]));
-                self.separated.push_back(rest.into());
-            }
+            let frame = &whole[start..end];
+            let outermost = extract(frame, start, own, &mut separated);
+            separated.push(kept(frame.len(), &outermost).map(|piece| &frame[piece]));
             start = end;
         }
         if !cuts.is_empty() {
-            let received = &self.chunk[..self.filled];
-            let outermost =
-                extract(received, end, cuts, &mut |push| self.separated.push_back(push));
+            let outermost = extract(&self.chunk[..self.filled], end, cuts, &mut separated);
             let mut filled = 0;
             for piece in kept(self.filled, &outermost) {
                 let count = piece.len();
@@ -79,17 +70,30 @@ impl Reader {
             self.filled = filled;
             self.scanner.forget(&outermost);
         }
+        self.ends = separated.ends;
+        self.separated = separated.bytes.into();
     }
 }
 
-/// Gives each push that is cut out of `frame`, which begins at `start`, without those inside of it.
+/// Frames that are put together, one after the other.
+#[derive(Default)]
+struct Frames {
+    /// All of them.
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Frames {
+    fn push<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
+        pieces.for_each(|piece| self.bytes.extend_from_slice(piece));
+        self.ends.push(self.bytes.len());
+    }
+}
+
+/// Adds each push that is cut out of `frame`, which begins at `start`, without those inside of it.
 /// Returns the cuts that are in no other one, in order.
-fn extract(
-    frame: &[u8],
-    start: usize,
-    cuts: &[Cut],
-    push: &mut dyn FnMut(Bytes),
-) -> Vec<Range<usize>> {
+fn extract(frame: &[u8], start: usize, cuts: &[Cut], separated: &mut Frames) -> Vec<Range<usize>> {
     let mut outermost: Vec<Range<usize>> = Vec::new();
     for Cut { at, .. } in cuts {
         let at = at.start - start..at.end - start;
@@ -100,8 +104,7 @@ fn extract(
         let bytes = &frame[at.clone()];
         // Attributes that belonged to a push are dropped.
         if bytes.starts_with(b">") {
-            let pieces = kept(bytes.len(), &inside).map(|piece| &bytes[piece]);
-            push(Bytes::from(pieces.collect::<Vec<_>>().concat()));
+            separated.push(kept(bytes.len(), &inside).map(|piece| &bytes[piece]));
         }
         outermost.push(at);
     }

@@ -273,6 +273,8 @@ impl Io {
         if has_output && !self.registered.write { self.write_on() } else { Ok(()) }
     }
 
+    // It is the rare part: `write` alone fits into its callers.
+    #[inline(never)]
     fn write_on(&mut self) -> Result<(), Lost> {
         if !self.reply_owed && self.sent < self.out.len() {
             self.reply_owed = true;

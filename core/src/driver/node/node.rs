@@ -190,7 +190,8 @@ impl Node {
     /// A link to send on without waiting, if there is one: of several the one with the least in
     /// flight. `None` while one of several connections is lost and not being restored, so that the
     /// caller goes through `connect`, which restores it.
-    #[inline]
+    // On the way of every command, and small there.
+    #[inline(always)]
     pub(crate) fn ready(&self) -> Option<Arc<Link>> {
         match self.connections.as_slice() {
             [only] => only.ready(),
