@@ -17,8 +17,8 @@
 //!   its own. Otherwise no script could follow a slot that moves;
 //! - BUSY, LOADING, CLUSTERDOWN, MASTERDOWN and TRYAGAIN to the letter are an answer, too, unless
 //!   the command may run twice: nothing tells a script's text from the server's, and the server may
-//!   begin to say the same after the script ran. In a transaction the two can be told apart, because
-//!   the server refuses a command when it is queued.
+//!   begin to say the same after the script ran. In a transaction the two can be told apart,
+//!   because the server refuses a command when it is queued.
 //!
 //! What is left: a script that ran and answered with the very redirect that its server has for its
 //! key a round trip later runs twice. No text can show that.

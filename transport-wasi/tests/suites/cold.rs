@@ -1,7 +1,7 @@
 //! A cold start: from nothing to the first reply of a cluster, in round trips.
 //!
-//! Two dials and three round trips, one after the other: to a seed, which replies with the topology,
-//! and to the owner of the key, which says who it is before it gets the command.
+//! Two dials and three round trips, one after the other: to a seed, which replies with the
+//! topology, and to the owner of the key, which says who it is before it gets the command.
 
 use crate::block_on;
 use crate::real::cluster::key_in;
