@@ -6,6 +6,7 @@
 
 mod load;
 
+use futures::FutureExt;
 use futures::future::{join, join_all};
 use load::{MS, SECOND, keys_of};
 use slotcar::{Client, Config, ErrorDetail, Event, ReadFrom, cmd};
@@ -183,6 +184,49 @@ fn reads_from_replicas_go_to_no_other_server() {
             println!("{policy:?}: {seen:?}, told {}", told.len());
             assert_eq!((sent_to_x(&sim), seen.wrong, seen.failed), (0, 0, 0));
             assert_eq!(told.len(), 1);
+        });
+    }
+}
+
+/// A node joins another cluster and keeps its id: only its own view of the topology shows it.
+#[test]
+fn a_node_that_joins_another_cluster_is_told_and_gets_no_command() {
+    for background in [true, false] {
+        two_clusters(2).run(|sim| async move {
+            let keys = keys_of(0..=5000, 20);
+            add_foreign_cluster(&sim, &keys).await;
+            let client = client(&sim, background, config(&sim).read_from(ReadFrom::PreferReplica));
+            for key in &keys {
+                client.set(key, "own").await.unwrap();
+            }
+            let seen = load(&sim, &client, &keys, SECOND).await;
+            assert_eq!((seen.wrong, seen.failed), (0, 0));
+            let mut events = client.events();
+            for other in ["a", "a2", "b", "b1", "b2", "c", "c1", "c2"] {
+                sim.partition("a1", other);
+            }
+            sim.join_other_cluster("a1", "y");
+            let endpoint = sim.endpoint("a1");
+            let is_told = |event| match event {
+                Event::ForeignNode { endpoint: at } => at == endpoint,
+                _ => false,
+            };
+            // Each refresh asks a node.
+            let mut told = false;
+            for _ in 0..100 {
+                client.refresh().await.unwrap();
+                while let Some(Some(event)) = events.next().now_or_never() {
+                    told |= is_told(event);
+                }
+                if told {
+                    break;
+                }
+            }
+            assert!(told, "one of a hundred refreshes asked it");
+            let before = user_commands(&sim, "a1");
+            let seen = load(&sim, &client, &keys, SECOND * 3).await;
+            assert_eq!((seen.wrong, seen.failed), (0, 0));
+            assert_eq!(user_commands(&sim, "a1"), before, "it gets no command");
         });
     }
 }

@@ -6,6 +6,7 @@
 mod addresses;
 mod blocked;
 mod healing;
+mod identity;
 mod key_scan;
 mod load;
 mod moves;

@@ -37,6 +37,30 @@ impl Sim {
         });
     }
 
+    /// A node leaves its cluster for that of another one and keeps its id. It has no slots there.
+    /// Those that it left still know it; so isolate it from them first.
+    ///
+    /// # Panics
+    /// When one of the two is no node of a cluster.
+    pub fn join_other_cluster(&self, name: &str, other: &str) {
+        let (node, other) = (self.host(name), self.host(other));
+        self.shared.with_world(|world| {
+            world.note_fault(&format!("{name} joins another cluster"));
+            let cluster = |world: &mut World, host| -> Option<(_, _)> {
+                let cluster = world.fleet.server_mut(host)?.cluster.as_ref()?;
+                Some((cluster.peers.clone(), cluster.owners.clone()))
+            };
+            let (mut peers, owners) = cluster(world, other).expect("it is a node of a cluster");
+            let server = world.fleet.server_mut(node);
+            let own = server.and_then(|server| server.cluster.as_mut());
+            let own = own.expect("it is a node of a cluster");
+            let mut me = own.peers[&node].clone();
+            me.replica_of = None;
+            peers.insert(node, me);
+            (own.peers, own.owners) = (peers, owners);
+        });
+    }
+
     /// The endpoints of these servers, by their names.
     #[must_use]
     pub fn endpoints_of(&self, servers: &[&str]) -> Vec<Endpoint> {
