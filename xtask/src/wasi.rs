@@ -162,14 +162,15 @@ fn host_build(profile: &str) -> Vec<OsString> {
     arguments
 }
 
-/// Begins to build the host, at the lowest priority and without a word. It is an optimisation only:
-/// [`environment`] builds what is missing, and shows why it fails.
+/// Begins to build the host, at a low priority and without a word. It is an optimisation only:
+/// [`environment`] builds what is missing, and shows why it fails. At the lowest priority it would
+/// never end beside other builds.
 pub(crate) fn build_host_in_background() -> HostBuild {
     if std::env::var_os(HOST).is_some() {
         return HostBuild(None);
     }
     let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(crate::cargo().get_program());
+    command.args(["-n", "5"]).arg(crate::cargo().get_program());
     command.args(host_build("dev")).current_dir(crate::root());
     HostBuild(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok())
 }
