@@ -101,9 +101,11 @@ fn scripts_follow_a_slot_that_moves() {
     }
 }
 
-/// While some keys of a script are here and some there, the script waits; it runs once.
+/// While some keys of a script are here and some there, the server refuses it with a text that a
+/// script may have as well: it fails, and says what to do. In a transaction the server refuses it
+/// before EXEC, and so it waits.
 #[test]
-fn a_script_waits_for_a_slot_that_is_half_moved() {
+fn a_script_waits_for_a_half_moved_slot_in_a_transaction_only() {
     let Some(version) = Version::named("valkey-9.1") else { return };
     let cluster = Cluster::of(&version).replicas(0).start();
     let tag = key_in(100);
@@ -113,8 +115,13 @@ fn a_script_waits_for_a_slot_that_is_half_moved() {
         client.mset(keys.iter().map(|key| (key, 0))).await.expect("idle nodes");
         cluster.begin_move(100, 1);
         cluster.migrate(&keys[1..], 0, 1);
+        let error = client.eval::<i64>(COUNTS, &keys[..], "x").await.expect_err("it is half moved");
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Server, Delivery::Answered));
+        let text = error.to_string();
+        assert!(text.contains("TRYAGAIN") && text.contains("in a transaction"), "{text}");
         let retries = client.metrics().retries;
-        let script = client.eval::<i64>(COUNTS, &keys[..], "x");
+        let transaction = client.transaction().add(eval(COUNTS, &keys[..], "x"));
+        let script = transaction.run::<(i64,)>();
         let end = async {
             while client.metrics().retries < retries + 2 {
                 smol::Timer::after(std::time::Duration::from_millis(1)).await;
@@ -123,7 +130,7 @@ fn a_script_waits_for_a_slot_that_is_half_moved() {
             cluster.finish_move(100, 0, 1);
         };
         let (count, ()) = futures::future::join(script, end).await;
-        assert_eq!(count.expect("the move has ended"), 1);
+        assert_eq!(count.expect("the move has ended"), (1,));
     });
 }
 

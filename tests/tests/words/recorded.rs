@@ -94,8 +94,8 @@ fn roles_and_rights_and_memory() {
         inside("READONLY", server.call(&WRITES));
         server.set_config("replica-serve-stale-data", "no");
         is_recorded("before", &server.call(&EVAL), "MASTERDOWN");
-        let stale = ["EVAL", "#!lua flags=allow-stale\nreturn redis.pcall('GET', KEYS[1])"];
-        inside("MASTERDOWN", server.call(&[stale[0], stale[1], "1", "k"]));
+        let stale = ["EVAL", "#!lua flags=allow-stale,no-writes\nreturn redis.pcall('GET', KEYS[1])"];
+        inside("ERR", server.call(&[stale[0], stale[1], "1", "k"]));
         server.call(&["REPLICAOF", "NO", "ONE"]).ok();
         server.set_password(Some("p"));
         let mut stranger = Conn::open(server.address()).expect("it listens");

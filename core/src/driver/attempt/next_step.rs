@@ -42,6 +42,11 @@ const NO_CLUSTER: &str = " of a cluster's node, which is configured as something
 const UNNAMED: &str = "; neither the configuration nor the servers' view of the topology names the \
                        address of the last one";
 
+/// Of a text with which a server refuses a script, and which a script may answer with.
+const AMBIGUOUS: &str = "; a script that ran may answer with this text as well, so it is not sent \
+                         again: send it in a transaction, or let it run twice (EVAL_RO, FCALL_RO, \
+                         retry_unknown)";
+
 /// What a call allows: the same for all its attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallOptions {
@@ -304,9 +309,15 @@ pub(crate) fn explain(
     attempts: &Attempts,
     options: CallOptions,
 ) -> Error {
-    let delivery = failure.delivery(ErrorOrigin::of(command));
+    let policy = failure.policy(ErrorOrigin::of(command));
+    let delivery = policy.delivery;
     let mut error = match failure {
         AttemptFailure::NoLink(error) | AttemptFailure::Final(error) => error.clone(),
+        AttemptFailure::ErrorReply(server)
+            if policy.call == CallAction::RetryAfterPauseIfRepeatable =>
+        {
+            Error::server(delivery, server.clone()).with_hint(AMBIGUOUS)
+        }
         AttemptFailure::ErrorReply(server) | AttemptFailure::Refusal(server) => {
             Error::server(delivery, server.clone())
         }
