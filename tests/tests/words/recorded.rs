@@ -35,6 +35,7 @@ fn busy() {
         until_true("the script to be slow", || server.call(&EVAL).is_error("BUSY"));
         is_recorded("before", &server.call(&EVAL), "BUSY");
         server.call(&["SCRIPT", "KILL"]).ok();
+        until_true("the script to end", || !server.call(&EVAL).is_error("BUSY"));
         if version.since_7() {
             let library = "#!lua name=slow\nredis.register_function('slow', function() while true \
                            do end end)";
@@ -94,7 +95,8 @@ fn roles_and_rights_and_memory() {
         inside("READONLY", server.call(&WRITES));
         server.set_config("replica-serve-stale-data", "no");
         is_recorded("before", &server.call(&EVAL), "MASTERDOWN");
-        let stale = ["EVAL", "#!lua flags=allow-stale,no-writes\nreturn redis.pcall('GET', KEYS[1])"];
+        let stale =
+            ["EVAL", "#!lua flags=allow-stale,no-writes\nreturn redis.pcall('GET', KEYS[1])"];
         inside("ERR", server.call(&[stale[0], stale[1], "1", "k"]));
         server.call(&["REPLICAOF", "NO", "ONE"]).ok();
         server.set_password(Some("p"));
