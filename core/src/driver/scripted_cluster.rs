@@ -272,6 +272,11 @@ impl ScriptedCluster {
         let epoch = primary.map_or(nodes.nodes.len() as u64 + 1, |of| nodes.node(of).epoch);
         let (has_left, answers) = (false, Vec::new());
         nodes.nodes.push(Node { name, slots, primary, epoch, has_left, answers });
+        self.start(name);
+    }
+
+    /// A node listens, as it does from the beginning until it is stopped.
+    pub(in crate::driver) fn start(&self, name: &'static str) {
         let all = Arc::clone(&self.nodes);
         let respond = move |args: &[String]| lock(&all).answer(name, &args.join(" "));
         self.script.set(&at(name), Server::replying(respond));

@@ -140,11 +140,12 @@ impl HealthCheck {
     async fn check_replica(&self, node: &Arc<Node>, deadline: Timestamp) {
         let live = node.ready().is_some_and(|link| !link.is_closed());
         let quarantine = node.health().quarantine(self.env.now());
-        // Where the lag matters, no read tries a node of which it is not known: the check does.
-        let is_trial = quarantine == Some(true) && self.wants_lag;
-        // Any other quarantined node is checked when its quarantine is over. A node that was found
-        // without a primary is asked until it has one, although no read goes to it.
+        // A node that was found without a primary, or as one, is asked until it is a replica again,
+        // although no read goes to it.
         let is_impaired = node.health().is_link_down() || node.health().is_promoted();
+        // Where the lag matters, no read tries a node of which it is not known: the check does. Any
+        // other quarantined node is checked by the first read that finds its quarantine over.
+        let is_trial = quarantine == Some(true) && (self.wants_lag || is_impaired);
         let wanted = live || is_impaired || self.wants_lag || self.wants_zones;
         if (quarantine.is_some() && !is_trial) || !wanted {
             return;

@@ -244,3 +244,35 @@ fn a_lag_is_forgotten_with_the_process_that_told_it() {
     reader.script.jump(SECOND * 60);
     assert_eq!(reader.read().unwrap(), "c");
 }
+
+/// A replica that was found promoted, and then could not be reached, is asked until it is a replica
+/// again.
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_promoted_node_that_was_away_is_read_from_once_it_is_a_replica_again() {
+    for state in ["role:master\n", "role:slave\nmaster_link_status:down\n"] {
+        let reader = Reader::start(1, ReadFrom::Replica);
+        let tells = |name: &str, info: &str| {
+            let info = format!("${}\r\n{info}", info.len());
+            reader.script.always(name, "INFO replication", &info);
+        };
+        let replica = "role:slave\nmaster_link_status:up\n";
+        REPLICAS.iter().for_each(|name| tells(name, replica));
+        let next_reads = || {
+            let reads = (0..4).map(|_| {
+                // Each is late enough for a health check.
+                reader.script.jump(SECOND * 60);
+                reader.read().unwrap()
+            });
+            Vec::from_iter(reads)
+        };
+        assert!(next_reads().contains(&"c".to_owned()));
+        tells("c", state);
+        assert_eq!(next_reads()[1..], ["d", "d", "d"], "{state}");
+        reader.script.change(|nodes| nodes.stop("c"));
+        assert_eq!(next_reads(), ["d", "d", "d", "d"], "{state}");
+        tells("c", replica);
+        reader.script.start("c");
+        assert!(next_reads()[1..].contains(&"c".to_owned()), "{state}");
+    }
+}
