@@ -97,8 +97,8 @@ impl Client {
     ///   TRACKING, CACHING, CAPA, NO-EVICT, NO-TOUCH, SETNAME, SETINFO, IMPORT-SOURCE, and each
     ///   subcommand of CLIENT that this client does not know.
     ///
-    /// CLIENT ID, INFO, GETNAME, GETREDIR and TRACKINGINFO are sent; they answer about the connection
-    /// that carried them, which is one of several.
+    /// CLIENT ID, INFO, GETNAME, GETREDIR and TRACKINGINFO are sent; they answer about the
+    /// connection that carried them, which is one of several.
     pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }

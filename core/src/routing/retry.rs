@@ -10,7 +10,7 @@
 
 use crate::command::Command;
 use crate::connection::outcome::{Failed, Failure, Lost};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::resp::ServerError;
 use crate::routing::error_policy::{
     CallAction, ErrorOrigin, ErrorPolicy, NoReplyClass, NodeFinding, no_reply_policy, reply_policy,
@@ -81,11 +81,6 @@ impl AttemptFailure {
                 ErrorPolicy { delivery: error.delivery(), ..policy }
             }
         }
-    }
-
-    /// Whether the server may have run the command.
-    pub(crate) fn delivery(&self, origin: ErrorOrigin) -> Delivery {
-        self.policy(origin).delivery
     }
 
     /// Whether a connection was lost, with the command on it or before. That says little of the

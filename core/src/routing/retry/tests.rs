@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{Learned, cmd, get, incr};
+use crate::error::Delivery;
 use crate::resp::plain_value;
 use std::io;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ fn a_command_is_tried_again_only_where_that_does_no_harm() {
     for (name, ordinary, repeatable, _, delivery) in TABLE {
         let failure = failure(name);
         let origin = ErrorOrigin::of(&incr("n"));
-        assert_eq!(failure.delivery(origin), delivery, "{name}");
+        assert_eq!(failure.policy(origin).delivery, delivery, "{name}");
         for (readonly, retry_unknown) in
             [(false, false), (true, false), (false, true), (true, true)]
         {
