@@ -45,7 +45,7 @@ impl Sim {
     pub fn join_other_cluster(&self, name: &str, other: &str) {
         let (node, other) = (self.host(name), self.host(other));
         self.shared.with_world(|world| {
-            world.note_fault(&format!("{name} joins another cluster"));
+            world.note_fault(format!("{name} joins another cluster"));
             let cluster = |world: &mut World, host| -> Option<(_, _)> {
                 let cluster = world.fleet.server_mut(host)?.cluster.as_ref()?;
                 Some((cluster.peers.clone(), cluster.owners.clone()))
