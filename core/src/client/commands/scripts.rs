@@ -13,13 +13,14 @@ impl Client {
     /// A script runs at most once. An error that it answers with is its own word, with
     /// [`Delivery::Answered`](crate::Delivery::Answered), also if it uses a server's code
     /// (`BUSY job is locked`) or is stopped half-way (READONLY on a replica). Because a script can
-    /// write a server's text to the letter, BUSY, LOADING, CLUSTERDOWN and MASTERDOWN are answers,
-    /// too: only [`Client::eval_ro`] and [`Config::retry_unknown`](crate::Config::retry_unknown)
-    /// try again. A script that shall wait for a server that refuses commands goes into a
+    /// write a server's text to the letter, BUSY, LOADING, CLUSTERDOWN, MASTERDOWN and TRYAGAIN are
+    /// answers, too: only [`Client::eval_ro`] and
+    /// [`Config::retry_unknown`](crate::Config::retry_unknown) try again. A script that shall wait
+    /// for a server that refuses commands, or for a slot that is half moved, goes into a
     /// [`Client::transaction`], where the server's refusals can be told from the script's errors.
     ///
-    /// MOVED, ASK and TRYAGAIN for the slot of the script's own keys are followed in a cluster,
-    /// once the server has refused an `EXISTS` of the same keys in the same way; the user needs the
+    /// MOVED and ASK for the slot of the script's own keys are followed in a cluster, once the
+    /// server has redirected an `EXISTS` of the same keys to the same node; the user needs the
     /// right to it. A script that ran and then answered with the very redirect that the server has
     /// a round trip later runs twice. The same holds for EVALSHA, FCALL, and the commands of
     /// modules.
