@@ -103,7 +103,9 @@ fn a_node_of_another_cluster_at_the_address_gets_nothing() {
     }
 }
 
-/// A node loses its configuration and comes back at its address as a new, empty one.
+/// A node loses its configuration and comes back at its address as a new, empty one. A component
+/// cannot reach its files.
+#[cfg(not(target_os = "wasi"))]
 #[test]
 fn a_node_that_comes_back_as_another_one_gets_nothing() {
     for version in versions() {
