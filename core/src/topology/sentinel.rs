@@ -27,12 +27,13 @@ use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
 use crate::sorted::{SortedMap, SortedSet, sort_by_key};
+use std::cmp::Reverse;
 
 /// How many replicas or sentinels are read of one reply: more than any service has.
 const MEMBERS_MAX: usize = 1024;
 
 /// What one sentinel says about a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Opinion {
     /// The config epoch: the higher one has seen the later failover.
     pub(crate) epoch: u64,
@@ -161,7 +162,8 @@ pub(crate) fn choose(
             opinion.primary != *gone || opinion.epoch > *epoch || is_proven(proofs, gone)
         })
     };
-    let counted: Vec<&Opinion> = opinions.iter().filter(counts).collect();
+    let mut counted: Vec<&Opinion> = opinions.iter().filter(counts).collect();
+    sort_by_key(&mut counted, |opinion| opinion.rank());
     let Some(newest) = counted.iter().map(|opinion| opinion.epoch).max() else {
         return PrimaryChoice::Keep;
     };
@@ -266,11 +268,8 @@ fn best_of(held: Option<&Service>, opinions: &[&Opinion], proofs: &Proofs) -> Op
     };
     // Where even that is equal, any of them, until one proves to be the primary.
     let (primary, _) = tallies.into_entries().max_by_key(best)?;
-    // Of those that name it, one that sees no failover and knows most replicas tells the rest.
-    let teller = opinions
-        .iter()
-        .filter(|opinion| opinion.primary == *primary)
-        .max_by_key(|opinion| (!opinion.primary_down, opinion.replicas.len()))?;
+    // Of those that name it, the first tells the rest.
+    let teller = opinions.iter().find(|opinion| opinion.primary == *primary)?;
     // A lower epoch does not make the known one lower.
     Some(teller.service(keeps(primary).map_or(epoch, |held| epoch.max(held.epoch))))
 }
@@ -327,6 +326,15 @@ fn one_each<'a>(opinions: &[&'a Opinion]) -> Vec<&'a Opinion> {
 }
 
 impl Opinion {
+    /// The place among the opinions of one question. Of those of one epoch the first is one that
+    /// sees no failover, knows most replicas, and sees most of them online. Total, so that it is
+    /// the same one whichever sentinel answers first.
+    fn rank(&self) -> impl Ord {
+        let online = self.replicas.iter().filter(|one| one.health == ReportedHealth::Online);
+        let replicas = Reverse((self.replicas.len(), online.count()));
+        (self.epoch, self.primary_down, replicas, self)
+    }
+
     /// The service as this sentinel sees it.
     fn service(&self, epoch: u64) -> Service {
         Service { epoch, primary: self.primary.clone(), replicas: self.replicas.clone() }

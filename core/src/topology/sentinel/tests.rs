@@ -334,3 +334,41 @@ fn a_message_is_about_one_service() {
         assert_eq!(announced_service(channel, message), service, "{channel} {message}");
     }
 }
+
+/// Two sentinels may know different replicas in one epoch, see them differently, or be asked under
+/// two names. Whichever answers first, the choice is the same one.
+#[test]
+fn the_order_of_the_answers_does_not_matter() {
+    let mut rng = crate::rng::Rng::new(7);
+    for _ in 0..2000 {
+        let opinion = |rng: &mut crate::rng::Rng| {
+            let mut below = |n| rng.below(n);
+            let (who, epoch, port) = (below(3) as u8 + 1, below(2), below(2) as u16 + 1);
+            let healths = [ReportedHealth::Online, ReportedHealth::Suspected];
+            let replicas = (0..below(3)).map(|_| NodeView {
+                health: healths[below(2) as usize],
+                offset: Some(below(3)),
+                ..NodeView::provisional(&Endpoint::tcp("10.0.0.2", below(3) as u16 + 1))
+            });
+            let replicas = replicas.collect();
+            let primary_down = below(4) == 0;
+            Opinion { primary_down, replicas, ..says(who, epoch, port) }
+        };
+        let opinions: Vec<Opinion> = (0..4).map(|_| opinion(&mut rng)).collect();
+        let proofs = [(1, leads(rng.below(2) as usize)), (2, leads(rng.below(2) as usize))];
+        let known = (rng.below(2) == 0).then(|| held(rng.below(3), 1));
+        let state = [Reachable, Untried, Unreachable, LongUnreachable][rng.below(4) as usize];
+        let chosen = |order: [usize; 4]| {
+            let opinions = order.map(|index| opinions[index].clone());
+            decide((known.as_ref(), state, None), 3, &opinions, &proofs)
+        };
+        let expected = chosen([0, 1, 2, 3]);
+        for first in 0..4 {
+            for (left, right) in [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)] {
+                let rest = 6 - left - right;
+                let order = [0, left, right, rest].map(|step| (first + step) % 4);
+                assert_eq!(chosen(order), expected, "{order:?} of {opinions:?}");
+            }
+        }
+    }
+}
