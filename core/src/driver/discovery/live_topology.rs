@@ -11,7 +11,6 @@
 //! - a refresh that began before a redirect was followed does not undo the redirect (`patched`);
 //! - while a caller waits for a repair (`RepairWaiter`), one refresh follows the other.
 
-use crate::BoxFuture;
 use crate::Endpoint;
 use crate::config::Deployment;
 use crate::connection::handshake::Profile;
@@ -20,6 +19,7 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::discovery::sentinel_query::Sentinels;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event;
+use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::SENTINEL;
@@ -32,13 +32,12 @@ use crate::topology::slot::Slot;
 use crate::topology::snapshot::Topology;
 use crate::topology::view::{NodeView, Role};
 use arc_swap::{ArcSwap, Guard};
-use futures::future::Shared;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 /// A refresh under way. Every caller that waits for it drives it.
-pub(in crate::driver) type RefreshFuture = Shared<BoxFuture<'static, ()>>;
+pub(in crate::driver) type RefreshFuture = SharedFuture<()>;
 
 /// See the head of this file.
 pub(crate) struct LiveTopology {

@@ -11,6 +11,7 @@ use crate::driver::discovery::live_topology::{LiveTopology, RefreshFuture, State
 use crate::driver::discovery::refresh_wait::RefreshState;
 use crate::driver::discovery::sentinel_query::{self, SentinelAnswers};
 use crate::driver::environment::events::Event;
+use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -25,7 +26,6 @@ use crate::topology::sentinel::Opinion;
 use crate::topology::slot::SLOT_COUNT;
 use crate::topology::view::NodeView;
 use crate::{BoxFuture, Endpoint};
-use futures::FutureExt;
 use std::sync::Arc;
 
 /// What was true when a refresh began.
@@ -115,7 +115,7 @@ impl LiveTopology {
                 }
             })
         };
-        refresh.shared()
+        SharedFuture::new(refresh)
     }
 
     /// Which nodes to ask, in order: connected ones, others of the map, the seeds. Nodes whose last

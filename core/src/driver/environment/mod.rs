@@ -9,4 +9,5 @@ pub(crate) mod link_settings;
 pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod refresh_triggers;
+pub(crate) mod shared_future;
 pub(crate) mod telemetry;

@@ -17,6 +17,7 @@
 use crate::connection::budget::Budget;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event as Notice;
+use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
@@ -29,14 +30,13 @@ use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::{BoxFuture, Endpoint};
 use event_listener::Event;
-use futures::FutureExt;
-use futures::future::{Either, Shared, select};
+use futures::future::{Either, select};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// A dial under way. Every caller that waits for it drives it.
-type DialFuture = Shared<BoxFuture<'static, Result<Arc<Link>, Error>>>;
+type DialFuture = SharedFuture<Result<Arc<Link>, Error>>;
 
 /// How often the back-off doubles at most while the server answers that it is not ready yet.
 const ANSWERED_DOUBLINGS: u32 = 3;
@@ -316,7 +316,7 @@ impl ReconnectingLink {
         let target = Arc::clone(&self.target);
         let settings = env.link_settings(&self.budget);
         let proven = proven && silent.is_none();
-        let attempt: BoxFuture<'static, _> = Box::pin(async move {
+        SharedFuture::new(Box::pin(async move {
             let until = env.now().after(env.config().connect_timeout);
             let result = open(&target, &env, settings, proven).await.inspect(|link| {
                 let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
@@ -332,8 +332,7 @@ impl ReconnectingLink {
                 // node again.
                 None => result.inspect(|link| link.retire()),
             }
-        });
-        attempt.shared()
+        }))
     }
 
     fn handle_dialled(

@@ -11,11 +11,11 @@
 //! Invariants: `state` is locked for a short time only; under the lock no waker is woken, no stream
 //! is touched and no other subscriber is called.
 
-use crate::BoxFuture;
 use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::entry::Wakers;
 use crate::connection::outcome::Lost;
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::link::Link;
 use crate::driver::link::push_sink::PushSink;
 use crate::driver::node::node::Node;
@@ -32,7 +32,6 @@ use crate::subscription::kind::Channel;
 use crate::subscription::update::GapCause;
 use crate::time::Timestamp;
 use bytes::Bytes;
-use futures::future::Shared;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
@@ -65,7 +64,7 @@ pub(crate) struct Subscriber {
 }
 
 /// The loop of a subscriber, as a future that each of its readers can poll.
-pub(crate) type SubscriberLoop = Shared<BoxFuture<'static, ()>>;
+pub(crate) type SubscriberLoop = SharedFuture<()>;
 
 /// The running loop of a subscriber.
 #[derive(Debug, Default)]

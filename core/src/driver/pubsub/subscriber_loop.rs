@@ -18,6 +18,7 @@ use crate::connection::entry::Entry;
 use crate::driver::attempt::redirect::{Redirected, resolve};
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
+use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
@@ -33,9 +34,9 @@ use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::subscription::channel_table::ReaderId;
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
+use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -59,7 +60,7 @@ impl Subscriber {
         }
         let future: BoxFuture<'static, ()> =
             Box::pin(run(Arc::downgrade(self), Arc::clone(&self.topology)));
-        let future = future.shared();
+        let future = SharedFuture::new(future);
         task.has_background =
             BACKGROUND && self.topology.env().transport().spawn(Box::pin(future.clone()));
         task.future.insert(future).clone()
@@ -77,7 +78,7 @@ impl Subscriber {
         reader: ReaderId,
         cx: &mut Context<'_>,
     ) {
-        if future.peek().is_none() {
+        if !future.has_ended() {
             let _ = Pin::new(future).poll(cx);
         }
         for link in self.links() {

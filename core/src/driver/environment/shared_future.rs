@@ -1,0 +1,191 @@
+//! One future that several tasks wait for: each of them may drive it, and each gets its output.
+//!
+//! `futures::future::Shared` calls the wakers of its tasks under its lock. Here such a waker may be
+//! that of a link's stream, which wakes the task that drives the link; that may be this very
+//! future, and its lock would be taken twice by one thread.
+//!
+//! Invariants: no waker is called and no future is polled, or dropped, under a lock. A waker is
+//! called once for each time that its task has polled. A task that is woken and then dropped hands
+//! the call on, so no call is lost. The future is dropped when it has ended, or with its last
+//! handle.
+
+use crate::bounds::BoxFuture;
+use crate::connection::wakers::{Wakers, wake_all};
+use crate::lock::lock;
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// See the head of this file. A clone waits for the same future. Polled again after it has ended,
+/// it returns the output again.
+pub(crate) struct SharedFuture<T> {
+    inner: Arc<Inner<T>>,
+    /// The number of this task among those that wait; `None` before the first poll.
+    key: Option<u64>,
+}
+
+struct Inner<T> {
+    progress: Mutex<Progress<T>>,
+    waiting: Arc<Waiting>,
+}
+
+enum Progress<T> {
+    /// Nobody polls it now.
+    Idle(BoxFuture<'static, T>),
+    /// A task polls it, and has taken it out.
+    Polled,
+    /// It has ended.
+    Ended(T),
+    /// It has panicked. So does whoever polls it then: it will never end.
+    Panicked,
+}
+
+/// The tasks that wait. The future is polled with a waker that wakes all of them.
+#[derive(Default)]
+struct Waiting(Mutex<WakerList>);
+
+#[derive(Default)]
+struct WakerList {
+    /// The number of the next task.
+    next: u64,
+    /// Those that were not woken since they polled.
+    wakers: Vec<(u64, Waker)>,
+}
+
+impl WakerList {
+    /// Where the waker of a task stands.
+    fn position(&self, key: u64) -> Option<usize> {
+        self.wakers.iter().position(|(other, _)| *other == key)
+    }
+
+    /// Notes who waits. Returns a waker to drop once the lock is released.
+    fn register(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+        let key = *key.get_or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        match self.position(key) {
+            Some(at) if self.wakers[at].1.will_wake(waker) => None,
+            Some(at) => Some(mem::replace(&mut self.wakers[at].1, waker.clone())),
+            None => {
+                self.wakers.push((key, waker.clone()));
+                None
+            }
+        }
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let woken = mem::take(&mut lock(&self.0).wakers);
+        let mut wakers: Wakers = woken.into_iter().map(|(_, waker)| waker).collect();
+        wake_all(&mut wakers);
+    }
+}
+
+impl<T: Clone> SharedFuture<T> {
+    pub(crate) fn new(future: BoxFuture<'static, T>) -> Self {
+        let progress = Mutex::new(Progress::Idle(future));
+        Self { inner: Arc::new(Inner { progress, waiting: Arc::default() }), key: None }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(*lock(&self.inner.progress), Progress::Ended(_))
+    }
+
+    /// Takes the future out; `Err` with what to return where it cannot be polled now.
+    fn take(&self) -> Result<BoxFuture<'static, T>, Poll<T>> {
+        let mut progress = lock(&self.inner.progress);
+        match mem::replace(&mut *progress, Progress::Polled) {
+            Progress::Idle(future) => Ok(future),
+            Progress::Polled => Err(Poll::Pending),
+            Progress::Ended(output) => {
+                *progress = Progress::Ended(output.clone());
+                Err(Poll::Ready(output))
+            }
+            Progress::Panicked => {
+                *progress = Progress::Panicked;
+                drop(progress);
+                panic!("a future that several tasks wait for has panicked in one of them");
+            }
+        }
+    }
+}
+
+/// Notes a panic of the future that was taken out.
+struct PanicGuard<'a, T>(&'a Inner<T>);
+
+impl<T> Drop for PanicGuard<'_, T> {
+    fn drop(&mut self) {
+        *lock(&self.0.progress) = Progress::Panicked;
+        self.0.waiting.wake_by_ref();
+    }
+}
+
+impl<T: Clone> Future for SharedFuture<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { inner, key } = &mut *self;
+        let replaced = lock(&inner.waiting.0).register(key, cx.waker());
+        drop(replaced);
+        let mut future = match self.take() {
+            Ok(future) => future,
+            Err(result) => return result,
+        };
+        let guard = PanicGuard(&self.inner);
+        let waker = Waker::from(Arc::clone(&self.inner.waiting));
+        let result = future.as_mut().poll(&mut Context::from_waker(&waker));
+        mem::forget(guard);
+        match result {
+            Poll::Pending => *lock(&self.inner.progress) = Progress::Idle(future),
+            Poll::Ready(ref output) => {
+                *lock(&self.inner.progress) = Progress::Ended(output.clone());
+                drop(future);
+                waker.wake();
+            }
+        }
+        result
+    }
+}
+
+impl<T> Clone for SharedFuture<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), key: None }
+    }
+}
+
+impl<T> Drop for SharedFuture<T> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let waiting = &self.inner.waiting;
+        let (own, next) = {
+            let mut list = lock(&waiting.0);
+            match list.position(key) {
+                Some(at) => (Some(list.wakers.swap_remove(at)), None),
+                // It was woken and may not have polled since: another one has to.
+                None => (None, list.wakers.pop()),
+            }
+        };
+        drop(own);
+        if let Some((_, waker)) = next {
+            wake_all(&mut Wakers::from_iter([waker]));
+        }
+    }
+}
+
+impl<T> fmt::Debug for SharedFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
