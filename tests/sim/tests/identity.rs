@@ -83,6 +83,13 @@ struct Seen {
     done: usize,
 }
 
+/// Every key has a value of our own cluster.
+async fn write_all(client: &Client, keys: &[String]) {
+    for key in keys {
+        client.set(key, "own").await.unwrap();
+    }
+}
+
 /// One caller for each key reads and writes it for `span`.
 async fn load(sim: &Sim, client: &Client, keys: &[String], span: Duration) -> Seen {
     let end = sim.now().after(span);
@@ -140,9 +147,7 @@ fn an_address_that_goes_to_a_node_of_another_cluster_gets_no_command() {
             let keys = keys_of(0..=16383, 30);
             add_foreign_cluster(&sim, &keys).await;
             let client = client(&sim, background, config(&sim));
-            for key in &keys {
-                client.set(key, "own").await.unwrap();
-            }
+            write_all(&client, &keys).await;
             let events = client.events();
             let (expected, found) = (sim.node_id("a"), sim.node_id("x"));
             let address = ip(&sim, "a");
@@ -170,9 +175,7 @@ fn reads_from_replicas_go_to_no_other_server() {
             let keys = keys_of(0..=5000, 20);
             add_foreign_cluster(&sim, &keys).await;
             let client = client(&sim, true, config(&sim).read_from(policy.clone()));
-            for key in &keys {
-                client.set(key, "own").await.unwrap();
-            }
+            write_all(&client, &keys).await;
             sim.advance(MS * 50).await;
             let events = client.events();
             sim.kill("x");
@@ -196,9 +199,7 @@ fn a_node_that_joins_another_cluster_is_told_and_gets_no_command() {
             let keys = keys_of(0..=5000, 20);
             add_foreign_cluster(&sim, &keys).await;
             let client = client(&sim, background, config(&sim).read_from(ReadFrom::PreferReplica));
-            for key in &keys {
-                client.set(key, "own").await.unwrap();
-            }
+            write_all(&client, &keys).await;
             let seen = load(&sim, &client, &keys, SECOND).await;
             assert_eq!((seen.wrong, seen.failed), (0, 0));
             let mut events = client.events();
@@ -316,9 +317,7 @@ fn nodes_that_swap_their_addresses_are_found_again() {
         Sim::cluster(3, 0).full_coverage(false).seed(18).run(|sim| async move {
             let keys = keys_of(0..=16383, 30);
             let client = client(&sim, background, config(&sim));
-            for key in &keys {
-                client.set(key, "own").await.unwrap();
-            }
+            write_all(&client, &keys).await;
             let events = client.events();
             let (at_a, at_b) = (ip(&sim, "a"), ip(&sim, "b"));
             let (was_a, was_b) = (sim.node_id("a"), sim.node_id("b"));
@@ -466,9 +465,7 @@ fn a_node_that_moves_is_no_wrong_node() {
     Sim::cluster(3, 1).seed(24).run(|sim| async move {
         let keys = keys_of(0..=16383, 12);
         let client = client(&sim, true, config(&sim));
-        for key in &keys {
-            client.set(key, "own").await.unwrap();
-        }
+        write_all(&client, &keys).await;
         let events = client.events();
         sim.restart_at("b", UNUSED);
         let seen = load(&sim, &client, &keys, SECOND * 5).await;

@@ -43,9 +43,9 @@ const UNNAMED: &str = "; neither the configuration nor the servers' view of the 
                        address of the last one";
 
 /// Of a text with which a server refuses a script, and which a script may answer with.
-const AMBIGUOUS: &str = "; a script that ran may answer with this text as well, so it is not sent \
-                         again: send it in a transaction, or let it run twice (EVAL_RO, FCALL_RO, \
-                         retry_unknown)";
+const AMBIGUOUS: &str = "; a script that ran may answer with this text as well, so it is sent \
+                         again only in a transaction, or where it may run twice (EVAL_RO, \
+                         FCALL_RO, retry_unknown)";
 
 /// What a call allows: the same for all its attempts.
 #[derive(Clone, Copy, Debug)]

@@ -21,13 +21,16 @@ use std::task::{Context, Poll, Wake, Waker};
 /// See the head of this file. A clone waits for the same future. Polled again after it has ended,
 /// it returns the output again.
 pub(crate) struct SharedFuture<T> {
+    /// What all handles share.
     inner: Arc<Inner<T>>,
     /// The number of this task among those that wait; `None` before the first poll.
     key: Option<u64>,
 }
 
 struct Inner<T> {
+    /// How far the future is.
     progress: Mutex<Progress<T>>,
+    /// The tasks to wake when it can go on, or has ended.
     waiting: Arc<Waiting>,
 }
 
@@ -38,7 +41,7 @@ enum Progress<T> {
     Polled,
     /// It has ended.
     Ended(T),
-    /// It has panicked. So does whoever polls it then: it will never end.
+    /// It has panicked and will never end. A task that polls it panics, too.
     Panicked,
 }
 

@@ -328,8 +328,8 @@ impl ReconnectingLink {
             };
             match weak.upgrade() {
                 Some(this) => this.handle_dialled(result, &env),
-                // The node is gone and nothing would ever close this link. Callers resolve their
-                // node again.
+                // The node is gone and nothing would ever close this link. Callers resolve
+                // their node again.
                 None => result.inspect(|link| link.retire()),
             }
         }))
