@@ -142,6 +142,17 @@ pub(super) enum Token<'a> {
     Text(Scalar, &'a [u8]),
 }
 
+/// What the next value lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// It is an aggregate without elements.
+    Empty,
+    /// Nothing.
+    None,
+    /// It is a null.
+    Null,
+}
+
 /// The bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -244,11 +255,20 @@ impl<'a> Cursor<'a> {
     /// Whether the next value is a null; attributes before it are skipped.
     #[inline]
     pub(super) fn at_null(&mut self) -> Result<bool, Malformed> {
+        Ok(self.absence()? == Absence::Null)
+    }
+
+    /// Whether the next value is a null or an empty aggregate; attributes before it are skipped.
+    #[inline]
+    pub(super) fn absence(&mut self) -> Result<Absence, Malformed> {
         self.skip_attributes()?;
+        let next = || self.bytes.get(self.pos + 1);
         Ok(match self.bytes.get(self.pos) {
-            Some(b'$' | b'*') => self.bytes.get(self.pos + 1) == Some(&b'-'),
-            Some(byte) => *byte == b'_',
-            None => false,
+            Some(b'$') if next() == Some(&b'-') => Absence::Null,
+            Some(b'*') if next() == Some(&b'-') => Absence::Null,
+            Some(b'*' | b'%' | b'~') if next() == Some(&b'0') => Absence::Empty,
+            Some(b'_') => Absence::Null,
+            _ => Absence::None,
         })
     }
 
