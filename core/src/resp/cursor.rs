@@ -262,14 +262,19 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn absence(&mut self) -> Result<Absence, Malformed> {
         self.skip_attributes()?;
-        let next = || self.bytes.get(self.pos + 1);
         Ok(match self.bytes.get(self.pos) {
-            Some(b'$') if next() == Some(&b'-') => Absence::Null,
-            Some(b'*') if next() == Some(&b'-') => Absence::Null,
-            Some(b'*' | b'%' | b'~') if next() == Some(&b'0') => Absence::Empty,
-            Some(b'_') => Absence::Null,
+            Some(b'$') if self.bytes.get(self.pos + 1) == Some(&b'-') => Absence::Null,
+            Some(b'*' | b'%' | b'~' | b'_') => self.rare_absence(),
             _ => Absence::None,
         })
+    }
+
+    fn rare_absence(&self) -> Absence {
+        match self.bytes.get(self.pos..) {
+            Some([b'*', b'-', ..] | [b'_', ..]) => Absence::Null,
+            Some([b'*' | b'%' | b'~', b'0', ..]) => Absence::Empty,
+            _ => Absence::None,
+        }
     }
 
     /// Skips `values` whole values. Returns the text of the first error among them, if there is

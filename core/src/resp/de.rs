@@ -38,14 +38,14 @@ pub(crate) use frames::from_frames;
 /// The reply is an error or contains one, does not fit `T`, or is not RESP.
 #[inline]
 pub(crate) fn from_frame<T: DeserializeOwned>(frame: &Bytes) -> Result<T, DecodeError> {
-    let mut decoder = Decoder::new(frame);
+    let mut decoder = Decoder::new(frame, false);
     match T::deserialize(&mut decoder) {
         Ok(value) if decoder.cursor.at_end() => Ok(value),
         result => from_frame_again(frame, result.err()),
     }
 }
 
-/// Decodes once more if the first pass has learnt something; otherwise that was the error.
+/// Decodes once more: another pass may learn what the first could not.
 /// `error`: `None` if bytes were left.
 #[cold]
 #[inline(never)]
@@ -54,8 +54,8 @@ fn from_frame_again<T: DeserializeOwned>(
     error: Option<DecodeError>,
 ) -> Result<T, DecodeError> {
     let first = error.unwrap_or_else(|| Malformed.into());
-    let result = hints::again(first, &mut || {
-        let mut decoder = Decoder::new(frame);
+    let result = decoder::again(first, &mut || {
+        let mut decoder = Decoder::new(frame, true);
         let value = T::deserialize(&mut decoder)?;
         if decoder.cursor.at_end() { Ok(value) } else { Err(Malformed.into()) }
     });
@@ -128,7 +128,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
             Absence::None => return visitor.visit_some(self),
             Absence::Null => {}
             Absence::Empty => {
-                if !hints::is_empty_none(self.address(), type_name::<V::Value>()) {
+                if !hints::is_empty_none(self.address(), type_name::<V::Value>(), self.is_again) {
                     return visitor.visit_some(self);
                 }
             }
@@ -308,6 +308,8 @@ fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Va
     }
 }
 
+#[cfg(test)]
+mod passes;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]

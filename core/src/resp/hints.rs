@@ -4,16 +4,20 @@
 //! serde asks two things too late. Of `Option<T>` it says only by `T` whether an empty reply can be
 //! one: a struct cannot, a list can. And a type that takes anything (untagged and internally tagged
 //! enums, `serde(flatten)`) keeps what it was shown, and says by an error that it wanted a number.
-//! So both are noted here, in a thread-local variable, and the reply is decoded once more.
-//! A text is known again by its address: serde borrows it from the frame.
-//! Invariants: nothing of this runs unless a first pass failed; a pass is repeated only if it has
-//! noted something new, and at most [`PASSES_MAX`] times; the notes end with the reply.
+//! Such an error may be dropped by the type, and has no decoder at hand: so both are noted here, in
+//! a thread-local variable, and the reply is decoded once more. A text is known again by its
+//! address: serde borrows it from the frame.
+//! Invariants: a first pass reads nothing of this, so notes that a panic or a decoder around it
+//! left have no effect on it; all passes beyond it start from no notes, and bring back those of the
+//! decoder around them. A pass is repeated only if it has noted something new, and at most
+//! [`PASSES_MAX`] times. No code of the caller runs while the variable is borrowed.
 
+use serde::de;
 use std::cell::RefCell;
 
 /// So many passes over one reply: each learns a field, so it is the number of fields of numbers
 /// that a type can have below `serde(flatten)`.
-const PASSES_MAX: usize = 512;
+pub(super) const PASSES_MAX: usize = 512;
 
 /// What a text shall be shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub(super) enum Wanted {
 #[derive(Default)]
 struct Hints {
     /// A pass beyond the first is running.
-    is_again: bool,
+    is_active: bool,
     /// Something new was noted, which another pass can use.
     is_new: bool,
     /// An empty reply that an `Option` holds: its address, and the name of the option's type.
@@ -52,14 +56,13 @@ fn with<R: Default>(act: impl FnOnce(&mut Hints) -> R) -> R {
     HINTS.try_with(|hints| act(&mut hints.borrow_mut())).unwrap_or_default()
 }
 
-/// Decodes again, if `first`, the error of the first pass, left a note of what to do better.
+/// Decodes again, after `first`, the error of the first pass.
 #[cold]
-pub(super) fn again<T, E>(first: E, pass: &mut dyn FnMut() -> Result<T, E>) -> Result<T, E> {
-    if !with(|hints| std::mem::take(&mut hints.is_new)) {
-        return Err(first);
-    }
-    let _end = End;
-    with(|hints| hints.is_again = true);
+pub(super) fn again<T, E: de::Error>(
+    first: E,
+    pass: &mut dyn FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let _outer = Outer(with(|hints| std::mem::replace(hints, Hints::new(false))));
     let mut best = Err(first);
     for _ in 0..PASSES_MAX {
         best = match (pass(), best) {
@@ -67,56 +70,56 @@ pub(super) fn again<T, E>(first: E, pass: &mut dyn FnMut() -> Result<T, E>) -> R
             (result, _) => result,
         };
         let is_new = with(|hints| std::mem::take(&mut hints.is_new));
-        let goes_on = is_new || best.is_err() && with(Hints::turn_to_lists);
-        if !goes_on {
-            break;
+        if !is_new && (best.is_ok() || !with(Hints::turn_to_lists)) {
+            return best;
         }
     }
-    best
+    Err(E::custom(format_args!(
+        "a type that takes anything wants more than {PASSES_MAX} numbers of one reply: name what \
+         it holds, as in HashMap<String, i64>, without serde(flatten)"
+    )))
 }
 
-/// Ends the notes, also when the caller's type panics.
-struct End;
+/// The notes of the decoder around this one; they are back when this is dropped, also when the
+/// caller's type panics.
+struct Outer(Hints);
 
-impl Drop for End {
+impl Drop for Outer {
     fn drop(&mut self) {
-        with(|hints| *hints = Hints::default());
+        with(|hints| std::mem::swap(hints, &mut self.0));
     }
 }
 
 impl Hints {
+    /// No notes, for passes beyond the first.
+    fn new(lists: bool) -> Self {
+        Self { is_active: true, lists, ..Self::default() }
+    }
+
     /// Shows lists as lists from now on, if a list was shown as a map.
     fn turn_to_lists(&mut self) -> bool {
         let turns = self.is_map_shown && !self.lists;
         if turns {
-            *self = Self { is_again: true, lists: true, ..Self::default() };
+            *self = Self::new(true);
         }
         turns
     }
 }
 
-/// Whether a type that takes anything may be shown the reply now. If not, there will be another
-/// pass, in which it may.
-pub(super) fn may_show_anything() -> bool {
-    with(|hints| {
-        hints.is_new |= !hints.is_again;
-        hints.is_again
-    })
-}
-
-/// Whether the empty reply at `address` is `None` for the option `name`.
-pub(super) fn is_empty_none(address: usize, name: &'static str) -> bool {
+/// Whether the empty reply at `address` is `None` for the option `name`; in a first pass it is not.
+pub(super) fn is_empty_none(address: usize, name: &'static str, is_again: bool) -> bool {
     with(|hints| {
         // An earlier reply may have been at the same address.
         hints.option = Some((address, name));
-        hints.records.contains(&name)
+        is_again && hints.records.contains(&name)
     })
 }
 
 /// The empty reply at `address` is no value of a type that has fields. Returns whether an option is
 /// around it, which is `None` in the next pass.
-pub(super) fn note_empty(address: usize) -> bool {
+pub(super) fn note_empty(address: usize, is_again: bool) -> bool {
     with(|hints| match hints.option {
+        Some((at, _)) if at == address && !is_again => true,
         Some((at, name)) if at == address && !hints.records.contains(&name) => {
             hints.records.push(name);
             hints.is_new = true;
@@ -137,7 +140,7 @@ pub(super) fn note_text(text: &str, expected: &str) {
     };
     with(|hints| {
         let address = text.as_ptr() as usize;
-        if hints.is_again
+        if hints.is_active
             && let Err(at) = hints.texts.binary_search_by_key(&address, |(at, _)| *at)
         {
             hints.texts.insert(at, (address, wanted));

@@ -23,30 +23,34 @@ pub(super) struct Decoder<'de> {
     pub(super) frame: &'de Bytes,
     /// The position in the frame.
     pub(super) cursor: Cursor<'de>,
-    /// Number of aggregates around the cursor. Invariant: at most `DEPTH_MAX`.
-    pub(super) depth: usize,
     /// Number of elements of the same list from the next value on; 0 if it is in no list. A pair
     /// may take two of them.
     pub(super) siblings: usize,
     /// Number of elements that the last value took beyond itself; -1, wrapped, if it was the first
     /// half of a pair, whose second half is an element of its own.
     pub(super) taken: usize,
+    /// Number of aggregates around the cursor. Invariant: at most `DEPTH_MAX`.
+    pub(super) depth: u32,
     /// Whether the list around the next value begins with an array.
     pub(super) is_nested: bool,
+    /// Whether this is a pass beyond the first, which may use what others have noted.
+    pub(super) is_again: bool,
     /// Offset of the key of the map that was read last; 0 if there was none.
     pub(super) key_at: usize,
 }
 
 impl<'de> Decoder<'de> {
+    /// `is_again`: in a pass beyond the first.
     #[inline]
-    pub(super) fn new(frame: &'de Bytes) -> Self {
+    pub(super) fn new(frame: &'de Bytes, is_again: bool) -> Self {
         Self {
             frame,
             cursor: Cursor::new(frame),
-            depth: 0,
             siblings: 0,
             taken: 0,
+            depth: 0,
             is_nested: false,
+            is_again,
             key_at: 0,
         }
     }
@@ -148,7 +152,7 @@ impl<'de> Decoder<'de> {
     /// whether an option is around it.
     #[cold]
     pub(super) fn note_empty(&self) -> bool {
-        hints::note_empty(self.address() - EMPTY_HEADER_BYTES)
+        hints::note_empty(self.address() - EMPTY_HEADER_BYTES, self.is_again)
     }
 
     /// The same if `wanted` is a type that has fields: one with `serde(flatten)` asks for a map.
@@ -167,7 +171,7 @@ impl<'de> Decoder<'de> {
     /// Counts one more open aggregate.
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), DecodeError> {
-        if self.depth >= DEPTH_MAX {
+        if self.depth as usize >= DEPTH_MAX {
             return Err(too_deep());
         }
         self.depth += 1;
@@ -224,4 +228,13 @@ fn without_format(text: &[u8]) -> &[u8] {
         Some(([_, _, _, b':'], text)) => text,
         _ => text,
     }
+}
+
+/// Decodes again, after `first`, the error of the first pass; an error of the server stays one.
+#[cold]
+pub(super) fn again<T>(
+    first: DecodeError,
+    pass: &mut dyn FnMut() -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    if first.server_error().is_some() { Err(first) } else { hints::again(first, pass) }
 }

@@ -9,9 +9,8 @@
 use super::super::blob::BLOB_NAME;
 use super::super::cursor::Malformed;
 use super::super::decode_error::DecodeError;
-use super::super::hints;
 use super::super::value::VALUE_NAME;
-use super::decoder::Decoder;
+use super::decoder::{self, Decoder};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Expected, SeqAccess, Visitor};
 use std::any::type_name;
@@ -21,11 +20,11 @@ use std::any::type_name;
 /// # Errors
 /// As `from_frame`, for the first frame that does not fit; or `T` takes more or fewer elements.
 pub(crate) fn from_frames<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, DecodeError> {
-    let mut pass = || {
-        let mut frames = Frames { all: frames, next: 0, is_short: false };
+    let pass = |is_again| {
+        let mut frames = Frames { all: frames, next: 0, is_short: false, is_again };
         T::deserialize(&mut frames)
     };
-    let result = pass().or_else(|error| hints::again(error, &mut pass));
+    let result = pass(false).or_else(|error| decoder::again(error, &mut || pass(true)));
     result.map_err(|error| error.within(type_name::<T>()))
 }
 
@@ -37,6 +36,8 @@ struct Frames<'de> {
     next: usize,
     /// The type asked for more than there are.
     is_short: bool,
+    /// Whether this is a pass beyond the first.
+    is_again: bool,
 }
 
 impl<'de> Frames<'de> {
@@ -95,7 +96,7 @@ impl<'de> Deserializer<'de> for &mut Frames<'de> {
             if matches!(frame.first(), Some(b'+' | b':' | b'$')) {
                 continue;
             }
-            Decoder::new(frame).skip(1).map_err(|error| error.in_reply(index))?;
+            Decoder::new(frame, false).skip(1).map_err(|error| error.in_reply(index))?;
         }
         visitor.visit_unit()
     }
@@ -159,7 +160,7 @@ impl<'de> SeqAccess<'de> for &mut Frames<'de> {
             self.is_short = true;
             return Ok(None);
         };
-        let mut decoder = Decoder::new(frame);
+        let mut decoder = Decoder::new(frame, self.is_again);
         match seed.deserialize(&mut decoder) {
             Ok(value) if decoder.cursor.at_end() => {
                 self.next += 1;

@@ -45,7 +45,8 @@ impl Viewer {
 impl<'de> Decoder<'de> {
     /// The next value, for a visitor that takes any.
     pub(super) fn untyped<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
-        if !hints::may_show_anything() {
+        // What it does with what it is shown can be noted only in another pass.
+        if !self.is_again {
             return Err(de::Error::custom("decoded in another pass"));
         }
         let viewer = Viewer::of::<V::Value>();
