@@ -51,6 +51,11 @@ pub struct NodeMetrics {
     pub state: NodeState,
     /// Commands that are queued or sent and not answered, as of the last time that bytes moved.
     pub in_flight: usize,
+    /// Connections that one caller has to itself now, for a blocking command or a transaction, and
+    /// calls that dial one.
+    pub exclusive_busy: usize,
+    /// Such connections that wait for the next caller. One that nobody used for a minute is closed.
+    pub exclusive_idle: usize,
 }
 
 /// Whether commands reach a node.
