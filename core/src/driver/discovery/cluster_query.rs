@@ -28,6 +28,7 @@ use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
 use crate::topology::view::View;
 use bytes::Bytes;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -183,12 +184,14 @@ async fn view_of(
     let rule = AddressRule { asked: node.endpoint(), tls: config.tls, address_map };
     let parse = if is_shards { parse_shards } else { parse_slots };
     let view = parse(&value(&slots)?, rule).map_err(|error| broken(error.to_string()))?;
-    // An ACL may forbid NODES. Views without epochs are chosen by majority.
-    if error_in(nodes).is_some() {
-        return Ok((view, asked.is_own));
-    }
-    let nodes = parse_nodes(&value(nodes)?).map_err(|error| broken(error.to_string()))?;
-    let view = view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?;
+    // An ACL may forbid NODES, and it may be unreadable. Views without epochs are chosen by
+    // majority.
+    let nodes = plain_value(nodes).ok().and_then(|nodes| parse_nodes(&nodes).ok());
+    let view = match nodes {
+        Some(nodes) => view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?,
+        None => view,
+    };
+    env.telemetry().entries_left_out.fetch_add(view.left_out.into(), Ordering::Relaxed);
     if let Some(told_by) = &view.told_by {
         asked.note_told_by(env, node, told_by);
     }
