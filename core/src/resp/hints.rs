@@ -41,6 +41,8 @@ struct Hints {
     texts: Vec<(usize, Wanted)>,
     /// The same for the texts behind these keys.
     keys: Vec<(Vec<u8>, Wanted)>,
+    /// Keys say nothing: two types want different things behind the same key.
+    no_keys: bool,
     /// Lists of keys and values are shown as lists.
     lists: bool,
     /// One was shown as a map.
@@ -70,7 +72,7 @@ pub(super) fn again<T, E: de::Error>(
             (result, _) => result,
         };
         let is_new = with(|hints| std::mem::take(&mut hints.is_new));
-        if !is_new && (best.is_ok() || !with(Hints::turn_to_lists)) {
+        if !is_new && (best.is_ok() || !with(Hints::turn)) {
             return best;
         }
     }
@@ -96,8 +98,14 @@ impl Hints {
         Self { is_active: true, lists, ..Self::default() }
     }
 
-    /// Shows lists as lists from now on, if a list was shown as a map.
-    fn turn_to_lists(&mut self) -> bool {
+    /// What was noted did not fit: trusts no keys from now on, or shows lists as lists, if a list
+    /// was shown as a map. Returns whether that is new.
+    fn turn(&mut self) -> bool {
+        if !self.keys.is_empty() {
+            self.keys.clear();
+            self.no_keys = true;
+            return true;
+        }
         let turns = self.is_map_shown && !self.lists;
         if turns {
             *self = Self::new(true);
@@ -155,6 +163,7 @@ pub(super) fn wanted(address: usize, key: Option<&[u8]>) -> Option<Wanted> {
         if let Ok(at) = hints.texts.binary_search_by_key(&address, |(at, _)| *at) {
             let wanted = hints.texts.get(at).map(|(_, wanted)| *wanted)?;
             if let Some(key) = key
+                && !hints.no_keys
                 && hints.keys.iter().all(|(known, _)| known != key)
             {
                 hints.keys.push((key.to_vec(), wanted));

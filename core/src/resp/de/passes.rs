@@ -83,6 +83,20 @@ struct OnlyTexts {
     name: u64,
 }
 
+/// One wants a number behind a key, and the other a text.
+#[test]
+fn two_types_of_one_reply_may_want_different_things_behind_one_key() {
+    let [flat, map] = texts(&[("age", "41"), ("name", "7")]);
+    for frame in [flat, map] {
+        let expected = (
+            Numbered { numbers: Numbers { age: 41, name: "7".to_owned() } },
+            Texts { texts: OnlyTexts { age: "41".to_owned(), name: 7 } },
+        );
+        let both = [Bytes::copy_from_slice(&frame), frame];
+        assert_eq!(super::from_frames(&both), Ok(expected));
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Inside {
     Fails,
