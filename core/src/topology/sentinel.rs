@@ -353,7 +353,8 @@ impl Service {
     }
 }
 
-/// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS.
+/// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS; `None`
+/// for what the sentinel does not tell: the epoch is 0 then, or there are no replicas or sentinels.
 /// `endpoint` makes an endpoint of a host and a port, through the address map.
 ///
 /// During a failover the sentinel that leads it still reports the old primary in SENTINEL MASTER,
@@ -364,15 +365,15 @@ impl Service {
 /// # Errors
 /// Which part is missing or malformed.
 pub(crate) fn parse_opinion(
-    [primary, address_by_name, replicas, sentinels]: [&Value; 4],
+    [primary, address_by_name, replicas, sentinels]: [Option<&Value>; 4],
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
 ) -> Result<Opinion, String> {
-    let fields = fields(primary)?;
+    let fields = primary.map(fields).transpose()?.unwrap_or_default();
     let flags = fields.get("flags").copied().unwrap_or_default();
     let epoch = fields.get("config-epoch").copied().unwrap_or("0");
     let epoch: u64 =
         epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is not a number"))?;
-    let primary = match address_by_name.as_slice() {
+    let primary = match address_by_name.and_then(Value::as_slice) {
         Some([host, port]) => address_of(host.as_str(), port.as_str(), endpoint)?,
         _ => address(&fields, endpoint)?,
     };
@@ -421,7 +422,8 @@ fn has_flag(flags: &str, wanted: &[&str]) -> bool {
     flags.split(',').any(|flag| wanted.contains(&flag))
 }
 
-fn list(value: &Value) -> Result<&[Value], String> {
+fn list(told: Option<&Value>) -> Result<&[Value], String> {
+    let Some(value) = told else { return Ok(&[]) };
     value.as_slice().ok_or_else(|| "a list was expected".to_owned())
 }
 

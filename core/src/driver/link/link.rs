@@ -164,6 +164,11 @@ impl Link {
         self.status.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether the stream ended in the middle of a reply: the server was not refusing anything.
+    pub(crate) fn was_cut_inside(&self) -> bool {
+        self.status.cut_inside.load(Ordering::Relaxed)
+    }
+
     /// Whether the link was lost because the server owed replies and sent nothing, or something
     /// that the protocol forbids.
     pub(crate) fn was_useless(&self) -> bool {

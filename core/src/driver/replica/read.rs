@@ -33,7 +33,7 @@ use crate::driver::replica::health_check;
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::recovery::{WaitHistory, wait_for_recovery};
 use crate::driver::replica::select::{NoNode, SelectionContext, select_node, table};
-use crate::driver::replica::shard_lookup::{shard_for, slot_of};
+use crate::driver::replica::shard_lookup::{LACKS_READONLY, lacks_readonly, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
 use crate::resp::ServerError;
@@ -196,11 +196,14 @@ async fn run(
             Err(why) => {
                 let deadline = options.deadline;
                 let spent = spent || tries.has_waited_too_long(env, Duration::ZERO);
+                let lacking = lacks_readonly(&routes, shard, item);
                 if spent
+                    || lacking.is_some()
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
                 {
-                    let error = no_replica(&routes, shard, &context, item, why);
+                    let none = || no_replica(&routes, shard, &context, item, why);
+                    let error = lacking.unwrap_or_else(none);
                     return Err(with_attempts(error, item, tries));
                 }
                 capped = capped || why == NoNode::Capped;
@@ -344,6 +347,11 @@ fn next_read(
     let action = decide_read(policy, now >= options.deadline);
     let redirect = failure.redirect(origin).filter(|_| env.has_slots());
     if let Some(error) = redirect {
+        // It redirects all reads, and the map is right.
+        if node.target().lacks_readonly().is_some() {
+            node.health().record_failure(now, LACKS_READONLY);
+            return ReadStep::Again(Duration::ZERO);
+        }
         return follow(topology, item, tries, error, node);
     }
     if policy.node.is_strike() {

@@ -112,8 +112,9 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     let replicas = Value::Array(vec![fields("3"), fields("2")]);
     let sentinels = Value::Array(vec![fields("26380"), fields("26379")]);
     let endpoint = |host: &str, port| Endpoint::tcp(host, port);
-    let parse =
-        |place: &Value| parse_opinion([&primary, place, &replicas, &sentinels], &endpoint).unwrap();
+    let parse = |place: &Value| {
+        parse_opinion([&primary, place, &replicas, &sentinels].map(Some), &endpoint).unwrap()
+    };
     let opinion = parse(&list(&["10.0.0.1", "2"]));
     assert_eq!((opinion.epoch, &opinion.primary, opinion.primary_down), (4, &at(2), true));
     let replicas: Vec<_> = opinion.replicas.iter().flat_map(|r| r.endpoint.clone()).collect();
