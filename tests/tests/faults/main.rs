@@ -12,6 +12,7 @@ mod budget;
 mod connections;
 mod cuts;
 mod deadlines;
+mod demoted;
 mod dialling;
 mod handshake;
 mod patience;

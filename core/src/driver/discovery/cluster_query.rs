@@ -29,6 +29,7 @@ use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
 use crate::topology::view::View;
 use bytes::Bytes;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -144,12 +145,14 @@ async fn view_of(
     let rule = AddressRule { asked: node.endpoint(), tls: config.tls, address_map };
     let parse = if slots.is_ok() { parse_shards } else { parse_slots };
     let view = parse(&value(frame)?, rule).map_err(|error| broken(error.to_string()))?;
-    // An ACL may forbid NODES. Views without epochs are chosen by majority.
-    let Some(nodes) = answer(Courtesy::Nodes).filter(|nodes| error_in(nodes).is_none()) else {
-        return Ok((view, asked.is_own));
+    // An ACL may forbid NODES, and it may be unreadable. Views without epochs are chosen by
+    // majority.
+    let nodes = answer(Courtesy::Nodes).and_then(|nodes| plain_value(nodes).ok());
+    let view = match nodes.and_then(|nodes| parse_nodes(&nodes).ok()) {
+        Some(nodes) => view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?,
+        None => view,
     };
-    let nodes = parse_nodes(&value(nodes)?).map_err(|error| broken(error.to_string()))?;
-    let view = view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?;
+    env.telemetry().entries_left_out.fetch_add(view.left_out.into(), Ordering::Relaxed);
     if let Some(told_by) = &view.told_by {
         asked.note_told_by(env, node, told_by);
     }
