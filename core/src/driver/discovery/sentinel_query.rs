@@ -40,6 +40,7 @@ use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -304,14 +305,13 @@ async fn opinion_of(
             Some(error) if is_unready(&error) => return Err(refused(error)),
             Some(error) => refusal = refusal.or(Some(error)),
             None => {
-                let value = plain_value(frame).map_err(|error| broken(&error.to_string()))?;
                 let place = match which {
                     Courtesy::Primary => 0,
                     Courtesy::PrimaryAddress => 1,
                     Courtesy::Replicas => 2,
                     _ => 3,
                 };
-                told[place] = Some(value);
+                told[place] = plain_value(frame).ok();
             }
         }
     }
@@ -322,7 +322,7 @@ async fn opinion_of(
             return Ok(SentinelAnswer::Unknown(services(env, &asked.link, deadline).await));
         }
         (None, None) => {
-            let silent = || broken("it hangs up on every question about the primary");
+            let silent = || broken("it says nothing about the primary");
             return Err(refusal.map_or_else(silent, refused));
         }
         _ => {}
@@ -340,7 +340,10 @@ async fn opinion_of(
         map.get(&endpoint).cloned().unwrap_or(endpoint)
     };
     let told = [primary.as_ref(), place.as_ref(), replicas.as_ref(), sentinels.as_ref()];
-    parse_opinion(told, &endpoint).map(SentinelAnswer::Opinion).map_err(|what| broken(&what))
+    let (opinion, left_out) = parse_opinion(told, &endpoint).map_err(|what| broken(&what))?;
+    let left_out = u64::try_from(left_out).unwrap_or_default();
+    env.telemetry().entries_left_out.fetch_add(left_out, Ordering::Relaxed);
+    Ok(SentinelAnswer::Opinion(opinion))
 }
 
 /// The services that a sentinel knows; none if it does not tell.
