@@ -15,6 +15,7 @@ use crate::driver::replica::policy::SharedReadSettings;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::resp::{ErrorClass, ServerError};
+use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -45,9 +46,13 @@ impl Client {
         let deadline = env.now().after(timeout);
         if topology.is_dynamic() {
             topology.wait_for_refresh(deadline).await;
-            // A server that did not answer a courtesy is asked without.
-            if topology.routes().nodes.is_empty() && topology.suspects_courtesies() {
-                topology.wait_for_refresh(deadline.after(timeout)).await;
+            // A server that did not answer a courtesy is asked without. The first refresh may still
+            // be ending.
+            for _ in 0..2 {
+                if topology.routes().nodes.is_empty() && topology.suspects_courtesies() {
+                    topology.request_refresh(RefreshReason::Start);
+                    topology.wait_for_refresh(deadline.after(timeout)).await;
+                }
             }
             return if topology.routes().nodes.is_empty() {
                 Err(topology.no_node_error())
@@ -80,7 +85,7 @@ impl Client {
                 node.connect(env, late).await.map(|_| client)
             }
             // It does not answer PING, but has answered the handshake.
-            ErrorKind::Timeout if link.has_answered() => Ok(client),
+            ErrorKind::Timeout if link.has_answered_handshake() => Ok(client),
             ErrorKind::Timeout => {
                 node.target().suspect(Withheld::INTRODUCTION);
                 node.redial();

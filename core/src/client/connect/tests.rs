@@ -34,12 +34,6 @@ fn ways() -> Vec<How> {
     TEXTS.into_iter().map(How::Says).chain([How::Hangup, How::Silence]).collect()
 }
 
-/// Silence is left out where a topology is read: `connect` ends with the first refresh there.
-fn ways_at(kind: Kind) -> Vec<How> {
-    let is_tried = |how: &How| kind == Kind::Standalone || !matches!(how, How::Silence);
-    ways().into_iter().filter(is_tried).collect()
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Standalone,
@@ -192,7 +186,7 @@ fn configs(kind: Kind) -> Vec<Config> {
 fn each_courtesy_refused_in_each_way() {
     for kind in KINDS {
         for courtesy in courtesies(kind) {
-            for how in ways_at(kind) {
+            for how in ways() {
                 for config in configs(kind) {
                     let what = format!("{kind:?} {courtesy} {how:?} {config:?}");
                     let refused: &'static [&'static str] = std::slice::from_ref(courtesy);
@@ -214,7 +208,7 @@ fn each_courtesy_refused_in_each_way() {
 #[test]
 fn all_introductions_refused_in_each_way() {
     for kind in KINDS {
-        for how in ways_at(kind) {
+        for how in ways() {
             for config in configs(kind) {
                 let what = format!("{kind:?} {how:?} {config:?}");
                 check(&refusing(&["HELLO", "CLIENT"], how), config, &what);

@@ -108,8 +108,8 @@ pub(super) async fn ask(
         };
         let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
         let error = error.with_endpoint(node.endpoint());
-        // Nothing at all was answered where a handshake was written together with the questions.
-        let without = match asked.link.has_answered() {
+        // A handshake that was written together with the questions may be what has no answer.
+        let without = match asked.link.has_answered_handshake() {
             true => which.get(failed.replies.len()).map(|which| Withheld::of(*which)),
             false => Some(Withheld::INTRODUCTION),
         };
