@@ -6,7 +6,7 @@
 use super::{config, connect, versions};
 use slotcar::{Client, Config, ErrorKind, ReadFrom, Update};
 use slotcar_tests::polling::run;
-use slotcar_tests::real::wait::until_true;
+use slotcar_tests::real::wait::{until, until_true};
 use slotcar_tests::real::{Cluster, Sentinels, Server, Version};
 
 const PAGE: &str = include_str!("../../../docs/courtesies.md");
@@ -83,7 +83,12 @@ fn the_smallest_rights_in_a_cluster() {
         run(write_and_read(&client, version.name()));
         // Reads from replicas fail at once, and the error says what they lack.
         let strict = app(config(&cluster.url())).read_from(ReadFrom::Replica);
-        let client = run(connect(strict.clone())).expect("SLOTS is enough");
+        // CLUSTER SLOTS names a replica once it follows its primary.
+        let client = until("the replicas to be announced", || {
+            let client = run(connect(strict.clone())).expect("SLOTS is enough");
+            let knows = client.topology().shards.iter().all(|shard| shard.replicas.len() == 1);
+            knows.then_some(client)
+        });
         for _ in 0..3 {
             let error = run(client.get::<Option<String>>("k")).expect_err("no READONLY");
             assert_eq!(error.kind(), ErrorKind::Topology, "{error:?}");
