@@ -61,8 +61,8 @@ pub(crate) fn shard_for<'r>(
 }
 
 /// Why a replica that does not take READONLY serves no reads.
-pub(super) const LACKS_READONLY: &str = "it refuses READONLY, without which a cluster's replica serves no reads: allow the user \
-     READONLY, or read from the primary";
+pub(super) const LACKS_READONLY: &str = "it refuses READONLY, without which a cluster's replica \
+     serves no reads: allow the user READONLY, or read from the primary";
 
 /// The error of a read for which there is no node because replicas do not take READONLY, and the
 /// others cannot be reached.
