@@ -7,14 +7,14 @@
 //!
 //! Users find it in the chain of an error with [`TlsError::of`].
 
-use futures_rustls::rustls::{AlertDescription, CertificateError, Error as Cause};
+use futures_rustls::rustls::{AlertDescription, Error as Cause};
 use slotcar_core::config::ConfigError;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
-/// The number of names of a certificate that an error shows.
-const NAMES_SHOWN_MAX: usize = 4;
+mod certificate;
 
 /// Why an encrypted connection failed, or cannot be configured.
 #[derive(Clone, Debug)]
@@ -90,6 +90,11 @@ impl TlsError {
         Self { kind: TlsErrorKind::Setup, text: text.into(), cause: None }
     }
 
+    /// The same error, which names the file that the configuration was read from.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self { text: format!("{}: {}", path.display(), self.text), ..self }
+    }
+
     /// The configuration of this client cannot be used, with the error of rustls.
     pub(crate) fn unusable(what: &str, cause: Cause) -> Self {
         let text = format!("{what} cannot be used: {cause}");
@@ -107,7 +112,7 @@ impl TlsError {
 fn judge(cause: &Cause) -> (TlsErrorKind, String) {
     use TlsErrorKind as Kind;
     match cause {
-        Cause::InvalidCertificate(error) => judge_certificate(error),
+        Cause::InvalidCertificate(error) => certificate::judge(error),
         Cause::InvalidMessage(_) => {
             (Kind::NotTls, "the server does not speak TLS on this port".to_owned())
         }
@@ -133,45 +138,6 @@ fn judge(cause: &Cause) -> (TlsErrorKind, String) {
             (Kind::Incompatible, format!("nothing in common with the server: {cause}"))
         }
         other => (Kind::Refused, other.to_string()),
-    }
-}
-
-fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
-    use TlsErrorKind as Kind;
-    let (kind, why) = match error {
-        CertificateError::UnknownIssuer => {
-            (Kind::UnknownIssuer, "is signed by no authority that this client trusts".to_owned())
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            (Kind::Expired, "has expired".to_owned())
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            (Kind::Expired, "is not valid yet".to_owned())
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            (Kind::WrongName, "names no host at all (subjectAltName)".to_owned())
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            (Kind::WrongName, format!("is valid for {} only", list(presented)))
-        }
-        CertificateError::NotValidForName => {
-            (Kind::WrongName, "is valid for other names only".to_owned())
-        }
-        other => (Kind::BadCertificate, format!("is bad: {other}")),
-    };
-    (kind, format!("the server's certificate {why}"))
-}
-
-/// The first names of a certificate; rustls gives them as `DnsName("redis.test")`.
-fn list(presented: &[String]) -> String {
-    let bare = |name: &String| {
-        let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-        inside.unwrap_or(name).trim_matches('"').to_owned()
-    };
-    let shown: Vec<String> = presented.iter().take(NAMES_SHOWN_MAX).map(bare).collect();
-    match presented.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -215,6 +181,11 @@ pub(crate) fn of_first_read(name: &str, error: io::Error) -> io::Error {
         }
         _ => error,
     }
+}
+
+/// Whether the server has refused a handshake, and not this client.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(rustls_cause(error), Some(Cause::AlertReceived(_)))
 }
 
 fn rustls_cause(error: &io::Error) -> Option<Cause> {

@@ -56,7 +56,8 @@ pub enum Protocol {
     Resp2,
 }
 
-/// What a call does when `Config::node_bytes_max` or `Config::exclusive_connections_max` is reached.
+/// What a call does when `Config::node_bytes_max` or `Config::exclusive_connections_max` is
+/// reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {

@@ -209,8 +209,8 @@ pub struct Config {
     pub connections_per_node: u32,
     /// Connections to each node that a single caller uses: for blocking commands, watched
     /// transactions, writes that wait for replicas, and subscriptions with
-    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64. One that nobody used for a
-    /// minute is closed.
+    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64. One that nobody used for
+    /// a minute is closed.
     pub exclusive_connections_max: u32,
     /// Which connections subscriptions use. Default: their own, because a server closes a
     /// connection with subscriptions if too many bytes of replies wait on it.
@@ -219,8 +219,8 @@ pub struct Config {
     /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
     #[serde(with = "text::setting")]
     pub node_bytes_max: usize,
-    /// What a call does when `node_bytes_max` or `exclusive_connections_max` is reached. Default: it
-    /// waits, until its timeout.
+    /// What a call does when `node_bytes_max` or `exclusive_connections_max` is reached. Default:
+    /// it waits, until its timeout.
     pub when_full: WhenFull,
     /// Commands in one pipeline or transaction. Default: 100000, because all its replies are in
     /// memory at once.

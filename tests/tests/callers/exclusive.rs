@@ -1,4 +1,5 @@
-//! More blocking calls than there are connections for them.
+//! More blocking calls than there are connections for them: they wait for their turn, or fail with
+//! an error that names the setting.
 
 use super::{BACKGROUNDS, config, server};
 use futures::future::{join, join_all};
@@ -39,7 +40,7 @@ fn blocking_calls_beyond_the_limit_wait_for_a_connection() {
     }
 }
 
-/// One that does not wait, and one that waits in vain: both name the setting.
+/// One that does not wait, and one that waits too long: both name the setting.
 #[test]
 fn an_error_names_the_setting() {
     let server = server();

@@ -31,6 +31,12 @@ impl Pair {
         })
     }
 
+    /// Of the name, with as many attempts as the test has time for.
+    fn config(&self) -> Config {
+        let config = config(&self.name.url()).attempts_max(1000);
+        config.backoff_base(PAUSE).backoff_cap(PAUSE * 10)
+    }
+
     /// Makes a server the replica of another one, and waits until it is in step.
     fn replicate(replica: &Server, primary: &Server) {
         let (ip, port) = (primary.address().ip().to_string(), primary.address().port().to_string());
@@ -61,8 +67,8 @@ async fn client(config: Config, background: bool) -> Client {
 fn writes_follow_a_name_to_the_new_primary() {
     for pair in Pair::all() {
         for background in BACKGROUNDS {
-            let (name, config) = (&pair.name, config(&pair.name.url()).connections_per_node(2));
-            let client = run(client(config, background));
+            let name = &pair.name;
+            let client = run(client(pair.config().connections_per_node(2), background));
             run(client.set("before", "1")).expect("good");
             let before = name.accepted();
             pair.swap_roles();
@@ -94,8 +100,7 @@ fn writes_follow_a_name_to_the_new_primary() {
 #[test]
 fn a_write_waits_until_the_name_leads_to_the_new_primary() {
     for pair in Pair::all() {
-        let config = config(&pair.name.url()).backoff_base(PAUSE).backoff_cap(PAUSE * 10);
-        let client = run(connect(config.attempts_max(1000))).expect("good");
+        let client = run(connect(pair.config())).expect("good");
         let before = pair.name.accepted();
         pair.swap_roles();
         let write = smol::spawn({
@@ -114,8 +119,7 @@ fn a_write_waits_until_the_name_leads_to_the_new_primary() {
 fn a_server_that_stays_a_replica_serves_reads_while_writes_fail() {
     for pair in Pair::all() {
         pair.swap_roles();
-        let config = config(&pair.name.url()).backoff_base(PAUSE).attempts_max(8);
-        let client = run(connect(config)).expect("good");
+        let client = run(connect(pair.config().attempts_max(8))).expect("good");
         let write = smol::spawn({
             let client = client.clone();
             async move { client.set("k", "v").await }
@@ -124,7 +128,7 @@ fn a_server_that_stays_a_replica_serves_reads_while_writes_fail() {
             assert_eq!(run(client.get::<Option<String>>("k")).expect("a read"), None);
         }
         let told = ExpectedError::new(ErrorKind::Server, Delivery::Refused).command("SET");
-        let told = told.at(pair.name.address()).attempts(8..=8).says("READONLY");
+        let told = told.at(pair.name.address()).attempts(8..=8).code("READONLY");
         told.check_err(run(bounded(write)));
     }
 }
