@@ -64,9 +64,10 @@ impl Client {
         let late = deadline.after(timeout);
         // The attempt itself ends after `connect_timeout`, with a better error than this one's.
         let link = match node.connect(env, late).await {
-            // It did not answer a courtesy: it is dialled without.
-            Err(_) if node.target().suspects_any(Withheld::OF_HANDSHAKE) => {
-                node.connect(env, late).await?
+            // It did not answer a courtesy: it is dialled without. What it says then counts.
+            Err(first) if node.target().suspects_any(Withheld::OF_HANDSHAKE) => {
+                let again = node.connect(env, late).await;
+                again.map_err(|again| again.server_error().map_or(first, |_| again.clone()))?
             }
             link => link?,
         };

@@ -407,3 +407,35 @@ fn a_refused_command_info_is_not_asked_again() {
         assert!((1..=most).contains(&asked), "{how:?}: {asked}");
     }
 }
+
+/// One bad entry of a sentinel is one entry; what is no address is not dialled.
+#[test]
+fn what_a_sentinel_says_wrong_is_left_out_and_not_dialled() {
+    const BAD: [(&str, &str); 6] =
+        [("", "1"), ("?", "1"), ("0.0.0.0", "1"), ("::", "1"), ("host", "0"), ("host", "no")];
+    let script = Script::default();
+    let respond = |args: &[String]| {
+        let entry = |(host, port)| list(&["ip", host, "port", port, "flags", "slave"]);
+        let words = args.join(" ");
+        Reply::Text(match words.as_str() {
+            "SENTINEL REPLICAS s" | "SENTINEL SENTINELS s" => {
+                format!("*6\r\n{}", BAD.map(entry).concat())
+            }
+            "SENTINEL MASTER s" => list(&["ip", "?", "port", "0", "config-epoch", "none"]),
+            _ => answer(&words),
+        })
+    };
+    script.set(&server(), Server::replying(respond));
+    script.set(&sentinel(), Server::replying(respond));
+    script.run(async {
+        let client = Client::connect(script.clone(), config(Kind::Sentinel)).await;
+        let client = client.expect("the primary's address is told");
+        client.set("k", "v").await.expect("it is dialled");
+        assert_eq!(client.metrics().entries_left_out, 2 * BAD.len() as u64);
+        assert!(client.topology().shards[0].replicas.is_empty());
+    });
+    for (host, port) in BAD {
+        let port = port.parse().unwrap_or_default();
+        assert_eq!(script.dials(&Endpoint::tcp(host, port)), 0, "{host:?} {port}");
+    }
+}

@@ -196,14 +196,12 @@ async fn run(
             Err(why) => {
                 let deadline = options.deadline;
                 let spent = spent || tries.has_waited_too_long(env, Duration::ZERO);
-                let lacking = lacks_readonly(&routes, shard, item);
                 if spent
-                    || lacking.is_some()
+                    || lacks_readonly(&routes, shard, settings, item).is_some()
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
                 {
-                    let none = || no_replica(&routes, shard, &context, item, why);
-                    let error = lacking.unwrap_or_else(none);
+                    let error = no_replica(&routes, shard, &context, item, why);
                     return Err(with_attempts(error, item, tries));
                 }
                 capped = capped || why == NoNode::Capped;
@@ -440,6 +438,9 @@ pub(crate) fn no_replica(
     item: Item<'_>,
     why: NoNode,
 ) -> Error {
+    if let Some(error) = lacks_readonly(routes, shard, context.settings, item) {
+        return error;
+    }
     let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
     let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {

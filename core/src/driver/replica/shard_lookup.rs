@@ -6,6 +6,7 @@ use crate::command::Command;
 use crate::driver::attempt::item::Item;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
+use crate::driver::replica::policy::ReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::read_from::ROWS_MAX;
 use crate::time::Timestamp;
@@ -64,9 +65,17 @@ pub(crate) fn shard_for<'r>(
 pub(super) const LACKS_READONLY: &str = "it refuses READONLY, without which a cluster's replica \
      serves no reads: allow the user READONLY, or read from the primary";
 
-/// The error of a read for which there is no node because replicas do not take READONLY, and the
-/// others cannot be reached.
-pub(super) fn lacks_readonly(routes: &Routes, shard: &Shard, item: Item<'_>) -> Option<Error> {
+/// The error of a read for which there is no node because replicas do not take READONLY, the others
+/// cannot be reached, and the policy allows no primary, which would come back.
+pub(super) fn lacks_readonly(
+    routes: &Routes,
+    shard: &Shard,
+    settings: &ReadSettings,
+    item: Item<'_>,
+) -> Option<Error> {
+    if settings.may_use_primary() {
+        return None;
+    }
     let mut found = None;
     for node in members(shard).skip(1).filter_map(|index| routes.node(index)) {
         match node.target().lacks_readonly() {
