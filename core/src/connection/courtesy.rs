@@ -55,6 +55,8 @@ pub(crate) struct Withheld(pub(crate) u16);
 impl Withheld {
     /// None.
     pub(crate) const NONE: Self = Self(0);
+    /// Every one.
+    pub(crate) const ALL: Self = Self(u16::MAX);
     /// What a client says about itself: no proxy needs it, and some hang up on it.
     pub(crate) const INTRODUCTION: Self = Self(
         Self::of(Courtesy::Hello).0 | Self::of(Courtesy::SetInfo).0 | Self::of(Courtesy::SetName).0,
@@ -67,12 +69,17 @@ impl Withheld {
             | Self::of(Courtesy::MyId).0,
     );
     /// What `Config::courtesies` leaves out of a handshake.
-    pub(crate) const BY_CONFIG: Self = Self(
+    const BY_CONFIG: Self = Self(
         Self::INTRODUCTION.0
             | Self::of(Courtesy::Ping).0
             | Self::of(Courtesy::Role).0
             | Self::of(Courtesy::MyId).0,
     );
+
+    /// What the configuration leaves out. `courtesies`: that of `Config`.
+    pub(crate) const fn by_config(courtesies: bool) -> Self {
+        if courtesies { Self::NONE } else { Self::BY_CONFIG }
+    }
 
     /// This one only.
     pub(crate) const fn of(courtesy: Courtesy) -> Self {

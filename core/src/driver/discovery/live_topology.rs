@@ -236,7 +236,7 @@ impl LiveTopology {
     pub(crate) fn suspects_courtesies(&self) -> bool {
         let state = lock(&self.state);
         let sentinels = state.sentinels.iter().flat_map(Sentinels::nodes);
-        let all = Withheld(u16::MAX);
+        let all = Withheld::ALL;
         state.unlisted.iter().chain(sentinels).any(|node| node.target().suspects_any(all))
     }
 

@@ -41,7 +41,7 @@ impl Asked {
         deadline: Timestamp,
     ) -> Result<Self, Error> {
         // The shared connection may still wait for the answer that does not come.
-        if !node.target().is_mistaken() && !node.target().suspects_any(Withheld(u16::MAX)) {
+        if !node.target().is_mistaken() && !node.target().suspects_any(Withheld::ALL) {
             match node.connect(env, deadline).await {
                 Ok(link) => return Ok(Self { link, is_own: false }),
                 Err(error) if !node.target().is_mistaken() => return Err(error),
@@ -82,8 +82,8 @@ pub(super) async fn ask(
     deadline: Timestamp,
 ) -> Result<Vec<(Courtesy, Bytes)>, Error> {
     let target = node.target();
-    let was_suspected = target.suspects_any(Withheld(u16::MAX));
-    let by_config = if env.config().courtesies { Withheld::NONE } else { Withheld::BY_CONFIG };
+    let was_suspected = target.suspects_any(Withheld::ALL);
+    let by_config = Withheld::by_config(env.config().courtesies);
     for hangups in 0.. {
         let list = questions(&asked.link, target.withheld().and(by_config));
         let (which, commands): (Vec<_>, Vec<_>) = list.into_iter().unzip();
@@ -124,7 +124,7 @@ pub(super) async fn ask(
         let goes_on = hung_up && hangups < HANGUPS_MAX;
         match without.filter(|_| goes_on || (is_late && !was_suspected)) {
             Some(without) => target.suspect(without),
-            None => target.clear_suspicion(Withheld(u16::MAX)),
+            None => target.clear_suspicion(Withheld::ALL),
         }
         if !goes_on {
             return Err(error);
@@ -132,7 +132,7 @@ pub(super) async fn ask(
         match Asked::own(env, node).await {
             Ok(own) => *asked = own,
             Err(_) => {
-                target.clear_suspicion(Withheld(u16::MAX));
+                target.clear_suspicion(Withheld::ALL);
                 return Err(error);
             }
         }

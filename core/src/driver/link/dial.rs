@@ -64,7 +64,7 @@ pub(crate) async fn open(
         return Err(target.foreign_error());
     }
     let deadline = env.now().after(env.config().connect_timeout);
-    let by_config = if env.config().courtesies { Withheld::NONE } else { Withheld::BY_CONFIG };
+    let by_config = Withheld::by_config(env.config().courtesies);
     let mut withheld = target.withheld().within(Withheld::OF_HANDSHAKE).and(by_config);
     let (mut first, mut is_mute) = (None, true);
     for _ in 0..DIALS_MAX {
