@@ -17,6 +17,7 @@ mod dialling;
 mod handshake;
 mod patience;
 mod refusals;
+mod rights;
 mod server_state;
 
 use slotcar::{Client, Config, Error};

@@ -30,8 +30,9 @@ pub struct Metrics {
     pub refreshes_failed: u64,
     /// The reason of the last failed refresh, and its error.
     pub refresh_failure: Option<(RefreshReason, Option<Error>)>,
-    /// Entries of the servers' replies about the topology (nodes, slot ranges, lines) that were
-    /// left out, because they could not be read or contradicted others. Counted at each refresh.
+    /// Entries of the servers' replies about the topology (nodes, slot ranges, lines, replicas and
+    /// sentinels) that were left out, because they could not be read or contradicted others.
+    /// Counted at each refresh.
     pub entries_left_out: u64,
     /// The nodes of the topology.
     pub nodes: Vec<NodeMetrics>,

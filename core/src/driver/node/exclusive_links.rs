@@ -5,7 +5,7 @@
 //! `exclusive_connections_max` are in use; who comes then waits, or fails, as `when_full` says.
 //! Commands that end what blocks the others (SCRIPT KILL, CLIENT UNBLOCK) get one beyond that.
 //! One that nobody used for `IDLE_MAX` is closed: by a task in the background or, where there is
-//! none, when the next one is taken or returned.
+//! none, when the next one is returned.
 
 use crate::config::WhenFull;
 use crate::driver::environment::environment::Environment;

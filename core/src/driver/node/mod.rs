@@ -7,7 +7,7 @@ pub(crate) mod in_flight_guard;
 pub(crate) mod node;
 pub(crate) mod reconnecting_link;
 #[cfg(test)]
-pub(in crate::driver) mod script;
+pub(crate) mod script;
 mod sign_of_life;
 mod silent_link;
 mod subscription_links;

@@ -72,6 +72,11 @@ impl<'a> Host<'a> {
     }
 }
 
+/// Whether a server could be dialled at this host: not where nothing, `?` or a wildcard is told.
+pub(crate) fn is_address(host: &str) -> bool {
+    matches!(Host::of(host), Host::Named(_))
+}
+
 impl AddressRule<'_> {
     /// The endpoints of a node in a topology reply.
     pub(crate) fn resolve(&self, told: Announcement<'_>) -> Resolved {

@@ -21,13 +21,23 @@ fn links(script: &Script, when_full: WhenFull) -> (Arc<Environment>, Arc<Exclusi
     (env, ExclusiveLinks::new(&target))
 }
 
+/// Takes as many as there may be.
+fn take_both(
+    script: &Script,
+    env: &Arc<Environment>,
+    links: &Arc<ExclusiveLinks>,
+) -> (ExclusiveLink, ExclusiveLink) {
+    let take = || script.run(links.take(env, false, true)).expect("the limit is two");
+    (take(), take())
+}
+
 /// The limit is reached: the next caller waits, in the order in which they came.
 #[test]
 fn who_finds_all_in_use_waits_for_one() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
     let take = || links.take(&env, false, true);
-    let (first, second) = (script.run(take()).unwrap(), script.run(take()).unwrap());
+    let (first, second) = take_both(&script, &env, &links);
     let (mut third, mut fourth) = (Box::pin(take()), Box::pin(take()));
     assert!(script.poll_once(third.as_mut()).is_pending());
     assert!(script.poll_once(fourth.as_mut()).is_pending());
@@ -48,7 +58,7 @@ fn a_caller_that_goes_away_leaves_its_turn_to_the_next() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
     let take = || links.take(&env, false, true);
-    let (first, _second) = (script.run(take()).unwrap(), script.run(take()).unwrap());
+    let (first, _second) = take_both(&script, &env, &links);
     let mut third = Box::pin(take());
     let mut fourth = pin!(take());
     assert!(script.poll_once(third.as_mut()).is_pending());
@@ -64,7 +74,7 @@ fn an_error_names_the_limit() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Fail);
     let take = || links.take(&env, false, true);
-    let _taken = (script.run(take()).unwrap(), script.run(take()).unwrap());
+    let _taken = take_both(&script, &env, &links);
     let failed = script.run(take()).expect_err("two are in use");
     for (error, kind) in [
         (failed, ErrorKind::Limit),
@@ -85,7 +95,7 @@ fn one_that_nobody_uses_is_closed_after_a_minute() {
         let script = if has_background { Script::with_background() } else { Script::default() };
         let (env, links) = links(&script, WhenFull::Wait);
         let take = || links.take(&env, false, true);
-        let (first, second) = (script.run(take()).unwrap(), script.run(take()).unwrap());
+        let (first, second) = take_both(&script, &env, &links);
         let (old, young) = (Arc::clone(first.link()), Arc::clone(second.link()));
         first.release();
         script.run(script.sleep(IDLE_MAX / 2));
@@ -109,7 +119,7 @@ fn a_client_that_is_closed_keeps_nobody_waiting() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
     let take = || links.take(&env, false, true);
-    let _taken = (script.run(take()).unwrap(), script.run(take()).unwrap());
+    let _taken = take_both(&script, &env, &links);
     let mut third = Box::pin(take());
     assert!(script.poll_once(third.as_mut()).is_pending());
     links.close();
