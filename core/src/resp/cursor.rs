@@ -191,7 +191,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text of the next value if it is a bulk string; otherwise nothing is consumed.
-    #[inline]
+    // Each value that a caller reads comes through here.
+    #[inline(always)]
     pub(super) fn plain_bulk(&mut self) -> Option<&'a [u8]> {
         if *self.bytes.get(self.pos)? != b'$' {
             return None;
@@ -263,15 +264,15 @@ impl<'a> Cursor<'a> {
     pub(super) fn absence(&mut self) -> Result<Absence, Malformed> {
         self.skip_attributes()?;
         Ok(match self.bytes.get(self.pos) {
-            Some(b'$') if self.bytes.get(self.pos + 1) == Some(&b'-') => Absence::Null,
-            Some(b'*' | b'%' | b'~' | b'_') => self.rare_absence(),
-            _ => Absence::None,
+            Some(b'$') if self.bytes.get(self.pos + 1) != Some(&b'-') => Absence::None,
+            _ => self.rare_absence(),
         })
     }
 
+    #[inline(never)]
     fn rare_absence(&self) -> Absence {
         match self.bytes.get(self.pos..) {
-            Some([b'*', b'-', ..] | [b'_', ..]) => Absence::Null,
+            Some([b'$' | b'*', b'-', ..] | [b'_', ..]) => Absence::Null,
             Some([b'*' | b'%' | b'~', b'0', ..]) => Absence::Empty,
             _ => Absence::None,
         }
