@@ -27,8 +27,8 @@ pub async fn bounded<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The error of a call that was tried at least `attempts` times before its timeout, and that timeout.
-/// It is `first`, or a longer one: on a busy machine the first attempt alone may take that long.
+/// The error of a call that was tried so many times within its timeout, and that timeout. It is
+/// `first` or, on a busy machine, where the first attempt alone may take that long, a longer one.
 pub async fn until_tried<F: Future<Output = Error>>(
     attempts: u32,
     first: Duration,
