@@ -266,6 +266,7 @@ impl LiveTopology {
         if let Some(map) = patched {
             let (slot, to) = (slot.number(), endpoint);
             self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
+            self.emit_coverage(&self.routes.load().map, &map);
             self.publish(&mut state, map);
         }
         let node = match self.known_node_at(endpoint) {

@@ -232,6 +232,7 @@ impl LiveTopology {
         let changed = replaced || !same_places(&held.map, &map);
         let recovered = state.failure.take().is_some();
         state.refreshed_at = Some(now);
+        self.emit_refreshed(&held.map, &map, begin, now);
         let map = if recovered {
             // Nodes answer again, so callers need not wait for the back-off of others.
             held.dialable().for_each(|node| node.end_backoff(&self.env));
@@ -239,7 +240,6 @@ impl LiveTopology {
         } else {
             map
         };
-        self.emit_refreshed(&held.map, &map, begin, now);
         if map.version() != held.map.version() {
             self.publish(&mut state, map);
         }
@@ -346,11 +346,18 @@ impl LiveTopology {
             changed: new.version() != old.version(),
             took: now.since(begin.at),
         });
-        if covered_before != covered_after {
-            telemetry.emit(|| match covered_after {
-                SLOT_COUNT => Event::CoverageComplete,
-                covered => Event::CoverageIncomplete { covered },
-            });
+        self.emit_coverage(old, new);
+    }
+
+    /// Tells when another number of slots is served by this map than by the one before.
+    pub(super) fn emit_coverage(&self, old: &ClusterMap, new: &ClusterMap) {
+        let covered = new.coverage();
+        if covered == old.coverage() {
+            return;
         }
+        self.env.telemetry().emit(|| match covered {
+            SLOT_COUNT => Event::CoverageComplete,
+            covered => Event::CoverageIncomplete { covered },
+        });
     }
 }

@@ -49,8 +49,8 @@ impl Routes {
         let views = self.map.nodes().iter().zip(&self.nodes);
         let one = |(view, node): (&Arc<NodeView>, &Option<Arc<Node>>)| {
             let node = node.as_ref()?;
-            let live = node.ready().filter(|link| !link.is_closed());
-            let state = match &live {
+            let in_flight = node.in_flight();
+            let state = match in_flight {
                 Some(_) => NodeState::Connected,
                 None if node.is_failing() => NodeState::Failing,
                 None => NodeState::Idle,
@@ -61,7 +61,7 @@ impl Routes {
                 endpoint: node.endpoint().clone(),
                 primary: view.role == Role::Primary,
                 state,
-                in_flight: live.map_or(0, |link| link.load()),
+                in_flight: in_flight.unwrap_or_default(),
                 exclusive_busy,
                 exclusive_idle,
             })

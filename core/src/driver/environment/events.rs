@@ -26,53 +26,59 @@ pub(super) const EVENTS_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// For some time, all nodes have described another cluster than the one known so far. The
-    /// client uses the other cluster from now on.
+    /// client uses the other cluster from now on. Told once for each cluster that replaces another.
     ClusterReplaced,
-    /// A connection was opened.
+    /// A connection was opened, and the handshake begins, which may still fail. Told for each
+    /// connection, also those to sentinels, of blocking commands and of subscriptions.
     Connected {
         /// The node it leads to.
         endpoint: Endpoint,
         /// Time for name resolution, connection and TLS.
         took: Duration,
-        /// The part of it that name resolution took, where the transport measures that.
+        /// The part of it that name resolution took, where the transport measures that. `None` for
+        /// an address, which needs none.
         name_took: Option<Duration>,
     },
-    /// Every slot has an owner again.
+    /// Every slot has an owner that serves it, and that was not so before. Not told of the slots
+    /// that the client knew when it became ready: there is no listener before.
     CoverageComplete,
-    /// Some slots have no owner.
+    /// Some slots have no owner that serves them. Told again when their number changes.
     CoverageIncomplete {
         /// Slots that have an owner, of 16384.
         covered: u16,
     },
     /// A node describes another cluster than the known one. It gets no command until it describes
-    /// the known one again, or the cluster was replaced.
+    /// the known one again, or the cluster was replaced. Told once for each time.
     ForeignNode {
         /// The node.
         endpoint: Endpoint,
     },
     /// This listener was too slow and lost this many events at this point of the stream.
     Lagged(u64),
-    /// A node that was lost is connected again.
+    /// A node that was told as lost is connected again, or its connection was silent only and goes
+    /// on. Told once for each `NodeLost`.
     NodeBack {
         /// The node.
         endpoint: Endpoint,
     },
     /// A node cannot be reached: connecting or the handshake failed for the first time since the
-    /// last connection to it.
+    /// last connection to it. Told once, however many attempts follow, and by one connection for
+    /// all of the node. Also told of sentinels. A connection that ends is no lost node: that
+    /// connecting fails tells it.
     NodeLost {
         /// The node.
         endpoint: Endpoint,
         /// The reason.
         error: Error,
     },
-    /// A refresh of the topology got no usable answer from any node.
+    /// A refresh of the topology got no usable answer from any node. Told instead of `Refreshed`.
     RefreshFailed {
         /// Why the refresh was started.
         reason: RefreshReason,
         /// The error of the last node.
         error: Option<Error>,
     },
-    /// A refresh of the topology has ended.
+    /// A refresh of the topology has ended, and was answered.
     Refreshed {
         /// Why it was started.
         reason: RefreshReason,
@@ -89,7 +95,8 @@ pub enum Event {
         /// Duration of the refresh.
         took: Duration,
     },
-    /// A redirect told the client that a slot has moved, before any refresh did.
+    /// A redirect told the client that a slot has moved, before any refresh did. Not told of a
+    /// redirect that says what is known already, of an ASK, and of what a refresh finds.
     SlotMoved {
         /// The slot's number.
         slot: u16,

@@ -76,6 +76,7 @@ pub(crate) async fn open(
             }
             Err(failed) => failed,
         };
+        count(&env.telemetry().dials_failed);
         is_mute = is_mute && failed.is_mute;
         let told = |error: &Error| error.server_error().is_some();
         let error = match first.take() {

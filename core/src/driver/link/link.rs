@@ -147,6 +147,11 @@ impl Link {
         let _ = self.identity.set(identity);
     }
 
+    /// Commands that wait for their replies, as of the last time that bytes moved.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.status.in_flight.load(Ordering::Relaxed)
+    }
+
     /// The load, for choosing among a node's connections: entries in flight, and what is still to
     /// come of a large reply.
     pub(crate) fn load(&self) -> usize {

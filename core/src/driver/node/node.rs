@@ -259,6 +259,12 @@ impl Node {
         self.connections.iter().any(|own| own.live().is_some_and(|live| Arc::ptr_eq(&live, link)))
     }
 
+    /// Commands in flight on its live shared connections; `None` if no such connection is open.
+    pub(crate) fn in_flight(&self) -> Option<usize> {
+        let live = self.connections.iter().filter_map(|link| link.live());
+        live.map(|link| link.in_flight()).reduce(|sum, count| sum + count)
+    }
+
     /// Whether commands can be sent to it without a dial.
     pub(crate) fn is_live(&self) -> bool {
         self.ready().is_some_and(|link| !link.is_closed())

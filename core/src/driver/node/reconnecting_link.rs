@@ -18,7 +18,6 @@ use crate::connection::budget::Budget;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event as Notice;
 use crate::driver::environment::shared_future::SharedFuture;
-use crate::driver::environment::telemetry::count;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
@@ -373,7 +372,6 @@ impl ReconnectingLink {
                 *lock(&self.link) = Some(Arc::clone(link));
             }
             Err(error) => {
-                count(&env.telemetry().dials_failed);
                 let endpoint = self.target.endpoint().clone();
                 let lost = || Notice::NodeLost { endpoint, error: error.clone() };
                 if !self.reported_lost.swap(true, Ordering::Relaxed) {
@@ -458,7 +456,8 @@ impl SilenceWatch for LinkWatch {
             let mut dial = lock(&link.dial);
             dial.failures = 0;
             dial.not_before = Timestamp::ZERO;
-            if dial.last_error.take().is_some() {
+            dial.last_error = None;
+            if link.reported_lost.swap(false, Ordering::Relaxed) {
                 let endpoint = link.target.endpoint();
                 self.env.telemetry().emit(|| Notice::NodeBack { endpoint: endpoint.clone() });
             }

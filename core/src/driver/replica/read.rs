@@ -249,7 +249,6 @@ async fn prepare_next(
     match next_read(topology, item, options, tries, failure, node) {
         ReadStep::Fail(error) => Err(error),
         ReadStep::Again(pause) => {
-            count(&env.telemetry().retries);
             tries.last = Some(explain(failure, command, node.endpoint(), tries, options));
             let pause = pause.min(options.spare(env.now(), took));
             pause_unless_map_changes(topology, pause, options.deadline).await;
@@ -347,6 +346,7 @@ fn next_read(
     if let Some(error) = redirect {
         // It redirects all reads, and the map is right.
         if node.target().lacks_readonly().is_some() {
+            count(&env.telemetry().retries);
             node.health().record_failure(now, LACKS_READONLY);
             return ReadStep::Again(Duration::ZERO);
         }
@@ -368,7 +368,10 @@ fn next_read(
         _ => None,
     };
     match pause.filter(|pause| !failure.is_answer() || !tries.is_waited_out(env, *pause)) {
-        Some(pause) => ReadStep::Again(pause),
+        Some(pause) => {
+            count(&env.telemetry().retries);
+            ReadStep::Again(pause)
+        }
         None => {
             ReadStep::Fail(explain_end(env, failure, item.command, node.endpoint(), tries, options))
         }
