@@ -11,6 +11,8 @@ mod commands;
 mod connect;
 mod consumer;
 #[cfg(test)]
+mod counted;
+#[cfg(test)]
 mod decoding_table;
 mod explain;
 mod per_key;

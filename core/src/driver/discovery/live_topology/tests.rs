@@ -6,6 +6,7 @@ use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::refresh_wait::RefreshState;
 use crate::driver::node::script::{Reply, Script, Server};
 use crate::transport::Transport;
+use futures::FutureExt;
 use futures::future::join_all;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -423,4 +424,36 @@ fn nodes_that_only_redirects_name_are_bounded() {
     assert_eq!(lock(&topology.state).unlisted.len(), 64 + 1, "and the seed");
     let newest = topology.node_at(&at("n199"));
     assert!(Arc::ptr_eq(&newest, &topology.node_at(&at("n199"))));
+}
+
+/// A slot that no node owned has an owner because a redirect says so.
+#[test]
+fn a_redirect_that_covers_the_last_slot_is_told() {
+    const HOLE: &[(u16, &[&str])] = &[(8191, &["a"]), (16382, &["b"])];
+    let script = Script::default();
+    for host in ["a", "b"] {
+        script.set(&at(host), Server::replying(cluster(HOLE)));
+    }
+    let config = Config::default().endpoints([at("a")]).deployment(Deployment::Cluster);
+    let topology = LiveTopology::start(script.env(config), None);
+    let mut events = topology.env().telemetry().listen();
+    script.run(topology.wait_for_refresh(Timestamp::FAR_FUTURE));
+    let mut told = || {
+        let mut told = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            match event {
+                Event::CoverageComplete => told.push("complete".to_owned()),
+                Event::CoverageIncomplete { covered } => told.push(format!("{covered} covered")),
+                Event::SlotMoved { slot, to } => told.push(format!("{slot} to {to}")),
+                _ => {}
+            }
+        }
+        told
+    };
+    assert_eq!(told(), ["16383 covered"]);
+    topology.handle_moved(slot(16383), &at("b"), false);
+    assert_eq!(told(), ["16383 to b:1", "complete"]);
+    topology.handle_moved(slot(16383), &at("b"), false);
+    topology.handle_moved(slot(0), &at("b"), false);
+    assert_eq!(told(), ["0 to b:1"]);
 }

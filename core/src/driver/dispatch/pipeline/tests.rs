@@ -153,3 +153,20 @@ fn reads_under_a_policy_are_sent_in_one_batch_and_go_on_by_themselves() {
     assert_eq!(sent.iter().filter(|one| *one == "c: GET x").count(), 2, "{sent:?}");
     assert_eq!(sent.iter().filter(|one| *one == "c: GET k").count(), 1, "{sent:?}");
 }
+
+/// Each command that is sent again counts, not each round.
+#[test]
+fn each_command_of_a_pipeline_is_counted_for_itself() {
+    let commands = || [set("k", 1), get("n"), set("k", 2)];
+    let (script, topology) = start(Config::default());
+    script.on("a", "SET k 1", Answer::ask(SLOT, "b")).on("a", "SET k 2", Answer::ask(SLOT, "b"));
+    names(run_pipeline(&script, &topology, &commands()));
+    let metrics = topology.env().telemetry().metrics();
+    assert_eq!((metrics.retries, metrics.redirects), (0, 2));
+    for text in ["SET k 1", "GET n", "SET k 2"] {
+        script.on("a", text, Answer::reply("-LOADING later"));
+    }
+    names(run_pipeline(&script, &topology, &commands()));
+    let metrics = topology.env().telemetry().metrics();
+    assert_eq!((metrics.retries, metrics.redirects), (3, 2));
+}

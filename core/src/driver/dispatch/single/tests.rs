@@ -371,3 +371,36 @@ fn refusals_are_waited_out_for_so_long() {
         assert!(lasted <= wait, "{text}: {lasted:?}");
     }
 }
+
+/// Each attempt after the first counts as what it was: a retry, or a redirect that was met.
+#[test]
+fn attempts_are_counted_as_what_they_are() {
+    let refused = || Answer::reply("-LOADING later");
+    let moved = || Answer::moved(SLOT, "b").after(|c| c.move_slots(SLOT, SLOT, "b"));
+    let error = || Answer::reply("-ERR no");
+    let lines: [(&str, Vec<Answer>, (u64, u64)); 7] = [
+        ("answered", vec![], (0, 0)),
+        ("an error is an answer", vec![error()], (0, 0)),
+        ("refused twice", vec![refused(), refused()], (2, 0)),
+        ("a lost connection", vec![Answer::Cut], (1, 0)),
+        ("a MOVED", vec![moved()], (0, 1)),
+        ("an ASK", vec![Answer::ask(SLOT, "b")], (0, 1)),
+        ("one after the other", vec![refused(), moved()], (1, 1)),
+    ];
+    for (what, answers, expected) in lines {
+        let (script, topology) = start(Config::default());
+        for answer in answers {
+            script.on("a", "GET k", answer);
+        }
+        drop(send_by_key(&script, &topology, get("k")));
+        let metrics = topology.env().telemetry().metrics();
+        assert_eq!((metrics.retries, metrics.redirects), expected, "{what}");
+    }
+    // One more than is followed is met, too.
+    let (script, topology) = start(Config::default().redirects_max(2));
+    script.always("a", "GET k", &format!("-ASK {SLOT} b:7000"));
+    script.always("b", "GET k", &format!("-ASK {SLOT} a:7000"));
+    send_by_key(&script, &topology, get("k")).unwrap_err();
+    let metrics = topology.env().telemetry().metrics();
+    assert_eq!((metrics.retries, metrics.redirects), (0, 3));
+}

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::connection::handshake::Profile;
 use crate::driver::node::script::{Script, Server};
 use crate::transport::Transport;
+use futures::FutureExt;
 use futures::future::join_all;
 use std::error::Error as _;
 use std::pin::pin;
@@ -160,4 +161,42 @@ fn a_closed_connection_is_not_dialled() {
     let result = script.run(link.connect(&env, Timestamp::FAR_FUTURE));
     assert_eq!(result.expect_err("it is closed").kind(), ErrorKind::Closed);
     assert_eq!(script.dials(&endpoint()), 0);
+}
+
+/// A server is lost and back once, whichever way it comes back: its silent connection goes on, or
+/// a new one is made.
+#[test]
+fn a_silent_link_that_goes_on_is_back_once() {
+    let script = Script::default();
+    script.set(&endpoint(), Server::refusing(DIAL));
+    let (env, link) = unconnected(&script, without_backoff());
+    let mut events = env.telemetry().listen();
+    let mut told = || {
+        let mut told = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            match event {
+                Notice::NodeLost { endpoint: at, .. } => told.push((at, "lost")),
+                Notice::NodeBack { endpoint: at } => told.push((at, "back")),
+                Notice::Connected { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        told
+    };
+    let connect = || script.run(link.connect(&env, script.now().after(DIAL + MICRO)));
+    let progress = || {
+        LinkWatch { link: Arc::downgrade(&link), env: Arc::clone(&env) }.handle_progress();
+    };
+    for _ in 0..2 {
+        connect().expect_err("nothing listens");
+        connect().expect_err("nothing listens");
+        assert_eq!(told(), [(endpoint(), "lost")]);
+        progress();
+        assert_eq!(told(), [(endpoint(), "back")]);
+        progress();
+        assert_eq!(told(), []);
+    }
+    script.set(&endpoint(), Server::replying(|_| "+OK\r\n".to_owned()));
+    connect().expect("it listens");
+    assert_eq!(told(), [], "it was told already");
 }

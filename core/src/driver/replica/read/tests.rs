@@ -276,3 +276,26 @@ fn a_promoted_node_that_was_away_is_read_from_once_it_is_a_replica_again() {
         assert!(next_reads()[1..].contains(&"c".to_owned()), "{state}");
     }
 }
+
+/// A read that is sent again counts as a retry or as a redirect, not as both.
+#[test]
+#[cfg_attr(not(feature = "read-policies"), ignore = "needs the feature read-policies")]
+fn a_read_that_is_sent_again_counts_once() {
+    let counts = |reader: &Reader| {
+        let metrics = reader.topology.env().telemetry().metrics();
+        (metrics.retries, metrics.redirects)
+    };
+    let reader = Reader::start(1, ReadFrom::Replica);
+    reader.read().unwrap();
+    assert_eq!(counts(&reader), (0, 0));
+    reader.both(|| Answer::reply("-LOADING later"));
+    reader.read().unwrap();
+    let refused = counts(&reader);
+    assert!(refused.0 > 0 && refused.1 == 0, "{refused:?}");
+    assert_eq!(reader.reads().iter().sum::<usize>() as u64, 2 + refused.0);
+    let reader = Reader::start(2, ReadFrom::Replica);
+    reader.both(|| Answer::ask(7629, "b"));
+    reader.read().unwrap();
+    let sent = reader.reads().iter().sum::<usize>() as u64;
+    assert_eq!(counts(&reader), (0, sent - 1), "{sent} reads");
+}
