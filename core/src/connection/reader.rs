@@ -7,8 +7,8 @@
 //! bytes is not known in advance: its chunk is doubled. The last such chunk is used again once its
 //! reply was dropped, because new memory costs more than reading the bytes.
 //!
-//! A push inside of a frame becomes a frame of its own, as soon as it is complete
-//! (`reader/lift.rs`). Only a read that has one pays for it.
+//! A push inside of a frame becomes a frame of its own, as soon as it is complete, and a frame with
+//! streamed types a plain one (`reader/lift.rs`). Only a read that has one pays for it.
 //!
 //! **Invariants**: `chunk[..filled]` starts at a frame's first byte, once `frames` has returned all
 //! that `scan` found; memory of a frame is never written again while the frame is held.
@@ -64,8 +64,8 @@ pub(crate) struct Reader {
     scanner: Scanner,
     /// Ends of the frames that were found and not cut off yet, in the order of the bytes.
     ends: Vec<usize>,
-    /// The frames of a read that has pushes inside of frames, one after the other: `ends` are of
-    /// them, not of `chunk`.
+    /// The frames of a read that has pushes inside of frames, or streamed types, one after the
+    /// other: `ends` are of them, not of `chunk`.
     separated: Bytes,
 }
 
@@ -113,7 +113,7 @@ impl Reader {
                     }
                 }
                 Found::Incomplete => return Ok(()),
-                Found::Lifted(push) => return self.scan_on(end, push),
+                rare => return self.scan_on(end, rare),
             }
         }
     }

@@ -34,6 +34,6 @@ pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
 pub(crate) use error_class::ErrorClass;
 pub(crate) use excerpt::excerpt;
 pub(crate) use redirect::{Redirect, RedirectHost};
-pub(crate) use scan::{Found, FrameKind, ScanError, ScanLimits, Scanner, frame_kind};
+pub(crate) use scan::{Found, FrameKind, ScanError, ScanLimits, Scanner, frame_kind, rewrite};
 pub use server_error::ServerError;
 pub use value::Value;

@@ -98,7 +98,7 @@ fn scan(stream: &[u8], chunks: &[usize]) -> (Vec<usize>, Option<ScanError>) {
     let mut chunks = chunks.iter().cycle();
     loop {
         match scanner.scan(&stream[start..end]) {
-            Ok(Found::Frame(length)) => {
+            Ok(Found::Frame(length) | Found::Streamed(length)) => {
                 frames.push(length);
                 start += length;
             }
@@ -187,6 +187,7 @@ pub(crate) fn soup() -> impl Strategy<Value = Vec<u8>> {
         2 => "[-+:,#(][ -~]{0,6}\r\n".prop_map(String::into_bytes),
         1 => Just(b"$3\r\nabc\r\n".to_vec()),
         1 => Just(b"*-1\r\n".to_vec()),
+        2 => "([*~%$]\\?|\\.|;0|;1\r\nx)\r\n".prop_map(String::into_bytes),
         1 => Just(b"-MOVED 1 :1\r\n".to_vec()),
         1 => vec(any::<u8>(), 0..5),
     ];

@@ -11,8 +11,8 @@
 //! at most `reply_bytes_max` bytes without the pushes inside of it; the memory of the scanner
 //! depends on the depth alone.
 //! After an error the boundaries of the frames are unknown, so the connection must be closed.
-//! Spec: RESP, "RESP protocol description". Servers do not send streamed strings and aggregates
-//! (`$?`, `*?`); there is an error of its own for them.
+//! A frame with a streamed type in it (`$?`, `*?`) is reported as such (`scan/streamed.rs`).
+//! Spec: RESP, "RESP protocol description".
 
 use super::cursor::{Cursor, ELEMENT_BYTES_MIN, Length, find_crlf, parse_length};
 use smallvec::SmallVec;
@@ -20,8 +20,11 @@ use std::fmt;
 use std::ops::Range;
 
 mod lift;
+mod streamed;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use streamed::rewrite;
 
 /// The longest line in bytes: a simple string, an error or a number. Servers send far less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -49,6 +52,9 @@ pub(crate) enum Found {
     /// may be no part either), or attributes that belonged to one. The next scan goes on behind
     /// them.
     Lifted(Range<usize>),
+    /// The frame that the buffer begins with ends here, and has streamed types in it: [`rewrite`]
+    /// makes a plain one of it.
+    Streamed(usize),
 }
 
 /// The kind of a frame.
@@ -96,8 +102,10 @@ pub(crate) enum ScanError {
     Null,
     /// The frame is longer than the limit, or its lengths say that it will be.
     Size { bytes_max: usize },
-    /// A type without a length: `$?`, `*?` and others.
+    /// A type that cannot be streamed: `=?`, `>?` and others.
     Streamed { kind: u8 },
+    /// A streamed type with parts that it cannot have, or half a pair.
+    StreamedPart { kind: u8 },
     /// A bulk string without CRLF at its end.
     Terminator { kind: u8 },
     /// A byte that begins no RESP type.
@@ -118,8 +126,9 @@ impl fmt::Display for ScanError {
             Self::Null => f.write_str("null '_' with a value"),
             Self::Size { bytes_max } => write!(f, "reply exceeds {bytes_max} bytes"),
             Self::Streamed { kind } => {
-                write!(f, "streamed type '{}?' is not supported", show(kind))
+                write!(f, "type '{}' cannot be streamed, as '{}?' says", show(kind), show(kind))
             }
+            Self::StreamedPart { kind } => write!(f, "malformed streamed type at '{}'", show(kind)),
             Self::Terminator { kind } => {
                 write!(f, "'{}' string does not end in CRLF at its length", show(kind))
             }
@@ -162,6 +171,13 @@ pub(crate) struct Scanner {
     lifts: Vec<Lift>,
     /// A push was lifted out between the attributes of the frame and its value.
     lifted_from_top: bool,
+    /// The end of what is scanned is not the end of a plain frame: a push is being lifted out, or
+    /// the frame is `streamed`.
+    is_rare: bool,
+    /// The frame has a streamed type in it, other than in a push that is lifted out.
+    streamed: bool,
+    /// The server has sent a streamed type.
+    has_streamed: bool,
 }
 
 /// What the scanner knows of a frame inside of which it is lifting a push out.
@@ -193,7 +209,15 @@ impl Scanner {
             start: 0,
             lifts: Vec::new(),
             lifted_from_top: false,
+            is_rare: false,
+            streamed: false,
+            has_streamed: false,
         }
+    }
+
+    /// Whether frames and pushes may have streamed types in them.
+    pub(crate) fn has_streamed(&self) -> bool {
+        self.has_streamed
     }
 
     /// A lower bound of the number of bytes that the frame lacks, after a scan found it incomplete;
@@ -291,12 +315,28 @@ impl Scanner {
         if length > self.end_max {
             return Err(self.too_large());
         }
-        if self.start > 0 {
-            return Ok(self.end_lift());
+        if self.is_rare {
+            return Ok(self.complete_rare());
         }
+        self.begin_next();
+        Ok(Found::Frame(length))
+    }
+
+    #[inline]
+    fn begin_next(&mut self) {
         (self.pos, self.open, self.missing) = (0, 1, 1);
         (self.end_max, self.lifted_from_top) = (self.limits.reply_bytes_max, false);
-        Ok(Found::Frame(length))
+    }
+
+    #[cold]
+    fn complete_rare(&mut self) -> Found {
+        if self.start > 0 {
+            return self.end_lift();
+        }
+        let length = self.pos;
+        self.begin_next();
+        (self.is_rare, self.streamed) = (false, false);
+        Found::Streamed(length)
     }
 
     fn wait(&mut self, buf: &[u8], missing: usize) -> Result<Found, ScanError> {
@@ -352,7 +392,7 @@ impl Scanner {
                 Ok(Scanned::Element)
             }
             Length::Incomplete => Ok(Scanned::Incomplete(1)),
-            other => Err(length_error(buf, self.pos, kind, &other)),
+            other => self.streamed_or_error(buf, kind, &other),
         }
     }
 
@@ -392,7 +432,7 @@ impl Scanner {
                 Ok(Scanned::Element)
             }
             Length::Incomplete => Ok(Scanned::Incomplete(1)),
-            other => Err(length_error(buf, self.pos, kind, &other)),
+            other => self.streamed_or_error(buf, kind, &other),
         }
     }
 
@@ -420,8 +460,11 @@ impl Scanner {
     }
 
     #[cold]
-    fn unknown(&self, buf: &[u8], byte: u8) -> Result<Scanned, ScanError> {
+    fn unknown(&mut self, buf: &[u8], byte: u8) -> Result<Scanned, ScanError> {
         const HTTP: &[u8] = b"HTTP/";
+        if matches!(byte, b'.' | b';') {
+            return self.scan_streamed_part(buf, byte);
+        }
         let rest = buf.get(self.pos..).unwrap_or_default();
         if rest.starts_with(HTTP) {
             Err(ScanError::Http)
@@ -466,14 +509,5 @@ fn check_terminator(buf: &[u8], end: usize, kind: u8) -> Result<(), ScanError> {
         Ok(())
     } else {
         Err(ScanError::Terminator { kind })
-    }
-}
-
-#[cold]
-fn length_error(buf: &[u8], pos: usize, kind: u8, length: &Length) -> ScanError {
-    match length {
-        _ if buf.get(pos + 1) == Some(&b'?') => ScanError::Streamed { kind },
-        Length::Negative | Length::Null(_) => ScanError::Negative { kind },
-        _ => ScanError::Length { kind },
     }
 }

@@ -1,12 +1,12 @@
-//! The part of the reader for reads with pushes inside of frames: each push becomes a frame of its
-//! own, and the frame is put together without it.
+//! The part of the reader for reads with pushes inside of frames, or with streamed types: each push
+//! becomes a frame of its own, and the frame is put together without it, and with lengths.
 //!
 //! A push is delivered as soon as it is complete, so before the frame that it was in. Its bytes are
 //! removed from the chunk at once: pushes without end inside of one reply take no memory.
 //! Invariant: each byte is copied a fixed number of times per read, however many pushes there are.
 
 use super::Reader;
-use crate::resp::{Found, ScanError};
+use crate::resp::{Found, ScanError, rewrite};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -19,14 +19,15 @@ struct Cut {
 }
 
 impl Reader {
-    /// Goes on with a scan that has met a push inside of the frame that begins at `end`.
+    /// Goes on with a scan that has met a push inside of the frame that begins at `end`, or a
+    /// streamed type in it.
     #[cold]
-    pub(super) fn scan_on(&mut self, mut end: usize, push: Range<usize>) -> Result<(), ScanError> {
+    pub(super) fn scan_on(&mut self, mut end: usize, rare: Found) -> Result<(), ScanError> {
         let mut cuts = Vec::new();
-        let mut found = Ok(Found::Lifted(push));
+        let mut found = Ok(rare);
         let scanned = loop {
             match found {
-                Ok(Found::Frame(length)) => {
+                Ok(Found::Frame(length) | Found::Streamed(length)) => {
                     end += length;
                     self.ends.push(end);
                 }
@@ -39,17 +40,20 @@ impl Reader {
             }
             found = self.scanner.scan_any(&self.chunk[end..self.filled]);
         };
-        self.separate(&cuts);
-        scanned
+        self.separate(&cuts).and(scanned)
     }
 
     /// Makes frames of all that is complete, and removes what was cut out of the frame that is not.
-    fn separate(&mut self, cuts: &[Cut]) {
+    ///
+    /// # Errors
+    /// A streamed type is malformed. The frames before it are good.
+    fn separate(&mut self, cuts: &[Cut]) -> Result<(), ScanError> {
         let ends = std::mem::take(&mut self.ends);
         let end = ends.last().copied().unwrap_or(0);
         let whole = if end == 0 { Bytes::new() } else { self.cut(end) };
         let (mut start, mut cuts) = (0, cuts);
-        let mut separated = Frames::default();
+        let has_streamed = self.scanner.has_streamed();
+        let mut separated = Frames { has_streamed, ..Frames::default() };
         for (index, end) in ends.into_iter().enumerate() {
             let count = cuts.iter().take_while(|cut| cut.frames_before == index).count();
             let (own, later) = cuts.split_at(count);
@@ -72,6 +76,7 @@ impl Reader {
         }
         self.ends = separated.ends;
         self.separated = separated.bytes.into();
+        separated.error.map_or(Ok(()), Err)
     }
 }
 
@@ -82,11 +87,32 @@ struct Frames {
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
+    /// Some may have streamed types in them.
+    has_streamed: bool,
+    /// Why there is no frame any more.
+    error: Option<ScanError>,
 }
 
 impl Frames {
     fn push<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
+        if self.error.is_some() {
+            return;
+        }
+        let start = self.bytes.len();
         pieces.for_each(|piece| self.bytes.extend_from_slice(piece));
+        if self.has_streamed {
+            let plain = rewrite(self.bytes.get(start..).unwrap_or_default()).transpose();
+            if let Some(plain) = plain {
+                self.bytes.truncate(start);
+                match plain {
+                    Ok(plain) => self.bytes.extend(plain),
+                    Err(error) => {
+                        self.error = Some(error);
+                        return;
+                    }
+                }
+            }
+        }
         self.ends.push(self.bytes.len());
     }
 }

@@ -40,7 +40,8 @@ fn boundaries(stream: &[u8]) -> Vec<usize> {
         let line = at + stream[at..].windows(2).position(|two| two == b"\r\n").expect("a line");
         let text = std::str::from_utf8(&stream[at + 1..line]);
         let bytes = match stream[at] {
-            b'$' | b'=' | b'!' => text.expect("digits").parse().unwrap_or(0) + 2,
+            b'$' | b'=' | b'!' if text != Ok("?") => text.expect("digits").parse().unwrap_or(0) + 2,
+            b';' if text != Ok("0") => text.expect("digits").parse::<usize>().expect("digits") + 2,
             _ => 0_usize,
         };
         at = line + 2 + bytes;
@@ -187,6 +188,90 @@ fn pushes_before_an_error_are_not_lost() {
     assert_eq!(error, Some(ScanError::Type { byte: b'H' }));
 }
 
+/// Copies the value of `frame` at `at`, and streams each string, list, set and map whose turn it is.
+fn stream(frame: &[u8], at: &mut usize, turns: &mut impl Iterator<Item = bool>, out: &mut Vec<u8>) {
+    let line = *at + frame[*at..].windows(2).position(|two| two == b"\r\n").expect("a line");
+    let kind = frame[*at];
+    let size = std::str::from_utf8(&frame[*at + 1..line]).ok().and_then(|text| text.parse().ok());
+    let header = &frame[*at..line + 2];
+    *at = line + 2;
+    let Some(size) = size.filter(|_: &usize| b"$=!*~>%|".contains(&kind)) else {
+        return out.extend_from_slice(header);
+    };
+    let turn = b"$*~%".contains(&kind) && turns.next() == Some(true);
+    let unsized_header = [kind, b'?', b'\r', b'\n'];
+    out.extend_from_slice(if turn { &unsized_header } else { header });
+    if b"$=!".contains(&kind) {
+        let text = &frame[*at..*at + size];
+        *at += size + 2;
+        if !turn {
+            out.extend_from_slice(text);
+            return out.extend_from_slice(b"\r\n");
+        }
+        for chunk in text.chunks(7) {
+            out.extend_from_slice(format!(";{}\r\n", chunk.len()).as_bytes());
+            out.extend_from_slice(chunk);
+            out.extend_from_slice(b"\r\n");
+        }
+        return out.extend_from_slice(b";0\r\n");
+    }
+    for _ in 0..if b"%|".contains(&kind) { 2 * size } else { size } {
+        stream(frame, at, turns, out);
+    }
+    if turn {
+        out.extend_from_slice(b".\r\n");
+    }
+    if kind == b'|' {
+        stream(frame, at, turns, out);
+    }
+}
+
+fn streamed(frame: &[u8], turns: impl Iterator<Item = bool>) -> Vec<u8> {
+    let (mut at, mut out, mut turns) = (0, Vec::new(), turns);
+    stream(frame, &mut at, &mut turns, &mut out);
+    assert_eq!(at, frame.len());
+    out
+}
+
+/// Every place for a push among the parts of streamed types, also one that is streamed itself, and
+/// every size of pieces.
+#[test]
+fn streamed_types_are_plain_ones_with_pushes_between_their_parts() {
+    let plain: [&[u8]; 3] = [
+        b"*2\r\n$9\r\nabcdefghi\r\n%1\r\n+k\r\n~1\r\n:1\r\n",
+        b"|1\r\n+k\r\n*1\r\n:7\r\n*1\r\n|1\r\n+b\r\n:1\r\n$1\r\nx\r\n",
+        b"$8\r\n.\r\n;0\r\n.\r\n",
+    ];
+    let (push, sent_push) = (OTHER, streamed(OTHER, std::iter::repeat(true)));
+    for reply in plain {
+        let sent = streamed(reply, std::iter::repeat(true));
+        for at in boundaries(&sent) {
+            let mut bytes = sent.clone();
+            bytes.splice(at..at, sent_push.iter().copied());
+            let stream = [&b"+before\r\n"[..], &bytes, b"*1\r\n:2\r\n"].concat();
+            let order = if at == sent.len() { [reply, push] } else { [push, reply] };
+            let expected = [&b"+before\r\n"[..], order[0], order[1], b"*1\r\n:2\r\n"];
+            for piece in 1..=stream.len() {
+                let (got, error) = read(&stream, &[piece]);
+                let shown = stream.escape_ascii();
+                assert_eq!((&got[..], error), (&expected.map(Bytes::from)[..], None), "{shown}");
+            }
+        }
+    }
+}
+
+/// The frames before a malformed one come, and nothing after it.
+#[test]
+fn a_malformed_streamed_type_ends_the_stream_there() {
+    let bad = b"%?\r\n:1\r\n.\r\n";
+    let stream = [b"*?\r\n.\r\n", &bad[..], b"*?\r\n.\r\n"].concat();
+    for piece in 1..=stream.len() {
+        let (frames, error) = read(&stream, &[piece]);
+        assert_eq!(frames, [&b"*0\r\n"[..]], "in pieces of {piece}");
+        assert_eq!(error, Some(ScanError::StreamedPart { kind: b'%' }), "in pieces of {piece}");
+    }
+}
+
 proptest! {
     #[test]
     fn pushes_anywhere_change_no_reply(
@@ -211,6 +296,32 @@ proptest! {
         let replies = expected.iter().filter(|frame| frame_kind(frame) != FrameKind::Push);
         for (reply, (value, _)) in replies.zip(&values) {
             prop_assert_eq!(&from_frame::<Value>(reply).expect("any reply fits"), value);
+        }
+    }
+
+    #[test]
+    fn streamed_replies_are_the_plain_ones(
+        values in vec((any_value(), vec(any::<bool>(), 0..9)), 1..4),
+        turns in vec(any::<bool>(), 1..9),
+        pushes in vec(any::<Index>(), 0..4),
+        pieces in vec(1_usize..70, 1..9),
+    ) {
+        let plain: Vec<_> = values.iter().map(|(value, turns)| frame_of(value, turns)).collect();
+        let mut turns = turns.into_iter().cycle();
+        let mut stream: Vec<u8> =
+            plain.iter().flat_map(|frame| streamed(frame, &mut turns)).collect();
+        for index in &pushes {
+            let places = boundaries(&stream);
+            let at = places[index.index(places.len())];
+            stream.splice(at..at, MESSAGE.iter().copied());
+        }
+        for pieces in [&[][..], &[1], &pieces] {
+            let (got, error) = read(&stream, pieces);
+            prop_assert_eq!(error, None);
+            let (messages, replies): (Vec<_>, Vec<_>) =
+                got.into_iter().partition(|frame| frame == MESSAGE);
+            prop_assert_eq!(messages.len(), pushes.len());
+            prop_assert_eq!(&replies, &plain);
         }
     }
 

@@ -28,6 +28,7 @@ impl Scanner {
             outer: std::mem::take(&mut self.outer),
             end_max: std::mem::replace(&mut self.end_max, end_max),
         });
+        self.is_rare = true;
         Ok(())
     }
 
@@ -39,6 +40,7 @@ impl Scanner {
             (self.start, self.open, self.outer) = (start, open, outer);
             self.end_max = end_max.saturating_add(lifted.len());
             self.lifted_from_top |= start == 0 && self.outer.is_empty();
+            self.is_rare = start > 0 || self.streamed;
         }
         Found::Lifted(lifted)
     }

@@ -404,3 +404,16 @@ fn attempts_are_counted_as_what_they_are() {
     let metrics = topology.env().telemetry().metrics();
     assert_eq!((metrics.retries, metrics.redirects), (0, 3));
 }
+
+/// A reply whose length follows at its end is one like any other.
+#[test]
+fn a_streamed_reply_is_decoded() {
+    let (script, topology) = start(Config::default());
+    script.on("a", "GET k", Answer::reply("$?\r\n;1\r\na\r\n;0"));
+    assert_eq!(send_by_key(&script, &topology, get("k")).unwrap(), "a");
+    script.on("a", "GET k", Answer::reply("*?\r\n+a\r\n."));
+    let request = Request::new(get("k"), Destination::Key);
+    let call = dispatch(Arc::clone(&topology), request, script.options(SECOND), None);
+    assert_eq!(from_frame::<Vec<String>>(&script.run(call).unwrap().0).unwrap(), ["a"]);
+    assert_eq!(script.dials("a"), 1, "the connection stays");
+}
