@@ -1,7 +1,7 @@
 //! How a client begins: connected, at its first command, or with a topology known from before.
 //!
 //! Invariant: a configuration that contradicts itself fails here, before anything is sent. Limit:
-//! `connect_timeout`, once for the whole of [`Client::connect`].
+//! `connect_timeout`, as [`Client::connect`] says.
 
 use super::client::{Client, Shared};
 use crate::command::cmd;
@@ -11,10 +11,13 @@ use crate::connection::handshake::is_unready;
 use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
+use crate::driver::link::link::Link;
+use crate::driver::node::node::Node;
 use crate::driver::replica::policy::SharedReadSettings;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::resp::{ErrorClass, ServerError};
+use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
@@ -24,14 +27,22 @@ use std::sync::{Arc, Mutex, OnceLock};
 mod tests;
 
 impl Client {
-    /// Connects over `transport`. Returns when a server has accepted the handshake and answers
-    /// PING, in any words but those about credentials, and, in a cluster or behind sentinels, when
-    /// the topology is known. Takes at most `connect_timeout`, or twice that where a server accepts
-    /// a connection and then does not answer. With `courtesies` off, there is no PING: a server
-    /// that wants no credentials is only known to accept connections.
+    /// Connects over `transport`. Returns when a server has accepted the handshake:
     ///
-    /// Does not try again after a failure. A program that may start before its servers uses
-    /// [`Client::connect_lazy`].
+    /// - without a cluster or sentinels, when the server has also answered PING, in any words but
+    ///   those about credentials. With `courtesies` off, there is no PING: a server that wants no
+    ///   credentials is only known to accept connections;
+    /// - in a cluster, when one node has told the topology. Others may not be there;
+    /// - behind sentinels, when the primary that they name has confirmed its role. Replicas may not
+    ///   be there.
+    ///
+    /// A server that is there and takes no commands for now, because it loads its data or runs a
+    /// long script, is waited for, within `connect_timeout`. Other failures are final. A program
+    /// that may start before its servers uses [`Client::connect_lazy`], whose commands wait for a
+    /// server that is not there.
+    ///
+    /// Takes at most `connect_timeout`, or twice that where a server accepts a connection and then
+    /// does not answer. Behind sentinels, the primary has as long again.
     ///
     /// # Errors
     /// `Config` for a configuration that contradicts itself or needs what `transport` does not
@@ -54,23 +65,20 @@ impl Client {
                     topology.wait_for_refresh(deadline.after(timeout)).await;
                 }
             }
-            return if topology.routes().nodes.is_empty() {
-                Err(topology.no_node_error())
-            } else {
-                Ok(client)
-            };
+            if topology.routes().nodes.is_empty() {
+                return Err(topology.no_node_error());
+            }
+            // What answered in a cluster is one of its nodes. Here it was a sentinel.
+            let has_sentinels = matches!(env.config().deployment, Deployment::Sentinel { .. });
+            let primary = topology.routes().primaries().next().cloned();
+            let Some(primary) = primary.filter(|_| has_sentinels) else { return Ok(client) };
+            let deadline = env.now().after(timeout);
+            return reach(&primary, env, deadline, deadline.after(timeout)).await.map(|_| client);
         }
         let Some(node) = topology.routes().dialable().next().cloned() else { return Ok(client) };
         let late = deadline.after(timeout);
         // The attempt itself ends after `connect_timeout`, with a better error than this one's.
-        let link = match node.connect(env, late).await {
-            // It did not answer a courtesy: it is dialled without. What it says then counts.
-            Err(first) if node.target().suspects_any(Withheld::OF_HANDSHAKE) => {
-                let again = node.connect(env, late).await;
-                again.map_err(|again| again.server_error().map_or(first, |_| again.clone()))?
-            }
-            link => link?,
-        };
+        let link = reach(&node, env, deadline, late).await?;
         if !env.config().courtesies {
             return Ok(client);
         }
@@ -163,6 +171,36 @@ impl Client {
         };
         Ok(Self { shared: Arc::new(shared), timeout: None, read_settings: None })
     }
+}
+
+/// A connection to a node. A server that says that it takes no commands for now is waited for until
+/// `deadline`, with the pauses of dials; other failures end it.
+async fn reach(
+    node: &Node,
+    env: &Arc<Environment>,
+    deadline: Timestamp,
+    late: Timestamp,
+) -> Result<Arc<Link>, Error> {
+    loop {
+        match node.connect(env, late).await {
+            Err(error) if env.now() < deadline && is_soon_ready(&error) => {}
+            // It did not answer a courtesy: it is dialled without. What it says then counts.
+            Err(first) if node.target().suspects_any(Withheld::OF_HANDSHAKE) => {
+                let again = node.connect(env, late).await;
+                return again
+                    .map_err(|again| again.server_error().map_or(first, |_| again.clone()));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Whether a server has said that it will take commands later.
+fn is_soon_ready(error: &Error) -> bool {
+    error.kind() == ErrorKind::Connect
+        && error
+            .server_error()
+            .is_some_and(|said| matches!(said.class(), ErrorClass::Busy | ErrorClass::Loading))
 }
 
 /// Whether a server that answers PING so will take commands of this client.

@@ -20,6 +20,9 @@ const NOSCRIPT: &[u8] = b"NOSCRIPT";
 ///
 /// Make it once and keep it: it computes the digest. A clone shares both.
 ///
+/// In a pipeline or a transaction, add `command::eval(script.source(), keys, args)`: no server
+/// answers NOSCRIPT to that. `command::evalsha` may be refused there while the other commands run.
+///
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {

@@ -246,6 +246,17 @@ impl Spec {
         }
     }
 
+    /// How many arguments a key and what belongs to it are together, if that is the same for all
+    /// keys: 2 for MSET.
+    pub(crate) fn key_step(&self) -> Option<usize> {
+        match self.keys {
+            [KeySpec { find_keys: FindKeys::Range { last: ..0, step: step @ 2.., .. }, .. }] => {
+                Some(usize::from(*step))
+            }
+            _ => None,
+        }
+    }
+
     /// The position of the first key, if it is the same in every call.
     pub(super) const fn fixed_first_key(&self) -> Option<u8> {
         match self.keys.first() {

@@ -216,7 +216,9 @@ pub struct Config {
     /// connection with subscriptions if too many bytes of replies wait on it.
     pub subscription_connection: SubscriptionConnection,
     /// Bytes of commands for one node, counted from when they are queued until they are answered.
-    /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
+    /// Default: 64MiB: it bounds the memory that a dead node costs. A command or a pipeline that is
+    /// larger, up to the 512MB that servers take for one value, is sent when nothing else is in
+    /// flight to the node, and nothing else is until it is answered; see `when_full`.
     #[serde(with = "text::setting")]
     pub node_bytes_max: usize,
     /// What a call does when `node_bytes_max` or `exclusive_connections_max` is reached. Default:

@@ -38,8 +38,6 @@ pub(crate) enum Rejected {
     Closed(Arc<Lost>),
     /// The budget has no room now, or other callers wait for it.
     Full,
-    /// The entry alone exceeds the budget.
-    Large,
 }
 
 /// Why a frame is not the reply to any entry.

@@ -79,6 +79,9 @@ fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
     let KeySlots::Several { first, second } = key_slots(command.keys().map(|(_, key)| key)) else {
         return Ok(Plan::Whole);
     };
+    if let Some(error) = command.spec().key_step().and_then(|step| uneven(command, step)) {
+        return Err(error);
+    }
     if command.spec().splittable().is_none() {
         return Err(cross_slot(first, second));
     }
@@ -87,6 +90,17 @@ fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
     }
     let split = Split::of(command, SplitBy::Slot).ok_or_else(|| cross_slot(first, second))?;
     Ok(Plan::Split(Box::new(split)))
+}
+
+/// The error of a command whose last key lacks what belongs to it.
+fn uneven(command: &Command, step: usize) -> Option<Error> {
+    let (first, _) = command.keys().next()?;
+    if command.count().checked_sub(first)?.is_multiple_of(step) {
+        return None;
+    }
+    let each = if step == 2 { "a value" } else { "values" };
+    let message = format!("wrong number of arguments: each key needs {each} behind it");
+    Some(Error::new(ErrorKind::Config, Delivery::NotSent, message))
 }
 
 fn no_fan_out() -> Error {
@@ -142,7 +156,10 @@ mod tests {
     fn what_cannot_be_sent_is_refused() {
         let table = [
             (cmd("RENAME").arg("a").arg("b"), "keys in two slots", true),
-            (cmd("MSET").arg("a").arg(1).arg("b"), "keys in two slots", true),
+            (cmd("MSET").arg("a").arg(1).arg("b"), "wrong number of arguments", true),
+            (cmd("mset").args(["a", "1", "c", "2", "b"]), "each key needs a value", true),
+            (cmd("MSETNX").arg("a").arg(1).arg("b"), "wrong number of arguments", true),
+            (cmd("MSETNX").args(["a", "1", "b", "2"]), "keys in two slots", true),
             (cmd("SCAN").arg(0), "cursor", true),
             (cmd("SELECT").arg(1), "Config::database", false),
         ];

@@ -117,6 +117,28 @@ fn names_that_come_and_go_cost_no_connection() {
     record.assert_counted_once(&client);
 }
 
+/// Nodes announce names that nobody here can look up: the error says what maps them.
+#[test]
+fn announced_names_that_lead_nowhere_are_told_with_the_map() {
+    let Some(version) = Version::all().into_iter().find(Version::since_7) else { return };
+    let cluster = Cluster::of(&version).replicas(0).start();
+    let name = |at: usize| format!("node-{at}.invalid");
+    cluster.announce("hostname", name);
+    let config =
+        || Config::from_url(&cluster.url()).unwrap().command_timeout(Duration::from_secs(2));
+    let names = (0..3)
+        .map(|at| (Endpoint::tcp(&name(at), cluster.node(at).address().port()), cluster.node(at)));
+    let map: BTreeMap<_, _> = names.map(|(name, node)| (name, endpoint(node.address()))).collect();
+    smol::block_on(async {
+        let client = Client::connect(Smol::new(), config()).await.unwrap();
+        let error = client.set(key_in(100), 1).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(".invalid") && text.contains("with address_map"), "{text}");
+        let client = Client::connect(Smol::new(), config().address_map(map)).await.unwrap();
+        client.set(key_in(100), 1).await.expect("the map leads there");
+    });
+}
+
 /// With one announced address for all nodes, each redirect would lead back to its sender.
 #[test]
 fn nodes_that_are_folded_into_one_address_are_refused_with_a_reason() {

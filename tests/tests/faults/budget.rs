@@ -58,6 +58,13 @@ impl Silent {
     }
 }
 
+impl Silent {
+    /// It does not answer any more.
+    fn close(&self) {
+        *self.gate.0.lock().expect("no thread panics") = false;
+    }
+}
+
 impl Drop for Silent {
     fn drop(&mut self) {
         self.open();
@@ -172,34 +179,75 @@ fn callers_that_left_are_charged_until_their_replies_come() {
     }
 }
 
-/// A command that is larger than the limit fails in both modes.
+/// What is larger than the limit goes alone: a command, and the commands of a pipeline. Beside
+/// others it waits or fails, and so do others beside it.
 #[test]
-fn a_command_larger_than_the_budget_is_refused() {
-    let silent = Silent::start();
-    silent.open();
+fn what_is_larger_than_the_budget_goes_alone() {
     for when_full in [WhenFull::Wait, WhenFull::Fail] {
+        let silent = Silent::start();
         let (client, watched) = silent.client(when_full, true);
-        for live in [false, true] {
-            if live {
-                run(client.set("k", "v")).expect("good");
-            }
-            let written = watched.written();
-            let told = ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
-            let told = told.attempts(0..=1).says("65536 bytes");
-            let large = "v".repeat(BUDGET);
-            let error = run(client.set("k", &large)).expect_err("too large");
-            let at = error.endpoint().cloned();
-            let told = at.into_iter().fold(told, ExpectedError::at_endpoint);
+        let large = || client.set("large", "v".repeat(2 * BUDGET));
+        let many = || {
+            let set = || cmd("SET").key("k").arg(value());
+            (0..2 * BUDGET / VALUE).fold(client.pipeline(), |p, _| p.add(set())).run::<Vec<()>>()
+        };
+        let small = || client.set("small", "v");
+        let (mut first, mut second) =
+            (Box::pin(small().into_future()), Box::pin(large().into_future()));
+        until_true("the small one to be sent", || {
+            assert!(poll_once(&mut first).is_none());
+            watched.written() > 0
+        });
+        let told = ExpectedError::new(ErrorKind::Limit, Delivery::NotSent).command("SET");
+        let told = told.attempts(0..=1).at(silent.script.address());
+        let told = told.says("at most 65536 bytes, which node_bytes_max sets");
+        let is_refused = |error: Option<Result<(), slotcar::Error>>| {
+            let error = error.expect("it ends at once").expect_err("others are in flight");
             told.check(&error);
             assert_eq!(error.details(), Some(&limit()));
-            let set = || cmd("SET").key("k").arg(value());
-            let pipeline = (0..BUDGET / VALUE).fold(client.pipeline(), |p, _| p.add(set()));
-            let each = run(pipeline.run_each()).expect("each has its own");
-            assert!(each.into_iter().all(|result| result.is_err_and(|e| {
-                e.kind() == ErrorKind::Limit && e.details() == Some(&limit())
-            })));
-            assert!(watched.written() <= written + 200, "only a handshake was sent");
+        };
+        match when_full {
+            WhenFull::Fail => is_refused(poll_once(&mut second)),
+            _ => assert!(poll_once(&mut second).is_none()),
         }
+        assert!(watched.written() < BUDGET, "it is not sent beside the other one");
+        silent.open();
+        run(first).expect("it is answered");
+        if when_full == WhenFull::Wait {
+            run(second).expect("it has waited");
+        }
+        run(large()).expect("it is alone");
+        run(many()).expect("they are alone");
+        assert!(watched.written() > 4 * BUDGET);
+        // Nothing is sent beside it.
+        silent.close();
+        let mut first = Box::pin(large().into_future());
+        assert!(poll_once(&mut first).is_none());
+        let mut second = Box::pin(small().into_future());
+        match when_full {
+            WhenFull::Fail => is_refused(poll_once(&mut second)),
+            _ => assert!(poll_once(&mut second).is_none()),
+        }
+        silent.open();
+        run(first).expect("it is answered");
+        if when_full == WhenFull::Wait {
+            run(second).expect("it has waited");
+        }
+        run(small()).expect("there is room");
+    }
+}
+
+/// A value of 100 MB, by default.
+#[cfg(not(target_os = "wasi"))]
+#[test]
+fn a_value_larger_than_the_default_is_sent() {
+    const LARGE: usize = 100_000_000;
+    for server in super::servers() {
+        let client = super::lazy(config(&server.url()));
+        run(async {
+            client.set("k", "v".repeat(LARGE)).await.expect("servers take up to 512 MB");
+            assert_eq!(client.send::<usize>(cmd("STRLEN").key("k")).await.expect("good"), LARGE);
+        });
     }
 }
 

@@ -8,10 +8,11 @@ use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::command::{get, incr};
 use slotcar::{Command, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tests::ExpectedError;
-use slotcar_tests::polling::{run, until_tried};
+use slotcar_tests::polling::{poll_once, run, until_tried};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Script, Server, address};
 use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -237,5 +238,33 @@ fn neighbours_of_a_refused_command_run_once() {
         told.at(server.address()).code("ERR").check_err(each[1].clone());
         let told = ExpectedError::new(ErrorKind::Server, Delivery::Answered).command("LPUSH");
         told.at(server.address()).code("WRONGTYPE").check_err(each[3].clone());
+    }
+}
+
+/// A server that runs a long script takes no connection into a database: connecting waits for it,
+/// as a command of a lazy client does, and as long as it may.
+#[test]
+fn connecting_waits_for_a_server_that_is_busy() {
+    for server in servers() {
+        server.set_config("lua-time-limit", "20");
+        for database in [0, 3] {
+            let config = || config(&server.url()).database(database);
+            let mut busy = server.conn().expect("it answers");
+            busy.send(&["EVAL", "while true do end", "0"]).expect("it listens");
+            until_true("the script to be slow", || server.call(&["GET", "k"]).is_error("BUSY"));
+            let late = run(connect(config().connect_timeout(SHORT))).expect_err("it lasts");
+            let said = late.to_string();
+            assert!(said.contains("BUSY") || late.kind() == ErrorKind::Timeout, "{said}");
+            let mut connects = pin!(connect(config()));
+            // It asks and is refused before the script ends.
+            let began = Instant::now();
+            while began.elapsed() < SHORT {
+                assert!(poll_once(&mut connects).is_none(), "it waits");
+                std::thread::yield_now();
+            }
+            server.call(&["SCRIPT", "KILL"]).ok();
+            let client = run(connects);
+            run(client.expect("it has waited").set("k", 1)).expect("it is ready");
+        }
     }
 }

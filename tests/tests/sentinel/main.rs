@@ -8,7 +8,7 @@
 mod load;
 
 use load::{Ended, Load, config, first_success};
-use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind, cmd};
+use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind, NodeState, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::background;
 use slotcar_tests::real::wait::until_true;
@@ -28,6 +28,29 @@ fn a_service_is_opened_and_written_to_on_every_version() {
             assert_eq!(client.get::<String>("name").await.unwrap(), "Ada", "{version}");
             assert_eq!(client.topology().shards[0].replicas.len(), 2, "{version}");
         });
+    }
+}
+
+/// The sentinels answer; the server behind them decides.
+#[test]
+fn connecting_needs_a_primary_that_takes_the_client() {
+    for version in Version::all() {
+        let sentinels = Sentinels::of(&version).replicas(0).sentinels(1).password("right").start();
+        let primary = sentinels.server(0).address();
+        let connect = |config| smol::block_on(Client::connect(Smol::new(), config));
+        let config = || config(&sentinels);
+        let client = connect(config()).expect("the password is right");
+        assert_eq!(client.metrics().nodes[0].state, NodeState::Connected, "{version}");
+        let error = connect(config().password("wrong")).unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), (ErrorKind::Handshake, Delivery::NotSent));
+        assert!(error.to_string().contains("WRONGPASS"), "{version}: {error}");
+        assert!(error.to_string().contains(&primary.to_string()), "{version}: {error}");
+        let error = connect(Config { password: None, ..config() }).unwrap_err();
+        assert!(error.to_string().contains("NOAUTH"), "{version}: {error}");
+        sentinels.server(0).kill();
+        let error = connect(config()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{version}: {error}");
+        assert!(error.to_string().contains(&primary.to_string()), "{version}: {error}");
     }
 }
 

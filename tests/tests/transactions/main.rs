@@ -6,7 +6,7 @@
 mod cluster;
 
 use slotcar::command::{get, incr, lpush, set};
-use slotcar::{Client, Config, Delivery, ErrorKind, cmd};
+use slotcar::{Client, Config, Delivery, Error, ErrorKind, Reply, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Fault, Proxy, Script, Server, Version};
@@ -127,6 +127,40 @@ fn until_ran(server: std::net::SocketAddr) {
         let reply = Conn::open(server).and_then(|mut conn| conn.call(&["EXISTS", "n"]));
         reply.is_ok_and(|reply| reply.integer() == Some(1))
     });
+}
+
+/// A server that has lost a script refuses its digest: alone, and the others run. With the source,
+/// all of them run.
+#[test]
+fn a_digest_that_a_server_has_lost_is_refused_alone() {
+    use slotcar::command::{eval, evalsha};
+    for version in Version::all() {
+        let server = Server::start(&version);
+        smol::block_on(async {
+            let client = connect(&server.url()).await;
+            let script = slotcar::Script::new("return redis.call('INCR', KEYS[1])");
+            assert_eq!(client.run_script::<i64>(&script, "n", ()).await.unwrap(), 1);
+            server.call(&["SCRIPT", "FLUSH"]).ok();
+            let by_digest = || [incr("a"), evalsha(script.digest(), "n", ()), incr("a")];
+            let by_source = || [incr("a"), eval(script.source(), "n", ()), incr("a")];
+            let check = |results: Vec<Result<Reply, Error>>, from: i64| {
+                let [first, second, third] = <[_; 3]>::try_from(results).expect("three");
+                assert_eq!(first.unwrap().decode::<i64>().unwrap(), from);
+                let error = second.unwrap_err();
+                let told = error.server_error().expect("the server's own words").to_string();
+                assert!(told.starts_with("NOSCRIPT"), "{version}: {told}");
+                assert_eq!(third.unwrap().decode::<i64>().unwrap(), from + 1);
+            };
+            let pipeline = by_digest().into_iter().fold(client.pipeline(), |p, c| p.add(c));
+            check(pipeline.run_each().await.unwrap(), 1);
+            let all = by_digest().into_iter().fold(client.transaction(), |t, c| t.add(c));
+            check(all.run_each().await.unwrap(), 3);
+            let pipeline = by_source().into_iter().fold(client.pipeline(), |p, c| p.add(c));
+            assert_eq!(pipeline.run::<[i64; 3]>().await.unwrap(), [5, 2, 6], "{version}");
+            let all = by_source().into_iter().fold(client.transaction(), |t, c| t.add(c));
+            assert_eq!(all.run::<[i64; 3]>().await.unwrap(), [7, 3, 8], "{version}");
+        });
+    }
 }
 
 /// No server does it; a proxy may. `()` must not take it for success, and no wait either.

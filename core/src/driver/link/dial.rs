@@ -37,6 +37,9 @@ use std::task::Poll;
 
 /// A hint for when a server closes each connection without TLS before it has sent anything.
 const WANTS_TLS: &str = "; does this port require TLS?";
+/// A hint for an address that servers announce and that was never reached.
+const HEARSAY: &str = "; the servers announce this address: if it leads nowhere from here, map it to \
+                       another one with address_map";
 /// Connections that one dial makes at most, each without a courtesy more: HELLO and CLIENT, then
 /// READONLY, ROLE and CLUSTER MYID.
 const DIALS_MAX: usize = 5;
@@ -94,7 +97,11 @@ pub(crate) async fn open(
                     target.suspect(withheld.and(more));
                 }
                 let may_want_tls = is_mute && !env.is_encrypted(target.profile());
-                return Err(if may_want_tls { error.with_hint(WANTS_TLS) } else { error });
+                return Err(match may_want_tls {
+                    true => error.with_hint(WANTS_TLS),
+                    false if target.is_hearsay(env) => error.with_hint(HEARSAY),
+                    false => error,
+                });
             }
         }
     }
@@ -133,6 +140,7 @@ async fn dial(
     count(&env.telemetry().dials);
     let notes = DialNotes::default();
     let stream = env.open(endpoint, profile, deadline, &notes).await?;
+    target.note_reached();
     let took = env.now().since(began);
     let name_took = notes.name_time();
     add_time(&env.telemetry().dial_time, took);
@@ -251,9 +259,7 @@ async fn shake_hands(
             Ok(Err(failed)) => (failed.replies, Some(failed.failure)),
             // The server may close the connection before it has received anything.
             Err(Rejected::Closed(lost)) => (Vec::new(), Some(Failure::Lost(lost))),
-            Err(Rejected::Full | Rejected::Large) => {
-                unreachable!("a handshake is admitted without room")
-            }
+            Err(Rejected::Full) => unreachable!("a handshake is admitted without room"),
         };
         said = match replies.last() {
             Some(last) => ServerError::from_frame(last),

@@ -50,6 +50,8 @@ pub(crate) struct DialTarget {
     is_doubted: AtomicBool,
     /// How it refused READONLY, if it did.
     readonly_refusal: Mutex<Option<ServerError>>,
+    /// A connection was opened, whoever answered there.
+    was_reached: AtomicBool,
 }
 
 impl DialTarget {
@@ -65,7 +67,23 @@ impl DialTarget {
             suspected: AtomicU16::new(0),
             is_doubted: AtomicBool::new(false),
             readonly_refusal: Mutex::new(None),
+            was_reached: AtomicBool::new(false),
         }
+    }
+
+    /// A connection was opened.
+    pub(super) fn note_reached(&self) {
+        self.was_reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing but the servers' word says that this address leads anywhere: it is not in
+    /// the configuration, and no connection to it was ever opened.
+    pub(super) fn is_hearsay(&self, env: &Environment) -> bool {
+        let config = env.config();
+        let mut configured =
+            config.endpoints.iter().chain(&config.replicas).chain(config.address_map.values());
+        !self.was_reached.load(Ordering::Relaxed)
+            && !configured.any(|known| *known == self.endpoint)
     }
 
     /// Any server that listens at this target's endpoint.

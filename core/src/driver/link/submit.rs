@@ -3,7 +3,7 @@
 //!
 //! **Invariant**: an `Err` of `submit` means that the entry was never enqueued.
 //!
-//! Limit: `node_bytes_max` bytes in flight to one node; one entry must fit into that.
+//! Limit: `node_bytes_max` bytes in flight to one node; one entry that is larger goes alone.
 
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Replies};
@@ -93,8 +93,8 @@ pub(crate) fn check_deadline(
     Err(error.with_endpoint(link.endpoint()))
 }
 
-/// Whether an entry may be enqueued at all: it fits into the budget, and its deadline is not past
-/// if the caller had to wait for room, in which case `waited_until` is that deadline.
+/// Whether an entry may be enqueued at all: its deadline is not past if the caller had to wait for
+/// room, in which case `waited_until` is that deadline.
 #[inline]
 pub(crate) fn admit(
     env: &Environment,
@@ -102,9 +102,6 @@ pub(crate) fn admit(
     len: usize,
     waited_until: Option<Timestamp>,
 ) -> Result<(), Rejected> {
-    if len > env.config().node_bytes_max {
-        return Err(Rejected::Large);
-    }
     link.reclaim_budget(len);
     let is_late = |deadline| env.now() >= deadline && !link.is_closed();
     if waited_until.is_some_and(is_late) { Err(Rejected::Full) } else { Ok(()) }
@@ -123,13 +120,6 @@ pub(crate) fn rejection_error(
                 .with_endpoint(link.endpoint())
                 .with_shared_cause(lost),
         ),
-        Rejected::Large => {
-            let max = env.config().node_bytes_max;
-            let message = format!(
-                "larger than node_bytes_max, the {max} bytes that may be in flight to one node"
-            );
-            Some(over_budget(ErrorKind::Limit, message, env, link))
-        }
         Rejected::Full => {
             let max = env.config().node_bytes_max;
             let waits = env.config().when_full == WhenFull::Wait;
@@ -137,8 +127,10 @@ pub(crate) fn rejection_error(
                 return None;
             }
             let kind = if waits { ErrorKind::Timeout } else { ErrorKind::Limit };
-            let message =
-                format!("node_bytes_max, {max} bytes, are in flight to this node already");
+            let message = format!(
+                "no room beside what is in flight to this node: at most {max} bytes, which \
+                 node_bytes_max sets, unless one command alone is larger"
+            );
             Some(over_budget(kind, message, env, link))
         }
     }

@@ -417,3 +417,23 @@ fn a_streamed_reply_is_decoded() {
     assert_eq!(from_frame::<Vec<String>>(&script.run(call).unwrap().0).unwrap(), ["a"]);
     assert_eq!(script.dials("a"), 1, "the connection stays");
 }
+
+/// A hint stands only where it may help: at an address that servers announce and that never led
+/// anywhere.
+#[test]
+fn an_announced_address_that_leads_nowhere_is_told_with_the_map() {
+    let (script, topology) = start(Config::default());
+    let fails = |key: &str| send_by_key(&script, &topology, get(key)).unwrap_err().to_string();
+    script.change(|nodes| nodes.stop("b"));
+    let text = fails("x");
+    assert!(text.contains("b:7000") && text.contains("with address_map"), "{text}");
+    script.start("b");
+    send(&script, &topology, get("x"), Destination::Key, SECOND * 9).unwrap();
+    script.change(|nodes| nodes.stop("b"));
+    let text = fails("x");
+    assert!(text.contains("b:7000") && !text.contains("address_map"), "it was there: {text}");
+    // It is configured.
+    script.change(|nodes| nodes.stop("a"));
+    let text = fails("k");
+    assert!(text.contains("a:7000") && !text.contains("address_map"), "{text}");
+}
