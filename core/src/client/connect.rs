@@ -14,7 +14,7 @@ use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::SharedReadSettings;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
 use crate::resp::{ErrorClass, ServerError};
 use crate::time::Timestamp;
@@ -33,8 +33,9 @@ impl Client {
     ///   those about credentials. With `courtesies` off, there is no PING: a server that wants no
     ///   credentials is only known to accept connections;
     /// - in a cluster, when one node has told the topology. Others may not be there;
-    /// - behind sentinels, when the primary that they name has confirmed its role. Replicas may not
-    ///   be there.
+    /// - behind sentinels, when the server that they name the primary has taken the credentials and
+    ///   answers. If it says that it is no primary, commands wait for the next one that is named.
+    ///   Replicas may not be there.
     ///
     /// A server that is there and takes no commands for now, because it loads its data or runs a
     /// long script, is waited for, within `connect_timeout`. Other failures are final. A program
@@ -73,7 +74,13 @@ impl Client {
             let primary = topology.routes().primaries().next().cloned();
             let Some(primary) = primary.filter(|_| has_sentinels) else { return Ok(client) };
             let deadline = env.now().after(timeout);
-            return reach(&primary, env, deadline, deadline.after(timeout)).await.map(|_| client);
+            return match reach(&primary, env, deadline, deadline.after(timeout)).await {
+                // The sentinels are about to name another one.
+                Err(error) if !matches!(error.details(), Some(ErrorDetail::NotPrimary)) => {
+                    Err(error)
+                }
+                _ => Ok(client),
+            };
         }
         let Some(node) = topology.routes().dialable().next().cloned() else { return Ok(client) };
         let late = deadline.after(timeout);

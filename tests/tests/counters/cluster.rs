@@ -63,8 +63,7 @@ fn a_refresh_that_is_asked_for_is_one_refresh() {
     }
 }
 
-/// Nobody answers: each refresh fails, is told as failed, and not as ended. The next one that is
-/// answered changes nothing.
+/// Nobody answers: each refresh fails, is told as failed, and not as ended.
 #[test]
 fn a_refresh_that_nobody_answers_is_counted_as_failed() {
     for version in versions() {
@@ -94,11 +93,6 @@ fn a_refresh_that_nobody_answers_is_counted_as_failed() {
         assert_eq!(metrics.refreshes_failed, failed as u64, "{version}");
         let begun = metrics.refreshes as usize;
         assert!((begun - 1..=begun).contains(&(failed + ended)), "{version}: {metrics:?}");
-        let last = events.iter().rev().find_map(|event| match event {
-            Event::Refreshed { changed, .. } => Some(*changed),
-            _ => None,
-        });
-        assert_eq!(last, Some(false), "{version}: the same nodes have the same slots");
     }
 }
 

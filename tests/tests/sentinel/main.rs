@@ -38,14 +38,16 @@ fn connecting_needs_a_primary_that_takes_the_client() {
         let sentinels = Sentinels::of(&version).replicas(0).sentinels(1).password("right").start();
         let primary = sentinels.server(0).address();
         let connect = |config| smol::block_on(Client::connect(Smol::new(), config));
-        let config = || config(&sentinels);
+        let config = || config(&sentinels).password("right");
         let client = connect(config()).expect("the password is right");
         assert_eq!(client.metrics().nodes[0].state, NodeState::Connected, "{version}");
         let error = connect(config().password("wrong")).unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (ErrorKind::Handshake, Delivery::NotSent));
         assert!(error.to_string().contains("WRONGPASS"), "{version}: {error}");
         assert!(error.to_string().contains(&primary.to_string()), "{version}: {error}");
-        let error = connect(Config { password: None, ..config() }).unwrap_err();
+        let mut without = config();
+        without.password = None;
+        let error = connect(without).unwrap_err();
         assert!(error.to_string().contains("NOAUTH"), "{version}: {error}");
         sentinels.server(0).kill();
         let error = connect(config()).unwrap_err();

@@ -139,10 +139,10 @@ fn a_digest_that_a_server_has_lost_is_refused_alone() {
         smol::block_on(async {
             let client = connect(&server.url()).await;
             let script = slotcar::Script::new("return redis.call('INCR', KEYS[1])");
-            assert_eq!(client.run_script::<i64>(&script, "n", ()).await.unwrap(), 1);
+            assert_eq!(client.run_script::<i64>(&script, "n", 0).await.unwrap(), 1);
             server.call(&["SCRIPT", "FLUSH"]).ok();
-            let by_digest = || [incr("a"), evalsha(script.digest(), "n", ()), incr("a")];
-            let by_source = || [incr("a"), eval(script.source(), "n", ()), incr("a")];
+            let by_digest = || [incr("a"), evalsha(script.digest(), "n", 0), incr("a")];
+            let by_source = || [incr("a"), eval(script.source(), "n", 0), incr("a")];
             let check = |results: Vec<Result<Reply, Error>>, from: i64| {
                 let [first, second, third] = <[_; 3]>::try_from(results).expect("three");
                 assert_eq!(first.unwrap().decode::<i64>().unwrap(), from);

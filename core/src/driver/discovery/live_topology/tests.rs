@@ -457,3 +457,46 @@ fn a_redirect_that_covers_the_last_slot_is_told() {
     topology.handle_moved(slot(0), &at("b"), false);
     assert_eq!(told(), ["0 to b:1"]);
 }
+
+/// Nodes answer again as they did before: nothing has changed, although callers are told to look.
+#[test]
+fn a_refresh_after_a_failed_one_tells_what_has_changed() {
+    let script = Script::default();
+    let topology = started(&script);
+    let mut events = topology.env().telemetry().listen();
+    let mut refresh = || {
+        topology.request_refresh(RefreshReason::Requested);
+        script.run(topology.wait_for_refresh(Timestamp::FAR_FUTURE));
+        let mut told = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            match event {
+                Event::RefreshFailed { reason: RefreshReason::Requested, .. } => {
+                    told.push("failed")
+                }
+                Event::Refreshed { changed, .. } => {
+                    told.push(if changed { "changed" } else { "unchanged" });
+                }
+                _ => {}
+            }
+        }
+        told
+    };
+    let stop = || {
+        for host in ["a", "b", "c"] {
+            script.set(&at(host), Server::refusing(Duration::ZERO));
+            script.cut(&at(host));
+        }
+    };
+    stop();
+    assert_eq!(refresh(), ["failed"]);
+    for host in ["a", "b", "c"] {
+        script.set(&at(host), Server::replying(cluster(HALVES)));
+    }
+    assert_eq!(refresh(), ["unchanged"]);
+    stop();
+    assert_eq!(refresh(), ["failed"]);
+    for host in ["a", "b", "c"] {
+        script.set(&at(host), Server::replying(cluster(&[(16383, &["a", "b", "c"])])));
+    }
+    assert_eq!(refresh(), ["changed"]);
+}
