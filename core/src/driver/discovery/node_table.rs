@@ -10,7 +10,7 @@ use crate::connection::handshake::Profile;
 use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::node::node::Node;
 use crate::lock::lock;
-use crate::topology::view::{NodeView, ReportedHealth};
+use crate::topology::view::ReportedHealth;
 use std::sync::Arc;
 
 /// Nodes that redirects have named by a further name of theirs: more than slots move to at a time.
@@ -28,10 +28,7 @@ impl LiveTopology {
     pub(crate) fn is_named(&self, endpoint: &Endpoint) -> bool {
         let config = self.env.config();
         let routes = self.routes.load();
-        let is_at = |node: &Arc<NodeView>| {
-            node.endpoint.as_ref() == Some(endpoint) || node.aliases.contains(endpoint)
-        };
-        routes.map.nodes().iter().any(is_at)
+        routes.map.nodes_at(endpoint).next().is_some()
             || config.endpoints.contains(endpoint)
             || config.address_map.values().any(|mapped| mapped == endpoint)
     }
@@ -45,8 +42,10 @@ impl LiveTopology {
     /// The node that listens at exactly this endpoint, known or new.
     pub(super) fn find_or_add_node(&self, state: &mut State, endpoint: &Endpoint) -> Arc<Node> {
         let routes = self.routes.load();
+        // A node that is connected by another of its names has that as an alias in the map.
         let at = |node: &&Arc<Node>| node.endpoint() == endpoint;
-        if let Some(node) = routes.dialable().chain(&state.unlisted).find(at) {
+        let listed = routes.nodes_at(endpoint).find(at);
+        if let Some(node) = listed.or_else(|| state.unlisted.iter().find(at)) {
             return Arc::clone(node);
         }
         let node = Arc::new(Node::new(endpoint.clone(), Profile::Server, &self.env));
@@ -89,10 +88,9 @@ impl LiveTopology {
     /// elsewhere.
     pub(super) fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
         let routes = self.routes.load();
-        let is_node = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
-        let mut shards = routes.map.slots().shards().iter();
         let is_alive = |index: &usize| routes.map.node(*index).health != ReportedHealth::Failed;
-        let shard = shards.find(|shard| is_node(&shard.primary));
+        let index = routes.members().get(&node.number());
+        let shard = index.and_then(|index| routes.map.shard_led_by(*index));
         shard.is_none_or(|shard| shard.replicas.iter().any(is_alive))
             || node.target().is_mistaken()
             || !routes.dialable().any(|node| node.is_live())

@@ -199,7 +199,7 @@ impl LiveTopology {
             return Vec::new();
         }
         let held = self.routes.load_full();
-        let nodes = held.map.nodes().iter().zip(&held.nodes);
+        let nodes = held.map.nodes().iter().zip(&*held.nodes);
         let unreachable = nodes.filter(|(_, node)| node.as_ref().is_some_and(|n| n.is_failing()));
         let unreachable = unreachable.map(|(view, _)| view.id.clone()).collect();
         let (began, views) = (begin.version, &answers.views);

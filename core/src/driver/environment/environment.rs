@@ -24,7 +24,7 @@ use crate::transport::{AbortFlag, ByteStream, DialNotes, Transport};
 use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use std::{fmt, io};
@@ -44,6 +44,8 @@ pub(crate) struct Environment {
     members: Members,
     /// The time for choosing nodes, read once for many commands.
     cached_clock: Arc<CachedClock>,
+    /// The number of the last node that was made.
+    last_node: AtomicU64,
     /// Random numbers for jitter and choices; seeded by the transport once.
     rng: Mutex<Rng>,
     /// The transport has refused a task: it runs none in the background.
@@ -74,6 +76,7 @@ impl Environment {
             telemetry: Telemetry::default(),
             members: Members::default(),
             cached_clock: Arc::default(),
+            last_node: AtomicU64::new(0),
             rng,
             no_background: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -171,6 +174,11 @@ impl Environment {
     /// The random numbers.
     pub(crate) fn rng(&self) -> std::sync::MutexGuard<'_, Rng> {
         lock(&self.rng)
+    }
+
+    /// A number that no other node of this client has. Later nodes have greater ones.
+    pub(crate) fn next_node_number(&self) -> u64 {
+        self.last_node.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn now(&self) -> Timestamp {
