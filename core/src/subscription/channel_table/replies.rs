@@ -66,8 +66,11 @@ impl ChannelTable {
                 self.updates.push((reader.id, Update::Gap { channel: channel(), cause, duration }));
             }
         }
-        if let Some(old) = old.and_then(|old| self.connections.get_mut(&old)) {
+        if let Some(old_id) = old
+            && let Some(old) = self.connections.get_mut(&old_id)
+        {
             old.leave(index, kind, entry.slot, entry.channel.name.clone());
+            self.leaving.push(old_id);
         }
         // The owner may have changed again since the request.
         self.to_check.insert(index);
@@ -94,6 +97,7 @@ impl ChannelTable {
         let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.live == Some(id) {
             connection.channels.remove(&index);
+            connection.note_use(id, &mut self.use_changes);
             entry.interrupt(now, GapCause::SlotMoved, &connection.endpoint);
             entry.dropped = Some((id, now));
             self.to_check.insert(index);
@@ -153,6 +157,7 @@ impl ChannelTable {
             entry.pending = None;
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.channels.remove(&index);
+                connection.note_use(id, &mut self.use_changes);
             }
             entry.failures = entry.failures.saturating_add(1);
             let splits = !temporary && (failed.count > 1);
