@@ -218,6 +218,8 @@ pub(crate) struct ChannelTable {
     serial: u64,
     /// Updates that were not taken yet.
     updates: ReaderUpdates,
+    /// How many channels are refused.
+    refusals: usize,
     /// How many channels and connections were looked at one by one.
     #[cfg(test)]
     visits: Cell<usize>,
@@ -244,6 +246,7 @@ impl ChannelTable {
             readers: BTreeMap::new(),
             serial: 0,
             updates: Vec::new(),
+            refusals: 0,
             #[cfg(test)]
             visits: Cell::new(0),
         }
@@ -269,6 +272,7 @@ impl ChannelTable {
         let was_subscribed = connection.is_some();
         entry.readers.push(ChannelReader { id: reader, was_subscribed, was_refused: false });
         if entry.refused.take().is_some() {
+            self.refusals -= 1;
             // The server may accept it by now.
             self.check_later.remove(&(entry.not_before, index));
             entry.not_before = Timestamp::ZERO;
@@ -327,9 +331,8 @@ impl ChannelTable {
 
     /// Removes a reader from all of its channels.
     pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        let own: Vec<usize> = own.map(|((_, index), _)| *index).collect();
-        for index in own {
+        let own = self.readers.range((reader, 0)..=(reader, usize::MAX)).map(|(key, _)| key.1);
+        for index in own.collect::<Vec<usize>>() {
             if let Some(position) = self.readers.remove(&(reader, index)) {
                 self.release(index, position);
             }
@@ -354,6 +357,7 @@ impl ChannelTable {
         if let Some(key) = entry.waits_for {
             self.waiting.remove(&(key, index));
         }
+        self.refusals -= usize::from(entry.refused.is_some());
         let Channel { kind, name } = entry.channel;
         for id in entry.live.iter().chain(&entry.pending) {
             if let Some(connection) = self.connections.get_mut(id) {
@@ -423,14 +427,23 @@ impl ChannelTable {
         std::mem::take(&mut self.updates)
     }
 
-    /// The channels of one reader that are not live.
-    pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let own = self.entries_of(reader).filter(|entry| entry.live.is_none());
-        own.map(|entry| &entry.channel)
+    /// A channel of one reader that is not live, and its number. The search begins at `from`, where
+    /// the one before has ended: who asks again and again looks at each channel once.
+    pub(crate) fn unconfirmed(&self, reader: ReaderId, from: usize) -> Option<(usize, &Channel)> {
+        let after = self.readers.range((reader, from)..=(reader, usize::MAX));
+        let before = self.readers.range((reader, 0)..(reader, from));
+        after.chain(before).find_map(|((_, index), _)| {
+            self.visit();
+            let entry = self.entries[*index].as_ref().filter(|entry| entry.live.is_none())?;
+            Some((*index, &entry.channel))
+        })
     }
 
     /// A channel of one reader that the server refuses, with the server's error.
     pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
+        if self.refusals == 0 {
+            return None;
+        }
         self.entries_of(reader).find_map(|entry| Some((&entry.channel, entry.refused.as_ref()?)))
     }
 

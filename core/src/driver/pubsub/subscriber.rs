@@ -239,9 +239,10 @@ impl Subscriber {
         close_all(&connections);
     }
 
-    /// Whether the channels of a reader are confirmed.
-    pub(crate) fn status(&self, reader: ReaderId) -> ReaderStatus {
-        lock(&self.state).status(reader)
+    /// Whether the channels of a reader are confirmed. `from`: 0, or what the last call has left
+    /// there, so that it goes on where that one has ended.
+    pub(crate) fn status(&self, reader: ReaderId, from: &mut usize) -> ReaderStatus {
+        lock(&self.state).status(reader, from)
     }
 
     /// The channels of a reader, confirmed or not.

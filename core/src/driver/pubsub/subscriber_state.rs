@@ -22,8 +22,8 @@ use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::Error;
 use crate::resp::{FrameKind, ServerError, frame_kind};
-use crate::subscription::backlog::PushOutcome;
 use crate::sorted::SortedMap;
+use crate::subscription::backlog::PushOutcome;
 use crate::subscription::channel_table::{
     ChannelTable, ConnectionId, Placement, ReaderId, UnknownState, WaitKey,
 };
@@ -147,17 +147,19 @@ impl State {
         self.connections.iter().map(|(_, connection)| Arc::clone(&connection.link)).collect()
     }
 
-    /// The state of one reader's channels.
-    pub(super) fn status(&self, reader: ReaderId) -> ReaderStatus {
+    /// The state of one reader's channels. `from`: where the last search for one that is not
+    /// confirmed has ended.
+    pub(super) fn status(&self, reader: ReaderId, from: &mut usize) -> ReaderStatus {
         if self.closed {
             return ReaderStatus::Closed;
         }
         if let Some((channel, error)) = self.channels.refusal(reader) {
             return ReaderStatus::Refused(channel.clone(), error.clone());
         }
-        match self.channels.unconfirmed(reader).next() {
+        match self.channels.unconfirmed(reader, *from) {
             None => ReaderStatus::Live,
-            Some(channel) => {
+            Some((number, channel)) => {
+                *from = number;
                 let error = self.unreachable.values().next().cloned();
                 ReaderStatus::Unconfirmed(channel.clone(), error)
             }

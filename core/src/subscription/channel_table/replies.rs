@@ -36,7 +36,8 @@ impl ChannelTable {
         }
         let endpoint = Arc::clone(&connection.endpoint);
         entry.pending = None;
-        (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
+        (entry.failures, entry.not_before) = (0, Timestamp::ZERO);
+        self.refusals -= usize::from(entry.refused.take().is_some());
         let old = entry.live.replace(id);
         let old_endpoint = old.and_then(|id| self.connections.get(&id)).map(|one| &one.endpoint);
         let change = entry.owner_changed_after.take().zip(old_endpoint);
@@ -168,7 +169,7 @@ impl ChannelTable {
             entry.not_before = now.after(pause);
             self.to_check.insert(index);
             if let Some(error) = error.filter(|_| !temporary && !splits) {
-                entry.refused = Some(error.clone());
+                self.refusals += usize::from(entry.refused.replace(error.clone()).is_none());
                 for reader in entry.readers.iter_mut().filter(|reader| !reader.was_refused) {
                     reader.was_refused = true;
                     let (channel, error) = (entry.channel.clone(), error.clone());
