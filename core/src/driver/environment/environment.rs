@@ -14,6 +14,7 @@ use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::members::Members;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::environment::telemetry::Telemetry;
+use crate::driver::environment::weak_list::WeakList;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
@@ -25,7 +26,7 @@ use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -56,7 +57,7 @@ pub(crate) struct Environment {
     closing: event_listener::Event,
     /// Every connection that was made, also those that their nodes have given up. Those that have
     /// ended are removed when others are added.
-    connections: Mutex<Vec<Weak<dyn EndsWithClient>>>,
+    connections: Mutex<WeakList<dyn EndsWithClient>>,
 }
 
 /// What must not outlive the client: a connection, also one that its node has given up and that
@@ -218,19 +219,13 @@ impl Environment {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.notify(usize::MAX);
-        let connections = std::mem::take(&mut *lock(&self.connections));
-        connections.iter().filter_map(Weak::upgrade).for_each(|one| one.end());
+        let connections = std::mem::take(&mut *lock(&self.connections)).all();
+        connections.iter().for_each(|one| one.end());
     }
 
     /// Ends the connection when the client is closed, or at once if it is.
     pub(crate) fn end_with_client(&self, connection: Arc<dyn EndsWithClient>) {
-        {
-            let mut all = lock(&self.connections);
-            if all.len() == all.capacity() {
-                all.retain(|one| one.strong_count() > 0);
-            }
-            all.push(Arc::downgrade(&connection));
-        }
+        lock(&self.connections).push(Arc::downgrade(&connection));
         if self.closed.load(Ordering::Acquire) {
             connection.end();
         }

@@ -157,7 +157,7 @@ fn one_of_many_costs_what_it_holds() {
     for (future, task) in futures.iter_mut().flatten().zip(&tasks) {
         assert!(poll(future, task).is_pending());
     }
-    let visits = || std::mem::take(&mut lock(&first.inner.waiting.0).visits);
+    let visits = || mem::take(&mut lock(&first.inner.waiting.0).visits);
     visits();
     source.waker().wake();
     assert!(visits() <= MANY, "all of them are woken");
