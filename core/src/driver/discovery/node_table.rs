@@ -70,16 +70,29 @@ impl LiveTopology {
     pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
         let routes = self.routes.load();
         let state = lock(&self.state);
-        let all = || routes.dialable().chain(&state.unlisted);
-        let random = |nodes: Vec<&Arc<Node>>| {
-            let index = self.env.rng().below(nodes.len() as u64) as usize;
-            nodes.get(index).map(|node| Arc::clone(node))
-        };
-        random(routes.primaries().filter(|node| node.is_live()).collect())
-            .or_else(|| random(all().filter(|node| node.is_live()).collect()))
-            .or_else(|| random(routes.dialable().filter(|node| !node.is_failing()).collect()))
+        let (shards, listed) = (routes.map.slots().shards(), routes.nodes.len());
+        let primary = |at: usize| routes.node(shards.get(at)?.primary);
+        let other = |at: usize| state.unlisted.get(at.checked_sub(listed)?);
+        let any = |at: usize| routes.node(at).or_else(|| other(at));
+        let all = listed + state.unlisted.len();
+        self.find_from_anywhere(shards.len(), primary, |node| node.is_live())
+            .or_else(|| self.find_from_anywhere(all, any, |node| node.is_live()))
+            .or_else(|| self.find_from_anywhere(listed, any, |node| !node.is_failing()))
             .or_else(|| state.unlisted.iter().find(|node| !node.is_failing()).cloned())
-            .or_else(|| random(all().collect()))
+            .or_else(|| self.find_from_anywhere(all, any, |_| true))
+    }
+
+    /// The first node that fits, from a random one of `count` on: where most fit, few are looked
+    /// at.
+    fn find_from_anywhere<'a>(
+        &self,
+        count: usize,
+        node: impl Fn(usize) -> Option<&'a Arc<Node>>,
+        fits: impl Fn(&Node) -> bool,
+    ) -> Option<Arc<Node>> {
+        let first = self.env.rng().below(count.max(1) as u64) as usize;
+        let mut nodes = (0..count).filter_map(|step| node((first + step) % count));
+        nodes.find(|node| fits(node)).cloned()
     }
 
     /// Whether another node could replace this one, so that a refresh may find that it has. A

@@ -29,7 +29,13 @@ pub(crate) struct Routes {
     members: Arc<SortedMap<u64, usize>>,
     /// Round-robin counter over the primaries, for commands without a key; wraps around.
     next_primary: AtomicUsize,
+    /// The shard whose primary was found connected last, where few are.
+    connected: AtomicUsize,
 }
+
+/// So many primaries are looked at in turn for one that is connected. Where none of them is, all
+/// are searched once, and the one that is found takes such commands as long as it is connected.
+const IN_TURN_MAX: usize = 16;
 
 impl Routes {
     /// `rng` chooses the primary to begin with, so that clients that start together spread out.
@@ -41,15 +47,16 @@ impl Routes {
                 members.get_or_insert_with(node.number(), || index);
             }
         }
-        let next_primary = AtomicUsize::new(first);
-        Self { map, nodes: nodes.into(), members: Arc::new(members), next_primary }
+        let (next_primary, connected) = (AtomicUsize::new(first), AtomicUsize::new(first));
+        Self { map, nodes: nodes.into(), members: Arc::new(members), next_primary, connected }
     }
 
     /// The routes of a map that differs in the owners of slots only.
     pub(crate) fn with_owners(&self, map: ClusterMap) -> Self {
         let (nodes, members) = (Arc::clone(&self.nodes), Arc::clone(&self.members));
-        let next_primary = AtomicUsize::new(self.next_primary.load(Ordering::Relaxed));
-        Self { map, nodes, members, next_primary }
+        let [next_primary, connected] = [&self.next_primary, &self.connected]
+            .map(|number| AtomicUsize::new(number.load(Ordering::Relaxed)));
+        Self { map, nodes, members, next_primary, connected }
     }
 
     /// The nodes that the map knows by this endpoint. A node is also here if it is connected by
@@ -193,8 +200,17 @@ impl Routes {
         }
         let first = self.next_primary.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..shards.len()).map(|step| first.wrapping_add(step) % shards.len());
-        let mut nodes = in_turn.filter_map(|at| self.node(shards[at].primary));
-        let live = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
-        nodes.clone().find(live).or_else(|| nodes.next())
+        let primary = |at: usize| self.node(shards.get(at)?.primary);
+        let live = |at: &usize| {
+            let link = primary(*at).and_then(|node| node.ready());
+            link.is_some_and(|link| !link.is_closed())
+        };
+        let found = in_turn.clone().take(IN_TURN_MAX).find(live).or_else(|| {
+            let known = self.connected.load(Ordering::Relaxed);
+            let found = Some(known).filter(live).or_else(|| in_turn.clone().find(live))?;
+            self.connected.store(found, Ordering::Relaxed);
+            Some(found)
+        });
+        found.and_then(primary).or_else(|| in_turn.filter_map(primary).next())
     }
 }
