@@ -47,9 +47,7 @@ const ENDED_MAX: usize = 64;
 fn can_expire(place: &Place, written: u64) -> bool {
     match place.state {
         EntryState::Waiting(_) => true,
-        EntryState::Abandoned => {
-            place.start >= written && place.replies_are != Judged::AfterPushes
-        }
+        EntryState::Abandoned => place.start >= written && place.replies_are != Judged::AfterPushes,
         EntryState::Free(_) | EntryState::Done(_) => false,
     }
 }
