@@ -32,6 +32,8 @@ impl CommandQueue {
     }
 
     /// Adds the wakers of all callers that wait, oldest first.
+    // Apart, so that who wakes a background task alone saves no registers for it.
+    #[inline(never)]
     fn wake_waiting(&mut self, wake: &mut Wakers) {
         let mut left = self.waiting;
         let mut index = if self.in_flight > 0 { self.first } else { NONE };

@@ -193,6 +193,8 @@ impl Routes {
     }
 
     /// The next primary with a live connection; where none has one, the next primary.
+    // Not a part of its callers, which are on the way of commands with keys.
+    #[inline(never)]
     fn next_primary(&self) -> Option<&Arc<Node>> {
         let shards = self.map.slots().shards();
         if let [only] = shards {
