@@ -1,0 +1,370 @@
+//! The two servers that are compared: a real redis, and a simulated one in simulated time.
+//!
+//! A case is sent in one piece: the fixtures if the case before changed them, the requests, `RESET`,
+//! and probes of the state. Markers between them say whose reply is whose. When no reply comes for a
+//! moment, a request may be blocked: a second connection unblocks it, as if its time were over. So
+//! nothing depends on how fast a server is.
+//!
+//! Used by the tests of `beside_redis.rs`.
+
+use super::frames::{Answer, Frame};
+use super::mutate::{Case, FIXTURES, PROBES, encode, words};
+use futures::future::{Either, select};
+use futures::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use slotcar::{ByteStream, Transport as _};
+use slotcar_sim::Sim;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may be silent before its client may be blocked.
+const SILENCE: Duration = Duration::from_millis(20);
+/// How often a blocked client is unblocked before that is a failure.
+const UNBLOCKS_MAX: usize = 200;
+
+/// What a read gave.
+pub(crate) enum Got {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Nothing, for a moment.
+    Nothing,
+    /// The end of the connection.
+    End,
+}
+
+/// A connection to a server, and a second one.
+pub(crate) trait Peer {
+    /// Connects again.
+    async fn connect(&mut self);
+    async fn send(&mut self, bytes: &[u8]);
+    async fn read(&mut self) -> Got;
+    /// A request on the second connection, and its reply.
+    async fn aside(&mut self, request: &str) -> Frame;
+}
+
+/// Runs cases one after the other on one server.
+pub(crate) struct Runner<P> {
+    /// The server.
+    pub(crate) peer: P,
+    /// The number of the connection, for `CLIENT UNBLOCK`; `None` before the first case.
+    id: Option<i64>,
+    /// The state that the fixtures make.
+    clean: String,
+    /// The fixtures are as they were made.
+    is_clean: bool,
+}
+
+impl<P: Peer> Runner<P> {
+    pub(crate) fn new(peer: P) -> Self {
+        Self { peer, id: None, clean: String::new(), is_clean: false }
+    }
+
+    /// The next case starts with new fixtures.
+    pub(crate) fn forget_state(&mut self) {
+        self.is_clean = false;
+    }
+
+    async fn ensure_connected(&mut self) {
+        if self.id.is_some() {
+            return;
+        }
+        self.peer.connect().await;
+        self.peer.send(&encode(&words("CLIENT ID"))).await;
+        let mut frames = Frames::default();
+        loop {
+            match frames.next(&mut self.peer).await {
+                Next::Frame(Frame::Line(b':', id)) => {
+                    self.id = id.parse().ok();
+                    return;
+                }
+                Next::Silence => {}
+                _ => panic!("no reply to CLIENT ID"),
+            }
+        }
+    }
+
+    /// Sends a case and reads everything that comes.
+    pub(crate) async fn run(&mut self, case: &Case) -> Answer {
+        if self.clean.is_empty() {
+            self.clean = self.send(&Case::nothing()).await.state;
+        }
+        let answer = self.send(case).await;
+        // Other databases are not probed.
+        let elsewhere = ["COPY", "MOVE", "SWAPDB", "SELECT", "SCRIPT", "EVAL"];
+        let elsewhere = elsewhere.iter().any(|name| case.text.contains(name));
+        self.is_clean = answer.state == self.clean && !elsewhere;
+        answer
+    }
+
+    async fn send(&mut self, case: &Case) -> Answer {
+        self.ensure_connected().await;
+        let mut bytes = Vec::new();
+        if !self.is_clean {
+            FIXTURES.iter().for_each(|line| bytes.extend(encode(&words(line))));
+        }
+        if case.resp3 {
+            bytes.extend(encode(&words("HELLO 3")));
+        }
+        bytes.extend(encode(&words("PING begin")));
+        bytes.extend(&case.bytes);
+        for line in ["RESET", "PING end"].iter().chain(PROBES.iter().map(|(_, line)| line)) {
+            bytes.extend(encode(&words(line)));
+        }
+        bytes.extend(encode(&words("PING over")));
+        self.peer.send(&bytes).await;
+        let mut frames = Frames::default();
+        self.until("begin", &mut frames, case).await;
+        let (mut replies, closed) = self.until("end", &mut frames, case).await;
+        if closed {
+            self.id = None;
+            return Answer { replies, closed, state: String::new() };
+        }
+        let reset = replies.pop();
+        assert!(reset == Some(Frame::Line(b'+', "RESET".to_owned())), "{reset:?}: {}", case.text);
+        let (probed, _) = self.until("over", &mut frames, case).await;
+        let texts = PROBES.iter().zip(&probed).map(|((mark, line), reply)| {
+            format!("{line}: {}", probe_text(*mark, reply))
+        });
+        let state = texts.collect::<Vec<_>>().join("\n");
+        Answer { replies, closed, state }
+    }
+
+    /// Reads up to a marker; true when the connection ended before.
+    async fn until(&mut self, marker: &str, frames: &mut Frames, case: &Case) -> (Vec<Frame>, bool) {
+        let mut found = Vec::new();
+        let mut silences = 0;
+        loop {
+            match frames.next(&mut self.peer).await {
+                Next::Frame(frame) if frame.is_text(marker) => return (found, false),
+                Next::Frame(frame) => found.push(frame),
+                Next::End => return (found, true),
+                Next::Silence => {
+                    silences += 1;
+                    assert!(silences < UNBLOCKS_MAX, "no reply, and not blocked: {}", case.text);
+                    let id = self.id.unwrap_or_default();
+                    self.peer.aside(&format!("CLIENT UNBLOCK {id} TIMEOUT")).await;
+                }
+            }
+        }
+    }
+}
+
+fn probe_text(mark: char, reply: &Frame) -> String {
+    match (mark, reply) {
+        // A time that is left depends on the clock; that there is none does not.
+        ('?', Frame::Line(b':', number)) if !number.starts_with('-') => "some".to_owned(),
+        _ => reply.text(mark == '~', false),
+    }
+}
+
+/// Bytes that were read and not used yet.
+#[derive(Default)]
+struct Frames(Vec<u8>);
+
+enum Next {
+    Frame(Frame),
+    Silence,
+    End,
+}
+
+impl Frames {
+    async fn next(&mut self, peer: &mut impl Peer) -> Next {
+        loop {
+            if let Some((frame, len)) = Frame::read(&self.0) {
+                self.0.drain(..len);
+                return Next::Frame(frame);
+            }
+            match peer.read().await {
+                Got::Bytes(bytes) => self.0.extend(bytes),
+                Got::Nothing => return Next::Silence,
+                Got::End => return Next::End,
+            }
+        }
+    }
+}
+
+/// A server of the simulator.
+pub(crate) struct Simulated {
+    /// The simulation.
+    pub(crate) sim: Sim,
+    /// The connection.
+    stream: Option<Box<dyn ByteStream>>,
+    /// The second one.
+    second: Option<Box<dyn ByteStream>>,
+}
+
+impl Simulated {
+    pub(crate) fn new(sim: Sim) -> Self {
+        Self { sim, stream: None, second: None }
+    }
+
+    async fn open(&self) -> Box<dyn ByteStream> {
+        let endpoint = self.sim.endpoint("a");
+        self.sim.transport().connect(&endpoint).await.expect("a simulated server runs")
+    }
+
+    async fn read_from(sim: &Sim, stream: &mut Box<dyn ByteStream>) -> Got {
+        let transport = sim.transport();
+        let mut buffer = vec![0; 1 << 16];
+        let result = {
+            let read = pin!(stream.read(&mut buffer));
+            let pause = transport.sleep_until(transport.now().after(SILENCE));
+            match select(read, pause).await {
+                Either::Left((result, _)) => result,
+                Either::Right(_) => return Got::Nothing,
+            }
+        };
+        match result {
+            Ok(0) | Err(_) => Got::End,
+            Ok(len) => Got::Bytes(buffer[..len].to_vec()),
+        }
+    }
+}
+
+impl Peer for Simulated {
+    async fn connect(&mut self) {
+        self.stream = Some(self.open().await);
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        let stream = self.stream.as_mut().expect("connected");
+        // A server that closed is seen when it is read from.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.flush().await;
+    }
+
+    async fn read(&mut self) -> Got {
+        Self::read_from(&self.sim, self.stream.as_mut().expect("connected")).await
+    }
+
+    async fn aside(&mut self, request: &str) -> Frame {
+        if self.second.is_none() {
+            self.second = Some(self.open().await);
+        }
+        let stream = self.second.as_mut().expect("connected");
+        let _ = stream.write_all(&encode(&words(request))).await;
+        let mut buffer = Vec::new();
+        loop {
+            match Self::read_from(&self.sim, stream).await {
+                Got::Bytes(bytes) => buffer.extend(bytes),
+                Got::Nothing => {}
+                Got::End => panic!("the second connection was closed"),
+            }
+            if let Some((frame, _)) = Frame::read(&buffer) {
+                return frame;
+            }
+        }
+    }
+}
+
+/// A real server that dies with this value.
+pub(crate) struct Real {
+    /// The process.
+    process: Child,
+    /// Its port on the loopback.
+    port: u16,
+    /// Its files.
+    folder: PathBuf,
+    /// The connection.
+    stream: Option<TcpStream>,
+    /// The second one.
+    second: Option<TcpStream>,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Real {
+    /// Starts the redis in `.servers`, or in `SLOTCAR_SERVERS`; `None` when there is none.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        let servers = match std::env::var_os("SLOTCAR_SERVERS") {
+            Some(folder) => PathBuf::from(folder),
+            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.servers"),
+        };
+        let binary = servers.join(name).join("bin/redis-server");
+        if !binary.exists() {
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let folder = std::env::temp_dir().join(format!("slotcar-beside-{port}"));
+        std::fs::create_dir_all(&folder).ok()?;
+        let process = Command::new(binary)
+            .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+            .arg("--dir")
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        Some(Self { process, port, folder, stream: None, second: None })
+    }
+
+    fn open(&self) -> TcpStream {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match TcpStream::connect(("127.0.0.1", self.port)) {
+                Ok(stream) => {
+                    stream.set_nodelay(true).expect("a socket has options");
+                    stream.set_read_timeout(Some(SILENCE)).expect("a socket has options");
+                    return stream;
+                }
+                Err(error) => assert!(Instant::now() < deadline, "no server: {error}"),
+            }
+            std::thread::sleep(SILENCE);
+        }
+    }
+
+    fn read_from(stream: &mut TcpStream) -> Got {
+        let mut buffer = vec![0; 1 << 16];
+        match stream.read(&mut buffer) {
+            Ok(0) => Got::End,
+            Ok(len) => Got::Bytes(buffer[..len].to_vec()),
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
+                Got::Nothing
+            }
+            Err(_) => Got::End,
+        }
+    }
+}
+
+impl Peer for Real {
+    async fn connect(&mut self) {
+        self.stream = Some(self.open());
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        // A server that closed is seen when it is read from.
+        let _ = self.stream.as_mut().expect("connected").write_all(bytes);
+    }
+
+    async fn read(&mut self) -> Got {
+        Self::read_from(self.stream.as_mut().expect("connected"))
+    }
+
+    async fn aside(&mut self, request: &str) -> Frame {
+        if self.second.is_none() {
+            self.second = Some(self.open());
+        }
+        let stream = self.second.as_mut().expect("connected");
+        let _ = stream.write_all(&encode(&words(request)));
+        let mut buffer = Vec::new();
+        loop {
+            match Self::read_from(stream) {
+                Got::Bytes(bytes) => buffer.extend(bytes),
+                Got::Nothing => {}
+                Got::End => panic!("the second connection was closed"),
+            }
+            if let Some((frame, _)) = Frame::read(&buffer) {
+                return frame;
+            }
+        }
+    }
+}
