@@ -46,8 +46,24 @@ pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
 /// A finite or infinite number, without surrounding space.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    let value: f64 = if plain { text.parse().ok()? } else { return None };
+    let value: f64 = match hexadecimal(text) {
+        Some(value) => value,
+        None if plain => text.parse().ok()?,
+        None => return None,
+    };
     if value.is_nan() { None } else { Some(value) }
+}
+
+/// A whole number in hexadecimal digits, which servers read as C does.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"))?;
+    let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let value = u64::from_str_radix(digits, 16).ok().filter(|_| plain)? as f64;
+    Some(if negative { -value } else { value })
 }
 
 /// A plain decimal as an integer in units of 10^-17.
@@ -58,7 +74,7 @@ fn decimal(text: &str) -> Option<i128> {
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let plain = whole.len() + fraction.len() > 0
-        && whole.len() <= 18
+        && whole.len() <= 20
         && fraction.len() <= FRACTION_DIGITS
         && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
     if !plain {

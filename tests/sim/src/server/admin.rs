@@ -12,7 +12,7 @@ use super::effects::Stats;
 use super::keyspace::Store;
 use super::value::Value;
 use crate::resp::Reply;
-use crate::server::arguments::{float, is};
+use crate::server::arguments::{float, int, is};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,7 +51,11 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("module|list", 2, ADMIN | NOSCRIPT, |_, _| Ok(Reply::Array(Vec::new()))),
     Spec::server("save", 1, ADMIN | NOSCRIPT, |_, _| Ok(Reply::OK)),
     Spec::container("slowlog"),
-    Spec::server("slowlog|get", -2, FLAGS, |_, _| Ok(Reply::Array(Vec::new()))),
+    Spec::server("slowlog|get", -2, FLAGS, |_, a| match a.get(2).map(|count| int(count)) {
+        None | Some(Ok(-1..)) => Ok(Reply::Array(Vec::new())),
+        Some(Ok(_)) => Err(fail("ERR count should be greater than or equal to -1")),
+        Some(Err(_)) => Err(fail("ERR count should be greater than or equal to -1")),
+    }),
     Spec::server("slowlog|len", 2, FLAGS, |_, _| Ok(Reply::Int(0))),
     Spec::server("slowlog|reset", 2, FLAGS, |_, _| Ok(Reply::OK)),
     Spec::server("time", 1, LOADING | STALE | FAST, time),

@@ -11,7 +11,7 @@ use super::session::{ReplyMode, Session};
 use super::{Server, tracking};
 use crate::ids::ConnId;
 use crate::resp::{Proto, Reply};
-use crate::server::arguments::{Options, int, int_or, is};
+use crate::server::arguments::{Options, int, int_or, is, timeout_ms};
 use bytes::Bytes;
 use slotcar::Timestamp;
 use std::time::Duration;
@@ -280,8 +280,7 @@ fn pause(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         [mode] if is(mode, "WRITE") => false,
         _ => return Err(fail("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
-    let ms = int_or(&arguments[2], "ERR timeout is not an integer or out of range")?;
-    let ms = u64::try_from(ms).map_err(|_| fail("ERR timeout is negative"))?;
+    let ms = timeout_ms(&arguments[2])?.unwrap_or(0);
     let until = call.env.now().after(Duration::from_millis(ms));
     call.server.pause(call.env, until, all);
     Ok(Reply::OK)

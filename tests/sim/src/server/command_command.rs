@@ -43,7 +43,7 @@ fn info(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let version = call.server.config.version.commands();
     let one = |name: &Bytes| {
         let spec = command::by_name(name).filter(|s| s.since <= version);
-        spec.map_or(Reply::NullArray, |spec| describe(call, spec))
+        spec.map_or(Reply::Null, |spec| describe(call, spec))
     };
     Ok(Reply::Array(arguments[2..].iter().map(one).collect()))
 }

@@ -8,7 +8,7 @@ use super::command::{
     ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, Outcome, STALE, Spec, Stop, fail, fail_with,
 };
 use crate::resp::{Proto, Reply};
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int_or, int32, is};
 use crate::server::session::ReplyMode;
 use bytes::Bytes;
 
@@ -47,7 +47,7 @@ fn quit(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
 }
 
 fn select(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let db = int_or(&arguments[1], "ERR value is not an integer or out of range")?;
+    let db = int32(&arguments[1])?;
     let numbered = call.server.config.version.valkey && call.server.config.version.major >= 9;
     if call.server.cluster.is_some() && db != 0 && !numbered {
         return Err(fail("ERR SELECT is not allowed in cluster mode"));

@@ -38,6 +38,13 @@ impl Server {
             }
             match session.reader.next(session.authenticated) {
                 Ok(None) => return,
+                // What a browser sends on behalf of a page that wants to reach a server: see
+                // `securityWarningCommand`.
+                Ok(Some(arguments)) if is_http(&arguments) => {
+                    session.closing = true;
+                    self.mark_dirty(conn);
+                    return;
+                }
                 Ok(Some(arguments)) => {
                     self.request(env, conn, arguments);
                     self.serve_ready(env);
@@ -76,6 +83,7 @@ impl Server {
         let reply = match self.judge(env, conn, &arguments) {
             Err(text) => {
                 self.spoil_transaction(conn, &arguments);
+                let text = self.refusal_of_exec(&arguments, text);
                 Reply::Error(text)
             }
             Ok(Verdict::Queue) => {
@@ -270,6 +278,17 @@ impl Server {
         }
     }
 
+    /// A refused EXEC says that its transaction is gone.
+    fn refusal_of_exec(&self, arguments: &[Bytes], text: Cow<'static, str>) -> Cow<'static, str> {
+        let is_exec = arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
+        let why = ["ERR wrong number", "ERR Can't execute"].iter().any(|t| text.starts_with(t));
+        if is_exec && why && self.config.version.commands() >= (6, 2) {
+            let text = text.trim_start_matches("ERR ");
+            return format!("EXECABORT Transaction discarded because of: {text}").into();
+        }
+        text
+    }
+
     fn spoil_transaction(&mut self, conn: ConnId, arguments: &[Bytes]) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         if let Some(queued) = session.queued.as_mut() {
@@ -311,6 +330,10 @@ impl Server {
             session.written_to = self.replication.offset;
         }
         match outcome {
+            // What moves one element has none to reply with; its time-out is an array's.
+            Err(Stop::Block(_)) if in_exec && ["blmove", "brpoplpush"].contains(&spec.name) => {
+                Ok(Reply::Null)
+            }
             Err(Stop::Block(wait)) if in_exec => Ok(wait.on_timeout),
             other => other,
         }
@@ -325,6 +348,11 @@ enum Verdict {
     Queue,
     /// It runs when the pause ends.
     Pause,
+}
+
+fn is_http(arguments: &[Bytes]) -> bool {
+    let names: [&[u8]; 2] = [b"post", b"host:"];
+    arguments.first().is_some_and(|first| names.iter().any(|n| first.eq_ignore_ascii_case(n)))
 }
 
 pub(crate) fn wrong_arity(name: &str) -> String {

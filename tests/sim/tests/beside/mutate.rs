@@ -30,8 +30,8 @@ pub(crate) const FIXTURES: &[&str] = &[
 
 /// What shows the state after a case, and how it is compared.
 pub(crate) const PROBES: &[(char, &str)] = &[
-    ('>', "DBSIZE"),
     ('>', "MGET str int none none2"),
+    ('>', "DBSIZE"),
     ('>', "LRANGE list 0 -1"),
     ('~', "HGETALL hash"),
     ('~', "SMEMBERS set"),
@@ -74,7 +74,6 @@ const EDGES: &[&str] = &[
     "nan",
     "4294967296",
     "9223372036854775807",
-    "-9223372036854775807",
     "-9223372036854775808",
     "9223372036854775808",
     "18446744073709551615",
@@ -98,16 +97,8 @@ const EDGES: &[&str] = &[
 ];
 
 /// Values for two numbers at once.
-const NUMBERS: &[&str] = &[
-    "0",
-    "1",
-    "-1",
-    "2",
-    "-3",
-    "100",
-    "9223372036854775807",
-    "-9223372036854775808",
-];
+const NUMBERS: &[&str] =
+    &["0", "1", "-1", "2", "-3", "100", "9223372036854775807", "-9223372036854775808"];
 
 /// One comparison.
 #[derive(Clone, Debug)]

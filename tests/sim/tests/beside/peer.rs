@@ -125,15 +125,21 @@ impl<P: Peer> Runner<P> {
         let reset = replies.pop();
         assert!(reset == Some(Frame::Line(b'+', "RESET".to_owned())), "{reset:?}: {}", case.text);
         let (probed, _) = self.until("over", &mut frames, case).await;
-        let texts = PROBES.iter().zip(&probed).map(|((mark, line), reply)| {
-            format!("{line}: {}", probe_text(*mark, reply))
-        });
+        let texts = PROBES
+            .iter()
+            .zip(&probed)
+            .map(|((mark, line), reply)| format!("{line}: {}", probe_text(*mark, reply)));
         let state = texts.collect::<Vec<_>>().join("\n");
         Answer { replies, closed, state }
     }
 
     /// Reads up to a marker; true when the connection ended before.
-    async fn until(&mut self, marker: &str, frames: &mut Frames, case: &Case) -> (Vec<Frame>, bool) {
+    async fn until(
+        &mut self,
+        marker: &str,
+        frames: &mut Frames,
+        case: &Case,
+    ) -> (Vec<Frame>, bool) {
         let mut found = Vec::new();
         let mut silences = 0;
         loop {

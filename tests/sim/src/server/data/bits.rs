@@ -52,6 +52,7 @@ fn setbit(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         changed[index / 8] &= !mask;
     }
     *text = changed.freeze();
+    store.set_form(&arguments[1], Some("raw"));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::flag(old))
 }
@@ -144,6 +145,7 @@ fn bitop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     if len > 0 {
         let value = crate::server::value::Value::Str(Bytes::from(combined));
         store.put(&arguments[2], value, None);
+        store.set_form(&arguments[2], Some("raw"));
     }
     Ok(Reply::count(len))
 }

@@ -4,7 +4,7 @@
 
 use super::scan::glob;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int_or, int32, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
 use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::{Entry, Store};
@@ -103,8 +103,7 @@ fn renamenx(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 /// The number of an existing database.
-fn database(store: &Store<'_>, argument: &Bytes, text: &'static str) -> Result<usize, Stop> {
-    let number = int_or(argument, text)?;
+fn database(store: &Store<'_>, number: i64) -> Result<usize, Stop> {
     match usize::try_from(number) {
         Ok(db) if db < store.keyspace.databases.len() => Ok(db),
         _ => Err(fail("ERR DB index is out of range")),
@@ -118,8 +117,7 @@ fn copy(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         match option {
             o if is(o, "REPLACE") => replace = true,
             o if is(o, "DB") => {
-                let text = "ERR value is not an integer or out of range";
-                db = database(store, options.value()?, text)?;
+                db = database(store, int32(options.value()?)?)?;
             }
             _ => return Err(SYNTAX),
         }
@@ -133,7 +131,7 @@ fn copy(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn move_key(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let db = database(store, &arguments[2], "ERR value is not an integer or out of range")?;
+    let db = database(store, int32(&arguments[2])?)?;
     if db == store.db {
         return Err(fail("ERR source and destination objects are the same"));
     }
@@ -154,8 +152,8 @@ fn place(store: &mut Store<'_>, key: &Bytes, entry: Entry, replace: bool) -> boo
 }
 
 fn swapdb(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let a = database(store, &arguments[1], "ERR invalid first DB index")?;
-    let b = database(store, &arguments[2], "ERR invalid second DB index")?;
+    let a = database(store, int_or(&arguments[1], "ERR invalid first DB index")?)?;
+    let b = database(store, int_or(&arguments[2], "ERR invalid second DB index")?)?;
     store.keyspace.databases.swap(a, b);
     for (db, other) in [(a, b), (b, a)] {
         for which in [db, other] {
@@ -168,7 +166,7 @@ fn swapdb(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn encoding(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let encoding = store.value(&arguments[2]).map(|v| v.encoding());
+    let encoding = store.entry(&arguments[2]).map(|e| e.form.unwrap_or(e.value.encoding()));
     Ok(encoding.map_or(Reply::Null, Reply::text))
 }
 

@@ -5,7 +5,7 @@
 
 use super::keys::count_option;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int, is, position, slice};
+use crate::server::arguments::{Options, int, is, position, signed_count, slice};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, W, fail};
 use crate::server::keyspace::Store;
@@ -149,7 +149,7 @@ fn linsert(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn lrem(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let count = int(&arguments[2])?;
+    let count = signed_count(&arguments[2])?;
     let Some(list) = store.edit::<List>(&arguments[1])? else { return Ok(Reply::Int(0)) };
     let limit = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
     let matching = list.iter().enumerate().filter(|(_, value)| **value == arguments[3]);
@@ -173,16 +173,16 @@ fn lpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut options = Options::new(&arguments[3..]);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "RANK") => rank = options.int()?,
+            o if is(o, "RANK") => rank = signed_count(options.value()?)?,
             o if is(o, "COUNT") => {
-                count = match options.int()? {
-                    count if count >= 0 => Some(count as usize),
+                count = match int(options.value()?) {
+                    Ok(count @ 0..) => Some(count as usize),
                     _ => return Err(fail("ERR COUNT can't be negative")),
                 }
             }
             o if is(o, "MAXLEN") => {
-                max_len = match options.int()? {
-                    len if len >= 0 => len as usize,
+                max_len = match int(options.value()?) {
+                    Ok(len @ 0..) => len as usize,
                     _ => return Err(fail("ERR MAXLEN can't be negative")),
                 }
             }

@@ -75,7 +75,9 @@ fn smembers(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 fn smove(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (from, to, member) = (&arguments[1], &arguments[2], &arguments[3]);
     let held = store.get::<Set>(from)?.is_some_and(|set| set.contains(member));
-    store.get::<Set>(to)?;
+    if store.exists(from) {
+        store.get::<Set>(to)?;
+    }
     if held && from != to {
         if let Some(set) = store.edit::<Set>(from)? {
             set.remove(member);

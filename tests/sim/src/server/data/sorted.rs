@@ -284,8 +284,8 @@ fn zmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn bzmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let timeout_ms = timeout(&arguments[1])?;
     let request = pop_request(&arguments[2..])?;
+    let timeout_ms = timeout(&arguments[1])?;
     match pop_many(store, request)? {
         Some(reply) => Ok(reply),
         None => Err(wait_for(request.0, timeout_ms, Reply::NullArray)),

@@ -193,7 +193,7 @@ fn zintercard(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     }
     let rest = &arguments[2..];
     if count as usize > rest.len() {
-        return Err(fail("ERR Number of keys can't be greater than number of args"));
+        return Err(SYNTAX);
     }
     let (keys, options) = rest.split_at(count as usize);
     let limit = match options {

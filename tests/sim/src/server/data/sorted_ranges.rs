@@ -156,9 +156,9 @@ impl Query {
         let mut options = Options::new(&arguments[2..]);
         while let Some(option) = options.next() {
             match option {
-                o if is(o, "BYSCORE") => by = By::Score,
-                o if is(o, "BYLEX") => by = By::Name,
-                o if is(o, "REV") => reversed = true,
+                o if is(o, "BYSCORE") && by == By::Rank => by = By::Score,
+                o if is(o, "BYLEX") && by == By::Rank => by = By::Name,
+                o if is(o, "REV") && !reversed => reversed = true,
                 o if is(o, "WITHSCORES") => with_scores = true,
                 o if is(o, "LIMIT") => page = Some((options.int()?, options.int()?)),
                 _ => return Err(SYNTAX),

@@ -5,7 +5,7 @@
 use super::stream::{Group, Id, Pending, Stream, range_bound};
 use super::streams::entry;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int_or, is, positive};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with};
 use crate::server::keyspace::Store;
@@ -172,14 +172,12 @@ fn xclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (key, name, consumer) = (&arguments[1], &arguments[2], &arguments[3]);
     group(store, key, name)?;
     let idle = min_idle(&arguments[4], "XCLAIM")?;
-    let is_id = |a: &&Bytes| a.first().is_some_and(u8::is_ascii_digit);
+    // What is no id is an option.
+    let is_id = |a: &&Bytes| Id::parse(a, 0).is_ok();
     let ids_end = 5 + arguments[5..].iter().take_while(is_id).count();
     let mut ids = Vec::new();
     for text in &arguments[5..ids_end] {
         ids.push(Id::parse(text, 0)?);
-    }
-    if ids.is_empty() {
-        return Err(Id::parse(&arguments[5], 0).err().unwrap_or(SYNTAX));
     }
     let claim = Claim::parse(&mut Options::new(&arguments[ids_end..]), idle, now_ms)?;
     let Some(stream) = store.edit::<Stream>(key)? else { return Ok(Reply::Array(Vec::new())) };
@@ -212,10 +210,7 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     while let Some(option) = options.next() {
         match option {
             o if is(o, "COUNT") => {
-                count = match options.int()? {
-                    count if count > 0 => count as usize,
-                    _ => return Err(fail("ERR COUNT must be > 0")),
-                }
+                count = positive(options.value()?, "ERR COUNT must be > 0")?;
             }
             o if is(o, "JUSTID") => just_id = true,
             _ => return Err(SYNTAX),
@@ -238,13 +233,13 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let looked_at: Vec<Id> =
         group.pending.range(start..).map(|(id, _)| *id).take(count.saturating_mul(10)).collect();
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
-    let mut cursor = Id::MIN;
+    let mut next = None;
     for id in looked_at {
         if claimed.len() == count {
-            cursor = id;
+            next = Some(id);
             break;
         }
-        cursor = id.next().unwrap_or(Id::MIN);
+        next = id.next();
         match entries.get(&id) {
             None => {
                 group.pending.remove(&id);
@@ -256,10 +251,8 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             Some(_) => {}
         }
     }
-    cursor = group.pending.range(cursor..).next().map_or(Id::MIN, |(id, _)| *id);
-    if claimed.len() < count && cursor != Id::MIN && group.pending.range(cursor..).count() == 0 {
-        cursor = Id::MIN;
-    }
+    let cursor = next.and_then(|next| group.pending.range(next..).next());
+    let cursor = cursor.map_or(Id::MIN, |(id, _)| *id);
     store.changed::<Stream>(key);
     Ok(Reply::Array(vec![
         Reply::Bulk(cursor.bytes()),

@@ -31,6 +31,12 @@ pub(crate) fn entry(id: Id, fields: &[Bytes]) -> Reply {
     Reply::Array(vec![Reply::Bulk(id.bytes()), Reply::bulks(fields.iter().cloned())])
 }
 
+const TWO_TRIMS: Stop =
+    fail("ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
+
+const SMALLER_THAN_DELETED: &str =
+    "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id";
+
 /// How XADD and XTRIM trim.
 struct Cut {
     /// The limit.
@@ -81,12 +87,16 @@ fn xadd(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (mut make, mut cut) = (true, None);
     let id = loop {
         match options.value()? {
+            o if cut.is_some() && (is(o, "MAXLEN") || is(o, "MINID")) => return Err(TWO_TRIMS),
             o if is(o, "NOMKSTREAM") => make = false,
             o if is(o, "MAXLEN") => cut = Some(Cut::parse(false, &mut options)?),
             o if is(o, "MINID") => cut = Some(Cut::parse(true, &mut options)?),
             id => break id,
         }
     };
+    if id.as_ref() != b"*" {
+        Id::parse(id.strip_suffix(b"-*").unwrap_or(id), 0)?;
+    }
     let fields = options.rest();
     if fields.is_empty() || !fields.len().is_multiple_of(2) {
         return Err(fail("ERR wrong number of arguments for 'xadd' command"));
@@ -152,6 +162,25 @@ fn xlen(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn xsetid(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let id = Id::parse(&arguments[2], 0)?;
+    let (mut added, mut deleted) = (None, None);
+    let mut options = Options::new(&arguments[3..]);
+    while let Some(option) = options.next() {
+        match option {
+            o if is(o, "ENTRIESADDED") => {
+                added = match options.int()? {
+                    count if count >= 0 => Some(count as u64),
+                    _ => return Err(fail("ERR entries_added must be positive")),
+                }
+            }
+            o if is(o, "MAXDELETEDID") => {
+                deleted = match Id::parse(options.value()?, 0)? {
+                    deleted if deleted <= id => Some(deleted),
+                    _ => return Err(fail(SMALLER_THAN_DELETED)),
+                }
+            }
+            _ => return Err(SYNTAX),
+        }
+    }
     let stream = store.edit::<Stream>(&arguments[1])?.ok_or(NO_SUCH_KEY)?;
     if id < stream.max_deleted {
         return Err(fail(
@@ -164,6 +193,8 @@ fn xsetid(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         ));
     }
     stream.last_id = id;
+    stream.added = added.unwrap_or(stream.added);
+    stream.max_deleted = deleted.unwrap_or(stream.max_deleted);
     store.changed::<Stream>(&arguments[1]);
     Ok(Reply::OK)
 }
@@ -175,8 +206,11 @@ fn xrange(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome
     let count = match &arguments[4..] {
         [] => usize::MAX,
         [word, count] if is(word, "COUNT") => match int(count)? {
-            count if count < 0 => 0,
-            0 => return store.get::<Stream>(&arguments[1]).map(|_| Reply::Array(Vec::new())),
+            // What asks for nothing gets null, if there is a stream.
+            count if count <= 0 => {
+                let stream = store.get::<Stream>(&arguments[1])?;
+                return Ok(stream.map_or(Reply::Array(Vec::new()), |_| Reply::NullArray));
+            }
             count => count as usize,
         },
         _ => return Err(SYNTAX),
@@ -220,6 +254,13 @@ impl<'a> ReadRequest<'a> {
                 }
                 o if is(o, "BLOCK") => block = Some(timeout_ms(options.value()?)?),
                 o if is(o, "NOACK") && command == "xreadgroup" => no_ack = true,
+                o if (is(o, "NOACK") || is(o, "GROUP")) && command == "xread" => {
+                    let option = String::from_utf8_lossy(o).to_ascii_uppercase();
+                    return Err(fail_with(format!(
+                        "ERR The {option} option is only supported by XREADGROUP. You called \
+                         XREAD instead."
+                    )));
+                }
                 _ => return Err(SYNTAX),
             }
         }
