@@ -333,10 +333,11 @@ impl Real {
         match stream.read(&mut buffer) {
             Ok(0) => Got::End,
             Ok(len) => Got::Bytes(buffer[..len].to_vec()),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
-                Got::Nothing
-            }
-            Err(_) => Got::End,
+            // A process that was stopped and goes on reads `Interrupted`.
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Got::Nothing,
+                _ => Got::End,
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use super::streams::entry;
 use crate::resp::Reply;
 use crate::server::arguments::{Options, int_or, is, positive};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with};
+use crate::server::command::{FAST, Outcome, R, SYNTAX, Spec, Stop, W, fail_with};
 use crate::server::keyspace::Store;
 use bytes::Bytes;
 use std::collections::BTreeMap;
