@@ -161,7 +161,8 @@ pub fn sentinels(frames: &[Bytes], state: u8) {
     let endpoint = |host: &str, port: u16| Endpoint::tcp(host, port);
     let parse = |four: &[Value]| {
         let [primary, address, replicas, sentinels] = four else { return None };
-        parse_opinion([primary, address, replicas, sentinels], &endpoint).ok()
+        let read = parse_opinion([primary, address, replicas, sentinels].map(Some), &endpoint);
+        read.ok().map(|(opinion, _)| opinion)
     };
     let opinions: Vec<_> = values.chunks(4).filter_map(parse).collect();
     let backwards: Vec<_> = opinions.iter().rev().cloned().collect();

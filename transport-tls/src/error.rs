@@ -7,14 +7,17 @@
 //!
 //! Users find it in the chain of an error with [`TlsError::of`].
 
-use futures_rustls::rustls::{AlertDescription, CertificateError, Error as Cause};
+use futures_rustls::rustls::{AlertDescription, Error as Cause};
 use slotcar_core::config::ConfigError;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
-/// The number of names of a certificate that an error shows.
-const NAMES_SHOWN_MAX: usize = 4;
+mod certificate;
+mod kind;
+
+pub use kind::TlsErrorKind;
 
 /// Why an encrypted connection failed, or cannot be configured.
 #[derive(Clone, Debug)]
@@ -25,33 +28,6 @@ pub struct TlsError {
     text: String,
     /// The error of rustls.
     cause: Option<Cause>,
-}
-
-/// What can be done about a [`TlsError`].
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TlsErrorKind {
-    /// The server's certificate is damaged, revoked, or not meant for a server.
-    BadCertificate,
-    /// The server requires a client certificate, and got none or does not accept it.
-    ClientCertificate,
-    /// The server closed the connection during the handshake. Another dial may succeed.
-    Closed,
-    /// The server's certificate has expired or is not valid yet, or a clock is wrong.
-    Expired,
-    /// The two sides have no protocol version or cipher in common.
-    Incompatible,
-    /// The server does not speak TLS on this port.
-    NotTls,
-    /// The server refused for another reason, or gave none: TLS 1.2 has no alert of its own for a
-    /// missing client certificate. Or one side violated the protocol.
-    Refused,
-    /// A certificate, a key or a name in the configuration of this client cannot be used.
-    Setup,
-    /// The server's certificate is signed by no authority that this client trusts.
-    UnknownIssuer,
-    /// The server's certificate is valid, but for other names or addresses.
-    WrongName,
 }
 
 impl TlsError {
@@ -90,6 +66,11 @@ impl TlsError {
         Self { kind: TlsErrorKind::Setup, text: text.into(), cause: None }
     }
 
+    /// The same error, which names the file that the configuration was read from.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self { text: format!("{}: {}", path.display(), self.text), ..self }
+    }
+
     /// The configuration of this client cannot be used, with the error of rustls.
     pub(crate) fn unusable(what: &str, cause: Cause) -> Self {
         let text = format!("{what} cannot be used: {cause}");
@@ -107,7 +88,7 @@ impl TlsError {
 fn judge(cause: &Cause) -> (TlsErrorKind, String) {
     use TlsErrorKind as Kind;
     match cause {
-        Cause::InvalidCertificate(error) => judge_certificate(error),
+        Cause::InvalidCertificate(error) => certificate::judge(error),
         Cause::InvalidMessage(_) => {
             (Kind::NotTls, "the server does not speak TLS on this port".to_owned())
         }
@@ -133,45 +114,6 @@ fn judge(cause: &Cause) -> (TlsErrorKind, String) {
             (Kind::Incompatible, format!("nothing in common with the server: {cause}"))
         }
         other => (Kind::Refused, other.to_string()),
-    }
-}
-
-fn judge_certificate(error: &CertificateError) -> (TlsErrorKind, String) {
-    use TlsErrorKind as Kind;
-    let (kind, why) = match error {
-        CertificateError::UnknownIssuer => {
-            (Kind::UnknownIssuer, "is signed by no authority that this client trusts".to_owned())
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            (Kind::Expired, "has expired".to_owned())
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            (Kind::Expired, "is not valid yet".to_owned())
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            (Kind::WrongName, "names no host at all (subjectAltName)".to_owned())
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            (Kind::WrongName, format!("is valid for {} only", list(presented)))
-        }
-        CertificateError::NotValidForName => {
-            (Kind::WrongName, "is valid for other names only".to_owned())
-        }
-        other => (Kind::BadCertificate, format!("is bad: {other}")),
-    };
-    (kind, format!("the server's certificate {why}"))
-}
-
-/// The first names of a certificate; rustls gives them as `DnsName("redis.test")`.
-fn list(presented: &[String]) -> String {
-    let bare = |name: &String| {
-        let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-        inside.unwrap_or(name).trim_matches('"').to_owned()
-    };
-    let shown: Vec<String> = presented.iter().take(NAMES_SHOWN_MAX).map(bare).collect();
-    match presented.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -215,6 +157,11 @@ pub(crate) fn of_first_read(name: &str, error: io::Error) -> io::Error {
         }
         _ => error,
     }
+}
+
+/// Whether the server has refused a handshake, and not this client.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(rustls_cause(error), Some(Cause::AlertReceived(_)))
 }
 
 fn rustls_cause(error: &io::Error) -> Option<Cause> {

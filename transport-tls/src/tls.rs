@@ -13,17 +13,19 @@ use crate::stream::Stream;
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::ClientConfig;
+use futures_rustls::rustls::client::Resumption;
 use slotcar_core::{BoxFuture, ByteStream, ConnectTls, DialNotes, Endpoint, Timestamp, Transport};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A transport with TLS, which a client with `Config::tls` needs.
 ///
 /// Dropping the future of a dial closes its stream. Dial and handshake together may take
 /// `Config::connect_timeout`. Later connections to a server resume the TLS session of an earlier
-/// one.
+/// one. A server that refuses a handshake after an earlier one has succeeded is dialled once more
+/// without a session, and gets none from then on.
 #[derive(Clone)]
 pub struct Tls<T> {
     /// The transport below.
@@ -34,6 +36,41 @@ pub struct Tls<T> {
     name: Option<ServerName<'static>>,
     /// The names of single servers.
     names: BTreeMap<Endpoint, ServerName<'static>>,
+    /// How resuming sessions went. Shared by all clones.
+    sessions: Arc<Sessions>,
+}
+
+/// Which servers take part in resuming sessions, by the name that their certificates must have.
+#[derive(Debug, Default)]
+struct Sessions {
+    /// A handshake has succeeded, so that there may be a session.
+    begun: Mutex<BTreeSet<String>>,
+    /// The server has refused a handshake after one had succeeded: no session is offered any more.
+    refused: Mutex<BTreeSet<String>>,
+}
+
+impl Sessions {
+    /// Whether no session is offered to this server.
+    fn are_refused(&self, name: &str) -> bool {
+        lock(&self.refused).contains(name)
+    }
+
+    fn note_success(&self, name: &str) {
+        let mut begun = lock(&self.begun);
+        if !begun.contains(name) {
+            begun.insert(name.to_owned());
+        }
+    }
+
+    /// Notes a refused handshake. Returns whether it says nothing, because a session may have been
+    /// offered: then another handshake without one shows what is wrong.
+    fn note_refusal(&self, name: &str) -> bool {
+        lock(&self.begun).remove(name) && lock(&self.refused).insert(name.to_owned())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: fmt::Debug> fmt::Debug for Tls<T> {
@@ -46,7 +83,8 @@ impl<T: Transport> Tls<T> {
     /// Adds TLS to `inner`. `config` is built by [`crate::TlsConfig`], or any other.
     #[must_use]
     pub fn new(inner: T, config: Arc<ClientConfig>) -> Self {
-        Self { inner, config, name: None, names: BTreeMap::new() }
+        let (names, sessions) = (BTreeMap::new(), Arc::default());
+        Self { inner, config, name: None, names, sessions }
     }
 
     /// Sets the name that the certificate of every server must have, whatever host is dialled. It
@@ -96,18 +134,38 @@ impl<T: Transport> ConnectTls for Tls<T> {
         Box::pin(async move {
             let name = self.name_for(endpoint);
             let name = name.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            let stream = self.inner.connect_noting(endpoint, notes).await?;
-            notes.set_tls_began();
             let text = name.to_str().into_owned();
-            let connector = TlsConnector::from(Arc::clone(&self.config));
-            match connector.connect(name, stream).await {
-                Ok(stream) => {
-                    let abort = notes.abort_flag();
-                    Ok(Box::new(Stream::new(stream, text, abort)) as Box<dyn ByteStream>)
+            loop {
+                let stream = self.inner.connect_noting(endpoint, notes).await?;
+                notes.set_tls_began();
+                let connector = TlsConnector::from(self.config_for(&text));
+                let failed = match connector.connect(name.clone(), stream).await {
+                    Ok(stream) => {
+                        self.sessions.note_success(&text);
+                        let abort = notes.abort_flag();
+                        let stream: Box<dyn ByteStream> =
+                            Box::new(Stream::new(stream, text, abort));
+                        return Ok(stream);
+                    }
+                    Err(failed) => failed,
+                };
+                if !(error::is_refusal(&failed) && self.sessions.note_refusal(&text)) {
+                    return Err(error::of_handshake(&text, failed));
                 }
-                Err(failed) => Err(error::of_handshake(&text, failed)),
             }
         })
+    }
+}
+
+impl<T> Tls<T> {
+    /// The configuration for a server; without sessions if it has refused one.
+    fn config_for(&self, name: &str) -> Arc<ClientConfig> {
+        if !self.sessions.are_refused(name) {
+            return Arc::clone(&self.config);
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        Arc::new(config)
     }
 }
 

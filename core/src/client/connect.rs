@@ -6,21 +6,29 @@
 use super::client::{Client, Shared};
 use crate::command::cmd;
 use crate::config::{Config, ConfigError, Deployment, ReadFrom};
+use crate::connection::courtesy::Withheld;
+use crate::connection::handshake::is_unready;
 use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::environment::environment::Environment;
-use crate::driver::link::dial::WANTS_TLS;
 use crate::driver::replica::policy::SharedReadSettings;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{READ_POLICIES, SENTINEL, left_out};
+use crate::resp::{ErrorClass, ServerError};
+use crate::topology::refresh::RefreshReason;
 use crate::topology::snapshot::Topology;
 use crate::transport::Transport;
 use std::sync::{Arc, Mutex, OnceLock};
 
+#[cfg(test)]
+mod tests;
+
 impl Client {
-    /// Connects over `transport`. Returns when a server has accepted the handshake and, in a
-    /// cluster or behind sentinels, when the topology is known. Takes at most `connect_timeout`, or
-    /// twice that where a server accepts a connection and then does not answer.
+    /// Connects over `transport`. Returns when a server has accepted the handshake and answers
+    /// PING, in any words but those about credentials, and, in a cluster or behind sentinels, when
+    /// the topology is known. Takes at most `connect_timeout`, or twice that where a server accepts
+    /// a connection and then does not answer. With `courtesies` off, there is no PING: a server
+    /// that wants no credentials is only known to accept connections.
     ///
     /// Does not try again after a failure. A program that may start before its servers uses
     /// [`Client::connect_lazy`].
@@ -38,25 +46,53 @@ impl Client {
         let deadline = env.now().after(timeout);
         if topology.is_dynamic() {
             topology.wait_for_refresh(deadline).await;
+            // A server that did not answer a courtesy is asked without. The first refresh may still
+            // be ending.
+            for _ in 0..2 {
+                if topology.routes().nodes.is_empty() && topology.suspects_courtesies() {
+                    topology.request_refresh(RefreshReason::Start);
+                    topology.wait_for_refresh(deadline.after(timeout)).await;
+                }
+            }
             return if topology.routes().nodes.is_empty() {
                 Err(topology.no_node_error())
             } else {
                 Ok(client)
             };
         }
-        let node = topology.routes().dialable().next().cloned();
-        if let Some(node) = node {
-            // The attempt itself ends after `connect_timeout`, with a better error than this one's.
-            node.connect(env, deadline.after(timeout)).await?;
+        let Some(node) = topology.routes().dialable().next().cloned() else { return Ok(client) };
+        let late = deadline.after(timeout);
+        // The attempt itself ends after `connect_timeout`, with a better error than this one's.
+        let link = match node.connect(env, late).await {
+            // It did not answer a courtesy: it is dialled without. What it says then counts.
+            Err(first) if node.target().suspects_any(Withheld::OF_HANDSHAKE) => {
+                let again = node.connect(env, late).await;
+                again.map_err(|again| again.server_error().map_or(first, |_| again.clone()))?
+            }
+            link => link?,
+        };
+        if !env.config().courtesies {
+            return Ok(client);
         }
         // Sent in one write with the handshake, if that is still to be sent.
         let pinged = client.with_timeout(timeout).send::<()>(cmd("PING")).await;
-        match pinged {
-            Ok(()) => Ok(client),
-            Err(lost) if lost.kind() == ErrorKind::Connect && !env.config().tls => {
-                Err(lost.with_hint(WANTS_TLS))
+        let Err(error) = pinged else { return Ok(client) };
+        match error.kind() {
+            _ if error.server_error().is_some_and(is_any_answer) => Ok(client),
+            _ if error.server_error().is_some() => Err(error),
+            // It hung up: on the handshake, or on PING. The handshake alone tells which, and why.
+            ErrorKind::Connect => {
+                node.target().doubt();
+                node.connect(env, late).await.map(|_| client)
             }
-            Err(error) => Err(error),
+            // It does not answer PING, but has answered the handshake.
+            ErrorKind::Timeout if link.has_answered_handshake() => Ok(client),
+            ErrorKind::Timeout => {
+                node.target().suspect(Withheld::INTRODUCTION);
+                node.redial();
+                node.connect(env, late).await.map(|_| client).map_err(|_| error)
+            }
+            _ => Err(error),
         }
     }
 
@@ -127,4 +163,11 @@ impl Client {
         };
         Ok(Self { shared: Arc::new(shared), timeout: None, read_settings: None })
     }
+}
+
+/// Whether a server that answers PING so will take commands of this client.
+fn is_any_answer(error: &ServerError) -> bool {
+    let is_closed_to_us =
+        matches!(error.class(), ErrorClass::WrongCredentials | ErrorClass::ProtectedMode);
+    !is_unready(error) && !is_closed_to_us
 }

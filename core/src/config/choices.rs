@@ -56,11 +56,13 @@ pub enum Protocol {
     Resp2,
 }
 
-/// What a call does when `Config::node_bytes_max` is reached.
+/// What a call does when `Config::node_bytes_max` or `Config::exclusive_connections_max` is
+/// reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// Waits until replies have made space, for as long as its timeout allows.
+    /// Waits until replies have made space, or a connection is free, for as long as its timeout
+    /// allows.
     #[default]
     Wait,
     /// Fails at once with [`ErrorKind::Limit`](crate::ErrorKind::Limit).

@@ -50,6 +50,7 @@ macro_rules! keys {
 keys![
     client_name,
     protocol,
+    courtesies,
     read_from,
     max_staleness,
     primary_fallback_percent_max,

@@ -66,9 +66,11 @@ pub struct Config {
     pub address_map: BTreeMap<Endpoint, Endpoint>,
     /// The ACL user; needs a password. Default: none, which is the server's default user.
     pub username: Option<String>,
-    /// The password. Default: none, and no `AUTH` is sent.
+    /// The password. Default: none, and no `AUTH` is sent; nor for an empty one without a user,
+    /// which is a template that was filled with nothing.
     pub password: Option<Secret>,
-    /// The database to select, from 0. Default: 0, for which no `SELECT` is sent.
+    /// The database to select, from 0. Default: 0, for which no `SELECT` is sent. A cluster has
+    /// more than database 0 since Valkey 9 (`cluster-databases`); others refuse the connection.
     pub database: u32,
     /// The name that connections show in `CLIENT LIST`, printable ASCII without spaces. Default:
     /// none.
@@ -76,6 +78,14 @@ pub struct Config {
     /// The protocol. Default: RESP3, because it has push messages; RESP2 with a server that does
     /// not know RESP3.
     pub protocol: Protocol,
+    /// Whether the client introduces itself, and asks what it could do without: HELLO, CLIENT
+    /// SETINFO, CLIENT SETNAME, CLUSTER MYID, ROLE at a dial, PING when it connects, COMMAND INFO,
+    /// SUBSCRIBE at sentinels. `docs/courtesies.md` in the repository lists all, and what is lost.
+    /// Default: true. A server that refuses one is used without it, and one that hangs up is
+    /// dialled again; false is for proxies that break on them in other ways. Then `protocol` has no
+    /// effect, `client_name` is refused, and a command may be sent to a server that was not seen to
+    /// answer.
+    pub courtesies: bool,
     /// Whether to use TLS to the servers. It needs a transport with TLS (feature `tls`, or
     /// `slotcar-tls`), which decides what certificates to trust. Default: false, as in the servers'
     /// default configuration.
@@ -199,7 +209,8 @@ pub struct Config {
     pub connections_per_node: u32,
     /// Connections to each node that a single caller uses: for blocking commands, watched
     /// transactions, writes that wait for replicas, and subscriptions with
-    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64.
+    /// [`own_connection`](crate::Subscribe::own_connection). Default: 64. One that nobody used for
+    /// a minute is closed.
     pub exclusive_connections_max: u32,
     /// Which connections subscriptions use. Default: their own, because a server closes a
     /// connection with subscriptions if too many bytes of replies wait on it.
@@ -208,7 +219,8 @@ pub struct Config {
     /// Default: 64MiB: it bounds the memory that a dead node costs. A larger command is refused.
     #[serde(with = "text::setting")]
     pub node_bytes_max: usize,
-    /// What a call does when `node_bytes_max` is reached. Default: it waits.
+    /// What a call does when `node_bytes_max` or `exclusive_connections_max` is reached. Default:
+    /// it waits, until its timeout.
     pub when_full: WhenFull,
     /// Commands in one pipeline or transaction. Default: 100000, because all its replies are in
     /// memory at once.
@@ -243,6 +255,7 @@ impl Default for Config {
             database: 0,
             client_name: None,
             protocol: Protocol::Resp3,
+            courtesies: true,
             tls: false,
             read_from: ReadFrom::Primary,
             max_staleness: None,

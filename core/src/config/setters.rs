@@ -30,6 +30,7 @@ setters! {
     deployment: Deployment,
     database: u32,
     protocol: Protocol,
+    courtesies: bool,
     tls: bool,
     read_from: ReadFrom,
     primary_fallback_percent_max: u32,

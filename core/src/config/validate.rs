@@ -57,12 +57,6 @@ impl Config {
                 "only for a standalone server: a cluster and sentinels report theirs",
             ));
         }
-        if self.deployment == Deployment::Cluster && self.database != 0 {
-            return Err(ConfigError::conflict(
-                "database",
-                format!("a cluster has database 0 only, not {}", self.database),
-            ));
-        }
         check_address_map(&self.address_map)
     }
 
@@ -105,6 +99,12 @@ impl Config {
                 "client_name",
                 name,
                 "printable ASCII without spaces, at least one character",
+            ));
+        }
+        if self.client_name.is_some() && !self.courtesies {
+            return Err(ConfigError::conflict(
+                "client_name",
+                "a server is told it as a courtesy: leave out the name, or courtesies=false",
             ));
         }
         let of_policy = match &self.read_from {

@@ -1,20 +1,23 @@
 //! The commands of a connection's handshake, and what follows from the replies.
 //!
 //! The first flight is written in one piece: HELLO with credentials and name, CLIENT SETINFO,
-//! SELECT, READONLY or ROLE, CLUSTER MYID. A server that does not know HELLO or version 3 of the
-//! protocol, or does not allow HELLO, gets a second flight in RESP2.
+//! SELECT, READONLY or ROLE, CLUSTER MYID. A server that refuses HELLO, in any words but those
+//! about the credentials, gets a second flight in RESP2. All but credentials and database are
+//! courtesies (`courtesy.rs`): what is refused is done without.
 //!
 //! **Invariants**: a connection carries no command before its handshake is complete, because a
 //! command must never run in the wrong database, as the wrong user or on the wrong server. A server
 //! that cannot say who it is because it is loading or busy gets none either; one that does not know
-//! CLUSTER MYID, or forbids it, is taken as it is.
+//! CLUSTER MYID or ROLE, or forbids it, is taken as it is. Credentials are never left out: a
+//! refusal of AUTH or of the credentials in HELLO ends the handshake.
 //!
-//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (a refusal is ignored: servers before 7.2
-//! do not know it), CLUSTER MYID (since 3.0).
+//! Spec: HELLO (redis.io/commands/hello), CLIENT SETINFO (servers before 7.2 do not know it),
+//! CLUSTER MYID (since 3.0).
 
 use crate::command::{Command, cmd};
 use crate::config::{Config, Deployment, Protocol, Secret};
-use crate::resp::{FrameKind, ServerError, frame_kind, plain_value};
+use crate::connection::courtesy::{Courtesy, Withheld};
+use crate::resp::{ServerError, plain_value};
 use crate::routing::error_policy::{ErrorOrigin, HelloRefusal, NodeFinding, reply_policy};
 use crate::topology::identity::Identity;
 use crate::topology::node_id::NodeId;
@@ -52,6 +55,10 @@ pub(crate) struct Handshake {
     asks_identity: bool,
     /// What it answered.
     identity: Option<Identity>,
+    /// How it refused READONLY.
+    readonly_refusal: Option<ServerError>,
+    /// What the server is not told.
+    withheld: Withheld,
     /// The protocol of the current flight.
     stage: Stage,
     /// What each command of that flight is for.
@@ -72,16 +79,10 @@ enum Stage {
 /// What a command of the handshake is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HandshakeStep {
-    /// HELLO: protocol version 3, credentials and name.
-    Hello,
     /// Must succeed. The error names it if it does not.
     Required(&'static str),
-    /// ROLE: the reply must say that the server is a primary.
-    Primary,
-    /// CLUSTER MYID: who the server is.
-    Identity,
-    /// May fail.
-    Ignored,
+    /// May be refused.
+    Courtesy(Courtesy),
 }
 
 /// What follows after a flight was answered.
@@ -116,7 +117,11 @@ impl Handshake {
             Protocol::Resp2 => Stage::Resp2,
         };
         Self {
-            credentials: password.as_ref().map(clear),
+            // `redis://:@host` is a template without a password.
+            credentials: password
+                .as_ref()
+                .map(clear)
+                .filter(|(user, password)| user.is_some() || !password.is_empty()),
             client_name: config.client_name.clone(),
             database: if profile == Profile::Sentinel { 0 } else { config.database },
             primary: profile == Profile::Primary,
@@ -124,6 +129,8 @@ impl Handshake {
             readonly: profile == Profile::Replica,
             asks_identity: false,
             identity: None,
+            readonly_refusal: None,
+            withheld: Withheld::NONE,
             stage,
             steps: Vec::new(),
         }
@@ -134,9 +141,34 @@ impl Handshake {
         Self { asks_identity: true, ..self }
     }
 
-    /// Who the server says it is; `None` if it was not asked.
-    pub(crate) fn into_identity(self) -> Option<Identity> {
-        self.identity
+    /// The same, which does not say these courtesies.
+    pub(crate) fn withholding(self, withheld: Withheld) -> Self {
+        Self { withheld, ..self }
+    }
+
+    /// Who the server says it is, `None` if it was not asked; and how it refused READONLY, if it
+    /// did.
+    pub(crate) fn into_told(self) -> (Option<Identity>, Option<ServerError>) {
+        (self.identity, self.readonly_refusal)
+    }
+
+    /// What to leave out for a server that hangs up, or falls silent, after so many replies to this
+    /// flight: the courtesy that it did not answer. `None` if that was none, or if it had answered
+    /// nothing to a client that had not introduced itself: it may be gone.
+    pub(crate) fn unanswered(&self, replies: usize) -> Option<Withheld> {
+        let more = match self.steps.get(replies)? {
+            _ if replies == 0 => Withheld::INTRODUCTION,
+            HandshakeStep::Courtesy(courtesy) => match Withheld::of(*courtesy) {
+                one if one.within(Withheld::INTRODUCTION) == one => Withheld::INTRODUCTION,
+                one => one.within(Withheld::OF_HANDSHAKE),
+            },
+            HandshakeStep::Required(_) => return None,
+        };
+        let said = |step: &HandshakeStep| match step {
+            HandshakeStep::Courtesy(courtesy) => more.has(*courtesy),
+            HandshakeStep::Required(_) => false,
+        };
+        self.steps.iter().any(said).then_some(more)
     }
 
     /// The same, for a connection that is to end what keeps the server busy: a busy server takes
@@ -161,10 +193,19 @@ impl Handshake {
         // Sent once. But a server that wants a password ignores it until then.
         let sends_info = self.steps.is_empty() || self.credentials.is_some();
         self.steps.clear();
+        let withheld = self.withheld;
+        if self.asks_identity && withheld.has(Courtesy::MyId) {
+            self.identity = Some(Identity::Untold);
+        }
         let mut push = |step, command| {
-            self.steps.push(step);
-            commands.push(command);
+            if !matches!(step, HandshakeStep::Courtesy(it) if withheld.has(it)) {
+                self.steps.push(step);
+                commands.push(command);
+            }
         };
+        if withheld.has(Courtesy::Hello) {
+            self.stage = Stage::Resp2;
+        }
         match self.stage {
             Stage::Resp3 => {
                 let mut hello = cmd("HELLO").arg("3");
@@ -175,7 +216,7 @@ impl Handshake {
                 if let Some(name) = &self.client_name {
                     hello = hello.arg("SETNAME").arg(name.as_str());
                 }
-                push(HandshakeStep::Hello, hello);
+                push(HandshakeStep::Courtesy(Courtesy::Hello), hello);
             }
             Stage::Resp2 => {
                 if let Some((user, password)) = &self.credentials {
@@ -184,31 +225,35 @@ impl Handshake {
                         auth = auth.arg(user.as_str());
                     }
                     push(HandshakeStep::Required("AUTH"), auth.arg(password.as_str()));
+                } else if withheld.has_all(Withheld::INTRODUCTION) {
+                    // That it answers this is the only proof that it is there.
+                    push(HandshakeStep::Courtesy(Courtesy::Ping), Courtesy::Ping.command());
                 }
                 if let Some(name) = &self.client_name {
-                    let command = cmd("CLIENT").arg("SETNAME").arg(name.as_str());
-                    push(HandshakeStep::Required("CLIENT SETNAME"), command);
+                    let command = Courtesy::SetName.command().arg(name.as_str());
+                    push(HandshakeStep::Courtesy(Courtesy::SetName), command);
                 }
             }
         }
         if sends_info {
-            let info = |key, value| cmd("CLIENT").arg("SETINFO").arg(key).arg(value);
-            push(HandshakeStep::Ignored, info("LIB-NAME", "slotcar"));
-            push(HandshakeStep::Ignored, info("LIB-VER", env!("CARGO_PKG_VERSION")));
+            let info = |key, value| Courtesy::SetInfo.command().arg(key).arg(value);
+            let step = HandshakeStep::Courtesy(Courtesy::SetInfo);
+            push(step, info("LIB-NAME", "slotcar"));
+            push(step, info("LIB-VER", env!("CARGO_PKG_VERSION")));
         }
         if self.database != 0 {
             push(HandshakeStep::Required("SELECT"), cmd("SELECT").arg(self.database));
         }
-        // If it is refused, reads are answered by redirects, which are handled anyway.
+        // If it is refused, reads are answered by redirects.
         // spec: cluster-spec, "Scaling reads using replica nodes"
         if self.readonly {
-            push(HandshakeStep::Ignored, cmd("READONLY"));
+            push(HandshakeStep::Courtesy(Courtesy::ReadOnly), Courtesy::ReadOnly.command());
         }
         if self.primary {
-            push(HandshakeStep::Primary, cmd("ROLE"));
+            push(HandshakeStep::Courtesy(Courtesy::Role), Courtesy::Role.command());
         }
         if self.asks_identity {
-            push(HandshakeStep::Identity, cmd("CLUSTER").arg("MYID"));
+            push(HandshakeStep::Courtesy(Courtesy::MyId), Courtesy::MyId.command());
         }
         commands
     }
@@ -217,33 +262,31 @@ impl Handshake {
     /// connection was lost.
     pub(crate) fn handle_replies(&mut self, replies: &[Bytes]) -> Result<Progress, Refusal> {
         for (step, reply) in self.steps.iter().zip(replies) {
-            let refused = frame_kind(reply) == FrameKind::Error;
-            if refused && self.tolerates_busy && is_busy(reply) {
+            let error = ServerError::from_frame(reply);
+            if error.as_ref().is_some_and(|error| self.tolerates_busy && is_busy(error)) {
                 continue;
             }
-            match step {
-                HandshakeStep::Ignored => {}
-                HandshakeStep::Hello if !refused => {}
-                HandshakeStep::Hello => {
-                    let error = ServerError::from_frame(reply);
-                    if error
-                        .as_ref()
-                        .is_some_and(|e| speaks_resp2_only(e, self.credentials.is_some()))
-                    {
+            match (step, error) {
+                (HandshakeStep::Courtesy(Courtesy::Hello), Some(error)) => {
+                    if speaks_resp2_only(&error, self.credentials.is_some()) {
                         self.stage = Stage::Resp2;
                         return Ok(Progress::NextFlight);
                     }
-                    return Err(Refusal { step: "HELLO", error });
+                    return Err(Refusal { step: "HELLO", error: Some(error) });
                 }
-                HandshakeStep::Required(_) if !refused => {}
-                HandshakeStep::Primary if !refused => check_role(reply)?,
-                HandshakeStep::Primary => {
-                    return Err(Refusal { step: "ROLE", error: ServerError::from_frame(reply) });
+                (HandshakeStep::Courtesy(Courtesy::Role), None) => check_role(reply)?,
+                // It is not ready, whatever it is.
+                (HandshakeStep::Courtesy(Courtesy::Role), Some(error)) if is_unready(&error) => {
+                    return Err(Refusal { step: "ROLE", error: Some(error) });
                 }
-                HandshakeStep::Identity => self.identity = Some(identity_of(reply)?),
-                HandshakeStep::Required(step) => {
-                    return Err(Refusal { step, error: ServerError::from_frame(reply) });
+                (HandshakeStep::Courtesy(Courtesy::MyId), _) => {
+                    self.identity = Some(identity_of(reply)?);
                 }
+                (HandshakeStep::Courtesy(Courtesy::ReadOnly), Some(error)) => {
+                    self.readonly_refusal = Some(error);
+                }
+                (HandshakeStep::Courtesy(_), _) | (HandshakeStep::Required(_), None) => {}
+                (HandshakeStep::Required(step), error) => return Err(Refusal { step, error }),
             }
         }
         Ok(Progress::Complete)
@@ -251,9 +294,16 @@ impl Handshake {
 }
 
 /// Whether the server refuses every command but those that end what it is busy with.
-fn is_busy(reply: &Bytes) -> bool {
-    let error = ServerError::from_frame(reply);
-    error.is_some_and(|e| reply_policy(&e, ErrorOrigin::Server).node == NodeFinding::Busy)
+fn is_busy(error: &ServerError) -> bool {
+    reply_policy(error, ErrorOrigin::Server).node == NodeFinding::Busy
+}
+
+/// Whether a refusal says nothing of the command: the server takes none for now, or none of a
+/// client that has not authenticated.
+pub(crate) fn is_unready(error: &ServerError) -> bool {
+    let policy = reply_policy(error, ErrorOrigin::Server);
+    policy.dial_again
+        || matches!(policy.node, NodeFinding::AuthRequired | NodeFinding::OutOfCluster)
 }
 
 /// Checks the reply to ROLE, a list that begins with the name of the role.

@@ -2,6 +2,7 @@
 //! the handshake. Pure: no stream, clock or async.
 
 pub(crate) mod budget;
+pub(crate) mod courtesy;
 pub(crate) mod entry;
 pub(crate) mod handshake;
 pub(crate) mod outcome;

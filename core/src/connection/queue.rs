@@ -82,6 +82,9 @@ pub(crate) struct CommandQueue {
     ready: usize,
     /// This client has ended the connection while replies were owed on it.
     given_up: bool,
+    /// A handshake was written with the first entry and is not answered in full. It is the oldest
+    /// of the entries that nobody waits for.
+    owes_handshake: bool,
     /// The node's budget, charged for all entries that are owed a reply.
     budget: Arc<Budget>,
     /// Not later than the earliest deadline of the entries and of the callers that wait for the
@@ -143,6 +146,7 @@ impl CommandQueue {
             waiting: 0,
             ready: 0,
             given_up: false,
+            owes_handshake: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,
             background: false,
@@ -350,7 +354,10 @@ impl CommandQueue {
             }
             // It failed before, and its caller has not taken that outcome yet.
             EntryState::Done(failed) => place.state = EntryState::Done(failed),
-            EntryState::Abandoned => self.free(index),
+            EntryState::Abandoned => {
+                self.owes_handshake = false;
+                self.free(index);
+            }
             EntryState::Free(_) => unreachable!("an entry in flight has its place"),
         }
         self.budget.give(cost, wake);

@@ -118,6 +118,11 @@ impl Reader {
         }
     }
 
+    /// Whether a part of a frame was received.
+    pub(crate) fn holds_part(&self) -> bool {
+        self.filled > 0
+    }
+
     /// The least number of bytes that the next frame still lacks; few unless it is large.
     pub(crate) fn missing(&self) -> usize {
         self.scanner.missing()

@@ -152,9 +152,9 @@ impl NodeFinding {
 /// What an error in answer to HELLO means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HelloRefusal {
-    /// The handshake failed.
+    /// The handshake failed: it is about the credentials, or the server takes no command now.
     Final,
-    /// The server has no HELLO for this client, or not this version: RESP2 is tried.
+    /// Any other: RESP2 is tried, with the same credentials.
     TryResp2,
     /// The same if there is a password: the server does not say whether it knows HELLO to a client
     /// that has not authenticated.
@@ -167,7 +167,8 @@ const PLAIN: ErrorPolicy = ErrorPolicy {
     delivery: Delivery::Answered,
     refresh: None,
     node: NodeFinding::Unchanged,
-    hello: HelloRefusal::Final,
+    // Servers and proxies that have no HELLO say so in many words.
+    hello: HelloRefusal::TryResp2,
     dial_again: false,
     is_well: false,
     is_about_rights: false,
@@ -178,6 +179,10 @@ const REFUSED: ErrorPolicy = ErrorPolicy { delivery: Delivery::Refused, ..PLAIN 
 
 /// The server has not run the command, and may do so later.
 const NOT_NOW: ErrorPolicy = ErrorPolicy { call: CallAction::RetryAfterPause, ..REFUSED };
+
+/// The server takes no command now.
+const NOT_READY: ErrorPolicy =
+    ErrorPolicy { hello: HelloRefusal::Final, dial_again: true, ..NOT_NOW };
 
 /// What follows from an error reply.
 pub(crate) fn reply_policy(error: &ServerError, origin: ErrorOrigin) -> ErrorPolicy {
@@ -208,14 +213,11 @@ fn class_policy(class: ErrorClass) -> ErrorPolicy {
             refresh: Some(Reason::Moved),
             ..REFUSED
         },
-        Class::Busy => ErrorPolicy { node: Node::Busy, dial_again: true, ..NOT_NOW },
-        Class::Loading => ErrorPolicy { node: Node::Loading, dial_again: true, ..NOT_NOW },
-        Class::PrimaryDown => ErrorPolicy {
-            node: Node::PrimaryLost,
-            refresh: Some(Reason::NodeLost),
-            dial_again: true,
-            ..NOT_NOW
-        },
+        Class::Busy => ErrorPolicy { node: Node::Busy, ..NOT_READY },
+        Class::Loading => ErrorPolicy { node: Node::Loading, ..NOT_READY },
+        Class::PrimaryDown => {
+            ErrorPolicy { node: Node::PrimaryLost, refresh: Some(Reason::NodeLost), ..NOT_READY }
+        }
         Class::ClusterDown => {
             ErrorPolicy { node: Node::OutOfCluster, refresh: Some(Reason::ClusterDown), ..NOT_NOW }
         }
@@ -230,30 +232,30 @@ fn class_policy(class: ErrorClass) -> ErrorPolicy {
             ..REFUSED
         },
         // Rights that forbid HELLO may allow AUTH.
-        Class::NoPermission => ErrorPolicy {
-            hello: HelloRefusal::TryResp2,
-            is_well: true,
-            is_about_rights: true,
-            ..REFUSED
-        },
-        Class::WrongCredentials => ErrorPolicy { is_about_rights: true, ..REFUSED },
+        Class::NoPermission => ErrorPolicy { is_well: true, is_about_rights: true, ..REFUSED },
+        Class::WrongCredentials => {
+            ErrorPolicy { hello: HelloRefusal::Final, is_about_rights: true, ..REFUSED }
+        }
+        // Such a server closes the connection.
+        Class::ProtectedMode => ErrorPolicy { hello: HelloRefusal::Final, ..REFUSED },
         // Redis 5 and older have no HELLO.
-        Class::UnknownCommand => ErrorPolicy { hello: HelloRefusal::TryResp2, ..REFUSED },
-        Class::UnsupportedProtocol => ErrorPolicy { hello: HelloRefusal::TryResp2, ..PLAIN },
-        Class::NotEnoughReplicas
+        Class::UnknownCommand
+        | Class::NotEnoughReplicas
         | Class::NotReady
         | Class::OutOfMemory
-        | Class::ProtectedMode
         | Class::TransactionAborted
         | Class::UnknownScript
         | Class::WritesDisabled => REFUSED,
         // As the first answer on a connection it means that the server took none: the link is lost
         // then (`driver/link/io.rs`).
-        Class::TooManyClients => ErrorPolicy { node: Node::Full, dial_again: true, ..PLAIN },
+        Class::TooManyClients => {
+            ErrorPolicy { node: Node::Full, hello: HelloRefusal::Final, dial_again: true, ..PLAIN }
+        }
         Class::GroupExists
         | Class::UnknownGroup
         | Class::UnknownService
         | Class::UnknownSubcommand
+        | Class::UnsupportedProtocol
         | Class::Other => PLAIN,
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod cluster_map;
 #[cfg(test)]
 mod drawn;
 pub(crate) mod identity;
+pub(crate) mod left_out;
 pub(crate) mod merge;
 pub(crate) mod node_id;
 pub(crate) mod parse;

@@ -23,6 +23,7 @@
 //! redis.io/commands/role.
 
 use super::node_id::NodeId;
+use super::parse::announced_address::is_address;
 use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
@@ -353,8 +354,10 @@ impl Service {
     }
 }
 
-/// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS.
-/// `endpoint` makes an endpoint of a host and a port, through the address map.
+/// Reads the replies to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, REPLICAS and SENTINELS; `None`
+/// for what the sentinel does not tell: the epoch is 0 then, or there are no replicas or sentinels.
+/// `endpoint` makes an endpoint of a host and a port, through the address map. Returns the opinion,
+/// and how many entries of the lists could not be read and are left out.
 ///
 /// During a failover the sentinel that leads it still reports the old primary in SENTINEL MASTER,
 /// but with the new epoch once a replica is promoted. Only GET-MASTER-ADDR-BY-NAME, which it also
@@ -362,38 +365,42 @@ impl Service {
 // spec: sentinel.c, `sentinelGetCurrentMasterAddress`, `sentinelSendHello`
 ///
 /// # Errors
-/// Which part is missing or malformed.
+/// The primary has no address.
 pub(crate) fn parse_opinion(
-    [primary, address_by_name, replicas, sentinels]: [&Value; 4],
+    [primary, address_by_name, replicas, sentinels]: [Option<&Value>; 4],
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
-) -> Result<Opinion, String> {
-    let fields = fields(primary)?;
+) -> Result<(Opinion, usize), String> {
+    let fields = primary.and_then(fields).unwrap_or_default();
     let flags = fields.get("flags").copied().unwrap_or_default();
-    let epoch = fields.get("config-epoch").copied().unwrap_or("0");
-    let epoch: u64 =
-        epoch.parse().map_err(|_| format!("config-epoch {epoch:?} is not a number"))?;
-    let primary = match address_by_name.as_slice() {
-        Some([host, port]) => address_of(host.as_str(), port.as_str(), endpoint)?,
-        _ => address(&fields, endpoint)?,
+    // What cannot be read is the weakest.
+    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+    let by_name = match address_by_name.and_then(Value::as_slice) {
+        Some([host, port]) => address_of(host.as_str(), port.as_str(), endpoint),
+        _ => None,
     };
-    let replicas = list(replicas)?.iter().take(MEMBERS_MAX);
-    let sentinels = list(sentinels)?.iter().take(MEMBERS_MAX);
-    let replicas: Result<Vec<_>, _> = replicas.map(|r| parse_replica(r, endpoint)).collect();
-    let sentinels = sentinels.map(|s| self::fields(s).and_then(|f| address(&f, endpoint)));
-    let (mut replicas, mut sentinels) = (replicas?, sentinels.collect::<Result<Vec<_>, _>>()?);
+    let primary = by_name.or_else(|| address(&fields, endpoint)).ok_or_else(|| {
+        let text = |name| fields.get(name).copied().unwrap_or_default();
+        format!("the primary has no address: ip {:?}, port {:?}", text("ip"), text("port"))
+    })?;
+    let (replicas, sentinels) = (list(replicas), list(sentinels));
+    let listed = replicas.len() + sentinels.len();
+    let replicas = replicas.iter().filter_map(|told| parse_replica(told, endpoint));
+    let sentinels = sentinels.iter().filter_map(|told| address(&self::fields(told)?, endpoint));
+    let (mut replicas, mut sentinels): (Vec<_>, Vec<_>) = (replicas.collect(), sentinels.collect());
+    let left_out = listed - replicas.len() - sentinels.len();
     // Sentinels list others in no order, and a promoted replica among the replicas.
     replicas.retain(|replica| replica.endpoint.as_ref() != Some(&primary));
     // A few each, every ten seconds: the shared sort, which is small, and not the fastest.
     sort_by_key(&mut replicas, |replica| replica.endpoint.clone());
     sort_by_key(&mut sentinels, Endpoint::clone);
+    // One that is listed twice is one.
+    replicas.dedup_by(|next, one| next.endpoint == one.endpoint);
+    sentinels.dedup();
     let primary_down = has_flag(flags, &["s_down", "o_down", "disconnected"]);
-    Ok(Opinion { epoch, primary, primary_down, replicas, sentinels })
+    Ok((Opinion { epoch, primary, primary_down, replicas, sentinels }, left_out))
 }
 
-fn parse_replica(
-    value: &Value,
-    endpoint: &dyn Fn(&str, u16) -> Endpoint,
-) -> Result<NodeView, String> {
+fn parse_replica(value: &Value, endpoint: &dyn Fn(&str, u16) -> Endpoint) -> Option<NodeView> {
     let fields = fields(value)?;
     let address = address(&fields, endpoint)?;
     let flags = fields.get("flags").copied().unwrap_or_default();
@@ -407,7 +414,7 @@ fn parse_replica(
     } else {
         ReportedHealth::Loading
     };
-    Ok(NodeView {
+    Some(NodeView {
         role: Role::Replica,
         offset: fields.get("slave-repl-offset").and_then(|offset| offset.parse().ok()),
         health,
@@ -421,33 +428,33 @@ fn has_flag(flags: &str, wanted: &[&str]) -> bool {
     flags.split(',').any(|flag| wanted.contains(&flag))
 }
 
-fn list(value: &Value) -> Result<&[Value], String> {
-    value.as_slice().ok_or_else(|| "a list was expected".to_owned())
+/// The entries of a list; none of what is no list.
+fn list(told: Option<&Value>) -> &[Value] {
+    let all = told.and_then(Value::as_slice).unwrap_or_default();
+    all.get(..MEMBERS_MAX).unwrap_or(all)
 }
 
 /// Names and values, of a map or of a flat list.
-fn fields(value: &Value) -> Result<SortedMap<&str, &str>, String> {
-    let pairs = value.pairs().ok_or("names and values were expected")?;
-    Ok(pairs.into_iter().filter_map(|(name, v)| Some((name.as_str()?, v.as_str()?))).collect())
+fn fields(value: &Value) -> Option<SortedMap<&str, &str>> {
+    let pairs = value.pairs()?;
+    Some(pairs.into_iter().filter_map(|(name, v)| Some((name.as_str()?, v.as_str()?))).collect())
 }
 
 fn address(
     fields: &SortedMap<&str, &str>,
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
-) -> Result<Endpoint, String> {
+) -> Option<Endpoint> {
     address_of(fields.get("ip").copied(), fields.get("port").copied(), endpoint)
 }
 
+/// `None` for what is no address: it is not learnt and not dialled.
 fn address_of(
     host: Option<&str>,
     port: Option<&str>,
     endpoint: &dyn Fn(&str, u16) -> Endpoint,
-) -> Result<Endpoint, String> {
-    let (host, port) = (host.unwrap_or_default(), port.unwrap_or_default());
-    match port.parse() {
-        Ok(port) if port > 0 && !host.is_empty() => Ok(endpoint(host, port)),
-        _ => Err(format!("{host:?} and {port:?} are not a host and a port")),
-    }
+) -> Option<Endpoint> {
+    let host = host.filter(|host| is_address(host))?;
+    port?.parse().ok().filter(|port| *port > 0).map(|port| endpoint(host, port))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! it.
 //!
 //! A view may be old, partial, or of another cluster; `merge` decides what to believe. Invariants
-//! (`View::checked` is the only constructor): no slot has two owners, no node appears twice, slots
+//! (`View::checked` makes all views): no slot has two owners, no node appears twice, slots
 //! have a primary, and not all nodes are reached at one endpoint.
 //! Limits: `NODES_MAX` nodes and as many shards; the number of slots bounds the ranges.
 
@@ -13,6 +13,8 @@ use super::view_error::ViewError;
 use crate::endpoint::Endpoint;
 use crate::sorted::SortedMap;
 use serde::{Deserialize, Serialize};
+
+mod mend;
 
 /// More nodes than any cluster has: servers recommend a thousand at most.
 pub(crate) const NODES_MAX: usize = 16_384;
@@ -98,6 +100,9 @@ pub(crate) struct View {
     pub(crate) told_by: Option<NodeId>,
     /// All shards, also those without slots.
     shards: Vec<ShardView>,
+    /// How many entries of the replies were left out, because they could not be read or did not
+    /// agree with others.
+    pub(crate) left_out: u32,
 }
 
 impl View {
@@ -123,7 +128,7 @@ impl View {
             }
             mark(&mut owned, &shard.slots)?;
         }
-        let view = Self { told_by, shards };
+        let view = Self { told_by, shards, left_out: 0 };
         let mut seen = SortedMap::new();
         for node in view.nodes() {
             if seen.insert(&node.id, ()).is_some() {

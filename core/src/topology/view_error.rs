@@ -1,7 +1,8 @@
 //! Why a reply about the topology is not a view.
 //!
-//! A reply that is wrong in one part is refused as a whole: the known map stays, and another node
-//! is asked. Texts of servers are shown shortened and escaped.
+//! What cannot be read is left out (`left_out.rs`). Only a reply of which nothing is left is
+//! refused: the known map stays, and another node is asked. Texts of servers are shown shortened
+//! and escaped.
 
 use super::node_id::NodeId;
 use super::slot::Slot;

@@ -69,12 +69,35 @@ impl Authority {
     }
 
     fn issue(&self, names: &[&str], until: i32) -> Pem {
+        self.sign_changed(names, |params| params.not_after = date_time_ymd(until, 1, 1))
+    }
+
+    /// A certificate that differs from a usual one.
+    pub fn sign_changed(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pem {
         let key = KeyPair::generate().expect("the machine has entropy");
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the test names hosts");
-        params.not_after = date_time_ymd(until, 1, 1);
+        params.not_after = date_time_ymd(4000, 1, 1);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("it signs");
         Pem { chain: certificate.pem(), key: key.serialize_pem(), authority: self.pem.clone() }
+    }
+
+    /// Its own certificate and key, as a server has them that was given the wrong files.
+    pub fn own(&self) -> Pem {
+        let (chain, authority) = (self.pem.clone(), self.pem.clone());
+        Pem { chain, key: self.issuer.key().serialize_pem(), authority }
+    }
+
+    /// An authority whose certificate this one has signed. `is_ca`: it may sign others.
+    pub fn intermediate(&self, name: &str, is_ca: bool) -> Authority {
+        let key = KeyPair::generate().expect("the machine has entropy");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names, no bad names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let constraints = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.is_ca = if is_ca { constraints } else { IsCa::ExplicitNoCa };
+        let pem = params.signed_by(&key, &self.issuer).expect("it signs").pem();
+        Authority { pem, issuer: Issuer::new(params, key) }
     }
 }
 

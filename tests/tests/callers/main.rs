@@ -7,6 +7,7 @@
 mod cancel;
 #[cfg(not(target_os = "wasi"))]
 mod dropped;
+mod exclusive;
 #[cfg(not(target_os = "wasi"))]
 mod executors;
 #[cfg(not(target_os = "wasi"))]

@@ -12,10 +12,12 @@ mod budget;
 mod connections;
 mod cuts;
 mod deadlines;
+mod demoted;
 mod dialling;
 mod handshake;
 mod patience;
 mod refusals;
+mod rights;
 mod server_state;
 
 use slotcar::{Client, Config, Error};

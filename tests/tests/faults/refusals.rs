@@ -152,7 +152,9 @@ fn what_each_code_means() {
         told.check_err(run(client.incr("n")));
         told.check_err(run(client.pipeline().add(incr("n")).run::<(i64,)>()));
         assert_eq!(count.load(Ordering::SeqCst), 2 * attempts as usize, "{line}");
-        assert_eq!(script.accepted(), 1, "{line}");
+        // A connection to a server that takes no writes ends, once it is not a young one.
+        let dials = if code == "READONLY" { 1..=2 * attempts as usize } else { 1..=1 };
+        assert!(dials.contains(&script.accepted()), "{line}: {}", script.accepted());
     }
 }
 

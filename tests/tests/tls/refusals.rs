@@ -60,6 +60,110 @@ fn certificates_that_prove_nothing_end_the_first_call() {
     }
 }
 
+/// Each text says what is wrong with the server's file, and how to make a right one.
+#[test]
+fn a_wrong_certificate_is_explained() {
+    use TlsErrorKind as Kind;
+    use rcgen::{DnType, ExtendedKeyUsagePurpose, date_time_ymd};
+    let authority = &SHARED.authority;
+    let at = slotcar_tests::real::address::fresh().octets();
+    let names: Vec<String> =
+        (1..=250).map(|last| format!("{}.{}.{}.{last}", at[0], at[1], at[2])).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (middle, no_authority) =
+        (authority.intermediate("middle", true), authority.intermediate("none", false));
+    let old = Pem {
+        chain: include_str!("certificates/version_1.pem").to_owned(),
+        key: include_str!("certificates/version_1.key").to_owned(),
+        authority: authority.pem().to_owned(),
+    };
+    let by_no_authority = no_authority.sign(&names);
+    let chain = by_no_authority.chain.clone() + no_authority.pem();
+    let table = [
+        (authority.own(), Kind::BadCertificate, ["is that of an authority", "sign another one"]),
+        (old, Kind::BadCertificate, ["X.509 version 1", "subjectAltName"]),
+        (
+            // Servers complete the chain with what they trust themselves.
+            Pem { authority: SHARED.stranger.pem().to_owned(), ..middle.sign(&names) },
+            Kind::UnknownIssuer,
+            ["signed by no authority", "intermediate"],
+        ),
+        (
+            Pem { chain, ..by_no_authority },
+            Kind::BadCertificate,
+            ["signed by a certificate that is none of an authority", "CA:TRUE"],
+        ),
+        (
+            authority.sign_changed(&[], |params| {
+                params.distinguished_name.push(DnType::CommonName, "redis.test");
+            }),
+            Kind::WrongName,
+            ["a common name is no name", "-addext"],
+        ),
+        (authority.sign(&["other.test"]), Kind::WrongName, ["other.test only", "server_name"]),
+        (
+            authority.sign_changed(&names, |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            Kind::BadCertificate,
+            ["not meant for a server", "serverAuth"],
+        ),
+        (authority.sign_expired(&names), Kind::Expired, ["days ago", "tls-cert-file"]),
+        (
+            authority.sign_changed(&names, |params| params.not_before = date_time_ymd(3900, 1, 1)),
+            Kind::Expired,
+            ["not valid yet, but in", "clock"],
+        ),
+    ];
+    for (pem, kind, words) in table {
+        let server = server(&pem);
+        for carrier in carriers() {
+            let error = first_error(&lazy(carrier, server.tls_address()));
+            for words in words {
+                check_final(&error, server.tls_address(), kind, words);
+            }
+        }
+    }
+}
+
+/// What the files of the client may have instead of what they should.
+#[test]
+fn a_wrong_file_of_the_client_is_named_and_explained() {
+    let (pem, folder) = (&SHARED.addresses, slotcar_tests::real::scratch::folder("client-files"));
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let (chain, key) =
+        (file("chain.pem", pem.chain.as_bytes()), file("key.pem", pem.key.as_bytes()));
+    let encrypted = file("locked.key", include_bytes!("certificates/encrypted.key"));
+    let (empty, der) = (file("empty.pem", b""), file("der.crt", &[0x30, 0x82, 1, 2]));
+    let other = file("other.key", SHARED.authority.sign(&["c"]).key.as_bytes());
+    let missing = folder.join("missing.pem");
+    let identity = |chain: &std::path::Path, key: &std::path::Path| {
+        trusting().identity_pem_files(chain, key).and_then(TlsConfig::build).map(drop)
+    };
+    let trust = |path: &std::path::Path| TlsConfig::new().trust_pem_file(path).map(drop);
+    let table = [
+        (identity(&chain, &encrypted), "locked.key", "is encrypted", "openssl pkey"),
+        (identity(&chain, &chain), "chain.pem", "BEGIN PRIVATE KEY", "it has CERTIFICATE"),
+        (identity(&key, &key), "key.pem", "BEGIN CERTIFICATE", "it has PRIVATE KEY"),
+        (identity(&chain, &other), "", "do not belong together", "the client's certificate"),
+        (trust(&empty), "empty.pem", "BEGIN CERTIFICATE", "is empty"),
+        (trust(&der), "der.crt", "looks like DER", "openssl x509 -inform der"),
+        (trust(&missing), "missing.pem", "No such file", ""),
+    ];
+    for (built, file, why, remedy) in table {
+        let error = built.expect_err(file);
+        let text = error.to_string();
+        assert_eq!(error.kind(), TlsErrorKind::Setup, "{text}");
+        assert!([file, why, remedy].into_iter().all(|words| text.contains(words)), "{text}");
+        assert!(!text.contains(&pem.key[40..60]), "no key is shown: {text}");
+    }
+    identity(&chain, &key).expect("the right files");
+}
+
 /// The same from the client's side: it trusts another authority, or expects another name.
 #[test]
 fn a_client_that_trusts_others_or_means_others_is_not_served() {

@@ -6,7 +6,7 @@ use futures_rustls::TlsAcceptor;
 use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::server::WebPkiClientVerifier;
-use futures_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
+use futures_rustls::rustls::{HandshakeKind, RootCertStore, ServerConfig, crypto::ring};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use slotcar_core::{BoxFuture, ByteStream, ConnectTls, DialNotes, Endpoint, Timestamp, Transport};
 use std::collections::VecDeque;
@@ -92,13 +92,13 @@ impl Drop for End {
     }
 }
 
-/// Hands out one end of a pipe, once.
+/// Hands out ends of pipes, each once.
 #[derive(Debug)]
-struct OneEnd(Mutex<Option<End>>);
+struct Ends(Mutex<VecDeque<End>>);
 
-impl Transport for OneEnd {
+impl Transport for Ends {
     fn connect<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
-        let end = self.0.lock().expect("whole").take().expect("dialled once");
+        let end = self.0.lock().expect("whole").pop_front().expect("dialled as often as expected");
         Box::pin(std::future::ready(Ok(Box::new(end) as Box<dyn ByteStream>)))
     }
 
@@ -178,7 +178,7 @@ fn connected_noting(
     let (ours, theirs) = pipe();
     let wire = Arc::clone(&ours.output);
     let trusted = TlsConfig::new().trust_pem(ca.as_bytes()).expect("PEM").build().expect("good");
-    let tls = Tls::new(OneEnd(Mutex::new(Some(ours))), trusted);
+    let tls = Tls::new(Ends(Mutex::new([ours].into())), trusted);
     let endpoint = Endpoint::tcp("redis.test", 6379);
     let (client, server) = both(tls.connect_tls(&endpoint, notes), acceptor.accept(theirs));
     assert!(notes.tls_began());
@@ -242,4 +242,85 @@ fn a_late_refusal_says_that_nothing_was_read() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
     let told = TlsError::of(&error).expect("it carries one");
     assert_eq!(told.kind(), TlsErrorKind::ClientCertificate, "{told}");
+}
+
+/// A fatal alert of a server that does not resume: `handshake_failure`.
+// spec: RFC 8446, section 6, "Alert Protocol"
+const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
+/// Reads what the client begins with, and refuses it.
+async fn refuse(mut end: End) {
+    let mut hello = [0; 1024];
+    assert!(end.read(&mut hello).await.expect("a hello") > 0);
+    end.write_all(&ALERT).await.expect("room");
+}
+
+/// A server that refuses to resume a session has said nothing about the certificates.
+#[test]
+fn a_refused_resumption_is_no_verdict() {
+    let (acceptor, ca) = server(false);
+    let trusted = TlsConfig::new().trust_pem(ca.as_bytes()).expect("PEM").build().expect("good");
+    let (ours, theirs): (VecDeque<_>, Vec<_>) = (0..4).map(|_| pipe()).unzip();
+    let tls = Tls::new(Ends(Mutex::new(ours)), trusted);
+    let (endpoint, notes) = (Endpoint::tcp("redis.test", 6379), DialNotes::default());
+    let [first, refused, second, last] = theirs.try_into().expect("four");
+    let (client, served) = both(tls.connect_tls(&endpoint, &notes), acceptor.accept(first));
+    // The client reads the tickets with which it could resume.
+    let mut client = client.expect("a handshake");
+    now(async {
+        served.expect("a handshake").write_all(b"x").await.expect("room");
+        client.read_exact(&mut [0]).await.expect("a byte");
+    });
+    let serve = async {
+        refuse(refused).await;
+        acceptor.accept(second).await
+    };
+    let (client, served) = both(tls.connect_tls(&endpoint, &notes), serve);
+    drop(client.expect("dialled again in full"));
+    let kind = served.expect("a handshake").get_ref().1.handshake_kind();
+    assert_eq!(kind, Some(HandshakeKind::Full));
+    // A refusal without a session is a verdict.
+    let (client, ()) = both(tls.connect_tls(&endpoint, &notes), refuse(last));
+    let error = client.err().expect("it is refused");
+    assert_eq!(TlsError::of(&error).map(TlsError::kind), Some(TlsErrorKind::Refused), "{error}");
+}
+
+/// A first handshake that is refused is not tried twice.
+#[test]
+fn a_first_refusal_is_a_verdict() {
+    let (_, ca) = server(false);
+    for resumption in [true, false] {
+        let trusted = TlsConfig::new().trust_pem(ca.as_bytes()).expect("PEM");
+        let trusted = trusted.resumption(resumption).build().expect("good");
+        let (ours, theirs) = pipe();
+        let tls = Tls::new(Ends(Mutex::new([ours].into())), trusted);
+        let (endpoint, notes) = (Endpoint::tcp("redis.test", 6379), DialNotes::default());
+        let (client, ()) = both(tls.connect_tls(&endpoint, &notes), refuse(theirs));
+        assert!(client.is_err());
+    }
+}
+
+/// The setting turns resumption off, and without it sessions are resumed.
+#[test]
+fn sessions_are_resumed_unless_the_setting_says_no() {
+    for resumption in [true, false] {
+        let (acceptor, ca) = server(false);
+        let trusted = TlsConfig::new().trust_pem(ca.as_bytes()).expect("PEM");
+        let trusted = trusted.resumption(resumption).build().expect("good");
+        let (ours, theirs): (VecDeque<_>, Vec<_>) = (0..2).map(|_| pipe()).unzip();
+        let tls = Tls::new(Ends(Mutex::new(ours)), trusted);
+        let (endpoint, notes) = (Endpoint::tcp("redis.test", 6379), DialNotes::default());
+        let mut kinds = Vec::new();
+        for end in theirs {
+            let (client, served) = both(tls.connect_tls(&endpoint, &notes), acceptor.accept(end));
+            let (mut client, mut served) = (client.expect("one"), served.expect("two"));
+            kinds.push(served.get_ref().1.handshake_kind().expect("it has ended"));
+            now(async {
+                served.write_all(b"x").await.expect("room");
+                client.read_exact(&mut [0]).await.expect("a byte");
+            });
+        }
+        let second = if resumption { HandshakeKind::Resumed } else { HandshakeKind::Full };
+        assert_eq!(kinds, [HandshakeKind::Full, second]);
+    }
 }

@@ -72,9 +72,11 @@ fn nodes() -> impl Strategy<Value = Config> {
         let path = format!("/{}", path.replace('\0', "-"));
         Config::default().endpoints([Endpoint::unix(path)]).database(database)
     });
-    let cluster = (vec(endpoint(), 1..4), any::<bool>()).prop_map(|(seeds, tls)| {
-        Config::default().endpoints(seeds).tls(tls).deployment(Deployment::Cluster)
-    });
+    let cluster =
+        (vec(endpoint(), 1..4), any::<(bool, u32)>()).prop_map(|(seeds, (tls, database))| {
+            let config = Config::default().endpoints(seeds).tls(tls).database(database);
+            config.deployment(Deployment::Cluster)
+        });
     let sentinel =
         (vec(endpoint(), 1..4), text(), credentials(), any::<Option<bool>>(), any::<(bool, u32)>())
             .prop_map(|(seeds, service, (username, password), own_tls, (tls, database))| {
@@ -105,7 +107,7 @@ fn config() -> impl Strategy<Value = Config> {
         vec(1..=u32::MAX, 7),
         [1..=usize::MAX, 1..=usize::MAX, 1..=usize::MAX],
         (1..=256u32, 1..=128u32, 0..=100u32),
-        (any::<[bool; 4]>(), 0..4usize),
+        (any::<[bool; 5]>(), 0..4usize),
     );
     (nodes(), names, times, counts).prop_map(|(mut c, names, times, counts)| {
         ((c.username, c.password), c.client_name, c.read_from, c.address_map, c.zones) = names;
@@ -122,10 +124,11 @@ fn config() -> impl Strategy<Value = Config> {
         (c.pipeline_commands_max, c.subscription_messages_max) = (counts.0[5], counts.0[6]);
         [c.node_bytes_max, c.reply_bytes_max, c.subscription_bytes_max] = counts.1;
         (c.connections_per_node, c.reply_depth_max, c.primary_fallback_percent_max) = counts.2;
-        let ([resp2, fail, retry, shared], lagging) = counts.3;
+        let ([resp2, fail, retry, shared, courtesies], lagging) = counts.3;
         c.protocol = if resp2 { Protocol::Resp2 } else { Protocol::Resp3 };
         c.when_full = if fail { WhenFull::Fail } else { WhenFull::Wait };
         c.retry_unknown = retry;
+        c.courtesies = courtesies || c.client_name.is_some();
         if shared {
             c.subscription_connection = SubscriptionConnection::Shared;
         }

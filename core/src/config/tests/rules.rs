@@ -35,7 +35,6 @@ fn contradictions() {
         (base().replicas([tcp("r", 1), tcp("r", 1)]), "replicas: r:1 is listed twice"),
         (base().replicas([tcp("r", 0)]), "the port of `r`"),
         (cluster().replicas([tcp("r", 1)]), "replicas: only for a standalone server"),
-        (cluster().database(1), "database: a cluster has database 0 only, not 1"),
         (base().username("ada"), "username: needs a password"),
         (base().client_name(""), "client_name: `` is not printable ASCII"),
         (base().client_name("a b"), "client_name: `a b` is not printable"),

@@ -126,6 +126,7 @@ fn query_keys() {
     let table = [
         ("client_name=web-1", base().client_name("web-1")),
         ("protocol=resp2", base().protocol(Protocol::Resp2)),
+        ("courtesies=false", base().courtesies(false)),
         ("read_from=prefer_replica", base().read_from(ReadFrom::PreferReplica)),
         ("max_staleness=2s", base().max_staleness(secs(2))),
         ("primary_fallback_percent_max=25", base().primary_fallback_percent_max(25)),
@@ -290,7 +291,11 @@ fn mistakes_in_a_query() {
         ("redis://h?zones=a=b", "the port of `a` is not a number"),
         ("redis://h?zones=a:1=b,a:1=c", "zones: a:1 is listed twice"),
         ("redis://h1,h2", "endpoints: a standalone server has one, not 2"),
-        ("redis-cluster://h/1", "database: a cluster has database 0 only, not 1"),
+        (
+            "redis://h?courtesies=false&client_name=x",
+            "client_name: a server is told it as a courtesy: leave out the name, or \
+             courtesies=false",
+        ),
         ("unix://", "endpoints: `` is not an absolute path"),
         ("unix://h/x", "not a server's URL: a unix socket has no host: write unix:///path"),
         ("unix:///x%00y", "endpoints: `/x\\0y` is not an absolute path"),

@@ -14,6 +14,11 @@ impl CommandQueue {
         }
     }
 
+    /// Whether such a handshake was written and not answered in full.
+    pub(crate) fn owes_handshake(&self) -> bool {
+        self.owes_handshake
+    }
+
     #[inline]
     pub(super) fn write_handshake(&mut self) {
         if let Phase::HandshakeDeferred { .. } = self.phase {
@@ -29,6 +34,7 @@ impl CommandQueue {
         self.budget.charge(cost_of(len));
         let (admission, expected) = (Admission::Forced, Expected::Values);
         let entry = NewEntry { len, replies, deadline, admission, can_move: false, expected };
+        self.owes_handshake = true;
         self.append(entry, EntryState::Abandoned, |out| out.extend_from_slice(&commands));
     }
 }

@@ -369,8 +369,9 @@ fn a_deferred_handshake_is_no_caller() {
     queue.wake_driver(&mut wakers);
     wakers.drain(..).for_each(Waker::wake);
     assert_eq!(background.0.load(Ordering::Relaxed), 1);
-    for text in ["-no HELLO", "+OK", "+a"] {
+    for (text, owes) in [("-no HELLO", true), ("+OK", false), ("+a", false)] {
         reply(&mut queue, text).unwrap();
+        assert_eq!(queue.owes_handshake(), owes, "{text}");
     }
     assert_eq!(one(&mut queue, a).unwrap(), "+a");
 }

@@ -22,7 +22,7 @@ use crate::driver::node::node::Node;
 use crate::driver::node::reconnecting_link::past_deadline;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Redirect, ServerError};
-use crate::routing::error_policy::{CallAction, ErrorOrigin};
+use crate::routing::error_policy::{CallAction, ErrorOrigin, NodeFinding};
 use crate::routing::retry::{AttemptFailure, RetryContext, decide};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -144,6 +144,9 @@ pub(crate) fn next_step(
         }
         Some(reason) => topology.request_refresh_about(node, reason),
         None => {}
+    }
+    if policy.node == NodeFinding::NotPrimary && !topology.is_dynamic() {
+        node.redial_demoted(env);
     }
     // Where a refresh may name another node, the pause gives it time. Elsewhere the node's links
     // pace their own dials; those of blocking commands do not.

@@ -1,5 +1,5 @@
-//! Asks a few nodes of a cluster for their view of it: CLUSTER SHARDS (before Redis 7 CLUSTER
-//! SLOTS) and CLUSTER NODES.
+//! Asks a few nodes of a cluster for their view of it: CLUSTER SHARDS (if that is refused, in any
+//! words, CLUSTER SLOTS) and CLUSTER NODES.
 //!
 //! Connected nodes are asked first, up to `VIEWS_MAX` at once; then one more whenever one fails or
 //! is slow (`staggered_query.rs`). `topology/merge` chooses among the views by epoch and majority,
@@ -8,17 +8,18 @@
 //! Limits: `VIEWS_MAX` views, `connect_timeout` for all of it.
 //! Spec: redis.io/commands, CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER NODES.
 
-use crate::command::cmd;
-use crate::connection::handshake::identity_of;
+use crate::command::Command;
+use crate::connection::courtesy::{Courtesy, Withheld};
+use crate::connection::handshake::{identity_of, is_unready};
+use crate::driver::discovery::questions::{Asked, ask};
 use crate::driver::discovery::staggered_query::{Query, Rhythm, query_link, run_staggered};
 use crate::driver::environment::environment::Environment;
-use crate::driver::link::dial::open;
 use crate::driver::link::link::Link;
 use crate::driver::link::submit::error_in;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::lock::lock;
-use crate::resp::{ErrorClass, plain_value};
+use crate::resp::plain_value;
 use crate::time::Timestamp;
 use crate::topology::identity::Identity;
 use crate::topology::node_id::NodeId;
@@ -28,6 +29,7 @@ use crate::topology::parse::cluster_shards::parse_shards;
 use crate::topology::parse::cluster_slots::parse_slots;
 use crate::topology::view::View;
 use bytes::Bytes;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,34 +89,7 @@ pub(crate) async fn query(
     answers.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The connection that a node is asked on. Where another server than the one that the map means
-/// listens at the node's address, that server is asked, on a connection of its own: it may know
-/// where the node is, or that the whole cluster was replaced.
-struct Asked {
-    /// The connection.
-    link: Arc<Link>,
-    /// It is for this question only.
-    is_own: bool,
-}
-
 impl Asked {
-    async fn connect(
-        env: &Arc<Environment>,
-        node: &Arc<Node>,
-        deadline: Timestamp,
-    ) -> Result<Self, Error> {
-        if !node.target().is_mistaken() {
-            match node.connect(env, deadline).await {
-                Ok(link) => return Ok(Self { link, is_own: false }),
-                Err(error) if !node.target().is_mistaken() => return Err(error),
-                Err(_) => {}
-            }
-        }
-        let anyone = node.target().anyone_there();
-        let settings = env.link_settings(&env.node_budget());
-        Ok(Self { link: open(&anyone, env, settings, false).await?, is_own: true })
-    }
-
     /// Compares what the server said about itself in CLUSTER NODES with what it told before.
     fn note_told_by(&self, env: &Environment, node: &Node, told_by: &NodeId) {
         let fits = || {
@@ -132,45 +107,32 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if self.is_own {
-            self.link.close();
-        }
-    }
-}
-
 /// One node's view, and whether any server at its address was asked for it.
 async fn view_of(
     env: &Arc<Environment>,
     node: &Arc<Node>,
     deadline: Timestamp,
 ) -> Result<(View, bool), Error> {
-    let asked = Asked::connect(env, node, deadline).await?;
+    let mut asked = Asked::connect(env, node, deadline).await?;
     let name = |error: Error| error.with_endpoint(node.endpoint());
-    let about = |what| cmd("CLUSTER").arg(what);
-    let mut commands = vec![about("SHARDS"), about("NODES")];
-    // A connection whose handshake is written together with this.
-    if asked.link.identity().is_none() {
-        commands.push(about("MYID"));
-    }
-    let frames = query_link(env, &asked.link, &commands, deadline).await.map_err(name)?;
-    let [shards, nodes, myid @ ..] = frames.as_slice() else {
-        unreachable!("a query that ended well has a reply for each command")
-    };
-    if let Some(Ok(told)) = myid.first().map(identity_of) {
+    let answers = ask(env, node, &mut asked, &questions, deadline).await?;
+    let answer = |which| answers.iter().find(|(asked, _)| *asked == which).map(|(_, reply)| reply);
+    if let Some(Ok(told)) = answer(Courtesy::MyId).map(identity_of) {
         asked.link.set_identity(told);
         node.recheck(env);
     }
-    let (mut slots, mut is_shards) = (shards.clone(), true);
-    // Servers before 7.0 do not know SHARDS.
-    let unknown = [ErrorClass::UnknownCommand, ErrorClass::UnknownSubcommand];
-    if error_in(&slots).is_some_and(|error| unknown.contains(&error.class())) {
-        is_shards = false;
-        let frames = query_link(env, &asked.link, &[about("SLOTS")], deadline).await;
-        slots = frames.map_err(name)?.swap_remove(0);
-    }
-    if let Some(error) = error_in(&slots) {
+    let slots = match (answer(Courtesy::Shards), answer(Courtesy::Slots)) {
+        (Some(shards), _) if !is_refused(shards) => Ok(shards.clone()),
+        (_, Some(slots)) => Err(slots.clone()),
+        // Servers before 7.0 do not know SHARDS, proxies refuse it in many words.
+        _ => {
+            let commands = [Courtesy::Slots.command()];
+            let frames = query_link(env, &asked.link, &commands, deadline).await;
+            Err(frames.map_err(name)?.swap_remove(0))
+        }
+    };
+    let (Ok(frame) | Err(frame)) = &slots;
+    if let Some(error) = error_in(frame) {
         return Err(name(Error::server(Delivery::Refused, error)));
     }
     let broken = |what: String| {
@@ -181,16 +143,37 @@ async fn view_of(
     let config = env.config();
     let address_map = &config.address_map;
     let rule = AddressRule { asked: node.endpoint(), tls: config.tls, address_map };
-    let parse = if is_shards { parse_shards } else { parse_slots };
-    let view = parse(&value(&slots)?, rule).map_err(|error| broken(error.to_string()))?;
-    // An ACL may forbid NODES. Views without epochs are chosen by majority.
-    if error_in(nodes).is_some() {
-        return Ok((view, asked.is_own));
-    }
-    let nodes = parse_nodes(&value(nodes)?).map_err(|error| broken(error.to_string()))?;
-    let view = view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?;
+    let parse = if slots.is_ok() { parse_shards } else { parse_slots };
+    let view = parse(&value(frame)?, rule).map_err(|error| broken(error.to_string()))?;
+    // An ACL may forbid NODES, and it may be unreadable. Views without epochs are chosen by
+    // majority.
+    let nodes = answer(Courtesy::Nodes).and_then(|nodes| plain_value(nodes).ok());
+    let view = match nodes.and_then(|nodes| parse_nodes(&nodes).ok()) {
+        Some(nodes) => view.with_epochs(nodes, rule).map_err(|error| broken(error.to_string()))?,
+        None => view,
+    };
+    env.telemetry().entries_left_out.fetch_add(view.left_out.into(), Ordering::Relaxed);
     if let Some(told_by) = &view.told_by {
         asked.note_told_by(env, node, told_by);
     }
     Ok((view, asked.is_own))
+}
+
+/// What a node is asked: SHARDS, or SLOTS where it hangs up on that; NODES; who it is, on a
+/// connection whose handshake was written together with a command.
+fn questions(link: &Link, withheld: Withheld) -> Vec<(Courtesy, Command)> {
+    let slots = if withheld.has(Courtesy::Shards) { Courtesy::Slots } else { Courtesy::Shards };
+    let mut which = vec![slots];
+    if !withheld.has(Courtesy::Nodes) {
+        which.push(Courtesy::Nodes);
+    }
+    if link.identity().is_none() && !withheld.has(Courtesy::MyId) {
+        which.push(Courtesy::MyId);
+    }
+    which.into_iter().map(|courtesy| (courtesy, courtesy.command())).collect()
+}
+
+/// Whether the server refuses the question, and would not refuse every other one now as well.
+fn is_refused(reply: &Bytes) -> bool {
+    error_in(reply).is_some_and(|error| !is_unready(&error))
 }

@@ -3,21 +3,31 @@
 //!
 //! What a server told is known for as long as the connection lives over which it was told: another
 //! process at the same address may have other modules. That it does not tell is remembered alike.
+//! If there is no answer at all, because a proxy hangs up on the question, none is asked for
+//! `PAUSE`.
 //! Limit: `NAMES_MAX` names; further ones stay unknown.
 //! Spec: redis.io/commands/command-info.
 
 use crate::command::{Command, Learned};
 use crate::driver::link::link::Link;
 use crate::lock::lock;
+use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// More commands than any server adds. Callers could make up names without end.
 const NAMES_MAX: usize = 512;
 
+/// How long nothing is asked after a question without an answer: it costs other callers their
+/// connection, if it was the cause.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct CommandInfoCache {
+    /// Nothing is asked before this.
+    not_before: Mutex<Timestamp>,
     /// By name in upper case.
     known: Mutex<BTreeMap<String, Known>>,
 }
@@ -32,6 +42,16 @@ struct Known {
 }
 
 impl CommandInfoCache {
+    /// Whether the last question had no answer, not long ago.
+    pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
+        now < *lock(&self.not_before)
+    }
+
+    /// A question had no answer.
+    pub(crate) fn note_unanswered(&self, now: Timestamp) {
+        *lock(&self.not_before) = now.after(PAUSE);
+    }
+
     /// Adds to a command what is known about it. False if a server has to be asked first.
     pub(crate) fn apply(&self, command: &mut Command) -> bool {
         let known = lock(&self.known);

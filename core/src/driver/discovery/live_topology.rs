@@ -13,6 +13,7 @@
 
 use crate::Endpoint;
 use crate::config::Deployment;
+use crate::connection::courtesy::Withheld;
 use crate::connection::handshake::Profile;
 use crate::driver::discovery::command_info::CommandInfoCache;
 use crate::driver::discovery::routes::Routes;
@@ -229,6 +230,14 @@ impl LiveTopology {
     /// Why the last refresh found nothing, if so.
     pub(crate) fn refresh_failure(&self) -> Option<Error> {
         lock(&self.state).failure.clone()
+    }
+
+    /// Whether the next refresh leaves out a courtesy that had no answer.
+    pub(crate) fn suspects_courtesies(&self) -> bool {
+        let state = lock(&self.state);
+        let sentinels = state.sentinels.iter().flat_map(Sentinels::nodes);
+        let all = Withheld::ALL;
+        state.unlisted.iter().chain(sentinels).any(|node| node.target().suspects_any(all))
     }
 
     /// What a command fails with that no node can take.

@@ -7,6 +7,7 @@ pub(crate) mod command_info;
 pub(crate) mod live_topology;
 mod node_table;
 mod publish;
+mod questions;
 mod refresh_round;
 pub(crate) mod refresh_wait;
 pub(crate) mod routes;

@@ -55,12 +55,15 @@ impl Routes {
                 None if node.is_failing() => NodeState::Failing,
                 None => NodeState::Idle,
             };
+            let (exclusive_busy, exclusive_idle) = node.exclusive_count();
             Some(NodeMetrics {
                 id: view.id.clone(),
                 endpoint: node.endpoint().clone(),
                 primary: view.role == Role::Primary,
                 state,
                 in_flight: live.map_or(0, |link| link.load()),
+                exclusive_busy,
+                exclusive_idle,
             })
         };
         views.filter_map(one).collect()

@@ -10,13 +10,18 @@
 //! round. Spec: redis.io/docs, "High availability with Redis Sentinel", "Sentinel commands",
 //! "Pub/Sub messages".
 
-use crate::command::cmd;
+use crate::command::{Command, cmd};
+use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::entry::Entry;
-use crate::connection::handshake::Profile;
+use crate::connection::handshake::{Profile, is_unready};
 use crate::connection::outcome::Lost;
-use crate::driver::discovery::staggered_query::{Query, Rhythm, query_node, run_staggered};
+use crate::driver::discovery::questions::{Asked, ask};
+use crate::driver::discovery::staggered_query::{
+    Query, Rhythm, query_link, query_node, run_staggered,
+};
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
+use crate::driver::link::link::Link;
 use crate::driver::link::push_sink::PushSink;
 use crate::driver::link::submit::{error_in, submit};
 use crate::driver::node::node::Node;
@@ -35,6 +40,7 @@ use crate::{BoxFuture, Endpoint};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -281,35 +287,72 @@ async fn opinion_of(
     service: &str,
     deadline: Timestamp,
 ) -> Result<SentinelAnswer, Error> {
-    let about = |what| cmd("SENTINEL").arg(what).arg(service);
-    // Sentinels of Redis 4 and older know only the old name of REPLICAS; all know it.
-    let what = ["MASTER", "GET-MASTER-ADDR-BY-NAME", "SLAVES", "SENTINELS"];
-    let commands = what.map(about);
-    let frames = query_node(env, node, &commands, deadline).await?;
-    if let Some(error) = error_in(&frames[0]) {
-        if error.class() != ErrorClass::UnknownService {
-            return Err(refused(error));
-        }
-        let known = query_node(env, node, &[cmd("SENTINEL").arg("MASTERS")], deadline).await?;
-        let known = plain_value(&known[0]).map_err(|e| broken(&e.to_string()))?;
-        let names = known.as_slice().unwrap_or_default().iter();
-        let name = |service: &Value| Some(service.get("name")?.as_str()?.to_owned());
-        return Ok(SentinelAnswer::Unknown(names.filter_map(name).collect()));
-    }
-    let value = |frame: &Bytes| match error_in(frame) {
-        Some(error) => Err(refused(error)),
-        None => plain_value(frame).map_err(|error| broken(&error.to_string())),
+    let mut asked = Asked::connect(env, node, deadline).await?;
+    let questions = |_: &Link, withheld: Withheld| -> Vec<(Courtesy, Command)> {
+        let which =
+            [Courtesy::Primary, Courtesy::PrimaryAddress, Courtesy::Replicas, Courtesy::Sentinels];
+        let said = which.into_iter().filter(|courtesy| !withheld.has(*courtesy));
+        said.map(|courtesy| (courtesy, courtesy.command().arg(service))).collect()
     };
+    let answers = ask(env, node, &mut asked, &questions, deadline).await?;
+    // What a sentinel refuses to tell is all that is not known then. One is enough.
+    let (mut told, mut refusal) = ([const { None }; 4], None);
+    for (which, frame) in &answers {
+        match error_in(frame) {
+            Some(error) if error.class() == ErrorClass::UnknownService => {
+                return Ok(SentinelAnswer::Unknown(services(env, &asked.link, deadline).await));
+            }
+            Some(error) if is_unready(&error) => return Err(refused(error)),
+            Some(error) => refusal = refusal.or(Some(error)),
+            None => {
+                let place = match which {
+                    Courtesy::Primary => 0,
+                    Courtesy::PrimaryAddress => 1,
+                    Courtesy::Replicas => 2,
+                    _ => 3,
+                };
+                told[place] = plain_value(frame).ok();
+            }
+        }
+    }
+    let [primary, place, replicas, sentinels] = &mut told;
+    match (&primary, &place) {
+        // A sentinel that may only tell the address says so of a service that it does not know.
+        (None, Some(Value::Null)) => {
+            return Ok(SentinelAnswer::Unknown(services(env, &asked.link, deadline).await));
+        }
+        (None, None) => {
+            let silent = || broken("it says nothing about the primary");
+            return Err(refusal.map_or_else(silent, refused));
+        }
+        _ => {}
+    }
+    if replicas.is_none() {
+        // Sentinels before 5.0 know only the old name.
+        let old = [cmd("SENTINEL").arg("SLAVES").arg(service)];
+        let frames = query_link(env, &asked.link, &old, deadline).await.unwrap_or_default();
+        let frame = frames.first().filter(|frame| error_in(frame).is_none());
+        *replicas = frame.and_then(|frame| plain_value(frame).ok());
+    }
     let map = &env.config().address_map;
     let endpoint = |name: &str, port| {
         let endpoint = Endpoint::tcp(name, port);
         map.get(&endpoint).cloned().unwrap_or(endpoint)
     };
-    let [primary, place, replicas, sentinels] =
-        [value(&frames[0])?, value(&frames[1])?, value(&frames[2])?, value(&frames[3])?];
-    parse_opinion([&primary, &place, &replicas, &sentinels], &endpoint)
-        .map(SentinelAnswer::Opinion)
-        .map_err(|what| broken(&what))
+    let told = [primary.as_ref(), place.as_ref(), replicas.as_ref(), sentinels.as_ref()];
+    let (opinion, left_out) = parse_opinion(told, &endpoint).map_err(|what| broken(&what))?;
+    let left_out = u64::try_from(left_out).unwrap_or_default();
+    env.telemetry().entries_left_out.fetch_add(left_out, Ordering::Relaxed);
+    Ok(SentinelAnswer::Opinion(opinion))
+}
+
+/// The services that a sentinel knows; none if it does not tell.
+async fn services(env: &Arc<Environment>, link: &Arc<Link>, deadline: Timestamp) -> Vec<String> {
+    let masters = [cmd("SENTINEL").arg("MASTERS")];
+    let frames = query_link(env, link, &masters, deadline).await.unwrap_or_default();
+    let known = frames.first().and_then(|frame| plain_value(frame).ok());
+    let names = known.as_ref().and_then(Value::as_slice).unwrap_or_default().iter();
+    names.filter_map(|service| Some(service.get("name")?.as_str()?.to_owned())).collect()
 }
 
 fn refused(error: ServerError) -> Error {
@@ -331,8 +374,11 @@ pub(crate) async fn prove(env: &Arc<Environment>, servers: Vec<Endpoint>) -> Pro
     let mut proofs: Proofs = servers.iter().map(|at| (at.clone(), Proof::None)).collect();
     let ask = |at: Endpoint| -> BoxFuture<'_, (Endpoint, Proof)> {
         Box::pin(async move {
+            if !env.config().courtesies {
+                return (at, Proof::Unknown);
+            }
             let node = Arc::new(Node::new(at.clone(), Profile::Server, env));
-            let reply = query_node(env, &node, &[cmd("ROLE")], deadline).await;
+            let reply = query_node(env, &node, &[Courtesy::Role.command()], deadline).await;
             let frame = reply.ok().and_then(|mut frames| frames.pop());
             let proof = match frame {
                 None => Proof::None,
@@ -357,12 +403,14 @@ pub(crate) async fn prove(env: &Arc<Environment>, servers: Vec<Endpoint>) -> Pro
 /// Subscribes at `SUBSCRIBED` connected sentinels, once for each connection. Only over RESP3, where
 /// announcements cannot be taken for replies; other sentinels are polled.
 pub(crate) async fn subscribe(env: &Arc<Environment>, nodes: &[Arc<Node>], service: &Arc<str>) {
-    let links = nodes.iter().filter_map(|node| node.ready()).filter(|link| !link.is_closed());
+    let is_told = |node: &&Arc<Node>| !node.target().withheld().has(Courtesy::Hello);
+    let nodes = nodes.iter().filter(|_| env.config().courtesies).filter(is_told);
+    let links = nodes.filter_map(|node| node.ready()).filter(|link| !link.is_closed());
     for link in links.take(SUBSCRIBED) {
         if link.has_push_sink() {
             continue;
         }
-        let hello = cmd("HELLO").arg("3");
+        let hello = Courtesy::Hello.command().arg("3");
         let deadline = env.now().after(env.config().connect_timeout);
         let entry = Entry { len: hello.encoded_len(), replies: 1, deadline };
         let answer = submit(env, &link, entry, &|out: &mut Vec<u8>| hello.write_to(out)).await;

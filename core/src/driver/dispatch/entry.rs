@@ -9,14 +9,16 @@
 //! Invariant: a command or a pipeline that is refused is refused before its first byte is sent.
 
 use crate::BoxFuture;
-use crate::command::{Command, Learned, cmd};
+use crate::command::{Command, Learned};
+use crate::connection::courtesy::Courtesy;
+use crate::connection::handshake::is_unready;
 use crate::driver::attempt::item::Item;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::dispatch::fan_out;
 use crate::driver::dispatch::node_batch::{BatchSender, UrgentSender};
 use crate::driver::dispatch::pipeline::{self, Results};
-use crate::driver::dispatch::single::{LastLink, Request, dispatch, is_refused};
+use crate::driver::dispatch::single::{LastLink, Request, dispatch};
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::read::{self, ResumeFrom};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -29,6 +31,7 @@ use crate::routing::session::refusal;
 use bytes::Bytes;
 use std::future::ready;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
@@ -110,19 +113,26 @@ async fn learn_and_plan(
 /// Asks a server where the keys of a command are. If that fails, the command stays unknown; it then
 /// goes to any primary, whose redirect names the right one.
 async fn learn(topology: &Arc<LiveTopology>, command: &mut Command, options: CallOptions) {
-    if topology.command_info.apply(command) {
+    let env = topology.env();
+    if topology.command_info.apply(command)
+        || !env.config().courtesies
+        || topology.command_info.is_unanswered(env.now())
+    {
         return;
     }
     let name = command.args_iter().next().unwrap_or_default();
     let last = LastLink::default();
-    let request = Request::new(cmd("COMMAND INFO").arg(name), Destination::Any);
+    let request = Request::new(Courtesy::CommandInfo.command().arg(name), Destination::Any);
     let request = request.with_last_link(Arc::clone(&last));
-    let reply = dispatch(Arc::clone(topology), request, options, None).await;
+    // The command itself needs time, too.
+    let patience = options.spare(env.now(), Duration::ZERO) / 2;
+    let asked = CallOptions { deadline: env.now().after(patience), ..options };
+    let reply = dispatch(Arc::clone(topology), request, asked, None).await;
     let learned = match &reply {
         Ok((frame, _)) => plain_value(frame).ok().and_then(|reply| Learned::parse(&reply)),
         // The user may not ask, or the server does not know the question.
-        Err(error) if is_refused(error) => None,
-        Err(_) => return,
+        Err(error) if error.server_error().is_some_and(|error| !is_unready(error)) => None,
+        Err(_) => return topology.command_info.note_unanswered(env.now()),
     };
     let told_over = Weak::clone(&lock(&last));
     topology.command_info.note(command, learned, told_over);

@@ -30,7 +30,8 @@ use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
 use crate::driver::link::submit::{Write, submit_expecting};
-use crate::driver::node::node::{ExclusiveLink, Node};
+use crate::driver::node::exclusive_links::ExclusiveLink;
+use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::resp::ErrorClass;
@@ -442,7 +443,7 @@ pub(super) async fn own_link(
     let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
     match env.while_open(env.with_deadline(deadline, link)).await {
         Some(Some(own)) => own,
-        Some(None) => Err(no_connection(node)),
+        Some(None) => Err(node.late_exclusive_error(env)),
         None => Err(closed(node.endpoint())),
     }
 }

@@ -30,6 +30,10 @@ pub struct Metrics {
     pub refreshes_failed: u64,
     /// The reason of the last failed refresh, and its error.
     pub refresh_failure: Option<(RefreshReason, Option<Error>)>,
+    /// Entries of the servers' replies about the topology (nodes, slot ranges, lines, replicas and
+    /// sentinels) that were left out, because they could not be read or contradicted others.
+    /// Counted at each refresh.
+    pub entries_left_out: u64,
     /// The nodes of the topology.
     pub nodes: Vec<NodeMetrics>,
 }
@@ -48,6 +52,11 @@ pub struct NodeMetrics {
     pub state: NodeState,
     /// Commands that are queued or sent and not answered, as of the last time that bytes moved.
     pub in_flight: usize,
+    /// Connections that one caller has to itself now, for a blocking command or a transaction, and
+    /// calls that dial one.
+    pub exclusive_busy: usize,
+    /// Such connections that wait for the next caller. One that nobody used for a minute is closed.
+    pub exclusive_idle: usize,
 }
 
 /// Whether commands reach a node.

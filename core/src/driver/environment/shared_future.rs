@@ -10,8 +10,9 @@
 //! handle.
 
 use crate::bounds::BoxFuture;
-use crate::connection::wakers::{Wakers, wake_all};
+use crate::connection::wakers::{Wakers, wake_all, wake_one};
 use crate::lock::lock;
+use slab::Slab;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ pub(crate) struct SharedFuture<T> {
     /// What all handles share.
     inner: Arc<Inner<T>>,
     /// The number of this task among those that wait; `None` before the first poll.
-    key: Option<u64>,
+    key: Option<usize>,
 }
 
 struct Inner<T> {
@@ -51,32 +52,43 @@ struct Waiting(Mutex<WakerList>);
 
 #[derive(Default)]
 struct WakerList {
-    /// The number of the next task.
-    next: u64,
-    /// Those that were not woken since they polled.
-    wakers: Vec<(u64, Waker)>,
+    /// A task each; `None` once it was woken, until it polls again.
+    tasks: Slab<Option<Waker>>,
+    /// How many of them were not woken since they polled.
+    registered: usize,
 }
 
 impl WakerList {
-    /// Where the waker of a task stands.
-    fn position(&self, key: u64) -> Option<usize> {
-        self.wakers.iter().position(|(other, _)| *other == key)
+    /// Notes who waits. Returns a waker to drop once the lock is released.
+    fn register(&mut self, key: &mut Option<usize>, waker: &Waker) -> Option<Waker> {
+        let key = *key.get_or_insert_with(|| self.tasks.insert(None));
+        let task = &mut self.tasks[key];
+        if task.as_ref().is_some_and(|other| other.will_wake(waker)) {
+            return None;
+        }
+        let replaced = task.replace(waker.clone());
+        self.registered += usize::from(replaced.is_none());
+        replaced
     }
 
-    /// Notes who waits. Returns a waker to drop once the lock is released.
-    fn register(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
-        let key = *key.get_or_insert_with(|| {
-            self.next += 1;
-            self.next
-        });
-        match self.position(key) {
-            Some(at) if self.wakers[at].1.will_wake(waker) => None,
-            Some(at) => Some(mem::replace(&mut self.wakers[at].1, waker.clone())),
-            None => {
-                self.wakers.push((key, waker.clone()));
-                None
-            }
+    /// Removes a task. Returns a waker to drop, and one to wake, once the lock is released.
+    fn remove(&mut self, key: usize) -> (Option<Waker>, Option<Waker>) {
+        let own = self.tasks.remove(key);
+        self.registered -= usize::from(own.is_some());
+        if own.is_some() || self.registered == 0 {
+            return (own, None);
         }
+        // It was woken and may not have polled since: another one has to.
+        let next = self.tasks.iter_mut().find_map(|(_, task)| task.take());
+        self.registered -= usize::from(next.is_some());
+        (None, next)
+    }
+
+    fn take_all(&mut self) -> Wakers {
+        if mem::take(&mut self.registered) == 0 {
+            return Wakers::new();
+        }
+        self.tasks.iter_mut().filter_map(|(_, task)| task.take()).collect()
     }
 }
 
@@ -86,8 +98,7 @@ impl Wake for Waiting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let woken = mem::take(&mut lock(&self.0).wakers);
-        let mut wakers: Wakers = woken.into_iter().map(|(_, waker)| waker).collect();
+        let mut wakers = lock(&self.0).take_all();
         wake_all(&mut wakers);
     }
 }
@@ -168,18 +179,10 @@ impl<T> Clone for SharedFuture<T> {
 impl<T> Drop for SharedFuture<T> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        let waiting = &self.inner.waiting;
-        let (own, next) = {
-            let mut list = lock(&waiting.0);
-            match list.position(key) {
-                Some(at) => (Some(list.wakers.swap_remove(at)), None),
-                // It was woken and may not have polled since: another one has to.
-                None => (None, list.wakers.pop()),
-            }
-        };
+        let (own, next) = lock(&self.inner.waiting.0).remove(key);
         drop(own);
-        if let Some((_, waker)) = next {
-            wake_all(&mut Wakers::from_iter([waker]));
+        if let Some(waker) = next {
+            wake_one(waker);
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Telemetry {
     pub(crate) refreshes: AtomicU64,
     /// See `Metrics::refreshes_failed`.
     pub(crate) refreshes_failed: AtomicU64,
+    /// See `Metrics::entries_left_out`.
+    pub(crate) entries_left_out: AtomicU64,
     /// See `Metrics::dial_time`; in nanoseconds.
     pub(crate) dial_time: AtomicU64,
     /// See `Metrics::name_time`; in nanoseconds.
@@ -64,6 +66,7 @@ impl Telemetry {
             redirects: read(&self.redirects),
             refreshes: read(&self.refreshes),
             refreshes_failed: read(&self.refreshes_failed),
+            entries_left_out: read(&self.entries_left_out),
             refresh_failure: lock(&self.refresh_failure).clone(),
             nodes: Vec::new(),
         }

@@ -7,13 +7,15 @@
 //! - in a cluster, a link is returned only if its server has said that it is the node that was
 //!   meant, or does not say who it is; before the first view any server of the configuration is;
 //! - dropping the future leaves no connection open;
+//! - credentials and database are never left out, whatever a server hangs up on;
 //! - errors that connecting again would not change, such as refused credentials, have the kind
 //!   `Handshake`; errors that may pass have the kind `Connect`.
 
 use crate::Endpoint;
 use crate::command::Command;
+use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::handshake::{Handshake, Progress, Refusal};
-use crate::connection::outcome::{Failure, Replies};
+use crate::connection::outcome::{Failure, Lost, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::environment::{EndsWithClient, Environment};
 use crate::driver::environment::events::Event;
@@ -24,6 +26,7 @@ use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::link::pending_reply::PendingReply;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::ServerError;
 use crate::routing::error_policy::{ErrorOrigin, reply_policy};
 use crate::time::Timestamp;
 use crate::topology::identity::Identity;
@@ -32,8 +35,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A hint for when a server closes a connection without TLS before it has sent anything.
-pub(crate) const WANTS_TLS: &str = "; does this port require TLS?";
+/// A hint for when a server closes each connection without TLS before it has sent anything.
+const WANTS_TLS: &str = "; does this port require TLS?";
+/// Connections that one dial makes at most, each without a courtesy more: HELLO and CLIENT, then
+/// READONLY, ROLE and CLUSTER MYID.
+const DIALS_MAX: usize = 5;
 
 /// The error of a call whose client is closed.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
@@ -42,6 +48,9 @@ pub(crate) fn closed(endpoint: &Endpoint) -> Error {
 
 /// Connects and does the handshake, within the connect timeout. `proven`: the server has answered
 /// before, so a handshake that cannot fail is written with the first command.
+///
+/// A server that hangs up on a courtesy is dialled again without it, at once. One that does not
+/// answer it is dialled without it the next time.
 ///
 /// # Errors
 /// The server cannot be reached, refuses the handshake, or is not the one that was meant.
@@ -54,9 +63,72 @@ pub(crate) async fn open(
     if target.is_foreign() {
         return Err(target.foreign_error());
     }
+    let deadline = env.now().after(env.config().connect_timeout);
+    let by_config = Withheld::by_config(env.config().courtesies);
+    let mut withheld = target.withheld().within(Withheld::OF_HANDSHAKE).and(by_config);
+    let (mut first, mut is_mute) = (None, true);
+    for _ in 0..DIALS_MAX {
+        let dialled = dial(target, env, settings.clone(), (proven, deadline), withheld).await;
+        let failed = match dialled {
+            Ok(link) => {
+                target.answers_without(Withheld(withheld.0 & !by_config.0));
+                return Ok(link);
+            }
+            Err(failed) => failed,
+        };
+        is_mute = is_mute && failed.is_mute;
+        let told = |error: &Error| error.server_error().is_some();
+        let error = match first.take() {
+            Some(earlier) if told(&earlier) && !told(&failed.error) => earlier,
+            _ => failed.error,
+        };
+        match failed.without {
+            Some(more) if !failed.is_late && !withheld.has_all(more) => {
+                withheld = withheld.and(more);
+                first = Some(error);
+            }
+            more => {
+                target.forget_process();
+                if let Some(more) = more.filter(|more| failed.is_late && !withheld.has_all(*more)) {
+                    target.suspect(withheld.and(more));
+                }
+                let may_want_tls = is_mute && !env.is_encrypted(target.profile());
+                return Err(if may_want_tls { error.with_hint(WANTS_TLS) } else { error });
+            }
+        }
+    }
+    target.forget_process();
+    Err(first.expect("an attempt after which another one follows has failed"))
+}
+
+/// A dial that failed.
+struct FailedDial {
+    /// Why.
+    error: Error,
+    /// What the server did not answer, if that was a courtesy.
+    without: Option<Withheld>,
+    /// It did not answer in time, and did not hang up either.
+    is_late: bool,
+    /// It took the connection and hung up without a word.
+    is_mute: bool,
+}
+
+impl From<Error> for FailedDial {
+    fn from(error: Error) -> Self {
+        Self { error, without: None, is_late: false, is_mute: false }
+    }
+}
+
+/// One connection, and its handshake without the courtesies that are withheld.
+async fn dial(
+    target: &DialTarget,
+    env: &Arc<Environment>,
+    settings: LinkSettings,
+    (proven, deadline): (bool, Timestamp),
+    withheld: Withheld,
+) -> Result<Arc<Link>, FailedDial> {
     let (endpoint, profile) = (target.endpoint(), target.profile());
     let began = env.now();
-    let deadline = began.after(env.config().connect_timeout);
     count(&env.telemetry().dials);
     let notes = DialNotes::default();
     let stream = env.open(endpoint, profile, deadline, &notes).await?;
@@ -75,29 +147,43 @@ pub(crate) async fn open(
     );
     env.end_with_client(Arc::clone(&link) as Arc<dyn EndsWithClient>);
     spawn_driver(&link, env.transport().as_ref());
-    let mut handshake = Handshake::new(env.config(), profile);
+    let mut handshake = Handshake::new(env.config(), profile).withholding(withheld);
     if tolerates_busy {
         handshake = handshake.tolerating_busy();
     }
-    let may_defer = proven && handshake.can_precede_commands() && !target.is_comparable(env);
+    let may_defer = proven
+        && handshake.can_precede_commands()
+        && !target.is_comparable(env)
+        && !target.is_doubted();
     if env.has_slots() && !may_defer {
         handshake = handshake.asking_identity();
     }
+    if may_defer && env.has_slots() && withheld.has(Courtesy::MyId) {
+        link.set_identity(Identity::Untold);
+    }
     if may_defer {
-        let commands = handshake.flight();
+        // A server that was answering without an introduction is told nothing.
+        let commands = match withheld.has_all(Withheld::INTRODUCTION) {
+            true => Vec::new(),
+            false => handshake.flight(),
+        };
         let (len, replies) = size_of(&commands);
-        let mut written = Vec::with_capacity(len);
-        commands.iter().for_each(|command| command.write_to(&mut written));
-        link.defer_handshake(written, replies);
+        if replies > 0 {
+            let mut written = Vec::with_capacity(len);
+            commands.iter().for_each(|command| command.write_to(&mut written));
+            link.defer_handshake(written, replies);
+        }
         return Ok(link);
     }
     let unready = Unready(Some(link));
     if let Some(link) = &unready.0 {
-        let told = shake_hands(link, handshake, deadline, env.is_encrypted(profile)).await?;
+        let (told, readonly_refusal) =
+            shake_hands(link, handshake, deadline, env.has_slots()).await?;
         if let Some(told) = told {
             target.admit(&told, env)?;
             link.set_identity(told);
         }
+        target.note_handshake(readonly_refusal);
     }
     Ok(unready.ready())
 }
@@ -126,17 +212,22 @@ fn size_of(commands: &[Command]) -> (usize, u32) {
     (commands.iter().map(Command::encoded_len).sum(), replies)
 }
 
-/// Does the handshake. Returns who the server says it is, if it was asked.
+/// What a server told in its handshake: who it is, if it was asked; how it refused READONLY.
+type Told = (Option<Identity>, Option<ServerError>);
+
+/// Does the handshake.
 async fn shake_hands(
     link: &Arc<Link>,
     mut handshake: Handshake,
     deadline: Timestamp,
-    encrypted: bool,
-) -> Result<Option<Identity>, Error> {
+    in_cluster: bool,
+) -> Result<Told, FailedDial> {
+    // What the server said before it hung up.
+    let mut said = None;
     loop {
         let commands = handshake.flight();
         if commands.is_empty() {
-            return Ok(None);
+            return Ok(handshake.into_told());
         }
         let (len, replies) = size_of(&commands);
         let entry = Entry { len, replies, deadline };
@@ -163,23 +254,38 @@ async fn shake_hands(
                 unreachable!("a handshake is admitted without room")
             }
         };
-        match handshake.handle_replies(&replies) {
-            Err(refusal) => return Err(refused(link.endpoint(), &refusal)),
-            Ok(Progress::NextFlight) if failure.is_none() => {}
-            Ok(_) => match failure {
-                None if replies.is_empty() => {
-                    return Err(unanswered(link.endpoint(), None, encrypted));
-                }
-                None => return Ok(handshake.into_identity()),
-                failure => return Err(unanswered(link.endpoint(), failure.as_ref(), encrypted)),
-            },
+        said = match replies.last() {
+            Some(last) => ServerError::from_frame(last),
+            None => said,
+        };
+        let progress = match handshake.handle_replies(&replies) {
+            Err(refusal) => return Err(refused(link.endpoint(), &refusal, in_cluster).into()),
+            Ok(progress) => progress,
+        };
+        match (progress, failure) {
+            (Progress::NextFlight, None) => {}
+            (Progress::Complete, None) if !replies.is_empty() => {
+                return Ok(handshake.into_told());
+            }
+            (_, failure) => {
+                let cut = link.was_cut_inside();
+                let answered = cut || link.has_answered();
+                // What was answered in part was not refused.
+                let without = handshake.unanswered(replies.len()).filter(|_| !cut);
+                return Err(unanswered(
+                    link.endpoint(),
+                    failure.as_ref(),
+                    said,
+                    (without, answered),
+                ));
+            }
         }
     }
 }
 
 /// The error for a handshake that the server refused. Credentials and the like stay refused at the
 /// next attempt; a server that is full or loading may accept it.
-fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Error {
+fn refused(endpoint: &Endpoint, refusal: &Refusal, in_cluster: bool) -> Error {
     let may_pass = refusal
         .error
         .as_ref()
@@ -192,7 +298,11 @@ fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Error {
         return error.with_endpoint(endpoint).with_detail(ErrorDetail::NotPrimary);
     }
     let kind = if may_pass { ErrorKind::Connect } else { ErrorKind::Handshake };
-    let message = format!("{} was refused", refusal.step);
+    let hint = match refusal.step {
+        "SELECT" if in_cluster => "; this cluster may have database 0 only",
+        _ => "",
+    };
+    let message = format!("{} was refused{hint}", refusal.step);
     let error = Error::new(kind, Delivery::NotSent, message).with_endpoint(endpoint);
     match &refusal.error {
         Some(server) => error.with_server_error(server.clone()),
@@ -200,26 +310,35 @@ fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Error {
     }
 }
 
-/// The error for a handshake that was not answered, or not by valid replies.
-fn unanswered(endpoint: &Endpoint, failure: Option<&Failure>, encrypted: bool) -> Error {
-    use crate::connection::outcome::Lost;
-    match failure {
-        Some(Failure::Lost(lost)) => {
-            let kind = match **lost {
-                Lost::Protocol(_) => ErrorKind::Protocol,
-                Lost::ByUs => ErrorKind::Closed,
-                _ if lost.never_accepted() => ErrorKind::Handshake,
-                _ => ErrorKind::Connect,
-            };
-            let may_want_tls = !encrypted && matches!(**lost, Lost::ByPeer | Lost::Io(_));
-            let hint = if may_want_tls { WANTS_TLS } else { "" };
-            Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}{hint}"))
-                .with_endpoint(endpoint)
-                .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>)
-        }
-        Some(Failure::TimedOut) | None => {
-            Error::new(ErrorKind::Connect, Delivery::NotSent, "no answer to the handshake in time")
-                .with_endpoint(endpoint)
-        }
-    }
+/// The failure of a handshake that was not answered, or not by valid replies. `said`: the last
+/// error before.
+fn unanswered(
+    endpoint: &Endpoint,
+    failure: Option<&Failure>,
+    said: Option<ServerError>,
+    (without, answered): (Option<Withheld>, bool),
+) -> FailedDial {
+    let Some(Failure::Lost(lost)) = failure else {
+        let message = "no answer to the handshake in time";
+        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
+        let error = error.with_endpoint(endpoint);
+        return FailedDial { without, is_late: true, ..error.into() };
+    };
+    let kind = match **lost {
+        Lost::Protocol(_) => ErrorKind::Protocol,
+        Lost::ByUs => ErrorKind::Closed,
+        _ if lost.never_accepted() => ErrorKind::Handshake,
+        _ => ErrorKind::Connect,
+    };
+    let error = Error::new(kind, Delivery::NotSent, format!("no handshake: {lost}"))
+        .with_endpoint(endpoint)
+        .with_shared_cause(Arc::clone(lost) as Arc<dyn std::error::Error + Send + Sync>);
+    let error = match said {
+        Some(said) => error.with_server_error(said),
+        None => error,
+    };
+    let hung_up = matches!(**lost, Lost::ByPeer | Lost::Io(_)) && !lost.never_accepted();
+    let is_late = matches!(**lost, Lost::NoProgress(_));
+    let without = without.filter(|_| hung_up || is_late);
+    FailedDial { without, is_late, is_mute: hung_up && !answered, ..error.into() }
 }

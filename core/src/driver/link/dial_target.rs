@@ -4,19 +4,26 @@
 //! gets a command: `topology/identity.rs` has the rule. A server that is not the one that was meant
 //! is told as an event, once, and makes the client read the topology again.
 //!
+//! It also remembers what the server at this address is not told (`connection/courtesy.rs`),
+//! because it hung up on it or did not answer it. What is suspected is left out once; it is
+//! remembered when the server answers without it, and forgotten when a dial fails: another process
+//! may listen there next.
+//!
 //! **Invariant**: the expected id is set once. A node of another id at the same address is another
 //! target.
 
 use crate::Endpoint;
+use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event;
 use crate::driver::link::link::Link;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
+use crate::resp::ServerError;
 use crate::topology::identity::{Identity, WrongNode};
 use crate::topology::node_id::NodeId;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// See the head of this file.
@@ -35,6 +42,14 @@ pub(crate) struct DialTarget {
     mistaken_for: Mutex<Option<WrongNode>>,
     /// The node has described another cluster.
     is_foreign: AtomicBool,
+    /// What the server is not told: it answers without.
+    withheld: AtomicU16,
+    /// What it is not told the next time: it may be why there was no answer.
+    suspected: AtomicU16,
+    /// The next dial proves that the server answers, before it carries a command.
+    is_doubted: AtomicBool,
+    /// How it refused READONLY, if it did.
+    readonly_refusal: Mutex<Option<ServerError>>,
 }
 
 impl DialTarget {
@@ -46,12 +61,79 @@ impl DialTarget {
             expected: OnceLock::new(),
             mistaken_for: Mutex::new(None),
             is_foreign: AtomicBool::new(false),
+            withheld: AtomicU16::new(0),
+            suspected: AtomicU16::new(0),
+            is_doubted: AtomicBool::new(false),
+            readonly_refusal: Mutex::new(None),
         }
     }
 
     /// Any server that listens at this target's endpoint.
     pub(crate) fn anyone_there(&self) -> Self {
-        Self { takes_anyone: true, ..Self::new(self.endpoint.clone(), self.profile) }
+        Self {
+            takes_anyone: true,
+            withheld: AtomicU16::new(self.withheld().0),
+            ..Self::new(self.endpoint.clone(), self.profile)
+        }
+    }
+
+    /// What the server is not told now.
+    pub(crate) fn withheld(&self) -> Withheld {
+        let read = |set: &AtomicU16| Withheld(set.load(Ordering::Relaxed));
+        read(&self.withheld).and(read(&self.suspected))
+    }
+
+    /// These are left out the next time.
+    pub(crate) fn suspect(&self, courtesies: Withheld) {
+        self.suspected.fetch_or(courtesies.0, Ordering::Relaxed);
+    }
+
+    /// Of these, some are suspected and not proven.
+    pub(crate) fn suspects_any(&self, of: Withheld) -> bool {
+        Withheld(self.suspected.load(Ordering::Relaxed)).within(of) != Withheld::NONE
+    }
+
+    /// The server has answered without these.
+    pub(crate) fn answers_without(&self, courtesies: Withheld) {
+        self.withheld.fetch_or(courtesies.0, Ordering::Relaxed);
+        self.suspected.fetch_and(!courtesies.0, Ordering::Relaxed);
+    }
+
+    /// The server did not answer without these either.
+    pub(crate) fn clear_suspicion(&self, courtesies: Withheld) {
+        self.suspected.fetch_and(!courtesies.0, Ordering::Relaxed);
+    }
+
+    /// Another process may listen here next: what was known of this one is forgotten.
+    pub(super) fn forget_process(&self) {
+        self.withheld.store(0, Ordering::Relaxed);
+        self.suspected.store(0, Ordering::Relaxed);
+    }
+
+    /// The next dial sends no command before the server has answered.
+    pub(crate) fn doubt(&self) {
+        self.is_doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the next dial must prove that the server answers.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted.load(Ordering::Relaxed) || self.suspects_any(Withheld::OF_HANDSHAKE)
+    }
+
+    /// The server has answered a whole handshake, and refused READONLY like this, if at all.
+    pub(super) fn note_handshake(&self, readonly_refusal: Option<ServerError>) {
+        self.is_doubted.store(false, Ordering::Relaxed);
+        *lock(&self.readonly_refusal) = readonly_refusal;
+    }
+
+    /// Why the server, a replica, serves no reads: it refused READONLY, or hangs up on it.
+    pub(crate) fn lacks_readonly(&self) -> Option<Option<ServerError>> {
+        let refusal = lock(&self.readonly_refusal).clone();
+        if refusal.is_some() || self.withheld().has(Courtesy::ReadOnly) {
+            Some(refusal)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

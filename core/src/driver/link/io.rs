@@ -56,6 +56,8 @@ pub(crate) struct LinkStatus {
     pub(crate) closed: AtomicBool,
     /// The server has sent a frame.
     pub(crate) answered: AtomicBool,
+    /// The stream ended in the middle of a frame.
+    pub(crate) cut_inside: AtomicBool,
     /// The server speaks RESP3; known from its first frame.
     pub(crate) resp3: AtomicBool,
     /// Receives the pushes. They are dropped until it is set.
@@ -325,9 +327,13 @@ impl Io {
                 self.registered.read = true;
                 return Ok(false);
             }
-            Poll::Ready(Ok(0)) => return Err(Lost::ByPeer),
+            Poll::Ready(Ok(0)) => {
+                self.status.cut_inside.store(self.reader.holds_part(), Ordering::Relaxed);
+                return Err(Lost::ByPeer);
+            }
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
+                self.status.cut_inside.store(self.reader.holds_part(), Ordering::Relaxed);
                 let lost = Lost::Io(error);
                 if lost.never_accepted() {
                     self.written = 0;

@@ -164,6 +164,17 @@ impl Link {
         self.status.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether the server has answered, and all of a handshake that was written together with the
+    /// first command.
+    pub(crate) fn has_answered_handshake(&self) -> bool {
+        self.has_answered() && !lock(&self.queue).owes_handshake()
+    }
+
+    /// Whether the stream ended in the middle of a reply: the server was not refusing anything.
+    pub(crate) fn was_cut_inside(&self) -> bool {
+        self.status.cut_inside.load(Ordering::Relaxed)
+    }
+
     /// Whether the link was lost because the server owed replies and sent nothing, or something
     /// that the protocol forbids.
     pub(crate) fn was_useless(&self) -> bool {

@@ -2,29 +2,25 @@
 //! blocking commands, transactions and waits for replicas take, and those that carry subscriptions
 //! only.
 //!
-//! Invariants: a blocking command never shares a connection; a connection that still owes a reply
-//! is never reused. Limits: `connections_per_node` shared connections, `exclusive_connections_max`
-//! exclusive ones; idle exclusive connections are kept, up to that number. Commands that end what
-//! blocks the others (SCRIPT KILL, CLIENT UNBLOCK) get one beyond that limit.
+//! Invariants: a blocking command never shares a connection. Limits: `connections_per_node` shared
+//! connections; `exclusive_links.rs` has those of the exclusive ones.
 
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
 use crate::driver::environment::environment::Environment;
-use crate::driver::environment::link_settings::LinkSettings;
-use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
+use crate::driver::node::exclusive_links::{ExclusiveLink, ExclusiveLinks};
 use crate::driver::node::health::NodeHealth;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
 use crate::driver::node::subscription_links::SubscriptionLinks;
-use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::lock::lock;
+use crate::error::{Error, ErrorKind};
 use crate::time::Timestamp;
 use crate::topology::identity::Identity;
 use crate::topology::node_id::NodeId;
 use crate::{BoxFuture, Endpoint};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// See the head of this file.
@@ -41,7 +37,7 @@ pub(crate) struct Node {
     /// Round-robin counter over `connections`; wraps around.
     next_connection: AtomicUsize,
     /// The connections of blocking commands.
-    exclusive: Mutex<ExclusiveLinks>,
+    exclusive: Arc<ExclusiveLinks>,
     /// When it last answered a question for a sign of life, in nanoseconds.
     heard_at: AtomicU64,
     /// The connections of subscriptions.
@@ -50,34 +46,21 @@ pub(crate) struct Node {
     reported_lost: Arc<AtomicBool>,
 }
 
-/// Connections that carry one caller's commands at a time.
-#[derive(Debug, Default)]
-struct ExclusiveLinks {
-    /// Live and not in use.
-    idle: Vec<Arc<Link>>,
-    /// How many are in use.
-    busy: usize,
-    /// All that are open, idle or in use.
-    all: Vec<Weak<Link>>,
-    /// No connection is handed out any more.
-    closed: bool,
-    /// A connection is closed after its use, not kept.
-    retired: bool,
-}
-
 impl Node {
     pub(crate) fn new(endpoint: Endpoint, profile: Profile, env: &Environment) -> Self {
         let count = env.config().connections_per_node.max(1);
         let zone = env.config().zones.get(&endpoint).map(|zone| Arc::from(zone.as_str()));
         let health = NodeHealth::new(env.rng().next_u64());
         let budget = env.node_budget();
+        let target = Arc::new(DialTarget::new(endpoint, profile));
+        let exclusive = ExclusiveLinks::new(&target);
         let mut node = Self {
-            target: Arc::new(DialTarget::new(endpoint, profile)),
+            target,
             zone,
             health,
             connections: Vec::new(),
             next_connection: AtomicUsize::new(0),
-            exclusive: Mutex::default(),
+            exclusive,
             subscriptions: SubscriptionLinks::default(),
             reported_lost: Arc::default(),
             heard_at: AtomicU64::new(0),
@@ -165,26 +148,14 @@ impl Node {
     pub(crate) fn recheck(&self, env: &Environment) {
         let links = self.connections.iter().cloned().chain(self.subscriptions.all());
         links.for_each(|link| link.recheck(env));
-        self.close_idle(|link| self.target.doubts(link, env));
+        self.exclusive.close_idle(|link| self.target.doubts(link, env));
     }
 
     /// Gives up all connections that carry no caller's command alone; the next command dials again.
     pub(crate) fn give_up(&self) {
         let links = self.connections.iter().cloned().chain(self.subscriptions.all());
         links.for_each(|link| link.give_up());
-        self.close_idle(|_| true);
-    }
-
-    /// Closes those of the idle exclusive connections.
-    fn close_idle(&self, which: impl Fn(&Link) -> bool) {
-        let closed: Vec<Arc<Link>> = {
-            let mut exclusive = lock(&self.exclusive);
-            let idle = std::mem::take(&mut exclusive.idle);
-            let (closed, kept) = idle.into_iter().partition(|link| which(link));
-            exclusive.idle = kept;
-            closed
-        };
-        closed.iter().for_each(|link| link.close());
+        self.exclusive.close_idle(|_| true);
     }
 
     /// A link to send on without waiting, if there is one: of several the one with the least in
@@ -246,8 +217,7 @@ impl Node {
         links.min_by_key(|link| link.load())
     }
 
-    /// A connection for one caller. It goes back with [`ExclusiveLink::release`]. Dropped instead,
-    /// it is closed, because the server may be blocked on it without end.
+    /// A connection for one caller; waits for one if `when_full` says so.
     ///
     /// # Errors
     /// `Limit` when `exclusive_connections_max` are in use; `Closed`; the dial's error.
@@ -255,12 +225,11 @@ impl Node {
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.take_exclusive_link(env, false))
+        Box::pin(self.exclusive.take(env, false, !self.is_failing()))
     }
 
     /// The same for a command that ends what keeps the server or its connections busy: without a
-    /// limit, and also from a server that takes no other command. A connection that was made for it
-    /// is not kept, since its handshake may be incomplete.
+    /// limit, and also from a server that takes no other command.
     ///
     /// # Errors
     /// `Closed`; the dial's error.
@@ -268,56 +237,21 @@ impl Node {
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.take_exclusive_link(env, true))
+        Box::pin(self.exclusive.take(env, true, !self.is_failing()))
     }
 
-    async fn take_exclusive_link(
-        self: &Arc<Self>,
-        env: &Arc<Environment>,
-        urgent: bool,
-    ) -> Result<ExclusiveLink, Error> {
-        let max = env.config().exclusive_connections_max as usize;
-        let idle = {
-            let mut exclusive = lock(&self.exclusive);
-            if exclusive.closed {
-                return Err(closed(self.endpoint()));
-            }
-            if exclusive.busy >= max && !urgent {
-                let limit =
-                    ErrorDetail::Limit { name: "exclusive_connections_max", max: max as u64 };
-                let message = format!("{max} exclusive connections to this node are in use");
-                let error = Error::new(ErrorKind::Limit, Delivery::NotSent, message);
-                return Err(error.with_endpoint(self.endpoint()).with_detail(limit));
-            }
-            exclusive.busy += 1;
-            exclusive.idle.pop()
-        };
-        // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
-        // also when the dial fails or is dropped.
-        // On a host without background tasks nobody has noticed that the server closed it.
-        let link = idle.inspect(|link| link.read_what_has_come()).filter(|link| !link.is_closed());
-        let is_kept = link.is_some() || !urgent;
-        let mut taken = ExclusiveLink { node: Arc::clone(self), link, is_kept };
-        if taken.link.is_none() {
-            let proven = !self.is_failing();
-            let budget = env.node_budget();
-            let settings = LinkSettings {
-                progress_timeout: None,
-                tolerates_busy: urgent,
-                ..env.link_settings(&budget)
-            };
-            let link = open(&self.target, env, settings, proven).await?;
-            let mut exclusive = lock(&self.exclusive);
-            exclusive.all.retain(|link| link.strong_count() > 0);
-            exclusive.all.push(Arc::downgrade(&link));
-            let is_late = exclusive.closed;
-            drop(exclusive);
-            taken.link = Some(link);
-            if is_late {
-                return Err(closed(self.endpoint()));
-            }
+    /// What a caller fails with that got no exclusive connection before its deadline.
+    pub(crate) fn late_exclusive_error(&self, env: &Environment) -> Error {
+        if self.exclusive.is_full(env) {
+            self.exclusive.full_error(env, ErrorKind::Timeout)
+        } else {
+            self.deadline_error()
         }
-        Ok(taken)
+    }
+
+    /// How many exclusive connections are in use, and how many are idle.
+    pub(crate) fn exclusive_count(&self) -> (usize, usize) {
+        self.exclusive.count()
     }
 
     /// Whether this is one of its shared connections, and takes entries.
@@ -355,66 +289,24 @@ impl Node {
         self.subscriptions.all().iter().for_each(|link| link.redial());
     }
 
+    /// The server takes no writes, and no topology tells where the primary is: the next command
+    /// resolves the name again and dials. Connections with subscriptions stay.
+    pub(crate) fn redial_demoted(&self, env: &Environment) {
+        self.connections.iter().for_each(|link| link.redial_demoted(env));
+        self.exclusive.close_idle(|_| true);
+    }
+
     /// The deployment has no such node any more: each connection ends when nothing is in flight on
     /// it.
     pub(crate) fn retire(&self) {
         self.redial();
-        let idle = {
-            let mut exclusive = lock(&self.exclusive);
-            exclusive.retired = true;
-            std::mem::take(&mut exclusive.idle)
-        };
-        idle.iter().for_each(|link| link.close());
+        self.exclusive.retire();
     }
 
     /// Closes every connection; no other will follow.
     pub(crate) fn close(&self) {
         self.connections.iter().for_each(|link| link.close());
         self.subscriptions.close();
-        let (idle, all) = {
-            let mut exclusive = lock(&self.exclusive);
-            exclusive.closed = true;
-            (std::mem::take(&mut exclusive.idle), std::mem::take(&mut exclusive.all))
-        };
-        all.iter().filter_map(Weak::upgrade).for_each(|link| link.close());
-        drop(idle);
-    }
-}
-
-/// A connection that one caller has to itself.
-#[derive(Debug)]
-pub(crate) struct ExclusiveLink {
-    /// The node that it leads to.
-    node: Arc<Node>,
-    /// The connection; `None` once it was released.
-    link: Option<Arc<Link>>,
-    /// Whether another caller may have it afterwards.
-    is_kept: bool,
-}
-
-impl ExclusiveLink {
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        self.link.as_ref().expect("a link is there from its dial to its release")
-    }
-
-    /// Returns the connection for the next caller. No reply may be owed on it.
-    pub(crate) fn release(mut self) {
-        let Some(link) = self.link.take() else { return };
-        let mut exclusive = lock(&self.node.exclusive);
-        if exclusive.closed || exclusive.retired || !self.is_kept {
-            drop(exclusive);
-            link.close();
-        } else {
-            exclusive.idle.push(link);
-        }
-    }
-}
-
-impl Drop for ExclusiveLink {
-    fn drop(&mut self) {
-        lock(&self.node.exclusive).busy -= 1;
-        if let Some(link) = self.link.take() {
-            link.close();
-        }
+        self.exclusive.close();
     }
 }

@@ -34,9 +34,14 @@ use futures::future::{Either, select};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// A dial under way. Every caller that waits for it drives it.
 type DialFuture = SharedFuture<Result<Arc<Link>, Error>>;
+
+/// A connection that is younger is not dialled again because its server takes no writes: the reply
+/// may be one to a command that the connection before it carried.
+const DEMOTED_AGE_MIN: Duration = Duration::from_millis(100);
 
 /// How often the back-off doubles at most while the server answers that it is not ready yet.
 const ANSWERED_DOUBLINGS: u32 = 3;
@@ -72,6 +77,8 @@ struct DialState {
     failures: u32,
     /// No dial begins before this.
     not_before: Timestamp,
+    /// When the last link was opened.
+    opened_at: Timestamp,
     /// The last dial's error, if it failed.
     last_error: Option<Error>,
     /// The connection is closed for good.
@@ -114,6 +121,7 @@ impl ReconnectingLink {
             running: None,
             failures: 0,
             not_before: Timestamp::ZERO,
+            opened_at: Timestamp::ZERO,
             last_error: None,
             closed: false,
         };
@@ -225,6 +233,15 @@ impl ReconnectingLink {
         let link = lock(&self.link).take();
         if let Some(link) = link {
             link.retire();
+        }
+    }
+
+    /// Gives the link up because its server takes no writes: the same name may lead to the new
+    /// primary by now.
+    pub(crate) fn redial_demoted(&self, env: &Environment) {
+        let age = env.now().since(lock(&self.dial).opened_at);
+        if age >= DEMOTED_AGE_MIN {
+            self.redial();
         }
     }
 
@@ -345,7 +362,8 @@ impl ReconnectingLink {
         match &result {
             Ok(link) if dial.closed => link.close(),
             Ok(link) => {
-                dial.not_before = env.now().after(env.dial_spacing());
+                dial.opened_at = env.now();
+                dial.not_before = dial.opened_at.after(env.dial_spacing());
                 dial.last_error = None;
                 if self.reported_lost.swap(false, Ordering::Relaxed) {
                     let endpoint = self.target.endpoint().clone();

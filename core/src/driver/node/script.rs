@@ -20,7 +20,7 @@ use std::time::Duration;
 use std::{fmt, io, mem};
 
 /// What a server does with one command.
-pub(in crate::driver) enum Reply {
+pub(crate) enum Reply {
     /// It closes the connection, behind the replies to the commands before.
     Close,
     /// It sends nothing on this connection any more.
@@ -36,27 +36,27 @@ impl From<String> for Reply {
 }
 
 /// Replies to one command, given by its arguments.
-pub(in crate::driver) type Respond = Arc<dyn Fn(&[String]) -> Reply + Send + Sync>;
+pub(crate) type Respond = Arc<dyn Fn(&[String]) -> Reply + Send + Sync>;
 
 /// How a server behaves from now on.
 #[derive(Clone)]
-pub(in crate::driver) struct Server {
+pub(crate) struct Server {
     /// What the clock shows between a dial's begin and its end.
-    pub(in crate::driver) dial_time: Duration,
+    pub(crate) dial_time: Duration,
     /// The same for a command and its reply.
-    pub(in crate::driver) reply_time: Duration,
+    pub(crate) reply_time: Duration,
     /// What it replies; `None` refuses every dial.
-    pub(in crate::driver) respond: Option<Respond>,
+    pub(crate) respond: Option<Respond>,
 }
 
 impl Server {
     /// Nothing listens: a dial is refused after `dial_time`.
-    pub(in crate::driver) fn refusing(dial_time: Duration) -> Self {
+    pub(crate) fn refusing(dial_time: Duration) -> Self {
         Self { dial_time, reply_time: Duration::ZERO, respond: None }
     }
 
     /// A server that replies at once.
-    pub(in crate::driver) fn replying<R: Into<Reply>>(
+    pub(crate) fn replying<R: Into<Reply>>(
         respond: impl Fn(&[String]) -> R + Send + Sync + 'static,
     ) -> Self {
         let respond: Option<Respond> = Some(Arc::new(move |args| respond(args).into()));
@@ -91,7 +91,7 @@ struct World {
 
 /// See the head of this file.
 #[derive(Clone, Default)]
-pub(in crate::driver) struct Script(Arc<Mutex<World>>);
+pub(crate) struct Script(Arc<Mutex<World>>);
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,30 +111,30 @@ impl Wake for Woken {
 
 impl Script {
     /// A script with a background.
-    pub(in crate::driver) fn with_background() -> Self {
+    pub(crate) fn with_background() -> Self {
         let script = Self::default();
         lock(&script.0).has_background = true;
         script
     }
 
-    pub(in crate::driver) fn env(&self, config: Config) -> Arc<Environment> {
+    pub(crate) fn env(&self, config: Config) -> Arc<Environment> {
         Arc::new(Environment::new(Arc::new(self.clone()), config))
     }
 
     /// The server at `endpoint` behaves so from now on.
-    pub(in crate::driver) fn set(&self, endpoint: &Endpoint, server: Server) {
+    pub(crate) fn set(&self, endpoint: &Endpoint, server: Server) {
         lock(&self.0).servers.insert(endpoint.clone(), server);
     }
 
     /// The server at `endpoint` takes this long for each reply from now on.
-    pub(in crate::driver) fn slow(&self, endpoint: &Endpoint, reply_time: Duration) {
+    pub(crate) fn slow(&self, endpoint: &Endpoint, reply_time: Duration) {
         if let Some(server) = lock(&self.0).servers.get_mut(endpoint) {
             server.reply_time = reply_time;
         }
     }
 
     /// Closes every connection to `endpoint`.
-    pub(in crate::driver) fn cut(&self, endpoint: &Endpoint) {
+    pub(crate) fn cut(&self, endpoint: &Endpoint) {
         let readers = {
             let mut world = lock(&self.0);
             *world.cuts.entry(endpoint.clone()).or_default() += 1;
@@ -144,7 +144,7 @@ impl Script {
     }
 
     /// The server at `endpoint` sends these bytes to one of its connections, unasked.
-    pub(in crate::driver) fn push(&self, endpoint: &Endpoint, bytes: &str) {
+    pub(crate) fn push(&self, endpoint: &Endpoint, bytes: &str) {
         let readers = {
             let mut world = lock(&self.0);
             world.pushes.push((endpoint.clone(), bytes.into()));
@@ -154,12 +154,12 @@ impl Script {
     }
 
     /// How often `endpoint` was dialled.
-    pub(in crate::driver) fn dials(&self, endpoint: &Endpoint) -> usize {
+    pub(crate) fn dials(&self, endpoint: &Endpoint) -> usize {
         lock(&self.0).dials.iter().filter(|dialled| *dialled == endpoint).count()
     }
 
     /// How many commands any server has received that begin with these arguments.
-    pub(in crate::driver) fn received(&self, words: &[&str]) -> usize {
+    pub(crate) fn received(&self, words: &[&str]) -> usize {
         let begins = |args: &[String]| {
             args.len() >= words.len() && args.iter().zip(words).all(|(arg, word)| arg == word)
         };
@@ -167,17 +167,17 @@ impl Script {
     }
 
     /// The clock jumps, as after a task was not polled for long.
-    pub(in crate::driver) fn jump(&self, time: Duration) {
+    pub(crate) fn jump(&self, time: Duration) {
         let mut world = lock(&self.0);
         world.now = world.now.after(time);
     }
 
-    pub(in crate::driver) fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+    pub(crate) fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         self.sleep_until(self.now().after(time))
     }
 
     /// Runs a future to its end.
-    pub(in crate::driver) fn run<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -196,7 +196,7 @@ impl Script {
     }
 
     /// Polls a future once, and leaves it.
-    pub(in crate::driver) fn poll_once<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+    pub(crate) fn poll_once<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 

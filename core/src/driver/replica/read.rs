@@ -33,7 +33,7 @@ use crate::driver::replica::health_check;
 use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::recovery::{WaitHistory, wait_for_recovery};
 use crate::driver::replica::select::{NoNode, SelectionContext, select_node, table};
-use crate::driver::replica::shard_lookup::{shard_for, slot_of};
+use crate::driver::replica::shard_lookup::{LACKS_READONLY, lacks_readonly, shard_for, slot_of};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::features::{READ_POLICIES, left_out};
 use crate::resp::ServerError;
@@ -197,6 +197,7 @@ async fn run(
                 let deadline = options.deadline;
                 let spent = spent || tries.has_waited_too_long(env, Duration::ZERO);
                 if spent
+                    || lacks_readonly(&routes, shard, settings, item).is_some()
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
                 {
@@ -344,6 +345,11 @@ fn next_read(
     let action = decide_read(policy, now >= options.deadline);
     let redirect = failure.redirect(origin).filter(|_| env.has_slots());
     if let Some(error) = redirect {
+        // It redirects all reads, and the map is right.
+        if node.target().lacks_readonly().is_some() {
+            node.health().record_failure(now, LACKS_READONLY);
+            return ReadStep::Again(Duration::ZERO);
+        }
         return follow(topology, item, tries, error, node);
     }
     if policy.node.is_strike() {
@@ -432,6 +438,9 @@ pub(crate) fn no_replica(
     item: Item<'_>,
     why: NoNode,
 ) -> Error {
+    if let Some(error) = lacks_readonly(routes, shard, context.settings, item) {
+        return error;
+    }
     let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
     let (rows, nodes) = table(routes, shard, context);
     let each = rows.iter().zip(nodes).filter(|(row, _)| !row.is_primary).map(|(row, node)| {

@@ -1,11 +1,13 @@
 //! From a command or an item to its shard, its slot and the shard's nodes.
 //!
-//! Pure look-ups in the current routes: no lock, no wait.
+//! Look-ups in the current routes: no wait.
 
 use crate::command::Command;
 use crate::driver::attempt::item::Item;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
+use crate::driver::replica::policy::ReadSettings;
+use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::routing::read_from::ROWS_MAX;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
@@ -57,4 +59,39 @@ pub(crate) fn shard_for<'r>(
             slots.shards().get(at as usize).filter(|_| keyless)
         }),
     }
+}
+
+/// Why a replica that does not take READONLY serves no reads.
+pub(super) const LACKS_READONLY: &str = "it refuses READONLY, without which a cluster's replica \
+     serves no reads: allow the user READONLY, or read from the primary";
+
+/// The error of a read for which there is no node because replicas do not take READONLY, the others
+/// cannot be reached, and the policy allows no primary, which would come back.
+pub(super) fn lacks_readonly(
+    routes: &Routes,
+    shard: &Shard,
+    settings: &ReadSettings,
+    item: Item<'_>,
+) -> Option<Error> {
+    if settings.may_use_primary() {
+        return None;
+    }
+    let mut found = None;
+    for node in members(shard).skip(1).filter_map(|index| routes.node(index)) {
+        match node.target().lacks_readonly() {
+            Some(refusal) => found = Some((node, refusal)),
+            None if node.is_failing() => {}
+            None => return None,
+        }
+    }
+    let (node, refusal) = found?;
+    let slot = item.slot().unwrap_or_else(|| slot_of(item.command)).number();
+    let message = format!("no replica serves reads of slot {slot}: {LACKS_READONLY}");
+    let error = Error::new(ErrorKind::Topology, Delivery::NotSent, message)
+        .with_detail(ErrorDetail::NoReplica { slot })
+        .with_endpoint(node.endpoint());
+    Some(match refusal {
+        Some(refusal) => error.with_server_error(refusal),
+        None => error,
+    })
 }

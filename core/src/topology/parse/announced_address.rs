@@ -1,8 +1,8 @@
 //! Where to dial a node, from what servers announce: one rule for SLOTS, SHARDS, NODES, MOVED and
 //! ASK.
 //!
-//! 1. The host that the server prefers. Empty, NULL, or a wildcard (`0.0.0.0`, `::`) is the host of
-//!    the node that was asked; `?` is unknown, and such a node is not dialled.
+//! 1. The host that the server prefers. Empty or NULL is the host of the node that was asked. `?`
+//!    is unknown, and a wildcard (`0.0.0.0`, `::`) is no address: such a node is not dialled.
 //! 2. The port for the protocol in use; 0 is none. With TLS the TLS port; where the servers have
 //!    none, the plain one, since a proxy in front of them may speak TLS.
 //! 3. The address map, last. `Config::address_map` is keyed by what steps 1 and 2 give.
@@ -65,11 +65,16 @@ impl<'a> Host<'a> {
     fn of(text: &'a str) -> Self {
         let bare = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text);
         match bare {
-            "" | "NULL" | "0.0.0.0" | "::" => Self::Same,
-            "?" => Self::Unknown,
+            "" | "NULL" => Self::Same,
+            "?" | "0.0.0.0" | "::" => Self::Unknown,
             host => Self::Named(host),
         }
     }
+}
+
+/// Whether a server could be dialled at this host: not where nothing, `?` or a wildcard is told.
+pub(crate) fn is_address(host: &str) -> bool {
+    matches!(Host::of(host), Host::Named(_))
 }
 
 impl AddressRule<'_> {

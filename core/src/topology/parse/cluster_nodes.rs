@@ -6,10 +6,13 @@
 //!
 //! A line: `id ip:port@cport[,hostname[,key=value..]] flags primary ping pong epoch link slot..`.
 //! A slot in brackets is being migrated, and still owned where a line lists it without brackets.
+//! A line that cannot be read is left out, also one without a role (`noflags`), and one of two
+//! lines of a node.
 //! Spec: redis.io/commands/cluster-nodes, "Serialization format".
 
 use crate::resp::Value;
-use crate::sorted::SortedMap;
+use crate::sorted::{SortedMap, SortedSet};
+use crate::topology::left_out::LeftOut;
 use crate::topology::node_id::NodeId;
 use crate::topology::parse::announced_address::{AddressRule, Announcement, Resolved};
 use crate::topology::parse::fields::{is_host, range};
@@ -17,6 +20,8 @@ use crate::topology::slot::Slot;
 use crate::topology::slot_range::SlotRange;
 use crate::topology::view::{NODES_MAX, NodeView, ReportedHealth, Role, ShardView, View};
 use crate::topology::view_error::ViewError;
+use std::cmp::Reverse;
+use std::mem;
 
 /// A line of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,11 @@ struct Line {
 }
 
 impl Line {
+    /// How much it is worth beside another line of the same node: the greater is taken.
+    fn worth(&self) -> (Reverse<ReportedHealth>, bool, bool, u64) {
+        (Reverse(self.health), self.port.is_some(), self.link_up, self.epoch)
+    }
+
     /// Where the node is, as the node that was asked knows it.
     fn resolve(&self, rule: AddressRule<'_>) -> Resolved {
         let other_hosts = [self.ip.as_str(), self.hostname.as_str()];
@@ -57,28 +67,45 @@ impl Line {
 pub(crate) struct NodesReply {
     /// The node that was asked.
     told_by: Option<NodeId>,
-    /// All nodes except those in handshake, which have no id yet.
+    /// All nodes except those in handshake, which have no id yet. One line for each.
     lines: Vec<Line>,
+    /// How many other lines could not be read.
+    left_out: u32,
 }
 
 /// Reads a reply to CLUSTER NODES.
 ///
 /// # Errors
-/// The reply is an error (`Refused`), or it is malformed; the error names the part.
+/// The reply is an error (`Refused`), or no line of it can be read; the error names the first part.
 pub(crate) fn parse_nodes(reply: &Value) -> Result<NodesReply, ViewError> {
     let text = reply.as_str().ok_or_else(|| ViewError::bad_value("nodes", reply))?;
-    let (mut told_by, mut lines) = (None, Vec::new());
+    let (mut lines, mut places): (Vec<Line>, SortedMap<NodeId, usize>) = Default::default();
+    let (mut told_by, mut left_out) = (None, LeftOut::default());
     for text in text.lines().filter(|line| !line.trim().is_empty()) {
-        let Some((line, myself)) = parse_line(text)? else { continue };
+        let Some(Some((mut line, myself))) = left_out.take(parse_line(text)) else { continue };
         if lines.len() >= NODES_MAX {
             return Err(ViewError::TooMany { what: "nodes", max: NODES_MAX });
+        }
+        let place = *places.get_or_insert_with(line.id.clone(), || lines.len());
+        if let Some(known) = lines.get_mut(place) {
+            left_out.take::<()>(Err(ViewError::NodeTwice { id: line.id.clone() }));
+            let is_own = told_by.as_ref() == Some(&known.id);
+            if (myself, line.worth()) > (is_own, known.worth()) {
+                mem::swap(known, &mut line);
+            }
+            if known.slots != line.slots {
+                known.slots.append(&mut line.slots);
+            }
         }
         if myself {
             told_by = Some(line.id.clone());
         }
-        lines.push(line);
+        if place == lines.len() {
+            lines.push(line);
+        }
     }
-    Ok(NodesReply { told_by, lines })
+    let left_out = left_out.finish(lines.is_empty())?;
+    Ok(NodesReply { told_by, lines, left_out })
 }
 
 #[cfg(any(test, fuzzing))]
@@ -89,7 +116,7 @@ impl NodesReply {
     /// # Errors
     /// As `View::checked`.
     pub(crate) fn into_view(self, rule: AddressRule<'_>) -> Result<View, ViewError> {
-        build(self, |line| {
+        build(self, Vec::new(), |line| {
             let found = line.resolve(rule);
             let mut node = bare(line);
             (node.endpoint, node.announced) = (found.endpoint, found.announced);
@@ -104,22 +131,35 @@ impl View {
     /// time. Addresses, zones and offsets stay. A node that this view does not contain (CLUSTER
     /// SLOTS leaves out those without slots) is not dialled, because NODES does not tell the
     /// preferred address; but it is known by those that NODES tells, so that redirects may lead to
-    /// it.
+    /// it. A node that NODES does not tell is gone, unless a line could not be read: then it stays
+    /// as it is here, without an epoch.
     ///
     /// # Errors
-    /// As `View::checked`.
+    /// As `View::mended`.
     pub(crate) fn with_epochs(
         self,
         nodes: NodesReply,
         rule: AddressRule<'_>,
     ) -> Result<Self, ViewError> {
-        let mut known: SortedMap<NodeId, NodeView> = self
-            .into_shards()
-            .into_iter()
-            .flat_map(|shard| shard.primary.into_iter().chain(shard.replicas))
-            .map(|node| (node.id.clone(), node))
-            .collect();
-        build(nodes, |line| match known.remove(&line.id) {
+        let left_out = self.left_out;
+        let mut shards = self.into_shards();
+        let mut rest = Vec::new();
+        if nodes.left_out > 0 {
+            let told: SortedSet<&NodeId> = nodes.lines.iter().map(|line| &line.id).collect();
+            let is_told = |node: &NodeView| told.contains(&node.id);
+            rest.extend(shards.iter().cloned().map(|mut shard| {
+                shard.primary = shard.primary.filter(|primary| !is_told(primary));
+                shard.replicas.retain(|replica| !is_told(replica));
+                shard
+            }));
+        }
+        let known = shards
+            .iter_mut()
+            .flat_map(|s| s.primary.take().into_iter().chain(s.replicas.drain(..)));
+        let mut known: SortedMap<NodeId, NodeView> =
+            known.map(|node| (node.id.clone(), node)).collect();
+        let nodes = NodesReply { left_out: left_out.saturating_add(nodes.left_out), ..nodes };
+        build(nodes, rest, |line| match known.remove(&line.id) {
             None => {
                 let found = line.resolve(rule);
                 let aliases = found.endpoint.into_iter().chain(found.aliases).collect();
@@ -151,18 +191,27 @@ fn bare(line: &Line) -> NodeView {
 }
 
 /// Lines to shards. Replicas whose primary has no line are put in a shard without a primary.
-fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<View, ViewError> {
+/// `rest`: what is known of nodes whose line could not be read.
+fn build(
+    reply: NodesReply,
+    rest: Vec<ShardView>,
+    mut node: impl FnMut(&Line) -> NodeView,
+) -> Result<View, ViewError> {
     let mut shards: SortedMap<NodeId, ShardView> = SortedMap::new();
     let mut orphans = Vec::new();
+    for shard in rest {
+        match &shard.primary {
+            Some(primary) => drop(shards.insert(primary.id.clone(), shard)),
+            None => orphans.extend(shard.replicas),
+        }
+    }
     let (primaries, replicas): (Vec<_>, Vec<_>) =
         reply.lines.into_iter().partition(|line| line.role == Role::Primary);
     for line in primaries {
         let primary = Some(node(&line));
         let Line { id, slots, epoch, .. } = line;
         let shard = ShardView { slots, epoch: Some(epoch), primary, replicas: Vec::new() };
-        if shards.insert(id.clone(), shard).is_some() {
-            return Err(ViewError::NodeTwice { id });
-        }
+        shards.insert(id, shard);
     }
     for line in replicas {
         match line.primary.as_ref().and_then(|id| shards.get_mut(id)) {
@@ -175,7 +224,7 @@ fn build(reply: NodesReply, mut node: impl FnMut(&Line) -> NodeView) -> Result<V
         let (slots, replicas) = (Vec::new(), orphans);
         shards.push(ShardView { slots, epoch: None, primary: None, replicas });
     }
-    View::checked(reply.told_by, shards)
+    View::mended(reply.told_by, shards, reply.left_out)
 }
 
 /// A line, and whether it is that of the node that was asked; `None` if the node has no id yet.

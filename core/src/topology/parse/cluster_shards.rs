@@ -4,9 +4,11 @@
 //! holds two masters, the failed one first (Redis 8.0, Valkey 8.0 to 9.1), or the failed one has an
 //! entry of its own without slots (Redis 7.0). Redis 8.0 leaves out the slots whose primary failed
 //! without a successor. CLUSTER NODES is right in these cases: see `View::with_epochs`.
-//! Unknown keys are ignored. Spec: redis.io/commands/cluster-shards.
+//! Unknown keys are ignored. A node or a slot range that cannot be read is left out; of a node's
+//! fields only its id and its role are needed. Spec: redis.io/commands/cluster-shards.
 
 use crate::resp::Value;
+use crate::topology::left_out::LeftOut;
 use crate::topology::parse::announced_address::{AddressRule, Announcement};
 use crate::topology::parse::fields::{field, health, host, list, node_id, port, range, slot, zone};
 use crate::topology::slot_range::SlotRange;
@@ -16,22 +18,32 @@ use crate::topology::view_error::ViewError;
 /// The view in a reply to CLUSTER SHARDS.
 ///
 /// # Errors
-/// The reply is an error (`Refused`), or it is malformed; the error names the part.
+/// The reply is an error (`Refused`), or nothing of it can be read; the error names the first part.
 pub(crate) fn parse_shards(reply: &Value, rule: AddressRule<'_>) -> Result<View, ViewError> {
     let entries = list("shards", reply)?;
     if entries.len() > NODES_MAX {
         return Err(ViewError::TooMany { what: "shards", max: NODES_MAX });
     }
-    let mut shards = Vec::new();
+    let (mut shards, mut left_out) = (Vec::new(), LeftOut::default());
     for entry in entries {
-        let nodes = list("nodes", field(entry, "nodes")?)?;
+        let nodes = left_out.take(field(entry, "nodes").and_then(|nodes| list("nodes", nodes)));
+        let nodes = nodes.unwrap_or_default();
         if nodes.len() > NODES_MAX {
             return Err(ViewError::TooMany { what: "nodes", max: NODES_MAX });
         }
-        let nodes = nodes.iter().map(|node| parse_node(node, rule)).collect::<Result<_, _>>()?;
-        add_shards(&mut shards, parse_ranges(field(entry, "slots")?)?, nodes);
+        let nodes = nodes.iter().filter_map(|node| {
+            let node = parse_node(node, rule, &mut left_out);
+            left_out.take(node)
+        });
+        let nodes: Vec<NodeView> = nodes.collect();
+        let slots = left_out.take(field(entry, "slots").and_then(|slots| list("slots", slots)));
+        let slots = parse_ranges(slots.unwrap_or_default(), &mut left_out);
+        if !nodes.is_empty() {
+            add_shards(&mut shards, slots, nodes);
+        }
     }
-    View::checked(None, shards)
+    let left_out = left_out.finish(shards.is_empty())?;
+    View::mended(None, shards, left_out)
 }
 
 /// One entry as shards: one for each primary. The slots go to the primary that is up. Others become
@@ -53,27 +65,34 @@ fn add_shards(shards: &mut Vec<ShardView>, slots: Vec<SlotRange>, nodes: Vec<Nod
 }
 
 /// `[start, end, start, end, ..]`.
-fn parse_ranges(value: &Value) -> Result<Vec<SlotRange>, ViewError> {
-    let (pairs, rest) = list("slots", value)?.as_chunks::<2>();
+fn parse_ranges(slots: &[Value], left_out: &mut LeftOut) -> Vec<SlotRange> {
+    let (pairs, rest) = slots.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(ViewError::Missing { what: "the end of a slot range" });
+        left_out.take::<()>(Err(ViewError::Missing { what: "the end of a slot range" }));
     }
-    pairs.iter().map(|[start, end]| range(slot(start)?, slot(end)?)).collect()
+    let parse = |[start, end]: &[Value; 2]| range(slot(start)?, slot(end)?);
+    pairs.iter().filter_map(|pair| left_out.take(parse(pair))).collect()
 }
 
-fn parse_node(node: &Value, rule: AddressRule<'_>) -> Result<NodeView, ViewError> {
-    let text = |key| node.get(key).map_or(Ok(""), host);
-    let number = |key| node.get(key).map_or(Ok(None), port);
-    let ip = text("ip")?;
-    let found = rule.resolve(Announcement {
-        host: node.get("endpoint").map_or(Ok(ip), host)?,
-        port: number("port")?,
-        tls_port: number("tls-port")?,
-        other_hosts: [ip, text("hostname")?],
-    });
+fn parse_node(
+    node: &Value,
+    rule: AddressRule<'_>,
+    left_out: &mut LeftOut,
+) -> Result<NodeView, ViewError> {
     let role = field(node, "role")?;
+    let id = node_id(field(node, "id")?)?;
+    // A host that cannot be read is not known.
+    let mut text = |key| node.get(key).map(|value| left_out.take(host(value)).unwrap_or("?"));
+    let (ip, endpoint, hostname) = (text("ip"), text("endpoint"), text("hostname"));
+    let mut number = |key| node.get(key).and_then(|value| left_out.take(port(value))?);
+    let found = rule.resolve(Announcement {
+        host: endpoint.or(ip).unwrap_or_default(),
+        port: number("port"),
+        tls_port: number("tls-port"),
+        other_hosts: [ip, hostname].map(Option::unwrap_or_default),
+    });
     Ok(NodeView {
-        id: node_id(field(node, "id")?)?,
+        id,
         endpoint: found.endpoint,
         announced: found.announced,
         aliases: found.aliases,
@@ -82,7 +101,7 @@ fn parse_node(node: &Value, rule: AddressRule<'_>) -> Result<NodeView, ViewError
             Some("replica" | "slave") => Role::Replica,
             _ => return Err(ViewError::bad_value("role", role)),
         },
-        zone: node.get("availability-zone").map_or(Ok(None), zone)?,
+        zone: node.get("availability-zone").and_then(|value| left_out.take(zone(value))?),
         offset: node
             .get("replication-offset")
             .and_then(Value::as_i64)

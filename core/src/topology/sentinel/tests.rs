@@ -112,8 +112,9 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     let replicas = Value::Array(vec![fields("3"), fields("2")]);
     let sentinels = Value::Array(vec![fields("26380"), fields("26379")]);
     let endpoint = |host: &str, port| Endpoint::tcp(host, port);
-    let parse =
-        |place: &Value| parse_opinion([&primary, place, &replicas, &sentinels], &endpoint).unwrap();
+    let parse = |place: &Value| {
+        parse_opinion([&primary, place, &replicas, &sentinels].map(Some), &endpoint).unwrap().0
+    };
     let opinion = parse(&list(&["10.0.0.1", "2"]));
     assert_eq!((opinion.epoch, &opinion.primary, opinion.primary_down), (4, &at(2), true));
     let replicas: Vec<_> = opinion.replicas.iter().flat_map(|r| r.endpoint.clone()).collect();
@@ -124,6 +125,119 @@ fn the_leader_of_a_failover_speaks_for_the_promoted_replica() {
     let opinions = [says(1, 0, 1), says(2, 0, 1), Opinion { sentinels: Vec::new(), ..opinion }];
     let chosen = choose(Some(&held(4, 2)), Unreachable, 3, &opinions);
     assert_eq!(taken(chosen), Some(2), "it tells of the replicas, and keeps the primary");
+}
+
+/// Hosts and ports that are no address.
+const NO_ADDRESS: [(&str, &str); 12] = [
+    ("", "1"),
+    ("?", "1"),
+    ("0.0.0.0", "1"),
+    ("::", "1"),
+    ("[::]", "1"),
+    ("NULL", "1"),
+    ("10.0.0.1", "0"),
+    ("10.0.0.1", ""),
+    ("10.0.0.1", "-1"),
+    ("10.0.0.1", "65536"),
+    ("10.0.0.1", "port"),
+    ("", ""),
+];
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn list(words: &[&str]) -> Value {
+    Value::Array(words.iter().map(|word| text(word)).collect())
+}
+
+fn parse(four: [Option<&Value>; 4]) -> Result<(Opinion, usize), String> {
+    parse_opinion(four, &|host: &str, port| Endpoint::tcp(host, port))
+}
+
+/// An entry of REPLICAS or SENTINELS that cannot be read is left out and counted; the rest is used.
+#[test]
+fn one_bad_entry_is_one_entry() {
+    let good = |port| list(&["ip", "10.0.0.1", "port", port, "flags", "slave"]);
+    let mut bad: Vec<Value> = NO_ADDRESS
+        .iter()
+        .map(|(host, port)| list(&["name", "n", "ip", host, "port", port, "flags", "slave"]))
+        .collect();
+    bad.extend([
+        Value::Null,
+        Value::Int(1),
+        text("10.0.0.1:3"),
+        list(&[]),
+        list(&["ip"]),
+        list(&["ip", "10.0.0.1"]),
+        list(&["port", "3"]),
+        list(&["ip", "10.0.0.1", "port"]),
+        Value::Array(vec![Value::Null; 4]),
+    ]);
+    let primary = list(&["ip", "10.0.0.1", "port", "1", "flags", "master", "config-epoch", "4"]);
+    let whole = says(1, 4, 1).primary;
+    for bad in &bad {
+        for place in 0..3 {
+            let mut entries = vec![good("2"), good("3")];
+            entries.insert(place, bad.clone());
+            let entries = Value::Array(entries);
+            let read = parse([Some(&primary), None, Some(&entries), Some(&entries)]);
+            let (opinion, left_out) = read.unwrap_or_else(|error| panic!("{bad:?}: {error}"));
+            assert_eq!((opinion.epoch, &opinion.primary), (4, &whole), "{bad:?}");
+            let replicas = opinion.replicas.iter().flat_map(|r| r.endpoint.clone());
+            assert_eq!(replicas.collect::<Vec<_>>(), [at(2), at(3)], "{bad:?}");
+            assert_eq!(opinion.sentinels, [at(2), at(3)], "{bad:?}");
+            assert_eq!(left_out, 2, "{bad:?}");
+        }
+        // A list that is none tells nothing; the primary is known all the same.
+        let read = parse([Some(&primary), None, Some(bad), Some(bad)]);
+        let (opinion, _) = read.unwrap_or_else(|error| panic!("{bad:?}: {error}"));
+        assert_eq!((&opinion.primary, opinion.replicas.len()), (&whole, 0), "{bad:?}");
+    }
+    // One that is listed twice is one, and would otherwise be waited for as two.
+    let twice = Value::Array(vec![good("2"), good("3"), good("2")]);
+    let (opinion, _) = parse([Some(&primary), None, Some(&twice), Some(&twice)]).unwrap();
+    assert_eq!((opinion.replicas.len(), opinion.sentinels), (2, vec![at(2), at(3)]));
+}
+
+/// An epoch that is no number is the weakest, and does not keep the primary from being known.
+#[test]
+fn an_epoch_that_is_no_number_is_zero() {
+    for (told, epoch) in [
+        ("4", 4),
+        ("18446744073709551615", u64::MAX),
+        ("", 0),
+        ("-1", 0),
+        ("x", 0),
+        ("4.5", 0),
+        ("18446744073709551616", 0),
+    ] {
+        let primary = list(&["ip", "10.0.0.1", "port", "1", "config-epoch", told]);
+        let (opinion, _) = parse([Some(&primary), None, None, None]).unwrap();
+        assert_eq!((opinion.epoch, opinion.primary), (epoch, at(1)), "{told:?}");
+    }
+}
+
+/// What is no address is not taken for the primary's: the other reply tells it, or none does.
+#[test]
+fn a_primary_without_an_address_is_none() {
+    for (host, port) in NO_ADDRESS {
+        let bad = list(&["ip", host, "port", port, "config-epoch", "4"]);
+        let good = list(&["ip", "10.0.0.1", "port", "1", "config-epoch", "4"]);
+        let (bad_place, good_place) = (list(&[host, port]), list(&["10.0.0.1", "1"]));
+        for (primary, place) in [(&bad, &good_place), (&good, &bad_place)] {
+            let (opinion, _) = parse([Some(primary), Some(place), None, None]).unwrap();
+            assert_eq!((opinion.epoch, opinion.primary), (4, at(1)), "{host:?} {port:?}");
+        }
+        let error = parse([Some(&bad), Some(&bad_place), None, None]).unwrap_err();
+        assert!(error.contains("the primary has no address"), "{error}");
+    }
+    for none in [Value::Null, Value::Int(1), list(&["ip"]), list(&[])] {
+        let (opinion, _) = parse([Some(&none), Some(&list(&["10.0.0.1", "1"])), None, None])
+            .unwrap_or_else(|error| panic!("{none:?}: {error}"));
+        assert_eq!((opinion.epoch, opinion.primary), (0, at(1)), "{none:?}");
+        assert!(parse([Some(&none), None, None, None]).is_err(), "{none:?}");
+    }
 }
 
 /// Two of three with old files agree about the old primary; the third, which knows better, is

@@ -1,7 +1,7 @@
 //! What is sent, and what is refused before anything is, against scripted nodes.
 
 use super::*;
-use crate::command::{get, mget};
+use crate::command::{cmd, get, mget};
 use crate::config::Config;
 use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::resp::from_frame;

@@ -23,9 +23,9 @@ fn a_host_is_named_or_that_of_the_node_asked_or_unknown() {
         ("[fe80::1]", Some("[fe80::1]:7000")),
         ("", Some("seed.test:7000")),
         ("NULL", Some("seed.test:7000")),
-        ("0.0.0.0", Some("seed.test:7000")),
-        ("::", Some("seed.test:7000")),
-        ("[::]", Some("seed.test:7000")),
+        ("0.0.0.0", None),
+        ("::", None),
+        ("[::]", None),
         ("?", None),
     ];
     for (host, endpoint) in table {

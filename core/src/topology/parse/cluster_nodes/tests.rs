@@ -153,8 +153,9 @@ fn flags_and_links_are_read() {
     assert_eq!(view.shards().last().unwrap().primary, None, "e copies an unknown node");
 }
 
+/// A reply of which no line can be read. The error names the first part that cannot.
 #[test]
-fn what_no_server_should_say_is_an_error_that_names_it() {
+fn a_reply_without_one_good_line_is_an_error_that_names_the_part() {
     let good = "a h:1@2 master - 0 0 1 connected";
     let table = [
         ("a".to_owned(), "address is missing"),
@@ -169,14 +170,97 @@ fn what_no_server_should_say_is_an_error_that_names_it() {
         (format!("{good} 0-16384"), "malformed slot: \"0-16384\""),
         (format!("{good} +5"), "malformed slot: \"+5\""),
         (format!("{good} 5-4"), "slot range 5-4 ends before it starts"),
-        (format!("{good} 1-5 5"), "slot 5 has two owners"),
-        (format!("{good}\n{good}"), "node a appears twice"),
     ];
     for (text, shown) in table {
         assert_eq!(line(&text).unwrap_err().to_string(), shown, "{text}");
     }
     let error = parse_nodes(&Value::Array(Vec::new())).unwrap_err();
     assert_eq!(error.to_string(), "malformed nodes: \"(a value of another type)\"");
-    let many = format!("{good}\n").repeat(NODES_MAX + 1);
+    let many: String =
+        (0..=NODES_MAX).map(|n| good.replace("a h", &format!("a{n} h")) + "\n").collect();
     assert_eq!(line(&many).unwrap_err(), ViewError::TooMany { what: "nodes", max: NODES_MAX });
+}
+
+/// One odd line is one line: it is left out and counted, wherever it stands.
+#[test]
+fn what_cannot_be_read_is_left_out_and_the_rest_is_used() {
+    let good = "g 10.0.0.7:7@17 myself,master - 0 0 9 connected 100-200";
+    let own = "a h:1@2 master - 0 0 1 connected 0-9";
+    // The line, how many things are left out, and how many slots and nodes are read of it.
+    let table = [
+        (own.replace("master", "noflags"), 1, 0, 0),
+        (own.replace("master", "noaddr"), 1, 0, 0),
+        ("vars currentEpoch 9 lastVoteEpoch 0".to_owned(), 1, 0, 0),
+        ("a h:1".to_owned(), 1, 0, 0),
+        (own.replace("h:1@2", "h"), 1, 0, 0),
+        (own.replace(" 1 ", " x "), 1, 0, 0),
+        (format!("{own} 16384"), 1, 0, 0),
+        (format!("{own} 150-250"), 1, 60, 1),
+        (format!("{own}\n{own}"), 1, 10, 1),
+        // The newer line of a node is the one that is in better health; slots of both are its own.
+        (format!("{own}\n{}", own.replace("master", "master,fail")), 1, 10, 1),
+        (format!("{}\n{own}", own.replace("master", "slave,fail").replace("0-9", "")), 1, 10, 1),
+        (format!("{own}\n{}", own.replace("0-9", "20-29")), 1, 20, 1),
+        (good.replace("myself,master", "master,fail").replace("100-200", ""), 1, 0, 0),
+    ];
+    for (odd, left_out, slots, nodes) in table {
+        for text in [format!("{good}\n{odd}"), format!("{odd}\n{good}")] {
+            let view = line(&text).unwrap();
+            assert_eq!(view.left_out, left_out, "{text}");
+            assert_eq!((view.coverage(), view.nodes().count()), (101 + slots, 1 + nodes), "{text}");
+            let other = view.nodes().find(|node| node.id.as_str() == "g").unwrap();
+            assert_eq!(other.health, ReportedHealth::Online, "{text}");
+            assert!(view.nodes().all(|node| node.health == ReportedHealth::Online), "{text}");
+            assert_eq!(view.told_by.as_ref().map(NodeId::as_str), Some("g"), "{text}");
+        }
+    }
+}
+
+/// Two lines claim a slot: the one with the higher config epoch has it.
+#[test]
+fn of_two_owners_the_one_with_the_higher_epoch_has_the_slot() {
+    let (old, new) =
+        ("a h:1@2 master - 0 0 3 connected 0-9", "b h:2@3 master - 0 0 4 connected 5-9");
+    for text in [format!("{old}\n{new}"), format!("{new}\n{old}")] {
+        let view = line(&text).unwrap();
+        assert_eq!(outline(&view).len(), 2);
+        let slots_of = |id: &str| {
+            let is = |shard: &&ShardView| shard.primary.as_ref().unwrap().id.as_str() == id;
+            let ranges = &view.shards().iter().find(is).unwrap().slots;
+            ranges.iter().map(|range| range.count()).sum::<u16>()
+        };
+        assert_eq!((slots_of("a"), slots_of("b"), view.left_out), (5, 5, 1), "{text}");
+    }
+}
+
+/// A node whose line cannot be read stays as the other reply shows it; one without a line is gone.
+#[test]
+fn a_join_keeps_a_node_whose_line_cannot_be_read() {
+    for (server, _) in SERVERS {
+        let Some(reply) = captured::reply(server, "settled", "SHARDS") else { continue };
+        let view = parse_shards(&reply, rule(false)).unwrap();
+        let text = captured::reply(server, "settled", "NODES").unwrap();
+        let text = text.as_str().unwrap();
+        for (number, own) in text.lines().enumerate() {
+            let odd = own.replace("master", "noflags").replace("slave", "noflags");
+            let without = |replacement: &str| {
+                let lines = text.lines().enumerate();
+                let kept = lines.map(|(n, line)| if n == number { replacement } else { line });
+                let text = kept.collect::<Vec<_>>().join("\n");
+                let nodes = parse_nodes(&Value::Blob(text.into())).unwrap();
+                view.clone().with_epochs(nodes, rule(false)).unwrap()
+            };
+            let joined = without(&odd);
+            assert_eq!((joined.nodes().count(), joined.left_out), (6, 1), "{server}: {odd}");
+            assert_eq!(joined.coverage(), crate::topology::slot::SLOT_COUNT, "{server}: {odd}");
+            let endpoints = |view: &View| {
+                let mut all: Vec<_> =
+                    view.nodes().map(|n| (n.id.clone(), n.endpoint.clone())).collect();
+                all.sort();
+                all
+            };
+            assert_eq!(endpoints(&joined), endpoints(&view), "{server}: {odd}");
+            assert_eq!(without("").nodes().count(), 5, "{server}: it is gone");
+        }
+    }
 }

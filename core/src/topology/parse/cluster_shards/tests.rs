@@ -118,42 +118,73 @@ fn reply(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
+/// A reply of which nothing can be read. The error names the first part that cannot.
 #[test]
-fn what_no_server_should_say_is_an_error_that_names_it() {
-    let node = |fields: &str| {
-        format!(
-            r#"[{{"slots":[],"nodes":[{{"id":"a","port":1,"ip":"h","role":"master"{fields}}}]}}]"#
-        )
-    };
-    let slots = |slots: &str| {
-        format!(r#"[{{"slots":{slots},"nodes":[{{"id":"a","port":1,"ip":"h","role":"master"}}]}}]"#)
-    };
+fn a_reply_without_one_good_entry_is_an_error_that_names_the_part() {
+    let nodes = |node: &str| format!(r#"[{{"slots":[],"nodes":[{node}]}}]"#);
     let table = [
         ("7".to_owned(), "malformed shards: \"7\""),
         ("null".to_owned(), "shards is missing"),
         ("[{}]".to_owned(), "nodes is missing"),
-        (r#"[{"nodes":[]}]"#.to_owned(), "slots is missing"),
-        (r#"[{"slots":[],"nodes":[{}]}]"#.to_owned(), "role is missing"),
-        (r#"[{"slots":[],"nodes":[{"role":"master"}]}]"#.to_owned(), "id is missing"),
-        (slots("[0]"), "the end of a slot range is missing"),
-        (slots("[5,4]"), "slot range 5-4 ends before it starts"),
-        (slots("[0,16384]"), "malformed slot: \"16384\""),
-        (slots("[-1,5]"), "malformed slot: \"-1\""),
-        (slots("[0,\"x\"]"), "malformed slot: \"x\""),
-        (slots("[0,5,5,9]"), "slot 5 has two owners"),
-        (node(r#","port":65536"#).replace(r#""port":1,"#, ""), "malformed port: \"65536\""),
-        (node(r#","tls-port":-1"#), "malformed port: \"-1\""),
-        (node(r#","role":"king""#).replace(r#","role":"master""#, ""), "malformed role: \"king\""),
-        (node("").replace(r#""id":"a""#, r#""id":"a b""#), "malformed node id: \"a b\""),
-        (node("").replace(r#""ip":"h""#, r#""ip":"a b""#), "malformed host: \"a b\""),
+        (nodes("{}"), "role is missing"),
+        (nodes(r#"{"role":"master"}"#), "id is missing"),
+        (nodes(r#"{"id":"a","role":"king"}"#), "malformed role: \"king\""),
+        (nodes(r#"{"id":"a b","role":"master"}"#), "malformed node id: \"a b\""),
+        (nodes("null"), "role is missing"),
     ];
     for (json, text) in table {
         let error = parse_shards(&reply(&json), rule(false)).unwrap_err();
         assert_eq!(error.to_string(), text, "{json}");
     }
-    let twice = node("").replace("[{\"id\"", "[{\"role\":\"replica\",\"id\":\"a\"},{\"id\"");
-    let error = parse_shards(&reply(&twice), rule(false)).unwrap_err();
-    assert_eq!(error.to_string(), "node a appears twice");
+}
+
+/// One odd entry is one entry: it is left out and counted, wherever it stands.
+#[test]
+fn what_cannot_be_read_is_left_out_and_the_rest_is_used() {
+    let good = r#"{"slots":[100,200],"nodes":[
+        {"id":"g","port":7,"ip":"10.0.0.7","role":"master","health":"online"}]}"#;
+    let node = |fields: &str| {
+        format!(r#"{{"slots":[0,9],"nodes":[{{"id":"a","role":"master",{fields}}}]}}"#)
+    };
+    let slots = |slots: &str| node(r#""port":1,"ip":"h""#).replace("[0,9]", slots);
+    // The entry, how many things are left out of it, and what is read: slots and node `a`.
+    let table = [
+        ("{}".to_owned(), 2, 0, None),
+        ("null".to_owned(), 2, 0, None),
+        ("[]".to_owned(), 2, 0, None),
+        (r#"{"slots":[0,9],"nodes":[{}]}"#.to_owned(), 1, 0, None),
+        (r#"{"slots":[0,9],"nodes":[{"id":"a"}]}"#.to_owned(), 1, 0, None),
+        (node(r#""port":1,"ip":"h""#).replace("master", "king"), 1, 0, None),
+        (node(r#""port":1,"ip":"h""#).replace(r#""slots":[0,9],"#, ""), 1, 0, Some("h:1")),
+        (slots("[0]"), 1, 0, Some("h:1")),
+        (slots("[0,9,20]"), 1, 10, Some("h:1")),
+        (slots("[5,4,0,9]"), 1, 10, Some("h:1")),
+        (slots("[0,16384,0,9]"), 1, 10, Some("h:1")),
+        (slots(r#"[0,9,-1,"x"]"#), 1, 10, Some("h:1")),
+        (slots("[0,9,9,12]"), 1, 13, Some("h:1")),
+        (slots("[0,9,150,250]"), 1, 60, Some("h:1")),
+        // Of a node only id and role are needed.
+        (node(r#""port":65536,"ip":"h""#), 1, 10, Some("-")),
+        (node(r#""port":1,"tls-port":-1,"ip":"h""#), 1, 10, Some("h:1")),
+        (node(r#""port":1,"ip":"a b""#), 1, 10, Some("-")),
+        (node(r#""port":1,"ip":"h","endpoint":{}"#), 1, 10, Some("-")),
+        (node(r#""port":1,"ip":"h","hostname":"a b""#), 1, 10, Some("h:1")),
+        (node(r#""port":1,"ip":"h","availability-zone":[]"#), 1, 10, Some("h:1")),
+        (node(r#""port":1,"ip":"h","replication-offset":"x""#), 0, 10, Some("h:1")),
+        (node(r#""port":1,"ip":"0.0.0.0""#), 0, 10, Some("-")),
+    ];
+    for (odd, left_out, own_slots, place) in table {
+        for json in [format!("[{good},{odd}]"), format!("[{odd},{good}]")] {
+            let view = parse_shards(&reply(&json), rule(false)).unwrap();
+            assert_eq!(view.left_out, left_out, "{json}");
+            let other = view.nodes().find(|node| node.id.as_str() == "g").unwrap();
+            assert_eq!(other.endpoint, Some(Endpoint::tcp("10.0.0.7", 7)), "{json}");
+            assert_eq!(view.coverage(), 101 + own_slots, "{json}");
+            let odd = view.nodes().find(|node| node.id.as_str() == "a");
+            let shown = odd.map(|n| n.endpoint.as_ref().map_or("-".into(), Endpoint::to_string));
+            assert_eq!(shown.as_deref(), place, "{json}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! The questions of a refresh, each of which a server may refuse, hang up on, or not answer.
+//!
+//! A refusal is a reply like any other: its reader does without. On a hang-up the rest is asked at
+//! once, on a connection of its own, without the question that had no answer. If there is no answer
+//! in time, the next refresh asks without it. What a server answers without is remembered for its
+//! node (`link/dial_target.rs`).
+//!
+//! Limits: `HANGUPS_MAX` hang-ups in one refresh; the deadline of the refresh.
+
+use crate::command::Command;
+use crate::connection::courtesy::{Courtesy, Withheld};
+use crate::connection::entry::Entry;
+use crate::connection::outcome::{Failure, Lost};
+use crate::driver::environment::environment::Environment;
+use crate::driver::link::dial::open;
+use crate::driver::link::link::Link;
+use crate::driver::link::submit::submit;
+use crate::driver::node::node::Node;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// As many as there are questions.
+const HANGUPS_MAX: usize = 4;
+
+/// The connection that a node is asked on. Where another server than the one that the map means
+/// listens at the node's address, that server is asked, on a connection of its own: it may know
+/// where the node is, or that the whole cluster was replaced.
+pub(super) struct Asked {
+    /// The connection.
+    pub(super) link: Arc<Link>,
+    /// It is for this question only.
+    pub(super) is_own: bool,
+}
+
+impl Asked {
+    pub(super) async fn connect(
+        env: &Arc<Environment>,
+        node: &Arc<Node>,
+        deadline: Timestamp,
+    ) -> Result<Self, Error> {
+        // The shared connection may still wait for the answer that does not come.
+        if !node.target().is_mistaken() && !node.target().suspects_any(Withheld::ALL) {
+            match node.connect(env, deadline).await {
+                Ok(link) => return Ok(Self { link, is_own: false }),
+                Err(error) if !node.target().is_mistaken() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Self::own(env, node).await
+    }
+
+    async fn own(env: &Arc<Environment>, node: &Arc<Node>) -> Result<Self, Error> {
+        let anyone = node.target().anyone_there();
+        let settings = env.link_settings(&env.node_budget());
+        Ok(Self { link: open(&anyone, env, settings, false).await?, is_own: true })
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if self.is_own {
+            self.link.close();
+        }
+    }
+}
+
+/// What is asked of the server at the other end of a link that is not told some courtesies.
+pub(super) type Questions<'a> = &'a (dyn Fn(&Link, Withheld) -> Vec<(Courtesy, Command)> + Sync);
+
+/// Asks a node. Returns the replies, which may be error replies. `asked` is the connection that
+/// they came over.
+///
+/// # Errors
+/// The node does not answer, whatever is left out.
+pub(super) async fn ask(
+    env: &Arc<Environment>,
+    node: &Arc<Node>,
+    asked: &mut Asked,
+    questions: Questions<'_>,
+    deadline: Timestamp,
+) -> Result<Vec<(Courtesy, Bytes)>, Error> {
+    let target = node.target();
+    let was_suspected = target.suspects_any(Withheld::ALL);
+    let by_config = Withheld::by_config(env.config().courtesies);
+    for hangups in 0.. {
+        let list = questions(&asked.link, target.withheld().and(by_config));
+        let (which, commands): (Vec<_>, Vec<_>) = list.into_iter().unzip();
+        let entry = Entry {
+            len: commands.iter().map(Command::encoded_len).sum(),
+            replies: u32::try_from(commands.len()).expect("a refresh has a few questions"),
+            deadline,
+        };
+        let write = |out: &mut Vec<u8>| commands.iter().for_each(|c| c.write_to(out));
+        let failed = match submit(env, &asked.link, entry, &write).await? {
+            Ok(replies) => {
+                if asked.is_own {
+                    target.answers_without(target.withheld());
+                }
+                return Ok(which.into_iter().zip(replies.into_all()).collect());
+            }
+            Err(failed) => failed,
+        };
+        let message = match which.get(failed.replies.len()) {
+            Some(courtesy) => format!("no answer to {}: {}", courtesy.name(), failed.failure),
+            None => format!("no answer: {}", failed.failure),
+        };
+        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
+        let error = error.with_endpoint(node.endpoint());
+        // A handshake that was written together with the questions may be what has no answer.
+        let without = match asked.link.has_answered_handshake() {
+            true => which.get(failed.replies.len()).map(|which| Withheld::of(*which)),
+            false => Some(Withheld::INTRODUCTION),
+        };
+        let hung_up = match &failed.failure {
+            Failure::Lost(lost) => matches!(**lost, Lost::ByPeer | Lost::Io(_)),
+            Failure::TimedOut => false,
+        };
+        let is_late = match &failed.failure {
+            Failure::Lost(lost) => matches!(**lost, Lost::NoProgress(_)),
+            Failure::TimedOut => true,
+        };
+        let goes_on = hung_up && hangups < HANGUPS_MAX;
+        match without.filter(|_| goes_on || (is_late && !was_suspected)) {
+            Some(without) => target.suspect(without),
+            None => target.clear_suspicion(Withheld::ALL),
+        }
+        if !goes_on {
+            return Err(error);
+        }
+        match Asked::own(env, node).await {
+            Ok(own) => *asked = own,
+            Err(_) => {
+                target.clear_suspicion(Withheld::ALL);
+                return Err(error);
+            }
+        }
+    }
+    unreachable!("the last hang-up ends it")
+}
