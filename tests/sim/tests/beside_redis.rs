@@ -2,7 +2,7 @@
 //!
 //! `beside/cases.txt` has a line for each form of each command; `beside/mutate.rs` makes a hundred
 //! requests out of each, with wrong numbers of arguments, wrong types and values at the edge.
-//! `beside/intended.txt` has the differences that are meant, with the reason.
+//! `beside/intended.rs` has the differences that are meant, with the reason.
 //! `cargo xtask sim diff` runs the comparison and prints every difference.
 //!
 //! The same requests go to other versions and deployments of the simulator, where nothing is
@@ -12,19 +12,30 @@
 
 #[path = "beside/frames.rs"]
 mod frames;
+#[path = "beside/intended.rs"]
+mod intended;
 #[path = "beside/mutate.rs"]
 mod mutate;
 #[path = "beside/peer.rs"]
 mod peer;
 
 use frames::Answer;
+use futures::executor::block_on;
+use intended::INTENDED;
 use mutate::{Case, Line, lines};
 use peer::{Real, Runner, Simulated};
 use slotcar_sim::{Sim, Version};
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// The real server.
+const SERVER: &str = "redis-8.0";
+/// Real servers at a time: each waits for its client most of the time.
+const SERVERS: usize = 4;
 
 /// Differences that are printed when the comparison fails.
 const SHOWN_MAX: usize = 100;
@@ -56,104 +67,110 @@ fn standalone(version: Version) -> Sim {
     Sim::standalone().version(version).seed(1).idle_limit(Duration::from_secs(1 << 40)).start()
 }
 
-/// Differences that are meant.
-struct Intended(Vec<(String, String)>);
-
-impl Intended {
-    fn read() -> Self {
-        let lines = include_str!("beside/intended.txt").lines();
-        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let parse = |line: &str| {
-            let (pattern, reason) = line.split_once(" | ").unwrap_or_else(|| panic!("{line}"));
-            (pattern.to_owned(), reason.to_owned())
-        };
-        Self(lines.map(parse).collect())
-    }
-
-    /// The line that a case belongs to.
-    fn find(&self, text: &str) -> Option<usize> {
-        self.0.iter().position(|(pattern, _)| matches(pattern, text))
-    }
+/// What came out of a comparison.
+#[derive(Default)]
+struct Found {
+    /// The number of requests.
+    count: usize,
+    /// Differences that are not meant, by the place of their line.
+    differences: Vec<(usize, String)>,
+    /// Those that are meant and were met, by their place in the table.
+    met: BTreeSet<usize>,
 }
 
-/// Whether a text is like a pattern, in which `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-            rest.is_empty()
-                || (0..=text.len())
-                    .any(|at| text.is_char_boundary(at) && matches(rest, &text[at..]))
-        }),
-    }
-}
-
-/// Run by `cargo xtask sim diff`: some of the differences are not mended yet.
-#[test]
-#[ignore = "differences are left; `cargo xtask sim diff` prints them"]
-fn the_simulator_answers_as_redis_8_does() {
-    let Some(real) = Real::start("redis-8.0") else {
-        eprintln!("SKIPPED: no redis-8.0 in .servers; `cargo xtask servers` fetches it");
-        return;
-    };
-    let intended = Intended::read();
-    let mut used = vec![false; intended.0.len()];
-    let (mut count, mut differences) = (0, Vec::new());
-    let only = std::env::var("SLOTCAR_SIM_DIFF").unwrap_or_default();
-    let mut runner = Runner::new(real);
-    for Line { cases, .. } in lines() {
-        if !cases[0].text.starts_with(&only) {
-            continue;
-        }
-        count += cases.len();
-        let mut theirs = Vec::with_capacity(cases.len());
-        runner.forget_state();
-        for case in &cases {
-            theirs.push(futures::executor::block_on(runner.run(case)));
-        }
-        let ours = match simulated(standalone(Version::redis(8, 0, 2)), &cases) {
-            Ok(ours) => ours,
-            Err(text) => {
-                differences.push(text);
-                continue;
-            }
-        };
-        for ((case, theirs), ours) in cases.iter().zip(theirs).zip(ours) {
-            let replies = (theirs.text(case.mark), ours.text(case.mark));
-            if replies.0 == replies.1 && theirs.state == ours.state {
-                continue;
-            }
-            if let Some(index) = intended.find(&case.text) {
-                used[index] = true;
-                continue;
-            }
-            let protocol = if case.resp3 { "RESP3" } else { "RESP2" };
-            let mut text = format!("{} ({protocol})", case.text);
-            if replies.0 == replies.1 {
-                let changed = theirs.state.lines().zip(ours.state.lines());
-                let changed = changed.filter(|(a, b)| a != b);
-                for (a, b) in changed {
-                    text.push_str(&format!(
-                        "\n  redis:     afterwards {a}\n  simulator: afterwards {b}"
-                    ));
+impl Found {
+    /// Compares the answers to the cases of a line.
+    fn compare(&mut self, place: usize, real: &mut Runner<Real>, cases: &[Case]) {
+        real.forget_state();
+        let theirs: Vec<Answer> = cases.iter().map(|case| block_on(real.run(case))).collect();
+        self.count += cases.len();
+        match simulated(standalone(Version::redis(8, 0, 2)), cases) {
+            Ok(ours) => {
+                for ((case, theirs), ours) in cases.iter().zip(&theirs).zip(&ours) {
+                    self.judge(place, case, theirs, ours);
                 }
-            } else {
-                text.push_str(&format!("\n  redis:     {}\n  simulator: {}", replies.0, replies.1));
             }
-            differences.push(text);
+            Err(text) => self.differences.push((place, text)),
         }
     }
-    let unused = intended.0.iter().zip(used).filter(|(_, used)| !used && only.is_empty());
-    differences
-        .extend(unused.map(|((pattern, _), _)| format!("no difference any more: {pattern}")));
-    println!("{count} requests, {} differences", differences.len());
-    let all = std::env::var_os("SLOTCAR_SIM_DIFF").is_some();
-    let shown = if all { differences.len() } else { differences.len().min(SHOWN_MAX) };
+
+    fn judge(&mut self, place: usize, case: &Case, theirs: &Answer, ours: &Answer) {
+        let replies = (theirs.text(case.mark), ours.text(case.mark));
+        if replies.0 == replies.1 && theirs.state == ours.state {
+            return;
+        }
+        if let Some(at) = INTENDED.iter().position(|row| row.covers(&case.text)) {
+            self.met.insert(at);
+            return;
+        }
+        let protocol = if case.resp3 { "RESP3" } else { "RESP2" };
+        let mut text = format!("{} ({protocol})", case.text);
+        if replies.0 != replies.1 {
+            text.push_str(&format!("\n  redis:     {}\n  simulator: {}", replies.0, replies.1));
+        } else {
+            let changed = theirs.state.lines().zip(ours.state.lines()).filter(|(a, b)| a != b);
+            for (a, b) in changed {
+                text.push_str(&format!(
+                    "\n  redis:     afterwards {a}\n  simulator: afterwards {b}"
+                ));
+            }
+        }
+        self.differences.push((place, text));
+    }
+}
+
+/// Compares all lines that start with `only`, on several servers at a time.
+fn compare(only: &str) -> Found {
+    let lines = lines();
+    let lines: Vec<&Line> = lines.iter().filter(|l| l.cases[0].text.starts_with(only)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut real = Runner::new(Real::start(SERVER).expect("the server starts"));
+        let mut found = Found::default();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(line) = lines.get(place) else { return found };
+            found.compare(place, &mut real, &line.cases);
+        }
+    };
+    let mut all = Found::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..SERVERS).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let found = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+            all.count += found.count;
+            all.differences.extend(found.differences);
+            all.met.extend(found.met);
+        }
+    });
+    all.differences.sort();
+    all
+}
+
+#[test]
+fn the_simulator_answers_as_redis_8_does() {
+    let only = std::env::var("SLOTCAR_SIM_DIFF");
+    if !Real::exists(SERVER) {
+        assert!(only.is_err(), "no {SERVER} in .servers; `cargo xtask servers` fetches it");
+        eprintln!("SKIPPED: no {SERVER} in .servers; `cargo xtask servers` fetches it");
+        return;
+    }
+    let start = only.clone().unwrap_or_default();
+    let Found { count, differences, met } = compare(&start);
+    assert!(count > 0, "no request of beside/cases.txt starts with `{start}`");
+    let mut texts: Vec<String> = differences.into_iter().map(|(_, text)| text).collect();
+    if start.is_empty() {
+        let unmet = INTENDED.iter().enumerate().filter(|(at, _)| !met.contains(at));
+        texts.extend(unmet.map(|(_, row)| format!("no difference any more: {}", row.what)));
+    }
+    println!("{count} requests, {} differences that are not intended", texts.len());
+    let shown = if only.is_ok() { texts.len() } else { texts.len().min(SHOWN_MAX) };
     assert!(
-        differences.is_empty(),
-        "{} of {count} requests are answered in another way than by redis 8.0.2\n{}",
-        differences.len(),
-        differences[..shown].join("\n")
+        texts.is_empty(),
+        "{} of {count} requests are answered in another way than by redis 8.0.2; \
+         `cargo xtask sim diff` shows all\n{}",
+        texts.len(),
+        texts[..shown].join("\n")
     );
 }
 

@@ -86,6 +86,14 @@ pub(crate) fn fail_with(text: String) -> Stop {
     Stop::Error(Cow::Owned(text))
 }
 
+/// The error of a container's command that is known, with arguments that are not.
+pub(crate) fn wrong_subcommand(arguments: &[Bytes], container: &str) -> Stop {
+    let sub = String::from_utf8_lossy(&arguments[1]);
+    fail_with(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+    ))
+}
+
 /// The positions of the keys of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Keys {

@@ -9,10 +9,11 @@
 /// A request: its arguments.
 pub(crate) type Request = Vec<Vec<u8>>;
 
+/// Empties a server. Not in the foreground: see `peer` on FLUSHALL.
+pub(crate) const CLEAR: &str = "FLUSHALL ASYNC";
+
 /// A key of each type. The state before each case whose forerunner changed it.
 pub(crate) const FIXTURES: &[&str] = &[
-    "FLUSHALL",
-    "SCRIPT FLUSH",
     "SET str hello",
     "SET int 10",
     "RPUSH list a b c a",

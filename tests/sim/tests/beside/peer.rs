@@ -5,10 +5,16 @@
 //! moment, a request may be blocked: a second connection unblocks it, as if its time were over. So
 //! nothing depends on how fast a server is.
 //!
+//! The real server has little memory, and dies rather than take more: some requests have it allocate
+//! what a count near 2^63 says. What it printed last is a part of the panic when it is gone.
+//!
+//! Redis 8.0 ends itself when CLIENT UNBLOCK names a client that waits for a FLUSHALL to be over
+//! (`networking.c`, `c->duration == 0`): such a case is only waited for.
+//!
 //! Used by the tests of `beside_redis.rs`.
 
 use super::frames::{Answer, Frame};
-use super::mutate::{Case, FIXTURES, PROBES, encode, words};
+use super::mutate::{CLEAR, Case, FIXTURES, PROBES, encode, words};
 use futures::future::{Either, select};
 use futures::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use slotcar::{ByteStream, Transport as _};
@@ -24,6 +30,19 @@ use std::time::{Duration, Instant};
 const SILENCE: Duration = Duration::from_millis(20);
 /// How often a blocked client is unblocked before that is a failure.
 const UNBLOCKS_MAX: usize = 200;
+
+/// Lines of a server's log that a panic shows.
+const LOG_LINES: usize = 200;
+
+/// Starts a program with 2 GB of address space, where the shell can limit that.
+const LIMITED: &str = "ulimit -v 2000000 2>/dev/null; exec \"$@\"";
+/// The data of a server; see [`SETUP`].
+const MEMORY_MAX: &str = "209715200";
+/// The replies of a server that nobody has read.
+const OUTPUT_MAX: &str = "67108864";
+
+/// What both servers are told once, so that their configurations agree.
+const SETUP: &[&str] = &["CONFIG SET maxmemory 209715200"];
 
 /// What a read gave.
 pub(crate) enum Got {
@@ -55,11 +74,22 @@ pub(crate) struct Runner<P> {
     clean: String,
     /// The fixtures are as they were made.
     is_clean: bool,
+    /// There may be scripts. To forget them costs a server more than all fixtures.
+    has_scripts: bool,
+    /// The server was set up.
+    is_set_up: bool,
 }
 
 impl<P: Peer> Runner<P> {
     pub(crate) fn new(peer: P) -> Self {
-        Self { peer, id: None, clean: String::new(), is_clean: false }
+        Self {
+            peer,
+            id: None,
+            clean: String::new(),
+            is_clean: false,
+            has_scripts: false,
+            is_set_up: false,
+        }
     }
 
     /// The next case starts with new fixtures.
@@ -92,9 +122,10 @@ impl<P: Peer> Runner<P> {
             self.clean = self.send(&Case::nothing()).await.state;
         }
         let answer = self.send(case).await;
+        let mentions = |names: &[&str]| names.iter().any(|name| case.text.contains(name));
+        self.has_scripts = mentions(&["SCRIPT", "EVAL"]);
         // Other databases are not probed.
-        let elsewhere = ["COPY", "MOVE", "SWAPDB", "SELECT", "SCRIPT", "EVAL"];
-        let elsewhere = elsewhere.iter().any(|name| case.text.contains(name));
+        let elsewhere = self.has_scripts || mentions(&["COPY", "MOVE", "SWAPDB", "SELECT"]);
         self.is_clean = answer.state == self.clean && !elsewhere;
         answer
     }
@@ -102,7 +133,14 @@ impl<P: Peer> Runner<P> {
     async fn send(&mut self, case: &Case) -> Answer {
         self.ensure_connected().await;
         let mut bytes = Vec::new();
+        if !std::mem::replace(&mut self.is_set_up, true) {
+            SETUP.iter().for_each(|line| bytes.extend(encode(&words(line))));
+        }
+        if self.has_scripts {
+            bytes.extend(encode(&words("SCRIPT FLUSH")));
+        }
         if !self.is_clean {
+            bytes.extend(encode(&words(CLEAR)));
             FIXTURES.iter().for_each(|line| bytes.extend(encode(&words(line))));
         }
         if case.resp3 {
@@ -150,6 +188,9 @@ impl<P: Peer> Runner<P> {
                 Next::Silence => {
                     silences += 1;
                     assert!(silences < UNBLOCKS_MAX, "no reply, and not blocked: {}", case.text);
+                    if case.text.to_ascii_uppercase().contains("FLUSH") {
+                        continue;
+                    }
                     let id = self.id.unwrap_or_default();
                     self.peer.aside(&format!("CLIENT UNBLOCK {id} TIMEOUT")).await;
                 }
@@ -289,24 +330,35 @@ impl Drop for Real {
 }
 
 impl Real {
-    /// Starts the redis in `.servers`, or in `SLOTCAR_SERVERS`; `None` when there is none.
-    pub(crate) fn start(name: &str) -> Option<Self> {
+    fn binary(name: &str) -> PathBuf {
         let servers = match std::env::var_os("SLOTCAR_SERVERS") {
             Some(folder) => PathBuf::from(folder),
             None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.servers"),
         };
-        let binary = servers.join(name).join("bin/redis-server");
-        if !binary.exists() {
-            return None;
-        }
+        servers.join(name).join("bin/redis-server")
+    }
+
+    /// Whether there is a server of this name in `.servers`, or in `SLOTCAR_SERVERS`.
+    pub(crate) fn exists(name: &str) -> bool {
+        Self::binary(name).exists()
+    }
+
+    /// Starts it.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        let binary = Self::binary(name);
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let folder = std::env::temp_dir().join(format!("slotcar-beside-{port}"));
         std::fs::create_dir_all(&folder).ok()?;
-        let process = Command::new(binary)
+        let log = std::fs::File::create(folder.join("log")).ok()?;
+        let process = Command::new("sh")
+            .args(["-c", LIMITED, "sh"])
+            .arg(binary)
             .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+            .args(["--maxmemory", MEMORY_MAX])
+            .args(["--client-output-buffer-limit", "normal", OUTPUT_MAX, "0", "0"])
             .arg("--dir")
             .arg(&folder)
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
@@ -326,6 +378,15 @@ impl Real {
             }
             std::thread::sleep(SILENCE);
         }
+    }
+
+    /// How the process is, and what it printed last.
+    fn fate(&mut self) -> String {
+        let status = self.process.try_wait();
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        format!("{status:?}\n{}", last.join("\n"))
     }
 
     fn read_from(stream: &mut TcpStream) -> Got {
@@ -367,7 +428,7 @@ impl Peer for Real {
             match Self::read_from(stream) {
                 Got::Bytes(bytes) => buffer.extend(bytes),
                 Got::Nothing => {}
-                Got::End => panic!("the second connection was closed"),
+                Got::End => panic!("the server is gone: {}", self.fate()),
             }
             if let Some((frame, _)) = Frame::read(&buffer) {
                 return frame;
