@@ -21,7 +21,7 @@ mod peer;
 
 use frames::Answer;
 use futures::executor::block_on;
-use intended::INTENDED;
+use intended::{INTENDED, Intended};
 use mutate::{Case, Line, lines};
 use peer::{Real, Runner, Simulated};
 use slotcar_sim::{Sim, Version};
@@ -96,10 +96,12 @@ impl Found {
 
     fn judge(&mut self, place: usize, case: &Case, theirs: &Answer, ours: &Answer) {
         let replies = (theirs.text(case.mark), ours.text(case.mark));
-        if replies.0 == replies.1 && theirs.state == ours.state {
+        let states = (theirs.state(case.mark), ours.state(case.mark));
+        if replies.0 == replies.1 && states.0 == states.1 {
             return;
         }
-        if let Some(at) = INTENDED.iter().position(|row| row.covers(&case.text)) {
+        let explains = |row: &Intended| row.explains(&case.text, &replies.0, &replies.1);
+        if let Some(at) = INTENDED.iter().position(explains) {
             self.met.insert(at);
             return;
         }
@@ -108,7 +110,7 @@ impl Found {
         if replies.0 != replies.1 {
             text.push_str(&format!("\n  redis:     {}\n  simulator: {}", replies.0, replies.1));
         } else {
-            let changed = theirs.state.lines().zip(ours.state.lines()).filter(|(a, b)| a != b);
+            let changed = states.0.lines().zip(states.1.lines()).filter(|(a, b)| a != b);
             for (a, b) in changed {
                 text.push_str(&format!(
                     "\n  redis:     afterwards {a}\n  simulator: afterwards {b}"

@@ -9,6 +9,6 @@ mod number;
 mod reply;
 mod request;
 
-pub(crate) use number::{double, long_double_sum, parse_float};
+pub(crate) use number::{double, long_double_sum, parse_bound, parse_float};
 pub(crate) use reply::{Proto, Reply};
 pub(crate) use request::RequestReader;

@@ -7,6 +7,9 @@
 /// Digits after the point that a float sum keeps.
 const FRACTION_DIGITS: usize = 17;
 
+/// Whole numbers below this are printed as integers: `double2ll` in `util.c`.
+const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
+
 /// A double as `ZSCORE` prints it.
 pub(crate) fn double(value: f64) -> String {
     if value.is_nan() {
@@ -17,6 +20,9 @@ pub(crate) fn double(value: f64) -> String {
     }
     if value == 0.0 {
         return if value.is_sign_negative() { "-0".to_owned() } else { "0".to_owned() };
+    }
+    if value.abs() < INTEGER_MAX && value.fract() == 0.0 {
+        return (value as i64).to_string();
     }
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').expect("{:e} prints an exponent");
@@ -43,13 +49,27 @@ pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
     if sum.is_finite() { Some(format!("{sum}")) } else { None }
 }
 
-/// A finite or infinite number, without surrounding space.
+/// A finite or infinite number, without surrounding space. Digits that no double can hold are no
+/// number, too large or too small.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    if let Some(value) = hexadecimal(text) {
+        return Some(value);
+    }
+    let value = parse_bound(text).filter(|_| !text.is_empty())?;
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let infinite = digits.bytes().any(|b| b.is_ascii_digit()) && value.is_infinite();
+    let vanished = digits.bytes().any(|b| (b'1'..=b'9').contains(&b)) && value == 0.0;
+    if infinite || vanished { None } else { Some(value) }
+}
+
+/// A side of a range of scores, which servers read less strictly: nothing is zero, digits may be out
+/// of range, and there are no hexadecimal ones.
+pub(crate) fn parse_bound(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    let value: f64 = match hexadecimal(text) {
-        Some(value) => value,
-        None if plain => text.parse().ok()?,
-        None => return None,
+    let value: f64 = match text {
+        "" => 0.0,
+        _ if plain => text.parse().ok()?,
+        _ => return None,
     };
     if value.is_nan() { None } else { Some(value) }
 }
@@ -104,6 +124,9 @@ mod tests {
             (3.0, "3"),
             (-1.5, "-1.5"),
             (0.1, "0.1"),
+            (1e17, "100000000000000000"),
+            (1_234_567_890_123_456_789.0, "1234567890123456768"),
+            (-0.0, "-0"),
             (1e20, "1e+20"),
             (1e6, "1000000"),
             (1.234_567_890_123e-9, "1.234567890123e-9"),

@@ -205,7 +205,7 @@ impl Spec {
             Keys::Counted(at) => counted(arguments, at, None),
             Keys::FirstAndCounted(at) => counted(arguments, at, Some(1)),
             Keys::After(word) => {
-                let at = arguments.iter().position(|a| a.eq_ignore_ascii_case(word.as_bytes()))?;
+                let at = keyword(arguments, word)?;
                 let rest = arguments.len() - at - 1;
                 if rest == 0 || !rest.is_multiple_of(2) {
                     return None;
@@ -214,6 +214,22 @@ impl Spec {
             }
         }
     }
+}
+
+/// The position of a keyword behind options, each with its values.
+fn keyword(arguments: &[Bytes], word: &str) -> Option<usize> {
+    let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+    let mut at = 1;
+    while at < arguments.len() {
+        at += match at {
+            at if is(at, word) => return Some(at),
+            at if is(at, "GROUP") => 3,
+            at if is(at, "BLOCK") || is(at, "COUNT") => 2,
+            at if is(at, "NOACK") => 1,
+            _ => return None,
+        };
+    }
+    None
 }
 
 fn counted(arguments: &[Bytes], at: usize, first: Option<usize>) -> Option<Vec<usize>> {

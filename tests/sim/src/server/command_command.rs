@@ -29,7 +29,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
 /// Commands that are no sub-commands.
 fn top(call: &Call<'_, '_>) -> Vec<&'static Spec> {
     let version = call.server.config.version.commands();
-    command::all().filter(|s| !s.name.contains('|') && s.since <= version).collect()
+    let known = |s: &&Spec| s.since <= version && call.server.offers(s);
+    command::all().filter(|s| !s.name.contains('|')).filter(known).collect()
 }
 
 fn everything(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
@@ -174,7 +175,9 @@ fn list(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         [word, kind, pattern] if is(word, "FILTERBY") && is(kind, "PATTERN") => Some(pattern),
         _ => return Err(command::SYNTAX),
     };
-    let names = top(call).into_iter().map(|spec| spec.name);
+    let version = call.server.config.version.commands();
+    let known = |spec: &&'static Spec| spec.since <= version && call.server.offers(spec);
+    let names = command::all().filter(known).map(|spec| spec.name);
     let wanted = names.filter(|name| pattern.is_none_or(|p| glob(p, name.as_bytes())));
     Ok(Reply::Array(wanted.map(Reply::text).collect()))
 }
@@ -191,9 +194,14 @@ fn get_keys(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if matches!(spec.keys, Keys::None) {
         return Err(fail("ERR The command has no key arguments"));
     }
-    let positions =
-        spec.key_positions(request).ok_or(fail("ERR Invalid arguments specified for command"))?;
-    if positions.is_empty() {
+    let is_script = spec.name.starts_with("eval");
+    let Some(positions) = spec.key_positions(request) else {
+        return match is_script {
+            true => Ok(Reply::Array(Vec::new())),
+            false => Err(fail("ERR Invalid arguments specified for command")),
+        };
+    };
+    if positions.is_empty() && !is_script {
         return Err(fail("ERR The command has no key arguments"));
     }
     Ok(Reply::bulks(positions.into_iter().filter_map(|at| request.get(at).cloned())))

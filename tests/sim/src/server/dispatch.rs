@@ -19,7 +19,7 @@ use super::{Server, Timer};
 use crate::env::Env;
 use crate::ids::ConnId;
 use crate::resp::Reply;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 
 /// The longest part of an unknown command in its error text, in bytes.
@@ -41,6 +41,8 @@ impl Server {
                 // What a browser sends on behalf of a page that wants to reach a server: see
                 // `securityWarningCommand`.
                 Ok(Some(arguments)) if is_http(&arguments) => {
+                    // Replies that are not sent yet never are.
+                    session.out.clear();
                     session.closing = true;
                     self.mark_dirty(conn);
                     return;
@@ -115,10 +117,12 @@ impl Server {
         spec: &'static Spec,
         arguments: &[Bytes],
     ) -> bool {
-        if let Some(session) = self.sessions.get_mut(&conn)
-            && session.last_command != spec.name
-        {
-            spec.name.clone_into(&mut session.last_command);
+        let holds_pushes = self.config.version.commands() >= (7, 2);
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            if session.last_command != spec.name {
+                spec.name.clone_into(&mut session.last_command);
+            }
+            session.held = holds_pushes.then(BytesMut::new);
         }
         let outcome = self.execute(env, conn, spec, arguments, false);
         let blocks = self.sessions.get(&conn).is_some_and(|s| s.blocked.is_some());
@@ -126,15 +130,23 @@ impl Server {
             Ok(reply) => reply,
             Err(Stop::Error(text)) => Reply::Error(text),
             Err(Stop::Block(wait)) => {
+                self.release_pushes(conn);
                 self.block_on_keys(env, conn, arguments, wait);
                 return true;
             }
         };
         if blocks {
+            self.release_pushes(conn);
             return true;
         }
         self.finish_request(conn, &reply);
         false
+    }
+
+    fn release_pushes(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.release_pushes();
+        }
     }
 
     /// Writes the reply and resets the state that lasts for one request only.
@@ -144,6 +156,7 @@ impl Server {
         }
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.reply(reply);
+            session.release_pushes();
             if session.reply_mode == ReplyMode::Skip {
                 session.reply_mode = ReplyMode::On;
             }
@@ -270,7 +283,7 @@ impl Server {
     }
 
     /// Whether this kind of server has the command at all.
-    fn offers(&self, spec: &Spec) -> bool {
+    pub(crate) fn offers(&self, spec: &Spec) -> bool {
         let name = spec.name.split('|').next().unwrap_or(spec.name);
         match self.sentinel {
             Some(_) => crate::sentinel::commands::SHARED.contains(&name),
@@ -360,20 +373,17 @@ pub(crate) fn wrong_arity(name: &str) -> String {
 }
 
 fn unknown(arguments: &[Bytes]) -> String {
-    let clip = |bytes: &[u8]| -> String {
+    let clip = |bytes: &[u8], len: usize| -> String {
         let text: String = String::from_utf8_lossy(bytes).into_owned();
-        text.chars().take(UNKNOWN_TEXT_MAX).collect()
+        text.chars().take(len).collect()
     };
-    let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", clip(&arguments[0]));
-    let mut shown = 0;
+    let name = clip(&arguments[0], UNKNOWN_TEXT_MAX);
+    let mut shown = String::new();
     for argument in &arguments[1..] {
-        if shown >= UNKNOWN_TEXT_MAX {
+        let Some(room) = UNKNOWN_TEXT_MAX.checked_sub(shown.len()).filter(|room| *room > 0) else {
             break;
-        }
-        let argument = clip(argument);
-        shown += argument.len() + 3;
-        text.push_str(&format!("'{argument}' "));
+        };
+        shown.push_str(&format!("'{}' ", clip(argument, room)));
     }
-    text
+    format!("ERR unknown command '{name}', with args beginning with: {shown}")
 }

@@ -7,6 +7,9 @@
 pub(crate) struct Intended {
     /// The requests that may differ, as `cases.txt` writes them; `*` stands for anything.
     pub(crate) requests: &'static [&'static str],
+    /// Texts of redis' reply, and what stands for each in the simulator's; without any, the whole
+    /// reply may differ.
+    pub(crate) instead: &'static [(&'static str, &'static str)],
     /// What is different.
     pub(crate) what: &'static str,
     /// Why it is meant.
@@ -14,17 +17,70 @@ pub(crate) struct Intended {
 }
 
 /// All of them.
-pub(crate) const INTENDED: &[Intended] = &[];
+pub(crate) const INTENDED: &[Intended] = &[
+    Intended {
+        requests: &["COMMAND", "COMMAND INFO*", "COMMAND DOCS*", "COMMAND LIST*", "COMMAND list"],
+        instead: &[],
+        what: "`COMMAND`, `COMMAND INFO`, `LIST` and `DOCS` tell of the commands that the simulator \
+               has. Tips, groups, documentation and the flags of key specifications are left out",
+        why: "Names, numbers of arguments, flags and positions of keys are what clients read; a \
+              test compares these for each command",
+    },
+    Intended {
+        requests: &["EVAL*", "SCRIPT LOAD*", "MULTI ; EVAL*", "SCRIPT EXISTS*"],
+        instead: &[],
+        what: "A script runs if a closure was registered for its text, and is refused if not",
+        why: "There is no Lua in the simulator",
+    },
+    Intended {
+        requests: &["*HELLO*", "*MODULE *"],
+        instead: &[
+            (r#"*["name" "vectorset" "ver" :1 "path" "" "args" *[]]"#, ""),
+            (r#"%["name" "vectorset" "ver" :1 "path" "" "args" *[]]"#, ""),
+            ("*[text text text int text text text *[]]", ""),
+            ("%[text text text int text text text *[]]", ""),
+        ],
+        what: "`HELLO` and `MODULE LIST` name no module `vectorset`",
+        why: "The simulator has none of its commands",
+    },
+    Intended {
+        requests: &["SCAN *"],
+        instead: &[],
+        what: "Cursors of `SCAN` other than 0 have other values, and `COUNT` visits exactly so many \
+               keys",
+        why: "Cursors are the servers' own; those of the simulator find each key under changes",
+    },
+    Intended {
+        requests: &["CONFIG GET \\*"],
+        instead: &[],
+        what: "`CONFIG` has no parameters for TLS, files, addresses of the machine, output buffers \
+               and signals",
+        why: "They say nothing about a simulated machine",
+    },
+    Intended {
+        requests: &["MULTI ; CLIENT REPLY OFF ; EXEC*"],
+        instead: &[],
+        what: "`CLIENT REPLY OFF` in a transaction: redis sends the beginning of EXEC's reply, the \
+               simulator nothing",
+        why: "The rest of the connection cannot be read",
+    },
+];
 
 impl Intended {
-    /// Whether it is about this request.
-    pub(crate) fn covers(&self, request: &str) -> bool {
+    /// Whether it is why the replies to a request differ.
+    pub(crate) fn explains(&self, request: &str, redis: &str, simulator: &str) -> bool {
+        let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
         self.requests.iter().any(|pattern| matches(pattern, request))
+            && (self.instead.is_empty()
+                || self.instead.iter().fold(redis.to_owned(), replace) == simulator)
     }
 }
 
-/// Whether a text is like a pattern, in which `*` stands for anything.
+/// Whether a text is like a pattern, in which `*` stands for anything; `\*` at the end is a star.
 fn matches(pattern: &str, text: &str) -> bool {
+    if let Some(plain) = pattern.strip_suffix("\\*") {
+        return text.strip_suffix('*').is_some_and(|text| matches(plain, text));
+    }
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {

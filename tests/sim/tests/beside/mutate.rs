@@ -27,6 +27,8 @@ pub(crate) const FIXTURES: &[&str] = &[
     "XADD stream 2-1 f v",
     "XGROUP CREATE stream group 0",
     "XREADGROUP GROUP group c1 COUNT 1 STREAMS stream >",
+    // Delivered so long ago that the time a case takes does not matter.
+    "XCLAIM stream group c1 0 1-1 TIME 1 RETRYCOUNT 1 JUSTID",
 ];
 
 /// What shows the state after a case, and how it is compared.
@@ -177,6 +179,9 @@ fn line(line: &str) -> Line {
     }
 }
 
+/// Requests that cost a server gigabytes, and whose reply depends on whether it has them.
+const TOO_COSTLY: &[(&str, &str)] = &[("XAUTOCLAIM", "COUNT 4294967296")];
+
 /// The request with each argument replaced by each value.
 fn replace_each(request: &Request, values: &[&str]) -> Vec<Request> {
     let mut made = Vec::new();
@@ -230,6 +235,10 @@ fn mutants(request: &Request) -> Vec<Request> {
     }
     made.sort();
     made.dedup();
+    made.retain(|request| {
+        let text = show(request);
+        !TOO_COSTLY.iter().any(|(name, part)| text.starts_with(name) && text.contains(part))
+    });
     made
 }
 

@@ -42,7 +42,8 @@ const MEMORY_MAX: &str = "209715200";
 const OUTPUT_MAX: &str = "67108864";
 
 /// What both servers are told once, so that their configurations agree.
-const SETUP: &[&str] = &["CONFIG SET maxmemory 209715200"];
+const SETUP: &[&str] =
+    &["CONFIG SET maxmemory 209715200", "CONFIG SET slowlog-log-slower-than -1"];
 
 /// What a read gave.
 pub(crate) enum Got {
@@ -158,17 +159,18 @@ impl<P: Peer> Runner<P> {
         let (mut replies, closed) = self.until("end", &mut frames, case).await;
         if closed {
             self.id = None;
-            return Answer { replies, closed, state: String::new() };
+            return Answer { replies, closed, ..Answer::default() };
         }
         let reset = replies.pop();
         assert!(reset == Some(Frame::Line(b'+', "RESET".to_owned())), "{reset:?}: {}", case.text);
         let (probed, _) = self.until("over", &mut frames, case).await;
-        let texts = PROBES
-            .iter()
-            .zip(&probed)
-            .map(|((mark, line), reply)| format!("{line}: {}", probe_text(*mark, reply)));
-        let state = texts.collect::<Vec<_>>().join("\n");
-        Answer { replies, closed, state }
+        let text = |shape: bool| {
+            let texts = PROBES.iter().zip(&probed).map(|((mark, line), reply)| {
+                format!("{line}: {}", probe_text(*mark, reply, shape))
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        };
+        Answer { replies, closed, state: text(false), shape: text(true) }
     }
 
     /// Reads up to a marker; true when the connection ended before.
@@ -199,11 +201,11 @@ impl<P: Peer> Runner<P> {
     }
 }
 
-fn probe_text(mark: char, reply: &Frame) -> String {
+fn probe_text(mark: char, reply: &Frame, shape: bool) -> String {
     match (mark, reply) {
         // A time that is left depends on the clock; that there is none does not.
         ('?', Frame::Line(b':', number)) if !number.starts_with('-') => "some".to_owned(),
-        _ => reply.text(mark == '~', false),
+        _ => reply.text(mark == '~', shape),
     }
 }
 
@@ -356,6 +358,8 @@ impl Real {
             .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
             .args(["--maxmemory", MEMORY_MAX])
             .args(["--client-output-buffer-limit", "normal", OUTPUT_MAX, "0", "0"])
+            // As in the simulator: nothing is slow, and DEBUG is allowed.
+            .args(["--slowlog-log-slower-than", "-1", "--enable-debug-command", "yes"])
             .arg("--dir")
             .arg(&folder)
             .stdout(log)

@@ -5,7 +5,7 @@
 use crate::resp::Reply;
 use crate::server::arguments::{byte_slice, int, int_or, is};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
+use crate::server::command::{FAST, M, NOT_AN_INTEGER, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
 use bytes::{Bytes, BytesMut};
 
@@ -76,16 +76,20 @@ fn bit_range(
             Ok(bytes.start * 8..bytes.end * 8)
         }
         [start, end, unit @ ..] => {
+            let by_bit = match unit {
+                [] => false,
+                [unit] if is(unit, "BIT") => true,
+                [unit] if is(unit, "BYTE") => false,
+                // With one unit too many, or with a wrong one, no number is read.
+                [_] if int(start).is_err() => return Err(NOT_AN_INTEGER),
+                _ => return Err(SYNTAX),
+            };
             let (start, end) = (int(start)?, int(end)?);
-            match unit {
-                [unit] if is(unit, "BIT") => Ok(byte_slice(start, end, len * 8)),
-                [unit] if !is(unit, "BYTE") => Err(SYNTAX),
-                [] | [_] => {
-                    let bytes = byte_slice(start, end, len);
-                    Ok(bytes.start * 8..bytes.end * 8)
-                }
-                _ => Err(SYNTAX),
+            if by_bit {
+                return Ok(byte_slice(start, end, len * 8));
             }
+            let bytes = byte_slice(start, end, len);
+            Ok(bytes.start * 8..bytes.end * 8)
         }
         [_] => Err(SYNTAX),
     }
@@ -103,10 +107,10 @@ fn bitpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         1 => true,
         _ => return Err(fail("ERR The bit argument must be 1 or 0.")),
     };
-    let Some(text) = store.get::<Bytes>(&arguments[1])?.cloned() else {
-        return Ok(Reply::Int(if wanted { -1 } else { 0 }));
-    };
-    let mut range = bit_range(&arguments[3..], text.len(), true)?;
+    let text = store.get::<Bytes>(&arguments[1]).map(|text| text.cloned());
+    let len = text.as_ref().map_or(0, |text| text.as_ref().map_or(0, Bytes::len));
+    let mut range = bit_range(&arguments[3..], len, true)?;
+    let Some(text) = text? else { return Ok(Reply::Int(if wanted { -1 } else { 0 })) };
     if let Some(found) = range.clone().find(|index| bit(&text, *index) == wanted) {
         return Ok(Reply::count(found));
     }

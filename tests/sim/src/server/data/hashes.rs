@@ -4,7 +4,7 @@
 
 use super::strings::float_sum;
 use crate::resp::Reply;
-use crate::server::arguments::{int, int_or, is};
+use crate::server::arguments::{int, int_or, is, signed_count};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
@@ -137,12 +137,13 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         let field = hash.and_then(|hash| hash.keys().nth(rng.index(hash.len())));
         return Ok(Reply::maybe(field.cloned()));
     };
-    let count = int(count)?;
+    let count = signed_count(count)?;
     let with_values = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHVALUES") => true,
         _ => return Err(SYNTAX),
     };
+    check_pairs(count, with_values)?;
     let pairs: Vec<_> = hash.into_iter().flatten().collect();
     let chosen = choose(&mut rng, pairs.len(), count)?;
     let chosen = chosen.into_iter().map(|index| pairs[index]);
@@ -152,6 +153,18 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     } else {
         Reply::bulks(chosen.map(|(field, _)| field.clone()))
     })
+}
+
+/// Refuses a count of pairs whose double no server can count.
+///
+/// # Errors
+///
+/// What servers say of it.
+pub(crate) fn check_pairs(count: i64, pairs: bool) -> Result<(), Stop> {
+    if pairs && count.unsigned_abs() > (i64::MAX / 2) as u64 {
+        return Err(fail("ERR value is out of range"));
+    }
+    Ok(())
 }
 
 /// Members that one request may get with repetition. A real server tries to send any number of

@@ -8,7 +8,7 @@ use crate::server::arguments::{Options, int_or, int32, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
 use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::{Entry, Store};
-use crate::server::value::parse_int;
+use crate::server::value::{Value, parse_int};
 use bytes::Bytes;
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -152,8 +152,15 @@ fn place(store: &mut Store<'_>, key: &Bytes, entry: Entry, replace: bool) -> boo
 }
 
 fn swapdb(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let a = database(store, int_or(&arguments[1], "ERR invalid first DB index")?)?;
-    let b = database(store, int_or(&arguments[2], "ERR invalid second DB index")?)?;
+    let number = |argument: &Bytes, text: &'static str| {
+        int_or(argument, text).and_then(|number| match i32::try_from(number) {
+            Ok(_) => Ok(number),
+            Err(_) => Err(fail(text)),
+        })
+    };
+    let a = number(&arguments[1], "ERR invalid first DB index")?;
+    let b = number(&arguments[2], "ERR invalid second DB index")?;
+    let (a, b) = (database(store, a)?, database(store, b)?);
     store.keyspace.databases.swap(a, b);
     for (db, other) in [(a, b), (b, a)] {
         for which in [db, other] {
@@ -170,8 +177,20 @@ fn encoding(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(encoding.map_or(Reply::Null, Reply::text))
 }
 
+/// What a server says of a value that all keys share.
+const REFERENCES_SHARED: i64 = i32::MAX as i64;
+
+/// Whether a server has one value for all keys that hold this.
+fn is_shared(text: &[u8]) -> bool {
+    parse_int(text).is_some_and(|number| (0..10_000).contains(&number))
+}
+
 fn ref_count(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    Ok(store.value(&arguments[2]).map_or(Reply::Null, |_| Reply::Int(1)))
+    let count = |entry: &Entry| match &entry.value {
+        Value::Str(text) if entry.form.is_none() && is_shared(text) => Reply::Int(REFERENCES_SHARED),
+        _ => Reply::Int(1),
+    };
+    Ok(store.entry(&arguments[2]).map_or(Reply::Null, count))
 }
 
 fn idle_time(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {

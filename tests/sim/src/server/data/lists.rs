@@ -7,7 +7,7 @@ use super::keys::count_option;
 use crate::resp::Reply;
 use crate::server::arguments::{Options, int, is, position, signed_count, slice};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, W, fail};
+use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
 use crate::server::value::List;
 use bytes::Bytes;
@@ -98,16 +98,16 @@ fn llen(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn lindex(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let index = int(&arguments[2])?;
-    let value = store.get::<List>(&arguments[1])?.and_then(|list| {
-        usize::try_from(position(index, list.len())).ok().and_then(|index| list.get(index))
-    });
+    let Some(list) = store.get::<List>(&arguments[1])? else { return Ok(Reply::Null) };
+    let index = position(int(&arguments[2])?, list.len());
+    let value = usize::try_from(index).ok().and_then(|index| list.get(index));
     Ok(Reply::maybe(value.cloned()))
 }
 
 fn lset(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let list = store.edit::<List>(&arguments[1])?.ok_or(NO_SUCH_KEY)?;
-    let index = position(int(&arguments[2])?, list.len());
+    // Servers read 64 bits and use the lower 32.
+    let index = position(i64::from(int(&arguments[2])? as i32), list.len());
     let slot = usize::try_from(index).ok().and_then(|index| list.get_mut(index));
     *slot.ok_or(fail("ERR index out of range"))? = arguments[3].clone();
     store.changed::<List>(&arguments[1]);
@@ -168,12 +168,22 @@ fn lrem(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::count(doomed.len()))
 }
 
+const RANK_ZERO: Stop = fail(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
+     negative to start from the end of the list",
+);
+
 fn lpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (mut rank, mut count, mut max_len) = (1, None, 0);
     let mut options = Options::new(&arguments[3..]);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "RANK") => rank = signed_count(options.value()?)?,
+            o if is(o, "RANK") => {
+                rank = signed_count(options.value()?)?;
+                if rank == 0 {
+                    return Err(RANK_ZERO);
+                }
+            }
             o if is(o, "COUNT") => {
                 count = match int(options.value()?) {
                     Ok(count @ 0..) => Some(count as usize),
@@ -188,12 +198,6 @@ fn lpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             }
             _ => return Err(SYNTAX),
         }
-    }
-    if rank == 0 {
-        return Err(fail(
-            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
-             or use negative to start from the end of the list",
-        ));
     }
     let list = store.get::<List>(&arguments[1])?;
     let len = list.map_or(0, List::len);

@@ -11,7 +11,7 @@ use crate::server::arguments::{Options, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
 use crate::server::command::{NOT_AN_INTEGER, Outcome, R, SYNTAX, Spec, Stop, fail};
 use crate::server::keyspace::Store;
-use crate::server::value::{Hash, Set, Sorted, parse_int};
+use crate::server::value::{Hash, Set, Sorted, parse_int, parse_unsigned};
 use bytes::Bytes;
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -40,8 +40,7 @@ struct Request {
 
 impl Request {
     fn parse(cursor: &Bytes, options: &[Bytes]) -> Result<Self, Stop> {
-        let cursor = std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok());
-        let cursor = cursor.ok_or(fail("ERR invalid cursor"))?;
+        let cursor = parse_unsigned(cursor).ok_or(fail("ERR invalid cursor"))?;
         let mut request =
             Self { cursor, count: COUNT_DEFAULT, pattern: None, type_name: None, no_values: false };
         let mut options = Options::new(options);

@@ -5,7 +5,7 @@
 use super::hashes::choose;
 use super::keys::count_option;
 use crate::resp::Reply;
-use crate::server::arguments::{int, is, positive};
+use crate::server::arguments::{Options, is, positive, signed_count};
 use crate::server::command::Keys::{Counted, Range};
 use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
@@ -121,7 +121,7 @@ fn srandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     match &arguments[2..] {
         [] => Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone()))),
         [count] => {
-            let chosen = choose(&mut rng, members.len(), int(count)?)?;
+            let chosen = choose(&mut rng, members.len(), signed_count(count)?)?;
             Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
         }
         _ => Err(SYNTAX),
@@ -171,20 +171,29 @@ fn combine_store(store: &mut Store<'_>, arguments: &[Bytes], with: Combine) -> O
     Ok(Reply::count(len))
 }
 
+/// The limit of SINTERCARD and ZINTERCARD, 0 without one; the last counts.
+pub(crate) fn limit_option(options: &[Bytes]) -> Result<usize, Stop> {
+    let mut limit = 0;
+    let mut options = Options::new(options);
+    while let Some(option) = options.next() {
+        if !is(option, "LIMIT") || options.is_empty() {
+            return Err(SYNTAX);
+        }
+        limit = match options.int() {
+            Ok(limit @ 0..) => limit as usize,
+            _ => return Err(fail("ERR LIMIT can't be negative")),
+        };
+    }
+    Ok(limit)
+}
+
 fn sintercard(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let count = positive(&arguments[1], "ERR numkeys should be greater than 0")?;
     let rest = &arguments[2..];
     if count > rest.len() {
         return Err(fail("ERR Number of keys can't be greater than number of args"));
     }
-    let limit = match &rest[count..] {
-        [] => 0,
-        [word, limit] if is(word, "LIMIT") => match int(limit) {
-            Ok(limit) if limit >= 0 => limit as usize,
-            _ => return Err(fail("ERR LIMIT can't be negative")),
-        },
-        _ => return Err(SYNTAX),
-    };
+    let limit = limit_option(&rest[count..])?;
     let len = combined(store, &rest[..count], intersection)?.len();
     Ok(Reply::count(if limit == 0 { len } else { len.min(limit) }))
 }

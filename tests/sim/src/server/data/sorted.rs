@@ -3,15 +3,18 @@
 //! Spec: command pages of the "sorted-set" group. Ranges are in `sorted_ranges`, unions and
 //! intersections in `sorted_algebra`.
 
-use super::hashes::choose;
+use super::hashes::{check_pairs, choose};
 use super::keys::count_option;
 use super::list_moves::wait_for;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, float, float_or, int, is, positive, timeout};
+use crate::server::arguments::{
+    Options, float, float_or, is, positive, signed_count, timeout,
+};
 use crate::server::command::Keys::{Counted, Range};
 use crate::server::command::{
-    BLOCKING, FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail,
+    BLOCKING, FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with,
 };
+use crate::server::dispatch::wrong_arity;
 use crate::server::keyspace::Store;
 use crate::server::value::Sorted;
 use bytes::Bytes;
@@ -171,7 +174,11 @@ fn rank(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome {
     let with_score = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHSCORE") => true,
-        _ => return Err(SYNTAX),
+        [_] => return Err(SYNTAX),
+        _ => {
+            let name = if reversed { "zrevrank" } else { "zrank" };
+            return Err(fail_with(wrong_arity(name)));
+        }
     };
     let sorted = store.get::<Sorted>(&arguments[1])?;
     let found = sorted.and_then(|sorted| {
@@ -299,12 +306,13 @@ fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let Some(count) = arguments.get(2) else {
         return Ok(Reply::maybe(rng.pick(&members).map(|(member, _)| (*member).clone())));
     };
-    let count = int(count)?;
+    let count = signed_count(count)?;
     let with_scores = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHSCORES") => true,
         _ => return Err(SYNTAX),
     };
+    check_pairs(count, with_scores)?;
     let chosen = choose(&mut rng, members.len(), count)?.into_iter().map(|index| members[index]);
     Ok(if with_scores {
         Reply::Pairs(chosen.map(|(member, score)| pair((member.clone(), score))).collect())

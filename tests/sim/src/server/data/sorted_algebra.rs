@@ -3,6 +3,7 @@
 //!
 //! Spec: command pages of ZUNION, ZINTER, ZDIFF and similar ones.
 
+use super::sets::limit_option;
 use crate::resp::Reply;
 use crate::server::arguments::{Options, float_or, int, is};
 use crate::server::command::Keys::{Counted, FirstAndCounted};
@@ -196,14 +197,7 @@ fn zintercard(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         return Err(SYNTAX);
     }
     let (keys, options) = rest.split_at(count as usize);
-    let limit = match options {
-        [] => 0,
-        [word, limit] if is(word, "LIMIT") => match parse_int(limit) {
-            Some(limit) if limit >= 0 => limit as usize,
-            _ => return Err(fail("ERR LIMIT can't be negative")),
-        },
-        _ => return Err(SYNTAX),
-    };
+    let limit = limit_option(options)?;
     let weights = vec![1.0; keys.len()];
     let query = Query { keys, weights, aggregate: Aggregate::Sum, with_scores: false };
     let len = query.run(store, Kind::Intersection)?.len();

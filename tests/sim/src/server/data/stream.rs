@@ -7,6 +7,7 @@
 
 use crate::server::arguments::is;
 use crate::server::command::{Stop, fail};
+use crate::server::value::parse_unsigned;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -39,8 +40,10 @@ impl Id {
     /// Reads `ms` or `ms-seq`; where the sequence is missing it is `sequence`.
     pub(crate) fn parse(text: &[u8], sequence: u64) -> Result<Self, Stop> {
         let parsed = std::str::from_utf8(text).ok().and_then(|text| match text.split_once('-') {
-            Some((ms, seq)) => Some(Self(number(ms)?, number(seq)?)),
-            None => Some(Self(number(text)?, sequence)),
+            Some((ms, seq)) => {
+                Some(Self(parse_unsigned(ms.as_bytes())?, parse_unsigned(seq.as_bytes())?))
+            }
+            None => Some(Self(parse_unsigned(text.as_bytes())?, sequence)),
         });
         parsed.ok_or(INVALID_ID)
     }
@@ -63,12 +66,6 @@ impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.0, self.1)
     }
-}
-
-/// A part of an id. Servers read it with `strtoull`, which takes space and a sign in front.
-fn number(text: &str) -> Option<u64> {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    text.parse().ok()
 }
 
 pub(crate) const INVALID_ID: Stop =

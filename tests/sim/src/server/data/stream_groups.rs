@@ -192,7 +192,8 @@ fn xreadgroup(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     }
     let mut found = Vec::new();
     for (key, id) in request.keys.iter().zip(request.ids) {
-        let new = id.as_ref() == b">";
+        // The greatest id means the same to a server.
+        let new = id.as_ref() == b">" || Id::parse(id, 0) == Ok(Id::MAX);
         let entries = if new {
             deliver(store, key, name, consumer, &request)?
         } else {

@@ -103,9 +103,10 @@ fn waitaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if !(0..=1).contains(&local) {
         return Err(fail("ERR value is out of range, value must between 0 and 1"));
     }
-    let replicas = arguments::int(&arguments[2])?;
+    let text = "ERR value is out of range, must be positive";
+    let replicas = arguments::int_or(&arguments[2], text)?;
     if replicas < 0 {
-        return Err(fail("ERR value is out of range, must be positive"));
+        return Err(fail(text));
     }
     let timeout = arguments::timeout_ms(&arguments[3])?;
     if call.server.replication.is_replica() {
