@@ -1,11 +1,8 @@
 //! Numbers as servers print them.
 //!
 //! A client may compare texts, so the digits matter: scores are printed with the shortest digits
-//! that read back, in exponent form only where the server's own printer uses it; sums of
-//! `INCRBYFLOAT` are decimal, without the noise of binary fractions.
-
-/// Digits after the point that a float sum keeps.
-const FRACTION_DIGITS: usize = 17;
+//! that read back, in exponent form only where the server's own printer uses it. Sums of
+//! `INCRBYFLOAT` are in `long_double`.
 
 /// Whole numbers below this are printed as integers: `double2ll` in `util.c`.
 const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
@@ -37,16 +34,6 @@ pub(crate) fn double(value: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{}", exponent.abs())
-}
-
-/// `a + b` as `INCRBYFLOAT` prints it, with `a` and `b` as decimal texts; `None` when one is no
-/// number or the sum is not finite.
-pub(crate) fn long_double_sum(a: &str, b: &str) -> Option<String> {
-    if let (Some(x), Some(y)) = (decimal(a), decimal(b)) {
-        return Some(print_decimal(x.checked_add(y)?));
-    }
-    let sum = parse_float(a)? + parse_float(b)?;
-    if sum.is_finite() { Some(format!("{sum}")) } else { None }
 }
 
 /// A finite or infinite number, without surrounding space. Digits that no double can hold are no
@@ -86,33 +73,6 @@ fn hexadecimal(text: &str) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// A plain decimal as an integer in units of 10^-17.
-fn decimal(text: &str) -> Option<i128> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = whole.len() + fraction.len() > 0
-        && whole.len() <= 20
-        && fraction.len() <= FRACTION_DIGITS
-        && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
-    if !plain {
-        return None;
-    }
-    let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
-    let value: i128 = padded.parse().ok()?;
-    Some(if negative { -value } else { value })
-}
-
-fn print_decimal(value: i128) -> String {
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = FRACTION_DIGITS + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - FRACTION_DIGITS);
-    let fraction = fraction.trim_end_matches('0');
-    let sign = if value < 0 { "-" } else { "" };
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,23 +95,6 @@ mod tests {
         ];
         for (value, text) in table {
             assert_eq!(double(value), text);
-        }
-    }
-
-    #[test]
-    fn float_sums_are_decimal() {
-        let table = [
-            ("0.1", "0.2", Some("0.3")),
-            ("10.50", "0.1", Some("10.6")),
-            ("5.0e3", "2.0e2", Some("5200")),
-            ("-1", "0.25", Some("-0.75")),
-            ("3", "-3", Some("0")),
-            ("x", "1", None),
-            ("1", "inf", None),
-            ("1 ", "1", None),
-        ];
-        for (a, b, sum) in table {
-            assert_eq!(long_double_sum(a, b).as_deref(), sum, "{a} + {b}");
         }
     }
 }

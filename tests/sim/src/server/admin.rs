@@ -154,11 +154,13 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         known.push(parameter);
     }
     let mut values = Vec::new();
-    for (name, value) in pairs() {
-        match parameters::find(name) {
+    for (given, value) in pairs() {
+        match parameters::find(given) {
             None => call.server.config.zone = String::from_utf8_lossy(value).into_owned(),
             Some((name, _, kind)) => {
-                let value = parameters::read(*kind, value).map_err(|why| set_failed(name, &why))?;
+                let shown = parameters::aliases().find(|(alias, _)| is(given, alias));
+                let shown = shown.map_or(*name, |(alias, _)| alias);
+                let value = parameters::read(*kind, value).map_err(|why| set_failed(shown, &why))?;
                 values.push((*name, value));
             }
         }
@@ -205,10 +207,7 @@ fn debug(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         }
         [sub, _] if is(sub, "SET-ACTIVE-EXPIRE") => Ok(Reply::OK),
         [sub] if is(sub, "JMAP") => Ok(Reply::OK),
-        [sub, ..] => {
-            let sub = String::from_utf8_lossy(sub);
-            Err(fail_with(format!("ERR unknown subcommand '{sub}'. Try DEBUG HELP.")))
-        }
+        [_, ..] => Err(wrong_subcommand(arguments, "DEBUG")),
         [] => Err(fail("ERR wrong number of arguments for 'debug' command")),
     }
 }

@@ -61,6 +61,12 @@ const TIMEOUT_TOO_LONG: Stop = fail("ERR timeout is out of range");
 
 /// How long a blocking command waits, in milliseconds; `None` means without a limit.
 pub(crate) fn timeout(argument: &[u8]) -> Result<Option<u64>, Stop> {
+    let text = std::str::from_utf8(argument).ok();
+    // A server reads it with more range than a double has.
+    let huge = text.and_then(crate::resp::parse_bound).is_some_and(|s| s == f64::INFINITY);
+    if huge {
+        return Err(TIMEOUT_TOO_LONG);
+    }
     let seconds = float_or(argument, fail("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
         return Err(fail("ERR timeout is negative"));

@@ -138,10 +138,13 @@ fn describe(conn: ConnId, session: &Session, server: &Server, now: Timestamp) ->
     }
     let seconds = |at: Timestamp| now.since(at).as_secs();
     let multi = session.queued.as_ref().map_or(-1, |q| q.requests.len() as i64);
+    let version = server.config.version;
+    let io_thread = if !version.valkey && version.major >= 8 { " io-thread=0" } else { "" };
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 \
-         omem=0 tot-mem=2048 events=r cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
+         omem=0 tot-mem=2048 events=r cmd={} user={} redir={} resp={} lib-name={} lib-ver={}\
+         {io_thread}",
         session.id,
         session.address,
         server.address,

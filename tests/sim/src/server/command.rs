@@ -233,7 +233,12 @@ fn keyword(arguments: &[Bytes], word: &str) -> Option<usize> {
 }
 
 fn counted(arguments: &[Bytes], at: usize, first: Option<usize>) -> Option<Vec<usize>> {
-    let count = super::value::parse_int(arguments.get(at)?)?;
+    // As `atoi` reads it: without digits it is zero.
+    let text = String::from_utf8_lossy(arguments.get(at)?);
+    let text = text.trim_start();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let end = digits.bytes().skip(1).take_while(u8::is_ascii_digit).count() + 1;
+    let count = digits.get(..end).unwrap_or_default().parse::<i64>().unwrap_or(0);
     let count = usize::try_from(count).ok()?;
     if count > arguments.len() - at - 1 {
         return None;

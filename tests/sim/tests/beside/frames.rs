@@ -94,7 +94,8 @@ fn comparable(text: &[u8]) -> String {
         return "(an id of the present)".to_owned();
     }
     if plain.contains(" laddr=") {
-        let names = plain.split([' ', '\n']).filter_map(|part| part.split('=').next());
+        let line = plain.lines().next().unwrap_or_default();
+        let names = line.split(' ').filter_map(|part| part.split('=').next());
         return format!("(clients: {})", names.collect::<Vec<_>>().join(" "));
     }
     quoted(text)

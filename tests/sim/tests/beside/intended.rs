@@ -51,11 +51,21 @@ pub(crate) const INTENDED: &[Intended] = &[
         why: "Cursors are the servers' own; those of the simulator find each key under changes",
     },
     Intended {
-        requests: &["CONFIG GET \\*"],
+        requests: &[
+            "=CONFIG GET *",
+            "=CONFIG GET * maxmemory-policy",
+            "=CONFIG GET maxmemory *",
+        ],
         instead: &[],
         what: "`CONFIG` has no parameters for TLS, files, addresses of the machine, output buffers \
                and signals",
         why: "They say nothing about a simulated machine",
+    },
+    Intended {
+        requests: &["ACL list"],
+        instead: &[],
+        what: "What the second list names is refused",
+        why: "The simulator has what the tests of applications need",
     },
     Intended {
         requests: &["MULTI ; CLIENT REPLY OFF ; EXEC*"],
@@ -76,10 +86,11 @@ impl Intended {
     }
 }
 
-/// Whether a text is like a pattern, in which `*` stands for anything; `\*` at the end is a star.
+/// Whether a text is like a pattern, in which `*` stands for anything. Behind `=` it is only
+/// itself.
 fn matches(pattern: &str, text: &str) -> bool {
-    if let Some(plain) = pattern.strip_suffix("\\*") {
-        return text.strip_suffix('*').is_some_and(|text| matches(plain, text));
+    if let Some(exact) = pattern.strip_prefix('=') {
+        return exact == text;
     }
     match pattern.split_once('*') {
         None => pattern == text,

@@ -5,7 +5,7 @@
 use crate::resp::Reply;
 use crate::server::arguments::{byte_slice, int, int_or, is};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, M, NOT_AN_INTEGER, Outcome, R, SYNTAX, Spec, Stop, W, fail};
+use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
 use bytes::{Bytes, BytesMut};
 
@@ -76,15 +76,19 @@ fn bit_range(
             Ok(bytes.start * 8..bytes.end * 8)
         }
         [start, end, unit @ ..] => {
+            if unit.len() > 1 {
+                return Err(SYNTAX);
+            }
+            let start = int(start)?;
+            // BITPOS reads the unit first.
+            let read_end = if default_end { Ok(0) } else { int(end) };
+            read_end?;
             let by_bit = match unit {
-                [] => false,
                 [unit] if is(unit, "BIT") => true,
-                [unit] if is(unit, "BYTE") => false,
-                // With one unit too many, or with a wrong one, no number is read.
-                [_] if int(start).is_err() => return Err(NOT_AN_INTEGER),
-                _ => return Err(SYNTAX),
+                [unit] if !is(unit, "BYTE") => return Err(SYNTAX),
+                _ => false,
             };
-            let (start, end) = (int(start)?, int(end)?);
+            let end = int(end)?;
             if by_bit {
                 return Ok(byte_slice(start, end, len * 8));
             }

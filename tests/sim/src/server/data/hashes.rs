@@ -123,7 +123,9 @@ fn hincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 fn hincrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let old = store.get::<Hash>(&arguments[1])?.and_then(|hash| hash.get(&arguments[2]));
     let old = old.cloned().unwrap_or(Bytes::from_static(b"0"));
-    let sum = float_sum(&old, &arguments[3], fail("ERR hash value is not a float"))?;
+    let not_a_float = fail("ERR hash value is not a float");
+    let infinite = fail("ERR value is NaN or Infinity");
+    let sum = float_sum(&old, &arguments[3], not_a_float, infinite)?;
     let hash = store.edit_or_create::<Hash>(&arguments[1])?;
     hash.insert(arguments[2].clone(), sum.clone());
     store.changed::<Hash>(&arguments[1]);

@@ -11,7 +11,7 @@ use crate::server::arguments::{Options, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
 use crate::server::command::{NOT_AN_INTEGER, Outcome, R, SYNTAX, Spec, Stop, fail};
 use crate::server::keyspace::Store;
-use crate::server::value::{Hash, Set, Sorted, parse_int, parse_unsigned};
+use crate::server::value::{Hash, Set, Sorted, Value, parse_int, parse_unsigned};
 use bytes::Bytes;
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -58,6 +58,16 @@ impl Request {
                 o if is(o, "NOVALUES") => request.no_values = true,
                 _ => return Err(SYNTAX),
             }
+        }
+        Ok(request)
+    }
+
+    /// The same for a collection. A small one is given as a whole, whatever the cursor and the count.
+    fn of(store: &Store<'_>, key: &Bytes, cursor: &Bytes, options: &[Bytes]) -> Result<Self, Stop> {
+        let mut request = Self::parse(cursor, options)?;
+        let encoding = store.value(key).map(Value::encoding);
+        if encoding.is_some_and(|encoding| ["listpack", "intset"].contains(&encoding)) {
+            (request.cursor, request.count) = (0, usize::MAX);
         }
         Ok(request)
     }
@@ -114,7 +124,7 @@ fn scan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn hscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
+    let request = Request::of(store, &arguments[1], &arguments[2], &arguments[3..])?;
     let Some(hash) = store.get::<Hash>(&arguments[1])? else { return Ok(answer(0, Vec::new())) };
     let (next, found) = request.visit(store.salt, hash.iter().collect());
     let items = found.into_iter().flat_map(|(field, value)| {
@@ -125,14 +135,14 @@ fn hscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn sscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
+    let request = Request::of(store, &arguments[1], &arguments[2], &arguments[3..])?;
     let Some(set) = store.get::<Set>(&arguments[1])? else { return Ok(answer(0, Vec::new())) };
     let (next, found) = request.visit(store.salt, set.iter().map(|member| (member, ())).collect());
     Ok(answer(next, found.into_iter().map(|(member, ())| Reply::Bulk(member)).collect()))
 }
 
 fn zscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
+    let request = Request::of(store, &arguments[1], &arguments[2], &arguments[3..])?;
     let Some(sorted) = store.get::<Sorted>(&arguments[1])? else {
         return Ok(answer(0, Vec::new()));
     };

@@ -112,7 +112,10 @@ fn zadd(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let sorted = store.edit_or_create::<Sorted>(&arguments[1])?;
     for (score, member) in scored {
         let old = sorted.score(member);
-        let new = if conditions.increment { old.unwrap_or(0.0) + score } else { score };
+        let new = match old {
+            Some(old) if conditions.increment => old + score,
+            _ => score,
+        };
         if new.is_nan() {
             return Err(fail("ERR resulting score is not a number (NaN)"));
         }
@@ -136,7 +139,7 @@ fn zadd(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 fn zincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let step = float(&arguments[2])?;
     let sorted = store.edit_or_create::<Sorted>(&arguments[1])?;
-    let new = sorted.score(&arguments[3]).unwrap_or(0.0) + step;
+    let new = sorted.score(&arguments[3]).map_or(step, |old| old + step);
     if new.is_nan() {
         return Err(fail("ERR resulting score is not a number (NaN)"));
     }

@@ -3,12 +3,12 @@
 //! Spec: command pages of SET, GET, INCR and similar ones.
 
 use super::expire::{absolute, clock_error};
-use crate::resp::{Reply, long_double_sum};
+use crate::resp::{Reply, is_long_double, long_double_sum, parse_float};
 use crate::server::arguments::{Options, byte_slice, int, int_or, is};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
-use crate::server::value::{Value, parse_int};
+use crate::server::value::Value;
 use bytes::{Bytes, BytesMut};
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -301,22 +301,32 @@ fn add(store: &mut Store<'_>, key: &Bytes, step: i64) -> Outcome {
 
 fn incrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let text = store.get::<Bytes>(&arguments[1])?.cloned().unwrap_or(Bytes::from_static(b"0"));
-    let sum = float_sum(&text, &arguments[2], NOT_A_FLOAT)?;
+    let sum = float_sum(&text, &arguments[2], NOT_A_FLOAT, INFINITE_SUM)?;
     *store.edit_or_create::<Bytes>(&arguments[1])? = sum.clone();
     store.set_form(&arguments[1], Some(if sum.len() <= 44 { "embstr" } else { "raw" }));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::Bulk(sum))
 }
 
-/// The sum of two floats given as texts, or `not_a_float` when the first is none.
-pub(crate) fn float_sum(old: &[u8], step: &[u8], not_a_float: Stop) -> Result<Bytes, Stop> {
+/// The sum of two floats given as texts, or `not_a_float` when the first is none. `infinite` is what
+/// the server says of an infinite step.
+pub(crate) fn float_sum(
+    old: &[u8],
+    step: &[u8],
+    not_a_float: Stop,
+    infinite: Stop,
+) -> Result<Bytes, Stop> {
     let utf8 = |text| std::str::from_utf8(text).unwrap_or("");
     let (old, step) = (utf8(old), utf8(step));
-    crate::resp::parse_float(step).ok_or(NOT_A_FLOAT)?;
-    if parse_int(old.as_bytes()).is_none() {
-        crate::resp::parse_float(old).ok_or(not_a_float)?;
+    if !is_long_double(step) {
+        let is_infinite = parse_float(step).is_some_and(f64::is_infinite);
+        return Err(if is_infinite { infinite } else { NOT_A_FLOAT });
     }
-    long_double_sum(old, step)
-        .map(Bytes::from)
-        .ok_or(fail("ERR increment would produce NaN or Infinity"))
+    if !is_long_double(old) {
+        return Err(not_a_float);
+    }
+    long_double_sum(old, step).map(Bytes::from).ok_or(INFINITE_SUM)
 }
+
+/// What a server says of a sum that is not finite.
+const INFINITE_SUM: Stop = fail("ERR increment would produce NaN or Infinity");
