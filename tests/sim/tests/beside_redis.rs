@@ -3,7 +3,8 @@
 //! `beside/cases.txt` has a line for each form of each command; `beside/mutate.rs` makes a hundred
 //! requests out of each, with wrong numbers of arguments, wrong types and values at the edge.
 //! `beside/intended.rs` has the differences that are meant, with the reason.
-//! `cargo xtask sim diff` runs the comparison and prints every difference.
+//! `cargo xtask sim diff` runs the comparison and prints every difference. `docs/simulator.md` says
+//! what the simulator knows and refuses, and what differs.
 //!
 //! The same requests go to other versions and deployments of the simulator, where nothing is
 //! compared: no request may cost a server its life.
@@ -16,14 +17,16 @@ mod frames;
 mod intended;
 #[path = "beside/mutate.rs"]
 mod mutate;
+#[path = "beside/page.rs"]
+mod page;
 #[path = "beside/peer.rs"]
 mod peer;
 
-use frames::Answer;
+use frames::{Answer, Frame};
 use futures::executor::block_on;
 use intended::{INTENDED, Intended};
-use mutate::{Case, Line, lines};
-use peer::{Real, Runner, Simulated};
+use mutate::{Case, Line, Request, lines};
+use peer::{Peer as _, Real, Runner, Simulated};
 use slotcar_sim::{Sim, Version};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -174,6 +177,128 @@ fn the_simulator_answers_as_redis_8_does() {
         texts.len(),
         texts[..shown].join("\n")
     );
+}
+
+/// All commands of a simulated server, sub-commands as `container|name`.
+fn known_commands() -> BTreeSet<String> {
+    let sim = standalone(Version::redis(8, 0, 2));
+    sim.clone().run(|_| async move { names(&Simulated::new(sim).aside("COMMAND LIST").await) })
+}
+
+/// The strings of an array.
+fn names(reply: &Frame) -> BTreeSet<String> {
+    let Frame::Many(_, items) = reply else { panic!("{reply:?} is no array") };
+    let name = |item: &Frame| match item {
+        Frame::Bulk(_, name) => String::from_utf8_lossy(name).to_ascii_lowercase(),
+        other => panic!("{other:?} is no name"),
+    };
+    items.iter().map(name).collect()
+}
+
+#[test]
+fn each_command_has_requests() {
+    let lines = lines();
+    let is_sent = |name: &str| {
+        let words: Vec<String> = name.to_ascii_uppercase().split('|').map(str::to_owned).collect();
+        let begins = |request: &Request| {
+            words.iter().zip(request).filter(|(a, b)| a.as_bytes() == b.as_slice()).count()
+                == words.len()
+        };
+        lines.iter().any(|line| line.requests.iter().any(begins))
+    };
+    let missing: Vec<String> = known_commands().into_iter().filter(|name| !is_sent(name)).collect();
+    assert!(missing.is_empty(), "no line of beside/cases.txt sends {missing:?}");
+}
+
+/// The name, the number of arguments, the flags and the positions of the keys are what clients read
+/// of COMMAND.
+#[test]
+fn commands_are_described_as_by_redis() {
+    let Some(mut real) = Real::start(SERVER) else {
+        eprintln!("SKIPPED: no {SERVER} in .servers; `cargo xtask servers` fetches it");
+        return;
+    };
+    let described = |reply: Frame| match reply {
+        Frame::Many(_, items) => match items.into_iter().next() {
+            Some(Frame::Many(_, parts)) => {
+                parts[..6].iter().map(|part| part.text(true, false)).collect::<Vec<_>>().join(" ")
+            }
+            other => format!("{other:?}"),
+        },
+        other => format!("{other:?}"),
+    };
+    let sim = standalone(Version::redis(8, 0, 2));
+    let names: Vec<String> = known_commands().into_iter().collect();
+    let asked = names.clone();
+    let ours: Vec<String> = sim.clone().run(|_| async move {
+        let mut peer = Simulated::new(sim);
+        let mut replies = Vec::new();
+        for name in asked {
+            replies.push(described(peer.aside(&format!("COMMAND INFO {name}")).await));
+        }
+        replies
+    });
+    let mut differences = Vec::new();
+    for (name, ours) in names.iter().zip(ours) {
+        let theirs = described(block_on(real.aside(&format!("COMMAND INFO {name}"))));
+        if theirs != ours {
+            differences.push(format!("{name}\n  redis:     {theirs}\n  simulator: {ours}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// `docs/simulator.md` says what the simulator knows. `SLOTCAR_BLESS=1` writes it.
+#[test]
+fn the_page_says_what_is_known() {
+    page::expect("known", &page::commands(&known_commands()));
+}
+
+/// ... what it refuses of what redis knows,
+#[test]
+fn the_page_says_what_is_refused() {
+    let Some(mut real) = Real::start(SERVER) else {
+        eprintln!("SKIPPED: no {SERVER} in .servers; `cargo xtask servers` fetches it");
+        return;
+    };
+    let known = known_commands();
+    let theirs = names(&block_on(real.aside("COMMAND LIST")));
+    let refused: BTreeSet<String> = theirs.difference(&known).cloned().collect();
+    // Of a container that is refused, the sub-commands are as well.
+    let is_part = |name: &String| {
+        name.split_once('|').is_some_and(|(container, _)| refused.contains(container))
+    };
+    let shown = refused.iter().filter(|name| !is_part(name)).cloned().collect();
+    page::expect("refused", &page::commands(&shown));
+    let more: Vec<&String> = known.difference(&theirs).collect();
+    assert!(more.is_empty(), "redis 8.0.2 knows no {more:?}");
+}
+
+/// ... and the differences that are meant.
+#[test]
+fn the_page_says_what_differs() {
+    page::expect("differences", &intended::table());
+}
+
+/// What the page lists as refused is refused as redis refuses what it does not know.
+#[test]
+fn what_is_refused_is_refused_as_by_redis() {
+    let refused = page::listed("refused");
+    assert!(refused.len() > 80, "{refused:?}");
+    let sim = standalone(Version::redis(8, 0, 2));
+    sim.clone().run(|_| async move {
+        let mut peer = Simulated::new(sim);
+        for name in refused {
+            let words = name.replace('|', " ");
+            let expected = match name.split_once('|') {
+                Some((container, sub)) => {
+                    format!("-ERR unknown subcommand '{sub}'. Try {container} HELP.")
+                }
+                None => format!("-ERR unknown command '{name}', with args beginning with: "),
+            };
+            assert_eq!(peer.aside(&words).await.text(false, false), expected, "{words}");
+        }
+    });
 }
 
 #[test]

@@ -245,9 +245,7 @@ impl Big {
         }
         let dropped = bits as i64 - 64;
         let at = |index: i64| usize::try_from(index).is_ok_and(|index| self.bit(index));
-        let top = (0..64).fold(0_u64, |top, step| {
-            top << 1 | u64::from(at(bits as i64 - 1 - step))
-        });
+        let top = (0..64).fold(0_u64, |top, step| top << 1 | u64::from(at(bits as i64 - 1 - step)));
         let below = inexact || (0..dropped - 1).any(at);
         let up = at(dropped - 1) && (below || top % 2 == 1);
         let mut exponent = exponent + dropped;

@@ -8,8 +8,8 @@ use super::Server;
 use super::call::Call;
 use super::command::Keys::Range;
 use super::command::{
-    ADMIN, FAST, LOADING, NOSCRIPT, Outcome, R, STALE, SYNTAX, Spec, fail, fail_with,
-    wrong_subcommand,
+    ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, Outcome, R, STALE, SYNTAX, Spec,
+    fail, fail_with, wrong_subcommand,
 };
 use super::data::scan::glob;
 use super::effects::Stats;
@@ -30,7 +30,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
         Ok(Reply::string(c.session().user.clone()))
     })
     .since(6, 0),
-    Spec::server("bgsave", -1, ADMIN | NOSCRIPT, |_, a| match &a[1..] {
+    Spec::server("bgsave", -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, |_, a| match &a[1..] {
         [] => Ok(Reply::Status("Background saving started".into())),
         [word] if is(word, "SCHEDULE") => Ok(Reply::Status("Background saving started".into())),
         _ => Err(SYNTAX),
@@ -56,16 +56,16 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("memory|usage", -3, R, Range(2, 2, 1), memory_usage),
     Spec::container("module"),
     Spec::server("module|list", 2, ADMIN | NOSCRIPT, |_, _| Ok(Reply::Array(Vec::new()))),
-    Spec::server("save", 1, ADMIN | NOSCRIPT, |_, _| Ok(Reply::OK)),
+    Spec::server("save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, |_, _| Ok(Reply::OK)),
     Spec::container("slowlog"),
-    Spec::server("slowlog|get", -2, FLAGS, |_, a| match &a[2..] {
+    Spec::server("slowlog|get", -2, ADMIN | LOADING | STALE, |_, a| match &a[2..] {
         [] => Ok(Reply::Array(Vec::new())),
         [count] if int(count).is_ok_and(|count| count >= -1) => Ok(Reply::Array(Vec::new())),
         [_] => Err(fail("ERR count should be greater than or equal to -1")),
         _ => Err(wrong_subcommand(a, "SLOWLOG")),
     }),
-    Spec::server("slowlog|len", 2, FLAGS, |_, _| Ok(Reply::Int(0))),
-    Spec::server("slowlog|reset", 2, FLAGS, |_, _| Ok(Reply::OK)),
+    Spec::server("slowlog|len", 2, ADMIN | LOADING | STALE, |_, _| Ok(Reply::Int(0))),
+    Spec::server("slowlog|reset", 2, ADMIN | LOADING | STALE, |_, _| Ok(Reply::OK)),
     Spec::server("time", 1, LOADING | STALE | FAST, time),
 ];
 
@@ -160,7 +160,8 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             Some((name, _, kind)) => {
                 let shown = parameters::aliases().find(|(alias, _)| is(given, alias));
                 let shown = shown.map_or(*name, |(alias, _)| alias);
-                let value = parameters::read(*kind, value).map_err(|why| set_failed(shown, &why))?;
+                let value =
+                    parameters::read(*kind, value).map_err(|why| set_failed(shown, &why))?;
                 values.push((*name, value));
             }
         }

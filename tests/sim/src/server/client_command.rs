@@ -236,10 +236,8 @@ impl Filter {
                     filter.user = Some(user);
                 }
                 o if is(o, "MAXAGE") => {
-                    let age = int_or(
-                        options.value()?,
-                        "ERR maxage is not an integer or out of range",
-                    )?;
+                    let age =
+                        int_or(options.value()?, "ERR maxage is not an integer or out of range")?;
                     filter.age = match u64::try_from(age) {
                         Ok(age @ 1..) => age,
                         _ => return Err(fail("ERR maxage should be greater than 0")),
@@ -318,7 +316,8 @@ fn kill(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let wanted = |(conn, session): &(&ConnId, &Session)| {
         filter.wants(server, session, now) && (filter.and_me || **conn != me)
     };
-    let doomed: Vec<ConnId> = server.sessions.iter().filter(wanted).map(|(conn, _)| *conn).collect();
+    let doomed: Vec<ConnId> =
+        server.sessions.iter().filter(wanted).map(|(conn, _)| *conn).collect();
     for conn in &doomed {
         if let Some(session) = call.server.sessions.get_mut(conn) {
             session.closing = true;

@@ -44,6 +44,9 @@ pub(crate) const MOVABLE: u32 = 1 << 13;
 /// May be replicated although it writes nothing, like `PUBLISH`.
 pub(crate) const MAY_REPLICATE: u32 = 1 << 14;
 
+/// Not while the data set is loaded in the background.
+pub(crate) const NO_ASYNC_LOADING: u32 = 1 << 15;
+
 /// What a handler returns.
 pub(crate) type Outcome = Result<Reply, Stop>;
 

@@ -7,7 +7,7 @@
 
 use super::call::Call;
 use super::command::{
-    self, ADMIN, ALLOW_BUSY, BLOCKING, FAST, Keys, LOADING, M, MAY_REPLICATE, MOVABLE, NO_AUTH,
+    self, ADMIN, ALLOW_BUSY, BLOCKING, FAST, Keys, LOADING, M, MOVABLE, NO_ASYNC_LOADING, NO_AUTH,
     NO_MULTI, NOSCRIPT, Outcome, PUBSUB, R, STALE, Spec, W, fail,
 };
 use crate::resp::Reply;
@@ -78,10 +78,11 @@ fn describe(call: &Call<'_, '_>, spec: &'static Spec) -> Reply {
 }
 
 fn flags(spec: &Spec) -> Vec<Reply> {
+    let is_script = spec.name.starts_with("eval");
     let moves = matches!(spec.keys, Keys::Counted(_) | Keys::FirstAndCounted(_) | Keys::After(_));
     [
         (spec.has(W), "write"),
-        (spec.has(R), "readonly"),
+        (spec.has(R) || is_script && spec.name.ends_with("_ro"), "readonly"),
         (spec.has(M), "denyoom"),
         (spec.has(ADMIN), "admin"),
         (spec.has(PUBSUB), "pubsub"),
@@ -91,10 +92,13 @@ fn flags(spec: &Spec) -> Vec<Reply> {
         (spec.has(STALE), "stale"),
         (spec.has(FAST), "fast"),
         (spec.has(NO_AUTH), "no_auth"),
-        (spec.has(MAY_REPLICATE), "may_replicate"),
         (spec.has(NO_MULTI), "no_multi"),
         (spec.has(MOVABLE) || moves, "movablekeys"),
         (spec.has(ALLOW_BUSY), "allow_busy"),
+        (spec.has(NO_ASYNC_LOADING), "no_async_loading"),
+        (is_script, "no_mandatory_keys"),
+        (is_script, "skip_monitor"),
+        (spec.name == "exec", "skip_slowlog"),
     ]
     .into_iter()
     .filter(|(on, _)| *on)

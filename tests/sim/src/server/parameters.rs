@@ -271,7 +271,8 @@ pub(crate) fn read(kind: Kind, value: &[u8]) -> Result<String, String> {
             None => Err("argument must be a memory value".to_owned()),
         },
         Save => {
-            let words: Vec<Option<i64>> = text().split_whitespace().map(|w| w.parse().ok()).collect();
+            let words: Vec<Option<i64>> =
+                text().split_whitespace().map(|w| w.parse().ok()).collect();
             let good = |pair: &[Option<i64>]| matches!(pair, [Some(1..), Some(0..)]);
             if words.chunks(2).all(good) {
                 Ok(text())
@@ -317,9 +318,7 @@ fn events(value: &[u8]) -> Result<String, String> {
             'A' => given.push_str(EVENTS_ALL),
             class if EVENTS.contains(class) => given.push(class),
             _ => {
-                return Err(
-                    "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned()
-                );
+                return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
             }
         }
     }

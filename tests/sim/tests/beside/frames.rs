@@ -104,8 +104,11 @@ fn comparable(text: &[u8]) -> String {
 /// Whether this is `ms-seq`, with a time after the year 2020.
 fn is_present_id(text: &str) -> bool {
     text.split_once('-').is_some_and(|(ms, seq)| {
-        ms.len() == 13 && ms.starts_with('1') && ms.bytes().all(|b| b.is_ascii_digit())
-            && !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit())
+        ms.len() == 13
+            && ms.starts_with('1')
+            && ms.bytes().all(|b| b.is_ascii_digit())
+            && !seq.is_empty()
+            && seq.bytes().all(|b| b.is_ascii_digit())
     })
 }
 

@@ -51,11 +51,7 @@ pub(crate) const INTENDED: &[Intended] = &[
         why: "Cursors are the servers' own; those of the simulator find each key under changes",
     },
     Intended {
-        requests: &[
-            "=CONFIG GET *",
-            "=CONFIG GET * maxmemory-policy",
-            "=CONFIG GET maxmemory *",
-        ],
+        requests: &["=CONFIG GET *", "=CONFIG GET * maxmemory-policy", "=CONFIG GET maxmemory *"],
         instead: &[],
         what: "`CONFIG` has no parameters for TLS, files, addresses of the machine, output buffers \
                and signals",
@@ -75,6 +71,15 @@ pub(crate) const INTENDED: &[Intended] = &[
         why: "The rest of the connection cannot be read",
     },
 ];
+
+/// The table for the page.
+pub(crate) fn table() -> String {
+    let mut text = String::from("| what is different | why |\n|---|---|\n");
+    for Intended { what, why, .. } in INTENDED {
+        text.push_str(&format!("| {what} | {why} |\n"));
+    }
+    text
+}
 
 impl Intended {
     /// Whether it is why the replies to a request differ.

@@ -42,8 +42,7 @@ const MEMORY_MAX: &str = "209715200";
 const OUTPUT_MAX: &str = "67108864";
 
 /// What both servers are told once, so that their configurations agree.
-const SETUP: &[&str] =
-    &["CONFIG SET maxmemory 209715200", "CONFIG SET slowlog-log-slower-than -1"];
+const SETUP: &[&str] = &["CONFIG SET maxmemory 209715200", "CONFIG SET slowlog-log-slower-than -1"];
 
 /// What a read gave.
 pub(crate) enum Got {
@@ -400,7 +399,9 @@ impl Real {
             Ok(len) => Got::Bytes(buffer[..len].to_vec()),
             // A process that was stopped and goes on reads `Interrupted`.
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Got::Nothing,
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                    Got::Nothing
+                }
                 _ => Got::End,
             },
         }

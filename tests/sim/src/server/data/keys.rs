@@ -187,7 +187,9 @@ fn is_shared(text: &[u8]) -> bool {
 
 fn ref_count(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let count = |entry: &Entry| match &entry.value {
-        Value::Str(text) if entry.form.is_none() && is_shared(text) => Reply::Int(REFERENCES_SHARED),
+        Value::Str(text) if entry.form.is_none() && is_shared(text) => {
+            Reply::Int(REFERENCES_SHARED)
+        }
         _ => Reply::Int(1),
     };
     Ok(store.entry(&arguments[2]).map_or(Reply::Null, count))

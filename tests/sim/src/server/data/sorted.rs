@@ -7,9 +7,7 @@ use super::hashes::{check_pairs, choose};
 use super::keys::count_option;
 use super::list_moves::wait_for;
 use crate::resp::Reply;
-use crate::server::arguments::{
-    Options, float, float_or, is, positive, signed_count, timeout,
-};
+use crate::server::arguments::{Options, float, float_or, is, positive, signed_count, timeout};
 use crate::server::command::Keys::{Counted, Range};
 use crate::server::command::{
     BLOCKING, FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with,

@@ -300,7 +300,9 @@ impl Group {
     /// An entry is delivered that no consumer had yet.
     pub(crate) fn advance(&mut self, id: Id, stream: Counters) {
         self.entries_read = match self.entries_read {
-            Some(count) if !stream.has_gap_after(self.last_delivered) => Some(count.wrapping_add(1)),
+            Some(count) if !stream.has_gap_after(self.last_delivered) => {
+                Some(count.wrapping_add(1))
+            }
             _ => stream.up_to(id),
         };
         self.last_delivered = id;

@@ -131,7 +131,9 @@ impl Claim {
                 }
                 o if is(o, "FORCE") => claim.force = true,
                 o if is(o, "JUSTID") => claim.just_id = true,
-                o if is(o, "LASTID") && has_value => claim.last_id = Some(Id::parse(options.value()?, 0)?),
+                o if is(o, "LASTID") && has_value => {
+                    claim.last_id = Some(Id::parse(options.value()?, 0)?)
+                }
                 o => {
                     let text = String::from_utf8_lossy(o);
                     return Err(fail_with(format!("ERR Unrecognized XCLAIM option '{text}'")));

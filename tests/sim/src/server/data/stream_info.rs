@@ -7,9 +7,7 @@ use super::streams::entry;
 use crate::resp::Reply;
 use crate::server::arguments::{int, is};
 use crate::server::command::Keys::Range;
-use crate::server::command::{
-    NO_SUCH_KEY, Outcome, R, Spec, Stop, fail_with, wrong_subcommand,
-};
+use crate::server::command::{NO_SUCH_KEY, Outcome, R, Spec, Stop, fail_with, wrong_subcommand};
 use crate::server::keyspace::Store;
 use bytes::Bytes;
 

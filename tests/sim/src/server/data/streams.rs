@@ -87,9 +87,7 @@ impl<'a> TrimOptions<'a> {
             ));
         }
         if parsed.trim.is_none() && !adds {
-            return Err(fail(
-                "ERR syntax error, XTRIM must be called with a trimming strategy",
-            ));
+            return Err(fail("ERR syntax error, XTRIM must be called with a trimming strategy"));
         }
         if parsed.limit.is_some() && !parsed.approximate {
             return Err(fail(
@@ -281,8 +279,14 @@ pub(crate) struct ReadRequest<'a> {
 
 impl<'a> ReadRequest<'a> {
     pub(crate) fn parse(options: &mut Options<'a>, of_group: bool) -> Result<Self, Stop> {
-        let mut request =
-            Self { count: usize::MAX, block: None, no_ack: false, group: None, keys: &[], ids: &[] };
+        let mut request = Self {
+            count: usize::MAX,
+            block: None,
+            no_ack: false,
+            group: None,
+            keys: &[],
+            ids: &[],
+        };
         let only_group = |option: &str| {
             Err(fail_with(format!(
                 "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
@@ -317,11 +321,8 @@ impl<'a> ReadRequest<'a> {
         }
         let rest = options.rest();
         if !rest.len().is_multiple_of(2) {
-            let (command, ids) = if of_group {
-                ("xreadgroup", "ID or '>'")
-            } else {
-                ("xread", "ID, '+', or '$'")
-            };
+            let (command, ids) =
+                if of_group { ("xreadgroup", "ID or '>'") } else { ("xread", "ID, '+', or '$'") };
             return Err(fail_with(format!(
                 "ERR Unbalanced '{command}' list of streams: for each stream key an {ids} must be \
                  specified."

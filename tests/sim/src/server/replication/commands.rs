@@ -8,16 +8,18 @@ use crate::server::arguments;
 use crate::server::blocking::no_files;
 use crate::server::call::Call;
 use crate::server::command::{
-    ADMIN, BLOCKING, FAST, LOADING, NOSCRIPT, Outcome, STALE, Spec, fail,
+    ADMIN, BLOCKING, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, Outcome, STALE, Spec, fail,
 };
 use crate::server::session::Blocked;
 use bytes::Bytes;
 use std::net::SocketAddr;
 
+const FOLLOW: u32 = ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING;
+
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::server("replicaof", 3, ADMIN | NOSCRIPT | STALE, replicaof).since(5, 0),
+    Spec::server("replicaof", 3, FOLLOW, replicaof).since(5, 0),
     Spec::server("role", 1, NOSCRIPT | LOADING | STALE | FAST, role),
-    Spec::server("slaveof", 3, ADMIN | NOSCRIPT | STALE, replicaof),
+    Spec::server("slaveof", 3, FOLLOW, replicaof),
     Spec::server("wait", 3, BLOCKING, wait),
     Spec::server("waitaof", 4, BLOCKING, waitaof).since(7, 2),
 ];
