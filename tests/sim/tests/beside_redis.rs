@@ -103,7 +103,9 @@ impl Found {
         if replies.0 == replies.1 && states.0 == states.1 {
             return;
         }
-        let explains = |row: &Intended| row.explains(&case.text, &replies.0, &replies.1);
+        let same_state = states.0 == states.1;
+        let explains =
+            |row: &Intended| same_state && row.explains(&case.text, &replies.0, &replies.1);
         if let Some(at) = INTENDED.iter().position(explains) {
             self.met.insert(at);
             return;

@@ -339,6 +339,12 @@ pub(crate) fn builtin() -> Scripts {
     BUILTIN.clone()
 }
 
+/// The first of `KEYS` or `ARGV` as an argument of a command.
+fn given(values: &[Bytes]) -> Result<Bytes, String> {
+    let missing = || "ERR Lua redis lib command arguments must be strings or integers".to_owned();
+    values.first().cloned().ok_or_else(missing)
+}
+
 fn make_builtin() -> Scripts {
     let mut scripts = Scripts::default();
     let mut add = |text: &str, script: Script| scripts.register(text, script);
@@ -352,22 +358,25 @@ fn make_builtin() -> Scripts {
         "return {KEYS[1],ARGV[1]}",
         Arc::new(move |s| Ok(ScriptValue::Array(vec![first(s.keys()), first(s.arguments())]))),
     );
-    for (text, command) in [
-        ("return redis.call('get', KEYS[1])", "get"),
-        ("return redis.call('GET', KEYS[1])", "get"),
-        ("return redis.call('incr', KEYS[1])", "incr"),
-        ("return redis.call('INCR', KEYS[1])", "incr"),
-        ("return redis.call('set', KEYS[1], ARGV[1])", "set"),
-        ("return redis.call('SET', KEYS[1], ARGV[1])", "set"),
-        ("return redis.call('append', KEYS[1], ARGV[1])", "append"),
-        ("return redis.call('APPEND', KEYS[1], ARGV[1])", "append"),
+    add("", Arc::new(|_| Ok(ScriptValue::Nil)));
+    for (text, command, has_argument) in [
+        ("return redis.call('get', KEYS[1])", "get", false),
+        ("return redis.call('GET', KEYS[1])", "get", false),
+        ("return redis.call('incr', KEYS[1])", "incr", false),
+        ("return redis.call('INCR', KEYS[1])", "incr", false),
+        ("return redis.call('set', KEYS[1], ARGV[1])", "set", true),
+        ("return redis.call('SET', KEYS[1], ARGV[1])", "set", true),
+        ("return redis.call('append', KEYS[1], ARGV[1])", "append", true),
+        ("return redis.call('APPEND', KEYS[1], ARGV[1])", "append", true),
     ] {
         add(
             text,
             Arc::new(move |s| {
                 let mut request = vec![Bytes::from_static(command.as_bytes())];
-                request.extend(s.keys().first().cloned());
-                request.extend(s.arguments().first().cloned());
+                request.push(given(s.keys())?);
+                if has_argument {
+                    request.push(given(s.arguments())?);
+                }
                 let request: Vec<&[u8]> = request.iter().map(AsRef::as_ref).collect();
                 s.call(&request)
             }),
@@ -378,10 +387,9 @@ fn make_builtin() -> Scripts {
     add(
         unlock,
         Arc::new(|s| {
-            let (key, token) = (s.keys().first().cloned(), s.arguments().first().cloned());
-            let (key, token) = (key.unwrap_or_default(), token.unwrap_or_default());
+            let (key, token) = (given(s.keys())?, s.arguments().first().cloned());
             match s.call(&[b"get", &key])? {
-                ScriptValue::Bulk(held) if held == token => s.call(&[b"del", &key]),
+                ScriptValue::Bulk(held) if Some(&held) == token.as_ref() => s.call(&[b"del", &key]),
                 _ => Ok(ScriptValue::Int(0)),
             }
         }),

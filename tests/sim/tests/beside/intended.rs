@@ -6,66 +6,75 @@
 /// A difference that is meant.
 pub(crate) struct Intended {
     /// The requests that may differ, as `cases.txt` writes them; `*` stands for anything.
-    pub(crate) requests: &'static [&'static str],
-    /// Texts of redis' reply, and what stands for each in the simulator's; without any, the whole
-    /// reply may differ.
-    pub(crate) instead: &'static [(&'static str, &'static str)],
+    requests: &'static [&'static str],
+    /// How their replies may differ.
+    extent: Extent,
     /// What is different.
     pub(crate) what: &'static str,
     /// Why it is meant.
-    pub(crate) why: &'static str,
+    why: &'static str,
+}
+
+/// How replies may differ. The data afterwards never differs.
+enum Extent {
+    /// In any way, but neither is an error.
+    Values,
+    /// The simulator refuses with an error that contains this text.
+    Refusal(&'static str),
+    /// In these parts of redis' reply, each with what stands for it in the simulator's.
+    Parts(&'static [(&'static str, &'static str)]),
 }
 
 /// All of them.
 pub(crate) const INTENDED: &[Intended] = &[
     Intended {
         requests: &["COMMAND", "COMMAND INFO*", "COMMAND DOCS*", "COMMAND LIST*", "COMMAND list"],
-        instead: &[],
+        extent: Extent::Values,
         what: "`COMMAND`, `COMMAND INFO`, `LIST` and `DOCS` tell of the commands that the simulator \
                has. Tips, groups, documentation and the flags of key specifications are left out",
         why: "Names, numbers of arguments, flags and positions of keys are what clients read; a \
               test compares these for each command",
     },
     Intended {
-        requests: &["EVAL*", "SCRIPT LOAD*", "MULTI ; EVAL*", "SCRIPT EXISTS*"],
-        instead: &[],
+        requests: &["EVAL*", "SCRIPT LOAD*"],
+        extent: Extent::Refusal("the simulation does not know this script"),
         what: "A script runs if a closure was registered for its text, and is refused if not",
         why: "There is no Lua in the simulator",
     },
     Intended {
         requests: &["*HELLO*", "*MODULE *"],
-        instead: &[
+        extent: Extent::Parts(&[
             (r#"*["name" "vectorset" "ver" :1 "path" "" "args" *[]]"#, ""),
             (r#"%["name" "vectorset" "ver" :1 "path" "" "args" *[]]"#, ""),
             ("*[text text text int text text text *[]]", ""),
             ("%[text text text int text text text *[]]", ""),
-        ],
+        ]),
         what: "`HELLO` and `MODULE LIST` name no module `vectorset`",
         why: "The simulator has none of its commands",
     },
     Intended {
         requests: &["SCAN *"],
-        instead: &[],
+        extent: Extent::Values,
         what: "Cursors of `SCAN` other than 0 have other values, and `COUNT` visits exactly so many \
                keys",
         why: "Cursors are the servers' own; those of the simulator find each key under changes",
     },
     Intended {
         requests: &["=CONFIG GET *", "=CONFIG GET * maxmemory-policy", "=CONFIG GET maxmemory *"],
-        instead: &[],
+        extent: Extent::Values,
         what: "`CONFIG` has no parameters for TLS, files, addresses of the machine, output buffers \
                and signals",
         why: "They say nothing about a simulated machine",
     },
     Intended {
         requests: &["ACL list"],
-        instead: &[],
+        extent: Extent::Refusal("unknown subcommand"),
         what: "What the second list names is refused",
         why: "The simulator has what the tests of applications need",
     },
     Intended {
         requests: &["MULTI ; CLIENT REPLY OFF ; EXEC*"],
-        instead: &[],
+        extent: Extent::Values,
         what: "`CLIENT REPLY OFF` in a transaction: redis sends the beginning of EXEC's reply, the \
                simulator nothing",
         why: "The rest of the connection cannot be read",
@@ -86,8 +95,11 @@ impl Intended {
     pub(crate) fn explains(&self, request: &str, redis: &str, simulator: &str) -> bool {
         let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
         self.requests.iter().any(|pattern| matches(pattern, request))
-            && (self.instead.is_empty()
-                || self.instead.iter().fold(redis.to_owned(), replace) == simulator)
+            && match self.extent {
+                Extent::Values => !redis.starts_with('-') && !simulator.starts_with('-'),
+                Extent::Refusal(text) => simulator.contains(text),
+                Extent::Parts(parts) => parts.iter().fold(redis.to_owned(), replace) == simulator,
+            }
     }
 }
 
