@@ -144,7 +144,7 @@ fn line(line: &str) -> Line {
     let case = |mark: char, requests: &[Request], resp3: bool| Case {
         mark,
         text: requests.iter().map(show).collect::<Vec<_>>().join(" ; "),
-        bytes: requests.iter().flat_map(|request| encode(request)).collect(),
+        bytes: requests.iter().flat_map(encode).collect(),
         resp3,
     };
     match mark {

@@ -120,12 +120,12 @@ impl<'a> TrimOptions<'a> {
 
     fn apply(&self, stream: &mut Stream) -> usize {
         let Some(trim) = self.trim else { return 0 };
-        let nodes = self.approximate.then(|| match self.limit {
+        let limit = match self.limit {
             None => LIMIT_DEFAULT,
             Some(0) => usize::MAX,
             Some(limit) => limit,
-        });
-        stream.trim(trim, nodes)
+        };
+        stream.trim(trim, self.approximate.then_some(limit))
     }
 }
 
