@@ -1,5 +1,5 @@
-//! `cargo xtask sim diff [REQUEST]`: what the simulator answers in another way than redis 8.0.2, for
-//! all requests of `tests/sim/tests/beside`, or for those that start with these words.
+//! `cargo xtask sim diff [REQUEST]`: what the simulator answers in another way than redis 8.0.2,
+//! for all requests of `tests/sim/tests/beside`, or for those that start with these words.
 //!
 //! `cargo xtask sim [--deployment NAME] [--workload NAME] [--seeds N] [--from S]`: any number of
 //! simulated runs.

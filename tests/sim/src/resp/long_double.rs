@@ -27,12 +27,15 @@ pub(crate) fn is_long_double(text: &str) -> bool {
     LongDouble::parse(text).is_some()
 }
 
-/// A finite number: `mantissa` times two to the power of `exponent`. The highest bit of the mantissa
-/// is set, unless the number is zero.
+/// A finite number: `mantissa` times two to the power of `exponent`. The highest bit of the
+/// mantissa is set, unless the number is zero.
 #[derive(Clone, Copy, Debug)]
 struct LongDouble {
+    /// It has a minus sign.
     negative: bool,
+    /// Its digits.
     mantissa: u64,
+    /// The power of two.
     exponent: i64,
 }
 
@@ -236,8 +239,8 @@ impl Big {
         groups.iter().rev().fold(first, |text, group| text + &format!("{group:0>9}"))
     }
 
-    /// This times two to the power of `exponent`, to the nearest mantissa. `inexact` says that a part
-    /// below the last bit is missing.
+    /// This times two to the power of `exponent`, to the nearest mantissa. `inexact` says that a
+    /// part below the last bit is missing.
     fn round(&self, negative: bool, exponent: i64, inexact: bool) -> Option<LongDouble> {
         let bits = self.bits();
         if bits == 0 {

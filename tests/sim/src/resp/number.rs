@@ -49,8 +49,8 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
     if infinite || vanished { None } else { Some(value) }
 }
 
-/// A side of a range of scores, which servers read less strictly: nothing is zero, digits may be out
-/// of range, and there are no hexadecimal ones.
+/// A side of a range of scores, which servers read less strictly: nothing is zero, digits may be
+/// out of range, and there are no hexadecimal ones.
 pub(crate) fn parse_bound(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     let value: f64 = match text {

@@ -1,8 +1,8 @@
 //! The parameters of CONFIG: names, default values, and what each takes.
 //!
-//! The table is that of redis 8.0.2 without the parameters for TLS, files, addresses of the machine,
-//! buffers of output and signals. All are kept and shown; `admin::config_set` says which have an
-//! effect.
+//! The table is that of redis 8.0.2 without the parameters for TLS, files, addresses of the
+//! machine, buffers of output and signals. All are kept and shown; `admin::config_set` says which
+//! have an effect.
 //!
 //! Spec: `config.c`.
 
@@ -40,6 +40,18 @@ const U64_MAX: i128 = u64::MAX as i128;
 
 /// A parameter: its name, its default value, and what it takes.
 pub(crate) type Parameter = (&'static str, &'static str, Kind);
+
+/// What is removed when there is no memory left.
+const POLICIES: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "noeviction",
+];
 
 /// All parameters in the order of their names.
 #[rustfmt::skip]
@@ -130,7 +142,7 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     ("maxclients", "10000", Number(1, U32_MAX)),
     ("maxmemory", "0", Memory(0, U64_MAX)),
     ("maxmemory-eviction-tenacity", "10", Number(0, 100)),
-    ("maxmemory-policy", "noeviction", Choice(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"])),
+    ("maxmemory-policy", "noeviction", Choice(POLICIES)),
     ("maxmemory-samples", "5", Number(1, 64)),
     ("min-replicas-max-lag", "10", Number(0, I32_MAX)),
     ("min-replicas-to-write", "0", Number(0, I32_MAX)),

@@ -21,7 +21,7 @@ enum Extent {
     Values,
     /// The simulator refuses with an error that contains this text.
     Refusal(&'static str),
-    /// In these parts of redis' reply, each with what stands for it in the simulator's.
+    /// In these parts of redis' reply, each with the simulator's text in its place.
     Parts(&'static [(&'static str, &'static str)]),
 }
 
@@ -30,8 +30,9 @@ pub(crate) const INTENDED: &[Intended] = &[
     Intended {
         requests: &["COMMAND", "COMMAND INFO*", "COMMAND DOCS*", "COMMAND LIST*", "COMMAND list"],
         extent: Extent::Values,
-        what: "`COMMAND`, `COMMAND INFO`, `LIST` and `DOCS` tell of the commands that the simulator \
-               has. Tips, groups, documentation and the flags of key specifications are left out",
+        what: "`COMMAND`, `COMMAND INFO`, `LIST` and `DOCS` tell of the commands that the \
+               simulator has. Tips, groups, documentation and the flags of key specifications are \
+               left out",
         why: "Names, numbers of arguments, flags and positions of keys are what clients read; a \
               test compares these for each command",
     },
@@ -55,8 +56,8 @@ pub(crate) const INTENDED: &[Intended] = &[
     Intended {
         requests: &["SCAN *"],
         extent: Extent::Values,
-        what: "Cursors of `SCAN` other than 0 have other values, and `COUNT` visits exactly so many \
-               keys",
+        what: "Cursors of `SCAN` other than 0 have other values, and `COUNT` visits exactly so \
+               many keys",
         why: "Cursors are the servers' own; those of the simulator find each key under changes",
     },
     Intended {

@@ -1,12 +1,13 @@
 //! The two servers that are compared: a real redis, and a simulated one in simulated time.
 //!
-//! A case is sent in one piece: the fixtures if the case before changed them, the requests, `RESET`,
-//! and probes of the state. Markers between them say whose reply is whose. When no reply comes for a
-//! moment, a request may be blocked: a second connection unblocks it, as if its time were over. So
-//! nothing depends on how fast a server is.
+//! A case is sent in one piece: the fixtures if the case before changed them, the requests,
+//! `RESET`, and probes of the state. Markers between them say whose reply is whose. When no reply
+//! comes for a moment, a request may be blocked: a second connection unblocks it, as if its time
+//! were over. So nothing depends on how fast a server is.
 //!
-//! The real server has little memory, and dies rather than take more: some requests have it allocate
-//! what a count near 2^63 says. What it printed last is a part of the panic when it is gone.
+//! The real server has little memory, and dies rather than take more: some requests have it
+//! allocate what a count near 2^63 says. What it printed last is a part of the panic when it is
+//! gone.
 //!
 //! Redis 8.0 ends itself when CLIENT UNBLOCK names a client that waits for a FLUSHALL to be over
 //! (`networking.c`, `c->duration == 0`): such a case is only waited for.

@@ -62,7 +62,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The same for a collection. A small one is given as a whole, whatever the cursor and the count.
+    /// The same for a collection. A small one is given as a whole, whatever the cursor and the
+    /// count.
     fn of(store: &Store<'_>, key: &Bytes, cursor: &Bytes, options: &[Bytes]) -> Result<Self, Stop> {
         let mut request = Self::parse(cursor, options)?;
         let encoding = store.value(key).map(Value::encoding);

@@ -308,8 +308,8 @@ fn incrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Bulk(sum))
 }
 
-/// The sum of two floats given as texts, or `not_a_float` when the first is none. `infinite` is what
-/// the server says of an infinite step.
+/// The sum of two floats given as texts, or `not_a_float` when the first is none. `infinite` is
+/// what the server says of an infinite step.
 pub(crate) fn float_sum(
     old: &[u8],
     step: &[u8],
