@@ -40,9 +40,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn diff(start: &str) -> Outcome {
+    crate::servers::run(&["--only".to_owned(), "redis-8.0".to_owned()])?;
     let mut test = crate::cargo();
     test.args(["test", "--quiet", "--package", "slotcar-sim", "--test", "beside_redis"])
-        .args(["--", "--include-ignored", "--nocapture", "the_simulator_answers_as_redis_8_does"])
+        .args(["--", "--nocapture", "--exact", "the_simulator_answers_as_redis_8_does"])
         .env("SLOTCAR_SIM_DIFF", start);
     crate::process::run_to_end(&mut test)
 }
