@@ -3,7 +3,8 @@
 //! `beside/cases.txt` has a line for each form of each command; `beside/mutate.rs` makes a hundred
 //! requests out of each, with wrong numbers of arguments, wrong types and values at the edge.
 //! `beside/intended.rs` has the differences that are meant, with the reason.
-//! `cargo xtask sim diff` runs the comparison and prints every difference. `docs/simulator.md` says
+//! `cargo xtask sim diff` runs the comparison, all of it over both protocols, and prints every
+//! difference. `docs/simulator.md` says
 //! what the simulator knows and refuses, and what differs.
 //!
 //! The same requests go to other versions and deployments of the simulator, where nothing is
@@ -128,8 +129,8 @@ impl Found {
 }
 
 /// Compares all lines that start with `only`, on several servers at a time.
-fn compare(only: &str) -> Found {
-    let lines = lines();
+fn compare(only: &str, in_both: bool) -> Found {
+    let lines = lines(in_both);
     let lines: Vec<&Line> = lines.iter().filter(|l| l.cases[0].text.starts_with(only)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -164,7 +165,7 @@ fn the_simulator_answers_as_redis_8_does() {
         return;
     }
     let start = only.clone().unwrap_or_default();
-    let Found { count, differences, met } = compare(&start);
+    let Found { count, differences, met } = compare(&start, only.is_ok());
     assert!(count > 0, "no request of beside/cases.txt starts with `{start}`");
     let mut texts: Vec<String> = differences.into_iter().map(|(_, text)| text).collect();
     if start.is_empty() {
@@ -203,7 +204,7 @@ fn names(reply: &Frame) -> BTreeSet<String> {
 
 #[test]
 fn each_command_has_requests() {
-    let lines = lines();
+    let lines = lines(false);
     let is_sent = |name: &str| {
         let words: Vec<String> = name.to_ascii_uppercase().split('|').map(str::to_owned).collect();
         let begins = |request: &Request| {
@@ -318,7 +319,7 @@ fn no_request_costs_a_server_its_life() {
     ];
     let mut failures = Vec::new();
     for (name, start) in deployments {
-        for line in lines() {
+        for line in lines(false) {
             if let Err(text) = simulated(start(), &line.cases, false) {
                 failures.push(format!("{name}: {text}"));
             }

@@ -50,6 +50,10 @@ pub(crate) const PROBES: &[(char, &str)] = &[
     ('?', "TTL none"),
 ];
 
+/// The keys of the fixtures.
+const KEYS: &[&str] =
+    &["str", "int", "list", "hash", "set", "set2", "zset", "zset2", "lex", "stream"];
+
 /// Values that every argument takes in turn.
 const EDGES: &[&str] = &[
     "str",
@@ -132,13 +136,17 @@ pub(crate) struct Line {
     pub(crate) cases: Vec<Case>,
 }
 
-/// All lines.
-pub(crate) fn lines() -> Vec<Line> {
+/// All lines. Every request is made for RESP2, and `in_both` protocols or, for RESP3, only those with
+/// other numbers, which change the form of a reply.
+pub(crate) fn lines(in_both: bool) -> Vec<Line> {
     let lines = include_str!("cases.txt").lines();
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(line).collect()
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|text| line(text, in_both))
+        .collect()
 }
 
-fn line(line: &str) -> Line {
+fn line(line: &str, in_both: bool) -> Line {
     let (mark, rest) = line.split_at(2);
     let mark = mark.trim();
     let case = |mark: char, requests: &[Request], resp3: bool| Case {
@@ -171,10 +179,9 @@ fn line(line: &str) -> Line {
             ];
             let mutants = mutants(&request);
             cases.extend(mutants.iter().map(|m| case(mark, std::slice::from_ref(m), false)));
-            // What numbers do to the form of a reply is seen with both protocols.
-            let mut replaced = replace_each(&request, NUMBERS);
-            replaced.retain(|request| !is_short_lived(request));
-            cases.extend(replaced.iter().map(|m| case(mark, std::slice::from_ref(m), true)));
+            let replaced = if in_both { mutants } else { replace_each(&request, NUMBERS) };
+            let replaced = replaced.iter().filter(|request| !is_short_lived(request));
+            cases.extend(replaced.map(|m| case(mark, std::slice::from_ref(m), true)));
             Line { requests: vec![request], cases }
         }
     }
@@ -191,6 +198,29 @@ fn replace_each(request: &Request, values: &[&str]) -> Vec<Request> {
             let mut other = request.clone();
             other[at] = value.as_bytes().to_vec();
             made.push(other);
+        }
+    }
+    made
+}
+
+/// The request with a key that does not exist, or has another type, and another argument that is
+/// wrong: what a server says shows what it looks at first.
+fn two_faults(request: &Request) -> Vec<Request> {
+    let mut made = Vec::new();
+    let is_key = |at: &usize| KEYS.iter().any(|key| key.as_bytes() == request[*at]);
+    for key in (1..request.len()).filter(is_key) {
+        let other_type = if request[key] == b"list" { "str" } else { "list" };
+        for replaced in ["none", other_type] {
+            let mut one = request.clone();
+            one[key] = replaced.as_bytes().to_vec();
+            made.push([&one[..], &[b"x".to_vec()]].concat());
+            for at in (1..request.len()).filter(|at| *at != key) {
+                for wrong in ["x", "-1"] {
+                    let mut two = one.clone();
+                    two[at] = wrong.as_bytes().to_vec();
+                    made.push(two);
+                }
+            }
         }
     }
     made
@@ -250,6 +280,7 @@ fn mutants(request: &Request) -> Vec<Request> {
             }
         }
     }
+    made.extend(two_faults(request));
     made.sort();
     made.dedup();
     made.retain(|request| {

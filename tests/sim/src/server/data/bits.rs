@@ -100,8 +100,9 @@ fn bit_range(
 }
 
 fn bitcount(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let text = store.get::<Bytes>(&arguments[1])?.cloned().unwrap_or_default();
-    let range = bit_range(&arguments[2..], text.len(), false)?;
+    let text = store.get::<Bytes>(&arguments[1]).map(|text| text.cloned().unwrap_or_default());
+    let range = bit_range(&arguments[2..], text.as_ref().map_or(0, Bytes::len), false)?;
+    let text = text?;
     Ok(Reply::count(range.filter(|index| bit(&text, *index)).count()))
 }
 

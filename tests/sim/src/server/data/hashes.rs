@@ -2,7 +2,7 @@
 //!
 //! Spec: command pages of the "hash" group.
 
-use super::strings::float_sum;
+use super::strings::{check_step, float_sum};
 use crate::resp::Reply;
 use crate::server::arguments::{int, int_or, is, signed_count};
 use crate::server::command::Keys::Range;
@@ -120,12 +120,14 @@ fn hincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Int(new))
 }
 
+const INFINITE_STEP: Stop = fail("ERR value is NaN or Infinity");
+
 fn hincrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
+    check_step(&arguments[3], INFINITE_STEP)?;
     let old = store.get::<Hash>(&arguments[1])?.and_then(|hash| hash.get(&arguments[2]));
     let old = old.cloned().unwrap_or(Bytes::from_static(b"0"));
     let not_a_float = fail("ERR hash value is not a float");
-    let infinite = fail("ERR value is NaN or Infinity");
-    let sum = float_sum(&old, &arguments[3], not_a_float, infinite)?;
+    let sum = float_sum(&old, &arguments[3], not_a_float, INFINITE_STEP)?;
     let hash = store.edit_or_create::<Hash>(&arguments[1])?;
     hash.insert(arguments[2].clone(), sum.clone());
     store.changed::<Hash>(&arguments[1]);
@@ -134,8 +136,8 @@ fn hincrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
-    let hash = store.get::<Hash>(&arguments[1])?;
     let Some(count) = arguments.get(2) else {
+        let hash = store.get::<Hash>(&arguments[1])?;
         let field = hash.and_then(|hash| hash.keys().nth(rng.index(hash.len())));
         return Ok(Reply::maybe(field.cloned()));
     };
@@ -146,6 +148,7 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         _ => return Err(SYNTAX),
     };
     check_pairs(count, with_values)?;
+    let hash = store.get::<Hash>(&arguments[1])?;
     let pairs: Vec<_> = hash.into_iter().flatten().collect();
     let chosen = choose(&mut rng, pairs.len(), count)?;
     let chosen = chosen.into_iter().map(|index| pairs[index]);

@@ -117,15 +117,17 @@ fn spop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn srandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
+    let count = match &arguments[2..] {
+        [] => None,
+        [count] => Some(signed_count(count)?),
+        _ => return Err(SYNTAX),
+    };
     let members: Vec<&Bytes> = store.get::<Set>(&arguments[1])?.into_iter().flatten().collect();
-    match &arguments[2..] {
-        [] => Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone()))),
-        [count] => {
-            let chosen = choose(&mut rng, members.len(), signed_count(count)?)?;
-            Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
-        }
-        _ => Err(SYNTAX),
-    }
+    let Some(count) = count else {
+        return Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone())));
+    };
+    let chosen = choose(&mut rng, members.len(), count)?;
+    Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
 }
 
 /// Combines the sets of some keys; a missing key is an empty set.

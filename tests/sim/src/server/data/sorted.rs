@@ -300,11 +300,15 @@ fn bzmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     }
 }
 
+/// The members of a sorted set with their scores.
+fn members<'s>(store: &'s Store<'_>, key: &Bytes) -> Result<Vec<(&'s Bytes, f64)>, Stop> {
+    Ok(store.get::<Sorted>(key)?.map(|s| s.iter().collect()).unwrap_or_default())
+}
+
 fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
-    let members: Vec<_> =
-        store.get::<Sorted>(&arguments[1])?.map(|s| s.iter().collect()).unwrap_or_default();
     let Some(count) = arguments.get(2) else {
+        let members = members(store, &arguments[1])?;
         return Ok(Reply::maybe(rng.pick(&members).map(|(member, _)| (*member).clone())));
     };
     let count = signed_count(count)?;
@@ -314,6 +318,7 @@ fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         _ => return Err(SYNTAX),
     };
     check_pairs(count, with_scores)?;
+    let members = members(store, &arguments[1])?;
     let chosen = choose(&mut rng, members.len(), count)?.into_iter().map(|index| members[index]);
     Ok(if with_scores {
         Reply::Pairs(chosen.map(|(member, score)| pair((member.clone(), score))).collect())

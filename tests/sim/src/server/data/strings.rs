@@ -181,8 +181,11 @@ fn getex(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             return Err(SYNTAX);
         }
     }
-    let ttl = ttl.read(store, "getex")?.unwrap_or(Ttl::Keep);
     let value = store.get::<Bytes>(&arguments[1])?.cloned();
+    if value.is_none() {
+        return Ok(Reply::Null);
+    }
+    let ttl = ttl.read(store, "getex")?.unwrap_or(Ttl::Keep);
     match (&value, ttl) {
         (None, _) | (_, Ttl::Keep) => {}
         (Some(_), Ttl::Drop) => {
@@ -308,6 +311,16 @@ fn incrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Bulk(sum))
 }
 
+/// Refuses a step that is no number, or `infinite`.
+pub(crate) fn check_step(step: &[u8], infinite: Stop) -> Result<(), Stop> {
+    let step = std::str::from_utf8(step).unwrap_or("");
+    if is_long_double(step) {
+        return Ok(());
+    }
+    let is_infinite = parse_float(step).is_some_and(f64::is_infinite);
+    Err(if is_infinite { infinite } else { NOT_A_FLOAT })
+}
+
 /// The sum of two floats given as texts, or `not_a_float` when the first is none. `infinite` is
 /// what the server says of an infinite step.
 pub(crate) fn float_sum(
@@ -316,12 +329,9 @@ pub(crate) fn float_sum(
     not_a_float: Stop,
     infinite: Stop,
 ) -> Result<Bytes, Stop> {
+    check_step(step, infinite)?;
     let utf8 = |text| std::str::from_utf8(text).unwrap_or("");
     let (old, step) = (utf8(old), utf8(step));
-    if !is_long_double(step) {
-        let is_infinite = parse_float(step).is_some_and(f64::is_infinite);
-        return Err(if is_infinite { infinite } else { NOT_A_FLOAT });
-    }
     if !is_long_double(old) {
         return Err(not_a_float);
     }
