@@ -256,7 +256,10 @@ pub fn subscriptions(frames: &[Bytes]) {
                         owner += 1;
                         table.handle_owner_change(at, at);
                     }
-                    6 => table.remove_reader(reader),
+                    6 => {
+                        table.remove_reader(reader);
+                        live.retain(|(told, _): &(u64, String)| *told != reader.0);
+                    }
                     _ => now += 100,
                 }
             }
