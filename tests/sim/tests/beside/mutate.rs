@@ -136,8 +136,8 @@ pub(crate) struct Line {
     pub(crate) cases: Vec<Case>,
 }
 
-/// All lines. Every request is made for RESP2, and `in_both` protocols or, for RESP3, only those with
-/// other numbers, which change the form of a reply.
+/// All lines. Every request is made for RESP2, and `in_both` protocols or, for RESP3, only those
+/// with other numbers, which change the form of a reply.
 pub(crate) fn lines(in_both: bool) -> Vec<Line> {
     let lines = include_str!("cases.txt").lines();
     lines

@@ -69,8 +69,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The request for a collection: its cursor is read first, and its options only if there is one.
-    /// A small collection is given as a whole, whatever the cursor and the count.
+    /// The request for a collection: its cursor is read first, and its options only if there is
+    /// one. A small collection is given as a whole, whatever the cursor and the count.
     fn of<'s, T: Kind>(
         store: &'s Store<'_>,
         arguments: &[Bytes],
