@@ -207,7 +207,6 @@ fn debug(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             Ok(Reply::OK)
         }
         [sub, _] if is(sub, "SET-ACTIVE-EXPIRE") => Ok(Reply::OK),
-        [sub] if is(sub, "JMAP") => Ok(Reply::OK),
         [_, ..] => Err(wrong_subcommand(arguments, "DEBUG")),
         [] => Err(fail("ERR wrong number of arguments for 'debug' command")),
     }

@@ -25,7 +25,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a server may be silent before its client may be blocked.
 const SILENCE: Duration = Duration::from_millis(20);
@@ -34,6 +34,9 @@ const UNBLOCKS_MAX: usize = 200;
 
 /// Cases that share fixtures, where nobody asks what a case does to them.
 const UNPROBED_MAX: usize = 16;
+
+/// How often a server is started on another port.
+const STARTS_MAX: usize = 5;
 
 /// Lines of a server's log that a panic shows.
 const LOG_LINES: usize = 200;
@@ -368,13 +371,36 @@ impl Real {
         Self::binary(name).exists()
     }
 
-    /// Starts it.
+    /// Starts it; `None` when there is none.
+    ///
+    /// Its port may be taken between the moment when it is chosen and the start: then another one is
+    /// chosen. That a server is the one that was started is known by its log.
     pub(crate) fn start(name: &str) -> Option<Self> {
         let binary = Self::binary(name);
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        if !binary.exists() {
+            return None;
+        }
+        for _ in 0..STARTS_MAX {
+            let mut server = Self::spawn(&binary);
+            loop {
+                if server.log().contains("Ready to accept connections") {
+                    return Some(server);
+                }
+                if server.process.try_wait().is_ok_and(|status| status.is_some()) {
+                    break;
+                }
+                std::thread::sleep(SILENCE);
+            }
+        }
+        panic!("{} does not start", binary.display());
+    }
+
+    fn spawn(binary: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a port is free").port();
         let folder = std::env::temp_dir().join(format!("slotcar-beside-{port}"));
-        std::fs::create_dir_all(&folder).ok()?;
-        let log = std::fs::File::create(folder.join("log")).ok()?;
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        let log = std::fs::File::create(folder.join("log")).expect("a file can be made");
         let process = Command::new("sh")
             .args(["-c", LIMITED, "sh"])
             .arg(binary)
@@ -388,32 +414,29 @@ impl Real {
             .stdout(log)
             .stderr(Stdio::null())
             .spawn()
-            .ok()?;
-        Some(Self { process, port, folder, stream: None, second: None })
+            .expect("a shell starts");
+        Self { process, port, folder, stream: None, second: None }
     }
 
-    fn open(&self) -> TcpStream {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            match TcpStream::connect(("127.0.0.1", self.port)) {
-                Ok(stream) => {
-                    stream.set_nodelay(true).expect("a socket has options");
-                    stream.set_read_timeout(Some(SILENCE)).expect("a socket has options");
-                    return stream;
-                }
-                Err(error) => assert!(Instant::now() < deadline, "no server: {error}"),
-            }
-            std::thread::sleep(SILENCE);
-        }
+    /// What the server printed.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// How the process is, and what it printed last.
     fn fate(&mut self) -> String {
         let status = self.process.try_wait();
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
         format!("{status:?}\n{}", last.join("\n"))
+    }
+
+    fn open(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket has options");
+        stream.set_read_timeout(Some(SILENCE)).expect("a socket has options");
+        stream
     }
 
     fn read_from(stream: &mut TcpStream) -> Got {
