@@ -373,8 +373,8 @@ impl Real {
 
     /// Starts it; `None` when there is none.
     ///
-    /// Its port may be taken between the moment when it is chosen and the start: then another one is
-    /// chosen. That a server is the one that was started is known by its log.
+    /// Its port may be taken between the moment when it is chosen and the start: then another one
+    /// is chosen. That a server is the one that was started is known by its log.
     pub(crate) fn start(name: &str) -> Option<Self> {
         let binary = Self::binary(name);
         if !binary.exists() {
