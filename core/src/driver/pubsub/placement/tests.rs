@@ -83,10 +83,10 @@ impl World {
     }
 
     /// Nodes that could not be connected to.
-    fn unreachable(&self, names: &str) -> Vec<UnreachableNode> {
+    fn unreachable(&self, names: &str) -> Unreachable {
         let one = |name| {
             let error = Error::new(ErrorKind::Connect, Delivery::NotSent, "refused");
-            UnreachableNode { node: Arc::clone(self.node(name)), error }
+            (self.node(name).number(), error)
         };
         names.chars().map(one).collect()
     }
@@ -167,8 +167,8 @@ fn a_node_that_commands_cannot_reach_is_avoided() {
     let deadline = Timestamp::ZERO.after(std::time::Duration::from_secs(1));
     drop(world.node('a').connect(&world.env, deadline).now_or_never());
     assert!(world.node('a').is_failing());
-    assert_eq!(shown(by_slot(Classic, slot('a'), None, &[], &world.routes)), "b");
-    assert_eq!(shown(by_slot(Sharded, slot('a'), None, &[], &world.routes)), "a");
+    assert_eq!(shown(by_slot(Classic, slot('a'), None, &Unreachable::new(), &world.routes)), "b");
+    assert_eq!(shown(by_slot(Sharded, slot('a'), None, &Unreachable::new(), &world.routes)), "a");
 }
 
 #[test]
