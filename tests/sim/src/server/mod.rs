@@ -22,6 +22,7 @@ pub(crate) mod effects;
 pub(crate) mod info;
 pub(crate) mod keyspace;
 pub(crate) mod message;
+pub(crate) mod parameters;
 pub(crate) mod pubsub;
 pub(crate) mod pubsub_info;
 pub(crate) mod refusal;
