@@ -11,6 +11,9 @@
 //!
 //! **After each change call `plan`, and send all that it returns, in that order.**
 //!
+//! A channel that tells of keys is subscribed to at every primary (`every_primary.rs`): it has a
+//! part for each, and what is said here of a channel holds for each part.
+//!
 //! Invariants:
 //! - a channel is live at one connection at most, and pending at one more at most;
 //! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
@@ -18,7 +21,7 @@
 //! - each interruption is told once, to the readers that were subscribed when it began;
 //! - what is done for one reader, channel or connection costs what that one holds.
 
-use super::kind::{Channel, ChannelKind};
+use super::kind::{Channel, ChannelKind, tells_of_keys};
 use super::pending_commands::PendingCommands;
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
@@ -35,10 +38,14 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod every_primary;
 mod planning;
 mod replies;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use every_primary::Primary;
+use every_primary::Reach;
 
 /// After so many failures in a row even a redirect is followed only after a pause.
 const IMMEDIATE_RETRIES_MAX: u32 = 4;
@@ -90,6 +97,8 @@ pub(crate) struct PlacementQuery {
     pub(crate) slot: Slot,
     /// The connection where it is pending or, if it is not, live.
     pub(crate) current: Option<ConnectionId>,
+    /// The primary that it must be at, as an index into the list of `follow_primaries`.
+    pub(crate) primary: Option<usize>,
 }
 
 /// A reader of a channel.
@@ -104,7 +113,7 @@ struct ChannelReader {
 }
 
 /// An interruption that readers were not told of yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Gap {
     /// When it began, at the latest.
     since: Timestamp,
@@ -123,9 +132,12 @@ struct ChannelEntry {
     slot: Slot,
     /// Differs from that of earlier entries with the same name, whose replies may still arrive.
     serial: u64,
-    /// The readers that want it; never empty.
+    /// How many nodes it is subscribed to at.
+    reach: Reach,
+    /// The readers that want it; never empty, except in a part.
     readers: SmallVec<[ChannelReader; 1]>,
-    /// The connection that has confirmed it.
+    /// The connection that has confirmed it; of a channel with parts, the last one that did. It
+    /// stays when that is lost: others may go on.
     live: Option<ConnectionId>,
     /// The connection that was asked and has not answered.
     pending: Option<ConnectionId>,
@@ -167,11 +179,14 @@ pub(crate) struct ChannelTable {
     pauses: (Duration, Duration),
     /// When the slots' owners were last known to be those before the last change.
     owners_known_at: Timestamp,
+    /// The primaries; see `follow_primaries`.
+    primaries: Vec<Primary>,
     /// For jitter.
     rng: Rng,
     /// Channels by name, for each kind.
     names: [Names; 3],
-    /// The index of the last message's channel: the next message often has the same.
+    /// The index of the last message's channel: the next message often has the same. Never that of
+    /// a part.
     recent: Cell<usize>,
     /// The channels; `None` where an index is free.
     entries: Vec<Option<ChannelEntry>>,
@@ -200,6 +215,7 @@ impl ChannelTable {
             has_slots,
             pauses,
             owners_known_at: Timestamp::ZERO,
+            primaries: vec![None],
             rng,
             names: Default::default(),
             recent: Cell::new(0),
@@ -222,12 +238,13 @@ impl ChannelTable {
             Some(index) => *index,
             None => self.add(kind, name),
         };
+        let confirmed = self.confirmed(index);
         let Some(entry) = &mut self.entries[index] else { return };
         if self.readers.contains_key(&(reader, index)) {
             return;
         }
         self.readers.insert((reader, index), entry.readers.len());
-        let connection = entry.live.and_then(|id| self.connections.get(&id));
+        let connection = confirmed.and_then(|id| self.connections.get(&id));
         if let Some(connection) = connection {
             let endpoint = Arc::clone(&connection.endpoint);
             let channel = entry.channel.clone();
@@ -235,21 +252,28 @@ impl ChannelTable {
         }
         let was_subscribed = connection.is_some();
         entry.readers.push(ChannelReader { id: reader, was_subscribed, was_refused: false });
-        if entry.refused.take().is_some() {
-            // The server may accept it by now.
-            self.check_later.remove(&(entry.not_before, index));
-            entry.not_before = Timestamp::ZERO;
-            self.to_check.insert(index);
-        }
+        self.ask_refused_again(index);
     }
 
     fn add(&mut self, kind: ChannelKind, name: &[u8]) -> usize {
         let name = Bytes::copy_from_slice(name);
+        let everywhere = self.has_slots && tells_of_keys(kind, &name);
+        let index = self.insert(Channel { kind, name: name.clone() }, Reach::OneNode);
+        self.names[kind as usize].insert(name, index);
+        if everywhere {
+            self.add_parts(index);
+        }
+        index
+    }
+
+    /// Adds an entry without readers, which the next plan checks.
+    fn insert(&mut self, channel: Channel, reach: Reach) -> usize {
         self.serial += 1;
         let entry = ChannelEntry {
-            slot: Slot::of(&name),
-            channel: Channel { kind, name: name.clone() },
+            slot: Slot::of(&channel.name),
+            channel,
             serial: self.serial,
+            reach,
             readers: SmallVec::new(),
             live: None,
             pending: None,
@@ -271,7 +295,6 @@ impl ChannelTable {
                 self.entries.len() - 1
             }
         };
-        self.names[kind as usize].insert(name, index);
         self.to_check.insert(index);
         index
     }
@@ -309,17 +332,29 @@ impl ChannelTable {
         if !entry.readers.is_empty() {
             return;
         }
-        let Some(entry) = self.entries[index].take() else { return };
+        if let Reach::EveryPrimary { parts } = std::mem::replace(&mut entry.reach, Reach::OneNode) {
+            // It is live only where its parts are.
+            entry.live = None;
+            parts.into_iter().for_each(|part| drop(self.remove(part)));
+        }
+        if let Some(Channel { kind, name }) = self.remove(index) {
+            self.names[kind as usize].remove(&name);
+        }
+    }
+
+    /// Removes an entry; it is unsubscribed from.
+    fn remove(&mut self, index: usize) -> Option<Channel> {
+        let entry = self.entries[index].take()?;
         self.free.push(index);
         self.to_check.remove(&index);
         self.check_later.remove(&(entry.not_before, index));
-        let Channel { kind, name } = entry.channel;
         for id in entry.live.iter().chain(&entry.pending) {
             if let Some(connection) = self.connections.get_mut(id) {
-                connection.leave(index, kind, entry.slot, name.clone());
+                let Channel { kind, name } = entry.channel.clone();
+                connection.leave(index, kind, entry.slot, name);
             }
         }
-        self.names[kind as usize].remove(&name);
+        Some(entry.channel)
     }
 
     /// Adds a connection: commands may be sent on it from now on.
@@ -403,25 +438,29 @@ impl ChannelTable {
 
     /// The channels of one reader that are not live.
     pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let own = self.entries_of(reader).filter(|entry| entry.live.is_none());
-        own.map(|entry| &entry.channel)
+        let own = self.indexes_of(reader).filter(|index| self.confirmed(*index).is_none());
+        own.filter_map(|index| Some(&self.entries[index].as_ref()?.channel))
     }
 
     /// A channel of one reader that the server refuses, with the server's error.
     pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
-        self.entries_of(reader).find_map(|entry| Some((&entry.channel, entry.refused.as_ref()?)))
+        self.indexes_of(reader).find_map(|index| {
+            let channel = &self.entries[index].as_ref()?.channel;
+            Some((channel, self.refused(index)?))
+        })
     }
 
     /// The channels that one reader wants.
     pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        self.entries_of(reader).map(|entry| &entry.channel)
+        let own = self.indexes_of(reader);
+        own.filter_map(|index| Some(&self.entries[index].as_ref()?.channel))
     }
 
-    fn entries_of(&self, reader: ReaderId) -> impl Iterator<Item = &ChannelEntry> {
+    fn indexes_of(&self, reader: ReaderId) -> impl Iterator<Item = usize> {
         let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        own.filter_map(|((_, index), _)| {
+        own.map(|((_, index), _)| {
             self.visit();
-            self.entries[*index].as_ref()
+            *index
         })
     }
 

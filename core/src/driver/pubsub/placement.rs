@@ -2,7 +2,9 @@
 //!
 //! A sharded channel belongs to its slot: to the owner or, under a read policy, to a node of that
 //! shard. Every other channel may be at any node of the deployment: channels are spread as if their
-//! names had slots, and a channel stays at its node for as long as that is a member.
+//! names had slots, and a channel stays at its node for as long as that is a member. A channel that
+//! tells of keys is at every primary of a cluster, under any read policy: a replica tells `del`
+//! where its primary tells `expired` or `evicted`.
 //!
 //! Invariants: nothing here waits or sends; a node that could not be reached the last time is
 //! chosen only if it alone can serve the channel.
@@ -33,6 +35,16 @@ pub(super) struct UnreachableNode {
 /// Whether the last attempt to connect to a node failed.
 pub(super) fn is_unreachable(unreachable: &[UnreachableNode], node: &Arc<Node>) -> bool {
     unreachable.iter().any(|one| Arc::ptr_eq(&one.node, node))
+}
+
+/// The primaries, which tell of keys: each that owns slots, whether it answers or not. `None` for
+/// those that cannot be dialled, and where none is known.
+pub(super) fn primaries(routes: &Routes) -> Vec<Option<Arc<Node>>> {
+    let mut found: Vec<Option<Arc<Node>>> = routes.primaries().cloned().map(Some).collect();
+    if found.is_empty() || found.len() < routes.map.slots().shards().len() {
+        found.push(None);
+    }
+    found
 }
 
 /// The node for a channel where reads go to primaries. `current` is its node until now.

@@ -17,7 +17,9 @@ use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
-use crate::driver::pubsub::placement::{UnreachableNode, by_read_policy, by_slot, is_unreachable};
+use crate::driver::pubsub::placement::{
+    UnreachableNode, by_read_policy, by_slot, is_unreachable, primaries,
+};
 use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::Error;
@@ -64,6 +66,8 @@ pub(super) struct State {
     pub(super) owners_known_at: Timestamp,
     /// The version of the slot map that the last plan was made with.
     pub(super) map_version: Option<u64>,
+    /// The primaries of that map; `None` for those that cannot be dialled.
+    pub(super) primaries: Vec<Option<Arc<Node>>>,
     /// The subscriber has ended: nothing is sent any more.
     pub(super) closed: bool,
 }
@@ -121,6 +125,7 @@ impl State {
             batch: 0,
             owners_known_at: Timestamp::ZERO,
             map_version: None,
+            primaries: Vec::new(),
             closed: false,
         }
     }
@@ -244,6 +249,11 @@ impl State {
     ) -> MissingConnections {
         let version = routes.map.version();
         if self.map_version.replace(version) != Some(version) {
+            self.primaries = primaries(routes);
+            let endpoint =
+                |node: &Option<Arc<Node>>| Some(Arc::new(node.as_ref()?.endpoint().clone()));
+            let endpoints = self.primaries.iter().map(endpoint).collect();
+            self.channels.follow_primaries(endpoints, self.owners_known_at, now);
             self.channels.handle_owner_change(now, self.owners_known_at);
             let is_member = |one: &Arc<Node>| routes.dialable().any(|node| Arc::ptr_eq(node, one));
             self.unreachable.retain(|one| is_member(&one.node));
@@ -260,11 +270,15 @@ impl State {
         };
         let mut missing = MissingConnections::default();
         let (connections, unreachable) = (&self.connections, &self.unreachable);
+        let primaries = &self.primaries;
         let plan = self.channels.plan(now, |query| {
             let current = query.current.and_then(|id| connections.get(&id)).map(|one| &one.node);
-            let node = match settings {
-                Some(rule) => by_read_policy(query.slot, current, unreachable, routes, rule, now),
-                None => by_slot(query.kind, query.slot, current, unreachable, routes),
+            let node = match (query.primary, settings) {
+                (Some(primary), _) => primaries.get(primary).and_then(Option::as_ref),
+                (None, Some(rule)) => {
+                    by_read_policy(query.slot, current, unreachable, routes, rule, now)
+                }
+                (None, None) => by_slot(query.kind, query.slot, current, unreachable, routes),
             };
             let Some(node) = node else {
                 missing.needs_refresh = true;

@@ -6,7 +6,7 @@
 
 use super::{
     ChannelCommand, ChannelEntry, ChannelTable, ChannelWrite, Connection, ConnectionId,
-    PlacementQuery, Plan,
+    PlacementQuery, Plan, Reach,
 };
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::pending_commands::RequestedChannel;
@@ -41,13 +41,20 @@ impl ChannelTable {
         for index in std::mem::take(&mut self.to_check) {
             self.visit();
             let Some(entry) = &mut self.entries[index] else { continue };
+            let primary = match entry.reach {
+                Reach::OneNode => None,
+                Reach::OnePrimary { primary, .. } => Some(primary),
+                // Its parts are asked for.
+                Reach::EveryPrimary { .. } => continue,
+            };
             if entry.not_before > now {
                 self.check_later.insert((entry.not_before, index));
                 continue;
             }
             let live = entry.live;
             let current = entry.pending.or(live);
-            let query = PlacementQuery { kind: entry.channel.kind, slot: entry.slot, current };
+            let kind = entry.channel.kind;
+            let query = PlacementQuery { kind, slot: entry.slot, current, primary };
             let Some(id) = target(query).filter(|id| self.connections.contains_key(id)) else {
                 self.to_check.insert(index);
                 continue;

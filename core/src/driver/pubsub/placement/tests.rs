@@ -220,3 +220,23 @@ fn under_a_policy_a_channel_stays_at_its_node_while_the_policy_allows_it() {
         }
     }
 }
+
+/// Which nodes are asked for keyspace events: all owners, and no other node.
+#[test]
+fn every_owner_tells_of_keys() {
+    let shown = |routes: &Routes| {
+        let found = primaries(routes);
+        found.iter().map(|node| shown(node.as_ref())).collect::<Vec<_>>().join(" ")
+    };
+    let mut world = World::three_shards();
+    assert_eq!(shown(&world.routes), "a b c");
+    // One that nobody can dial is told as unknown, once; so is a map without owners.
+    world.routes.nodes[1] = None;
+    assert_eq!(shown(&world.routes), "a c -");
+    world.routes.nodes[2] = None;
+    assert_eq!(shown(&world.routes), "a -");
+    let world = World::new(vec![Shard { primary: 0, replicas: vec![1, 2, 3, 4, 5] }]);
+    assert_eq!(shown(&world.routes), "a");
+    let empty = Routes::new(ClusterMap::empty(), Vec::new(), &mut Rng::new(1));
+    assert_eq!(shown(&empty), "-");
+}
