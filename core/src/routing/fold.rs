@@ -7,8 +7,8 @@
 use crate::command::ResponsePolicy;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Elements, integer, is_null, put_array_head, put_common_head, put_integer};
+use crate::sorted::SortedSet;
 use bytes::Bytes;
-use std::collections::BTreeSet;
 
 /// How replies are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +93,12 @@ fn join(replies: &[Bytes]) -> Result<Bytes, Error> {
     Ok(out.into())
 }
 
-/// One list of all elements, each once, in the order in which they come first.
+/// One list of all elements, each once, sorted.
 fn union(replies: &[Bytes]) -> Result<Bytes, Error> {
     let all = join(replies)?;
     let Some(elements) = Elements::of(&all) else { return Ok(all.clone()) };
-    let elements = elements.collect::<Result<Vec<_>, _>>().map_err(Error::undecodable)?;
-    let mut seen = BTreeSet::new();
-    let once: Vec<&[u8]> = elements.into_iter().filter(|one| seen.insert(*one)).collect();
+    let once: Result<SortedSet<&[u8]>, _> = elements.collect();
+    let once = once.map_err(Error::undecodable)?;
     let mut out = Vec::with_capacity(all.len());
     put_array_head(&mut out, once.len());
     once.iter().for_each(|element| out.extend_from_slice(element));

@@ -23,6 +23,7 @@
 
 use super::kind::{Channel, ChannelKind, tells_of_keys};
 use super::pending_commands::PendingCommands;
+use super::reach::{Primary, Reach};
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
@@ -43,9 +44,6 @@ mod planning;
 mod replies;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use every_primary::Primary;
-use every_primary::Reach;
 
 /// After so many failures in a row even a redirect is followed only after a pause.
 const IMMEDIATE_RETRIES_MAX: u32 = 4;

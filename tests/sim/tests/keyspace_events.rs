@@ -5,6 +5,7 @@
 
 use futures::future::{Either, join, select};
 use slotcar::command::cmd;
+use slotcar::config::SubscriptionConnection;
 use slotcar::{Client, Subscription, Update};
 use slotcar_sim::check::Deployment;
 use slotcar_sim::{Faults, Rng, Sim};
@@ -187,6 +188,8 @@ async fn any_faults(sim: Sim, seed: u64) {
     let mut rng = Rng::new(seed);
     let faults = Faults::draw(seed, Deployment::Cluster);
     let config = sim.config().command_timeout(MS * 500).probe_interval(MS * 1000);
+    let shared = SubscriptionConnection::Shared;
+    let config = if rng.chance(400) { config.subscription_connection(shared) } else { config };
     let client = client(&sim, rng.chance(600), config);
     tell_of_keys(&client.with_timeout(Duration::from_secs(5))).await;
     let start = if rng.chance(500) {
@@ -194,6 +197,7 @@ async fn any_faults(sim: Sim, seed: u64) {
     } else {
         client.subscribe("__keyevent@0__:set")
     };
+    let start = if rng.chance(200) { start.own_connection() } else { start };
     let mut all = start.await.unwrap();
     let acknowledged = RefCell::new(BTreeMap::new());
     let done = Cell::new(false);
@@ -227,7 +231,7 @@ async fn any_faults(sim: Sim, seed: u64) {
     let patient = client.with_timeout(Duration::from_secs(5));
     let mut from = first;
     loop {
-        assert!(sim.now() < limit, "seed {seed}: events are missing for ever");
+        assert!(sim.now() < limit, "seed {seed}: events are missing without end");
         let numbers = from..from + 20;
         from = numbers.end;
         for number in numbers.clone() {
@@ -258,7 +262,7 @@ fn any_faults_below_a_subscriber_to_keys() {
             let (from, count) = range.split_once('+').expect("FROM+COUNT");
             (from.parse().unwrap(), count.parse().unwrap())
         }
-        Err(_) => (0, 150),
+        Err(_) => (0, 100),
     };
     for seed in from..from + count {
         Sim::cluster(3, 1).seed(seed).run(|sim| any_faults(sim, seed));

@@ -21,16 +21,17 @@ impl Client {
     /// # Keyspace events
     ///
     /// Of a key in a cluster only the node tells that has it. So channels that begin with
-    /// `__keyspace@` or `__keyevent@` (Redis 8.8 adds `__subkeyspace@` and its kin) are subscribed
-    /// to at every primary that owns slots, and follow the topology: primaries that are new are
-    /// asked, those that have left are given up. A read policy does not matter, since replicas tell
-    /// `del` where primaries tell `expired`. The same goes for patterns that begin so, or with
-    /// `__key` and a wildcard (`__key*__:*`).
+    /// `__keyspace@` or `__keyevent@` (Redis 8.8 adds four that begin with `__subkey`) are
+    /// subscribed to at every primary that owns slots, and follow the topology: primaries that are
+    /// new are asked, those that have left are given up. A read policy does not matter, since
+    /// replicas tell `del` where primaries tell `expired`. The same goes for patterns that begin
+    /// so, or with `__key` and a wildcard (`__key*__:*`).
     ///
     /// [`Update::Subscribed`](crate::Update::Subscribed) comes when all primaries have confirmed.
     /// An [`Update::Gap`](crate::Update::Gap) comes after the connection to one of them was lost,
     /// and after a node has become a primary or got its first slots: once, when all of them confirm
-    /// again. The others are heard meanwhile.
+    /// again. The others are heard meanwhile, also by [`Subscribe::start`], which does not wait for
+    /// a primary that is down.
     ///
     /// - A failover that the client has not heard of costs events of that shard, up to the next
     ///   refresh of the topology (`Config::refresh_interval`, or a redirect of any command); the

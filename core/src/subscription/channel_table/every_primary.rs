@@ -3,56 +3,23 @@
 //!
 //! Such a channel has an entry for itself, with its name and its readers, and a part for each
 //! primary, which is asked for, confirmed and lost like a channel with one node. Readers are told
-//! of the whole: `Subscribed` when every primary has confirmed, and one `Gap` when all of them do so
-//! again. A gap begins when one of them is lost, or comes to own slots.
+//! of the whole: `Subscribed` when every primary has confirmed, and one `Gap` when all of them do
+//! so again. A gap begins when one of them is lost, or comes to own slots.
 //!
-//! What ceases to own slots is left at once: it would go on as a replica, and tell of the keys of its
-//! shard a second time. For the same reason nobody is asked who owns no slots yet.
+//! What ceases to own slots is left at once: it would go on as a replica, and tell of the keys of
+//! its shard a second time. For the same reason no node is asked that owns no slots yet.
 //!
 //! Invariant: there is a part for each entry of `primaries`, in that order, once `follow_primaries`
 //! has returned. What is done for one channel costs what the cluster has of primaries.
 //! Spec: "Redis keyspace notifications", "Events in a cluster".
 
 use super::{ChannelTable, ConnectionId, Gap};
-use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
 use crate::subscription::kind::ChannelKind;
+use crate::subscription::reach::{Primary, Reach};
 use crate::subscription::update::{GapCause, Update};
 use crate::time::Timestamp;
 use std::sync::Arc;
-
-/// The endpoint of a primary that owns slots; `None` where the servers do not say, or no primary is
-/// known. A part for that is never confirmed.
-pub(crate) type Primary = Option<Arc<Endpoint>>;
-
-/// How many nodes a channel is subscribed to at.
-#[derive(Debug)]
-pub(super) enum Reach {
-    /// One.
-    OneNode,
-    /// Every primary. The entry itself is asked for nowhere.
-    EveryPrimary {
-        /// The indexes of its parts, one for each of the table's primaries.
-        parts: Vec<usize>,
-    },
-    /// This is a part of another entry.
-    OnePrimary {
-        /// The index of that entry.
-        whole: usize,
-        /// The primary, as an index into the table's list.
-        primary: usize,
-    },
-}
-
-impl Reach {
-    /// Of a part: the entry that it is a part of.
-    pub(super) fn whole(&self) -> Option<usize> {
-        match self {
-            Self::OnePrimary { whole, .. } => Some(*whole),
-            Self::OneNode | Self::EveryPrimary { .. } => None,
-        }
-    }
-}
 
 impl ChannelTable {
     /// Says which primaries there are; never none, but one that is not known. `owners_known_at`:

@@ -6,10 +6,11 @@
 
 use super::{
     ChannelCommand, ChannelEntry, ChannelTable, ChannelWrite, Connection, ConnectionId,
-    PlacementQuery, Plan, Reach,
+    PlacementQuery, Plan,
 };
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::pending_commands::RequestedChannel;
+use crate::subscription::reach::Reach;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
