@@ -260,7 +260,10 @@ pub fn subscriptions(frames: &[Bytes]) {
                         table.follow_primaries((0..1 + owner % 3).map(primary).collect(), at, at);
                         table.handle_owner_change(at, at);
                     }
-                    6 => table.remove_reader(reader),
+                    6 => {
+                        table.remove_reader(reader);
+                        live.retain(|(told, _): &(u64, String)| *told != reader.0);
+                    }
                     _ => now += 100,
                 }
             }

@@ -5,6 +5,7 @@
 
 use crate::real::wait;
 use futures::future::{Either, select};
+use slotcar::Error;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -23,6 +24,23 @@ pub async fn bounded<F: Future>(future: F) -> F::Output {
     match select(pin!(future), smol::Timer::after(BOUND)).await {
         Either::Left((output, _)) => output,
         Either::Right(_) => panic!("the future did not end within {BOUND:?}"),
+    }
+}
+
+/// The error of a call that was tried so many times within its timeout, and that timeout. It is
+/// `first` or, on a busy machine, where the first attempt alone may take that long, a longer one.
+pub async fn until_tried<F: Future<Output = Error>>(
+    attempts: u32,
+    first: Duration,
+    mut call: impl FnMut(Duration) -> F,
+) -> (Duration, Error) {
+    let mut timeout = first;
+    loop {
+        let error = call(timeout).await;
+        if error.attempts() >= attempts || timeout > wait::BOUND {
+            return (timeout, error);
+        }
+        timeout *= 4;
     }
 }
 

@@ -329,7 +329,7 @@ impl FrameCall<'_> {
 }
 
 /// What the straight path ended with: a frame to decode, or a failure.
-#[inline]
+#[inline(always)]
 fn frame_or_failure(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     match outcome {
         Ok(Replies::One(frame)) if frame_kind(&frame) != FrameKind::Error => Ok(frame),

@@ -34,7 +34,9 @@ use std::time::Duration;
 ///
 /// Each method with a command's name sends that command. Its documentation shows the command's
 /// syntax and, after the colon, the reply. Where the reply has more than one sensible type, the
-/// caller names it: any type that implements serde's `Deserialize`. All of them, and
+/// caller names it: any type that implements serde's `Deserialize`. Whether it fits depends on the
+/// type and on the shape of the reply, never on the number of elements or the protocol:
+/// `docs/decoding.md` of the repository has the rules and a table. All of them, and
 /// [`Client::send`] for any other command, return a [`Call`](crate::Call):
 ///
 /// - nothing is sent before the call is awaited;

@@ -10,6 +10,8 @@ mod client;
 mod commands;
 mod connect;
 mod consumer;
+#[cfg(test)]
+mod decoding_table;
 mod explain;
 mod per_key;
 mod pipeline;

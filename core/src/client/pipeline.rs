@@ -95,7 +95,8 @@ impl Pipeline<'_> {
     }
 
     /// Sends all commands and decodes their replies into `T`, as if they were the elements of one
-    /// list: a tuple, a `Vec`, a struct's fields.
+    /// list: a tuple, a `Vec`, a struct's fields in their order. A type that has more or fewer
+    /// elements is an error, also where it has defaults.
     ///
     /// # Errors
     /// The error of the first command that failed; others may have run. [`Pipeline::run_each`] has

@@ -11,7 +11,7 @@ use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
 use crate::driver::dispatch::transaction::{self, WatchLink};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::resp::{Elements, ServerError, from_frame, is_null};
+use crate::resp::{DecodeError, Elements, ServerError, from_frame, from_frames, is_null};
 use crate::routing::session::refusal;
 use crate::routing::transaction::lead;
 use bytes::Bytes;
@@ -62,8 +62,10 @@ impl<'c> Transaction<'c> {
         self.commands.push(command);
     }
 
-    /// Runs all commands and decodes their replies into `T`, as if they were the elements of one
-    /// list: a tuple, a `Vec`, a struct's fields; `()` if only their success matters.
+    /// Runs all commands and decodes their replies into `T`, as [`Pipeline::run`] does it: a tuple,
+    /// a `Vec`, a struct's fields in their order; `()` if only their success matters.
+    ///
+    /// [`Pipeline::run`]: crate::Pipeline::run
     ///
     /// # Errors
     /// `Config` when the commands cannot be a transaction (keys in two slots, a command that would
@@ -91,13 +93,7 @@ impl<'c> Transaction<'c> {
         let lead = self.checked()?;
         let options = self.client.call_options_from_now();
         let frame = transaction::run(&self.client.shared.topology, lead, self.commands, options);
-        let frame = frame.await?;
-        if is_null(&frame) {
-            let message = "the server discarded the transaction, though no key was watched";
-            let error = Error::new(ErrorKind::Protocol, Delivery::Refused, message);
-            return Err(error.with_command("EXEC"));
-        }
-        Ok(frame)
+        unless_discarded(frame.await?)
     }
 
     /// The client and the commands.
@@ -233,20 +229,34 @@ impl Client {
     }
 }
 
+/// The reply to EXEC where no key was watched; an error if it is null.
+pub(super) fn unless_discarded(frame: Bytes) -> Result<Bytes, Error> {
+    if !is_null(&frame) {
+        return Ok(frame);
+    }
+    let message = "the server discarded the transaction, though no key was watched";
+    let error = Error::new(ErrorKind::Protocol, Delivery::Refused, message);
+    Err(error.with_command("EXEC"))
+}
+
+/// Decodes the replies in the reply to EXEC, as those of a pipeline.
 pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
-    from_frame(frame).map_err(|error| Error::undecodable(error).with_command("EXEC"))
+    let replies = replies(frame).and_then(|replies| from_frames(&replies));
+    replies.map_err(|error| Error::undecodable(error).with_command("EXEC"))
+}
+
+/// The replies in the reply to EXEC.
+fn replies(frame: &Bytes) -> Result<Vec<Bytes>, DecodeError> {
+    let elements = Elements::of(frame).into_iter().flatten();
+    elements.map(|element| element.map(|element| frame.slice_ref(element))).collect()
 }
 
 /// The results in the reply to EXEC.
 pub(super) fn each(frame: &Bytes) -> Result<Vec<Result<Reply, Error>>, Error> {
-    let elements = Elements::of(frame).into_iter().flatten();
-    let result = |element: &[u8]| {
-        let element = frame.slice_ref(element);
-        match ServerError::from_frame(&element) {
-            Some(error) => Err(Error::server(Delivery::Answered, error)),
-            None => Ok(Reply::new(element)),
-        }
+    let result = |reply: Bytes| match ServerError::from_frame(&reply) {
+        Some(error) => Err(Error::server(Delivery::Answered, error)),
+        None => Ok(Reply::new(reply)),
     };
-    let undecodable = |error| Error::undecodable(error).with_command("EXEC");
-    elements.map(|element| element.map(result).map_err(undecodable)).collect()
+    let replies = replies(frame).map_err(|e| Error::undecodable(e).with_command("EXEC"))?;
+    Ok(replies.into_iter().map(result).collect())
 }

@@ -10,7 +10,7 @@ use super::acknowledged::Acknowledged;
 use super::call::Call;
 use super::client::Client;
 use super::pipeline::{Pipeline, Reply};
-use super::transaction::{Transaction, Watch, decode, each};
+use super::transaction::{Transaction, Watch, decode, each, unless_discarded};
 use crate::command::Command;
 use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::dispatch::pipeline::Results;
@@ -204,7 +204,7 @@ impl Waited<Transaction<'_>> {
         let topology = &client.shared.topology;
         let (frame, shards) =
             wait::run_transaction(topology, lead, commands, options, wait).await?;
-        Ok(Acknowledged::new(frame, self.wanted, shards))
+        Ok(Acknowledged::new(unless_discarded(frame)?, self.wanted, shards))
     }
 }
 

@@ -110,6 +110,26 @@ impl Lost {
     }
 }
 
+impl Failure {
+    /// Whether the server took the connection and ended it: it may not like what it was sent.
+    pub(crate) fn is_hang_up(&self) -> bool {
+        match self {
+            Self::Lost(lost) => {
+                matches!(**lost, Lost::ByPeer | Lost::Io(_)) && !lost.never_accepted()
+            }
+            Self::TimedOut => false,
+        }
+    }
+
+    /// Whether the server was silent: there was no answer in time.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Lost(lost) => matches!(**lost, Lost::NoProgress(_)),
+            Self::TimedOut => true,
+        }
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,26 +1,29 @@
 //! The bytes of a string as a list, for `Vec<u8>` and `[u8; N]`.
 //!
-//! serde reads a `Vec<u8>` as any list, element by element. So a string can be read as a list, but
-//! only of `u8`: anything else is an error. An empty string has no element that would show the
-//! type, so the seed decodes one byte, whose value is dropped.
+//! serde reads a `Vec<u8>` as any list, element by element. So the text of any scalar can be read
+//! as a list, but only of `u8`: anything else is an error. An empty string has no element that
+//! would show the type, so the seed decodes one byte, whose value is dropped.
 //! A [`Blob`](super::Blob) costs a fraction of this.
 
-use super::cursor::{Scalar, Token};
+use super::cursor::Token;
 use super::decode_error::DecodeError;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// Reads a string byte by byte.
 pub(super) struct ByteElements<'de> {
-    /// The whole string, for the error.
+    /// The whole scalar, for the error.
+    token: Token<'de>,
+    /// Its text.
     text: &'de [u8],
     /// The bytes that were not read yet.
     left: std::slice::Iter<'de, u8>,
 }
 
 impl<'de> ByteElements<'de> {
-    pub(super) fn new(text: &'de [u8]) -> Self {
-        Self { text, left: text.iter() }
+    /// `text`: of the scalar `token`.
+    pub(super) fn new(token: Token<'de>, text: &'de [u8]) -> Self {
+        Self { token, text, left: text.iter() }
     }
 }
 
@@ -33,9 +36,9 @@ impl<'de> SeqAccess<'de> for ByteElements<'de> {
         seed: T,
     ) -> Result<Option<T::Value>, DecodeError> {
         match self.left.next() {
-            Some(byte) => seed.deserialize(Byte { byte: *byte, text: self.text }).map(Some),
+            Some(byte) => seed.deserialize(Byte { byte: *byte, token: self.token }).map(Some),
             None if self.text.is_empty() => {
-                seed.deserialize(Byte { byte: 0, text: self.text }).map(|_| None)
+                seed.deserialize(Byte { byte: 0, token: self.token }).map(|_| None)
             }
             None => Ok(None),
         }
@@ -51,8 +54,8 @@ impl<'de> SeqAccess<'de> for ByteElements<'de> {
 struct Byte<'de> {
     /// The byte itself.
     byte: u8,
-    /// The whole string, for the error.
-    text: &'de [u8],
+    /// The whole scalar, for the error.
+    token: Token<'de>,
 }
 
 impl<'de> Deserializer<'de> for Byte<'de> {
@@ -64,7 +67,7 @@ impl<'de> Deserializer<'de> for Byte<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError::mismatch(&"a sequence", &Token::Text(Scalar::Bulk, self.text)))
+        Err(DecodeError::mismatch(&"a sequence", &self.token))
     }
 
     forward_to_deserialize_any! {

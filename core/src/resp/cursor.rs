@@ -142,6 +142,17 @@ pub(super) enum Token<'a> {
     Text(Scalar, &'a [u8]),
 }
 
+/// What the next value lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// It is an aggregate without elements.
+    Empty,
+    /// Nothing.
+    None,
+    /// It is a null.
+    Null,
+}
+
 /// The bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -180,7 +191,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text of the next value if it is a bulk string; otherwise nothing is consumed.
-    #[inline]
+    // Each value that a caller reads comes through here.
+    #[inline(always)]
     pub(super) fn plain_bulk(&mut self) -> Option<&'a [u8]> {
         if *self.bytes.get(self.pos)? != b'$' {
             return None;
@@ -244,12 +256,26 @@ impl<'a> Cursor<'a> {
     /// Whether the next value is a null; attributes before it are skipped.
     #[inline]
     pub(super) fn at_null(&mut self) -> Result<bool, Malformed> {
+        Ok(self.absence()? == Absence::Null)
+    }
+
+    /// Whether the next value is a null or an empty aggregate; attributes before it are skipped.
+    #[inline]
+    pub(super) fn absence(&mut self) -> Result<Absence, Malformed> {
         self.skip_attributes()?;
         Ok(match self.bytes.get(self.pos) {
-            Some(b'$' | b'*') => self.bytes.get(self.pos + 1) == Some(&b'-'),
-            Some(byte) => *byte == b'_',
-            None => false,
+            Some(b'$') if self.bytes.get(self.pos + 1) != Some(&b'-') => Absence::None,
+            _ => self.rare_absence(),
         })
+    }
+
+    #[inline(never)]
+    fn rare_absence(&self) -> Absence {
+        match self.bytes.get(self.pos..) {
+            Some([b'$' | b'*', b'-', ..] | [b'_', ..]) => Absence::Null,
+            Some([b'*' | b'%' | b'~', b'0', ..]) => Absence::Empty,
+            _ => Absence::None,
+        }
     }
 
     /// Skips `values` whole values. Returns the text of the first error among them, if there is

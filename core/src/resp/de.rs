@@ -1,18 +1,22 @@
 //! Decodes a frame directly into the caller's type, with serde and without a tree in between.
 //!
-//! A program must get the same from a RESP2 and a RESP3 server. So the type decides how the reply
-//! is read: a number is read from an integer, a double or the digits in a string; a map from a map,
-//! from a flat array of keys and values, or from an array of pairs; a pair inside of a list also
-//! from two neighbours of a flat array (`ZRANGE .. WITHSCORES`). `()` accepts anything but an
-//! error. With `deserialize_any` (untagged enums, `serde(flatten)`) the reply decides: text stays
-//! text. Invariants: an error anywhere in the frame fails the whole, except in a `Value`; recursion
-//! stops at `DEPTH_MAX`; memory is allocated only for elements that the frame has bytes for.
+//! A program must get the same from a RESP2 and a RESP3 server, and from a reply of one element and
+//! of many. So the type decides how the reply is read, by one rule for each shape; docs/decoding.md
+//! has them all, with a table. In short: a number is read from the text of any scalar, bytes are
+//! that text; a map is read from a map, a flat array of keys and values, or an array of pairs; a
+//! pair inside of a list also from two neighbours of a flat array, and a flat list from an array of
+//! pairs (`ZRANGE .. WITHSCORES`). `()` accepts anything but an error. An `Option` of a type that
+//! has fields is `None` for an empty reply. Types that take anything (`deserialize_any`) are in
+//! `untyped`.
+//! Invariants: an error anywhere in the frame fails the whole, except in a `Value`; recursion stops
+//! at `DEPTH_MAX`; memory is allocated only for elements that the frame has bytes for.
 //! Limits: the decoder runs in the caller's task, not in the connection.
 
 use super::blob::{self, BLOB_NAME};
 use super::byte_elements::ByteElements;
-use super::cursor::{Aggregate, Malformed, Scalar, Token};
+use super::cursor::{Absence, Aggregate, Malformed, Scalar, Token};
 use super::decode_error::DecodeError;
+use super::hints;
 use super::value::{self, VALUE_NAME};
 use bytes::Bytes;
 use decoder::{Decoder, plain_text};
@@ -23,6 +27,7 @@ mod access;
 mod any;
 mod decoder;
 mod frames;
+mod untyped;
 
 pub(crate) use any::plain_value;
 pub(crate) use frames::from_frames;
@@ -33,12 +38,28 @@ pub(crate) use frames::from_frames;
 /// The reply is an error or contains one, does not fit `T`, or is not RESP.
 #[inline]
 pub(crate) fn from_frame<T: DeserializeOwned>(frame: &Bytes) -> Result<T, DecodeError> {
-    let mut decoder = Decoder::new(frame);
+    let mut decoder = Decoder::new(frame, false);
     match T::deserialize(&mut decoder) {
         Ok(value) if decoder.cursor.at_end() => Ok(value),
-        Ok(_) => Err(DecodeError::from(Malformed).within(type_name::<T>())),
-        Err(error) => Err(error.within(type_name::<T>())),
+        result => from_frame_again(frame, result.err()),
     }
+}
+
+/// Decodes once more: another pass may learn what the first could not.
+/// `error`: `None` if bytes were left.
+#[cold]
+#[inline(never)]
+fn from_frame_again<T: DeserializeOwned>(
+    frame: &Bytes,
+    error: Option<DecodeError>,
+) -> Result<T, DecodeError> {
+    let first = error.unwrap_or_else(|| Malformed.into());
+    let result = decoder::again(first, &mut || {
+        let mut decoder = Decoder::new(frame, true);
+        let value = T::deserialize(&mut decoder)?;
+        if decoder.cursor.at_end() { Ok(value) } else { Err(Malformed.into()) }
+    });
+    result.map_err(|error| error.within(type_name::<T>()))
 }
 
 macro_rules! numbers {
@@ -63,38 +84,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let token = self.token()?;
-        let parsed = |text: &'de [u8]| std::str::from_utf8(text).ok();
-        match token {
-            Token::Null | Token::Error(_) => visitor.visit_unit(),
-            Token::Open(Aggregate::Map, count) => self.pairs(count, false, visitor),
-            Token::Open(_, count) => self.list(count, visitor),
-            Token::Text(Scalar::Bool, b"t") => visitor.visit_bool(true),
-            Token::Text(Scalar::Bool, b"f") => visitor.visit_bool(false),
-            Token::Text(Scalar::Int, text) => match parsed(text).and_then(|n| n.parse().ok()) {
-                Some(number) => visitor.visit_i64(number),
-                None => Err(DecodeError::mismatch(&"a 64-bit integer", &token)),
-            },
-            Token::Text(Scalar::Double, text) => match parsed(text).and_then(|n| n.parse().ok()) {
-                Some(number) => visitor.visit_f64(number),
-                None => Err(DecodeError::mismatch(&"a double", &token)),
-            },
-            Token::Text(Scalar::Bool, _) => Err(DecodeError::mismatch(&"t or f", &token)),
-            Token::Text(..) => visit_text(plain_text(&token).unwrap_or_default(), visitor),
-        }
+        self.untyped(visitor)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let token = self.token()?;
-        match &token {
-            Token::Text(Scalar::Bool, b"t") => visitor.visit_bool(true),
-            Token::Text(Scalar::Bool, b"f") => visitor.visit_bool(false),
-            token => match plain_text(token) {
-                Some(b"1" | b"true" | b"OK") => visitor.visit_bool(true),
-                Some(b"0" | b"false") => visitor.visit_bool(false),
-                _ => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), token)),
-            },
-        }
+        let truth = self.truth(&visitor)?;
+        visitor.visit_bool(truth)
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -129,11 +124,17 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.cursor.at_null()? {
-            self.token()?;
-            return visitor.visit_none();
+        match self.cursor.absence()? {
+            Absence::None => return visitor.visit_some(self),
+            Absence::Null => {}
+            Absence::Empty => {
+                if !hints::is_empty_none(self.address(), type_name::<V::Value>(), self.is_again) {
+                    return visitor.visit_some(self);
+                }
+            }
         }
-        visitor.visit_some(self)
+        self.token()?;
+        visitor.visit_none()
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -158,10 +159,15 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if std::ptr::eq(name, BLOB_NAME) {
-            let len = self.text(&visitor)?.len();
-            // The cursor is behind the CRLF that ends every text.
-            let end = self.cursor.pos() - 2;
-            blob::pass_to_visitor(self.frame.slice(end - len..end));
+            let slice = match self.cursor.plain_bulk() {
+                Some(text) => {
+                    // The cursor is behind the CRLF that ends every text.
+                    let end = self.cursor.pos() - 2;
+                    self.frame.slice(end - text.len()..end)
+                }
+                None => self.rare_slice(&visitor)?,
+            };
+            blob::pass_to_visitor(slice);
             return visitor.visit_unit();
         }
         if std::ptr::eq(name, VALUE_NAME) {
@@ -173,11 +179,16 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        if is_bytes::<V::Value>() && self.is_nested {
+            self.enter_pair();
+        }
         match self.token()? {
             Token::Open(Aggregate::Map, count) => self.list(2 * count, visitor),
             Token::Open(_, count) => self.list(count, visitor),
-            Token::Text(Scalar::Bulk, text) => visitor.visit_seq(ByteElements::new(text)),
-            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+            token => match plain_text(&token) {
+                Some(text) => visitor.visit_seq(ByteElements::new(token, text)),
+                None => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+            },
         }
     }
 
@@ -186,26 +197,35 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        let is_bytes = is_bytes::<V::Value>();
+        if is_bytes && self.is_nested {
+            self.enter_pair();
+        }
         let before = self.cursor.clone();
-        match self.token()? {
-            Token::Open(kind, count) => {
-                let count = if kind == Aggregate::Map { 2 * count } else { count };
-                if count == len {
-                    return self.list(count, visitor);
-                }
-                let wanted = &visitor as &dyn Expected;
-                Err(DecodeError::mismatch(&wanted, &Token::Open(kind, count)))
+        let token = self.token()?;
+        match token {
+            Token::Open(_, 0) if len > 0 => {
+                self.note_empty();
+                self.fixed_list(token, 0, len, visitor)
             }
-            _ if len == 2 && self.siblings > 0 => {
+            Token::Open(Aggregate::Map, count) => self.fixed_list(token, 2 * count, len, visitor),
+            Token::Open(_, count) => self.fixed_list(token, count, len, visitor),
+            _ if len == 2 && self.siblings > 1 && !is_bytes => {
                 self.cursor = before;
-                let value = self.list(2, visitor)?;
+                let value = self.fixed_list(Token::Open(Aggregate::Array, 2), 2, len, visitor)?;
                 self.taken = 1;
                 Ok(value)
             }
-            Token::Text(Scalar::Bulk, text) if text.len() == len => {
-                visitor.visit_seq(ByteElements::new(text))
-            }
-            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+            token => match plain_text(&token) {
+                Some(text) if is_bytes && text.len() == len => {
+                    visitor.visit_seq(ByteElements::new(token, text))
+                }
+                Some(text) if is_bytes => {
+                    let wanted = format_args!("{len} bytes");
+                    Err(DecodeError::length(&wanted, &format_args!("{} in {token}", text.len())))
+                }
+                _ => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+            },
         }
     }
 
@@ -220,19 +240,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.token()? {
-            Token::Open(Aggregate::Map, count) => self.pairs(count, false, visitor),
-            token @ Token::Open(Aggregate::Array, count) => {
-                // A key is never a list: if the first element is one, the elements are pairs.
-                let nested = count > 0 && matches!(self.cursor.clone().next(), Ok(Token::Open(..)));
-                match count {
-                    _ if nested => self.pairs(count, true, visitor),
-                    _ if count.is_multiple_of(2) => self.pairs(count / 2, false, visitor),
-                    _ => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
-                }
-            }
-            token => Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token)),
+        let token = self.token()?;
+        if let Token::Open(_, 0) = token
+            && self.note_empty_for(&visitor)
+        {
+            return Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token));
         }
+        self.map(token, visitor)
     }
 
     #[inline]
@@ -242,7 +256,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.deserialize_map(visitor)
+        let token = self.token()?;
+        if let Token::Open(_, 0) = token
+            && self.note_empty()
+        {
+            return Err(DecodeError::mismatch(&(&visitor as &dyn Expected), &token));
+        }
+        self.map(token, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -271,6 +291,14 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
+/// Whether a list type is one of bytes: `Vec<u8>`, `[u8; 4]`. Only its name tells before it is
+/// read; serde has no other word for it. Tests show that the names are still these.
+#[inline(always)]
+fn is_bytes<T>() -> bool {
+    let name = type_name::<T>();
+    name.starts_with("[u8; ") || name.ends_with("<u8>")
+}
+
 /// Visits text if it is UTF-8, else bytes.
 #[inline]
 fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Value, DecodeError> {
@@ -280,5 +308,9 @@ fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Va
     }
 }
 
+#[cfg(test)]
+mod passes;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod elements;
 mod encode;
 mod error_class;
 mod excerpt;
+mod hints;
 #[cfg(test)]
 pub(crate) mod properties;
 mod redirect;

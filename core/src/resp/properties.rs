@@ -118,7 +118,7 @@ fn decode<T: DeserializeOwned>(frame: &Bytes) {
     if let Err(error) = from_frame::<T>(frame) {
         let text = error.to_string();
         let own_words = error.server_error().map_or(0, |error| error.to_string().len());
-        assert!(text.len() < 250 + own_words, "{text}");
+        assert!(text.len() < 400 + own_words, "{text}");
     }
 }
 

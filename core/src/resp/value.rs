@@ -9,6 +9,7 @@
 use super::blob::Blob;
 use super::server_error::ServerError;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
@@ -29,8 +30,9 @@ pub(super) fn pass_to_visitor(value: Value) {
 /// A reply of any type.
 ///
 /// A RESP2 server sends the types that only RESP3 has as the nearest older type: a map as an array
-/// of keys and values, a double as a [`Blob`] of its digits, a boolean as an [`Int`](Value::Int).
-/// The accessors accept all of these forms.
+/// of keys and values, an array of pairs as an array of keys and values, a double as a [`Blob`] of
+/// its digits, a boolean as an [`Int`](Value::Int). A `Value` shows what was sent; `as_i64`,
+/// `as_f64`, `as_bool`, `to_text`, `pairs` and `get` give the same of all of these forms.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -76,6 +78,9 @@ impl Value {
     }
 
     /// The bytes of a string of any kind.
+    ///
+    /// A number that was sent as one has none: a double is a string over RESP2 and a number over
+    /// RESP3. [`Value::to_text`] gives the same of both.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
@@ -85,45 +90,65 @@ impl Value {
         }
     }
 
-    /// The text of a string of any kind, if it is UTF-8.
+    /// The text of a string of any kind, if it is UTF-8; see [`Value::as_bytes`].
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(self.as_bytes()?).ok()
     }
 
-    /// An integer; also one that was sent as text.
+    /// The text of a string of any kind, if it is UTF-8, or of a number; of a boolean it is 1 or 0.
+    /// The same from both protocols, and the same that a `String` is decoded from.
+    #[must_use]
+    pub fn to_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Int(number) => Some(number.to_string().into()),
+            Self::Bool(truth) => Some(if *truth { "1" } else { "0" }.into()),
+            Self::Double(number) => Some(text_of(*number).into()),
+            other => other.as_str().map(Cow::Borrowed),
+        }
+    }
+
+    /// An integer; also one that was sent as text, as a double without a fraction, or as a boolean.
+    /// The same from both protocols.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
+            Self::Bool(truth) => Some(i64::from(*truth)),
+            // Beyond that, servers write an exponent over RESP2, which is no integer.
+            Self::Double(number) if number.trunc() == *number && number.abs() < 1e17 => {
+                Some(*number as i64)
+            }
             other => other.as_str()?.parse().ok(),
         }
     }
 
-    /// A number; also an integer, or a number that was sent as text.
+    /// A number; also an integer, a boolean, or a number that was sent as text. The same from both
+    /// protocols.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Double(number) => Some(*number),
             Self::Int(number) => Some(*number as f64),
+            Self::Bool(truth) => Some(f64::from(u8::from(*truth))),
             other => other.as_str()?.parse().ok(),
         }
     }
 
-    /// A boolean; also one that was sent as 0 or 1.
+    /// A boolean; also one that was sent as 0 or 1. The same from both protocols.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(truth) => Some(*truth),
-            other => match other.as_i64()? {
-                0 => Some(false),
-                1 => Some(true),
-                _ => None,
-            },
+        match self.as_i64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
         }
     }
 
     /// The elements of an array, a set or a push.
+    ///
+    /// What RESP2 sends as an array is a map over RESP3 where it has keys: [`Value::pairs`] gives
+    /// the same of both.
     #[must_use]
     pub fn as_slice(&self) -> Option<&[Value]> {
         match self {
@@ -132,31 +157,49 @@ impl Value {
         }
     }
 
-    /// The pairs of a map; also of one that was sent as an array of keys and values.
+    /// The pairs of a map; also of one that was sent as an array of keys and values, or as an array
+    /// of pairs. The same from both protocols.
+    ///
+    /// `None` if there is half a pair. If the first element is an array, all must be pairs.
     #[must_use]
     pub fn pairs(&self) -> Option<Vec<(&Value, &Value)>> {
+        if let Self::Map(pairs) = self {
+            return Some(pairs.iter().map(|(key, value)| (key, value)).collect());
+        }
+        let elements = self.as_slice()?;
+        if let Some(Self::Array(_)) = elements.first() {
+            return elements.iter().map(Self::pair).collect();
+        }
+        let (pairs, rest) = elements.as_chunks::<2>();
+        rest.is_empty().then(|| pairs.iter().map(|[key, value]| (key, value)).collect())
+    }
+
+    /// Both halves of an array of two.
+    fn pair(&self) -> Option<(&Value, &Value)> {
         match self {
-            Self::Map(pairs) => Some(pairs.iter().map(|(key, value)| (key, value)).collect()),
-            Self::Array(elements) => {
-                let (pairs, rest) = elements.as_chunks::<2>();
-                rest.is_empty().then(|| pairs.iter().map(|[key, value]| (key, value)).collect())
-            }
+            Self::Array(elements) => match elements.as_slice() {
+                [key, value] => Some((key, value)),
+                _ => None,
+            },
             _ => None,
         }
     }
 
-    /// The value of a key in a map; also in one that was sent as an array of keys and values.
+    /// The value of a key in a map, or in what was sent instead of one. The same from both
+    /// protocols.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         let is_key = |candidate: &Value| candidate.as_bytes() == Some(key.as_bytes());
-        match self {
-            Self::Map(pairs) => pairs.iter().find(|(k, _)| is_key(k)).map(|(_, value)| value),
-            Self::Array(elements) => {
-                let (pairs, _) = elements.as_chunks::<2>();
-                pairs.iter().find(|[k, _]| is_key(k)).map(|[_, value]| value)
-            }
-            _ => None,
+        if let Self::Map(pairs) = self {
+            return pairs.iter().find(|(k, _)| is_key(k)).map(|(_, value)| value);
         }
+        let elements = self.as_slice()?;
+        if let Some(Self::Array(_)) = elements.first() {
+            let mut pairs = elements.iter().filter_map(Self::pair);
+            return pairs.find(|(k, _)| is_key(k)).map(|(_, value)| value);
+        }
+        let (pairs, _) = elements.as_chunks::<2>();
+        pairs.iter().find(|[k, _]| is_key(k)).map(|[_, value]| value)
     }
 
     /// The server's error, if it is one.
@@ -166,6 +209,24 @@ impl Value {
             Self::Error(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// A double as servers write it over RESP2.
+fn text_of(number: f64) -> String {
+    match number {
+        _ if number.is_nan() => "nan".to_owned(),
+        _ if number.is_infinite() => if number > 0.0 { "inf" } else { "-inf" }.to_owned(),
+        _ if number != 0.0 && !(1e-4..1e17).contains(&number.abs()) => {
+            let text = format!("{number:e}");
+            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let (sign, exponent) = match exponent.strip_prefix('-') {
+                Some(exponent) => ('-', exponent),
+                None => ('+', exponent),
+            };
+            format!("{digits}e{sign}{exponent:0>2}")
+        }
+        _ => number.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Unit tests check the bytes of each command; here only the replies of real servers count. One
 //! file per data type, one server per test and version.
 
+mod decoding;
 mod keys;
 mod lists;
 mod server;

@@ -5,7 +5,7 @@
 use super::{LONG, SHORT, config, connect, lazy, servers};
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
-use slotcar_tests::polling::run;
+use slotcar_tests::polling::{run, until_tried};
 use slotcar_tests::real::{Fault, Proxy, Script, address};
 use slotcar_tests::{ExpectedError, Watched};
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ fn timed<T>(future: impl Future<Output = Result<T, Error>>) -> (Duration, Error)
     }
 }
 
-/// Asserts that a call ended at its deadline, with 2 s for a busy machine.
+/// Asserts that a call ended at its deadline, with 10 s for a busy machine.
 #[track_caller]
 fn ended_at(took: Duration, deadline: Duration) {
     assert!(took >= deadline, "{took:?}, before {deadline:?}");
-    assert!(took < deadline + Duration::from_secs(2), "{took:?}, long after {deadline:?}");
+    assert!(took < deadline + Duration::from_secs(10), "{took:?}, long after {deadline:?}");
 }
 
 #[test]
@@ -115,9 +115,17 @@ fn attempts_share_the_deadline() {
     let closes = Script::answering(|command| (command[0] != b"GET").then(|| b"+OK\r\n".to_vec()));
     let loads = Script::answering(|_| Some(b"-LOADING not yet\r\n".to_vec()));
     for (script, kinds, spared) in [(closes, "closes", 0), (loads, "loads", 1)] {
-        let client = lazy(config(&script.url()).attempts_max(100_000)).with_timeout(SHORT);
-        let (took, error) = timed(client.get::<Value>("k"));
-        ended_at(took, SHORT - SHORT * spared / 8);
+        let client = lazy(config(&script.url()).attempts_max(100_000));
+        let call = |timeout| {
+            let client = client.with_timeout(timeout);
+            async move {
+                let began = Instant::now();
+                let error = client.get::<Value>("k").await.expect_err("it does not end well");
+                ended_at(began.elapsed(), timeout - timeout * spared / 8);
+                error
+            }
+        };
+        let (_, error) = run(until_tried(2, SHORT, call));
         assert!(error.attempts() > 1, "{kinds}: {error:?}");
         assert_eq!(error.command(), Some("GET"));
     }

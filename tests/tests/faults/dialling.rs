@@ -6,7 +6,7 @@
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::{Client, Delivery, Endpoint, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
-use slotcar_tests::polling::run;
+use slotcar_tests::polling::{run, until_tried};
 use slotcar_tests::real::proxy::Unreachable;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Fault, Proxy, Script, Server, address};
@@ -64,9 +64,12 @@ fn a_port_that_refuses() {
 
     // A command waits for the server until its deadline, and its error then names the cause.
     let told = ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("INCR").at(at);
-    let told = told.attempts(2..=100).says("no connection in time").because("refused");
-    let waits = config.clone().command_timeout(SHORT).attempts_max(1000);
-    told.check_err(run(lazy(waits).incr("n")));
+    let told = told.attempts(2..=1000).says("no connection in time").because("refused");
+    let waits = |timeout| {
+        let client = lazy(config.clone().command_timeout(timeout).attempts_max(1000));
+        async move { client.incr("n").await.expect_err("nobody listens") }
+    };
+    told.check(&run(until_tried(2, SHORT, waits)).1);
 
     // Unless its attempts are used up before.
     let told = ExpectedError::new(ErrorKind::Connect, Delivery::NotSent).command("INCR").at(at);
@@ -100,9 +103,13 @@ fn a_black_hole_before_the_connection() {
         ExpectedError::new(ErrorKind::Timeout, Delivery::NotSent).command("GET").at(gone.address());
     let told = told.says("no connection in time").because("no connection within 200ms");
     let began = Instant::now();
-    let short = config.command_timeout(SHORT * 3);
-    told.attempts(2..=16).check_err(run(lazy(short).get::<()>("k")));
-    assert!(began.elapsed() >= SHORT * 3);
+    let waits = |timeout| {
+        let client = lazy(config.clone().command_timeout(timeout));
+        async move { client.get::<()>("k").await.expect_err("nobody answers") }
+    };
+    let (timeout, error) = run(until_tried(2, SHORT * 3, waits));
+    told.attempts(2..=16).check(&error);
+    assert!(began.elapsed() >= timeout);
 }
 
 /// The connection is open and no byte comes: the progress timeout ends it, not TCP.

@@ -7,11 +7,11 @@ use super::reader::{next, next_words, words};
 use slotcar::{Client, Config, Delivery, Value};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};
+use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Server, Version};
 use smol::block_on;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Bytes of the large value: more than servers let wait for a subscriber.
 const LARGE: usize = 48_000_000;
@@ -69,15 +69,15 @@ fn large_replies_beside_a_subscription_cost_nobody_a_connection() {
         let server = Server::start(&version);
         server.call(&["SETRANGE", "large", &(LARGE - 1).to_string(), "x"]).ok();
         for tasks in [1, 4] {
-            let config = Config::from_url(&server.url()).unwrap();
+            // The writes wait behind some hundred megabytes, on a busy machine for many seconds.
+            let config = Config::from_url(&server.url()).unwrap().command_timeout(BOUND);
             let client = block_on(Client::connect(Smol::new(), config)).unwrap();
             let mut all = block_on(client.subscribe("ch").into_future()).unwrap();
             assert_eq!(words(&next(&mut all)), "+ch");
             let increments = Increments::start(&client);
             let gets = (0..tasks).map(|_| async {
-                let patient = client.with_timeout(Duration::from_secs(30));
                 for _ in 0..GETS {
-                    if let Err(error) = patient.get::<Value>("large").await {
+                    if let Err(error) = client.get::<Value>("large").await {
                         println!("{version}: {error}");
                     }
                 }

@@ -9,7 +9,7 @@ use slotcar::command::{get, incr, lpush, set};
 use slotcar::{Client, Config, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::{BOUND, until_true};
-use slotcar_tests::real::{Fault, Proxy, Server, Version};
+use slotcar_tests::real::{Fault, Proxy, Script, Server, Version};
 use std::time::Duration;
 
 /// Long enough for everything that happens at all.
@@ -126,5 +126,37 @@ fn until_ran(server: std::net::SocketAddr) {
     until_true("the transaction to run", || {
         let reply = Conn::open(server).and_then(|mut conn| conn.call(&["EXISTS", "n"]));
         reply.is_ok_and(|reply| reply.integer() == Some(1))
+    });
+}
+
+/// No server does it; a proxy may. `()` must not take it for success, and no wait either.
+#[test]
+fn a_transaction_that_is_discarded_though_no_key_was_watched_is_an_error() {
+    let script = Script::answering(|command| {
+        Some(match command[0].as_slice() {
+            b"INCR" => b"+QUEUED\r\n".to_vec(),
+            b"EXEC" => b"*-1\r\n".to_vec(),
+            b"WAIT" => b":0\r\n".to_vec(),
+            _ => b"+OK\r\n".to_vec(),
+        })
+    });
+    smol::block_on(async {
+        let client = connect(&script.url()).await;
+        let make = || client.transaction().add(incr("n"));
+        let waited = || make().wait_replicas(0, Duration::from_secs(1));
+        let errors = [
+            make().run::<()>().await.map(drop).unwrap_err(),
+            make().run::<Option<()>>().await.map(drop).unwrap_err(),
+            make().run_each().await.map(drop).unwrap_err(),
+            waited().run::<()>().await.map(drop).unwrap_err(),
+            waited().run_each().await.map(drop).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.kind(), error.delivery()), (ErrorKind::Protocol, Delivery::Refused));
+            assert!(error.to_string().contains("though no key was watched"), "{error}");
+        }
+        // With a watch it says that a key has changed.
+        let watch = client.watch(["n"]).await.unwrap();
+        assert_eq!(watch.commit::<()>(make()).await.unwrap(), None);
     });
 }

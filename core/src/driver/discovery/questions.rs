@@ -10,7 +10,7 @@
 use crate::command::Command;
 use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::entry::Entry;
-use crate::connection::outcome::{Failure, Lost};
+use crate::connection::outcome::Failed;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::open;
 use crate::driver::link::link::Link;
@@ -102,27 +102,12 @@ pub(super) async fn ask(
             }
             Err(failed) => failed,
         };
-        let message = match which.get(failed.replies.len()) {
-            Some(courtesy) => format!("no answer to {}: {}", courtesy.name(), failed.failure),
-            None => format!("no answer: {}", failed.failure),
-        };
-        let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
-        let error = error.with_endpoint(node.endpoint());
-        // A handshake that was written together with the questions may be what has no answer.
-        let without = match asked.link.has_answered_handshake() {
-            true => which.get(failed.replies.len()).map(|which| Withheld::of(*which)),
-            false => Some(Withheld::INTRODUCTION),
-        };
-        let hung_up = match &failed.failure {
-            Failure::Lost(lost) => matches!(**lost, Lost::ByPeer | Lost::Io(_)),
-            Failure::TimedOut => false,
-        };
-        let is_late = match &failed.failure {
-            Failure::Lost(lost) => matches!(**lost, Lost::NoProgress(_)),
-            Failure::TimedOut => true,
-        };
-        let goes_on = hung_up && hangups < HANGUPS_MAX;
-        match without.filter(|_| goes_on || (is_late && !was_suspected)) {
+        let error = no_answer(node, &which, &failed);
+        let goes_on = failed.failure.is_hang_up() && hangups < HANGUPS_MAX;
+        let is_silence = failed.failure.is_silence();
+        match suspect_of(&asked.link, &which, &failed)
+            .filter(|_| goes_on || (is_silence && !was_suspected))
+        {
             Some(without) => target.suspect(without),
             None => target.clear_suspicion(Withheld::ALL),
         }
@@ -138,4 +123,22 @@ pub(super) async fn ask(
         }
     }
     unreachable!("the last hang-up ends it")
+}
+
+/// The courtesy that may be why there is no answer. A handshake that was written together with the
+/// questions may be it.
+fn suspect_of(link: &Link, which: &[Courtesy], failed: &Failed) -> Option<Withheld> {
+    match link.has_answered_handshake() {
+        true => which.get(failed.replies.len()).map(|which| Withheld::of(*which)),
+        false => Some(Withheld::INTRODUCTION),
+    }
+}
+
+/// The error of a refresh that a node did not answer.
+fn no_answer(node: &Node, which: &[Courtesy], failed: &Failed) -> Error {
+    let message = match which.get(failed.replies.len()) {
+        Some(courtesy) => format!("no answer to {}: {}", courtesy.name(), failed.failure),
+        None => format!("no answer: {}", failed.failure),
+    };
+    Error::new(ErrorKind::Connect, Delivery::NotSent, message).with_endpoint(node.endpoint())
 }

@@ -318,7 +318,7 @@ fn unanswered(
     said: Option<ServerError>,
     (without, answered): (Option<Withheld>, bool),
 ) -> FailedDial {
-    let Some(Failure::Lost(lost)) = failure else {
+    let Some(failure @ Failure::Lost(lost)) = failure else {
         let message = "no answer to the handshake in time";
         let error = Error::new(ErrorKind::Connect, Delivery::NotSent, message);
         let error = error.with_endpoint(endpoint);
@@ -337,8 +337,7 @@ fn unanswered(
         Some(said) => error.with_server_error(said),
         None => error,
     };
-    let hung_up = matches!(**lost, Lost::ByPeer | Lost::Io(_)) && !lost.never_accepted();
-    let is_late = matches!(**lost, Lost::NoProgress(_));
+    let (hung_up, is_late) = (failure.is_hang_up(), failure.is_silence());
     let without = without.filter(|_| hung_up || is_late);
     FailedDial { without, is_late, is_mute: hung_up && !answered, ..error.into() }
 }

@@ -14,7 +14,6 @@ use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::features::BACKGROUND;
 use crate::lock::lock;
 use crate::time::Timestamp;
 use event_listener::Event;
@@ -161,6 +160,15 @@ impl ExclusiveLinks {
         }
         state.is_watched = true;
         drop(state);
+        if !(env.has_background() && self.watch(env)) {
+            // No task: the next caller that returns one looks again.
+            self.close_unused(now);
+            lock(&self.state).is_watched = false;
+        }
+    }
+
+    /// A task that closes those that nobody uses. False if the host runs none.
+    fn watch(self: &Arc<Self>, env: &Arc<Environment>) -> bool {
         let (weak, its_env) = (Arc::downgrade(self), Arc::clone(env));
         let task = async move {
             while let Some(due) = weak.upgrade().and_then(|it| it.close_unused(its_env.now())) {
@@ -169,11 +177,7 @@ impl ExclusiveLinks {
                 }
             }
         };
-        if !(BACKGROUND && env.spawn(Box::pin(task))) {
-            // No task: the next caller that returns one looks again.
-            self.close_unused(now);
-            lock(&self.state).is_watched = false;
-        }
+        env.spawn(Box::pin(task))
     }
 
     /// Closes those that nobody used for `IDLE_MAX`. Returns when the next one is due; `None`, and
@@ -256,7 +260,8 @@ impl Drop for ExclusiveLink {
         if let Some(link) = self.link.take() {
             link.close();
         }
-        self.links.freed.notify(1);
+        // One that was told before and has not looked yet takes another one.
+        self.links.freed.notify_additional(1);
     }
 }
 

@@ -20,7 +20,7 @@ const CAPACITY_MAX: usize = 4096;
 /// # Errors
 /// The bytes are not RESP.
 pub(crate) fn plain_value(frame: &Bytes) -> Result<Value, DecodeError> {
-    let mut decoder = Decoder::new(frame);
+    let mut decoder = Decoder::new(frame, false);
     let value = decoder.value::<true>().map_err(|error| error.within("Value"))?;
     if decoder.cursor.at_end() { Ok(value) } else { Err(DecodeError::from(Malformed)) }
 }

@@ -76,7 +76,8 @@ fn booleans_come_from_flags_numbers_and_ok() {
     let yes: &[&[u8]] = &[b"#t\r\n", b":1\r\n", b"$1\r\n1\r\n", b"+OK\r\n", b"$4\r\ntrue\r\n"];
     all(yes, &true);
     all(&[b"#f\r\n", b":0\r\n", b"$1\r\n0\r\n"], &false);
-    assert_eq!(fails::<bool>(b":2\r\n"), "expected a boolean, got integer 2, while decoding bool");
+    let error = fails::<bool>(b":2\r\n");
+    assert_eq!(error, "expected a boolean, got integer 2, while decoding bool; i64 fits");
     assert!(fails::<bool>(b"#x\r\n").contains("got boolean x"));
 }
 
@@ -99,7 +100,7 @@ fn lists_sets_and_tuples() {
     let error = fails::<(u8, u8)>(b"*3\r\n:1\r\n:2\r\n:3\r\n");
     assert!(error.starts_with("expected a tuple of size 2, got array of 3 elements"), "{error}");
     let error = fails::<Vec<u8>>(b"_\r\n");
-    assert_eq!(error, "expected a sequence, got null, while decoding Vec<u8>");
+    assert_eq!(error, "expected a sequence, got null, while decoding Vec<u8>; Option<T> fits");
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn maps_come_from_maps_flat_arrays_and_arrays_of_pairs() {
     let error = fails::<HashMap<String, u64>>(b"*3\r\n+a\r\n:1\r\n+b\r\n");
     assert_eq!(
         error,
-        "expected a map, got array of 3 elements, while decoding HashMap<String, u64>"
+        "expected a map, got array of 3 elements, while decoding HashMap<String, u64>; Vec<T> fits"
     );
     assert!(fails::<HashMap<String, u64>>(b"*2\r\n*2\r\n+a\r\n:1\r\n+b\r\n").contains("a pair"));
 }
@@ -161,7 +162,10 @@ fn a_struct_comes_from_a_hash() {
     let missing = fails::<User>(b"*0\r\n");
     assert_eq!(missing, "missing field `name`, while decoding User");
     let wrong = fails::<User>(b"%1\r\n+visits\r\n$3\r\nabc\r\n");
-    assert_eq!(wrong, "expected u32, got bulk string \"abc\", while decoding User");
+    let expected = "expected u32, got bulk string \"abc\" in field \"visits\", while decoding \
+                    User; \
+                    String fits";
+    assert_eq!(wrong, expected);
     assert!(fails::<User>(b"$1\r\na\r\n").starts_with("expected struct User, got bulk string"));
 }
 
@@ -203,7 +207,10 @@ fn bytes_copied_and_shared() {
     all(&[b"*2\r\n:255\r\n:0\r\n"], &vec![0xff_u8, 0]);
     all(&[b"$2\r\n\xff\x00\r\n"], &Blob::from(vec![0xff, 0]));
     let error = fails::<Vec<String>>(b"$3\r\nabc\r\n");
-    assert_eq!(error, "expected a sequence, got bulk string \"abc\", while decoding Vec<String>");
+    assert_eq!(
+        error,
+        "expected a sequence, got bulk string \"abc\", while decoding Vec<String>; String fits"
+    );
     assert!(fails::<Vec<String>>(b"$0\r\n\r\n").starts_with("expected a sequence, got bulk"));
     assert!(
         fails::<String>(b"$2\r\n\xff\x00\r\n")
@@ -281,13 +288,16 @@ fn an_error_anywhere_fails_the_whole() {
 
 #[test]
 fn errors_name_the_type_and_show_little() {
-    assert_eq!(fails::<u64>(b"$3\r\nabc\r\n"), "expected u64, got bulk string \"abc\"");
-    assert_eq!(fails::<u8>(b":256\r\n"), "expected u8, got integer 256");
+    assert_eq!(
+        fails::<u64>(b"$3\r\nabc\r\n"),
+        "expected u64, got bulk string \"abc\"; String fits"
+    );
+    assert_eq!(fails::<u8>(b":256\r\n"), "expected u8, got integer 256; i64 fits");
     let long = [b"$1000\r\n".to_vec(), vec![0xff; 1000], b"\r\n".to_vec()].concat();
-    assert!(fails::<u64>(&long).len() < 110, "{}", fails::<u64>(&long));
+    assert!(fails::<u64>(&long).len() < 140, "{}", fails::<u64>(&long));
     assert_eq!(
         fails::<String>(b"*2\r\n:1\r\n:2\r\n"),
-        "expected a string, got array of 2 elements, while decoding String"
+        "expected a string, got array of 2 elements, while decoding String; Vec<T> fits"
     );
 }
 
@@ -361,10 +371,11 @@ fn the_replies_of_a_pipeline_are_one_list() {
     assert_eq!(from_frames::<Value>(&frames), Ok(both));
     let fails = |error: DecodeError| error.to_string();
     let wrong = from_frames::<Vec<u64>>(&frames).map_err(fails);
-    let expected = "reply 0: expected u64, got bulk string \"a\", while decoding Vec<u64>";
+    let expected =
+        "reply 0: expected u64, got bulk string \"a\", while decoding Vec<u64>; String fits";
     assert_eq!(wrong, Err(text(expected)));
     let fewer = from_frames::<(String,)>(&frames).map_err(fails);
-    assert!(fewer.is_err_and(|text| text.starts_with("1 replies more than the type takes")));
+    assert!(fewer.is_err_and(|text| text.contains("1 replies more than the type takes")));
     assert!(from_frames::<(String, u64, u64)>(&frames).is_err());
     assert!(from_frames::<HashMap<String, u64>>(&frames).is_err());
 }

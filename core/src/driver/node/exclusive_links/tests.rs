@@ -52,6 +52,25 @@ fn who_finds_all_in_use_waits_for_one() {
     assert_eq!((links.count(), script.dials(&endpoint())), ((0, 0), 3));
 }
 
+/// Two are returned before any of those that wait has looked: both of the first two get one.
+#[test]
+fn as_many_are_told_as_there_are_free() {
+    let script = Script::default();
+    let (env, links) = links(&script, WhenFull::Wait);
+    let take = || links.take(&env, false, true);
+    let (first, second) = take_both(&script, &env, &links);
+    let (mut third, mut fourth) = (Box::pin(take()), Box::pin(take()));
+    assert!(script.poll_once(third.as_mut()).is_pending());
+    assert!(script.poll_once(fourth.as_mut()).is_pending());
+    first.release();
+    drop(second);
+    // The others may block without end, so nobody may wait for one of them.
+    let _third = script.run(third).expect("one is free");
+    let woken = script.run(fourth).expect("one is free");
+    assert_eq!(links.count(), (2, 0));
+    drop(woken);
+}
+
 /// A caller that was told that one is free, and is gone by then, tells the next one.
 #[test]
 fn a_caller_that_goes_away_leaves_its_turn_to_the_next() {
