@@ -231,7 +231,12 @@ async fn any_faults(sim: Sim, seed: u64) {
     let patient = client.with_timeout(Duration::from_secs(5));
     let mut from = first;
     loop {
-        assert!(sim.now() < limit, "seed {seed}: events are missing without end");
+        let last: Vec<_> = heard.came.range(from.saturating_sub(20)..).collect();
+        let live = all.is_live();
+        assert!(
+            sim.now() < limit,
+            "seed {seed}: not each event comes once; live: {live}, {last:?}"
+        );
         let numbers = from..from + 20;
         from = numbers.end;
         for number in numbers.clone() {

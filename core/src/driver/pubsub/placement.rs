@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::subscription::kind::ChannelKind;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
+use crate::topology::slot_range::every_slot;
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -37,11 +38,20 @@ pub(super) fn is_unreachable(unreachable: &[UnreachableNode], node: &Arc<Node>) 
     unreachable.iter().any(|one| Arc::ptr_eq(&one.node, node))
 }
 
-/// The primaries, which tell of keys: each that owns slots, whether it answers or not. `None` for
-/// those that cannot be dialled, and where none is known.
+/// The primaries, which tell of keys: each that serves a slot, whether it answers or not. `None` for
+/// those that cannot be dialled, and where none is known. The last owner of slots that no node
+/// serves may be a replica by now, and would tell of the keys of another primary.
 pub(super) fn primaries(routes: &Routes) -> Vec<Option<Arc<Node>>> {
-    let mut found: Vec<Option<Arc<Node>>> = routes.primaries().cloned().map(Some).collect();
-    if found.is_empty() || found.len() < routes.map.slots().shards().len() {
+    let (map, shards) = (&routes.map, routes.map.slots().shards());
+    let mut serves = vec![false; shards.len()];
+    for slot in every_slot() {
+        if let Some(serves) = serves.get_mut(usize::from(map.slots().owner_at(slot))) {
+            *serves = *serves || map.uncovered_since(slot).is_none();
+        }
+    }
+    let serving = shards.iter().zip(serves).filter(|(_, serves)| *serves);
+    let mut found: Vec<_> = serving.map(|(shard, _)| routes.node(shard.primary).cloned()).collect();
+    if found.is_empty() {
         found.push(None);
     }
     found
