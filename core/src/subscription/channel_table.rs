@@ -19,7 +19,7 @@
 //! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
 //! - each channel has its own retries: a failure of one delays no other;
 //! - each interruption is told once, to the readers that were subscribed when it began;
-//! - what is done for one reader, channel or connection costs what that one holds.
+//! - what is done for one reader, channel, connection or slot costs what that one holds.
 
 use super::kind::{Channel, ChannelKind, tells_of_keys};
 use super::pending_commands::PendingCommands;
@@ -41,14 +41,14 @@ use std::time::Duration;
 
 mod every_primary;
 mod planning;
+mod recheck;
 mod replies;
+mod status;
 #[cfg(test)]
 mod tests;
 
 /// After so many failures in a row even a redirect is followed only after a pause.
 const IMMEDIATE_RETRIES_MAX: u32 = 4;
-/// How long a channel with more failures waits at most after a change of owners.
-const OWNER_CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection's name. Never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +97,24 @@ pub(crate) struct PlacementQuery {
     pub(crate) current: Option<ConnectionId>,
     /// The primary that it must be at, as an index into the list of `follow_primaries`.
     pub(crate) primary: Option<usize>,
+}
+
+/// What a channel waits for that has no connection: a name that the chooser of connections gives.
+pub(crate) type WaitKey = u64;
+
+/// Where a channel is to be subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// At this connection.
+    At(ConnectionId),
+    /// Nowhere yet: not before `recheck_waiting` with this key, or a change of owners.
+    Later(WaitKey),
+}
+
+impl From<Option<ConnectionId>> for Placement {
+    fn from(connection: Option<ConnectionId>) -> Self {
+        connection.map_or(Self::Later(0), Self::At)
+    }
 }
 
 /// A reader of a channel.
@@ -153,6 +171,8 @@ struct ChannelEntry {
     alone: bool,
     /// The error by which the server refuses it, until it is asked again.
     refused: Option<ServerError>,
+    /// What it waits for, while there is no connection for it.
+    waits_for: Option<WaitKey>,
 }
 
 /// An open connection.
@@ -166,6 +186,8 @@ struct Connection {
     channels: BTreeSet<usize>,
     /// Channels to unsubscribe from.
     to_unsubscribe: Vec<(ChannelKind, Slot, Bytes)>,
+    /// Whether it was used when that was last noted in `use_changes`.
+    was_used: bool,
 }
 
 /// The table of channels; see the head of this file.
@@ -179,6 +201,8 @@ pub(crate) struct ChannelTable {
     owners_known_at: Timestamp,
     /// The primaries; see `follow_primaries`.
     primaries: Vec<Primary>,
+    /// The channels that have parts.
+    wholes: BTreeSet<usize>,
     /// For jitter.
     rng: Rng,
     /// Channels by name, for each kind.
@@ -192,6 +216,14 @@ pub(crate) struct ChannelTable {
     free: Vec<usize>,
     /// The open connections.
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Those that have channels to unsubscribe from.
+    leaving: Vec<ConnectionId>,
+    /// Those whose use has begun or ended since this was taken, with repetitions.
+    use_changes: Vec<ConnectionId>,
+    /// The sharded channels by their slots.
+    by_slot: BTreeSet<(Slot, usize)>,
+    /// Channels that wait for a connection, by what they wait for.
+    waiting: BTreeSet<(WaitKey, usize)>,
     /// Channels that the next plan checks.
     to_check: BTreeSet<usize>,
     /// Channels that a plan checks from a time on.
@@ -202,7 +234,9 @@ pub(crate) struct ChannelTable {
     serial: u64,
     /// Updates that were not taken yet.
     updates: ReaderUpdates,
-    /// How many channels were looked at one by one.
+    /// How many channels are refused.
+    refusals: usize,
+    /// How many channels and connections were looked at one by one.
     #[cfg(test)]
     visits: Cell<usize>,
 }
@@ -214,17 +248,23 @@ impl ChannelTable {
             pauses,
             owners_known_at: Timestamp::ZERO,
             primaries: vec![None],
+            wholes: BTreeSet::new(),
             rng,
             names: Default::default(),
             recent: Cell::new(0),
             entries: Vec::new(),
             free: Vec::new(),
             connections: BTreeMap::new(),
+            leaving: Vec::new(),
+            use_changes: Vec::new(),
+            by_slot: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             to_check: BTreeSet::new(),
             check_later: BTreeSet::new(),
             readers: BTreeMap::new(),
             serial: 0,
             updates: Vec::new(),
+            refusals: 0,
             #[cfg(test)]
             visits: Cell::new(0),
         }
@@ -267,8 +307,10 @@ impl ChannelTable {
     /// Adds an entry without readers, which the next plan checks.
     fn insert(&mut self, channel: Channel, reach: Reach) -> usize {
         self.serial += 1;
+        let slot = Slot::of(&channel.name);
+        let sharded = channel.kind == ChannelKind::Sharded;
         let entry = ChannelEntry {
-            slot: Slot::of(&channel.name),
+            slot,
             channel,
             serial: self.serial,
             reach,
@@ -282,6 +324,7 @@ impl ChannelTable {
             not_before: Timestamp::ZERO,
             alone: false,
             refused: None,
+            waits_for: None,
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -293,6 +336,9 @@ impl ChannelTable {
                 self.entries.len() - 1
             }
         };
+        if sharded {
+            self.by_slot.insert((slot, index));
+        }
         self.to_check.insert(index);
         index
     }
@@ -310,9 +356,8 @@ impl ChannelTable {
 
     /// Removes a reader from all of its channels.
     pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        let own: Vec<usize> = own.map(|((_, index), _)| *index).collect();
-        for index in own {
+        let own = self.readers.range((reader, 0)..=(reader, usize::MAX)).map(|(key, _)| key.1);
+        for index in own.collect::<Vec<usize>>() {
             if let Some(position) = self.readers.remove(&(reader, index)) {
                 self.release(index, position);
             }
@@ -334,6 +379,7 @@ impl ChannelTable {
             // It is live only where its parts are.
             entry.live = None;
             parts.into_iter().for_each(|part| drop(self.remove(part)));
+            self.wholes.remove(&index);
         }
         if let Some(Channel { kind, name }) = self.remove(index) {
             self.names[kind as usize].remove(&name);
@@ -346,11 +392,19 @@ impl ChannelTable {
         self.free.push(index);
         self.to_check.remove(&index);
         self.check_later.remove(&(entry.not_before, index));
+        if let Some(key) = entry.waits_for {
+            self.waiting.remove(&(key, index));
+        }
+        self.refusals -= usize::from(entry.refused.is_some());
+        let Channel { kind, name } = &entry.channel;
         for id in entry.live.iter().chain(&entry.pending) {
             if let Some(connection) = self.connections.get_mut(id) {
-                let Channel { kind, name } = entry.channel.clone();
-                connection.leave(index, kind, entry.slot, name);
+                connection.leave(index, *kind, entry.slot, name.clone());
+                self.leaving.push(*id);
             }
+        }
+        if *kind == ChannelKind::Sharded {
+            self.by_slot.remove(&(entry.slot, index));
         }
         Some(entry.channel)
     }
@@ -362,8 +416,10 @@ impl ChannelTable {
             pending_commands: PendingCommands::default(),
             channels: BTreeSet::new(),
             to_unsubscribe: Vec::new(),
+            was_used: false,
         };
         self.connections.insert(id, connection);
+        self.use_changes.push(id);
     }
 
     /// Removes a lost connection. `since`: when its channels were last known to be subscribed to.
@@ -380,31 +436,6 @@ impl ChannelTable {
             }
             self.to_check.insert(index);
         }
-    }
-
-    /// Lets the next plan check every channel that does not wait for a retry.
-    pub(crate) fn recheck_all(&mut self) {
-        let waits = |index: &usize| {
-            let entry = self.entries[*index].as_ref();
-            entry.is_some_and(|entry| !self.check_later.contains(&(entry.not_before, *index)))
-        };
-        self.to_check.extend((0..self.entries.len()).filter(waits));
-    }
-
-    /// Lets the next plan check every channel, also those that wait for a retry: slots may have new
-    /// owners. `owners_known_at`: when the owners were last known to be the old ones.
-    pub(crate) fn handle_owner_change(&mut self, now: Timestamp, owners_known_at: Timestamp) {
-        self.owners_known_at = owners_known_at;
-        for (at, index) in std::mem::take(&mut self.check_later) {
-            if let Some(entry) = &mut self.entries[index] {
-                // Without a pause, two nodes that redirect to each other would be asked in a loop.
-                let immediate = entry.failures <= IMMEDIATE_RETRIES_MAX;
-                entry.not_before =
-                    if immediate { now } else { at.min(now.after(OWNER_CHANGE_PAUSE)) };
-                self.to_check.insert(index);
-            }
-        }
-        self.recheck_all();
     }
 
     /// The readers of a message that came for a channel; none unless the channel is live.
@@ -434,49 +465,27 @@ impl ChannelTable {
         std::mem::take(&mut self.updates)
     }
 
-    /// The channels of one reader that are not live.
-    pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let own = self.indexes_of(reader).filter(|index| self.confirmed(*index).is_none());
-        own.filter_map(|index| Some(&self.entries[index].as_ref()?.channel))
-    }
-
-    /// A channel of one reader that the server refuses, with the server's error.
-    pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
-        self.indexes_of(reader).find_map(|index| {
-            let channel = &self.entries[index].as_ref()?.channel;
-            Some((channel, self.refused(index)?))
-        })
-    }
-
-    /// The channels that one reader wants.
-    pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let own = self.indexes_of(reader);
-        own.filter_map(|index| Some(&self.entries[index].as_ref()?.channel))
-    }
-
-    fn indexes_of(&self, reader: ReaderId) -> impl Iterator<Item = usize> {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        own.map(|((_, index), _)| {
-            self.visit();
-            *index
-        })
-    }
-
     /// Counts a channel that is looked at. Tests bound how many are.
     #[inline]
     fn visit(&self) {
         #[cfg(test)]
         self.visits.set(self.visits.get() + 1);
     }
-
-    /// Whether any channel is live or pending at a connection, or still to be unsubscribed there.
-    pub(crate) fn is_in_use(&self, id: ConnectionId) -> bool {
-        let connection = self.connections.get(&id);
-        connection.is_some_and(|one| !one.channels.is_empty() || !one.to_unsubscribe.is_empty())
-    }
 }
 
 impl Connection {
+    fn is_used(&self) -> bool {
+        !self.channels.is_empty() || !self.to_unsubscribe.is_empty()
+    }
+
+    /// Adds the connection to `changes` if its use has begun or ended since the last call.
+    fn note_use(&mut self, id: ConnectionId, changes: &mut Vec<ConnectionId>) {
+        let is_used = self.is_used();
+        if std::mem::replace(&mut self.was_used, is_used) != is_used {
+            changes.push(id);
+        }
+    }
+
     /// A channel is unsubscribed from here: it is live or pending elsewhere, or wanted no more.
     fn leave(&mut self, index: usize, kind: ChannelKind, slot: Slot, name: Bytes) {
         self.channels.remove(&index);

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn client(url: &str, protocol: Protocol) -> Client {
-    let config = Config::from_url(url).unwrap().protocol(protocol);
+    let config = slotcar_tests::patient(url).protocol(protocol);
     block_on(Client::connect(Smol::new(), config)).unwrap()
 }
 

@@ -264,9 +264,9 @@ impl LiveTopology {
         let first_is_pending = state.refreshed_at.is_none() && state.schedule.is_pending();
         let is_news = patched.is_some() && !first_is_pending;
         if let Some(map) = patched {
-            let (slot, to) = (slot.number(), endpoint);
-            self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
-            self.publish(&mut state, map);
+            let (number, to) = (slot.number(), endpoint);
+            self.env.telemetry().emit(|| Event::SlotMoved { slot: number, to: to.clone() });
+            self.publish_moved(&mut state, slot, map);
         }
         let node = match self.known_node_at(endpoint) {
             Some(node) if !literally => node,

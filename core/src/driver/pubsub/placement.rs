@@ -15,6 +15,7 @@ use crate::driver::replica::policy::ReadSettings;
 use crate::driver::replica::select::{SelectionContext, choice, table};
 use crate::driver::replica::shard_lookup::members;
 use crate::error::Error;
+use crate::sorted::SortedMap;
 use crate::subscription::kind::ChannelKind;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
@@ -24,19 +25,8 @@ use std::sync::Arc;
 #[cfg(test)]
 mod tests;
 
-/// A node that the last attempt could not connect to.
-#[derive(Debug)]
-pub(super) struct UnreachableNode {
-    /// The node.
-    pub(super) node: Arc<Node>,
-    /// The error of the last attempt.
-    pub(super) error: Error,
-}
-
-/// Whether the last attempt to connect to a node failed.
-pub(super) fn is_unreachable(unreachable: &[UnreachableNode], node: &Arc<Node>) -> bool {
-    unreachable.iter().any(|one| Arc::ptr_eq(&one.node, node))
-}
+/// The nodes that the last attempt could not connect to, by their numbers, and its errors.
+pub(super) type Unreachable = SortedMap<u64, Error>;
 
 /// The primaries, which tell of keys: each that serves a slot, whether it answers or not. `None` for
 /// those that cannot be dialled, and where none is known. The last owner of slots that no node
@@ -62,7 +52,7 @@ pub(super) fn by_slot<'r>(
     kind: ChannelKind,
     slot: Slot,
     current: Option<&'r Arc<Node>>,
-    unreachable: &[UnreachableNode],
+    unreachable: &Unreachable,
     routes: &'r Routes,
 ) -> Option<&'r Arc<Node>> {
     let owner = routes.owner(slot);
@@ -70,8 +60,9 @@ pub(super) fn by_slot<'r>(
     if kind == ChannelKind::Sharded || is_single {
         return owner;
     }
-    let is_member = |node: &&Arc<Node>| routes.dialable().any(|other| Arc::ptr_eq(other, node));
-    let is_well = |node: &&Arc<Node>| !is_unreachable(unreachable, node) && !node.is_failing();
+    let is_member = |node: &&Arc<Node>| routes.contains(node);
+    let is_well =
+        |node: &&Arc<Node>| !unreachable.contains_key(&node.number()) && !node.is_failing();
     current
         .filter(is_member)
         .or(owner.filter(is_well))
@@ -87,7 +78,7 @@ pub(super) fn by_slot<'r>(
 pub(super) fn by_read_policy<'r>(
     slot: Slot,
     current: Option<&'r Arc<Node>>,
-    unreachable: &[UnreachableNode],
+    unreachable: &Unreachable,
     routes: &'r Routes,
     settings: &Arc<ReadSettings>,
     now: Timestamp,
@@ -96,11 +87,13 @@ pub(super) fn by_read_policy<'r>(
     let mut allowed = members(shard)
         .skip(usize::from(!settings.may_use_primary()))
         .filter_map(|index| routes.node(index))
-        .filter(|node| !is_unreachable(unreachable, node));
+        .filter(|node| !unreachable.contains_key(&node.number()));
     if let Some(current) = current.filter(|node| allowed.any(|other| Arc::ptr_eq(other, node))) {
         return Some(current);
     }
-    let tried: Vec<Arc<Node>> = unreachable.iter().map(|one| Arc::clone(&one.node)).collect();
+    let of_shard = members(shard).filter_map(|index| routes.node(index));
+    let tried = of_shard.filter(|node| unreachable.contains_key(&node.number()));
+    let tried: Vec<Arc<Node>> = tried.cloned().collect();
     let context = SelectionContext { settings, tried: &tried, capped: false, now };
     let (rows, nodes) = table(routes, shard, &context);
     let turn = routes.node(shard.primary)?.health().next_choice();

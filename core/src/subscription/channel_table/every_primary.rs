@@ -22,6 +22,11 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl ChannelTable {
+    /// Whether any channel tells of keys, so that it matters which primaries there are.
+    pub(crate) fn has_wholes(&self) -> bool {
+        !self.wholes.is_empty()
+    }
+
     /// Says which primaries there are; never none, but one that is not known. `owners_known_at`:
     /// when they were last known to be the old ones. `handle_owner_change` follows.
     pub(crate) fn follow_primaries(
@@ -44,7 +49,8 @@ impl ChannelTable {
             cause: GapCause::OwnerChanged,
             from: Arc::clone(from),
         });
-        for index in 0..self.entries.len() {
+        for index in self.wholes.iter().copied().collect::<Vec<usize>>() {
+            self.visit();
             let Some(entry) = &mut self.entries[index] else { continue };
             let Reach::EveryPrimary { parts } = &mut entry.reach else { continue };
             let parts = std::mem::take(parts);
@@ -67,6 +73,7 @@ impl ChannelTable {
 
     /// Gives an entry a part for each primary.
     pub(super) fn add_parts(&mut self, whole: usize) {
+        self.wholes.insert(whole);
         let none = vec![None; self.primaries.len()];
         self.fill_parts(whole, none);
     }
@@ -135,6 +142,7 @@ impl ChannelTable {
         for index in [&[index], self.parts(index)].concat() {
             let Some(entry) = &mut self.entries[index] else { continue };
             if entry.refused.take().is_some() {
+                self.refusals -= 1;
                 self.check_later.remove(&(entry.not_before, index));
                 entry.not_before = Timestamp::ZERO;
                 self.to_check.insert(index);

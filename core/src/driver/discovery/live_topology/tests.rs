@@ -9,7 +9,7 @@ use crate::transport::Transport;
 use futures::future::join_all;
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -423,4 +423,50 @@ fn nodes_that_only_redirects_name_are_bounded() {
     assert_eq!(lock(&topology.state).unlisted.len(), 64 + 1, "and the seed");
     let newest = topology.node_at(&at("n199"));
     assert!(Arc::ptr_eq(&newest, &topology.node_at(&at("n199"))));
+}
+
+/// A redirect to a primary that owns slots shares the nodes of the routes before. A primary that has
+/// lost its last slot by redirects is treated as one that has left; so it was when all was made anew.
+#[test]
+fn a_redirect_between_known_primaries_makes_no_nodes_anew() {
+    let script = Script::default();
+    let topology = started(&script);
+    let before = Arc::clone(&topology.routes());
+    let b = Arc::clone(before.owner(slot(16383)).unwrap());
+    drop(script.run(b.connect(topology.env(), Timestamp::FAR_FUTURE)).unwrap());
+    for number in 8192..16383 {
+        topology.handle_moved(slot(number), &at("a"), false);
+        assert_eq!(owner(&topology, number), "a");
+    }
+    let after = Arc::clone(&topology.routes());
+    assert!(Arc::ptr_eq(before.members(), after.members()));
+    assert_eq!(after.map.version(), before.map.version() + 8191);
+    assert!(b.is_live(), "it owns a slot");
+    topology.handle_moved(slot(16383), &at("a"), false);
+    assert!(!b.is_live(), "it owns none");
+    topology.handle_moved(slot(0), &at("c"), false);
+    let promoted = Arc::clone(&topology.routes());
+    assert!(!Arc::ptr_eq(after.members(), promoted.members()), "a replica is a primary now");
+    assert_eq!(owner(&topology, 0), "c");
+}
+
+/// A thousand connections that are lost at once wake who waits for a reason once; the next loss
+/// after that was seen wakes again.
+#[test]
+fn losses_are_told_once_until_they_are_seen() {
+    let script = Script::default();
+    let topology = started(&script);
+    let triggers = topology.env().triggers();
+    let woken = |listener: &mut event_listener::EventListener| {
+        script.poll_once(Pin::new(listener)).is_ready()
+    };
+    let mut first = triggers.listen();
+    triggers.report_connection_lost();
+    assert!(woken(&mut first));
+    let mut second = triggers.listen();
+    (0..1000).for_each(|_| triggers.report_connection_lost());
+    assert!(!woken(&mut second), "who listens from now on looks first");
+    topology.take_triggers();
+    triggers.report_connection_lost();
+    assert!(woken(&mut second));
 }
