@@ -5,9 +5,9 @@
 //! in a component that reads one key this was a sixth of all code. Here all types share the search
 //! and the order, which is a list of indexes; only the comparison is compiled for each type.
 //!
-//! Limits: an insertion moves the indexes of all greater keys, 4 bytes each. So 16384 keys in the
-//! worst order take some 50 ms, and 1000 keys a fifth of a millisecond; keys in ascending order
-//! move nothing. At most 2^32 entries.
+//! Limits: an insertion or a removal moves the indexes of all greater keys, 4 bytes each. So 16384
+//! keys in the worst order take some 50 ms, and 1000 keys a fifth of a millisecond; keys that are
+//! inserted in ascending order, or removed in descending order, move nothing. At most 2^32 entries.
 //! Invariant: `order` contains the index of each entry once, by ascending key.
 
 use std::borrow::Borrow;
@@ -32,13 +32,11 @@ fn search(order: &[u32], compare: &dyn Fn(u32) -> Ordering) -> Result<usize, usi
 }
 
 /// Takes the number at `place` out and gives its number to the last entry, which will fill its
-/// place.
-fn unlink(order: &mut Vec<u32>, place: usize) -> u32 {
-    let last = u32::try_from(order.len() - 1).unwrap_or(u32::MAX);
-    let index = order.remove(place);
-    if let Some(moved) = order.iter_mut().find(|other| **other == last) {
-        *moved = index;
-    }
+/// place. `of_last`: the position of the last entry's number.
+fn unlink(order: &mut Vec<u32>, place: usize, of_last: usize) -> u32 {
+    let index = order[place];
+    order[of_last] = index;
+    order.remove(place);
     index
 }
 
@@ -166,7 +164,18 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         let place = self.place(key).ok()?;
-        Some(self.entries.swap_remove(unlink(&mut self.order, place) as usize).1)
+        let of_last = self.place::<K>(&self.entries.last()?.0).ok()?;
+        let index = unlink(&mut self.order, place, of_last);
+        Some(self.entries.swap_remove(index as usize).1)
+    }
+
+    /// Keeps the entries for which `keep` says so.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        for (key, value) in std::mem::take(self).into_entries() {
+            if keep(&key, &value) {
+                self.insert(key, value);
+            }
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -262,6 +271,11 @@ impl<T: Ord> SortedSet<T> {
     /// Whether it is new.
     pub(crate) fn insert(&mut self, value: T) -> bool {
         self.0.insert(value, ()).is_none()
+    }
+
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, value: &T) -> bool {
+        self.0.remove(value).is_some()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {

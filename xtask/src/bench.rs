@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: builds the benchmark's own workspace (tests/bench) and runs it.
 //!
 //! Without an argument, or with options only, it measures slotcar beside its peers. `check`
-//! compares instruction counts with the committed ones. `build` measures what each client costs to
-//! build. Peers are built one by one, so that none changes the features of another's dependencies.
+//! compares instruction counts with the committed ones, `scale` those of one of many with those of
+//! one of few. `build` measures what each client costs to build. Peers are built one by one, so that none changes the features of another's dependencies.
 //! A peer that does not build is reported and left out; an older program of it is not used.
 
 use crate::{Outcome, servers};
@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     match arguments.split_first() {
         Some((first, rest)) if first == "check" => check(rest),
         Some((first, rest)) if first == "build" => build_cost(rest),
+        Some((first, rest)) if first == "scale" => scale(rest),
         _ => measure(arguments.to_vec()),
     }
 }
@@ -72,6 +73,21 @@ fn check(arguments: &[String]) -> Outcome {
     finish(runner.arg("--server").arg(server).args(arguments))
 }
 
+fn scale(arguments: &[String]) -> Outcome {
+    let mut arguments = arguments.to_vec();
+    if !is_there(Path::new("valgrind")) && !install("valgrind") {
+        eprintln!("SKIPPED: valgrind is not installed, so growth was NOT checked");
+        return Ok(());
+    }
+    let server = server(take_option(&mut arguments, "--server")?)?;
+    build("runner")?;
+    // With its symbols: callgrind finds what to count by the names of functions.
+    build_as("scale", "prof")?;
+    let program = target(folder().join("target")).join("prof/scale");
+    let mut runner = runner("scale");
+    finish(runner.arg("--scale").arg(program).arg("--server").arg(server).args(arguments))
+}
+
 fn build_cost(peers: &[String]) -> Outcome {
     build("runner")?;
     let mut runner = runner("build");
@@ -96,8 +112,13 @@ fn build_peers(peers: &[&str]) -> Vec<String> {
 }
 
 fn build(package: &str) -> Outcome {
+    build_as(package, "release")
+}
+
+fn build_as(package: &str, profile: &str) -> Outcome {
     let mut cargo = crate::cargo();
-    cargo.args(["build", "--quiet", "--release", "--package", package, "--manifest-path"]);
+    cargo.args(["build", "--quiet", "--profile", profile, "--package", package]);
+    cargo.arg("--manifest-path");
     eprintln!("building {package}");
     finish(cargo.arg(folder().join("Cargo.toml")))
         .map_err(|_| format!("{package} does not build; its errors are above"))

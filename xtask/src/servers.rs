@@ -28,7 +28,7 @@ const RECIPE: u32 = 1;
 struct Server {
     /// The folder's name, such as `redis-7.0`.
     name: String,
-    /// `redis` or `valkey`: the stem of package and program names.
+    /// `redis` or `valkey`, the stem of package and program names; or a proxy's package.
     family: String,
     /// The version that the name promises, such as `7.0`.
     version: String,
@@ -91,7 +91,7 @@ fn parse_line(line: &str) -> Result<Server, String> {
         family: family.to_owned(),
         version: version.to_owned(),
         suites: suites.split(',').map(str::to_owned).collect(),
-        always: when == "always",
+        always: when != "asked",
     })
 }
 
@@ -145,7 +145,11 @@ fn fetch_one(
     say: &dyn Fn(&str),
 ) -> Outcome {
     let began = Instant::now();
-    let packages = ["server", "sentinel", "tools"].map(|part| format!("{}-{part}", server.family));
+    let family = &server.family;
+    let packages = match unpack::is_proxy(family) {
+        true => vec![family.clone()],
+        false => ["server", "sentinel", "tools"].map(|part| format!("{family}-{part}")).to_vec(),
+    };
     let archive = apt::Archive::open(scratch, release, &server.suites)?;
     say(&format!("reading the index of {}", server.suites.join(" and ")));
     archive.update()?;
@@ -206,10 +210,11 @@ mod tests {
     #[test]
     fn the_list_is_well_formed() {
         let listed = parse_list(LIST).unwrap();
-        assert_eq!(listed.iter().filter(|s| s.always).count(), 6);
+        assert_eq!(listed.iter().filter(|s| s.always).count(), 8);
         for (at, server) in listed.iter().enumerate() {
             assert!(listed[..at].iter().all(|s| s.name != server.name), "{}", server.name);
-            assert!(["redis", "valkey"].contains(&server.family.as_str()), "{}", server.name);
+            let is_server = ["redis", "valkey"].contains(&server.family.as_str());
+            assert_ne!(is_server, unpack::is_proxy(&server.family), "{}", server.name);
         }
         assert!(parse_list("redis-7.0 bookworm").is_err());
         assert!(parse_list("redis bookworm always").is_err());
@@ -226,6 +231,6 @@ mod tests {
         assert_eq!(only("redis-8.0-sid,redis-6.0").unwrap(), ["redis-8.0-sid", "redis-6.0"]);
         assert!(only("redis-5.0").unwrap_err().contains("known: redis-6.0"));
         assert!(choose(&listed, &["--all".to_owned()]).is_err());
-        assert_eq!(choose(&listed, &[]).unwrap().len(), 6);
+        assert_eq!(choose(&listed, &[]).unwrap().len(), 8);
     }
 }

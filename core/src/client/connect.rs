@@ -163,7 +163,7 @@ impl Client {
         let known = topology.map(|known| known.to_map(env.now())).transpose().map_err(unusable)?;
         let topology = LiveTopology::start(Arc::clone(&env), known);
         background_refresh::start(&topology);
-        let sole_node = match topology.routes().nodes.as_slice() {
+        let sole_node = match &*topology.routes().nodes {
             [node] if !topology.is_dynamic() => node.clone(),
             _ => None,
         };

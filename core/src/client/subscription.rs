@@ -264,19 +264,21 @@ impl Subscription {
     pub async fn ready(&mut self) -> Result<(), Error> {
         let env = Arc::clone(&self.client.shared.env);
         let timeout = self.client.command_timeout();
+        let mut from = 0;
         let confirmed = poll_fn(|cx| {
             self.queue.register_waker(cx.waker());
-            let status = self.poll_confirmed();
+            let status = self.poll_confirmed(&mut from);
             if status.is_pending() && !self.has_background {
                 self.subscriber.drive(&mut self.subscriber_loop, self.id, cx);
-                return self.poll_confirmed();
+                return self.poll_confirmed(&mut from);
             }
             status
         });
         if let Some(result) = env.with_deadline(env.now().after(timeout), confirmed).await {
             return result;
         }
-        let ReaderStatus::Unconfirmed(channel, cause) = self.subscriber.status(self.id) else {
+        let status = self.subscriber.status(self.id, &mut 0);
+        let ReaderStatus::Unconfirmed(channel, cause) = status else {
             return Ok(());
         };
         let message = format!("not subscribed to {channel} within {timeout:?}");
@@ -287,8 +289,8 @@ impl Subscription {
         })
     }
 
-    fn poll_confirmed(&self) -> Poll<Result<(), Error>> {
-        Poll::Ready(match self.subscriber.status(self.id) {
+    fn poll_confirmed(&self, from: &mut usize) -> Poll<Result<(), Error>> {
+        Poll::Ready(match self.subscriber.status(self.id, from) {
             ReaderStatus::Live => Ok(()),
             ReaderStatus::Unconfirmed(..) => return Poll::Pending,
             ReaderStatus::Refused(channel, error) => {
@@ -344,7 +346,7 @@ impl Subscription {
     /// Whether the servers have confirmed every channel, and no connection was lost since.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.subscriber.status(self.id), ReaderStatus::Live)
+        matches!(self.subscriber.status(self.id, &mut 0), ReaderStatus::Live)
     }
 
     fn add(&self, kind: ChannelKind, names: &[Vec<u8>]) {

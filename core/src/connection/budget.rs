@@ -6,11 +6,11 @@
 //! callers in the list, so one reply does not wake all of them, and a caller that comes later does
 //! not overtake one that waits. When nothing is charged any more, all are woken: then none of them
 //! depends on another one that was woken and is never polled again. For the same reason the
-//! background tasks of all the node's connections are woken when a caller is_first to wait: a
+//! background tasks of all the node's connections are woken when a caller is the first to wait: a
 //! connection may have woken its only caller, which need not be polled again.
 //!
 //! **Invariants**: `used` is the cost of all entries that are owed a reply, on all connections;
-//! `count` is the length of the list; no waker is woken here.
+//! `count` is the number of callers in the list; no waker is woken here.
 //!
 //! Limit: `max` bytes; a single entry may exceed it when nothing else is charged.
 //! Tested by `tests/models`, too, which compiles this file against `loom`.
@@ -18,7 +18,8 @@
 use super::entry::{Admission, Wakers};
 use crate::lock::{AtomicUsize, Mutex, Ordering, lock};
 use crate::time::Timestamp;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -29,7 +30,7 @@ pub(crate) struct Budget {
     max: usize,
     /// Bytes that are charged.
     used: AtomicUsize,
-    /// Length of the list of callers that wait. While it is 0, the list is not locked.
+    /// How many callers wait. While it is 0, the list is not locked.
     count: AtomicUsize,
     /// The callers that wait for room.
     waiting: Mutex<WaitList>,
@@ -37,13 +38,27 @@ pub(crate) struct Budget {
     backgrounds: Mutex<Vec<(u64, Waker)>>,
 }
 
+/// Callers that have gone stay in a list until they are more than those that wait, and this many.
+const GONE_MAX: usize = 32;
+
 /// The callers that wait, in the order in which they came.
+///
+/// Whatever one of them does costs a search for its number: one that leaves from the middle leaves
+/// a gap, and gaps are closed when they are the greater part.
 #[derive(Debug, Default)]
 struct WaitList {
-    /// In ascending order of the callers' numbers. Not a tree: nearly all leave at the front.
-    callers: VecDeque<(u64, Waiter)>,
+    /// In ascending order of the callers' numbers; `None` where one has gone. Not a tree: nearly
+    /// all leave at the front.
+    callers: VecDeque<(u64, Option<Waiter>)>,
+    /// How many of them wait.
+    waiting: usize,
+    /// When each gives up, with its number, the earliest first; also of some that wait no more.
+    deadlines: BinaryHeap<Reverse<(Timestamp, u64)>>,
     /// The number that was given out last.
     last_number: u64,
+    /// How many callers were looked at one by one.
+    #[cfg(test)]
+    visits: usize,
 }
 
 impl WaitList {
@@ -54,13 +69,87 @@ impl WaitList {
 
     /// Puts a caller where its number belongs. Returns what was there before.
     fn put(&mut self, number: u64, waiter: Waiter) -> Option<Waiter> {
-        match self.find(number) {
-            Ok(at) => self.callers.get_mut(at).map(|old| std::mem::replace(&mut old.1, waiter)),
-            Err(at) => {
-                self.callers.insert(at, (number, waiter));
-                None
+        let deadline = waiter.deadline;
+        let at = self.find(number).unwrap_or_else(|at| {
+            self.callers.insert(at, (number, None));
+            at
+        });
+        let old = self.callers.get_mut(at).and_then(|(_, place)| place.replace(waiter));
+        self.waiting += usize::from(old.is_none());
+        if old.as_ref().is_none_or(|old| old.deadline != deadline) {
+            self.deadlines.push(Reverse((deadline, number)));
+        }
+        old
+    }
+
+    /// Takes a caller out, if it waits.
+    fn remove(&mut self, number: u64) -> Option<Waiter> {
+        let at = self.find(number).ok()?;
+        let removed = self.callers.get_mut(at)?.1.take();
+        self.waiting -= usize::from(removed.is_some());
+        self.close_gaps();
+        removed
+    }
+
+    /// Takes the first caller out that waits.
+    fn pop(&mut self) -> Option<(u64, Waiter)> {
+        loop {
+            self.visit(1);
+            if let (number, Some(waiter)) = self.callers.pop_front()? {
+                self.waiting -= 1;
+                return Some((number, waiter));
             }
         }
+    }
+
+    /// Puts back what `pop` has just taken.
+    fn push_front(&mut self, (number, waiter): (u64, Waiter)) {
+        self.waiting += 1;
+        self.callers.push_front((number, Some(waiter)));
+    }
+
+    /// Takes a caller out whose deadline is past; else `Err` with the next deadline.
+    fn pop_expired(&mut self, now: Timestamp) -> Result<Waiter, Timestamp> {
+        while let Some(Reverse((deadline, number))) = self.deadlines.peek().copied() {
+            self.visit(1);
+            let place = self.find(number).ok().and_then(|at| self.callers.get(at));
+            let waiter = place.and_then(|(_, waiter)| waiter.as_ref());
+            let waits = waiter.is_some_and(|waiter| waiter.deadline == deadline);
+            if waits && deadline > now {
+                return Err(deadline);
+            }
+            self.deadlines.pop();
+            if let Some(waiter) = waits.then(|| self.remove(number)).flatten() {
+                return Ok(waiter);
+            }
+        }
+        Err(Timestamp::FAR_FUTURE)
+    }
+
+    /// Forgets callers that have gone, if they are the greater part.
+    fn close_gaps(&mut self) {
+        let kept = 2 * self.waiting + GONE_MAX;
+        if self.callers.len() > kept {
+            self.visit(self.callers.len());
+            self.callers.retain(|(_, waiter)| waiter.is_some());
+        }
+        if self.deadlines.len() > kept {
+            self.visit(self.callers.len());
+            let own = |(number, waiter): &(u64, Option<Waiter>)| {
+                Some(Reverse((waiter.as_ref()?.deadline, *number)))
+            };
+            self.deadlines = self.callers.iter().filter_map(own).collect();
+        }
+    }
+
+    /// Counts callers that are looked at. Tests bound how many are.
+    #[inline]
+    fn visit(&mut self, count: usize) {
+        #[cfg(test)]
+        {
+            self.visits += count;
+        }
+        let _ = count;
     }
 }
 
@@ -107,8 +196,8 @@ pub(crate) struct BudgetWait {
 impl Drop for BudgetWait {
     fn drop(&mut self) {
         let mut list = lock(&self.budget.waiting);
-        let removed = list.find(self.number).ok().and_then(|at| list.callers.remove(at));
-        self.budget.count.store(list.callers.len(), Ordering::Release);
+        let removed = list.remove(self.number);
+        self.budget.count.store(list.waiting, Ordering::Release);
         drop(list);
         // A waker is foreign code, also when it is dropped.
         drop(removed);
@@ -191,13 +280,13 @@ impl Budget {
         let waiter = Waiter { waker: waker.clone(), deadline, cost };
         let (wait, before, is_first) = {
             let mut list = lock(&self.waiting);
-            let is_first = list.callers.is_empty();
+            let is_first = list.waiting == 0;
             let wait = wait.unwrap_or_else(|| {
                 list.last_number += 1;
                 BudgetWait { budget: Arc::clone(self), number: list.last_number }
             });
             let before = list.put(wait.number, waiter);
-            self.count.store(list.callers.len(), Ordering::Release);
+            self.count.store(list.waiting, Ordering::Release);
             (wait, before, is_first)
         };
         drop(before);
@@ -215,22 +304,23 @@ impl Budget {
             return Timestamp::FAR_FUTURE;
         }
         let mut list = lock(&self.waiting);
-        for _ in 0..list.callers.len() {
-            match list.callers.pop_front() {
-                Some((_, waiter)) if waiter.deadline <= now => wake.push(waiter.waker),
-                stays => list.callers.extend(stays),
+        let next = loop {
+            match list.pop_expired(now) {
+                Ok(waiter) => wake.push(waiter.waker),
+                Err(next) => break next,
             }
-        }
-        self.count.store(list.callers.len(), Ordering::Release);
-        let next = list.callers.iter().map(|(_, waiter)| waiter.deadline).min();
-        next.unwrap_or(Timestamp::FAR_FUTURE)
+        };
+        self.count.store(list.waiting, Ordering::Release);
+        next
     }
 
     /// Wakes all callers: to drive, or because the connection is lost.
     pub(crate) fn wake_all(&self, wake: &mut Wakers) {
         if self.is_awaited() {
             let mut list = lock(&self.waiting);
-            wake.extend(list.callers.drain(..).map(|(_, waiter)| waiter.waker));
+            wake.extend(list.callers.drain(..).filter_map(|(_, waiter)| Some(waiter?.waker)));
+            list.deadlines.clear();
+            list.waiting = 0;
             self.count.store(0, Ordering::Release);
         }
     }
@@ -243,15 +333,16 @@ impl Budget {
         // sees that a caller waits.
         let mut used = self.used.fetch_add(0, Ordering::AcqRel);
         let all = used == 0;
-        while let Some((number, first)) = list.callers.pop_front() {
+        while let Some((number, first)) = list.pop() {
             used = used.saturating_add(first.cost);
             if used > self.max && !all {
-                list.callers.push_front((number, first));
+                list.push_front((number, first));
                 break;
             }
             wake.push(first.waker);
         }
-        self.count.store(list.callers.len(), Ordering::Release);
+        list.close_gaps();
+        self.count.store(list.waiting, Ordering::Release);
     }
 }
 
@@ -338,6 +429,38 @@ mod tests {
         assert_eq!(called(&mut wake), 1, "the other connection is lost");
         drop((third, other));
         assert!(lock(&budget.backgrounds).is_empty());
+    }
+
+    /// Thousands wait. One that leaves, one that comes back, one past its deadline and a reply look
+    /// at their own callers, wherever in the list these are.
+    #[test]
+    fn one_of_many_costs_what_it_holds() {
+        const MANY: u64 = 4000;
+        let at = |nanos| Timestamp::from_duration(std::time::Duration::from_nanos(nanos));
+        let scattered = |n: u64| n * 7 % MANY;
+        for leaves in [true, false] {
+            let budget = Budget::new(10);
+            assert!(budget.take(10, Admission::New));
+            let mut wake = Wakers::new();
+            let wait = |n: u64| (Waker::noop(), at(scattered(n) + 1), 1);
+            let mut waits: Vec<_> =
+                (0..MANY).map(|n| Some(budget.wait(None, wait(n), &mut wake))).collect();
+            for n in 0..MANY {
+                if leaves {
+                    waits[scattered(n) as usize] = None;
+                } else {
+                    let next = budget.handle_timeout(at(n + 1), &mut wake);
+                    assert_eq!(wake.drain(..).len(), 1, "each at its own time");
+                    assert!(n + 1 == MANY || next == at(n + 2));
+                }
+            }
+            assert!(!budget.is_awaited() && wake.is_empty());
+            let visits = lock(&budget.waiting).visits;
+            assert!(visits <= 12 * MANY as usize, "leaves: {leaves}, {visits}");
+            let late = budget.wait(None, (Waker::noop(), at(9), 1), &mut wake);
+            assert!(lock(&budget.waiting).callers.len() <= 2 + GONE_MAX, "gaps are closed");
+            drop(late);
+        }
     }
 
     /// A caller that leaves holds no other up; a deadline wakes its own caller.

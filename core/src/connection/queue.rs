@@ -90,6 +90,10 @@ pub(crate) struct CommandQueue {
     /// Not later than the earliest deadline of the entries and of the callers that wait for the
     /// budget here.
     earliest: Timestamp,
+    /// The entries by their deadlines, as far as a timer has fired.
+    due: deadlines::Due,
+    /// No caller waits for an entry before this one, as far as is known.
+    oldest_waiting: Option<Ticket>,
     /// Whether a background task drives this connection.
     background: bool,
     /// Has that task woken when a caller begins to wait for the budget on any of the node's
@@ -149,6 +153,8 @@ impl CommandQueue {
             owes_handshake: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,
+            due: deadlines::Due::default(),
+            oldest_waiting: None,
             background: false,
             background_registration: None,
             background_waker: None,

@@ -11,15 +11,19 @@
 //!
 //! **After each change call `plan`, and send all that it returns, in that order.**
 //!
+//! A channel that tells of keys is subscribed to at every primary (`every_primary.rs`): it has a
+//! part for each, and what is said here of a channel holds for each part.
+//!
 //! Invariants:
 //! - a channel is live at one connection at most, and pending at one more at most;
 //! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
 //! - each channel has its own retries: a failure of one delays no other;
 //! - each interruption is told once, to the readers that were subscribed when it began;
-//! - what is done for one reader, channel or connection costs what that one holds.
+//! - what is done for one reader, channel, connection or slot costs what that one holds.
 
-use super::kind::{Channel, ChannelKind};
+use super::kind::{Channel, ChannelKind, tells_of_keys};
 use super::pending_commands::PendingCommands;
+use super::reach::{Primary, Reach};
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
@@ -35,15 +39,16 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod every_primary;
 mod planning;
+mod recheck;
 mod replies;
+mod status;
 #[cfg(test)]
 mod tests;
 
 /// After so many failures in a row even a redirect is followed only after a pause.
 const IMMEDIATE_RETRIES_MAX: u32 = 4;
-/// How long a channel with more failures waits at most after a change of owners.
-const OWNER_CHANGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection's name. Never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +95,26 @@ pub(crate) struct PlacementQuery {
     pub(crate) slot: Slot,
     /// The connection where it is pending or, if it is not, live.
     pub(crate) current: Option<ConnectionId>,
+    /// The primary that it must be at, as an index into the list of `follow_primaries`.
+    pub(crate) primary: Option<usize>,
+}
+
+/// What a channel waits for that has no connection: a name that the chooser of connections gives.
+pub(crate) type WaitKey = u64;
+
+/// Where a channel is to be subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// At this connection.
+    At(ConnectionId),
+    /// Nowhere yet: not before `recheck_waiting` with this key, or a change of owners.
+    Later(WaitKey),
+}
+
+impl From<Option<ConnectionId>> for Placement {
+    fn from(connection: Option<ConnectionId>) -> Self {
+        connection.map_or(Self::Later(0), Self::At)
+    }
 }
 
 /// A reader of a channel.
@@ -104,7 +129,7 @@ struct ChannelReader {
 }
 
 /// An interruption that readers were not told of yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Gap {
     /// When it began, at the latest.
     since: Timestamp,
@@ -123,9 +148,12 @@ struct ChannelEntry {
     slot: Slot,
     /// Differs from that of earlier entries with the same name, whose replies may still arrive.
     serial: u64,
-    /// The readers that want it; never empty.
+    /// How many nodes it is subscribed to at.
+    reach: Reach,
+    /// The readers that want it; never empty, except in a part.
     readers: SmallVec<[ChannelReader; 1]>,
-    /// The connection that has confirmed it.
+    /// The connection that has confirmed it; of a channel with parts, the last one that did. It
+    /// stays when that is lost: others may go on.
     live: Option<ConnectionId>,
     /// The connection that was asked and has not answered.
     pending: Option<ConnectionId>,
@@ -143,6 +171,8 @@ struct ChannelEntry {
     alone: bool,
     /// The error by which the server refuses it, until it is asked again.
     refused: Option<ServerError>,
+    /// What it waits for, while there is no connection for it.
+    waits_for: Option<WaitKey>,
 }
 
 /// An open connection.
@@ -156,6 +186,8 @@ struct Connection {
     channels: BTreeSet<usize>,
     /// Channels to unsubscribe from.
     to_unsubscribe: Vec<(ChannelKind, Slot, Bytes)>,
+    /// Whether it was used when that was last noted in `use_changes`.
+    was_used: bool,
 }
 
 /// The table of channels; see the head of this file.
@@ -167,11 +199,16 @@ pub(crate) struct ChannelTable {
     pauses: (Duration, Duration),
     /// When the slots' owners were last known to be those before the last change.
     owners_known_at: Timestamp,
+    /// The primaries; see `follow_primaries`.
+    primaries: Vec<Primary>,
+    /// The channels that have parts.
+    wholes: BTreeSet<usize>,
     /// For jitter.
     rng: Rng,
     /// Channels by name, for each kind.
     names: [Names; 3],
-    /// The index of the last message's channel: the next message often has the same.
+    /// The index of the last message's channel: the next message often has the same. Never that of
+    /// a part.
     recent: Cell<usize>,
     /// The channels; `None` where an index is free.
     entries: Vec<Option<ChannelEntry>>,
@@ -179,6 +216,14 @@ pub(crate) struct ChannelTable {
     free: Vec<usize>,
     /// The open connections.
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Those that have channels to unsubscribe from.
+    leaving: Vec<ConnectionId>,
+    /// Those whose use has begun or ended since this was taken, with repetitions.
+    use_changes: Vec<ConnectionId>,
+    /// The sharded channels by their slots.
+    by_slot: BTreeSet<(Slot, usize)>,
+    /// Channels that wait for a connection, by what they wait for.
+    waiting: BTreeSet<(WaitKey, usize)>,
     /// Channels that the next plan checks.
     to_check: BTreeSet<usize>,
     /// Channels that a plan checks from a time on.
@@ -189,7 +234,9 @@ pub(crate) struct ChannelTable {
     serial: u64,
     /// Updates that were not taken yet.
     updates: ReaderUpdates,
-    /// How many channels were looked at one by one.
+    /// How many channels are refused.
+    refusals: usize,
+    /// How many channels and connections were looked at one by one.
     #[cfg(test)]
     visits: Cell<usize>,
 }
@@ -200,17 +247,24 @@ impl ChannelTable {
             has_slots,
             pauses,
             owners_known_at: Timestamp::ZERO,
+            primaries: vec![None],
+            wholes: BTreeSet::new(),
             rng,
             names: Default::default(),
             recent: Cell::new(0),
             entries: Vec::new(),
             free: Vec::new(),
             connections: BTreeMap::new(),
+            leaving: Vec::new(),
+            use_changes: Vec::new(),
+            by_slot: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             to_check: BTreeSet::new(),
             check_later: BTreeSet::new(),
             readers: BTreeMap::new(),
             serial: 0,
             updates: Vec::new(),
+            refusals: 0,
             #[cfg(test)]
             visits: Cell::new(0),
         }
@@ -222,12 +276,13 @@ impl ChannelTable {
             Some(index) => *index,
             None => self.add(kind, name),
         };
+        let confirmed = self.confirmed(index);
         let Some(entry) = &mut self.entries[index] else { return };
         if self.readers.contains_key(&(reader, index)) {
             return;
         }
         self.readers.insert((reader, index), entry.readers.len());
-        let connection = entry.live.and_then(|id| self.connections.get(&id));
+        let connection = confirmed.and_then(|id| self.connections.get(&id));
         if let Some(connection) = connection {
             let endpoint = Arc::clone(&connection.endpoint);
             let channel = entry.channel.clone();
@@ -235,21 +290,30 @@ impl ChannelTable {
         }
         let was_subscribed = connection.is_some();
         entry.readers.push(ChannelReader { id: reader, was_subscribed, was_refused: false });
-        if entry.refused.take().is_some() {
-            // The server may accept it by now.
-            self.check_later.remove(&(entry.not_before, index));
-            entry.not_before = Timestamp::ZERO;
-            self.to_check.insert(index);
-        }
+        self.ask_refused_again(index);
     }
 
     fn add(&mut self, kind: ChannelKind, name: &[u8]) -> usize {
         let name = Bytes::copy_from_slice(name);
+        let everywhere = self.has_slots && tells_of_keys(kind, &name);
+        let index = self.insert(Channel { kind, name: name.clone() }, Reach::OneNode);
+        self.names[kind as usize].insert(name, index);
+        if everywhere {
+            self.add_parts(index);
+        }
+        index
+    }
+
+    /// Adds an entry without readers, which the next plan checks.
+    fn insert(&mut self, channel: Channel, reach: Reach) -> usize {
         self.serial += 1;
+        let slot = Slot::of(&channel.name);
+        let sharded = channel.kind == ChannelKind::Sharded;
         let entry = ChannelEntry {
-            slot: Slot::of(&name),
-            channel: Channel { kind, name: name.clone() },
+            slot,
+            channel,
             serial: self.serial,
+            reach,
             readers: SmallVec::new(),
             live: None,
             pending: None,
@@ -260,6 +324,7 @@ impl ChannelTable {
             not_before: Timestamp::ZERO,
             alone: false,
             refused: None,
+            waits_for: None,
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -271,7 +336,9 @@ impl ChannelTable {
                 self.entries.len() - 1
             }
         };
-        self.names[kind as usize].insert(name, index);
+        if sharded {
+            self.by_slot.insert((slot, index));
+        }
         self.to_check.insert(index);
         index
     }
@@ -289,9 +356,8 @@ impl ChannelTable {
 
     /// Removes a reader from all of its channels.
     pub(crate) fn remove_reader(&mut self, reader: ReaderId) {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        let own: Vec<usize> = own.map(|((_, index), _)| *index).collect();
-        for index in own {
+        let own = self.readers.range((reader, 0)..=(reader, usize::MAX)).map(|(key, _)| key.1);
+        for index in own.collect::<Vec<usize>>() {
             if let Some(position) = self.readers.remove(&(reader, index)) {
                 self.release(index, position);
             }
@@ -309,17 +375,38 @@ impl ChannelTable {
         if !entry.readers.is_empty() {
             return;
         }
-        let Some(entry) = self.entries[index].take() else { return };
+        if let Reach::EveryPrimary { parts } = std::mem::replace(&mut entry.reach, Reach::OneNode) {
+            // It is live only where its parts are.
+            entry.live = None;
+            parts.into_iter().for_each(|part| drop(self.remove(part)));
+            self.wholes.remove(&index);
+        }
+        if let Some(Channel { kind, name }) = self.remove(index) {
+            self.names[kind as usize].remove(&name);
+        }
+    }
+
+    /// Removes an entry; it is unsubscribed from.
+    fn remove(&mut self, index: usize) -> Option<Channel> {
+        let entry = self.entries[index].take()?;
         self.free.push(index);
         self.to_check.remove(&index);
         self.check_later.remove(&(entry.not_before, index));
-        let Channel { kind, name } = entry.channel;
+        if let Some(key) = entry.waits_for {
+            self.waiting.remove(&(key, index));
+        }
+        self.refusals -= usize::from(entry.refused.is_some());
+        let Channel { kind, name } = &entry.channel;
         for id in entry.live.iter().chain(&entry.pending) {
             if let Some(connection) = self.connections.get_mut(id) {
-                connection.leave(index, kind, entry.slot, name.clone());
+                connection.leave(index, *kind, entry.slot, name.clone());
+                self.leaving.push(*id);
             }
         }
-        self.names[kind as usize].remove(&name);
+        if *kind == ChannelKind::Sharded {
+            self.by_slot.remove(&(entry.slot, index));
+        }
+        Some(entry.channel)
     }
 
     /// Adds a connection: commands may be sent on it from now on.
@@ -329,8 +416,10 @@ impl ChannelTable {
             pending_commands: PendingCommands::default(),
             channels: BTreeSet::new(),
             to_unsubscribe: Vec::new(),
+            was_used: false,
         };
         self.connections.insert(id, connection);
+        self.use_changes.push(id);
     }
 
     /// Removes a lost connection. `since`: when its channels were last known to be subscribed to.
@@ -347,31 +436,6 @@ impl ChannelTable {
             }
             self.to_check.insert(index);
         }
-    }
-
-    /// Lets the next plan check every channel that does not wait for a retry.
-    pub(crate) fn recheck_all(&mut self) {
-        let waits = |index: &usize| {
-            let entry = self.entries[*index].as_ref();
-            entry.is_some_and(|entry| !self.check_later.contains(&(entry.not_before, *index)))
-        };
-        self.to_check.extend((0..self.entries.len()).filter(waits));
-    }
-
-    /// Lets the next plan check every channel, also those that wait for a retry: slots may have new
-    /// owners. `owners_known_at`: when the owners were last known to be the old ones.
-    pub(crate) fn handle_owner_change(&mut self, now: Timestamp, owners_known_at: Timestamp) {
-        self.owners_known_at = owners_known_at;
-        for (at, index) in std::mem::take(&mut self.check_later) {
-            if let Some(entry) = &mut self.entries[index] {
-                // Without a pause, two nodes that redirect to each other would be asked in a loop.
-                let immediate = entry.failures <= IMMEDIATE_RETRIES_MAX;
-                entry.not_before =
-                    if immediate { now } else { at.min(now.after(OWNER_CHANGE_PAUSE)) };
-                self.to_check.insert(index);
-            }
-        }
-        self.recheck_all();
     }
 
     /// The readers of a message that came for a channel; none unless the channel is live.
@@ -401,45 +465,27 @@ impl ChannelTable {
         std::mem::take(&mut self.updates)
     }
 
-    /// The channels of one reader that are not live.
-    pub(crate) fn unconfirmed(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        let own = self.entries_of(reader).filter(|entry| entry.live.is_none());
-        own.map(|entry| &entry.channel)
-    }
-
-    /// A channel of one reader that the server refuses, with the server's error.
-    pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
-        self.entries_of(reader).find_map(|entry| Some((&entry.channel, entry.refused.as_ref()?)))
-    }
-
-    /// The channels that one reader wants.
-    pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        self.entries_of(reader).map(|entry| &entry.channel)
-    }
-
-    fn entries_of(&self, reader: ReaderId) -> impl Iterator<Item = &ChannelEntry> {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        own.filter_map(|((_, index), _)| {
-            self.visit();
-            self.entries[*index].as_ref()
-        })
-    }
-
     /// Counts a channel that is looked at. Tests bound how many are.
     #[inline]
     fn visit(&self) {
         #[cfg(test)]
         self.visits.set(self.visits.get() + 1);
     }
-
-    /// Whether any channel is live or pending at a connection, or still to be unsubscribed there.
-    pub(crate) fn is_in_use(&self, id: ConnectionId) -> bool {
-        let connection = self.connections.get(&id);
-        connection.is_some_and(|one| !one.channels.is_empty() || !one.to_unsubscribe.is_empty())
-    }
 }
 
 impl Connection {
+    fn is_used(&self) -> bool {
+        !self.channels.is_empty() || !self.to_unsubscribe.is_empty()
+    }
+
+    /// Adds the connection to `changes` if its use has begun or ended since the last call.
+    fn note_use(&mut self, id: ConnectionId, changes: &mut Vec<ConnectionId>) {
+        let is_used = self.is_used();
+        if std::mem::replace(&mut self.was_used, is_used) != is_used {
+            changes.push(id);
+        }
+    }
+
     /// A channel is unsubscribed from here: it is live or pending elsewhere, or wanted no more.
     fn leave(&mut self, index: usize, kind: ChannelKind, slot: Slot, name: Bytes) {
         self.channels.remove(&index);

@@ -8,8 +8,9 @@
 //! patch appends nodes, so that their indexes stay valid.
 
 use super::node_id::NodeId;
+use super::node_index::NodeIndex;
 use super::slot::Slot;
-use super::slot_map::{Shard, SlotMap};
+use super::slot_map::{Shard, SlotMap, UNCOVERED};
 use super::view::{NodeView, ReportedHealth, Role};
 use crate::endpoint::Endpoint;
 use crate::sorted::SortedMap;
@@ -35,11 +36,15 @@ pub(crate) struct ClusterMap {
     /// Grows with each change; 0 is the empty map.
     version: u64,
     /// All nodes, also those without slots that replicate no node.
-    nodes: Vec<Arc<NodeView>>,
+    nodes: Arc<[Arc<NodeView>]>,
+    /// The same by their ids and endpoints.
+    index: Arc<NodeIndex>,
+    /// Of each node, the shard of which it is the primary, or `UNCOVERED`.
+    led: Arc<[u16]>,
     /// Slots to shards, shards to indexes of `nodes`.
     slots: SlotMap,
     /// The config epoch of each shard of `slots`, where one was told.
-    epochs: Vec<Option<u64>>,
+    epochs: Arc<[Option<u64>]>,
     /// Slots that a redirect has moved and no view has confirmed.
     patches: SortedMap<Slot, Patch>,
     /// Slots that no node serves, by what the nodes say, and since when this client knows. They may
@@ -67,7 +72,7 @@ pub(crate) struct MapParts {
 impl ClusterMap {
     /// The empty map: no node, no slot.
     pub(crate) fn empty() -> Self {
-        let owners = vec![super::slot_map::UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
+        let owners = vec![UNCOVERED; usize::from(super::slot::SLOT_COUNT)];
         Self::assemble(0, MapParts { owners, ..MapParts::default() })
     }
 
@@ -88,16 +93,20 @@ impl ClusterMap {
         let MapParts { nodes, shards, owners, epochs, patches, uncovered } = parts;
         assert_eq!(shards.len(), epochs.len(), "each shard has an entry for its epoch");
         let mut taken = vec![false; nodes.len()];
-        for shard in &shards {
+        let mut led = vec![UNCOVERED; nodes.len()];
+        for (number, shard) in (0..).zip(&shards) {
             for index in shard.replicas.iter().chain([&shard.primary]) {
                 let taken = taken.get_mut(*index).expect("shards consist of nodes of the map");
                 assert!(!std::mem::replace(taken, true), "a node is in one shard at most");
             }
             let role = nodes.get(shard.primary).map(|node| node.role);
             assert_eq!(role, Some(Role::Primary), "a shard's primary has that role");
+            led[shard.primary] = number;
         }
         let slots = SlotMap::new(shards, owners);
-        Self { version, nodes, slots, epochs, patches, uncovered }
+        let index = Arc::new(NodeIndex::of(&nodes));
+        let (nodes, led, epochs) = (nodes.into(), led.into(), epochs.into());
+        Self { version, nodes, index, led, slots, epochs, patches, uncovered }
     }
 
     /// Grows with each change of the routing. A refresh remembers it when it begins.
@@ -128,6 +137,30 @@ impl ClusterMap {
     /// The node at an index that this map gave out.
     pub(crate) fn node(&self, index: usize) -> &Arc<NodeView> {
         self.nodes.get(index).expect("an index of this map")
+    }
+
+    /// The index of the node with this id.
+    pub(crate) fn node_with_id(&self, id: &NodeId) -> Option<usize> {
+        self.index.with_id(&self.nodes, id)
+    }
+
+    /// The shard of which the node at an index is the primary.
+    pub(crate) fn shard_led_by(&self, index: usize) -> Option<&Shard> {
+        self.slots.shards().get(usize::from(*self.led.get(index)?))
+    }
+
+    /// Whether `other` has the same nodes and shards, so that only slots have other owners.
+    pub(crate) fn has_nodes_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.nodes, &other.nodes) && Arc::ptr_eq(&self.led, &other.led)
+    }
+
+    /// The indexes of the nodes that are known by this endpoint, each with whether it is an alias.
+    /// The nodes that are dialled there come first.
+    pub(crate) fn nodes_at<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> impl Iterator<Item = (usize, bool)> + Clone + 'a {
+        self.index.at(&self.nodes, endpoint)
     }
 
     /// The primary that owns `slot`.
@@ -166,17 +199,17 @@ impl ClusterMap {
     /// alias that no other node shares. Of several nodes at one endpoint, one that has not failed,
     /// since the address of one that has may be reused; then the one that owns slots.
     pub(crate) fn node_at(&self, endpoint: &Endpoint) -> Option<usize> {
-        let nodes = || self.nodes.iter().enumerate();
-        let there = nodes().filter(|(_, node)| node.endpoint.as_ref() == Some(endpoint));
-        let owns = |index| self.slots.shards().iter().any(|shard| shard.primary == index);
-        let has_failed = |node: &NodeView| node.health == ReportedHealth::Failed;
-        let rank = |(index, node): &(usize, &Arc<NodeView>)| {
-            (has_failed(node), !owns(*index), node.health)
+        let known = self.nodes_at(endpoint);
+        let there = known.clone().take_while(|(_, is_alias)| !is_alias).map(|(index, _)| index);
+        let rank = |index: &usize| {
+            let health = self.node(*index).health;
+            (health == ReportedHealth::Failed, self.shard_led_by(*index).is_none(), health)
         };
-        if let Some((index, _)) = there.min_by_key(rank) {
+        if let Some(index) = there.min_by_key(rank) {
             return Some(index);
         }
-        let mut aliased = nodes().filter(|(_, node)| node.aliases.contains(endpoint));
+        // None is dialled there: all of these are aliases.
+        let mut aliased = known;
         match (aliased.next(), aliased.next()) {
             (Some((index, _)), None) => Some(index),
             _ => None,
@@ -196,11 +229,17 @@ impl ClusterMap {
         if settled && !self.uncovered.contains_key(&slot) {
             return None;
         }
+        if let Some(owner) = found.and_then(|index| self.led.get(index)).copied()
+            && owner != UNCOVERED
+            && found.is_some_and(|index| self.node(index).endpoint.is_some())
+        {
+            return Some(self.clone().with_patch(slot, owner, self));
+        }
         let unnamed = || self.nodes.iter().filter(|node| node.id.is_provisional()).count();
         if found.is_none() && unnamed() >= UNNAMED_MAX {
             return None;
         }
-        let (mut nodes, mut shards) = (self.nodes.clone(), self.slots.shards().to_vec());
+        let (mut nodes, mut shards) = (self.nodes.to_vec(), self.slots.shards().to_vec());
         let target = found.unwrap_or_else(|| {
             nodes.push(Arc::new(NodeView::provisional(to)));
             nodes.len() - 1
@@ -211,21 +250,35 @@ impl ClusterMap {
             node.role = Role::Primary;
             node.endpoint.get_or_insert_with(|| to.clone());
         }
-        let mut epochs = self.epochs.clone();
+        let mut epochs = self.epochs.to_vec();
         let owner = shards.iter().position(|shard| shard.primary == target).unwrap_or_else(|| {
             shards.iter_mut().for_each(|shard| shard.replicas.retain(|index| *index != target));
             shards.push(Shard { primary: target, replicas: Vec::new() });
             epochs.push(None);
             shards.len() - 1
         });
-        let version = self.version + 1;
-        let (mut patches, mut uncovered) = (self.patches.clone(), self.uncovered.clone());
-        let floor = self.epochs.get(usize::from(self.slots.owner_at(slot))).copied().flatten();
-        patches.insert(slot, Patch { version, floor });
-        uncovered.remove(&slot);
-        let owner = u16::try_from(owner).ok().filter(|owner| *owner < u16::MAX)?;
-        let slots = self.slots.with_shards(shards).with_owner(slot, owner);
-        Some(Self { version, nodes, slots, epochs, patches, uncovered })
+        let owner = u16::try_from(owner).ok().filter(|owner| *owner < UNCOVERED)?;
+        let mut led = vec![UNCOVERED; nodes.len()];
+        (0..).zip(&shards).for_each(|(number, shard)| led[shard.primary] = number);
+        let next = Self {
+            slots: self.slots.with_shards(shards),
+            index: Arc::new(NodeIndex::of(&nodes)),
+            nodes: nodes.into(),
+            led: led.into(),
+            epochs: epochs.into(),
+            ..self.clone()
+        };
+        Some(next.with_patch(slot, owner, self))
+    }
+
+    /// The same map, after `held`, in which a redirect has given `slot` to the shard at `owner`.
+    fn with_patch(mut self, slot: Slot, owner: u16, held: &Self) -> Self {
+        self.version = held.version + 1;
+        let floor = held.epochs.get(usize::from(held.slots.owner_at(slot))).copied().flatten();
+        self.patches.insert(slot, Patch { version: self.version, floor });
+        self.uncovered.remove(&slot);
+        self.slots = self.slots.with_owner(slot, owner);
+        self
     }
 }
 

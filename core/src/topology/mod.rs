@@ -10,6 +10,7 @@ pub(crate) mod identity;
 pub(crate) mod left_out;
 pub(crate) mod merge;
 pub(crate) mod node_id;
+pub(crate) mod node_index;
 pub(crate) mod parse;
 pub(crate) mod refresh;
 pub(crate) mod replication;

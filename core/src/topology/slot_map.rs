@@ -13,6 +13,9 @@ use super::slot_range::{every_slot, runs};
 use std::fmt;
 use std::sync::Arc;
 
+/// How many slots are compared at once.
+const PIECE: usize = 256;
+
 /// The owner of a slot that no shard owns.
 pub(crate) const UNCOVERED: u16 = u16::MAX;
 
@@ -83,9 +86,30 @@ impl SlotMap {
         [Slot::FIRST].into_iter().chain(changes.filter_map(|(number, _)| Slot::new(number)))
     }
 
+    /// The slots that have another owner than in `old`, which has the same shards.
+    pub(crate) fn changed_since(&self, old: &Self) -> Vec<Slot> {
+        if self.owners.len() != old.owners.len() {
+            let differs = |slot: &Slot| self.owner_at(*slot) != old.owner_at(*slot);
+            return every_slot().filter(differs).collect();
+        }
+        // Whole pieces are compared at once.
+        let pieces = self.owners.chunks(PIECE).zip(old.owners.chunks(PIECE)).zip(0..);
+        let changed = pieces.filter(|((new, old), _)| new != old);
+        let slots = changed.flat_map(|((new, old), piece)| {
+            let differ = new.iter().zip(old).zip(0..).filter(|((new, old), _)| new != old);
+            differ.filter_map(move |(_, at)| Slot::new(piece * PIECE as u16 + at))
+        });
+        slots.collect()
+    }
+
     /// All shards.
     pub(crate) fn shards(&self) -> &[Shard] {
         &self.shards
+    }
+
+    /// Whether the shard at `owner` owns any slot.
+    pub(crate) fn owns_any(&self, owner: u16) -> bool {
+        if self.owners.is_empty() { owner == 0 } else { self.owners.contains(&owner) }
     }
 
     /// The same map with other shards, of which the old ones' indexes still hold.

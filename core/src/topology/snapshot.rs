@@ -77,23 +77,28 @@ impl Topology {
     pub(crate) fn of(map: &ClusterMap, age: Option<Duration>) -> Self {
         let node = |index: &usize| TopologyNode::of(map.node(*index));
         let owner = |slot| Some(map.slots().owner_at(slot));
-        let owned = runs(every_slot().map(|slot| (slot, owner(slot))));
-        let shard = |(index, (shard, epoch)): (usize, (&super::slot_map::Shard, _))| {
-            let slots = owned.iter().filter(|(_, owner)| usize::from(*owner) == index);
-            TopologyShard {
-                slots: slots.map(|(range, _)| *range).collect(),
-                epoch,
-                primary: node(&shard.primary),
-                replicas: shard.replicas.iter().map(node).collect(),
+        let mut owned: Vec<Vec<SlotRange>> = vec![Vec::new(); map.slots().shards().len()];
+        for (range, owner) in runs(every_slot().map(|slot| (slot, owner(slot)))) {
+            if let Some(own) = owned.get_mut(usize::from(owner)) {
+                own.push(range);
             }
+        }
+        let mut busy = vec![false; map.nodes().len()];
+        for shard in map.slots().shards() {
+            let nodes = shard.replicas.iter().chain([&shard.primary]);
+            nodes.for_each(|index| busy[*index] = true);
+        }
+        let shard = |((shard, epoch), slots): ((&super::slot_map::Shard, _), _)| TopologyShard {
+            slots,
+            epoch,
+            primary: node(&shard.primary),
+            replicas: shard.replicas.iter().map(node).collect(),
         };
         // Between a redirect and a refresh a shard may have lost its last slot.
         let (shards, spent): (Vec<_>, Vec<_>) =
-            map.shards().enumerate().map(shard).partition(|shard| !shard.slots.is_empty());
-        let busy = |index: usize| {
-            map.shards().any(|(shard, _)| shard.primary == index || shard.replicas.contains(&index))
-        };
-        let idle = (0..map.nodes().len()).filter(|index| !busy(*index)).map(|index| node(&index));
+            map.shards().zip(owned).map(shard).partition(|shard| !shard.slots.is_empty());
+        let nodes = busy.into_iter().enumerate();
+        let idle = nodes.filter(|(_, busy)| !busy).map(|(index, _)| node(&index));
         let spent = spent.into_iter().flat_map(|s| std::iter::once(s.primary).chain(s.replicas));
         Self { version: VERSION, age, shards, idle: idle.chain(spent).collect() }
     }

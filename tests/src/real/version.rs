@@ -146,12 +146,32 @@ fn select(
     Ok(wanted.iter().filter_map(|name| present.get(*name).cloned()).collect())
 }
 
-/// Everything on this machine, by name; a fetched server hides one of the same name on PATH.
-fn present() -> BTreeMap<String, Version> {
-    let folder = match std::env::var_os("SLOTCAR_SERVERS") {
+/// A program that is no server: that of a proxy. `None`, with a line that says so, if it is not
+/// there and `SLOTCAR_VERSIONS` is set.
+///
+/// Panics if it is missing otherwise.
+pub fn program(name: &str, program: &str) -> Option<PathBuf> {
+    let path = folder().join(name).join("bin").join(program);
+    if path.exists() {
+        return Some(fs::canonicalize(&path).unwrap_or(path));
+    }
+    let restricted = std::env::var_os("SLOTCAR_VERSIONS").is_some();
+    assert!(restricted, "{name} is missing. Run `cargo xtask servers`, or set SLOTCAR_VERSIONS");
+    eprintln!("SKIPPED: {name} is not there, and SLOTCAR_VERSIONS is set");
+    None
+}
+
+/// Where `cargo xtask servers` leaves what it fetches.
+fn folder() -> PathBuf {
+    match std::env::var_os("SLOTCAR_SERVERS") {
         Some(path) if !path.is_empty() => PathBuf::from(path),
         _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../.servers"),
-    };
+    }
+}
+
+/// Everything on this machine, by name; a fetched server hides one of the same name on PATH.
+fn present() -> BTreeMap<String, Version> {
+    let folder = folder();
     let on_path = ["redis", "valkey"].into_iter().filter_map(on_path);
     let mut found: BTreeMap<String, Version> = on_path.map(|v| (v.name.clone(), v)).collect();
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {

@@ -24,7 +24,7 @@ fn all() -> BTreeSet<String> {
 }
 
 async fn connect(url: &str) -> Client {
-    Client::connect(Smol::new(), Config::from_url(url).expect("a URL")).await.expect("a cluster")
+    Client::connect(Smol::new(), slotcar_tests::patient(url)).await.expect("a cluster")
 }
 
 /// Fills a hash, a set and a sorted set.
@@ -111,7 +111,7 @@ fn lost_connections_cost_no_element_and_do_not_keep_a_scan_from_its_end() {
 fn several_connections_lead_to_one_process() {
     let server = Server::start(&Version::any());
     smol::block_on(async {
-        let config = Config::from_url(&server.url()).unwrap().connections_per_node(4);
+        let config = slotcar_tests::patient(&server.url()).connections_per_node(4);
         let client = Client::connect(Smol::new(), config).await.unwrap();
         fill(&client, ["h", "s", "z"]).await;
         for _ in 0..50 {

@@ -9,7 +9,7 @@ use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::{Cluster, Version};
 
 fn config(cluster: &Cluster) -> Config {
-    Config::from_url(&cluster.url()).expect("a cluster has a good URL")
+    slotcar_tests::patient(&cluster.url())
 }
 
 #[test]

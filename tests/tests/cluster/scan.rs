@@ -10,7 +10,7 @@ use slotcar_tests::real::{Cluster, Failover, Version};
 use std::collections::BTreeSet;
 
 async fn connect(cluster: &Cluster) -> Client {
-    let config = Config::from_url(&cluster.url()).expect("a cluster has a good URL");
+    let config = slotcar_tests::patient(&cluster.url());
     Client::connect(Smol::new(), config).await.expect("the cluster is up")
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 async fn connect(cluster: &Cluster) -> Client {
-    let config = Config::from_url(&cluster.url()).expect("a cluster has a good URL");
+    let config = slotcar_tests::patient(&cluster.url());
     Client::connect(Smol::new(), config).await.expect("the cluster is up")
 }
 
@@ -91,7 +91,7 @@ fn a_command_that_cannot_be_split_is_refused_before_a_byte_is_sent() {
 fn a_single_server_is_asked_as_the_caller_wrote_it() {
     let server = slotcar_tests::real::Server::of(&Version::any()).start();
     smol::block_on(async {
-        let config = Config::from_url(&server.url()).unwrap();
+        let config = slotcar_tests::patient(&server.url());
         let client = Client::connect(Smol::new(), config).await.unwrap();
         let (a, b) = (key_in(100), key_in(9000));
         assert!(client.msetnx([(&a, 1), (&b, 2)]).await.unwrap());

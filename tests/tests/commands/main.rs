@@ -22,7 +22,7 @@ fn on_every_server(suite: impl AsyncFn(&Client, &Version) -> Result<(), Error>) 
         for protocol in ["resp3", "resp2"] {
             let url = format!("{}?protocol={protocol}", server.url());
             let result = smol::block_on(async {
-                let client = slotcar::connect_with(Config::from_url(&url)?).await?;
+                let client = slotcar::connect_with(slotcar_tests::patient(&url)).await?;
                 client.flushall().await?;
                 suite(&client, &version).await
             });

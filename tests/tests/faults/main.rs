@@ -17,6 +17,8 @@ mod dialling;
 mod handshake;
 mod patience;
 mod refusals;
+#[cfg(not(target_os = "wasi"))]
+mod relays;
 mod rights;
 mod server_state;
 

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn connected(url: &str) -> Client {
-    block_on(Client::connect(Smol::new(), Config::from_url(url).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), slotcar_tests::patient(url))).unwrap()
 }
 
 /// Servers with XAUTOCLAIM.

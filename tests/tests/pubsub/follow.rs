@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 fn client(cluster: &Cluster) -> Client {
-    block_on(Client::connect(Smol::new(), Config::from_url(&cluster.url()).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), slotcar_tests::patient(&cluster.url()))).unwrap()
 }
 
 /// Reads until each channel reported a gap; returns the updates as text.
@@ -261,7 +261,7 @@ fn subscriptions_follow_new_addresses() {
 fn each_interruption_is_told_once() {
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let server = Server::start(&Version::any());
-        let config = Config::from_url(&server.url()).unwrap().protocol(protocol);
+        let config = slotcar_tests::patient(&server.url()).protocol(protocol);
         let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut all = block_on(client.subscribe(["a", "b"]).into_future()).unwrap();
         (0..2).for_each(|_| drop(next(&mut all)));
@@ -280,7 +280,7 @@ fn each_interruption_is_told_once() {
 #[test]
 fn what_was_removed_while_disconnected_does_not_come_back() {
     let server = Server::start(&Version::any());
-    let config = Config::from_url(&server.url()).unwrap();
+    let config = slotcar_tests::patient(&server.url());
     let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut all = block_on(client.ssubscribe(["a", "b"]).into_future()).unwrap();
     (0..2).for_each(|_| drop(next(&mut all)));
@@ -327,7 +327,7 @@ fn a_black_hole_below_an_idle_subscriber_is_noticed() {
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let server = Server::start(&Version::any());
         let proxy = Proxy::to(server.address());
-        let config = Config::from_url(&proxy.url()).unwrap().protocol(protocol);
+        let config = slotcar_tests::patient(&proxy.url()).protocol(protocol);
         let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut all = block_on(client.subscribe("a").into_future()).unwrap();
         assert_eq!(words_of(&mut all), "+a");

@@ -19,7 +19,7 @@ fn on_each_version(channel: &str, test: impl Fn(&Client, &mut Subscription)) {
         let server = Server::start(&version);
         // Commands on the connection that is subscribed: on one of their own nothing stands between
         // their replies.
-        let config = Config::from_url(&server.url()).unwrap().protocol(Protocol::Resp3);
+        let config = slotcar_tests::patient(&server.url()).protocol(Protocol::Resp3);
         let config = config.subscription_connection(SubscriptionConnection::Shared);
         let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut messages = block_on(client.subscribe([channel]).into_future()).unwrap();

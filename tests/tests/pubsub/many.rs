@@ -38,7 +38,7 @@ fn read(all: &mut Subscription, count: usize, what: impl Fn(&Update) -> bool) {
 fn ten_thousand_channels_follow_a_failover() {
     let cluster = Cluster::of(&Version::any()).config("cluster-require-full-coverage no");
     let cluster = cluster.quick_failover().start();
-    let config = Config::from_url(&cluster.url()).unwrap();
+    let config = slotcar_tests::patient(&cluster.url());
     let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let names: Vec<String> = (0..COUNT).map(|n| format!("channel:{n}")).collect();
     let slots = |of: &dyn Fn(u16) -> bool| {
@@ -77,7 +77,7 @@ fn a_subscription_follows_a_service() {
     // lost.
     for protocol in [slotcar::config::Protocol::Resp3, slotcar::config::Protocol::Resp2] {
         let sentinels = Sentinels::of(&Version::any()).start();
-        let config = Config::from_url(&sentinels.url()).unwrap().protocol(protocol);
+        let config = slotcar_tests::patient(&sentinels.url()).protocol(protocol);
         let client = block_on(Client::connect(Smol::new(), config)).unwrap();
         let mut all = block_on(client.subscribe("a").into_future()).unwrap();
         assert_eq!(words(&next(&mut all)), "+a");
@@ -104,7 +104,7 @@ fn a_subscription_follows_a_service() {
 #[test]
 fn a_password_that_was_changed_back_is_all_it_takes() {
     let cluster = Cluster::of(&Version::any()).replicas(0).password("old").start();
-    let config = Config::from_url(&cluster.url()).unwrap();
+    let config = slotcar_tests::patient(&cluster.url());
     let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut all = block_on(client.ssubscribe("a").into_future()).unwrap();
     assert_eq!(words(&next(&mut all)), "+a");

@@ -70,7 +70,7 @@ fn large_replies_beside_a_subscription_cost_nobody_a_connection() {
         server.call(&["SETRANGE", "large", &(LARGE - 1).to_string(), "x"]).ok();
         for tasks in [1, 4] {
             // The writes wait behind some hundred megabytes, on a busy machine for many seconds.
-            let config = Config::from_url(&server.url()).unwrap().command_timeout(BOUND);
+            let config = slotcar_tests::patient(&server.url());
             let client = block_on(Client::connect(Smol::new(), config)).unwrap();
             let mut all = block_on(client.subscribe("ch").into_future()).unwrap();
             assert_eq!(words(&next(&mut all)), "+ch");

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const COUNT: u64 = 100_000;
 
 fn connected(server: &Server) -> Client {
-    block_on(Client::connect(Smol::new(), Config::from_url(&server.url()).unwrap())).unwrap()
+    block_on(Client::connect(Smol::new(), slotcar_tests::patient(&server.url()))).unwrap()
 }
 
 fn publish(client: &Client, channel: &str, numbers: std::ops::Range<u64>) {
@@ -138,7 +138,7 @@ fn a_million_messages_come() {
 #[test]
 fn a_connection_of_its_own_is_counted_and_closed() {
     let server = Server::start(&Version::any());
-    let config = Config::from_url(&server.url()).unwrap().exclusive_connections_max(1);
+    let config = slotcar_tests::patient(&server.url()).exclusive_connections_max(1);
     let client = block_on(Client::connect(Smol::new(), config)).unwrap();
     let mut own = block_on(client.subscribe("a").own_connection().into_future()).unwrap();
     assert_eq!(words(&next(&mut own)), "+a");

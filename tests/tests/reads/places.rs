@@ -37,7 +37,7 @@ fn a_url_configures_replicas_and_policy() {
         group.primary.url(),
         at.join(",")
     );
-    read(Config::from_url(&url).unwrap(), 200);
+    read(slotcar_tests::patient(&url), 200);
     assert_eq!(gets(&group.primary), 0);
 }
 

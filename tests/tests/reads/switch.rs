@@ -51,7 +51,7 @@ fn ten_switches_under_load_cost_no_error() {
 #[test]
 fn a_view_keeps_its_own_policy() {
     let cluster = Cluster::of(&Version::any()).primaries(1).start();
-    let client = connect(Config::from_url(&cluster.url()).unwrap());
+    let client = connect(slotcar_tests::patient(&cluster.url()));
     let view = client.with_read_from(ReadFrom::Replica);
     client.set_read_from(ReadFrom::RoundRobin(Among::All));
     assert_eq!(view.read_from(), ReadFrom::Replica);

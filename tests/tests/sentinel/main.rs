@@ -211,7 +211,7 @@ fn sentinels_that_want_a_password_say_so_and_take_it() {
     assert_eq!(error.kind(), ErrorKind::Topology);
     assert!(format!("{error}").contains("NOAUTH"), "{error}");
     let url = format!("{}&sentinel_password=s3cret", sentinels.url());
-    let config = Config::from_url(&url).unwrap();
+    let config = slotcar_tests::patient(&url);
     smol::block_on(async {
         let client = Client::connect(Smol::new(), config).await.unwrap();
         client.set("name", "Ada").await.unwrap();

@@ -3,7 +3,8 @@
 //! A program of another suite needs that suite's C library, so each is started through its own
 //! loader by a small script. Server and sentinel are one binary that looks at its own name: the
 //! scripts name the link, never its target. The folder may be moved: scripts find it from `$0`.
-//! `bin/` has the `redis-*` names for every family, so that callers need to know only one.
+//! `bin/` has the `redis-*` names for every family, so that callers need to know only one; of a
+//! proxy it has the one program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +14,14 @@ use std::process::Command;
 
 /// The programs that get a script, without the family's name.
 const PROGRAMS: [&str; 4] = ["server", "sentinel", "cli", "benchmark"];
+
+/// The proxies, each by its package, which is its program, too; and what makes it say its version.
+const PROXIES: [(&str, &str); 2] = [("nutcracker", "-V"), ("haproxy", "-v")];
+
+/// Whether the name is a proxy's.
+pub(super) fn is_proxy(family: &str) -> bool {
+    PROXIES.iter().any(|(name, _)| *name == family)
+}
 
 /// Builds `target` from packages; returns the version that the server itself reports.
 pub(super) fn build(target: &Path, debs: &[PathBuf], family: &str) -> Result<String, String> {
@@ -31,13 +40,19 @@ pub(super) fn build(target: &Path, debs: &[PathBuf], family: &str) -> Result<Str
     let mut libraries = Libraries::default();
     libraries.collect(&root, &root)?;
     let loader = libraries.loader.ok_or("the packages hold no ld-linux loader")?;
-    for program in PROGRAMS {
-        let script = script(&loader, &libraries.folders, &format!("{family}-{program}"));
-        let path = bin.join(format!("{family}-{program}"));
+    let programs = match is_proxy(family) {
+        true => vec![(family.to_owned(), "usr/sbin")],
+        false => PROGRAMS.map(|program| (format!("{family}-{program}"), "usr/bin")).to_vec(),
+    };
+    for (program, folder) in &programs {
+        let script = script(&loader, &libraries.folders, &format!("{folder}/{program}"));
+        let path = bin.join(program);
         write(&path, &script)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
             .map_err(|e| format!("{}: {e}", path.display()))?;
-        if family != "redis" {
+    }
+    for program in PROGRAMS {
+        if family == "valkey" {
             let link = bin.join(format!("redis-{program}"));
             symlink(format!("{family}-{program}"), &link)
                 .map_err(|e| format!("{}: {e}", link.display()))?;
@@ -45,7 +60,10 @@ pub(super) fn build(target: &Path, debs: &[PathBuf], family: &str) -> Result<Str
     }
     // Documentation and translations are half of the files and none of the use.
     let _ = fs::remove_dir_all(root.join("usr/share"));
-    ask_version(&bin.join("redis-server"))
+    match PROXIES.iter().find(|(name, _)| *name == family) {
+        Some((name, flag)) => ask_version(&bin.join(name), flag),
+        None => ask_version(&bin.join("redis-server"), "--version"),
+    }
 }
 
 /// Server, sentinel, tools, and libraries. The closure also holds an init system, which is skipped.
@@ -94,23 +112,27 @@ fn script(loader: &Path, folders: &BTreeSet<PathBuf>, program: &str) -> String {
     let loader = loader.display();
     format!(
         "#!/bin/sh\nr=\"${{0%/*}}/../root\"\n\
-         exec \"$r/{loader}\" --library-path \"{path}\" \"$r/usr/bin/{program}\" \"$@\"\n"
+         exec \"$r/{loader}\" --library-path \"{path}\" \"$r/{program}\" \"$@\"\n"
     )
 }
 
-fn ask_version(server: &Path) -> Result<String, String> {
-    let output = Command::new(server).arg("--version").output();
-    let output = output.map_err(|e| format!("{}: {e}", server.display()))?;
-    version_in(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("{} --version: {} {}", server.display(), output.status, said.trim())
-    })
+fn ask_version(program: &Path, flag: &str) -> Result<String, String> {
+    let output = Command::new(program).arg(flag).output();
+    let output = output.map_err(|e| format!("{}: {e}", program.display()))?;
+    // The one of twemproxy is an error to it.
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    version_in(&said)
+        .ok_or_else(|| format!("{} {flag}: {} {}", program.display(), output.status, said.trim()))
 }
 
-/// The number in `Redis server v=7.0.15 sha=...`; Valkey drops only the first word.
+/// The number in `Redis server v=7.0.15 sha=...`; Valkey drops only the first word. In `HAProxy
+/// version 2.6.12-1` and `This is nutcracker-0.5.0` it is the first one of three parts.
 pub(super) fn version_in(text: &str) -> Option<String> {
-    let word = text.split_whitespace().find_map(|w| w.strip_prefix("v="))?;
-    Some(word.to_owned())
+    let marked = text.split_whitespace().find_map(|w| w.strip_prefix("v="));
+    let is_number = |word: &&str| word.split('.').filter(|part| !part.is_empty()).count() == 3;
+    let plain = || text.split(|c: char| !c.is_ascii_digit() && c != '.').find(is_number);
+    marked.or_else(plain).map(str::to_owned)
 }
 
 /// Writes a file; the error names it.
@@ -129,6 +151,9 @@ mod tests {
         assert_eq!(version_in(redis).as_deref(), Some("7.0.15"));
         assert_eq!(version_in(valkey).as_deref(), Some("9.1.2"));
         assert_eq!(version_in("no such thing"), None);
+        let proxies = ["HAProxy version 2.6.12-1+deb12u2 2025/04", "This is nutcracker-0.5.0\n"];
+        let versions = proxies.map(|said| version_in(said).unwrap_or_default());
+        assert_eq!(versions, ["2.6.12", "0.5.0"]);
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! Deadlines of entries: a turn of the driver registers them, and fails the entries at their time.
 //!
+//! An entry costs nothing for its deadline until a timer fires, which is seldom: nearly all have a
+//! reply by then. Those that have none are put in order once (`Due`), so that thousands that time
+//! out one after the other are not each looked for among all.
+//!
 //! **Invariants**: `CommandQueue::earliest` is not later than any deadline of an entry that a turn
-//! has seen, or of a caller that waits for the budget here; an entry whose caller is told that it
-//! was not sent is never written.
+//! has seen, or of a caller that waits for the budget here; each entry in flight up to `Due::last`
+//! whose deadline counts is in `Due::entries`; an entry whose caller is told that it was not sent is
+//! never written.
 
-use super::{CommandQueue, Deadline, EntryState, Judged, NONE, Wakers};
+use super::{CommandQueue, Deadline, EntryState, Judged, NONE, Ticket, Wakers};
 use crate::connection::outcome::Failure;
+use crate::connection::place::Place;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
 /// What the driver has taken from the queue to write it.
@@ -18,6 +25,31 @@ pub(crate) struct Taken<'a> {
     pub(crate) sent: usize,
     /// Bytes that the stream has accepted since it was opened.
     pub(crate) written: u64,
+}
+
+/// Entries by their deadlines.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Deadline, index and generation, the earliest first; also of entries that have ended.
+    pub(super) entries: BinaryHeap<Reverse<(Timestamp, u32, u32)>>,
+    /// The youngest entry that was put in.
+    last: Option<Ticket>,
+    /// How many entries were looked at one by one.
+    #[cfg(test)]
+    pub(super) visits: usize,
+}
+
+/// More entries that have ended than this, and than there are in flight, are forgotten.
+const ENDED_MAX: usize = 64;
+
+/// Whether the deadline of an entry matters to anybody. `written`: bytes that the stream has
+/// accepted.
+fn can_expire(place: &Place, written: u64) -> bool {
+    match place.state {
+        EntryState::Waiting(_) => true,
+        EntryState::Abandoned => place.start >= written && place.replies_are != Judged::AfterPushes,
+        EntryState::Free(_) | EntryState::Done(_) => false,
+    }
 }
 
 impl CommandQueue {
@@ -49,31 +81,27 @@ impl CommandQueue {
         if now < self.earliest {
             return;
         }
-        let mut earliest = Timestamp::FAR_FUTURE;
+        self.put_in_order(taken.written);
         let mut withdraws = false;
-        let mut index = if self.in_flight > 0 { self.first } else { NONE };
-        while index != NONE {
+        let mut earliest = Timestamp::FAR_FUTURE;
+        while let Some(Reverse((deadline, index, generation))) = self.due.entries.peek().copied() {
+            self.visit();
             let place = &mut self.places[index as usize];
-            index = place.next;
-            let is_unsent = place.start >= taken.written;
-            let waker = match &mut place.state {
-                EntryState::Waiting(waker) => waker.take(),
-                EntryState::Abandoned if is_unsent && place.replies_are != Judged::AfterPushes => {
-                    None
-                }
-                _ => continue,
-            };
-            let deadline = place.deadline.from(now);
-            if deadline > now {
-                earliest = earliest.min(deadline);
-                if let EntryState::Waiting(kept) = &mut place.state {
-                    *kept = waker;
-                }
+            let is_there = place.generation == generation
+                && place.owed > 0
+                && can_expire(place, taken.written);
+            if is_there && deadline > now {
+                earliest = deadline;
+                break;
+            }
+            self.due.entries.pop();
+            if !is_there {
                 continue;
             }
+            let is_unsent = place.start >= taken.written;
             withdraws |= is_unsent;
-            if let EntryState::Waiting(_) = place.state {
-                wake.extend(waker);
+            if let EntryState::Waiting(waker) = &mut place.state {
+                wake.extend(waker.take());
                 // The rest of an entry is written when its beginning was: all of it may run.
                 let written = if is_unsent { taken.written } else { u64::MAX };
                 place.fail(Failure::TimedOut, written);
@@ -84,7 +112,52 @@ impl CommandQueue {
         if withdraws {
             self.withdraw_expired(now, taken, wake);
         }
+        // The next turn sees these. Until then they count from now on.
+        let mut index = self.unseen;
+        while index != NONE {
+            let place = &self.places[index as usize];
+            earliest = earliest.min(place.deadline.from(now));
+            index = place.next;
+        }
         self.earliest = earliest.min(self.budget.handle_timeout(now, wake));
+    }
+
+    /// Puts the entries into `due` that came since the last time, and that a turn has seen.
+    fn put_in_order(&mut self, written: u64) {
+        if self.due.entries.len() > 2 * self.in_flight + ENDED_MAX {
+            // The others had replies, or will be put in again.
+            (self.due.entries, self.due.last) = (BinaryHeap::new(), None);
+        }
+        let known = self.due.last.filter(|last| {
+            let place = &self.places[last.index as usize];
+            place.generation == last.generation && place.owed > 0
+        });
+        let mut index = match known {
+            Some(last) => self.places[last.index as usize].next,
+            None if self.in_flight > 0 => self.first,
+            None => NONE,
+        };
+        while index != NONE && index != self.unseen {
+            self.visit();
+            let place = &self.places[index as usize];
+            let generation = place.generation;
+            if let Deadline::At(deadline) = place.deadline
+                && can_expire(place, written)
+            {
+                self.due.entries.push(Reverse((deadline, index, generation)));
+            }
+            self.due.last = Some(Ticket { index, generation });
+            index = place.next;
+        }
+    }
+
+    /// Counts an entry that is looked at. Tests bound how many are.
+    #[inline]
+    pub(super) fn visit(&mut self) {
+        #[cfg(test)]
+        {
+            self.due.visits += 1;
+        }
     }
 
     /// Takes the entries past their deadlines out of the list, and their bytes out of what is to be
@@ -116,6 +189,11 @@ impl CommandQueue {
                 match kept {
                     NONE => self.first = next,
                     kept => self.places[kept as usize].next = next,
+                }
+                if self.due.last.is_some_and(|last| last.index == index) {
+                    let before = (kept != NONE).then(|| &self.places[kept as usize]);
+                    let generation = before.map(|place| place.generation);
+                    self.due.last = generation.map(|it| Ticket { index: kept, generation: it });
                 }
                 if self.unseen == index {
                     self.unseen = next;

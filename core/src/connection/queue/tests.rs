@@ -1,5 +1,7 @@
 //! The queue against every order of events that a driver and its callers can bring about.
 
+mod many;
+
 use super::*;
 use crate::connection::budget::Budget;
 use crate::rng::Rng;

@@ -3,7 +3,7 @@
 //! **Invariant**: a caller that is woken may be polled late or never, so a single one is relied on
 //! only if no other caller waits.
 
-use super::{CommandQueue, EntryState, NONE, Wakers};
+use super::{CommandQueue, EntryState, NONE, Ticket, Wakers};
 use crate::connection::budget::BackgroundRegistration;
 use std::task::Waker;
 
@@ -32,10 +32,13 @@ impl CommandQueue {
     }
 
     /// Adds the wakers of all callers that wait, oldest first.
+    // Apart, so that who wakes a background task alone saves no registers for it.
+    #[inline(never)]
     fn wake_waiting(&mut self, wake: &mut Wakers) {
         let mut left = self.waiting;
         let mut index = if self.in_flight > 0 { self.first } else { NONE };
         while left > 0 && index != NONE {
+            let at = index;
             let place = &mut self.places[index as usize];
             index = place.next;
             if let EntryState::Waiting(waker) = &mut place.state {
@@ -43,8 +46,40 @@ impl CommandQueue {
                     wake.push(waker);
                 }
                 left -= 1;
+            } else {
+                index = self.pass_over(at, left == self.waiting);
             }
         }
+    }
+
+    /// The first entry behind the one at `index` whose caller waits. If this one is among those of
+    /// which no caller has waited since the `oldest` in flight, all of these are passed over once,
+    /// not each time: callers that have gone do not come back.
+    #[cold]
+    fn pass_over(&mut self, index: u32, oldest: bool) -> u32 {
+        let here = &self.places[index as usize];
+        let (start, mut index) = (here.start, here.next);
+        if let Some(known) = self.oldest_waiting {
+            let place = &self.places[known.index as usize];
+            let is_behind = place.generation == known.generation && place.start > start;
+            if is_behind && place.owed > 0 {
+                index = known.index;
+            }
+        }
+        while index != NONE {
+            self.visit();
+            let place = &self.places[index as usize];
+            if let EntryState::Waiting(_) = place.state {
+                break;
+            }
+            index = place.next;
+        }
+        if oldest {
+            let place = (index != NONE).then(|| &self.places[index as usize]);
+            let generation = place.map(|place| place.generation);
+            self.oldest_waiting = generation.map(|generation| Ticket { index, generation });
+        }
+        index
     }
 
     /// A background task drives this connection from now on. `io_waker`, the link's waker, wakes it

@@ -264,10 +264,13 @@ impl LiveTopology {
         let first_is_pending = state.refreshed_at.is_none() && state.schedule.is_pending();
         let is_news = patched.is_some() && !first_is_pending;
         if let Some(map) = patched {
-            let (slot, to) = (slot.number(), endpoint);
-            self.env.telemetry().emit(|| Event::SlotMoved { slot, to: to.clone() });
-            self.emit_coverage(&self.routes.load().map, &map);
-            self.publish(&mut state, map);
+            let (number, to) = (slot.number(), endpoint);
+            self.env.telemetry().emit(|| Event::SlotMoved { slot: number, to: to.clone() });
+            let held = self.routes.load();
+            if held.map.owner(slot).is_none() || held.map.uncovered_since(slot).is_some() {
+                self.emit_coverage(&held.map, &map);
+            }
+            self.publish_moved(&mut state, slot, map);
         }
         let node = match self.known_node_at(endpoint) {
             Some(node) if !literally => node,

@@ -10,7 +10,7 @@ use crate::connection::handshake::Profile;
 use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::node::node::Node;
 use crate::lock::lock;
-use crate::topology::view::{NodeView, ReportedHealth};
+use crate::topology::view::ReportedHealth;
 use std::sync::Arc;
 
 /// Nodes that redirects have named by a further name of theirs: more than slots move to at a time.
@@ -28,10 +28,7 @@ impl LiveTopology {
     pub(crate) fn is_named(&self, endpoint: &Endpoint) -> bool {
         let config = self.env.config();
         let routes = self.routes.load();
-        let is_at = |node: &Arc<NodeView>| {
-            node.endpoint.as_ref() == Some(endpoint) || node.aliases.contains(endpoint)
-        };
-        routes.map.nodes().iter().any(is_at)
+        routes.map.nodes_at(endpoint).next().is_some()
             || config.endpoints.contains(endpoint)
             || config.address_map.values().any(|mapped| mapped == endpoint)
     }
@@ -45,8 +42,10 @@ impl LiveTopology {
     /// The node that listens at exactly this endpoint, known or new.
     pub(super) fn find_or_add_node(&self, state: &mut State, endpoint: &Endpoint) -> Arc<Node> {
         let routes = self.routes.load();
+        // A node that is connected by another of its names has that as an alias in the map.
         let at = |node: &&Arc<Node>| node.endpoint() == endpoint;
-        if let Some(node) = routes.dialable().chain(&state.unlisted).find(at) {
+        let listed = routes.nodes_at(endpoint).find(at);
+        if let Some(node) = listed.or_else(|| state.unlisted.iter().find(at)) {
             return Arc::clone(node);
         }
         let node = Arc::new(Node::new(endpoint.clone(), Profile::Server, &self.env));
@@ -71,16 +70,29 @@ impl LiveTopology {
     pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
         let routes = self.routes.load();
         let state = lock(&self.state);
-        let all = || routes.dialable().chain(&state.unlisted);
-        let random = |nodes: Vec<&Arc<Node>>| {
-            let index = self.env.rng().below(nodes.len() as u64) as usize;
-            nodes.get(index).map(|node| Arc::clone(node))
-        };
-        random(routes.primaries().filter(|node| node.is_live()).collect())
-            .or_else(|| random(all().filter(|node| node.is_live()).collect()))
-            .or_else(|| random(routes.dialable().filter(|node| !node.is_failing()).collect()))
+        let (shards, listed) = (routes.map.slots().shards(), routes.nodes.len());
+        let primary = |at: usize| routes.node(shards.get(at)?.primary);
+        let other = |at: usize| state.unlisted.get(at.checked_sub(listed)?);
+        let any = |at: usize| routes.node(at).or_else(|| other(at));
+        let all = listed + state.unlisted.len();
+        self.find_from_anywhere(shards.len(), primary, |node| node.is_live())
+            .or_else(|| self.find_from_anywhere(all, any, |node| node.is_live()))
+            .or_else(|| self.find_from_anywhere(listed, any, |node| !node.is_failing()))
             .or_else(|| state.unlisted.iter().find(|node| !node.is_failing()).cloned())
-            .or_else(|| random(all().collect()))
+            .or_else(|| self.find_from_anywhere(all, any, |_| true))
+    }
+
+    /// The first node that fits, from a random one of `count` on: where most fit, few are looked
+    /// at.
+    fn find_from_anywhere<'a>(
+        &self,
+        count: usize,
+        node: impl Fn(usize) -> Option<&'a Arc<Node>>,
+        fits: impl Fn(&Node) -> bool,
+    ) -> Option<Arc<Node>> {
+        let first = self.env.rng().below(count.max(1) as u64) as usize;
+        let mut nodes = (0..count).filter_map(|step| node((first + step) % count));
+        nodes.find(|node| fits(node)).cloned()
     }
 
     /// Whether another node could replace this one, so that a refresh may find that it has. A
@@ -89,10 +101,9 @@ impl LiveTopology {
     /// elsewhere.
     pub(super) fn may_be_replaced(&self, node: &Arc<Node>) -> bool {
         let routes = self.routes.load();
-        let is_node = |index: &usize| routes.node(*index).is_some_and(|n| Arc::ptr_eq(n, node));
-        let mut shards = routes.map.slots().shards().iter();
         let is_alive = |index: &usize| routes.map.node(*index).health != ReportedHealth::Failed;
-        let shard = shards.find(|shard| is_node(&shard.primary));
+        let index = routes.members().get(&node.number());
+        let shard = index.and_then(|index| routes.map.shard_led_by(*index));
         shard.is_none_or(|shard| shard.replicas.iter().any(is_alive))
             || node.target().is_mistaken()
             || !routes.dialable().any(|node| node.is_live())

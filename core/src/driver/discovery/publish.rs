@@ -11,12 +11,31 @@ use crate::connection::handshake::Profile;
 use crate::driver::discovery::live_topology::{LiveTopology, State};
 use crate::driver::discovery::routes::Routes;
 use crate::driver::node::node::Node;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::node_id::NodeId;
+use crate::topology::slot::Slot;
 use crate::topology::view::{NodeView, ReportedHealth, Role};
 use std::sync::Arc;
 
 impl LiveTopology {
+    /// Publishes a map in which a redirect has moved `slot`. Mostly to a primary that owned slots
+    /// before: then no node is looked at but the two.
+    pub(super) fn publish_moved(&self, state: &mut State, slot: Slot, map: ClusterMap) {
+        let old = self.routes.load_full();
+        if !map.has_nodes_of(&old.map) {
+            return self.publish(state, map);
+        }
+        // What is in flight to a primary without a slot ends as at one that has left.
+        if !map.slots().owns_any(old.map.slots().owner_at(slot))
+            && let Some(before) = old.owner(slot)
+        {
+            before.redial();
+        }
+        self.routes.store(Arc::new(old.with_owners(map)));
+        self.published.notify(usize::MAX);
+    }
+
     /// Makes routes of a map, and publishes them.
     pub(super) fn publish(&self, state: &mut State, map: ClusterMap) {
         let old = self.routes.load_full();
@@ -30,18 +49,15 @@ impl LiveTopology {
                 node.health().record_failure(self.env.now(), "the servers say that it is down");
             }
         }
-        let is_kept = |node: &Arc<Node>| nodes.iter().flatten().any(|kept| Arc::ptr_eq(kept, node));
+        let routes = Arc::new(Routes::new(map, nodes, &mut self.env.rng()));
+        let is_kept = |node: &Arc<Node>| routes.contains(node);
         // A primary that is listed without a slot: what is in flight to it ends as at one that has
         // left. If it lives, it answers.
-        let owning = owners(&map);
-        let owns = |node: &Arc<Node>| {
-            let mut owners = owning.iter().filter_map(|index| nodes[*index].as_ref());
-            owners.any(|owner| Arc::ptr_eq(owner, node))
-        };
-        let owned = owners(&old.map).into_iter().filter_map(|index| old.node(index));
-        owned.filter(|node| is_kept(node) && !owns(node)).for_each(|node| node.redial());
+        let owning = owners(&routes);
+        let owned = owners(&old).into_entries().filter(|(number, _)| !owning.contains_key(number));
+        owned.map(|(_, node)| node).filter(|node| is_kept(node)).for_each(|node| node.redial());
         let seeds = &self.env.config().endpoints;
-        state.unlisted.retain(|node| seeds.contains(node.endpoint()) || !is_kept(node));
+        state.unlisted.retain(|node| !is_kept(node) || seeds.contains(node.endpoint()));
         for seed in &mut state.unlisted {
             if is_kept(seed) {
                 continue;
@@ -50,19 +66,20 @@ impl LiveTopology {
             if seed.target().expected().is_some() {
                 // No member any more. It can still be asked, whichever node it is by now.
                 let there = |n: &&Arc<Node>| n.endpoint() == &endpoint && n.profile() == profile;
-                let listed = nodes.iter().flatten().find(there).cloned();
+                let listed = routes.nodes_at(&endpoint).find(there).cloned();
                 seed.retire();
                 *seed = listed.unwrap_or_else(|| Arc::new(Node::new(endpoint, profile, &self.env)));
-            } else if old.dialable().any(|node| Arc::ptr_eq(node, seed)) {
+            } else if old.contains(seed) {
                 // What is in flight to it as a member ends as at any other that has left.
                 seed.redial();
             }
         }
-        let is_unlisted = |node: &Arc<Node>| state.unlisted.iter().any(|o| Arc::ptr_eq(o, node));
+        let unlisted: SortedSet<u64> = state.unlisted.iter().map(|node| node.number()).collect();
+        let is_unlisted = |node: &Arc<Node>| unlisted.contains(&node.number());
         let removed = old.dialable().filter(|node| !is_kept(node) && !is_unlisted(node));
         removed.for_each(|node| node.retire());
-        nodes.iter().flatten().chain(&state.unlisted).for_each(|node| node.recheck(&self.env));
-        self.routes.store(Arc::new(Routes::new(map, nodes, &mut self.env.rng())));
+        routes.dialable().chain(&state.unlisted).for_each(|node| node.recheck(&self.env));
+        self.routes.store(routes);
         self.published.notify(usize::MAX);
     }
 
@@ -83,7 +100,7 @@ impl LiveTopology {
         };
         let find = |endpoint: &Endpoint, profile, id: &NodeId| {
             let known = || {
-                let all = old.dialable().chain(&state.unlisted);
+                let all = old.nodes_at(endpoint).chain(&state.unlisted);
                 all.filter(|n| n.endpoint() == endpoint && n.profile() == profile)
             };
             // Of several nodes at one endpoint, the one that is known to have the id.
@@ -106,31 +123,27 @@ impl LiveTopology {
     }
 }
 
-/// The indexes of the nodes that own a slot.
-fn owners(map: &ClusterMap) -> Vec<usize> {
-    let slots = map.slots();
-    if let Some(shard) = slots.only() {
-        return vec![shard.primary];
-    }
-    let mut owners: Vec<usize> = Vec::new();
-    for shard in slots.edges().filter_map(|slot| slots.shard_at(slot)) {
-        if !owners.contains(&shard.primary) {
-            owners.push(shard.primary);
+/// The nodes that own a slot, by their numbers.
+fn owners(routes: &Routes) -> SortedMap<u64, &Arc<Node>> {
+    let slots = routes.map.slots();
+    let mut owns = vec![false; slots.shards().len()];
+    for slot in slots.edges() {
+        if let Some(owns) = owns.get_mut(usize::from(slots.owner_at(slot))) {
+            *owns = true;
         }
     }
-    owners
+    let owning = slots.shards().iter().zip(owns).filter(|(_, owns)| *owns);
+    let nodes = owning.filter_map(|(shard, _)| routes.node(shard.primary));
+    nodes.map(|node| (node.number(), node)).collect()
 }
 
 /// The node that had this view's id before, if it is connected under another of the view's names.
 /// Servers tell an address at one time and a host name at another; the connection stays as good.
 fn renamed<'r>(old: &'r Routes, map: &ClusterMap, view: &NodeView) -> Option<&'r Arc<Node>> {
-    let before = old.map.nodes().iter().position(|node| node.id == view.id)?;
-    let node = old.node(before)?;
-    let has_its_endpoint = |other: &Arc<NodeView>| {
-        other.id != view.id && other.endpoint.as_ref() == Some(node.endpoint())
-    };
+    let node = old.node(old.map.node_with_id(&view.id)?)?;
+    let mut there = map.nodes_at(node.endpoint()).filter(|(_, is_alias)| !is_alias);
     let fits = view.aliases.contains(node.endpoint())
         && node.is_live()
-        && !map.nodes().iter().any(has_its_endpoint);
+        && !there.any(|(index, _)| map.node(index).id != view.id);
     fits.then_some(node)
 }

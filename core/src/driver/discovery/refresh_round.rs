@@ -17,6 +17,7 @@ use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::SENTINEL;
 use crate::lock::lock;
+use crate::sorted::SortedSet;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::merge::view_filter::Rejection;
@@ -99,11 +100,10 @@ impl LiveTopology {
                 }
             })
         } else {
-            let mut candidates: Vec<Arc<Node>> = ask_first.into_iter().collect();
-            for node in self.candidates(state) {
-                if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
-                    candidates.push(node);
-                }
+            let mut candidates = self.candidates(state);
+            if let Some(first) = ask_first {
+                candidates.retain(|other| other.endpoint() != first.endpoint());
+                candidates.insert(0, first);
             }
             // A node that described another cluster is asked whether it still does.
             let is_foreign = |node: &Arc<Node>| node.target().is_foreign();
@@ -165,6 +165,7 @@ impl LiveTopology {
         }
         let now = self.env.now();
         let mut candidates: Vec<Arc<Node>> = Vec::with_capacity(order.len());
+        let mut endpoints = SortedSet::default();
         for node in order {
             // A node that is backing off would only delay this refresh, and so the next one. Where
             // another server answers, that one is asked without a back-off.
@@ -172,7 +173,7 @@ impl LiveTopology {
             if !candidates.is_empty() && waits {
                 continue;
             }
-            if !candidates.iter().any(|other| other.endpoint() == node.endpoint()) {
+            if endpoints.insert(node.endpoint()) {
                 candidates.push(Arc::clone(node));
             }
         }
@@ -199,7 +200,7 @@ impl LiveTopology {
             return Vec::new();
         }
         let held = self.routes.load_full();
-        let nodes = held.map.nodes().iter().zip(&held.nodes);
+        let nodes = held.map.nodes().iter().zip(&*held.nodes);
         let unreachable = nodes.filter(|(_, node)| node.as_ref().is_some_and(|n| n.is_failing()));
         let unreachable = unreachable.map(|(view, _)| view.id.clone()).collect();
         let (began, views) = (begin.version, &answers.views);

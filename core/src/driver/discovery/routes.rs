@@ -4,11 +4,13 @@
 //! Commands without a key go to the primaries in turn. Primaries without a live connection are
 //! passed over, so that one that is down delays no such command, and none is dialled for one.
 
+use crate::Endpoint;
 use crate::command::Command;
 use crate::driver::environment::metrics::{NodeMetrics, NodeState};
 use crate::driver::node::node::Node;
 use crate::rng::Rng;
 use crate::routing::destination::Destination;
+use crate::sorted::SortedMap;
 use crate::topology::cluster_map::ClusterMap;
 use crate::topology::node_id::NodeId;
 use crate::topology::slot::Slot;
@@ -22,16 +24,58 @@ pub(crate) struct Routes {
     /// Slots to shards, shards to nodes.
     pub(crate) map: ClusterMap,
     /// The nodes, by the map's indexes; `None` where the servers do not say where to dial.
-    pub(crate) nodes: Vec<Option<Arc<Node>>>,
+    pub(crate) nodes: Arc<[Option<Arc<Node>>]>,
+    /// The indexes of the nodes, by their numbers.
+    members: Arc<SortedMap<u64, usize>>,
     /// Round-robin counter over the primaries, for commands without a key; wraps around.
     next_primary: AtomicUsize,
+    /// The shard whose primary was found connected last, where few are.
+    connected: AtomicUsize,
 }
+
+/// So many primaries are looked at in turn for one that is connected. Where none of them is, all
+/// are searched once, and the one that is found takes such commands as long as it is connected.
+const IN_TURN_MAX: usize = 16;
 
 impl Routes {
     /// `rng` chooses the primary to begin with, so that clients that start together spread out.
     pub(crate) fn new(map: ClusterMap, nodes: Vec<Option<Arc<Node>>>, rng: &mut Rng) -> Self {
         let first = rng.below(nodes.len().max(1) as u64) as usize;
-        Self { map, nodes, next_primary: AtomicUsize::new(first) }
+        let mut members = SortedMap::new();
+        for (index, node) in nodes.iter().enumerate() {
+            if let Some(node) = node {
+                members.get_or_insert_with(node.number(), || index);
+            }
+        }
+        let (next_primary, connected) = (AtomicUsize::new(first), AtomicUsize::new(first));
+        Self { map, nodes: nodes.into(), members: Arc::new(members), next_primary, connected }
+    }
+
+    /// The routes of a map that differs in the owners of slots only.
+    pub(crate) fn with_owners(&self, map: ClusterMap) -> Self {
+        let (nodes, members) = (Arc::clone(&self.nodes), Arc::clone(&self.members));
+        let [next_primary, connected] = [&self.next_primary, &self.connected]
+            .map(|number| AtomicUsize::new(number.load(Ordering::Relaxed)));
+        Self { map, nodes, members, next_primary, connected }
+    }
+
+    /// The nodes that the map knows by this endpoint. A node is also here if it is connected by
+    /// another name than the map prefers, since that is an alias there.
+    pub(crate) fn nodes_at<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> impl Iterator<Item = &'a Arc<Node>> {
+        self.map.nodes_at(endpoint).filter_map(|(index, _)| self.node(index))
+    }
+
+    /// The indexes of the nodes, by their numbers. Routes with the same nodes share it.
+    pub(crate) fn members(&self) -> &Arc<SortedMap<u64, usize>> {
+        &self.members
+    }
+
+    /// Whether this is one of the nodes.
+    pub(crate) fn contains(&self, node: &Node) -> bool {
+        self.members.contains_key(&node.number())
     }
 
     /// The node at one of the map's indexes.
@@ -46,7 +90,7 @@ impl Routes {
 
     /// State and load of the nodes that can be dialled.
     pub(crate) fn metrics(&self) -> Vec<NodeMetrics> {
-        let views = self.map.nodes().iter().zip(&self.nodes);
+        let views = self.map.nodes().iter().zip(&*self.nodes);
         let one = |(view, node): (&Arc<NodeView>, &Option<Arc<Node>>)| {
             let node = node.as_ref()?;
             let in_flight = node.in_flight();
@@ -76,7 +120,7 @@ impl Routes {
 
     /// The node that every command goes to, if there is only one.
     pub(crate) fn only(&self) -> Option<&Arc<Node>> {
-        match self.nodes.as_slice() {
+        match &*self.nodes {
             [node] if self.map.slots().only().is_some() => node.as_ref(),
             _ => None,
         }
@@ -116,14 +160,13 @@ impl Routes {
 
     /// The index of the node that a destination means now, without regard to the command.
     pub(crate) fn index_of(&self, destination: &Destination) -> Option<usize> {
-        let find = |id: &NodeId| self.map.nodes().iter().position(|node| node.id == *id);
+        let find = |id: &NodeId| self.map.node_with_id(id);
         match destination {
             Destination::Any | Destination::Key => None,
             Destination::At(endpoint) => self.map.node_at(endpoint),
             Destination::Node(id) => find(id),
             Destination::Primary(id) => {
-                let leads = |index: &usize| self.map.shards().any(|(s, _)| s.primary == *index);
-                find(id).filter(leads)
+                find(id).filter(|index| self.map.shard_led_by(*index).is_some())
             }
             Destination::Shard(slot) | Destination::Slot(slot) => {
                 Some(self.map.slots().shard_at(*slot)?.primary)
@@ -150,6 +193,8 @@ impl Routes {
     }
 
     /// The next primary with a live connection; where none has one, the next primary.
+    // Not a part of its callers, which are on the way of commands with keys.
+    #[inline(never)]
     fn next_primary(&self) -> Option<&Arc<Node>> {
         let shards = self.map.slots().shards();
         if let [only] = shards {
@@ -157,8 +202,17 @@ impl Routes {
         }
         let first = self.next_primary.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..shards.len()).map(|step| first.wrapping_add(step) % shards.len());
-        let mut nodes = in_turn.filter_map(|at| self.node(shards[at].primary));
-        let live = |node: &&Arc<Node>| node.ready().is_some_and(|link| !link.is_closed());
-        nodes.clone().find(live).or_else(|| nodes.next())
+        let primary = |at: usize| self.node(shards.get(at)?.primary);
+        let live = |at: &usize| {
+            let link = primary(*at).and_then(|node| node.ready());
+            link.is_some_and(|link| !link.is_closed())
+        };
+        let found = in_turn.clone().take(IN_TURN_MAX).find(live).or_else(|| {
+            let known = self.connected.load(Ordering::Relaxed);
+            let found = Some(known).filter(live).or_else(|| in_turn.clone().find(live))?;
+            self.connected.store(found, Ordering::Relaxed);
+            Some(found)
+        });
+        found.and_then(primary).or_else(|| in_turn.filter_map(primary).next())
     }
 }

@@ -33,7 +33,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::READ_POLICIES;
 use crate::resp::{FrameKind, frame_kind};
 use crate::routing::retry::AttemptFailure;
-use crate::sorted::sort_by_key;
+use crate::sorted::{SortedMap, sort_by_key};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
 use bytes::Bytes;
@@ -128,6 +128,42 @@ struct PendingItem {
 /// A read under a policy that has no result yet: its index, and what was done for it.
 type PendingRead = (usize, ResumeFrom);
 
+/// Among so many nodes, the batch of an item is looked for one by one.
+const FEW_NODES: usize = 16;
+
+/// The batches of a round.
+struct Batches {
+    /// In the order of their first items.
+    list: Vec<NodeBatch>,
+    /// Where each is, by the number of its node, ASKING, and whether a policy chose the node.
+    places: SortedMap<(u64, bool, bool), usize>,
+}
+
+impl Batches {
+    /// The batch that an item fits into. `MANY`: found by a search instead of one by one.
+    #[inline]
+    fn find<const MANY: bool>(
+        &mut self,
+        node: &Arc<Node>,
+        ask: bool,
+        by_policy: bool,
+    ) -> Option<&mut NodeBatch> {
+        if MANY {
+            let place = *self.places.get(&(node.number(), ask, by_policy))?;
+            return self.list.get_mut(place);
+        }
+        self.list.iter_mut().find(|batch| batch.fits(node, ask, by_policy))
+    }
+
+    fn push<const MANY: bool>(&mut self, batch: NodeBatch) {
+        if MANY {
+            let key = (batch.node.number(), batch.ask, batch.by_policy);
+            self.places.insert(key, self.list.len());
+        }
+        self.list.push(batch);
+    }
+}
+
 /// A pipeline between its first round and its last.
 struct Rounds<'a> {
     /// The current topology.
@@ -178,6 +214,7 @@ impl<'a> Rounds<'a> {
             let routes = Arc::clone(&self.topology.routes());
             let mut batches = self.batch_items(&routes);
             let single_reads = self.batch_reads(&routes, &mut batches);
+            let batches = batches.list;
             let outcomes = self.send(&routes, &batches, single_reads).await;
             self.finish_round(batches, outcomes, begun).await;
         }
@@ -204,8 +241,17 @@ impl<'a> Rounds<'a> {
     }
 
     /// Groups the pending items by node; an item without any node fails here.
-    fn batch_items(&mut self, routes: &Routes) -> Vec<NodeBatch> {
-        let mut batches: Vec<NodeBatch> = Vec::new();
+    fn batch_items(&mut self, routes: &Routes) -> Batches {
+        // Compiled twice, so that where there are few nodes no item pays for the question.
+        if routes.nodes.len() > FEW_NODES {
+            self.batch_items_of::<true>(routes)
+        } else {
+            self.batch_items_of::<false>(routes)
+        }
+    }
+
+    fn batch_items_of<const MANY: bool>(&mut self, routes: &Routes) -> Batches {
+        let mut batches = Batches { list: Vec::new(), places: SortedMap::new() };
         let all = self.pending.len();
         for one in &mut self.pending {
             one.tries.attempts += u32::from(matches!(one.next_hop, NextHop::Map));
@@ -225,14 +271,14 @@ impl<'a> Rounds<'a> {
                 self.results[one.member] = Some(Err(error));
                 continue;
             };
-            match batches.iter_mut().find(|batch| batch.fits(node, ask, false)) {
+            match batches.find::<MANY>(node, ask, false) {
                 Some(batch) => batch.members.push(one.member),
                 None => {
                     // Most pipelines go to one node, and the others to few.
-                    let mut members = Vec::with_capacity(all / (batches.len() + 1));
+                    let mut members = Vec::with_capacity(all / (batches.list.len() + 1));
                     members.push(one.member);
                     let node = Arc::clone(node);
-                    batches.push(NodeBatch { node, ask, by_policy: false, members });
+                    batches.push::<MANY>(NodeBatch { node, ask, by_policy: false, members });
                 }
             }
         }
@@ -241,11 +287,7 @@ impl<'a> Rounds<'a> {
 
     /// Adds batches of the reads that were not tried yet and whose node has a link; returns the
     /// other reads.
-    fn batch_reads(
-        &mut self,
-        routes: &Arc<Routes>,
-        batches: &mut Vec<NodeBatch>,
-    ) -> Vec<PendingRead> {
+    fn batch_reads(&mut self, routes: &Arc<Routes>, batches: &mut Batches) -> Vec<PendingRead> {
         let pending = std::mem::take(&mut self.pending_reads);
         let Some(settings) = self.reads.filter(|_| READ_POLICIES) else { return pending };
         let env = self.topology.env();
@@ -270,11 +312,12 @@ impl<'a> Rounds<'a> {
                 single_reads.push((member, ResumeFrom::Node(Arc::clone(node))));
                 continue;
             }
-            match batches.iter_mut().find(|batch| batch.fits(node, false, true)) {
+            match batches.find::<true>(node, false, true) {
                 Some(batch) => batch.members.push(member),
                 None => {
                     let (node, members) = (Arc::clone(node), vec![member]);
-                    batches.push(NodeBatch { node, ask: false, by_policy: true, members });
+                    let batch = NodeBatch { node, ask: false, by_policy: true, members };
+                    batches.push::<true>(batch);
                 }
             }
         }

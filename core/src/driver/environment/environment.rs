@@ -14,6 +14,7 @@ use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::members::Members;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::environment::telemetry::Telemetry;
+use crate::driver::environment::weak_list::WeakList;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
@@ -24,8 +25,8 @@ use crate::transport::{AbortFlag, ByteStream, DialNotes, Transport};
 use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -44,6 +45,8 @@ pub(crate) struct Environment {
     members: Members,
     /// The time for choosing nodes, read once for many commands.
     cached_clock: Arc<CachedClock>,
+    /// The number of the last node that was made.
+    last_node: AtomicU64,
     /// Random numbers for jitter and choices; seeded by the transport once.
     rng: Mutex<Rng>,
     /// The transport has refused a task: it runs none in the background.
@@ -54,7 +57,7 @@ pub(crate) struct Environment {
     closing: event_listener::Event,
     /// Every connection that was made, also those that their nodes have given up. Those that have
     /// ended are removed when others are added.
-    connections: Mutex<Vec<Weak<dyn EndsWithClient>>>,
+    connections: Mutex<WeakList<dyn EndsWithClient>>,
 }
 
 /// What must not outlive the client: a connection, also one that its node has given up and that
@@ -74,6 +77,7 @@ impl Environment {
             telemetry: Telemetry::default(),
             members: Members::default(),
             cached_clock: Arc::default(),
+            last_node: AtomicU64::new(0),
             rng,
             no_background: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -173,6 +177,11 @@ impl Environment {
         lock(&self.rng)
     }
 
+    /// A number that no other node of this client has. Later nodes have greater ones.
+    pub(crate) fn next_node_number(&self) -> u64 {
+        self.last_node.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.transport.now()
     }
@@ -210,19 +219,13 @@ impl Environment {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.notify(usize::MAX);
-        let connections = std::mem::take(&mut *lock(&self.connections));
-        connections.iter().filter_map(Weak::upgrade).for_each(|one| one.end());
+        let connections = std::mem::take(&mut *lock(&self.connections)).all();
+        connections.iter().for_each(|one| one.end());
     }
 
     /// Ends the connection when the client is closed, or at once if it is.
     pub(crate) fn end_with_client(&self, connection: Arc<dyn EndsWithClient>) {
-        {
-            let mut all = lock(&self.connections);
-            if all.len() == all.capacity() {
-                all.retain(|one| one.strong_count() > 0);
-            }
-            all.push(Arc::downgrade(&connection));
-        }
+        lock(&self.connections).push(Arc::downgrade(&connection));
         if self.closed.load(Ordering::Acquire) {
             connection.end();
         }

@@ -11,3 +11,4 @@ pub(crate) mod metrics;
 pub(crate) mod refresh_triggers;
 pub(crate) mod shared_future;
 pub(crate) mod telemetry;
+pub(crate) mod weak_list;

@@ -50,8 +50,11 @@ impl RefreshTriggers {
     }
 
     fn report(&self, flag: &AtomicBool) {
-        flag.store(true, Ordering::Release);
-        self.event.notify(usize::MAX);
+        // While it is set, everyone who listens was woken for it or will look first: a thousand
+        // connections that are lost at once wake each of them once.
+        if !flag.swap(true, Ordering::AcqRel) {
+            self.event.notify(usize::MAX);
+        }
     }
 
     /// Wakes the listeners without a flag: they have another reason to look.

@@ -11,12 +11,12 @@
 
 use crate::bounds::BoxFuture;
 use crate::connection::wakers::{Wakers, wake_all, wake_one};
-use crate::lock::lock;
+use crate::lock::{Mutex, lock};
 use slab::Slab;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// See the head of this file. A clone waits for the same future. Polled again after it has ended,
@@ -56,7 +56,16 @@ struct WakerList {
     tasks: Slab<Option<Waker>>,
     /// How many of them were not woken since they polled.
     registered: usize,
+    /// The keys of these tasks, and of some that have gone: what is done for one task or for those
+    /// that are registered does not look at all.
+    order: Vec<usize>,
+    /// How many tasks were looked at one by one.
+    #[cfg(test)]
+    visits: usize,
 }
+
+/// More keys of tasks that have gone than this, and than there are tasks, are forgotten.
+const GONE_MAX: usize = 32;
 
 impl WakerList {
     /// Notes who waits. Returns a waker to drop once the lock is released.
@@ -67,8 +76,44 @@ impl WakerList {
             return None;
         }
         let replaced = task.replace(waker.clone());
-        self.registered += usize::from(replaced.is_none());
+        if replaced.is_none() {
+            self.registered += 1;
+            self.order.push(key);
+            if self.order.len() > 2 * self.tasks.len() + GONE_MAX {
+                self.forget_gone();
+            }
+        }
         replaced
+    }
+
+    fn forget_gone(&mut self) {
+        self.visit(self.order.len());
+        let Self { tasks, order, .. } = self;
+        order.sort_unstable();
+        order.dedup();
+        order.retain(|key| tasks.get(*key).is_some_and(Option::is_some));
+    }
+
+    /// Takes the waker of the task that registered last.
+    fn take_one(&mut self) -> Option<Waker> {
+        while let Some(key) = self.order.pop() {
+            self.visit(1);
+            if let Some(waker) = self.tasks.get_mut(key).and_then(Option::take) {
+                self.registered -= 1;
+                return Some(waker);
+            }
+        }
+        None
+    }
+
+    /// Counts tasks that are looked at. Tests bound how many are.
+    #[inline]
+    fn visit(&mut self, count: usize) {
+        #[cfg(test)]
+        {
+            self.visits += count;
+        }
+        let _ = count;
     }
 
     /// Removes a task. Returns a waker to drop, and one to wake, once the lock is released.
@@ -79,16 +124,16 @@ impl WakerList {
             return (own, None);
         }
         // It was woken and may not have polled since: another one has to.
-        let next = self.tasks.iter_mut().find_map(|(_, task)| task.take());
-        self.registered -= usize::from(next.is_some());
-        (None, next)
+        (None, self.take_one())
     }
 
     fn take_all(&mut self) -> Wakers {
         if mem::take(&mut self.registered) == 0 {
             return Wakers::new();
         }
-        self.tasks.iter_mut().filter_map(|(_, task)| task.take()).collect()
+        self.visit(self.order.len());
+        let Self { tasks, order, .. } = self;
+        order.drain(..).filter_map(|key| tasks.get_mut(key)?.take()).collect()
     }
 }
 

@@ -7,11 +7,12 @@
 
 use crate::driver::environment::events::{Event, EventQueue, Events};
 use crate::driver::environment::metrics::Metrics;
+use crate::driver::environment::weak_list::WeakList;
 use crate::error::Error;
 use crate::lock::lock;
 use crate::topology::refresh::RefreshReason;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub(crate) struct Telemetry {
     /// See `Metrics::refresh_failure`.
     refresh_failure: Mutex<Option<(RefreshReason, Option<Error>)>>,
     /// The queues of all listeners that are not dropped.
-    listeners: Mutex<Vec<Weak<Mutex<EventQueue>>>>,
+    listeners: Mutex<WeakList<Mutex<EventQueue>>>,
 }
 
 /// Adds a duration to a counter of nanoseconds.
@@ -82,15 +83,13 @@ impl Telemetry {
     /// Adds a listener.
     pub(crate) fn listen(&self) -> Events {
         let (events, queue) = Events::new();
-        let mut listeners = lock(&self.listeners);
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(queue);
+        lock(&self.listeners).push(queue);
         events
     }
 
     /// Sends an event to all listeners. `event` is called only if there is one.
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        let listeners: Vec<_> = lock(&self.listeners).iter().filter_map(Weak::upgrade).collect();
+        let listeners = lock(&self.listeners).all();
         if listeners.is_empty() {
             return;
         }
@@ -103,8 +102,8 @@ impl Telemetry {
 
     /// Ends the streams of all listeners.
     pub(crate) fn close(&self) {
-        let listeners: Vec<_> = lock(&self.listeners).drain(..).collect();
-        for listener in listeners.iter().filter_map(Weak::upgrade) {
+        let listeners = std::mem::take(&mut *lock(&self.listeners)).all();
+        for listener in listeners {
             let waker = lock(&listener).close();
             waker.into_iter().for_each(Waker::wake);
         }

@@ -10,6 +10,7 @@
 use crate::config::WhenFull;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::link_settings::LinkSettings;
+use crate::driver::environment::weak_list::WeakList;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
@@ -17,7 +18,7 @@ use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use event_listener::Event;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long a connection is kept that nobody uses.
@@ -42,7 +43,7 @@ struct State {
     /// How many are in use.
     busy: usize,
     /// All that are open, idle or in use.
-    all: Vec<Weak<Link>>,
+    all: WeakList<Link>,
     /// No connection is handed out any more.
     closed: bool,
     /// A connection is closed after its use, not kept.
@@ -115,7 +116,6 @@ impl ExclusiveLinks {
             };
             let link = open(&self.target, &taken.env, settings, proven).await?;
             let mut state = lock(&self.state);
-            state.all.retain(|link| link.strong_count() > 0);
             state.all.push(Arc::downgrade(&link));
             let is_late = state.closed;
             drop(state);
@@ -216,12 +216,12 @@ impl ExclusiveLinks {
 
     /// Closes all; no other will follow.
     pub(super) fn close(&self) {
-        let (idle, all) = {
+        let (idle, mut all) = {
             let mut state = lock(&self.state);
             state.closed = true;
             (std::mem::take(&mut state.idle), std::mem::take(&mut state.all))
         };
-        all.iter().filter_map(Weak::upgrade).for_each(|link| link.close());
+        all.all().iter().for_each(|link| link.close());
         drop(idle);
         self.freed.notify(usize::MAX);
     }

@@ -26,6 +26,8 @@ use std::time::Duration;
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Node {
+    /// Tells it from all other nodes of the client, so that tables need not be searched for it.
+    number: u64,
     /// Where it listens, what kind of server it is, and which one.
     target: Arc<DialTarget>,
     /// Its availability zone by `Config::zones`.
@@ -55,6 +57,7 @@ impl Node {
         let target = Arc::new(DialTarget::new(endpoint, profile));
         let exclusive = ExclusiveLinks::new(&target);
         let mut node = Self {
+            number: env.next_node_number(),
             target,
             zone,
             health,
@@ -116,6 +119,11 @@ impl Node {
     /// Its availability zone by `Config::zones`.
     pub(crate) fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
+    }
+
+    /// A number that no other node of the client has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn profile(&self) -> Profile {

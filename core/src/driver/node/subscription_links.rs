@@ -4,9 +4,10 @@
 //! The node refers to them weakly, and only to end them: when the client is closed, and when
 //! another server listens at the address. Invariant: none is dialled after `close`.
 
+use crate::driver::environment::weak_list::WeakList;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
 use crate::lock::lock;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub(super) struct SubscriptionLinks {
 #[derive(Debug, Default)]
 struct State {
     /// The connections; gone with their subscribers.
-    links: Vec<Weak<ReconnectingLink>>,
+    links: WeakList<ReconnectingLink>,
     /// The client is closed.
     closed: bool,
 }
@@ -29,7 +30,6 @@ impl SubscriptionLinks {
     pub(super) fn add(&self, link: &Arc<ReconnectingLink>) {
         let closed = {
             let mut state = lock(&self.state);
-            state.links.retain(|link| link.strong_count() > 0);
             state.links.push(Arc::downgrade(link));
             state.closed
         };
@@ -40,7 +40,7 @@ impl SubscriptionLinks {
 
     /// All connections of subscribers that exist.
     pub(super) fn all(&self) -> Vec<Arc<ReconnectingLink>> {
-        lock(&self.state).links.iter().filter_map(Weak::upgrade).collect()
+        lock(&self.state).links.all()
     }
 
     /// Closes all connections, and each that is added later.

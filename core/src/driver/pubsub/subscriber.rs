@@ -19,13 +19,13 @@ use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::link::Link;
 use crate::driver::link::push_sink::PushSink;
 use crate::driver::node::node::Node;
+use crate::driver::pubsub::connections::{Connections, PubSubConnection};
 use crate::driver::pubsub::reader_queue::ReaderQueue;
-use crate::driver::pubsub::subscriber_state::{
-    MissingConnections, PubSubConnection, ReaderStatus, State,
-};
+use crate::driver::pubsub::subscriber_state::{Kept, ReaderStatus, State};
 use crate::driver::replica::policy::ReadSettings;
 use crate::lock::lock;
 use crate::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::subscription::backlog::BacklogLimits;
 use crate::subscription::channel_table::{ChannelTable, ConnectionId, ReaderId, UnknownState};
 use crate::subscription::kind::Channel;
@@ -199,19 +199,21 @@ impl Subscriber {
 
     /// Removes a reader and unsubscribes from its channels.
     pub(crate) fn remove_reader(&self, reader: ReaderId) {
+        let has_background = self.has_background();
         let (links, is_last) = {
             let mut state = lock(&self.state);
             state.readers.remove(&reader);
             let is_last = state.readers.is_empty();
             state.closed |= is_last && self.kind == SubscriberKind::OwnConnectionsOfReaders;
-            (state.links(), is_last)
+            // Where the background drives, no reader has registered with a link.
+            (if has_background { Vec::new() } else { state.links() }, is_last)
         };
         links.iter().for_each(|link| link.unregister_reader(reader.0));
         if is_last && self.kind == SubscriberKind::OwnConnectionsOfReaders {
             return self.close();
         }
         self.change_channels(|channels| channels.remove_reader(reader));
-        if is_last && self.kind == SubscriberKind::OwnConnections && !self.has_background() {
+        if is_last && self.kind == SubscriberKind::OwnConnections && !has_background {
             self.close_idle();
         }
     }
@@ -225,21 +227,22 @@ impl Subscriber {
             if !state.readers.is_empty() {
                 return;
             }
-            state.connecting.clear();
+            state.connecting = SortedMap::new();
             let connections = std::mem::take(&mut state.connections);
-            for id in connections.keys() {
-                state.channels.close(*id, now, GapCause::NodeLeft);
+            for (id, _) in connections.iter() {
+                state.channels.close(id, now, GapCause::NodeLeft);
             }
             connections
         };
         let future = lock(&self.loop_task).future.take();
         drop(future);
-        connections.values().for_each(|connection| connection.link.close());
+        close_all(&connections);
     }
 
-    /// Whether the channels of a reader are confirmed.
-    pub(crate) fn status(&self, reader: ReaderId) -> ReaderStatus {
-        lock(&self.state).status(reader)
+    /// Whether the channels of a reader are confirmed. `from`: 0, or what the last call has left
+    /// there, so that it goes on where that one has ended.
+    pub(crate) fn status(&self, reader: ReaderId, from: &mut usize) -> ReaderStatus {
+        lock(&self.state).status(reader, from)
     }
 
     /// The channels of a reader, confirmed or not.
@@ -271,38 +274,48 @@ impl Subscriber {
         };
         // Shared links, too: the client has gone with its last subscriber, and a link may belong to
         // a node that the topology no longer has.
-        connections.values().for_each(|connection| connection.link.close());
+        close_all(&connections);
         wake.drain(..).for_each(Waker::wake);
         self.changed.notify(usize::MAX);
     }
 
-    /// Makes a plan, and queues and writes its commands. Returns what the plan lacks.
-    pub(super) fn send_plan(&self) -> MissingConnections {
+    /// Makes a plan, and queues and writes its commands. What the plan lacks, the loop finds in the
+    /// state.
+    pub(super) fn send_plan(&self) {
         let now = self.topology.env().now();
         // The time is read before the map: so the map is at least as new as the time says.
         let refreshed_at = self.topology.refreshed_at();
         let routes = Arc::clone(&self.topology.routes());
         let mut wake = Wakers::new();
         let (mut write, mut unused) = (Vec::new(), Vec::new());
-        let missing = {
+        {
             let mut state = lock(&self.state);
             if state.closed {
-                return MissingConnections::default();
+                return;
             }
-            if state.map_version == Some(routes.map.version()) {
+            if state.has_planned(routes.map.version()) {
                 state.owners_known_at = refreshed_at.unwrap_or(now);
             }
             let settings = self.read_settings.as_ref();
-            let mut missing = state.queue_plan(&routes, settings, now, &mut write);
-            let keeps_unused = self.kind == SubscriberKind::SharesWithCommands;
-            missing.release_at = state.release_unused(&routes, keeps_unused, now, &mut unused);
+            let has_other_nodes = state.queue_plan(&routes, settings, now, &mut write);
+            let keeps = Kept {
+                unused: self.keeps_unused(),
+                interval: self.topology.env().config().probe_interval,
+            };
+            state.release_unused(&routes, has_other_nodes, keeps, now, &mut unused);
             state.pass_updates(&mut wake);
-            missing
-        };
+        }
         wake.drain(..).for_each(Waker::wake);
         write.iter().for_each(|link| link.move_bytes());
-        unused.iter().for_each(|link| link.retire());
-        missing
+        // Without slots, channels move only when another node takes the place of theirs, and a gap
+        // is told. What the old one sent before is late, and would come behind newer messages.
+        let ends = !self.keeps_unused() && !self.topology.env().has_slots();
+        unused.iter().for_each(|link| if ends { link.close() } else { link.retire() });
+    }
+
+    /// Whether connections stay that no channel uses: those that commands use.
+    pub(super) fn keeps_unused(&self) -> bool {
+        self.kind == SubscriberKind::SharesWithCommands
     }
 
     /// Adds a connection: its pushes come here from now on.
@@ -317,14 +330,8 @@ impl Subscriber {
             let id = ConnectionId(state.next_id());
             state.channels.open(id, Arc::new(node.endpoint().clone()));
             link.set_subscribed(true);
-            let connection = PubSubConnection {
-                node: Arc::clone(node),
-                link: Arc::clone(&link),
-                heard_at: now,
-                is_probed: false,
-                unused_since: None,
-            };
-            state.connections.insert(id, connection);
+            state.connections.insert(id, PubSubConnection::new(node, &link, now));
+            state.channels.recheck_waiting(node.number());
             (id, link)
         };
         let sink = ConnectionSink { subscriber: Arc::downgrade(self), id };
@@ -345,7 +352,7 @@ impl Subscriber {
         let mut known = Ok(());
         {
             let mut state = lock(&self.state);
-            let Some(connection) = state.connections.get_mut(&id) else { return known };
+            let Some(connection) = state.connections.get_mut(id) else { return known };
             (connection.heard_at, connection.is_probed) = (now, false);
             state.batch += 1;
             for frame in frames.drain(..) {
@@ -366,7 +373,7 @@ impl Subscriber {
     fn handle_lost(&self, id: ConnectionId, cause: &Lost) {
         {
             let mut state = lock(&self.state);
-            let Some(connection) = state.connections.remove(&id) else { return };
+            let Some(connection) = state.connections.remove(id) else { return };
             let now = self.topology.env().now();
             let (since, cause) = match cause {
                 // It may have been dead since its last frame.
@@ -378,4 +385,8 @@ impl Subscriber {
         }
         self.changed.notify(usize::MAX);
     }
+}
+
+fn close_all(connections: &Connections) {
+    connections.iter().for_each(|(_, connection)| connection.link.close());
 }

@@ -23,7 +23,6 @@ use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
 use crate::driver::node::node::Node;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
-use crate::driver::pubsub::placement::UnreachableNode;
 use crate::driver::pubsub::subscriber::{NewLink, Subscriber, SubscriberKind, SubscriberLoop};
 use crate::driver::pubsub::subscriber_state::State;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -41,10 +40,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
-
-/// How often a refresh is requested while a channel has no node.
-const NO_OWNER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A connection, or why there is none.
 type ConnectResult = Result<NewLink, Error>;
@@ -87,34 +82,20 @@ impl Subscriber {
         }
     }
 
-    /// Probes every connection that brought nothing for `probe_interval`. Returns when the next
-    /// probe is due.
-    fn probe(&self, now: Timestamp) -> Timestamp {
-        let Some(interval) = self.topology.env().config().probe_interval else {
-            return Timestamp::FAR_FUTURE;
-        };
-        let mut next = Timestamp::FAR_FUTURE;
+    /// Probes every connection that brought nothing for `probe_interval`.
+    fn probe(&self, now: Timestamp) {
+        let Some(interval) = self.topology.env().config().probe_interval else { return };
         let mut write = Vec::new();
         {
             let mut guard = lock(&self.state);
             let State { connections, channels, .. } = &mut *guard;
-            for (id, connection) in connections {
-                if connection.is_probed || connection.unused_since.is_some() {
-                    continue;
-                }
-                let due = connection.heard_at.after(interval);
-                if due <= now {
-                    connection.is_probed = true;
-                    channels.probe(*id);
-                    connection.queue(&[]);
-                    write.push(Arc::clone(&connection.link));
-                } else {
-                    next = next.min(due);
-                }
+            while let Some((id, connection)) = connections.take_probe(now, interval) {
+                channels.probe(id);
+                connection.queue(&[]);
+                write.push(Arc::clone(&connection.link));
             }
         }
         write.iter().for_each(|link| link.move_bytes());
-        next
     }
 
     /// Applies what errors said about the topology.
@@ -129,12 +110,13 @@ impl Subscriber {
     fn handle_connect_result(self: &Arc<Self>, node: &Arc<Node>, result: ConnectResult) {
         {
             let mut state = lock(&self.state);
-            state.connecting.retain(|other| !Arc::ptr_eq(other, node));
-            state.unreachable.retain(|one| !Arc::ptr_eq(&one.node, node));
-            if let Err(error) = &result {
-                let (node, error) = (Arc::clone(node), error.clone());
-                state.unreachable.push(UnreachableNode { node, error });
+            let number = node.number();
+            state.connecting.remove(&number);
+            match &result {
+                Ok(_) => _ = state.unreachable.remove(&number),
+                Err(error) => _ = state.unreachable.insert(number, error.clone()),
             }
+            state.channels.recheck_waiting(number);
         }
         match result {
             Ok(link) => self.add_connection(node, link),
@@ -142,17 +124,15 @@ impl Subscriber {
         }
     }
 
-    /// Starts attempts to connect to nodes without one. Returns whether the subscriber is open.
-    fn start_connecting(&self, nodes: Vec<Arc<Node>>, attempts: &mut ConnectAttempts) -> bool {
+    /// Starts attempts to connect to the nodes that channels wait for. Returns whether the
+    /// subscriber is open.
+    fn start_connecting(&self, attempts: &mut ConnectAttempts) -> bool {
         let env = self.topology.env();
         let shares = self.kind == SubscriberKind::SharesWithCommands;
         let mut state = lock(&self.state);
-        for node in nodes {
-            if state.connecting.iter().any(|other| Arc::ptr_eq(other, &node)) {
-                continue;
-            }
+        for node in state.take_wanted() {
             let own = state.own_link(&node, env);
-            state.connecting.push(Arc::clone(&node));
+            state.connecting.insert(node.number(), Arc::clone(&node));
             let attempt = connect(Arc::clone(env), Arc::clone(&node), own, shares);
             attempts.push(Box::pin(async move { (node, attempt.await) }));
         }
@@ -170,19 +150,17 @@ async fn run(subscriber: Weak<Subscriber>, topology: Arc<LiveTopology>) {
             let listener = subscriber.changed.listen();
             subscriber.apply_topology_errors();
             let version = topology.routes().map.version();
-            let missing = subscriber.send_plan();
-            let mut until = subscriber.probe(env.now());
-            until = until.min(missing.release_at.unwrap_or(Timestamp::FAR_FUTURE));
-            if missing.needs_refresh {
+            subscriber.send_plan();
+            subscriber.probe(env.now());
+            if lock(&subscriber.state).take_refresh(env.now()) {
                 // Requested again and again, for as long as a channel has no node.
                 topology.request_refresh(RefreshReason::Uncovered);
-                until = until.min(env.now().after(NO_OWNER_INTERVAL));
             }
-            if !subscriber.start_connecting(missing.nodes, &mut attempts) {
+            if !subscriber.start_connecting(&mut attempts) {
                 return;
             }
-            let next = lock(&subscriber.state).channels.next();
-            (listener, version, until.min(next.unwrap_or(Timestamp::FAR_FUTURE)))
+            let until = lock(&subscriber.state).next(subscriber.keeps_unused());
+            (listener, version, until)
         };
         let connected = {
             let newer_map = pin!(topology.wait_for_newer_map(version));

@@ -10,34 +10,32 @@
 //!   of the plans;
 //! - the messages of one read reach their readers under one lock, with one wake for each reader.
 
-use crate::command::cmd;
 use crate::connection::entry::Wakers;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
-use crate::driver::pubsub::placement::{UnreachableNode, by_read_policy, by_slot, is_unreachable};
+use crate::driver::pubsub::connections::Connections;
+use crate::driver::pubsub::placement::{Unreachable, by_read_policy, by_slot, primaries};
 use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::Error;
 use crate::resp::{FrameKind, ServerError, frame_kind};
+use crate::sorted::SortedMap;
 use crate::subscription::backlog::PushOutcome;
 use crate::subscription::channel_table::{
-    ChannelCommand, ChannelTable, ConnectionId, ReaderId, UnknownState,
+    ChannelTable, ConnectionId, Placement, ReaderId, UnknownState, WaitKey,
 };
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::message::Message;
 use crate::subscription::push::{Push, refuses_ping};
 use crate::time::Timestamp;
+use crate::topology::slot_map::SlotMap;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long a connection is kept that no channel uses: so a program that subscribes again and again
-/// dials once, and one that moved on holds no connection for long.
-const UNUSED_KEPT: Duration = Duration::from_secs(5);
 
 /// What the lock of a subscriber protects.
 #[derive(Debug)]
@@ -47,13 +45,22 @@ pub(super) struct State {
     /// The queue of each reader.
     pub(super) readers: BTreeMap<ReaderId, Arc<ReaderQueue>>,
     /// The open connections.
-    pub(super) connections: BTreeMap<ConnectionId, PubSubConnection>,
-    /// Connections that carry no commands, by their nodes: they know the back-off of their dials.
-    pub(super) own_links: Vec<(Arc<Node>, Arc<ReconnectingLink>)>,
+    pub(super) connections: Connections,
+    /// Connections that carry no commands, by the numbers of their nodes: they know the back-off of
+    /// their dials.
+    pub(super) own_links: SortedMap<u64, (Arc<Node>, Arc<ReconnectingLink>)>,
+    /// Nodes that a channel waits for, and that no attempt to connect was begun to.
+    pub(super) wanted: SortedMap<u64, Arc<Node>>,
     /// Nodes that a connection is being made to.
-    pub(super) connecting: Vec<Arc<Node>>,
+    pub(super) connecting: SortedMap<u64, Arc<Node>>,
     /// Nodes that the last attempt could not connect to.
-    pub(super) unreachable: Vec<UnreachableNode>,
+    pub(super) unreachable: Unreachable,
+    /// A channel has no node, or an unreachable one: the topology has to be refreshed.
+    needs_refresh: bool,
+    /// When a refresh may be requested again.
+    refresh_at: Timestamp,
+    /// When the channels that wait for a connection may be looked at again.
+    recheck_at: Timestamp,
     /// Errors that may say something about the topology, and the nodes that sent them.
     pub(super) topology_errors: Vec<(Arc<Node>, ServerError)>,
     /// The last number given to a reader or a connection.
@@ -62,37 +69,41 @@ pub(super) struct State {
     pub(super) batch: u64,
     /// When the slots' owners were last known to be those of the last plan.
     pub(super) owners_known_at: Timestamp,
-    /// The version of the slot map that the last plan was made with.
-    pub(super) map_version: Option<u64>,
+    /// What the last plan was made with.
+    planned: Option<PlannedRoutes>,
+    /// The primaries, if a channel tells of keys; `None` for those that cannot be dialled.
+    primaries: Vec<Option<Arc<Node>>>,
+    /// The version of the map that they are of.
+    primaries_version: Option<u64>,
     /// The subscriber has ended: nothing is sent any more.
     pub(super) closed: bool,
 }
 
-/// An open connection that channels can be subscribed on.
+/// The routes that a plan was made with, without their nodes.
 #[derive(Debug)]
-pub(super) struct PubSubConnection {
-    /// The server.
-    pub(super) node: Arc<Node>,
-    /// The link to it.
-    pub(super) link: Arc<Link>,
-    /// When it last brought a frame for this subscriber.
-    pub(super) heard_at: Timestamp,
-    /// A probe was sent, and no frame came since.
-    pub(super) is_probed: bool,
-    /// Since when no channel uses it; `None` while one does.
-    pub(super) unused_since: Option<Timestamp>,
+struct PlannedRoutes {
+    /// The version of the map.
+    version: u64,
+    /// The owners of slots.
+    slots: SlotMap,
+    /// Which nodes there were.
+    members: Arc<SortedMap<u64, usize>>,
 }
 
-/// What the last plan lacks.
-#[derive(Debug, Default)]
-pub(super) struct MissingConnections {
-    /// Nodes that a connection has to be made to.
-    pub(super) nodes: Vec<Arc<Node>>,
-    /// A channel has no node, or an unreachable one: the topology has to be refreshed.
-    pub(super) needs_refresh: bool,
-    /// When the next connection is to be closed that no channel uses.
-    pub(super) release_at: Option<Timestamp>,
+/// How connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    /// Also those that no channel uses.
+    pub(super) unused: bool,
+    /// After so long without a frame, a connection is probed.
+    pub(super) interval: Option<Duration>,
 }
+
+/// What a channel waits for that has no node; other channels wait for nodes, by their numbers.
+const NO_NODE: WaitKey = 0;
+
+/// How often a refresh is requested while a channel has no node.
+const NO_OWNER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The state of one reader's channels.
 #[derive(Debug)]
@@ -112,15 +123,21 @@ impl State {
         Self {
             channels,
             readers: BTreeMap::new(),
-            connections: BTreeMap::new(),
-            own_links: Vec::new(),
-            connecting: Vec::new(),
-            unreachable: Vec::new(),
+            connections: Connections::default(),
+            own_links: SortedMap::new(),
+            wanted: SortedMap::new(),
+            connecting: SortedMap::new(),
+            unreachable: SortedMap::new(),
+            needs_refresh: false,
+            refresh_at: Timestamp::ZERO,
+            recheck_at: Timestamp::ZERO,
             topology_errors: Vec::new(),
             last_id: 0,
             batch: 0,
             owners_known_at: Timestamp::ZERO,
-            map_version: None,
+            planned: None,
+            primaries: Vec::new(),
+            primaries_version: None,
             closed: false,
         }
     }
@@ -133,21 +150,23 @@ impl State {
 
     /// The links of all connections.
     pub(super) fn links(&self) -> Vec<Arc<Link>> {
-        self.connections.values().map(|connection| Arc::clone(&connection.link)).collect()
+        self.connections.iter().map(|(_, connection)| Arc::clone(&connection.link)).collect()
     }
 
-    /// The state of one reader's channels.
-    pub(super) fn status(&self, reader: ReaderId) -> ReaderStatus {
+    /// The state of one reader's channels. `from`: where the last search for one that is not
+    /// confirmed has ended.
+    pub(super) fn status(&self, reader: ReaderId, from: &mut usize) -> ReaderStatus {
         if self.closed {
             return ReaderStatus::Closed;
         }
         if let Some((channel, error)) = self.channels.refusal(reader) {
             return ReaderStatus::Refused(channel.clone(), error.clone());
         }
-        match self.channels.unconfirmed(reader).next() {
+        match self.channels.unconfirmed(reader, *from) {
             None => ReaderStatus::Live,
-            Some(channel) => {
-                let error = self.unreachable.first().map(|one| one.error.clone());
+            Some((number, channel)) => {
+                *from = number;
+                let error = self.unreachable.values().next().cloned();
                 ReaderStatus::Unconfirmed(channel.clone(), error)
             }
         }
@@ -183,7 +202,7 @@ impl State {
                 FrameKind::Error => {
                     let Some(error) = ServerError::from_frame(&frame) else { return Ok(false) };
                     let handled = self.channels.handle_error(id, &error, now);
-                    if let Some(connection) = self.connections.get(&id) {
+                    if let Some(connection) = self.connections.get(id) {
                         self.topology_errors.push((Arc::clone(&connection.node), error));
                     }
                     handled
@@ -217,7 +236,7 @@ impl State {
         }
         give(first, message, &self.readers);
         if pauses {
-            self.connections.values().for_each(|one| one.link.pause_reading(true));
+            self.connections.iter().for_each(|(_, one)| one.link.pause_reading(true));
         }
         for id in &ended {
             self.channels.remove_reader(*id);
@@ -234,85 +253,153 @@ impl State {
         }
     }
 
+    /// Whether the last plan was made with routes of this version.
+    pub(super) fn has_planned(&self, version: u64) -> bool {
+        self.planned.as_ref().is_some_and(|planned| planned.version == version)
+    }
+
+    /// Notes the routes that a plan is made with, and lets it check the channels that these concern.
+    /// Returns whether there are other nodes than before.
+    fn note_routes(&mut self, routes: &Routes, now: Timestamp) -> bool {
+        let (version, slots) = (routes.map.version(), routes.map.slots());
+        if self.has_planned(version) {
+            return false;
+        }
+        let members = routes.members();
+        let (slots, members) = (slots.clone(), Arc::clone(members));
+        let old = self.planned.replace(PlannedRoutes { version, slots, members });
+        let known_at = self.owners_known_at;
+        if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.members, routes.members())) {
+            // A redirect has moved a slot: channels in others are not concerned.
+            let moved = routes.map.slots().changed_since(&old.slots);
+            self.channels.handle_owner_change_of(moved.into_iter(), now, known_at);
+            return false;
+        }
+        self.channels.handle_owner_change(now, known_at);
+        self.unreachable.retain(|number, _| routes.members().contains_key(number));
+        let (connections, connecting) = (&self.connections, &self.connecting);
+        self.own_links.retain(|number, (node, _)| {
+            let is_used = connections.has(node) || connecting.contains_key(number);
+            is_used || routes.contains(node)
+        });
+        true
+    }
+
+    /// Tells the table which primaries the routes have, if that matters to a channel.
+    fn note_primaries(&mut self, routes: &Routes, now: Timestamp) {
+        let version = Some(routes.map.version());
+        if self.channels.has_wholes() && self.primaries_version != version {
+            self.primaries_version = version;
+            self.primaries = primaries(routes);
+            let endpoint =
+                |node: &Option<Arc<Node>>| Some(Arc::new(node.as_ref()?.endpoint().clone()));
+            let endpoints = self.primaries.iter().map(endpoint).collect();
+            self.channels.follow_primaries(endpoints, self.owners_known_at, now);
+        }
+    }
+
     /// Makes a plan and queues its commands; the links that have to write are added to `write`.
+    /// Returns whether there are other nodes than before.
     pub(super) fn queue_plan(
         &mut self,
         routes: &Routes,
         settings: Option<&Arc<ReadSettings>>,
         now: Timestamp,
         write: &mut Vec<Arc<Link>>,
-    ) -> MissingConnections {
-        let version = routes.map.version();
-        if self.map_version.replace(version) != Some(version) {
-            self.channels.handle_owner_change(now, self.owners_known_at);
-            let is_member = |one: &Arc<Node>| routes.dialable().any(|node| Arc::ptr_eq(node, one));
-            self.unreachable.retain(|one| is_member(&one.node));
-            let (connections, connecting) = (&self.connections, &self.connecting);
-            let is_used = |node: &Arc<Node>| {
-                let mut used = connections.values().map(|one| &one.node).chain(connecting);
-                used.any(|one| Arc::ptr_eq(one, node))
-            };
-            self.own_links.retain(|(node, _)| is_member(node) || is_used(node));
+    ) -> bool {
+        self.note_primaries(routes, now);
+        let has_other_nodes = self.note_routes(routes, now);
+        if self.needs_refresh && self.recheck_at <= now {
+            (self.needs_refresh, self.recheck_at) = (false, now.after(NO_OWNER_INTERVAL));
+            self.channels.recheck_all_waiting();
         }
-        let usable: Vec<(ConnectionId, Arc<Node>)> = {
-            let open = self.connections.iter().filter(|(_, one)| !one.link.is_closed());
-            open.map(|(id, one)| (*id, Arc::clone(&one.node))).collect()
-        };
-        let mut missing = MissingConnections::default();
         let (connections, unreachable) = (&self.connections, &self.unreachable);
+        let primaries = &self.primaries;
+        let (wanted, connecting) = (&mut self.wanted, &self.connecting);
+        let needs_refresh = &mut self.needs_refresh;
         let plan = self.channels.plan(now, |query| {
-            let current = query.current.and_then(|id| connections.get(&id)).map(|one| &one.node);
-            let node = match settings {
-                Some(rule) => by_read_policy(query.slot, current, unreachable, routes, rule, now),
-                None => by_slot(query.kind, query.slot, current, unreachable, routes),
+            let current = query.current.and_then(|id| connections.get(id)).map(|one| &one.node);
+            let node = match (query.primary, settings) {
+                (Some(primary), _) => primaries.get(primary).and_then(Option::as_ref),
+                (None, Some(rule)) => {
+                    by_read_policy(query.slot, current, unreachable, routes, rule, now)
+                }
+                (None, None) => by_slot(query.kind, query.slot, current, unreachable, routes),
             };
             let Some(node) = node else {
-                missing.needs_refresh = true;
-                return None;
+                *needs_refresh = true;
+                return Placement::Later(NO_NODE);
             };
-            let known = usable.iter().find(|(_, other)| Arc::ptr_eq(other, node));
-            if known.is_none() && !missing.nodes.iter().any(|other| Arc::ptr_eq(other, node)) {
-                missing.nodes.push(Arc::clone(node));
-                missing.needs_refresh |= is_unreachable(unreachable, node);
+            if let Some(id) = connections.usable(node) {
+                return Placement::At(id);
             }
-            known.map(|(id, _)| *id)
+            let number = node.number();
+            if !connecting.contains_key(&number) {
+                wanted.get_or_insert_with(number, || Arc::clone(node));
+            }
+            *needs_refresh |= unreachable.contains_key(&number);
+            Placement::Later(number)
         });
         for (id, writes) in plan {
-            if let Some(connection) = self.connections.get(&id) {
+            if let Some(connection) = self.connections.get(id) {
                 writes.iter().for_each(|commands| connection.queue(commands));
                 write.push(Arc::clone(&connection.link));
             }
         }
-        missing
+        has_other_nodes
     }
 
-    /// Gives up connections that no channel uses: at once if they are closed or their node has
-    /// left, others after a while, unless `keeps_unused`. The links to be retired are added to
-    /// `unused`. Returns when the next connection is to be given up.
+    /// Notes which connections the channels use, and gives up those that none uses: at once if they
+    /// are closed or their node has left, others after a while, if they are not kept. The links to be
+    /// retired are added to `unused`.
     pub(super) fn release_unused(
         &mut self,
         routes: &Routes,
-        keeps_unused: bool,
+        has_other_nodes: bool,
+        keeps: Kept,
         now: Timestamp,
         unused: &mut Vec<Arc<Link>>,
-    ) -> Option<Timestamp> {
-        let mut next = None;
-        for (id, connection) in &mut self.connections {
-            if self.channels.is_in_use(*id) {
-                connection.unused_since = None;
-                continue;
-            }
-            let until = connection.unused_since.get_or_insert(now).after(UNUSED_KEPT);
-            let is_member = || routes.dialable().any(|node| Arc::ptr_eq(node, &connection.node));
-            let expired = !keeps_unused && until <= now;
-            if expired || connection.link.is_closed() || !is_member() {
-                connection.link.set_subscribed(false);
-                unused.push(Arc::clone(&connection.link));
-            } else if !keeps_unused {
-                next = Some(next.map_or(until, |next: Timestamp| next.min(until)));
-            }
+    ) {
+        for id in self.channels.take_use_changes() {
+            let is_used = self.channels.is_in_use(id);
+            let ended = self.connections.set_used(id, is_used, now, keeps.interval);
+            unused.extend(
+                ended
+                    .filter(|one| one.link.is_closed() || !routes.contains(&one.node))
+                    .map(|one| Arc::clone(&one.link)),
+            );
         }
-        next
+        if has_other_nodes {
+            unused.extend(self.connections.unused(|node| !routes.contains(node)));
+        }
+        if !keeps.unused {
+            unused.extend(std::iter::from_fn(|| self.connections.take_expired(now)));
+        }
+    }
+
+    /// Takes the nodes that a connection has to be made to, if a channel waits for them still.
+    pub(super) fn take_wanted(&mut self) -> Vec<Arc<Node>> {
+        let wanted = std::mem::take(&mut self.wanted).into_values();
+        wanted.filter(|node| self.channels.is_awaited(node.number())).collect()
+    }
+
+    /// Whether the topology has to be refreshed now; at most once in `NO_OWNER_INTERVAL`.
+    pub(super) fn take_refresh(&mut self, now: Timestamp) -> bool {
+        let is_due = self.needs_refresh && self.refresh_at <= now;
+        if is_due {
+            self.refresh_at = now.after(NO_OWNER_INTERVAL);
+        }
+        is_due
+    }
+
+    /// When there is something to do without any event: a channel is to be asked for again, a
+    /// connection to be probed or, unless `keeps_unused`, to be closed, the topology to be
+    /// refreshed.
+    pub(super) fn next(&self, keeps_unused: bool) -> Timestamp {
+        let expiry = self.connections.next_expiry().filter(|_| !keeps_unused);
+        let refresh = self.needs_refresh.then_some(self.refresh_at);
+        let all = [self.channels.next(), self.connections.next_probe(), expiry, refresh];
+        all.into_iter().flatten().min().unwrap_or(Timestamp::FAR_FUTURE)
     }
 
     /// The connection to a node that carries no commands. It was dialled, if a channel needed it.
@@ -321,28 +408,8 @@ impl State {
         node: &Arc<Node>,
         env: &Environment,
     ) -> Arc<ReconnectingLink> {
-        if let Some((_, link)) = self.own_links.iter().find(|(other, _)| Arc::ptr_eq(other, node)) {
-            return Arc::clone(link);
-        }
-        let link = node.subscription_link(env);
-        self.own_links.push((Arc::clone(node), Arc::clone(&link)));
-        link
-    }
-}
-
-impl PubSubConnection {
-    /// Queues commands, and the marker that ends a write.
-    pub(super) fn queue(&self, commands: &[ChannelCommand]) {
-        let mut bytes = Vec::new();
-        for command in commands {
-            let kind = command.kind;
-            let name = if command.subscribe { kind.subscribe() } else { kind.unsubscribe() };
-            let names = command.names.iter().map(|name| &name[..]);
-            cmd(name).args(names).write_to(&mut bytes);
-        }
-        // It has a reply in both protocols, subscribed or not. An ACL that forbids it is a reply,
-        // too.
-        cmd("PING").write_to(&mut bytes);
-        self.link.enqueue_push_commands(&bytes);
+        let new = || (Arc::clone(node), node.subscription_link(env));
+        let (_, link) = self.own_links.get_or_insert_with(node.number(), new);
+        Arc::clone(link)
     }
 }

@@ -5,11 +5,12 @@
 //! they are sharded; every write ends with a marker.
 
 use super::{
-    ChannelCommand, ChannelEntry, ChannelTable, ChannelWrite, Connection, ConnectionId,
+    ChannelCommand, ChannelEntry, ChannelTable, ChannelWrite, Connection, ConnectionId, Placement,
     PlacementQuery, Plan,
 };
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::pending_commands::RequestedChannel;
+use crate::subscription::reach::Reach;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
@@ -24,12 +25,11 @@ fn group(has_slots: bool, kind: ChannelKind, slot: Slot) -> Group {
 }
 
 impl ChannelTable {
-    /// Returns the commands to send now. `target` chooses the connection for a channel; `None`
-    /// where there is none yet.
-    pub(crate) fn plan(
+    /// Returns the commands to send now. `target` chooses the connection for a channel.
+    pub(crate) fn plan<P: Into<Placement>>(
         &mut self,
         now: Timestamp,
-        mut target: impl FnMut(PlacementQuery) -> Option<ConnectionId>,
+        mut target: impl FnMut(PlacementQuery) -> P,
     ) -> Plan {
         while let Some((at, index)) = self.check_later.first().copied()
             && at <= now
@@ -41,25 +41,41 @@ impl ChannelTable {
         for index in std::mem::take(&mut self.to_check) {
             self.visit();
             let Some(entry) = &mut self.entries[index] else { continue };
+            let primary = match entry.reach {
+                Reach::OneNode => None,
+                Reach::OnePrimary { primary, .. } => Some(primary),
+                // Its parts are asked for.
+                Reach::EveryPrimary { .. } => continue,
+            };
+            if let Some(key) = entry.waits_for.take() {
+                self.waiting.remove(&(key, index));
+            }
             if entry.not_before > now {
                 self.check_later.insert((entry.not_before, index));
                 continue;
             }
             let live = entry.live;
             let current = entry.pending.or(live);
-            let query = PlacementQuery { kind: entry.channel.kind, slot: entry.slot, current };
-            let Some(id) = target(query).filter(|id| self.connections.contains_key(id)) else {
-                self.to_check.insert(index);
-                continue;
+            let kind = entry.channel.kind;
+            let query = PlacementQuery { kind, slot: entry.slot, current, primary };
+            let id = match target(query).into() {
+                Placement::At(id) if self.connections.contains_key(&id) => id,
+                elsewhere => {
+                    let key = if let Placement::Later(key) = elsewhere { key } else { 0 };
+                    entry.waits_for = Some(key);
+                    self.waiting.insert((key, index));
+                    continue;
+                }
             };
             if entry.pending == Some(id) || (live == Some(id) && entry.pending.is_none()) {
                 continue;
             }
-            if let Some(other) = entry.pending.take()
-                && let Some(other) = self.connections.get_mut(&other)
+            if let Some(other_id) = entry.pending.take()
+                && let Some(other) = self.connections.get_mut(&other_id)
             {
                 let Channel { kind, name } = entry.channel.clone();
                 other.leave(index, kind, entry.slot, name);
+                self.leaving.push(other_id);
             }
             if live != Some(id) {
                 let owned = entry.channel.kind == ChannelKind::Sharded || !self.has_slots;
@@ -73,6 +89,7 @@ impl ChannelTable {
                 entry.pending = Some(id);
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.channels.insert(index);
+                    connection.note_use(id, &mut self.use_changes);
                 }
                 asked.entry(id).or_default().push(index);
             }
@@ -91,14 +108,19 @@ impl ChannelTable {
     fn write(&mut self, mut asked: BTreeMap<ConnectionId, Vec<usize>>) -> Plan {
         let mut plan = Plan::new();
         let slots = self.has_slots;
-        for (id, connection) in &mut self.connections {
-            let asked = asked.remove(id).unwrap_or_default();
+        for id in std::mem::take(&mut self.leaving) {
+            asked.entry(id).or_default();
+        }
+        for (id, asked) in asked {
+            self.visit();
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
             let entries = asked.iter().filter_map(|index| self.entries[*index].as_ref());
             let writes = [connection.leaving(slots), connection.asking(slots, entries)];
             let writes: Vec<ChannelWrite> =
                 writes.into_iter().filter(|write| !write.is_empty()).collect();
+            connection.note_use(id, &mut self.use_changes);
             if !writes.is_empty() {
-                plan.insert(*id, writes);
+                plan.insert(id, writes);
             }
         }
         plan

@@ -29,14 +29,15 @@ impl ChannelTable {
         let Some(serial) = connection.pending_commands.handle_subscribed(kind, name) else {
             return Err(UnknownState("a channel was confirmed that was not asked for"));
         };
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return Ok(()) };
+        let endpoint = Arc::clone(&connection.endpoint);
+        let Some(index) = self.asked(kind, name, id) else { return Ok(()) };
         let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.serial != serial || entry.pending != Some(id) {
             return Ok(());
         }
-        let endpoint = Arc::clone(&connection.endpoint);
         entry.pending = None;
-        (entry.failures, entry.not_before, entry.refused) = (0, Timestamp::ZERO, None);
+        (entry.failures, entry.not_before) = (0, Timestamp::ZERO);
+        self.refusals -= usize::from(entry.refused.take().is_some());
         let old = entry.live.replace(id);
         let old_endpoint = old.and_then(|id| self.connections.get(&id)).map(|one| &one.endpoint);
         let change = entry.owner_changed_after.take().zip(old_endpoint);
@@ -66,11 +67,15 @@ impl ChannelTable {
                 self.updates.push((reader.id, Update::Gap { channel: channel(), cause, duration }));
             }
         }
-        if let Some(old) = old.and_then(|old| self.connections.get_mut(&old)) {
+        if let Some(old_id) = old
+            && let Some(old) = self.connections.get_mut(&old_id)
+        {
             old.leave(index, kind, entry.slot, entry.channel.name.clone());
+            self.leaving.push(old_id);
         }
         // The owner may have changed again since the request.
         self.to_check.insert(index);
+        self.handle_part_confirmed(index, gap, now);
         Ok(())
     }
 
@@ -94,6 +99,7 @@ impl ChannelTable {
         let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.live == Some(id) {
             connection.channels.remove(&index);
+            connection.note_use(id, &mut self.use_changes);
             entry.interrupt(now, GapCause::SlotMoved, &connection.endpoint);
             entry.dropped = Some((id, now));
             self.to_check.insert(index);
@@ -143,9 +149,7 @@ impl ChannelTable {
         let temporary =
             matches!(call, None | Some(CallAction::FollowRedirect | CallAction::RetryAfterPause));
         for RequestedChannel { name, serial } in failed.names {
-            let Some(index) = self.names[failed.kind as usize].get(&name).copied() else {
-                continue;
-            };
+            let Some(index) = self.asked(failed.kind, &name, id) else { continue };
             let Some(entry) = &mut self.entries[index] else { continue };
             if entry.serial != serial || entry.pending != Some(id) {
                 continue;
@@ -153,6 +157,7 @@ impl ChannelTable {
             entry.pending = None;
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.channels.remove(&index);
+                connection.note_use(id, &mut self.use_changes);
             }
             entry.failures = entry.failures.saturating_add(1);
             let splits = !temporary && (failed.count > 1);
@@ -163,7 +168,9 @@ impl ChannelTable {
             entry.not_before = now.after(pause);
             self.to_check.insert(index);
             if let Some(error) = error.filter(|_| !temporary && !splits) {
-                entry.refused = Some(error.clone());
+                self.refusals += usize::from(entry.refused.replace(error.clone()).is_none());
+                let told = entry.reach.whole().unwrap_or(index);
+                let Some(entry) = &mut self.entries[told] else { continue };
                 for reader in entry.readers.iter_mut().filter(|reader| !reader.was_refused) {
                     reader.was_refused = true;
                     let (channel, error) = (entry.channel.clone(), error.clone());

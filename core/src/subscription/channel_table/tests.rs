@@ -1,5 +1,7 @@
 //! The table against tables, and against servers that move slots, refuse and disappear.
 
+mod every_primary;
+mod every_primary_model;
 mod model;
 
 use super::*;
@@ -311,7 +313,7 @@ fn one_of_many_costs_what_it_holds() {
                 }
                 r.handle_marker(id, at(1)).unwrap();
             }
-            assert_eq!(r.unconfirmed(ReaderId(n)).count(), 0);
+            assert!(r.unconfirmed(ReaderId(n), 0).is_none());
             assert!(r.refusal(ReaderId(n)).is_none());
         }
         let visits = r.visits.take();
@@ -335,4 +337,94 @@ fn one_of_many_costs_what_it_holds() {
         assert!(visits <= 2 * MANY as usize, "dropped: {visits}");
         assert!(r.readers.is_empty() && r.names.iter().all(HashMap::is_empty));
     }
+}
+
+/// One reader with many channels, which asks after each confirmation whether all are confirmed.
+#[test]
+fn who_waits_for_many_channels_looks_at_each_once() {
+    const MANY: usize = 2000;
+    let mut r = table();
+    let names: Vec<String> = (0..MANY).map(|n| format!("c{n}")).collect();
+    names.iter().for_each(|name| r.subscribe(Classic, name.as_bytes(), ADA));
+    r.plan(at(0), |_| Some(A));
+    r.visits.take();
+    let mut from = 0;
+    for name in &names {
+        assert!(r.refusal(ADA).is_none());
+        from = r.unconfirmed(ADA, from).expect("not all are").0;
+        r.handle_subscribed(A, Classic, name.as_bytes(), at(1)).unwrap();
+    }
+    assert!(r.unconfirmed(ADA, from).is_none());
+    let visits = r.visits.take();
+    assert!(visits <= 4 * MANY, "{visits}");
+}
+
+/// Many channels wait for connections: one more channel, or a connection, costs what it holds.
+#[test]
+fn a_channel_waits_for_its_own_connection() {
+    const MANY: u64 = 2000;
+    let pauses = (Duration::from_millis(20), Duration::from_secs(2));
+    let mut r = ChannelTable::new(true, pauses, Rng::new(1));
+    let key = |query: &PlacementQuery| u64::from(query.slot.number() % 100) + 1;
+    for n in 0..MANY {
+        r.subscribe(Classic, format!("c{n}").as_bytes(), ReaderId(n));
+        assert!(r.plan(at(0), |query| Placement::Later(key(&query))).is_empty());
+    }
+    let visits = r.visits.take();
+    assert!(visits <= 2 * MANY as usize, "asked for: {visits}");
+    let mut asked = 0;
+    for id in 1..=100 {
+        r.open(ConnectionId(id), Arc::new(Endpoint::tcp("h", 1)));
+        assert!(r.is_awaited(id));
+        r.recheck_waiting(id);
+        let plan = r.plan(at(1), |query| Placement::At(ConnectionId(key(&query))));
+        assert_eq!(plan.len(), 1, "the others wait for other connections");
+        asked += plan.values().flatten().flatten().map(|one| one.names.len()).sum::<usize>();
+        assert!(!r.is_awaited(id));
+    }
+    assert_eq!(asked, MANY as usize);
+    let visits = r.visits.take();
+    assert!(visits <= 2 * MANY as usize, "connected: {visits}");
+    // One that is given up meanwhile is waited for no more.
+    r.subscribe(Classic, b"late", ADA);
+    r.plan(at(2), |_| Placement::Later(7));
+    assert!(r.is_awaited(7));
+    r.remove_reader(ADA);
+    assert!(!r.is_awaited(7) && r.waiting.is_empty());
+}
+
+/// Many sharded channels, and connections to many nodes: a slot that moves costs what is in it, and
+/// a plan looks at no connection that it has nothing for.
+#[test]
+fn a_moved_slot_costs_its_channels() {
+    const MANY: u64 = 1000;
+    let pauses = (Duration::from_millis(20), Duration::from_secs(2));
+    let mut r = ChannelTable::new(true, pauses, Rng::new(1));
+    (1..=MANY).for_each(|id| r.open(ConnectionId(id), Arc::new(Endpoint::tcp("h", 1))));
+    let home = |query: &PlacementQuery| u64::from(query.slot.number()) % MANY + 1;
+    for n in 0..MANY {
+        r.subscribe(Sharded, format!("c{n}").as_bytes(), ReaderId(n));
+    }
+    for (id, writes) in r.plan(at(0), |query| Some(ConnectionId(home(&query)))) {
+        for named in writes.iter().flatten().flat_map(|command| &command.names) {
+            r.handle_subscribed(id, Sharded, named, at(1)).unwrap();
+        }
+        r.handle_marker(id, at(1)).unwrap();
+    }
+    r.plan(at(1), |query| Some(ConnectionId(home(&query))));
+    let used = r.take_use_changes().into_iter().filter(|id| r.is_in_use(*id)).count();
+    assert!(used > 500, "most slots have a connection of their own: {used}");
+    r.visits.take();
+    for n in 0..MANY {
+        let slot = Slot::of(format!("c{n}").as_bytes());
+        r.handle_owner_change_of([slot].into_iter(), at(2), at(1));
+        let plan = r.plan(at(2), |query| {
+            assert_eq!(query.slot, slot, "no other channel is concerned");
+            Some(ConnectionId(home(&query)))
+        });
+        assert!(plan.is_empty(), "it is where it was");
+    }
+    let visits = r.visits.take();
+    assert!(visits <= 2 * MANY as usize, "{visits}");
+    assert!(r.take_use_changes().is_empty());
 }

@@ -112,3 +112,44 @@ proptest! {
         prop_assert_eq!(usize::from(map.slots().owned()), owned);
     }
 }
+
+/// Whatever is looked for among many nodes is what a look at each of them would find; and a redirect
+/// to a primary that owns slots copies no node and no shard.
+#[test]
+fn nodes_are_found_without_a_look_at_each() {
+    let mut views: Vec<NodeView> = (0..300)
+        .map(|n| NodeView {
+            aliases: vec![at(&format!("alias{}", n / 2))],
+            ..node(&format!("N{n}"), Role::Replica)
+        })
+        .collect();
+    views[7].endpoint = Some(at("n8"));
+    views[9].endpoint = None;
+    let first = node("A", Role::Primary);
+    let start = ClusterMap::single(first, views);
+    let places = (0..300).flat_map(|n| [format!("n{n}"), format!("alias{n}"), format!("no{n}")]);
+    for place in places.chain(["a".to_owned()]) {
+        let endpoint = at(&place);
+        let own = |node: &NodeView| node.endpoint.as_ref() == Some(&endpoint);
+        let of = |node: &NodeView| own(node) || node.aliases.contains(&endpoint);
+        let nodes = start.nodes().iter().enumerate();
+        let known: Vec<usize> = nodes.filter(|(_, node)| of(node)).map(|(at, _)| at).collect();
+        let mut found: Vec<usize> = start.nodes_at(&endpoint).map(|(index, _)| index).collect();
+        let flags: Vec<bool> = start.nodes_at(&endpoint).map(|(_, is_alias)| is_alias).collect();
+        assert!(flags.is_sorted(), "those that are dialled there come first: {place}");
+        found.sort_unstable();
+        assert_eq!(found, known, "{place}");
+    }
+    for (index, node) in start.nodes().iter().enumerate() {
+        assert_eq!(start.node_with_id(&node.id), Some(index));
+        assert_eq!(start.shard_led_by(index).is_some(), index == 0);
+    }
+    assert_eq!(start.node_with_id(&id("Z")), None);
+    let several = map("A@1 0-99 < C | B@2 100-16383 < D");
+    let moved = several.patch(slot(5), &at("b")).unwrap();
+    assert!(moved.has_nodes_of(&several));
+    assert_eq!(moved.slots().changed_since(several.slots()), [slot(5)]);
+    let promoted = moved.patch(slot(6), &at("c")).unwrap();
+    assert!(!promoted.has_nodes_of(&moved), "a replica has become a primary");
+    assert!(promoted.slots().owns_any(0) && !promoted.slots().owns_any(9));
+}

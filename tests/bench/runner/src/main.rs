@@ -1,7 +1,8 @@
 //! Starts servers, runs the peers interleaved, prints tables and draws a chart.
 //!
-//! `runner measure ..` is the benchmark, `runner check ..` the gate on instruction counts,
-//! `runner build ..` measures what building costs, and `runner launch ..` starts their children.
+//! `runner measure ..` is the benchmark, `runner check ..` the gate on instruction counts, `runner
+//! scale ..` the one on their growth with the number of subscriptions, shards and callers. `runner
+//! build ..` measures what building costs, and `runner launch ..` starts their children.
 //! `cargo xtask bench` builds everything and calls this with the paths filled in; `runner measure
 //! --help` lists the options.
 
@@ -15,6 +16,7 @@ mod options;
 mod peers;
 mod record;
 mod redis_benchmark;
+mod scale;
 mod servers;
 mod session;
 mod table;
@@ -32,7 +34,8 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "build" => build_cost::run(rest),
         Some((first, rest)) if first == "check" => check::run(rest),
         Some((first, rest)) if first == "measure" => session::run(rest),
-        _ => Err("usage: runner measure | check | build [ARGUMENTS]".to_owned()),
+        Some((first, rest)) if first == "scale" => scale::run(rest),
+        _ => Err("usage: runner measure | check | scale | build [ARGUMENTS]".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,14 +6,15 @@ use crate::driver::discovery::background_refresh;
 use crate::driver::discovery::refresh_wait::RefreshState;
 use crate::driver::node::script::{Reply, Script, Server};
 use crate::transport::Transport;
-use futures::FutureExt;
 use futures::future::join_all;
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
+
+mod told;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -426,77 +427,48 @@ fn nodes_that_only_redirects_name_are_bounded() {
     assert!(Arc::ptr_eq(&newest, &topology.node_at(&at("n199"))));
 }
 
-/// A slot that no node owned has an owner because a redirect says so.
+/// A redirect to a primary that owns slots shares the nodes of the routes before. A primary that has
+/// lost its last slot by redirects is treated as one that has left; so it was when all was made anew.
 #[test]
-fn a_redirect_that_covers_the_last_slot_is_told() {
-    const HOLE: &[(u16, &[&str])] = &[(8191, &["a"]), (16382, &["b"])];
-    let script = Script::default();
-    for host in ["a", "b"] {
-        script.set(&at(host), Server::replying(cluster(HOLE)));
-    }
-    let config = Config::default().endpoints([at("a")]).deployment(Deployment::Cluster);
-    let topology = LiveTopology::start(script.env(config), None);
-    let mut events = topology.env().telemetry().listen();
-    script.run(topology.wait_for_refresh(Timestamp::FAR_FUTURE));
-    let mut told = || {
-        let mut told = Vec::new();
-        while let Some(Some(event)) = events.next().now_or_never() {
-            match event {
-                Event::CoverageComplete => told.push("complete".to_owned()),
-                Event::CoverageIncomplete { covered } => told.push(format!("{covered} covered")),
-                Event::SlotMoved { slot, to } => told.push(format!("{slot} to {to}")),
-                _ => {}
-            }
-        }
-        told
-    };
-    assert_eq!(told(), ["16383 covered"]);
-    topology.handle_moved(slot(16383), &at("b"), false);
-    assert_eq!(told(), ["16383 to b:1", "complete"]);
-    topology.handle_moved(slot(16383), &at("b"), false);
-    topology.handle_moved(slot(0), &at("b"), false);
-    assert_eq!(told(), ["0 to b:1"]);
-}
-
-/// Nodes answer again as they did before: nothing has changed, although callers are told to look.
-#[test]
-fn a_refresh_after_a_failed_one_tells_what_has_changed() {
+fn a_redirect_between_known_primaries_makes_no_nodes_anew() {
     let script = Script::default();
     let topology = started(&script);
-    let mut events = topology.env().telemetry().listen();
-    let mut refresh = || {
-        topology.request_refresh(RefreshReason::Requested);
-        script.run(topology.wait_for_refresh(Timestamp::FAR_FUTURE));
-        let mut told = Vec::new();
-        while let Some(Some(event)) = events.next().now_or_never() {
-            match event {
-                Event::RefreshFailed { reason: RefreshReason::Requested, .. } => {
-                    told.push("failed")
-                }
-                Event::Refreshed { changed, .. } => {
-                    told.push(if changed { "changed" } else { "unchanged" });
-                }
-                _ => {}
-            }
-        }
-        told
-    };
-    let stop = || {
-        for host in ["a", "b", "c"] {
-            script.set(&at(host), Server::refusing(Duration::ZERO));
-            script.cut(&at(host));
-        }
-    };
-    stop();
-    assert_eq!(refresh(), ["failed"]);
-    for host in ["a", "b", "c"] {
-        script.set(&at(host), Server::replying(cluster(HALVES)));
+    let before = Arc::clone(&topology.routes());
+    let b = Arc::clone(before.owner(slot(16383)).unwrap());
+    drop(script.run(b.connect(topology.env(), Timestamp::FAR_FUTURE)).unwrap());
+    for number in 8192..16383 {
+        topology.handle_moved(slot(number), &at("a"), false);
+        assert_eq!(owner(&topology, number), "a");
     }
-    assert_eq!(refresh(), ["unchanged"]);
-    stop();
-    assert_eq!(refresh(), ["failed"]);
-    for host in ["a", "b", "c"] {
-        script.set(&at(host), Server::replying(cluster(&[(16383, &["a", "b", "c"])])));
-    }
-    assert_eq!(refresh(), ["changed"]);
+    let after = Arc::clone(&topology.routes());
+    assert!(Arc::ptr_eq(before.members(), after.members()));
+    assert_eq!(after.map.version(), before.map.version() + 8191);
+    assert!(b.is_live(), "it owns a slot");
+    topology.handle_moved(slot(16383), &at("a"), false);
+    assert!(!b.is_live(), "it owns none");
+    topology.handle_moved(slot(0), &at("c"), false);
+    let promoted = Arc::clone(&topology.routes());
+    assert!(!Arc::ptr_eq(after.members(), promoted.members()), "a replica is a primary now");
+    assert_eq!(owner(&topology, 0), "c");
+}
+
+/// A thousand connections that are lost at once wake who waits for a reason once; the next loss
+/// after that was seen wakes again.
+#[test]
+fn losses_are_told_once_until_they_are_seen() {
+    let script = Script::default();
+    let topology = started(&script);
+    let triggers = topology.env().triggers();
+    let woken = |listener: &mut event_listener::EventListener| {
+        script.poll_once(Pin::new(listener)).is_ready()
+    };
+    let mut first = triggers.listen();
+    triggers.report_connection_lost();
+    assert!(woken(&mut first));
+    let mut second = triggers.listen();
+    (0..1000).for_each(|_| triggers.report_connection_lost());
+    assert!(!woken(&mut second), "who listens from now on looks first");
+    topology.take_triggers();
+    triggers.report_connection_lost();
+    assert!(woken(&mut second));
 }

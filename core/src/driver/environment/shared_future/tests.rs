@@ -144,3 +144,40 @@ fn the_last_handle_drops_the_future() {
     drop(second);
     assert_eq!(Arc::strong_count(&source), 1);
 }
+
+/// Thousands wait and are woken; one of them registers again, and the others go, each of which hands
+/// the call on to it. Then one waits alone where thousands did.
+#[test]
+fn one_of_many_costs_what_it_holds() {
+    const MANY: usize = 4000;
+    let source = Arc::new(Source::default());
+    let first = source.shared();
+    let tasks: Vec<Arc<Count>> = (0..MANY).map(|_| Arc::default()).collect();
+    let mut futures: Vec<_> = tasks.iter().map(|_| Some(first.clone())).collect();
+    for (future, task) in futures.iter_mut().flatten().zip(&tasks) {
+        assert!(poll(future, task).is_pending());
+    }
+    let visits = || mem::take(&mut lock(&first.inner.waiting.0).visits);
+    visits();
+    source.waker().wake();
+    assert!(visits() <= MANY, "all of them are woken");
+    let last = MANY - 1;
+    for one in 0..last {
+        assert!(poll(futures[last].as_mut().expect("it stays"), &tasks[last]).is_pending());
+        futures[one] = None;
+        assert_eq!(tasks[last].get(), 2 + one, "the call is handed on");
+    }
+    assert!(visits() <= 4 * MANY, "each leaves at its own cost");
+    for _ in 0..MANY {
+        assert!(poll(futures[last].as_mut().expect("it stays"), &tasks[last]).is_pending());
+        source.waker().wake();
+    }
+    assert!(visits() <= 2 * MANY, "one waits");
+    for _ in 0..MANY {
+        let mut passing = first.clone();
+        assert!(poll(&mut passing, &tasks[0]).is_pending());
+    }
+    let list = lock(&first.inner.waiting.0);
+    assert!(list.order.len() <= 2 * list.tasks.len() + GONE_MAX, "what has gone is forgotten");
+    assert!(list.visits <= 4 * MANY);
+}
