@@ -215,11 +215,6 @@ impl Scanner {
         }
     }
 
-    /// Whether frames and pushes may have streamed types in them.
-    pub(crate) fn has_streamed(&self) -> bool {
-        self.has_streamed
-    }
-
     /// A lower bound of the number of bytes that the frame lacks, after a scan found it incomplete;
     /// never 0. Inside of a bulk string it covers the rest of it, so that the buffer can grow at
     /// once.
@@ -326,17 +321,6 @@ impl Scanner {
     fn begin_next(&mut self) {
         (self.pos, self.open, self.missing) = (0, 1, 1);
         (self.end_max, self.lifted_from_top) = (self.limits.reply_bytes_max, false);
-    }
-
-    #[cold]
-    fn complete_rare(&mut self) -> Found {
-        if self.start > 0 {
-            return self.end_lift();
-        }
-        let length = self.pos;
-        self.begin_next();
-        (self.is_rare, self.streamed) = (false, false);
-        Found::Streamed(length)
     }
 
     fn wait(&mut self, buf: &[u8], missing: usize) -> Result<Found, ScanError> {

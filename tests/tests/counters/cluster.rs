@@ -1,4 +1,5 @@
 //! Redirects, refreshes and the state of nodes, with a cluster.
+//! **Invariant**: each test has servers of its own, and waits for states.
 
 use super::{config, lazy, number, told, versions};
 use slotcar::{Event, NodeState, RefreshReason};

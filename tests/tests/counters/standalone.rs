@@ -1,4 +1,5 @@
 //! Dials, their time, lost and found servers, and the state of a node, with one server.
+//! **Invariant**: each test has servers of its own, and waits for states.
 
 use super::{config, lazy, number, told, versions};
 use futures::future::join_all;

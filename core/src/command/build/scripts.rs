@@ -28,8 +28,8 @@ pub fn eval_ro(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Comm
 /// In a pipeline or a transaction, use [`eval`] instead: a server that does not hold the script (it
 /// was restarted, took over, or its cache was flushed) answers this command with NOSCRIPT, and the
 /// others run all the same. Nothing is sent again then, because the others have run.
-/// [`Client::run_script`](crate::Client::run_script) sends the source by itself, but runs one script
-/// alone.
+/// [`Client::run_script`](crate::Client::run_script) sends the source by itself, but runs one
+/// script alone.
 pub fn evalsha(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("EVALSHA") })
         .arg(digest)

@@ -188,7 +188,8 @@ fn pushes_before_an_error_are_not_lost() {
     assert_eq!(error, Some(ScanError::Type { byte: b'H' }));
 }
 
-/// Copies the value of `frame` at `at`, and streams each string, list, set and map whose turn it is.
+/// Copies the value of `frame` at `at`, and streams each string, list, set and map whose turn it
+/// is.
 fn stream(frame: &[u8], at: &mut usize, turns: &mut impl Iterator<Item = bool>, out: &mut Vec<u8>) {
     let line = *at + frame[*at..].windows(2).position(|two| two == b"\r\n").expect("a line");
     let kind = frame[*at];

@@ -21,8 +21,8 @@ pub struct Metrics {
     pub dials: u64,
     /// Of these, the attempts that failed: no name, no connection, no TLS, a handshake that was
     /// refused or not answered, another server than the one that was meant. One that is still under
-    /// way counts in `dials` only; so does one that ended because nobody waited for it any more, and
-    /// one whose introduction travelled with the first command, which then fails.
+    /// way counts in `dials` only; so does one that ended because nobody waited for it any more,
+    /// and one whose introduction travelled with the first command, which then fails.
     pub dials_failed: u64,
     /// Total time for opening streams: name resolution, connection and TLS, without the handshake.
     /// An attempt counts when its stream is open; one that fails before counts nothing.

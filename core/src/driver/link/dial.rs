@@ -38,8 +38,8 @@ use std::task::Poll;
 /// A hint for when a server closes each connection without TLS before it has sent anything.
 const WANTS_TLS: &str = "; does this port require TLS?";
 /// A hint for an address that servers announce and that was never reached.
-const HEARSAY: &str = "; the servers announce this address: if it leads nowhere from here, map it to \
-                       another one with address_map";
+const HEARSAY: &str = "; the servers announce this address: if it leads nowhere from here, map it \
+                       to another one with address_map";
 /// Connections that one dial makes at most, each without a courtesy more: HELLO and CLIENT, then
 /// READONLY, ROLE and CLUSTER MYID.
 const DIALS_MAX: usize = 5;

@@ -50,7 +50,7 @@ pub(crate) struct DialTarget {
     is_doubted: AtomicBool,
     /// How it refused READONLY, if it did.
     readonly_refusal: Mutex<Option<ServerError>>,
-    /// A connection was opened, whoever answered there.
+    /// A connection was opened, by any server that listens there.
     was_reached: AtomicBool,
 }
 

@@ -12,7 +12,7 @@
 //! Limits: those of a frame, for the bytes as they are sent; a streamed type is one level of depth.
 //! Spec: RESP3, "Streamed strings" and "Streamed aggregated data types": `$?`, `*?`, `~?`, `%?`.
 
-use super::{Length, ScanError, Scanned, Scanner};
+use super::{Found, Length, ScanError, Scanned, Scanner};
 use crate::resp::cursor::{find_crlf, parse_length};
 
 /// What a streamed aggregate begins to count down at. A plain one has at most a third of it.
@@ -23,6 +23,23 @@ const STRING: usize = AGGREGATE / 2;
 const PLAIN_MAX: usize = AGGREGATE / 3;
 
 impl Scanner {
+    /// Whether frames and pushes may have streamed types in them.
+    pub(crate) fn has_streamed(&self) -> bool {
+        self.has_streamed
+    }
+
+    /// The end of a push that is lifted out, or of a frame with streamed types.
+    #[cold]
+    pub(super) fn complete_rare(&mut self) -> Found {
+        if self.start > 0 {
+            return self.end_lift();
+        }
+        let length = self.pos;
+        self.begin_next();
+        (self.is_rare, self.streamed) = (false, false);
+        Found::Streamed(length)
+    }
+
     /// The bytes behind the type byte are no length: a streamed type begins, or an error.
     #[cold]
     pub(super) fn streamed_or_error(

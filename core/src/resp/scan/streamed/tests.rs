@@ -1,7 +1,7 @@
 //! Streamed types at every cut of the bytes, at the limits, and malformed ones.
 
 use super::*;
-use crate::resp::{Found, ScanLimits};
+use crate::resp::ScanLimits;
 
 const LIMITS: ScanLimits = ScanLimits { reply_bytes_max: 200, reply_depth_max: 4 };
 
