@@ -34,9 +34,11 @@
 //! - **Other clients**: [`SimBuilder::serve`] puts the same servers on real loopback sockets; so
 //!   does the program `slotcar-sim serve`.
 //!
-//! Differences from real servers: data survives a restart but there is no other persistence, there
-//! is no Lua (a closure replaces each script, see [`Sim::script`]), there are no ACL rules, and
-//! only the commands exist that `tests/conformance` compares with six real versions.
+//! Replies are those of redis 8.0.2, byte for byte, in what the simulator knows:
+//! `docs/simulator.md` in the repository lists that, what is refused, and the differences that are
+//! meant. Data survives a restart but there is no other persistence, there is no Lua (a closure
+//! replaces each script, see [`Sim::script`]), and there are no ACL rules. Other versions are
+//! compared with real ones by `tests/conformance`.
 
 pub mod check;
 mod cluster;

@@ -258,8 +258,8 @@ impl State {
         self.planned.as_ref().is_some_and(|planned| planned.version == version)
     }
 
-    /// Notes the routes that a plan is made with, and lets it check the channels that these concern.
-    /// Returns whether there are other nodes than before.
+    /// Notes the routes that a plan is made with, and lets it check the channels that these
+    /// concern. Returns whether there are other nodes than before.
     fn note_routes(&mut self, routes: &Routes, now: Timestamp) -> bool {
         let (version, slots) = (routes.map.version(), routes.map.slots());
         if self.has_planned(version) {
@@ -350,8 +350,8 @@ impl State {
     }
 
     /// Notes which connections the channels use, and gives up those that none uses: at once if they
-    /// are closed or their node has left, others after a while, if they are not kept. The links to be
-    /// retired are added to `unused`.
+    /// are closed or their node has left, others after a while, if they are not kept. The links to
+    /// be retired are added to `unused`.
     pub(super) fn release_unused(
         &mut self,
         routes: &Routes,

@@ -10,7 +10,7 @@ use crate::subscription::kind::Channel;
 
 impl ChannelTable {
     /// A channel of one reader that is not live, and its number. The search begins at `from`, where
-    /// the one before has ended: a caller that asks again and again looks at each channel once.
+    /// the one before has ended: a caller that asks again looks at each channel once.
     pub(crate) fn unconfirmed(&self, reader: ReaderId, from: usize) -> Option<(usize, &Channel)> {
         let after = self.readers.range((reader, from)..=(reader, usize::MAX));
         let before = self.readers.range((reader, 0)..(reader, from));

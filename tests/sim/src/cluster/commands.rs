@@ -11,12 +11,16 @@ use crate::server::Server;
 use crate::server::arguments::int;
 use crate::server::call::Call;
 use crate::server::command::Keys::Range;
-use crate::server::command::{ADMIN, LOADING, M, Outcome, STALE, Spec, Stop, W, fail, fail_with};
+use crate::server::command::{
+    ADMIN, LOADING, MOVABLE, NO_ASYNC_LOADING, NOSCRIPT, Outcome, STALE, Spec, Stop, W, fail,
+    fail_with,
+};
 use bytes::Bytes;
 use std::fmt::Write as _;
 
-const FLAGS: u32 = LOADING | STALE;
-const CHANGES: u32 = ADMIN | STALE;
+const FLAGS: u32 = STALE;
+const SERVES: u32 = LOADING | STALE;
+const CHANGES: u32 = ADMIN | STALE | NO_ASYNC_LOADING;
 
 /// A cluster command: refused on a server that is no cluster node.
 macro_rules! cluster {
@@ -35,7 +39,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     cluster!("cluster|addslotsrange", -4, CHANGES, |c, a| admin::change_ranges(c, a, true))
         .since(7, 0),
     cluster!("cluster|bumpepoch", 2, CHANGES, admin::bump_epoch),
-    cluster!("cluster|count-failure-reports", 3, CHANGES, failure_reports),
+    cluster!("cluster|count-failure-reports", 3, ADMIN | STALE, failure_reports),
     cluster!("cluster|countkeysinslot", 3, FLAGS, count_keys),
     cluster!("cluster|delslots", -3, CHANGES, |c, a| admin::change_slots(c, a, false)),
     cluster!("cluster|delslotsrange", -4, CHANGES, |c, a| admin::change_ranges(c, a, false))
@@ -52,16 +56,16 @@ pub(crate) const COMMANDS: &[Spec] = &[
     cluster!("cluster|myshardid", 2, FLAGS, |c, _| Ok(Reply::string(&*myself(c)?.shard)))
         .since(7, 2),
     cluster!("cluster|nodes", 2, FLAGS, nodes),
-    cluster!("cluster|replicas", 3, CHANGES, replicas).since(5, 0),
+    cluster!("cluster|replicas", 3, ADMIN | STALE, replicas).since(5, 0),
     cluster!("cluster|replicate", 3, CHANGES, admin::replicate),
-    cluster!("cluster|reset", -2, CHANGES, admin::reset),
+    cluster!("cluster|reset", -2, ADMIN | STALE | NOSCRIPT, admin::reset),
     cluster!("cluster|saveconfig", 2, CHANGES, |_, _| Ok(Reply::OK)),
     cluster!("cluster|set-config-epoch", 3, CHANGES, admin::set_config_epoch),
     cluster!("cluster|setslot", -4, CHANGES, set_slot::set_slot),
-    cluster!("cluster|shards", 2, FLAGS, shards::shards).since(7, 0),
-    cluster!("cluster|slaves", 3, CHANGES, replicas),
-    cluster!("cluster|slots", 2, FLAGS, shards::slots),
-    Spec::server("migrate", -6, W | M, migrate::migrate).keyed(Range(3, 3, 1)),
+    cluster!("cluster|shards", 2, SERVES, shards::shards).since(7, 0),
+    cluster!("cluster|slaves", 3, ADMIN | STALE, replicas),
+    cluster!("cluster|slots", 2, SERVES, shards::slots),
+    Spec::server("migrate", -6, W | MOVABLE, migrate::migrate).keyed(Range(3, 3, 1)),
 ];
 
 pub(crate) fn cluster<'c>(call: &'c Call<'_, '_>) -> Result<&'c Cluster, Stop> {

@@ -62,7 +62,7 @@ pub(crate) fn migrate(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         .and_then(|host| call.env.resolve(host))
         .zip(std::str::from_utf8(&arguments[2]).ok().and_then(|port| port.parse().ok()))
         .map(|(ip, port)| SocketAddr::new(ip, port));
-    let address = address.ok_or(fail("IOERR error or timeout connecting to the client"))?;
+    let address = address.ok_or(fail("IOERR error or timeout writing to target instance"))?;
     call.server.migrate_keys(call.env, call.conn, address, keys, (copy, replace), timeout)
 }
 

@@ -5,10 +5,12 @@
 //!
 //! Spec: "Redis serialization protocol specification", RESP2 and RESP3.
 
+mod long_double;
 mod number;
 mod reply;
 mod request;
 
-pub(crate) use number::{double, long_double_sum, parse_float};
+pub(crate) use long_double::{is_long_double, long_double_sum};
+pub(crate) use number::{double, parse_bound, parse_float};
 pub(crate) use reply::{Proto, Reply};
 pub(crate) use request::RequestReader;

@@ -4,15 +4,20 @@
 //!
 //! Spec: command pages of the "server" group.
 
+use super::Server;
 use super::call::Call;
 use super::command::Keys::Range;
-use super::command::{ADMIN, FAST, LOADING, NOSCRIPT, Outcome, R, STALE, Spec, fail, fail_with};
+use super::command::{
+    ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, Outcome, R, STALE, SYNTAX, Spec,
+    fail, fail_with, wrong_subcommand,
+};
 use super::data::scan::glob;
 use super::effects::Stats;
 use super::keyspace::Store;
+use super::parameters::{self, Kind, PARAMETERS, Parameter};
 use super::value::Value;
 use crate::resp::Reply;
-use crate::server::arguments::{float, is};
+use crate::server::arguments::{Options, float, int, is};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,8 +30,10 @@ pub(crate) const COMMANDS: &[Spec] = &[
         Ok(Reply::string(c.session().user.clone()))
     })
     .since(6, 0),
-    Spec::server("bgsave", -1, ADMIN | NOSCRIPT, |_, _| {
-        Ok(Reply::Status("Background saving started".into()))
+    Spec::server("bgsave", -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, |_, a| match &a[1..] {
+        [] => Ok(Reply::Status("Background saving started".into())),
+        [word] if is(word, "SCHEDULE") => Ok(Reply::Status("Background saving started".into())),
+        _ => Err(SYNTAX),
     }),
     Spec::container("config"),
     Spec::server("config|get", -3, FLAGS, config_get),
@@ -49,11 +56,16 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::data("memory|usage", -3, R, Range(2, 2, 1), memory_usage),
     Spec::container("module"),
     Spec::server("module|list", 2, ADMIN | NOSCRIPT, |_, _| Ok(Reply::Array(Vec::new()))),
-    Spec::server("save", 1, ADMIN | NOSCRIPT, |_, _| Ok(Reply::OK)),
+    Spec::server("save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, |_, _| Ok(Reply::OK)),
     Spec::container("slowlog"),
-    Spec::server("slowlog|get", -2, FLAGS, |_, _| Ok(Reply::Array(Vec::new()))),
-    Spec::server("slowlog|len", 2, FLAGS, |_, _| Ok(Reply::Int(0))),
-    Spec::server("slowlog|reset", 2, FLAGS, |_, _| Ok(Reply::OK)),
+    Spec::server("slowlog|get", -2, ADMIN | LOADING | STALE, |_, a| match &a[2..] {
+        [] => Ok(Reply::Array(Vec::new())),
+        [count] if int(count).is_ok_and(|count| count >= -1) => Ok(Reply::Array(Vec::new())),
+        [_] => Err(fail("ERR count should be greater than or equal to -1")),
+        _ => Err(wrong_subcommand(a, "SLOWLOG")),
+    }),
+    Spec::server("slowlog|len", 2, ADMIN | LOADING | STALE, |_, _| Ok(Reply::Int(0))),
+    Spec::server("slowlog|reset", 2, ADMIN | LOADING | STALE, |_, _| Ok(Reply::OK)),
     Spec::server("time", 1, LOADING | STALE | FAST, time),
 ];
 
@@ -66,78 +78,120 @@ fn time(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
     ]))
 }
 
-/// Every parameter with its value.
-fn parameters(call: &Call<'_, '_>) -> BTreeMap<String, String> {
-    let server = &*call.server;
+/// The value of a parameter.
+fn parameter(server: &Server, (name, default, _): &Parameter) -> String {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-    let mut all = server.config.parameters.clone();
-    let typed = [
-        ("availability-zone", server.config.zone.clone()),
-        ("cluster-enabled", yes_no(server.cluster.is_some())),
-        ("databases", server.config.databases.to_string()),
-        ("maxclients", server.config.clients_max.to_string()),
-        ("port", server.address.port().to_string()),
-        ("replica-serve-stale-data", yes_no(server.config.serve_stale)),
-        ("requirepass", server.config.users.get("default").cloned().unwrap_or_default()),
-        ("slave-serve-stale-data", yes_no(server.config.serve_stale)),
-    ];
-    all.extend(typed.map(|(name, value)| (name.to_owned(), value)));
-    all
+    let config = &server.config;
+    match *name {
+        "cluster-enabled" => yes_no(server.cluster.is_some()),
+        "databases" => config.databases.to_string(),
+        "maxclients" => config.clients_max.to_string(),
+        "port" => server.address.port().to_string(),
+        "replica-serve-stale-data" => yes_no(config.serve_stale),
+        "requirepass" => config.users.get("default").cloned().unwrap_or_default(),
+        _ => config.parameters.get(name).map_or_else(|| (*default).to_owned(), String::clone),
+    }
 }
 
+/// The parameter of Valkey that a client reads.
+const ZONE: &str = "availability-zone";
+
 fn config_get(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let wanted = |name: &str| {
-        arguments[2..].iter().any(|pattern| glob(&pattern.to_ascii_lowercase(), name.as_bytes()))
-    };
-    let pairs = parameters(call)
-        .into_iter()
-        .filter(|(name, _)| wanted(name))
-        .map(|(name, value)| (Reply::string(name), Reply::string(value)));
+    let server = &*call.server;
+    let mut found: BTreeMap<Bytes, String> = BTreeMap::new();
+    for name in &arguments[2..] {
+        if !name.iter().any(|byte| b"[*?".contains(byte)) {
+            if let Some(known) = parameters::find(name) {
+                found.insert(name.clone(), parameter(server, known));
+            }
+            if server.config.version.valkey && is(name, ZONE) {
+                found.insert(name.clone(), server.config.zone.clone());
+            }
+            continue;
+        }
+        let pattern = name.to_ascii_lowercase();
+        let own = PARAMETERS.iter().map(|known| (known.0, known));
+        let aliases = parameters::aliases().filter_map(|(alias, first)| {
+            parameters::find(first.as_bytes()).map(|known| (alias, known))
+        });
+        for (name, known) in own.chain(aliases) {
+            if glob(&pattern, name.as_bytes()) {
+                found.insert(Bytes::from_static(name.as_bytes()), parameter(server, known));
+            }
+        }
+        if server.config.version.valkey && glob(&pattern, ZONE.as_bytes()) {
+            found.insert(Bytes::from_static(ZONE.as_bytes()), server.config.zone.clone());
+        }
+    }
+    let pairs = found.into_iter().map(|(name, value)| (Reply::Bulk(name), Reply::string(value)));
     Ok(Reply::Map(pairs.collect()))
 }
 
+/// Sets all parameters, or none when one of them is wrong.
 fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if !arguments.len().is_multiple_of(2) {
-        return Err(fail("ERR wrong number of arguments for 'config|set' command"));
+        return Err(SYNTAX);
     }
-    for pair in arguments[2..].chunks_exact(2) {
-        let name = String::from_utf8_lossy(&pair[0]).to_ascii_lowercase();
-        let value = String::from_utf8_lossy(&pair[1]).into_owned();
-        let config = &mut call.server.config;
-        match name.as_str() {
-            "requirepass" if value.is_empty() => {
-                config.users.remove("default");
-            }
-            "requirepass" => {
-                config.users.insert("default".to_owned(), value);
-            }
-            "maxclients" => match value.parse() {
-                Ok(max) => config.clients_max = max,
-                Err(_) => {
-                    return Err(set_failed(&name, "argument couldn't be parsed into an integer"));
-                }
-            },
-            "replica-serve-stale-data" | "slave-serve-stale-data" => {
-                config.serve_stale = value == "yes";
-            }
-            "availability-zone" => config.zone = value,
-            "maxmemory" => {
-                // The simulation does not count memory: a limit of one byte means that none is
-                // left.
-                config.out_of_memory = value == "1";
-                config.parameters.insert(name, value);
-            }
-            _ if config.parameters.contains_key(&name) => {
-                config.parameters.insert(name, value);
-            }
-            _ => {
-                return Err(fail_with(format!(
-                    "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-                )));
+    let pairs = || arguments[2..].chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
+    let valkey = call.server.config.version.valkey;
+    let is_zone = |name: &Bytes| valkey && is(name, ZONE);
+    if let Some((name, _)) = pairs().find(|(n, _)| parameters::find(n).is_none() && !is_zone(n)) {
+        let name = String::from_utf8_lossy(name);
+        return Err(fail_with(format!(
+            "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+        )));
+    }
+    let mut known: Vec<&'static Parameter> = Vec::new();
+    for (name, _) in pairs() {
+        let Some(parameter) = parameters::find(name) else { continue };
+        let shown = String::from_utf8_lossy(name);
+        if matches!(parameter.2, Kind::Fixed) {
+            return Err(set_failed(&shown, "can't set immutable config"));
+        }
+        if known.iter().any(|other| other.0 == parameter.0) {
+            return Err(set_failed(&shown, "duplicate parameter"));
+        }
+        known.push(parameter);
+    }
+    let mut values = Vec::new();
+    for (given, value) in pairs() {
+        match parameters::find(given) {
+            None => call.server.config.zone = String::from_utf8_lossy(value).into_owned(),
+            Some((name, _, kind)) => {
+                let shown = parameters::aliases().find(|(alias, _)| is(given, alias));
+                let shown = shown.map_or(*name, |(alias, _)| alias);
+                let value =
+                    parameters::read(*kind, value).map_err(|why| set_failed(shown, &why))?;
+                values.push((*name, value));
             }
         }
     }
+    for (name, value) in values {
+        set_parameter(call.server, name, value);
+    }
     Ok(Reply::OK)
+}
+
+/// Sets a parameter, and what depends on it.
+fn set_parameter(server: &mut Server, name: &'static str, value: String) {
+    let config = &mut server.config;
+    match name {
+        "maxclients" => config.clients_max = value.parse().unwrap_or(usize::MAX),
+        "replica-serve-stale-data" => config.serve_stale = value == "yes",
+        "requirepass" if value.is_empty() => {
+            config.users.remove("default");
+        }
+        "requirepass" => {
+            config.users.insert("default".to_owned(), value);
+        }
+        _ => {
+            // The simulation does not count memory: a limit of one byte means that none is left.
+            if name == "maxmemory" {
+                config.out_of_memory = value == "1";
+            }
+            config.parameters.insert(name, value);
+        }
+    }
 }
 
 fn set_failed(name: &str, why: &str) -> super::command::Stop {
@@ -153,16 +207,18 @@ fn debug(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             Ok(Reply::OK)
         }
         [sub, _] if is(sub, "SET-ACTIVE-EXPIRE") => Ok(Reply::OK),
-        [sub] if is(sub, "JMAP") => Ok(Reply::OK),
-        [sub, ..] => {
-            let sub = String::from_utf8_lossy(sub);
-            Err(fail_with(format!("ERR unknown subcommand '{sub}'. Try DEBUG HELP.")))
-        }
+        [_, ..] => Err(wrong_subcommand(arguments, "DEBUG")),
         [] => Err(fail("ERR wrong number of arguments for 'debug' command")),
     }
 }
 
 fn memory_usage(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
+    let mut options = Options::new(&arguments[3..]);
+    while let Some(option) = options.next() {
+        if !is(option, "SAMPLES") || options.is_empty() || options.int()? < 0 {
+            return Err(SYNTAX);
+        }
+    }
     let Some(value) = store.value(&arguments[2]) else { return Ok(Reply::Null) };
     let size: usize = match value {
         Value::Str(text) => text.len(),

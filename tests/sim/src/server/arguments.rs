@@ -35,15 +35,45 @@ pub(crate) fn positive(argument: &[u8], text: &'static str) -> Result<usize, Sto
     }
 }
 
+/// An integer whose opposite is one too, for counts that are negative to say "from the end".
+pub(crate) fn signed_count(argument: &[u8]) -> Result<i64, Stop> {
+    match int(argument)? {
+        i64::MIN => Err(fail(
+            "ERR value is out of range, value must between -9223372036854775807 and \
+             9223372036854775807",
+        )),
+        count => Ok(count),
+    }
+}
+
+/// An integer of 32 bits, as the numbers of databases are.
+pub(crate) fn int32(argument: &[u8]) -> Result<i64, Stop> {
+    match int(argument)? {
+        number if i32::try_from(number).is_ok() => Ok(number),
+        _ => Err(fail("ERR value is out of range, value must between -2147483648 and 2147483647")),
+    }
+}
+
+/// A server adds a time-out to its clock, and refuses one whose end it cannot count, in Unix
+/// milliseconds. The clock of a simulation stays below this.
+const CLOCK_MS_MAX: i64 = 1 << 42;
+const TIMEOUT_TOO_LONG: Stop = fail("ERR timeout is out of range");
+
 /// How long a blocking command waits, in milliseconds; `None` means without a limit.
 pub(crate) fn timeout(argument: &[u8]) -> Result<Option<u64>, Stop> {
+    let text = std::str::from_utf8(argument).ok();
+    // A server reads it with more range than a double has.
+    let huge = text.and_then(crate::resp::parse_bound).is_some_and(|s| s == f64::INFINITY);
+    if huge {
+        return Err(TIMEOUT_TOO_LONG);
+    }
     let seconds = float_or(argument, fail("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
         return Err(fail("ERR timeout is negative"));
     }
     let millis = (seconds * 1000.0).ceil();
-    if millis > i64::MAX as f64 {
-        return Err(fail("ERR timeout is out of range"));
+    if millis > (i64::MAX - CLOCK_MS_MAX) as f64 {
+        return Err(TIMEOUT_TOO_LONG);
     }
     Ok(if millis == 0.0 { None } else { Some(millis as u64) })
 }
@@ -54,6 +84,7 @@ pub(crate) fn timeout_ms(argument: &[u8]) -> Result<Option<u64>, Stop> {
     match int_or(argument, text)? {
         0 => Ok(None),
         ms if ms < 0 => Err(fail("ERR timeout is negative")),
+        ms if ms > i64::MAX - CLOCK_MS_MAX => Err(TIMEOUT_TOO_LONG),
         ms => Ok(Some(ms as u64)),
     }
 }

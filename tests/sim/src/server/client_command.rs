@@ -5,13 +5,13 @@
 use super::blocking::unblock_client;
 use super::call::Call;
 use super::command::{
-    ADMIN, LOADING, NOSCRIPT, Outcome, STALE, SYNTAX, Spec, Stop, fail, fail_with,
+    ADMIN, LOADING, NOSCRIPT, Outcome, STALE, SYNTAX, Spec, Stop, fail, fail_with, wrong_subcommand,
 };
 use super::session::{ReplyMode, Session};
 use super::{Server, tracking};
 use crate::ids::ConnId;
 use crate::resp::{Proto, Reply};
-use crate::server::arguments::{Options, int, int_or, is};
+use crate::server::arguments::{Options, int, int_or, is, timeout_ms};
 use bytes::Bytes;
 use slotcar::Timestamp;
 use std::time::Duration;
@@ -138,10 +138,13 @@ fn describe(conn: ConnId, session: &Session, server: &Server, now: Timestamp) ->
     }
     let seconds = |at: Timestamp| now.since(at).as_secs();
     let multi = session.queued.as_ref().map_or(-1, |q| q.requests.len() as i64);
+    let version = server.config.version;
+    let io_thread = if !version.valkey && version.major >= 8 { " io-thread=0" } else { "" };
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 \
-         omem=0 tot-mem=2048 events=r cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
+         omem=0 tot-mem=2048 events=r cmd={} user={} redir={} resp={} lib-name={} lib-ver={}\
+         {io_thread}",
         session.id,
         session.address,
         server.address,
@@ -180,65 +183,121 @@ struct Filter {
     ids: Vec<u64>,
     /// By the client's address.
     address: Option<String>,
+    /// By the server's address.
+    local_address: Option<String>,
     /// By type.
     kind: Option<String>,
     /// By user.
     user: Option<String>,
+    /// Only those that are connected for this many seconds.
+    age: u64,
     /// The requesting session too.
     and_me: bool,
 }
 
+/// The type of clients that an argument names.
+fn kind(argument: &Bytes) -> Result<String, Stop> {
+    let kind = String::from_utf8_lossy(argument).to_ascii_lowercase();
+    if ["normal", "master", "slave", "replica", "pubsub"].contains(&&*kind) {
+        return Ok(kind);
+    }
+    let given = String::from_utf8_lossy(argument);
+    Err(fail_with(format!("ERR Unknown client type '{given}'")))
+}
+
 impl Filter {
-    fn parse(arguments: &[Bytes]) -> Result<Self, Stop> {
+    /// The filters of `CLIENT KILL`, and of Valkey's `CLIENT LIST`.
+    fn parse(server: &Server, arguments: &[Bytes]) -> Result<Self, Stop> {
         let mut filter = Self::default();
         let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
+        let id = |value: &Bytes| match int(value) {
+            Ok(id @ 1..) => Ok(id as u64),
+            _ => Err(fail("ERR client-id should be greater than 0")),
+        };
         let mut options = Options::new(arguments);
         while let Some(option) = options.next() {
             match option {
+                _ if options.is_empty() => return Err(SYNTAX),
                 o if is(o, "ID") => {
-                    let id = options.value()?;
-                    let refusal = "ERR client-id should be greater than 0";
-                    filter.ids.push(int_or(id, refusal)?.max(0) as u64);
-                    while let Some(id) = options.rest().first().filter(|a| int(a).is_ok()) {
-                        filter.ids.push(int(id)?.max(0) as u64);
+                    filter.ids = vec![id(options.value()?)?];
+                    let more = |a: &&Bytes| server.config.version.valkey && int(a).is_ok();
+                    while let Some(next) = options.rest().first().filter(more) {
+                        filter.ids.push(id(next)?);
                         options.next();
                     }
                 }
                 o if is(o, "ADDR") => filter.address = Some(text(options.value()?)),
-                o if is(o, "LADDR") => drop(options.value()?),
-                o if is(o, "USER") => filter.user = Some(text(options.value()?)),
-                o if is(o, "MAXAGE") => drop(options.value()?),
-                o if is(o, "SKIPME") => filter.and_me = is(options.value()?, "NO"),
-                o if is(o, "TYPE") => {
-                    let kind = text(options.value()?).to_ascii_lowercase();
-                    if !["normal", "master", "slave", "replica", "pubsub"].contains(&&*kind) {
-                        return Err(fail_with(format!("ERR Unknown client type '{kind}'")));
+                o if is(o, "LADDR") => filter.local_address = Some(text(options.value()?)),
+                o if is(o, "USER") => {
+                    let user = text(options.value()?);
+                    if user != "default" && !server.config.users.contains_key(&user) {
+                        return Err(fail_with(format!("ERR No such user '{user}'")));
                     }
-                    filter.kind = Some(kind);
+                    filter.user = Some(user);
                 }
+                o if is(o, "MAXAGE") => {
+                    let age =
+                        int_or(options.value()?, "ERR maxage is not an integer or out of range")?;
+                    filter.age = match u64::try_from(age) {
+                        Ok(age @ 1..) => age,
+                        _ => return Err(fail("ERR maxage should be greater than 0")),
+                    };
+                }
+                o if is(o, "SKIPME") => {
+                    filter.and_me = match options.value()? {
+                        word if is(word, "NO") => true,
+                        word if is(word, "YES") => false,
+                        _ => return Err(SYNTAX),
+                    }
+                }
+                o if is(o, "TYPE") => filter.kind = Some(kind(options.value()?)?),
                 _ => return Err(SYNTAX),
             }
         }
         Ok(filter)
     }
 
-    fn wants(&self, session: &Session) -> bool {
+    /// The one filter of Redis' `CLIENT LIST`.
+    fn of_list(arguments: &[Bytes]) -> Result<Self, Stop> {
+        let mut filter = Self::default();
+        match arguments {
+            [] => {}
+            [word, name] if is(word, "TYPE") => filter.kind = Some(kind(name)?),
+            [word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
+                for id in ids {
+                    let id = int_or(id, "ERR Invalid client ID")?;
+                    // A number below 1 is that of no client.
+                    filter.ids.push(u64::try_from(id).unwrap_or(0));
+                }
+            }
+            _ => return Err(SYNTAX),
+        }
+        Ok(filter)
+    }
+
+    fn wants(&self, server: &Server, session: &Session, now: Timestamp) -> bool {
         let kind = if session.is_subscriber() { "pubsub" } else { "normal" };
         (self.ids.is_empty() || self.ids.contains(&session.id))
             && self.address.as_ref().is_none_or(|a| *a == session.address)
+            && self.local_address.as_ref().is_none_or(|a| *a == server.address.to_string())
             && self.kind.as_ref().is_none_or(|k| k == kind)
             && self.user.as_ref().is_none_or(|u| *u == session.user)
+            && now.since(session.created_at).as_secs() >= self.age
     }
 }
 
 fn list(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let filter = Filter::parse(&arguments[2..])?;
+    let filter = if call.server.config.version.valkey {
+        Filter::parse(call.server, &arguments[2..])?
+    } else {
+        Filter::of_list(&arguments[2..])?
+    };
     let now = call.env.now();
     let server = &*call.server;
     let lines: String = server
         .sessions
         .iter()
-        .filter(|(_, session)| filter.wants(session))
+        .filter(|(_, session)| filter.wants(server, session, now))
         .map(|(conn, session)| describe(*conn, session, server, now) + "\n")
         .collect();
     Ok(Reply::Verbatim("txt", lines))
@@ -250,16 +309,15 @@ fn kill(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         let address = Some(String::from_utf8_lossy(&arguments[2]).into_owned());
         Filter { address, and_me: true, ..Filter::default() }
     } else {
-        Filter::parse(&arguments[2..])?
+        Filter::parse(call.server, &arguments[2..])?
     };
-    let me = call.conn;
-    let doomed: Vec<ConnId> = call
-        .server
-        .sessions
-        .iter()
-        .filter(|(conn, session)| filter.wants(session) && (filter.and_me || **conn != me))
-        .map(|(conn, _)| *conn)
-        .collect();
+    let (me, now) = (call.conn, call.env.now());
+    let server = &*call.server;
+    let wanted = |(conn, session): &(&ConnId, &Session)| {
+        filter.wants(server, session, now) && (filter.and_me || **conn != me)
+    };
+    let doomed: Vec<ConnId> =
+        server.sessions.iter().filter(wanted).map(|(conn, _)| *conn).collect();
     for conn in &doomed {
         if let Some(session) = call.server.sessions.get_mut(conn) {
             session.closing = true;
@@ -280,8 +338,7 @@ fn pause(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         [mode] if is(mode, "WRITE") => false,
         _ => return Err(fail("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
-    let ms = int_or(&arguments[2], "ERR timeout is not an integer or out of range")?;
-    let ms = u64::try_from(ms).map_err(|_| fail("ERR timeout is negative"))?;
+    let ms = timeout_ms(&arguments[2])?.unwrap_or(0);
     let until = call.env.now().after(Duration::from_millis(ms));
     call.server.pause(call.env, until, all);
     Ok(Reply::OK)
@@ -301,7 +358,8 @@ fn unblock(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         [] => false,
         [word] if is(word, "TIMEOUT") => false,
         [word] if is(word, "ERROR") => true,
-        _ => return Err(fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        [_] => return Err(fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        _ => return Err(wrong_subcommand(arguments, "CLIENT")),
     };
     let id = int(&arguments[2])?;
     Ok(unblock_client(call, id, with_error))

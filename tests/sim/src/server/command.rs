@@ -44,6 +44,9 @@ pub(crate) const MOVABLE: u32 = 1 << 13;
 /// May be replicated although it writes nothing, like `PUBLISH`.
 pub(crate) const MAY_REPLICATE: u32 = 1 << 14;
 
+/// Not while the data set is loaded in the background.
+pub(crate) const NO_ASYNC_LOADING: u32 = 1 << 15;
+
 /// What a handler returns.
 pub(crate) type Outcome = Result<Reply, Stop>;
 
@@ -84,6 +87,14 @@ pub(crate) const fn fail(text: &'static str) -> Stop {
 /// An error with a computed text.
 pub(crate) fn fail_with(text: String) -> Stop {
     Stop::Error(Cow::Owned(text))
+}
+
+/// The error of a container's command that is known, with arguments that are not.
+pub(crate) fn wrong_subcommand(arguments: &[Bytes], container: &str) -> Stop {
+    let sub = String::from_utf8_lossy(&arguments[1]);
+    fail_with(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+    ))
 }
 
 /// The positions of the keys of a command.
@@ -197,7 +208,7 @@ impl Spec {
             Keys::Counted(at) => counted(arguments, at, None),
             Keys::FirstAndCounted(at) => counted(arguments, at, Some(1)),
             Keys::After(word) => {
-                let at = arguments.iter().position(|a| a.eq_ignore_ascii_case(word.as_bytes()))?;
+                let at = keyword(arguments, word)?;
                 let rest = arguments.len() - at - 1;
                 if rest == 0 || !rest.is_multiple_of(2) {
                     return None;
@@ -208,8 +219,29 @@ impl Spec {
     }
 }
 
+/// The position of a keyword behind options, each with its values.
+fn keyword(arguments: &[Bytes], word: &str) -> Option<usize> {
+    let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+    let mut at = 1;
+    while at < arguments.len() {
+        at += match at {
+            at if is(at, word) => return Some(at),
+            at if is(at, "GROUP") => 3,
+            at if is(at, "BLOCK") || is(at, "COUNT") => 2,
+            at if is(at, "NOACK") => 1,
+            _ => return None,
+        };
+    }
+    None
+}
+
 fn counted(arguments: &[Bytes], at: usize, first: Option<usize>) -> Option<Vec<usize>> {
-    let count = super::value::parse_int(arguments.get(at)?)?;
+    // As `atoi` reads it: without digits it is zero.
+    let text = String::from_utf8_lossy(arguments.get(at)?);
+    let text = text.trim_start();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let end = digits.bytes().skip(1).take_while(u8::is_ascii_digit).count() + 1;
+    let count = digits.get(..end).unwrap_or_default().parse::<i64>().unwrap_or(0);
     let count = usize::try_from(count).ok()?;
     if count > arguments.len() - at - 1 {
         return None;

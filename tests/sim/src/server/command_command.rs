@@ -7,7 +7,7 @@
 
 use super::call::Call;
 use super::command::{
-    self, ADMIN, ALLOW_BUSY, BLOCKING, FAST, Keys, LOADING, M, MAY_REPLICATE, MOVABLE, NO_AUTH,
+    self, ADMIN, ALLOW_BUSY, BLOCKING, FAST, Keys, LOADING, M, MOVABLE, NO_ASYNC_LOADING, NO_AUTH,
     NO_MULTI, NOSCRIPT, Outcome, PUBSUB, R, STALE, Spec, W, fail,
 };
 use crate::resp::Reply;
@@ -29,7 +29,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
 /// Commands that are no sub-commands.
 fn top(call: &Call<'_, '_>) -> Vec<&'static Spec> {
     let version = call.server.config.version.commands();
-    command::all().filter(|s| !s.name.contains('|') && s.since <= version).collect()
+    let known = |s: &&Spec| s.since <= version && call.server.offers(s);
+    command::all().filter(|s| !s.name.contains('|')).filter(known).collect()
 }
 
 fn everything(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
@@ -43,7 +44,7 @@ fn info(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let version = call.server.config.version.commands();
     let one = |name: &Bytes| {
         let spec = command::by_name(name).filter(|s| s.since <= version);
-        spec.map_or(Reply::NullArray, |spec| describe(call, spec))
+        spec.map_or(Reply::Null, |spec| describe(call, spec))
     };
     Ok(Reply::Array(arguments[2..].iter().map(one).collect()))
 }
@@ -77,10 +78,11 @@ fn describe(call: &Call<'_, '_>, spec: &'static Spec) -> Reply {
 }
 
 fn flags(spec: &Spec) -> Vec<Reply> {
+    let is_script = spec.name.starts_with("eval");
     let moves = matches!(spec.keys, Keys::Counted(_) | Keys::FirstAndCounted(_) | Keys::After(_));
     [
         (spec.has(W), "write"),
-        (spec.has(R), "readonly"),
+        (spec.has(R) || is_script && spec.name.ends_with("_ro"), "readonly"),
         (spec.has(M), "denyoom"),
         (spec.has(ADMIN), "admin"),
         (spec.has(PUBSUB), "pubsub"),
@@ -90,10 +92,13 @@ fn flags(spec: &Spec) -> Vec<Reply> {
         (spec.has(STALE), "stale"),
         (spec.has(FAST), "fast"),
         (spec.has(NO_AUTH), "no_auth"),
-        (spec.has(MAY_REPLICATE), "may_replicate"),
         (spec.has(NO_MULTI), "no_multi"),
         (spec.has(MOVABLE) || moves, "movablekeys"),
         (spec.has(ALLOW_BUSY), "allow_busy"),
+        (spec.has(NO_ASYNC_LOADING), "no_async_loading"),
+        (is_script, "no_mandatory_keys"),
+        (is_script, "skip_monitor"),
+        (spec.name == "exec", "skip_slowlog"),
     ]
     .into_iter()
     .filter(|(on, _)| *on)
@@ -174,7 +179,9 @@ fn list(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
         [word, kind, pattern] if is(word, "FILTERBY") && is(kind, "PATTERN") => Some(pattern),
         _ => return Err(command::SYNTAX),
     };
-    let names = top(call).into_iter().map(|spec| spec.name);
+    let version = call.server.config.version.commands();
+    let known = |spec: &&'static Spec| spec.since <= version && call.server.offers(spec);
+    let names = command::all().filter(known).map(|spec| spec.name);
     let wanted = names.filter(|name| pattern.is_none_or(|p| glob(p, name.as_bytes())));
     Ok(Reply::Array(wanted.map(Reply::text).collect()))
 }
@@ -191,9 +198,14 @@ fn get_keys(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if matches!(spec.keys, Keys::None) {
         return Err(fail("ERR The command has no key arguments"));
     }
-    let positions =
-        spec.key_positions(request).ok_or(fail("ERR Invalid arguments specified for command"))?;
-    if positions.is_empty() {
+    let is_script = spec.name.starts_with("eval");
+    let Some(positions) = spec.key_positions(request) else {
+        return match is_script {
+            true => Ok(Reply::Array(Vec::new())),
+            false => Err(fail("ERR Invalid arguments specified for command")),
+        };
+    };
+    if positions.is_empty() && !is_script {
         return Err(fail("ERR The command has no key arguments"));
     }
     Ok(Reply::bulks(positions.into_iter().filter_map(|at| request.get(at).cloned())))

@@ -71,21 +71,12 @@ pub(crate) struct Config {
     pub(crate) out_of_memory: bool,
     /// How long it answers LOADING after a start or a full synchronisation.
     pub(crate) loading: Duration,
-    /// The other parameters of CONFIG.
-    pub(crate) parameters: BTreeMap<String, String>,
+    /// The other parameters that were set; see `parameters` for the values of the rest.
+    pub(crate) parameters: BTreeMap<&'static str, String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let parameters = [
-            ("appendonly", "no"),
-            ("maxmemory", "0"),
-            ("maxmemory-policy", "noeviction"),
-            ("notify-keyspace-events", ""),
-            ("proto-max-bulk-len", "536870912"),
-            ("save", ""),
-            ("timeout", "0"),
-        ];
         Self {
             version: Version::redis(8, 0, 2),
             users: BTreeMap::new(),
@@ -95,7 +86,7 @@ impl Default for Config {
             serve_stale: true,
             out_of_memory: false,
             loading: Duration::ZERO,
-            parameters: parameters.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            parameters: BTreeMap::new(),
         }
     }
 }

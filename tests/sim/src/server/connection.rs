@@ -8,7 +8,7 @@ use super::command::{
     ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, Outcome, STALE, Spec, Stop, fail, fail_with,
 };
 use crate::resp::{Proto, Reply};
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int_or, int32, is};
 use crate::server::session::ReplyMode;
 use bytes::Bytes;
 
@@ -47,7 +47,7 @@ fn quit(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {
 }
 
 fn select(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let db = int_or(&arguments[1], "ERR value is not an integer or out of range")?;
+    let db = int32(&arguments[1])?;
     let numbered = call.server.config.version.valkey && call.server.config.version.major >= 9;
     if call.server.cluster.is_some() && db != 0 && !numbered {
         return Err(fail("ERR SELECT is not allowed in cluster mode"));
@@ -84,9 +84,21 @@ impl Server {
     }
 }
 
-fn authenticate(call: &mut Call<'_, '_>, user: &[u8], password: &[u8]) -> Result<(), Stop> {
+/// Whether this is the user's password. `Some` is the reply of a server that refuses and does not
+/// say so.
+fn authenticate(
+    call: &mut Call<'_, '_>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<Option<Reply>, Stop> {
     let user = String::from_utf8_lossy(user).into_owned();
     if !call.server.accepts(&user, password) {
+        // A server says nothing when the replies to earlier requests are not sent yet:
+        // `addAuthErrReply`.
+        let silent = call.server.config.version.commands() >= (7, 2);
+        if silent && !call.session().out.is_empty() {
+            return Ok(Some(Reply::Nothing));
+        }
         let old = call.server.config.version.commands() < (6, 0);
         return Err(fail(if old {
             "ERR invalid password"
@@ -97,7 +109,7 @@ fn authenticate(call: &mut Call<'_, '_>, user: &[u8], password: &[u8]) -> Result
     let session = call.session();
     session.authenticated = true;
     session.user = user;
-    Ok(())
+    Ok(None)
 }
 
 fn auth(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -109,15 +121,15 @@ fn auth(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
                      user. Are you sure your configuration is correct?",
                 ));
             }
-            authenticate(call, b"default", password)?;
+            authenticate(call, b"default", password)
         }
         [user, password] if call.server.config.version.commands() >= (6, 0) => {
-            authenticate(call, user, password)?;
+            authenticate(call, user, password)
         }
-        [_, _] => return Err(fail("ERR wrong number of arguments for 'auth' command")),
-        _ => return Err(super::command::SYNTAX),
+        [_, _] => Err(fail("ERR wrong number of arguments for 'auth' command")),
+        _ => Err(super::command::SYNTAX),
     }
-    Ok(Reply::OK)
+    .map(|silent| silent.unwrap_or(Reply::OK))
 }
 
 fn hello(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -148,8 +160,10 @@ fn hello(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
             _ => return Err(syntax()),
         }
     }
-    if let Some((user, password)) = credentials {
-        authenticate(call, &user, &password)?;
+    if let Some((user, password)) = credentials
+        && let Some(silent) = authenticate(call, &user, &password)?
+    {
+        return Ok(silent);
     }
     if !call.session().authenticated {
         let proto = if call.server.config.version.commands() >= (7, 2) { "<proto> " } else { "" };

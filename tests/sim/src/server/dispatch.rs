@@ -19,7 +19,7 @@ use super::{Server, Timer};
 use crate::env::Env;
 use crate::ids::ConnId;
 use crate::resp::Reply;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 
 /// The longest part of an unknown command in its error text, in bytes.
@@ -38,6 +38,15 @@ impl Server {
             }
             match session.reader.next(session.authenticated) {
                 Ok(None) => return,
+                // What a browser sends on behalf of a page that wants to reach a server: see
+                // `securityWarningCommand`.
+                Ok(Some(arguments)) if is_http(&arguments) => {
+                    // Replies that are not sent yet never are.
+                    session.out.clear();
+                    session.closing = true;
+                    self.mark_dirty(conn);
+                    return;
+                }
                 Ok(Some(arguments)) => {
                     self.request(env, conn, arguments);
                     self.serve_ready(env);
@@ -76,6 +85,7 @@ impl Server {
         let reply = match self.judge(env, conn, &arguments) {
             Err(text) => {
                 self.spoil_transaction(conn, &arguments);
+                let text = self.refusal_of_exec(&arguments, text);
                 Reply::Error(text)
             }
             Ok(Verdict::Queue) => {
@@ -107,10 +117,12 @@ impl Server {
         spec: &'static Spec,
         arguments: &[Bytes],
     ) -> bool {
-        if let Some(session) = self.sessions.get_mut(&conn)
-            && session.last_command != spec.name
-        {
-            spec.name.clone_into(&mut session.last_command);
+        let holds_pushes = self.config.version.commands() >= (7, 2);
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            if session.last_command != spec.name {
+                spec.name.clone_into(&mut session.last_command);
+            }
+            session.held = holds_pushes.then(BytesMut::new);
         }
         let outcome = self.execute(env, conn, spec, arguments, false);
         let blocks = self.sessions.get(&conn).is_some_and(|s| s.blocked.is_some());
@@ -118,15 +130,23 @@ impl Server {
             Ok(reply) => reply,
             Err(Stop::Error(text)) => Reply::Error(text),
             Err(Stop::Block(wait)) => {
+                self.release_pushes(conn);
                 self.block_on_keys(env, conn, arguments, wait);
                 return true;
             }
         };
         if blocks {
+            self.release_pushes(conn);
             return true;
         }
         self.finish_request(conn, &reply);
         false
+    }
+
+    fn release_pushes(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.release_pushes();
+        }
     }
 
     /// Writes the reply and resets the state that lasts for one request only.
@@ -136,6 +156,7 @@ impl Server {
         }
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.reply(reply);
+            session.release_pushes();
             if session.reply_mode == ReplyMode::Skip {
                 session.reply_mode = ReplyMode::On;
             }
@@ -262,12 +283,23 @@ impl Server {
     }
 
     /// Whether this kind of server has the command at all.
-    fn offers(&self, spec: &Spec) -> bool {
+    pub(crate) fn offers(&self, spec: &Spec) -> bool {
         let name = spec.name.split('|').next().unwrap_or(spec.name);
         match self.sentinel {
             Some(_) => crate::sentinel::commands::SHARED.contains(&name),
             None => name != "sentinel",
         }
+    }
+
+    /// A refused EXEC says that its transaction is gone.
+    fn refusal_of_exec(&self, arguments: &[Bytes], text: Cow<'static, str>) -> Cow<'static, str> {
+        let is_exec = arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
+        let why = ["ERR wrong number", "ERR Can't execute"].iter().any(|t| text.starts_with(t));
+        if is_exec && why && self.config.version.commands() >= (6, 2) {
+            let text = text.trim_start_matches("ERR ");
+            return format!("EXECABORT Transaction discarded because of: {text}").into();
+        }
+        text
     }
 
     fn spoil_transaction(&mut self, conn: ConnId, arguments: &[Bytes]) {
@@ -311,6 +343,10 @@ impl Server {
             session.written_to = self.replication.offset;
         }
         match outcome {
+            // What moves one element has none to reply with; its time-out is an array's.
+            Err(Stop::Block(_)) if in_exec && ["blmove", "brpoplpush"].contains(&spec.name) => {
+                Ok(Reply::Null)
+            }
             Err(Stop::Block(wait)) if in_exec => Ok(wait.on_timeout),
             other => other,
         }
@@ -327,25 +363,27 @@ enum Verdict {
     Pause,
 }
 
+fn is_http(arguments: &[Bytes]) -> bool {
+    let names: [&[u8]; 2] = [b"post", b"host:"];
+    arguments.first().is_some_and(|first| names.iter().any(|n| first.eq_ignore_ascii_case(n)))
+}
+
 pub(crate) fn wrong_arity(name: &str) -> String {
     format!("ERR wrong number of arguments for '{name}' command")
 }
 
 fn unknown(arguments: &[Bytes]) -> String {
-    let clip = |bytes: &[u8]| -> String {
+    let clip = |bytes: &[u8], len: usize| -> String {
         let text: String = String::from_utf8_lossy(bytes).into_owned();
-        text.chars().take(UNKNOWN_TEXT_MAX).collect()
+        text.chars().take(len).collect()
     };
-    let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", clip(&arguments[0]));
-    let mut shown = 0;
+    let name = clip(&arguments[0], UNKNOWN_TEXT_MAX);
+    let mut shown = String::new();
     for argument in &arguments[1..] {
-        if shown >= UNKNOWN_TEXT_MAX {
+        let Some(room) = UNKNOWN_TEXT_MAX.checked_sub(shown.len()).filter(|room| *room > 0) else {
             break;
-        }
-        let argument = clip(argument);
-        shown += argument.len() + 3;
-        text.push_str(&format!("'{argument}' "));
+        };
+        shown.push_str(&format!("'{}' ", clip(argument, room)));
     }
-    text
+    format!("ERR unknown command '{name}', with args beginning with: {shown}")
 }

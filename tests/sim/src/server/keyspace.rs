@@ -23,6 +23,9 @@ pub(crate) struct Entry {
     pub(crate) expires_at: Option<u64>,
     /// Unix time in milliseconds of the last use.
     pub(crate) used_at: u64,
+    /// The encoding of a string, where it is not the one that its content asks for: one that was
+    /// changed in place is `raw`.
+    pub(crate) form: Option<&'static str>,
 }
 
 /// One numbered database.
@@ -177,6 +180,7 @@ impl Store<'_> {
             value: T::default().into_value(),
             expires_at: None,
             used_at,
+            form: None,
         });
         entry.used_at = used_at;
         T::of_mut(&mut entry.value).ok_or(WRONG_TYPE)
@@ -201,8 +205,15 @@ impl Store<'_> {
     /// Sets a key, its time to live included.
     pub(crate) fn put(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
         let used_at = self.now_ms;
-        self.database_mut().insert(key.clone(), Entry { value, expires_at, used_at });
+        self.database_mut().insert(key.clone(), Entry { value, expires_at, used_at, form: None });
         self.touch(key);
+    }
+
+    /// Says how a string is encoded; see [`Entry::form`].
+    pub(crate) fn set_form(&mut self, key: &Bytes, form: Option<&'static str>) {
+        if let Some(entry) = self.database_mut().entries.get_mut(key) {
+            entry.form = form;
+        }
     }
 
     /// Sets a key to a collection, or removes it when that is empty.

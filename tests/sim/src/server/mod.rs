@@ -23,6 +23,7 @@ pub(crate) mod info;
 pub(crate) mod keyspace;
 pub(crate) mod keyspace_events;
 pub(crate) mod message;
+pub(crate) mod parameters;
 pub(crate) mod pubsub;
 pub(crate) mod pubsub_info;
 pub(crate) mod refusal;

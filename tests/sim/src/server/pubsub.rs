@@ -147,6 +147,9 @@ fn confirmation(word: &'static str, name: Option<&Bytes>, count: usize) -> Reply
 
 fn subscribe(call: &mut Call<'_, '_>, arguments: &[Bytes], kind: Kind) -> Outcome {
     let conn = call.conn;
+    if call.in_exec && kind == Kind::Shard {
+        return Err(fail("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     let mut confirmations = Vec::with_capacity(arguments.len() - 1);
     for name in &arguments[1..] {
         call.server.channels.add(kind, name, conn);

@@ -36,6 +36,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("script|load", 3, NOSCRIPT | STALE, load),
 ];
 
+/// Letters of a digest: any other name is that of no script, whatever comes after it.
+const DIGEST_LEN: usize = 40;
+
 /// A value that a script uses or returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptValue {
@@ -238,7 +241,9 @@ fn eval(call: &mut Call<'_, '_>, arguments: &[Bytes], read_only: bool) -> Outcom
 
 fn evalsha(call: &mut Call<'_, '_>, arguments: &[Bytes], read_only: bool) -> Outcome {
     let digest = String::from_utf8_lossy(&arguments[1]).to_ascii_lowercase();
-    check_keys(arguments)?;
+    if arguments[1].len() == DIGEST_LEN {
+        check_keys(arguments)?;
+    }
     let script = call.server.scripts.known.get(&digest).cloned();
     match script {
         Some(script) if call.server.scripts.loaded.contains(&digest) => {
@@ -334,6 +339,12 @@ pub(crate) fn builtin() -> Scripts {
     BUILTIN.clone()
 }
 
+/// The first of `KEYS` or `ARGV` as an argument of a command.
+fn given(values: &[Bytes]) -> Result<Bytes, String> {
+    let missing = || "ERR Lua redis lib command arguments must be strings or integers".to_owned();
+    values.first().cloned().ok_or_else(missing)
+}
+
 fn make_builtin() -> Scripts {
     let mut scripts = Scripts::default();
     let mut add = |text: &str, script: Script| scripts.register(text, script);
@@ -347,22 +358,25 @@ fn make_builtin() -> Scripts {
         "return {KEYS[1],ARGV[1]}",
         Arc::new(move |s| Ok(ScriptValue::Array(vec![first(s.keys()), first(s.arguments())]))),
     );
-    for (text, command) in [
-        ("return redis.call('get', KEYS[1])", "get"),
-        ("return redis.call('GET', KEYS[1])", "get"),
-        ("return redis.call('incr', KEYS[1])", "incr"),
-        ("return redis.call('INCR', KEYS[1])", "incr"),
-        ("return redis.call('set', KEYS[1], ARGV[1])", "set"),
-        ("return redis.call('SET', KEYS[1], ARGV[1])", "set"),
-        ("return redis.call('append', KEYS[1], ARGV[1])", "append"),
-        ("return redis.call('APPEND', KEYS[1], ARGV[1])", "append"),
+    add("", Arc::new(|_| Ok(ScriptValue::Nil)));
+    for (text, command, has_argument) in [
+        ("return redis.call('get', KEYS[1])", "get", false),
+        ("return redis.call('GET', KEYS[1])", "get", false),
+        ("return redis.call('incr', KEYS[1])", "incr", false),
+        ("return redis.call('INCR', KEYS[1])", "incr", false),
+        ("return redis.call('set', KEYS[1], ARGV[1])", "set", true),
+        ("return redis.call('SET', KEYS[1], ARGV[1])", "set", true),
+        ("return redis.call('append', KEYS[1], ARGV[1])", "append", true),
+        ("return redis.call('APPEND', KEYS[1], ARGV[1])", "append", true),
     ] {
         add(
             text,
             Arc::new(move |s| {
                 let mut request = vec![Bytes::from_static(command.as_bytes())];
-                request.extend(s.keys().first().cloned());
-                request.extend(s.arguments().first().cloned());
+                request.push(given(s.keys())?);
+                if has_argument {
+                    request.push(given(s.arguments())?);
+                }
                 let request: Vec<&[u8]> = request.iter().map(AsRef::as_ref).collect();
                 s.call(&request)
             }),
@@ -373,10 +387,9 @@ fn make_builtin() -> Scripts {
     add(
         unlock,
         Arc::new(|s| {
-            let (key, token) = (s.keys().first().cloned(), s.arguments().first().cloned());
-            let (key, token) = (key.unwrap_or_default(), token.unwrap_or_default());
+            let (key, token) = (given(s.keys())?, s.arguments().first().cloned());
             match s.call(&[b"get", &key])? {
-                ScriptValue::Bulk(held) if held == token => s.call(&[b"del", &key]),
+                ScriptValue::Bulk(held) if Some(&held) == token.as_ref() => s.call(&[b"del", &key]),
                 _ => Ok(ScriptValue::Int(0)),
             }
         }),

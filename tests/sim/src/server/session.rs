@@ -117,6 +117,8 @@ pub(crate) struct Session {
     pub(crate) shard_channels: BTreeSet<Bytes>,
     /// Client-side caching.
     pub(crate) tracking: Option<ClientTracking>,
+    /// Messages that wait for the reply to a request of this session's own, while it runs.
+    pub(crate) held: Option<BytesMut>,
     /// Closed once everything is sent.
     pub(crate) closing: bool,
     /// When it was accepted.
@@ -156,6 +158,7 @@ impl Session {
             patterns: BTreeSet::new(),
             shard_channels: BTreeSet::new(),
             tracking: None,
+            held: None,
             closing: false,
             created_at: now,
             active_at: now,
@@ -170,9 +173,21 @@ impl Session {
         }
     }
 
-    /// Queues an out-of-band message.
+    /// Queues an out-of-band message; one that the client's own request causes comes behind the
+    /// reply to it.
     pub(crate) fn push(&mut self, push: &Reply) {
-        push.encode(self.proto, &mut self.out);
+        let out = match self.held.as_mut() {
+            Some(held) => held,
+            None => &mut self.out,
+        };
+        push.encode(self.proto, out);
+    }
+
+    /// The request is replied to.
+    pub(crate) fn release_pushes(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.out.unsplit(held);
+        }
     }
 
     /// How many channels and patterns count for "subscribed mode".

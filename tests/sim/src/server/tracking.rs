@@ -264,16 +264,16 @@ fn parse(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Result<ClientTracking,
 
 /// `CLIENT CACHING YES|NO`
 pub(crate) fn caching(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let yes = match &arguments[2] {
-        word if is(word, "YES") => true,
-        word if is(word, "NO") => false,
-        _ => return Err(SYNTAX),
-    };
     let Some(tracking) = call.session().tracking.as_mut() else {
         return Err(fail(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN \
              or OPTOUT mode enabled",
         ));
+    };
+    let yes = match &arguments[2] {
+        word if is(word, "YES") => true,
+        word if is(word, "NO") => false,
+        _ => return Err(SYNTAX),
     };
     if yes && !tracking.opt_in {
         let text = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";

@@ -5,7 +5,7 @@
 use super::Server;
 use super::call::Call;
 use super::command::Keys::Range;
-use super::command::{ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, Outcome, STALE, Spec, fail};
+use super::command::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, Outcome, STALE, Spec, fail};
 use super::session::Queued;
 use crate::ids::ConnId;
 use crate::resp::Reply;
@@ -16,13 +16,13 @@ const FLAGS: u32 = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY;
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::server("discard", 1, FLAGS, discard),
     Spec::server("exec", 1, NOSCRIPT | LOADING | STALE, exec),
-    Spec::server("multi", 1, FLAGS | NO_MULTI, multi),
+    Spec::server("multi", 1, FLAGS, multi),
     Spec::server("unwatch", 1, FLAGS, |call, _| {
         let conn = call.conn;
         call.server.unwatch(conn);
         Ok(Reply::OK)
     }),
-    Spec::server("watch", -2, FLAGS | NO_MULTI, watch).keyed(Range(1, -1, 1)),
+    Spec::server("watch", -2, FLAGS, watch).keyed(Range(1, -1, 1)),
 ];
 
 fn multi(call: &mut Call<'_, '_>, _arguments: &[Bytes]) -> Outcome {

@@ -157,6 +157,8 @@ impl Sorted {
 
     /// Sets a score and returns the one before.
     pub(crate) fn insert(&mut self, member: Bytes, score: f64) -> Option<f64> {
+        // The compact encoding has integers, and they have no negative zero.
+        let score = if score == 0.0 { 0.0 } else { score };
         let old = self.scores.insert(member.clone(), Score(score));
         if let Some(old) = old {
             self.order.remove(&(old, member.clone()));
@@ -175,6 +177,21 @@ impl Sorted {
     /// Members with scores, lowest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Bytes, f64)> {
         self.order.iter().map(|(score, member)| (member, score.0))
+    }
+}
+
+/// A number as `strtoull` reads it, which servers do for cursors and the ids of streams: with space
+/// and a sign in front. A number that is an integer in the strict form must not be negative.
+pub(crate) fn parse_unsigned(text: &[u8]) -> Option<u64> {
+    if let Some(number) = parse_int(text) {
+        return u64::try_from(number).ok();
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    match text.strip_prefix('-') {
+        Some(digits) if digits.starts_with('+') => None,
+        Some(digits) => digits.parse().ok().map(u64::wrapping_neg),
+        None => text.parse().ok(),
     }
 }
 
@@ -212,6 +229,27 @@ mod tests {
         ];
         for (text, value) in table {
             assert_eq!(parse_int(text.as_bytes()), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn unsigned_integers_are_not() {
+        let table = [
+            ("0", Some(0)),
+            (" 01", Some(1)),
+            ("+1", Some(1)),
+            ("-0", Some(0)),
+            ("-1", None),
+            (" -1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+-1", None),
+            ("-+1", None),
+            ("1 ", None),
+        ];
+        for (text, value) in table {
+            assert_eq!(parse_unsigned(text.as_bytes()), value, "{text}");
         }
     }
 

@@ -52,6 +52,7 @@ fn setbit(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         changed[index / 8] &= !mask;
     }
     *text = changed.freeze();
+    store.set_form(&arguments[1], Some("raw"));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::flag(old))
 }
@@ -75,24 +76,33 @@ fn bit_range(
             Ok(bytes.start * 8..bytes.end * 8)
         }
         [start, end, unit @ ..] => {
-            let (start, end) = (int(start)?, int(end)?);
-            match unit {
-                [unit] if is(unit, "BIT") => Ok(byte_slice(start, end, len * 8)),
-                [unit] if !is(unit, "BYTE") => Err(SYNTAX),
-                [] | [_] => {
-                    let bytes = byte_slice(start, end, len);
-                    Ok(bytes.start * 8..bytes.end * 8)
-                }
-                _ => Err(SYNTAX),
+            if unit.len() > 1 {
+                return Err(SYNTAX);
             }
+            let start = int(start)?;
+            // BITPOS reads the unit first.
+            let read_end = if default_end { Ok(0) } else { int(end) };
+            read_end?;
+            let by_bit = match unit {
+                [unit] if is(unit, "BIT") => true,
+                [unit] if !is(unit, "BYTE") => return Err(SYNTAX),
+                _ => false,
+            };
+            let end = int(end)?;
+            if by_bit {
+                return Ok(byte_slice(start, end, len * 8));
+            }
+            let bytes = byte_slice(start, end, len);
+            Ok(bytes.start * 8..bytes.end * 8)
         }
         [_] => Err(SYNTAX),
     }
 }
 
 fn bitcount(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let text = store.get::<Bytes>(&arguments[1])?.cloned().unwrap_or_default();
-    let range = bit_range(&arguments[2..], text.len(), false)?;
+    let text = store.get::<Bytes>(&arguments[1]).map(|text| text.cloned().unwrap_or_default());
+    let range = bit_range(&arguments[2..], text.as_ref().map_or(0, Bytes::len), false)?;
+    let text = text?;
     Ok(Reply::count(range.filter(|index| bit(&text, *index)).count()))
 }
 
@@ -102,10 +112,10 @@ fn bitpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         1 => true,
         _ => return Err(fail("ERR The bit argument must be 1 or 0.")),
     };
-    let Some(text) = store.get::<Bytes>(&arguments[1])?.cloned() else {
-        return Ok(Reply::Int(if wanted { -1 } else { 0 }));
-    };
-    let mut range = bit_range(&arguments[3..], text.len(), true)?;
+    let text = store.get::<Bytes>(&arguments[1]).map(|text| text.cloned());
+    let len = text.as_ref().map_or(0, |text| text.as_ref().map_or(0, Bytes::len));
+    let mut range = bit_range(&arguments[3..], len, true)?;
+    let Some(text) = text? else { return Ok(Reply::Int(if wanted { -1 } else { 0 })) };
     if let Some(found) = range.clone().find(|index| bit(&text, *index) == wanted) {
         return Ok(Reply::count(found));
     }
@@ -144,6 +154,7 @@ fn bitop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     if len > 0 {
         let value = crate::server::value::Value::Str(Bytes::from(combined));
         store.put(&arguments[2], value, None);
+        store.set_form(&arguments[2], Some("raw"));
     }
     Ok(Reply::count(len))
 }

@@ -96,8 +96,8 @@ fn expire(
     relative: bool,
     command: &str,
 ) -> Outcome {
-    let value = int(&arguments[2])?;
     let condition = Condition::parse(&arguments[3..])?;
+    let value = int(&arguments[2])?;
     let base = if relative { store.now_ms } else { 0 };
     let at = absolute(value, unit, base, command)?;
     let Some(entry) = store.entry(&arguments[1]) else { return Ok(Reply::Int(0)) };

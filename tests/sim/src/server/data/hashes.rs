@@ -2,9 +2,9 @@
 //!
 //! Spec: command pages of the "hash" group.
 
-use super::strings::float_sum;
+use super::strings::{check_step, float_sum};
 use crate::resp::Reply;
-use crate::server::arguments::{int, int_or, is};
+use crate::server::arguments::{int, int_or, is, signed_count};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
@@ -120,10 +120,14 @@ fn hincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::Int(new))
 }
 
+const INFINITE_STEP: Stop = fail("ERR value is NaN or Infinity");
+
 fn hincrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
+    check_step(&arguments[3], INFINITE_STEP)?;
     let old = store.get::<Hash>(&arguments[1])?.and_then(|hash| hash.get(&arguments[2]));
     let old = old.cloned().unwrap_or(Bytes::from_static(b"0"));
-    let sum = float_sum(&old, &arguments[3], fail("ERR hash value is not a float"))?;
+    let not_a_float = fail("ERR hash value is not a float");
+    let sum = float_sum(&old, &arguments[3], not_a_float, INFINITE_STEP)?;
     let hash = store.edit_or_create::<Hash>(&arguments[1])?;
     hash.insert(arguments[2].clone(), sum.clone());
     store.changed::<Hash>(&arguments[1]);
@@ -132,17 +136,19 @@ fn hincrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
-    let hash = store.get::<Hash>(&arguments[1])?;
     let Some(count) = arguments.get(2) else {
+        let hash = store.get::<Hash>(&arguments[1])?;
         let field = hash.and_then(|hash| hash.keys().nth(rng.index(hash.len())));
         return Ok(Reply::maybe(field.cloned()));
     };
-    let count = int(count)?;
+    let count = signed_count(count)?;
     let with_values = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHVALUES") => true,
         _ => return Err(SYNTAX),
     };
+    check_pairs(count, with_values)?;
+    let hash = store.get::<Hash>(&arguments[1])?;
     let pairs: Vec<_> = hash.into_iter().flatten().collect();
     let chosen = choose(&mut rng, pairs.len(), count)?;
     let chosen = chosen.into_iter().map(|index| pairs[index]);
@@ -152,6 +158,18 @@ fn hrandfield(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     } else {
         Reply::bulks(chosen.map(|(field, _)| field.clone()))
     })
+}
+
+/// Refuses a count of pairs whose double no server can count.
+///
+/// # Errors
+///
+/// What servers say of it.
+pub(crate) fn check_pairs(count: i64, pairs: bool) -> Result<(), Stop> {
+    if pairs && count.unsigned_abs() > (i64::MAX / 2) as u64 {
+        return Err(fail("ERR value is out of range"));
+    }
+    Ok(())
 }
 
 /// Members that one request may get with repetition. A real server tries to send any number of

@@ -4,11 +4,11 @@
 
 use super::scan::glob;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int_or, int32, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
 use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::{Entry, Store};
-use crate::server::value::parse_int;
+use crate::server::value::{Value, parse_int};
 use bytes::Bytes;
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -103,8 +103,7 @@ fn renamenx(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 /// The number of an existing database.
-fn database(store: &Store<'_>, argument: &Bytes, text: &'static str) -> Result<usize, Stop> {
-    let number = int_or(argument, text)?;
+fn database(store: &Store<'_>, number: i64) -> Result<usize, Stop> {
     match usize::try_from(number) {
         Ok(db) if db < store.keyspace.databases.len() => Ok(db),
         _ => Err(fail("ERR DB index is out of range")),
@@ -118,8 +117,7 @@ fn copy(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
         match option {
             o if is(o, "REPLACE") => replace = true,
             o if is(o, "DB") => {
-                let text = "ERR value is not an integer or out of range";
-                db = database(store, options.value()?, text)?;
+                db = database(store, int32(options.value()?)?)?;
             }
             _ => return Err(SYNTAX),
         }
@@ -133,7 +131,7 @@ fn copy(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn move_key(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let db = database(store, &arguments[2], "ERR value is not an integer or out of range")?;
+    let db = database(store, int32(&arguments[2])?)?;
     if db == store.db {
         return Err(fail("ERR source and destination objects are the same"));
     }
@@ -154,8 +152,15 @@ fn place(store: &mut Store<'_>, key: &Bytes, entry: Entry, replace: bool) -> boo
 }
 
 fn swapdb(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let a = database(store, &arguments[1], "ERR invalid first DB index")?;
-    let b = database(store, &arguments[2], "ERR invalid second DB index")?;
+    let number = |argument: &Bytes, text: &'static str| {
+        int_or(argument, text).and_then(|number| match i32::try_from(number) {
+            Ok(_) => Ok(number),
+            Err(_) => Err(fail(text)),
+        })
+    };
+    let a = number(&arguments[1], "ERR invalid first DB index")?;
+    let b = number(&arguments[2], "ERR invalid second DB index")?;
+    let (a, b) = (database(store, a)?, database(store, b)?);
     store.keyspace.databases.swap(a, b);
     for (db, other) in [(a, b), (b, a)] {
         for which in [db, other] {
@@ -168,12 +173,26 @@ fn swapdb(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn encoding(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let encoding = store.value(&arguments[2]).map(|v| v.encoding());
+    let encoding = store.entry(&arguments[2]).map(|e| e.form.unwrap_or(e.value.encoding()));
     Ok(encoding.map_or(Reply::Null, Reply::text))
 }
 
+/// What a server says of a value that all keys share.
+const REFERENCES_SHARED: i64 = i32::MAX as i64;
+
+/// Whether a server has one value for all keys that hold this.
+fn is_shared(text: &[u8]) -> bool {
+    parse_int(text).is_some_and(|number| (0..10_000).contains(&number))
+}
+
 fn ref_count(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    Ok(store.value(&arguments[2]).map_or(Reply::Null, |_| Reply::Int(1)))
+    let count = |entry: &Entry| match &entry.value {
+        Value::Str(text) if entry.form.is_none() && is_shared(text) => {
+            Reply::Int(REFERENCES_SHARED)
+        }
+        _ => Reply::Int(1),
+    };
+    Ok(store.entry(&arguments[2]).map_or(Reply::Null, count))
 }
 
 fn idle_time(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {

@@ -74,7 +74,7 @@ fn bshift(store: &mut Store<'_>, arguments: &[Bytes], ends: (End, End), wait: &B
     let timeout_ms = timeout(wait)?;
     match shift(store, &arguments[1], &arguments[2], ends)? {
         Some(value) => Ok(Reply::Bulk(value)),
-        None => Err(wait_for(&arguments[1..2], timeout_ms, Reply::Null)),
+        None => Err(wait_for(&arguments[1..2], timeout_ms, Reply::NullArray)),
     }
 }
 
@@ -129,8 +129,8 @@ fn lmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn blmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let timeout_ms = timeout(&arguments[1])?;
     let request = pop_request(&arguments[2..])?;
+    let timeout_ms = timeout(&arguments[1])?;
     match pop_many(store, request)? {
         Some(reply) => Ok(reply),
         None => Err(wait_for(request.0, timeout_ms, Reply::NullArray)),

@@ -5,9 +5,9 @@
 
 use super::keys::count_option;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int, is, position, slice};
+use crate::server::arguments::{Options, int, is, position, signed_count, slice};
 use crate::server::command::Keys::Range;
-use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, W, fail};
+use crate::server::command::{FAST, M, NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
 use crate::server::value::List;
 use bytes::Bytes;
@@ -98,16 +98,16 @@ fn llen(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn lindex(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let index = int(&arguments[2])?;
-    let value = store.get::<List>(&arguments[1])?.and_then(|list| {
-        usize::try_from(position(index, list.len())).ok().and_then(|index| list.get(index))
-    });
+    let Some(list) = store.get::<List>(&arguments[1])? else { return Ok(Reply::Null) };
+    let index = position(int(&arguments[2])?, list.len());
+    let value = usize::try_from(index).ok().and_then(|index| list.get(index));
     Ok(Reply::maybe(value.cloned()))
 }
 
 fn lset(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let list = store.edit::<List>(&arguments[1])?.ok_or(NO_SUCH_KEY)?;
-    let index = position(int(&arguments[2])?, list.len());
+    // Servers read 64 bits and use the lower 32.
+    let index = position(i64::from(int(&arguments[2])? as i32), list.len());
     let slot = usize::try_from(index).ok().and_then(|index| list.get_mut(index));
     *slot.ok_or(fail("ERR index out of range"))? = arguments[3].clone();
     store.changed::<List>(&arguments[1]);
@@ -149,7 +149,7 @@ fn linsert(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn lrem(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let count = int(&arguments[2])?;
+    let count = signed_count(&arguments[2])?;
     let Some(list) = store.edit::<List>(&arguments[1])? else { return Ok(Reply::Int(0)) };
     let limit = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
     let matching = list.iter().enumerate().filter(|(_, value)| **value == arguments[3]);
@@ -168,32 +168,36 @@ fn lrem(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     Ok(Reply::count(doomed.len()))
 }
 
+const RANK_ZERO: Stop = fail(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
+     negative to start from the end of the list",
+);
+
 fn lpos(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (mut rank, mut count, mut max_len) = (1, None, 0);
     let mut options = Options::new(&arguments[3..]);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "RANK") => rank = options.int()?,
+            o if is(o, "RANK") => {
+                rank = signed_count(options.value()?)?;
+                if rank == 0 {
+                    return Err(RANK_ZERO);
+                }
+            }
             o if is(o, "COUNT") => {
-                count = match options.int()? {
-                    count if count >= 0 => Some(count as usize),
+                count = match int(options.value()?) {
+                    Ok(count @ 0..) => Some(count as usize),
                     _ => return Err(fail("ERR COUNT can't be negative")),
                 }
             }
             o if is(o, "MAXLEN") => {
-                max_len = match options.int()? {
-                    len if len >= 0 => len as usize,
+                max_len = match int(options.value()?) {
+                    Ok(len @ 0..) => len as usize,
                     _ => return Err(fail("ERR MAXLEN can't be negative")),
                 }
             }
             _ => return Err(SYNTAX),
         }
-    }
-    if rank == 0 {
-        return Err(fail(
-            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
-             or use negative to start from the end of the list",
-        ));
     }
     let list = store.get::<List>(&arguments[1])?;
     let len = list.map_or(0, List::len);

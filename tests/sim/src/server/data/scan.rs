@@ -9,9 +9,9 @@ use crate::resp::Reply;
 use crate::rng::mix;
 use crate::server::arguments::{Options, is};
 use crate::server::command::Keys::{None as NoKeys, Range};
-use crate::server::command::{NOT_AN_INTEGER, Outcome, R, SYNTAX, Spec, Stop, fail};
+use crate::server::command::{Outcome, R, SYNTAX, Spec, Stop, fail};
 use crate::server::keyspace::Store;
-use crate::server::value::{Hash, Set, Sorted, parse_int};
+use crate::server::value::{Hash, Kind, Set, Sorted, Value, parse_unsigned};
 use bytes::Bytes;
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -39,28 +39,51 @@ struct Request {
 }
 
 impl Request {
-    fn parse(cursor: &Bytes, options: &[Bytes]) -> Result<Self, Stop> {
-        let cursor = std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok());
-        let cursor = cursor.ok_or(fail("ERR invalid cursor"))?;
+    /// Reads the options, for a collection or, with `keys`, for all keys.
+    fn parse(cursor: u64, options: &[Bytes], keys: bool, hash: bool) -> Result<Self, Stop> {
         let mut request =
             Self { cursor, count: COUNT_DEFAULT, pattern: None, type_name: None, no_values: false };
         let mut options = Options::new(options);
         while let Some(option) = options.next() {
+            let has_value = !options.is_empty();
             match option {
-                o if is(o, "COUNT") => {
-                    request.count = match parse_int(options.value()?) {
-                        Some(count) if count > 0 => count as usize,
-                        Some(_) => return Err(SYNTAX),
-                        None => return Err(NOT_AN_INTEGER),
+                o if is(o, "COUNT") && has_value => {
+                    request.count = match options.int()? {
+                        count @ 1.. => count as usize,
+                        _ => return Err(SYNTAX),
                     }
                 }
-                o if is(o, "MATCH") => request.pattern = Some(options.value()?.clone()),
-                o if is(o, "TYPE") => request.type_name = Some(options.value()?.clone()),
-                o if is(o, "NOVALUES") => request.no_values = true,
+                o if is(o, "MATCH") && has_value => {
+                    request.pattern = Some(options.value()?.clone());
+                }
+                o if is(o, "TYPE") && keys && has_value => {
+                    request.type_name = Some(options.value()?.clone());
+                }
+                o if is(o, "NOVALUES") && hash => request.no_values = true,
+                o if is(o, "NOVALUES") => {
+                    return Err(fail("ERR NOVALUES option can only be used in HSCAN"));
+                }
                 _ => return Err(SYNTAX),
             }
         }
         Ok(request)
+    }
+
+    /// The request for a collection: its cursor is read first, and its options only if there is
+    /// one. A small collection is given as a whole, whatever the cursor and the count.
+    fn of<'s, T: Kind>(
+        store: &'s Store<'_>,
+        arguments: &[Bytes],
+        hash: bool,
+    ) -> Result<Option<(Self, &'s T)>, Stop> {
+        let cursor = read_cursor(&arguments[2])?;
+        let Some(collection) = store.get::<T>(&arguments[1])? else { return Ok(None) };
+        let mut request = Self::parse(cursor, &arguments[3..], false, hash)?;
+        let encoding = store.value(&arguments[1]).map(Value::encoding);
+        if encoding.is_some_and(|encoding| ["listpack", "intset"].contains(&encoding)) {
+            (request.cursor, request.count) = (0, usize::MAX);
+        }
+        Ok(Some((request, collection)))
     }
 
     /// Visits the next elements, and returns the next cursor. `name` returns the name of an
@@ -101,11 +124,12 @@ fn answer(next: u64, items: Vec<Reply>) -> Reply {
     Reply::Array(vec![Reply::string(next.to_string()), Reply::Array(items)])
 }
 
+fn read_cursor(cursor: &Bytes) -> Result<u64, Stop> {
+    parse_unsigned(cursor).ok_or(fail("ERR invalid cursor"))
+}
+
 fn scan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[1], &arguments[2..])?;
-    if request.no_values {
-        return Err(SYNTAX);
-    }
+    let request = Request::parse(read_cursor(&arguments[1])?, &arguments[2..], true, false)?;
     let keys = store.keys().map(|(key, entry)| (key, entry.value.type_name())).collect();
     let (next, found) = request.visit(store.salt, keys);
     let wanted = found
@@ -115,8 +139,9 @@ fn scan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn hscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
-    let Some(hash) = store.get::<Hash>(&arguments[1])? else { return Ok(answer(0, Vec::new())) };
+    let Some((request, hash)) = Request::of::<Hash>(store, arguments, true)? else {
+        return Ok(answer(0, Vec::new()));
+    };
     let (next, found) = request.visit(store.salt, hash.iter().collect());
     let items = found.into_iter().flat_map(|(field, value)| {
         let value = (!request.no_values).then(|| Reply::Bulk(value.clone()));
@@ -126,15 +151,15 @@ fn hscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn sscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
-    let Some(set) = store.get::<Set>(&arguments[1])? else { return Ok(answer(0, Vec::new())) };
+    let Some((request, set)) = Request::of::<Set>(store, arguments, false)? else {
+        return Ok(answer(0, Vec::new()));
+    };
     let (next, found) = request.visit(store.salt, set.iter().map(|member| (member, ())).collect());
     Ok(answer(next, found.into_iter().map(|(member, ())| Reply::Bulk(member)).collect()))
 }
 
 fn zscan(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let request = Request::parse(&arguments[2], &arguments[3..])?;
-    let Some(sorted) = store.get::<Sorted>(&arguments[1])? else {
+    let Some((request, sorted)) = Request::of::<Sorted>(store, arguments, false)? else {
         return Ok(answer(0, Vec::new()));
     };
     let (next, found) = request.visit(store.salt, sorted.iter().collect());

@@ -5,7 +5,7 @@
 use super::hashes::choose;
 use super::keys::count_option;
 use crate::resp::Reply;
-use crate::server::arguments::{int, is, positive};
+use crate::server::arguments::{Options, is, positive, signed_count};
 use crate::server::command::Keys::{Counted, Range};
 use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
@@ -75,7 +75,9 @@ fn smembers(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 fn smove(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (from, to, member) = (&arguments[1], &arguments[2], &arguments[3]);
     let held = store.get::<Set>(from)?.is_some_and(|set| set.contains(member));
-    store.get::<Set>(to)?;
+    if store.exists(from) {
+        store.get::<Set>(to)?;
+    }
     if held && from != to {
         if let Some(set) = store.edit::<Set>(from)? {
             set.remove(member);
@@ -115,15 +117,17 @@ fn spop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn srandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
+    let count = match &arguments[2..] {
+        [] => None,
+        [count] => Some(signed_count(count)?),
+        _ => return Err(SYNTAX),
+    };
     let members: Vec<&Bytes> = store.get::<Set>(&arguments[1])?.into_iter().flatten().collect();
-    match &arguments[2..] {
-        [] => Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone()))),
-        [count] => {
-            let chosen = choose(&mut rng, members.len(), int(count)?)?;
-            Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
-        }
-        _ => Err(SYNTAX),
-    }
+    let Some(count) = count else {
+        return Ok(Reply::maybe(rng.pick(&members).map(|member| (*member).clone())));
+    };
+    let chosen = choose(&mut rng, members.len(), count)?;
+    Ok(Reply::bulks(chosen.into_iter().map(|index| members[index].clone())))
 }
 
 /// Combines the sets of some keys; a missing key is an empty set.
@@ -169,20 +173,29 @@ fn combine_store(store: &mut Store<'_>, arguments: &[Bytes], with: Combine) -> O
     Ok(Reply::count(len))
 }
 
+/// The limit of SINTERCARD and ZINTERCARD, 0 without one; the last counts.
+pub(crate) fn limit_option(options: &[Bytes]) -> Result<usize, Stop> {
+    let mut limit = 0;
+    let mut options = Options::new(options);
+    while let Some(option) = options.next() {
+        if !is(option, "LIMIT") || options.is_empty() {
+            return Err(SYNTAX);
+        }
+        limit = match options.int() {
+            Ok(limit @ 0..) => limit as usize,
+            _ => return Err(fail("ERR LIMIT can't be negative")),
+        };
+    }
+    Ok(limit)
+}
+
 fn sintercard(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let count = positive(&arguments[1], "ERR numkeys should be greater than 0")?;
     let rest = &arguments[2..];
     if count > rest.len() {
         return Err(fail("ERR Number of keys can't be greater than number of args"));
     }
-    let limit = match &rest[count..] {
-        [] => 0,
-        [word, limit] if is(word, "LIMIT") => match int(limit) {
-            Ok(limit) if limit >= 0 => limit as usize,
-            _ => return Err(fail("ERR LIMIT can't be negative")),
-        },
-        _ => return Err(SYNTAX),
-    };
+    let limit = limit_option(&rest[count..])?;
     let len = combined(store, &rest[..count], intersection)?.len();
     Ok(Reply::count(if limit == 0 { len } else { len.min(limit) }))
 }

@@ -3,15 +3,16 @@
 //! Spec: command pages of the "sorted-set" group. Ranges are in `sorted_ranges`, unions and
 //! intersections in `sorted_algebra`.
 
-use super::hashes::choose;
+use super::hashes::{check_pairs, choose};
 use super::keys::count_option;
 use super::list_moves::wait_for;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, float, float_or, int, is, positive, timeout};
+use crate::server::arguments::{Options, float, float_or, is, positive, signed_count, timeout};
 use crate::server::command::Keys::{Counted, Range};
 use crate::server::command::{
-    BLOCKING, FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail,
+    BLOCKING, FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with,
 };
+use crate::server::dispatch::wrong_arity;
 use crate::server::keyspace::Store;
 use crate::server::value::Sorted;
 use bytes::Bytes;
@@ -109,7 +110,10 @@ fn zadd(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let sorted = store.edit_or_create::<Sorted>(&arguments[1])?;
     for (score, member) in scored {
         let old = sorted.score(member);
-        let new = if conditions.increment { old.unwrap_or(0.0) + score } else { score };
+        let new = match old {
+            Some(old) if conditions.increment => old + score,
+            _ => score,
+        };
         if new.is_nan() {
             return Err(fail("ERR resulting score is not a number (NaN)"));
         }
@@ -133,7 +137,7 @@ fn zadd(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 fn zincrby(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let step = float(&arguments[2])?;
     let sorted = store.edit_or_create::<Sorted>(&arguments[1])?;
-    let new = sorted.score(&arguments[3]).unwrap_or(0.0) + step;
+    let new = sorted.score(&arguments[3]).map_or(step, |old| old + step);
     if new.is_nan() {
         return Err(fail("ERR resulting score is not a number (NaN)"));
     }
@@ -171,7 +175,11 @@ fn rank(store: &mut Store<'_>, arguments: &[Bytes], reversed: bool) -> Outcome {
     let with_score = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHSCORE") => true,
-        _ => return Err(SYNTAX),
+        [_] => return Err(SYNTAX),
+        _ => {
+            let name = if reversed { "zrevrank" } else { "zrank" };
+            return Err(fail_with(wrong_arity(name)));
+        }
     };
     let sorted = store.get::<Sorted>(&arguments[1])?;
     let found = sorted.and_then(|sorted| {
@@ -284,27 +292,33 @@ fn zmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn bzmpop(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let timeout_ms = timeout(&arguments[1])?;
     let request = pop_request(&arguments[2..])?;
+    let timeout_ms = timeout(&arguments[1])?;
     match pop_many(store, request)? {
         Some(reply) => Ok(reply),
         None => Err(wait_for(request.0, timeout_ms, Reply::NullArray)),
     }
 }
 
+/// The members of a sorted set with their scores.
+fn members<'s>(store: &'s Store<'_>, key: &Bytes) -> Result<Vec<(&'s Bytes, f64)>, Stop> {
+    Ok(store.get::<Sorted>(key)?.map(|s| s.iter().collect()).unwrap_or_default())
+}
+
 fn zrandmember(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let mut rng = store.rng.clone();
-    let members: Vec<_> =
-        store.get::<Sorted>(&arguments[1])?.map(|s| s.iter().collect()).unwrap_or_default();
     let Some(count) = arguments.get(2) else {
+        let members = members(store, &arguments[1])?;
         return Ok(Reply::maybe(rng.pick(&members).map(|(member, _)| (*member).clone())));
     };
-    let count = int(count)?;
+    let count = signed_count(count)?;
     let with_scores = match &arguments[3..] {
         [] => false,
         [option] if is(option, "WITHSCORES") => true,
         _ => return Err(SYNTAX),
     };
+    check_pairs(count, with_scores)?;
+    let members = members(store, &arguments[1])?;
     let chosen = choose(&mut rng, members.len(), count)?.into_iter().map(|index| members[index]);
     Ok(if with_scores {
         Reply::Pairs(chosen.map(|(member, score)| pair((member.clone(), score))).collect())

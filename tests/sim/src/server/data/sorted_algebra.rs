@@ -3,6 +3,7 @@
 //!
 //! Spec: command pages of ZUNION, ZINTER, ZDIFF and similar ones.
 
+use super::sets::limit_option;
 use crate::resp::Reply;
 use crate::server::arguments::{Options, float_or, int, is};
 use crate::server::command::Keys::{Counted, FirstAndCounted};
@@ -84,7 +85,12 @@ struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    fn parse(arguments: &'a [Bytes], kind: Kind, stores: bool) -> Result<Self, Stop> {
+    fn parse(
+        store: &Store<'_>,
+        arguments: &'a [Bytes],
+        kind: Kind,
+        stores: bool,
+    ) -> Result<Self, Stop> {
         let count = parse_int(&arguments[0]).ok_or(NOT_AN_INTEGER)?;
         if count < 1 {
             let name = kind.command(stores);
@@ -94,6 +100,7 @@ impl<'a> Query<'a> {
         }
         let mut options = Options::new(&arguments[1..]);
         let keys = options.many(count as usize)?;
+        check_types(store, keys)?;
         let mut query = Self {
             keys,
             weights: vec![1.0; keys.len()],
@@ -103,9 +110,10 @@ impl<'a> Query<'a> {
         while let Some(option) = options.next() {
             match option {
                 o if is(o, "WEIGHTS") && kind != Kind::Difference => {
-                    for weight in &mut query.weights {
+                    let given = options.many(query.weights.len())?;
+                    for (weight, given) in query.weights.iter_mut().zip(given) {
                         let error = fail("ERR weight value is not a float");
-                        *weight = float_or(options.value()?, error)?;
+                        *weight = float_or(given, error)?;
                     }
                 }
                 o if is(o, "AGGREGATE") && kind != Kind::Difference => {
@@ -154,6 +162,13 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Refuses keys that hold neither a set nor a sorted set.
+fn check_types(store: &Store<'_>, keys: &[Bytes]) -> Result<(), Stop> {
+    let fits =
+        |key: &Bytes| matches!(store.value(key), None | Some(Value::Sorted(_) | Value::Set(_)));
+    if keys.iter().all(fits) { Ok(()) } else { Err(WRONG_TYPE) }
+}
+
 fn scores(store: &Store<'_>, key: &Bytes, weight: f64) -> Result<BTreeMap<Bytes, f64>, Stop> {
     let weighted = |score: f64| if (score * weight).is_nan() { 0.0 } else { score * weight };
     match store.value(key) {
@@ -169,7 +184,7 @@ fn scores(store: &Store<'_>, key: &Bytes, weight: f64) -> Result<BTreeMap<Bytes,
 }
 
 fn read(store: &mut Store<'_>, arguments: &[Bytes], kind: Kind) -> Outcome {
-    let query = Query::parse(&arguments[1..], kind, false)?;
+    let query = Query::parse(store, &arguments[1..], kind, false)?;
     let sorted = query.run(store, kind)?;
     let members = sorted.iter().map(|(member, score)| (member.clone(), score));
     Ok(if query.with_scores {
@@ -180,7 +195,7 @@ fn read(store: &mut Store<'_>, arguments: &[Bytes], kind: Kind) -> Outcome {
 }
 
 fn save(store: &mut Store<'_>, arguments: &[Bytes], kind: Kind) -> Outcome {
-    let sorted = Query::parse(&arguments[2..], kind, true)?.run(store, kind)?;
+    let sorted = Query::parse(store, &arguments[2..], kind, true)?.run(store, kind)?;
     let len = sorted.len();
     store.put_collection(&arguments[1], sorted);
     Ok(Reply::count(len))
@@ -193,17 +208,11 @@ fn zintercard(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     }
     let rest = &arguments[2..];
     if count as usize > rest.len() {
-        return Err(fail("ERR Number of keys can't be greater than number of args"));
+        return Err(SYNTAX);
     }
     let (keys, options) = rest.split_at(count as usize);
-    let limit = match options {
-        [] => 0,
-        [word, limit] if is(word, "LIMIT") => match parse_int(limit) {
-            Some(limit) if limit >= 0 => limit as usize,
-            _ => return Err(fail("ERR LIMIT can't be negative")),
-        },
-        _ => return Err(SYNTAX),
-    };
+    check_types(store, keys)?;
+    let limit = limit_option(options)?;
     let weights = vec![1.0; keys.len()];
     let query = Query { keys, weights, aggregate: Aggregate::Sum, with_scores: false };
     let len = query.run(store, Kind::Intersection)?.len();

@@ -3,7 +3,7 @@
 //! Spec: command pages of ZRANGE, ZCOUNT, ZREMRANGEBYSCORE and similar ones.
 
 use crate::resp::Reply;
-use crate::server::arguments::{Options, float_or, int, is, slice};
+use crate::server::arguments::{Options, int, is, slice};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
@@ -111,7 +111,8 @@ fn score_bound(text: &[u8]) -> Result<(f64, bool), Stop> {
         [b'(', rest @ ..] => (rest, false),
         _ => (text, true),
     };
-    Ok((float_or(text, fail("ERR min or max is not a float"))?, included))
+    let value = std::str::from_utf8(text).ok().and_then(crate::resp::parse_bound);
+    Ok((value.ok_or(fail("ERR min or max is not a float"))?, included))
 }
 
 fn name_bound(text: &Bytes) -> Result<NameBound, Stop> {
@@ -122,6 +123,12 @@ fn name_bound(text: &Bytes) -> Result<NameBound, Stop> {
         Some(b'(') => Ok(NameBound::At(text.slice(1..), false)),
         _ => Err(fail("ERR min or max not valid string range item")),
     }
+}
+
+/// The two numbers behind `LIMIT`.
+fn page_option(options: &mut Options<'_>) -> Result<(i64, i64), Stop> {
+    let numbers = options.many(2)?;
+    Ok((int(&numbers[0])?, int(&numbers[1])?))
 }
 
 /// A whole range query.
@@ -156,11 +163,11 @@ impl Query {
         let mut options = Options::new(&arguments[2..]);
         while let Some(option) = options.next() {
             match option {
-                o if is(o, "BYSCORE") => by = By::Score,
-                o if is(o, "BYLEX") => by = By::Name,
-                o if is(o, "REV") => reversed = true,
+                o if is(o, "BYSCORE") && by == By::Rank => by = By::Score,
+                o if is(o, "BYLEX") && by == By::Rank => by = By::Name,
+                o if is(o, "REV") && !reversed => reversed = true,
                 o if is(o, "WITHSCORES") => with_scores = true,
-                o if is(o, "LIMIT") => page = Some((options.int()?, options.int()?)),
+                o if is(o, "LIMIT") => page = Some(page_option(&mut options)?),
                 _ => return Err(SYNTAX),
             }
         }
@@ -214,20 +221,19 @@ fn zrangestore(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 /// The commands that ZRANGE replaced.
 fn old_range(store: &mut Store<'_>, arguments: &[Bytes], by: By, reversed: bool) -> Outcome {
-    let swap = reversed && by != By::Rank;
-    let (low, high) = if swap { (3, 2) } else { (2, 3) };
-    let limits = Limits::parse(by, &arguments[low], &arguments[high])?;
-    let mut query = Query { limits, reversed, page: None, with_scores: false };
+    let (mut page, mut with_scores) = (None, false);
     let mut options = Options::new(&arguments[4..]);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "WITHSCORES") && by != By::Name => query.with_scores = true,
-            o if is(o, "LIMIT") && by != By::Rank => {
-                query.page = Some((options.int()?, options.int()?));
-            }
+            o if is(o, "WITHSCORES") && by != By::Name => with_scores = true,
+            o if is(o, "LIMIT") && by != By::Rank => page = Some(page_option(&mut options)?),
             _ => return Err(SYNTAX),
         }
     }
+    let swap = reversed && by != By::Rank;
+    let (low, high) = if swap { (3, 2) } else { (2, 3) };
+    let limits = Limits::parse(by, &arguments[low], &arguments[high])?;
+    let query = Query { limits, reversed, page, with_scores };
     answer(store, &arguments[1], &query)
 }
 

@@ -7,7 +7,9 @@
 
 use crate::server::arguments::is;
 use crate::server::command::{Stop, fail};
+use crate::server::value::parse_unsigned;
 use bytes::Bytes;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -38,10 +40,21 @@ impl Id {
     /// Reads `ms` or `ms-seq`; where the sequence is missing it is `sequence`.
     pub(crate) fn parse(text: &[u8], sequence: u64) -> Result<Self, Stop> {
         let parsed = std::str::from_utf8(text).ok().and_then(|text| match text.split_once('-') {
-            Some((ms, seq)) => Some(Self(number(ms)?, number(seq)?)),
-            None => Some(Self(number(text)?, sequence)),
+            Some((ms, seq)) => {
+                Some(Self(parse_unsigned(ms.as_bytes())?, parse_unsigned(seq.as_bytes())?))
+            }
+            None => Some(Self(parse_unsigned(text.as_bytes())?, sequence)),
         });
         parsed.ok_or(INVALID_ID)
+    }
+
+    /// The same, or `-` and `+` for the first and the last id.
+    pub(crate) fn parse_loosely(text: &[u8], sequence: u64) -> Result<Self, Stop> {
+        match text {
+            [b'-'] => Ok(Self::MIN),
+            [b'+'] => Ok(Self::MAX),
+            _ => Self::parse(text, sequence),
+        }
     }
 
     pub(crate) fn bytes(self) -> Bytes {
@@ -55,32 +68,28 @@ impl fmt::Display for Id {
     }
 }
 
-fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
 pub(crate) const INVALID_ID: Stop =
     fail("ERR Invalid stream ID specified as stream command argument");
 
-/// A side of a range of ids: `-`, `+`, an id, or `(` and an id that is left out.
-pub(crate) fn range_bound(text: &[u8], is_start: bool) -> Result<Option<Id>, Stop> {
+/// The sides of a range of ids: `-`, `+`, an id, or `(` and an id that is left out.
+pub(crate) fn range_bounds(start: &[u8], end: &[u8]) -> Result<(Id, Id), Stop> {
+    Ok((range_bound(start, true)?, range_bound(end, false)?))
+}
+
+/// One side of a range of ids.
+pub(crate) fn range_bound(text: &[u8], is_start: bool) -> Result<Id, Stop> {
+    let missing = if is_start { 0 } else { u64::MAX };
     match text {
-        [b'-'] => Ok(Some(Id::MIN)),
-        [b'+'] => Ok(Some(Id::MAX)),
-        [b'(', rest @ ..] => {
-            if matches!(rest, [b'-'] | [b'+']) {
-                return Err(INVALID_ID);
-            }
-            let id = Id::parse(rest, if is_start { 0 } else { u64::MAX })?;
-            let inside = if is_start { id.next() } else { id.previous() };
-            let text = if is_start {
-                "ERR invalid start ID for the interval"
+        [b'(', rest @ ..] if !rest.is_empty() => {
+            let id = Id::parse(rest, missing)?;
+            let (inside, text) = if is_start {
+                (id.next(), "ERR invalid start ID for the interval")
             } else {
-                "ERR invalid end ID for the interval"
+                (id.previous(), "ERR invalid end ID for the interval")
             };
-            inside.map(Some).ok_or(fail(text))
+            inside.ok_or(fail(text))
         }
-        _ => Id::parse(text, if is_start { 0 } else { u64::MAX }).map(Some),
+        _ => Id::parse_loosely(text, missing),
     }
 }
 
@@ -133,7 +142,7 @@ pub(crate) struct Consumer {
 }
 
 /// Entries per node of a real stream: trimming with `~` works in whole nodes.
-const NODE_ENTRIES: usize = 100;
+pub(crate) const NODE_ENTRIES: usize = 100;
 
 /// How a stream is trimmed.
 #[derive(Clone, Copy, Debug)]
@@ -145,28 +154,43 @@ pub(crate) enum Trim {
 }
 
 impl Stream {
-    /// Trims the front and returns how many entries were removed.
-    pub(crate) fn trim(&mut self, trim: Trim, approximate: bool, limit: Option<usize>) -> usize {
+    /// Trims the front and returns how many entries were removed. With `nodes`, which is what `~`
+    /// asks for, whole nodes are removed, and at most that many entries.
+    pub(crate) fn trim(&mut self, trim: Trim, nodes: Option<usize>) -> usize {
         let mut doomed = match trim {
             Trim::MaxLen(len) => self.entries.len().saturating_sub(len),
             Trim::MinId(id) => self.entries.range(..id).count(),
         };
-        if approximate {
-            if doomed < self.entries.len() {
-                doomed -= doomed % NODE_ENTRIES;
+        if let Some(limit) = nodes {
+            let most = doomed.min(limit);
+            doomed = 0;
+            loop {
+                let node = NODE_ENTRIES.min(self.entries.len() - doomed);
+                if node == 0 || doomed + node > most {
+                    break;
+                }
+                doomed += node;
             }
-            doomed = doomed.min(limit.filter(|l| *l > 0).unwrap_or(usize::MAX));
         }
         for _ in 0..doomed {
-            if let Some((id, _)) = self.entries.pop_first() {
-                self.max_deleted = self.max_deleted.max(id);
-            }
+            self.entries.pop_first();
         }
         doomed
     }
 
+    /// Refuses an id that no stream can have.
+    pub(crate) fn check_new_id(text: &[u8]) -> Result<(), Stop> {
+        if Id::parse(text, 0) == Ok(Id::MIN) {
+            return Err(fail("ERR The ID specified in XADD must be greater than 0-0"));
+        }
+        Ok(())
+    }
+
     /// The id for XADD's argument, given the time.
     pub(crate) fn new_id(&self, text: &[u8], now_ms: u64) -> Result<Id, Stop> {
+        if self.last_id == Id::MAX {
+            return Err(EXHAUSTED);
+        }
         let id = if text == b"*" {
             if now_ms > self.last_id.0 {
                 Id(now_ms, 0)
@@ -175,28 +199,95 @@ impl Stream {
             }
         } else if let Some(ms) = text.strip_suffix(b"-*") {
             let Id(ms, _) = Id::parse(ms, 0)?;
-            match ms.cmp(&self.last_id.0) {
-                std::cmp::Ordering::Greater => Id(ms, 0),
-                std::cmp::Ordering::Equal => {
-                    Id(ms, self.last_id.1.checked_add(1).ok_or(TOO_SMALL)?)
-                }
-                std::cmp::Ordering::Less => return Err(TOO_SMALL),
+            if ms == self.last_id.0 {
+                Id(ms, self.last_id.1.checked_add(1).ok_or(TOO_SMALL)?)
+            } else {
+                Id(ms, 0)
             }
         } else {
             Id::parse(text, 0)?
         };
-        if id == Id::MIN {
-            return Err(fail("ERR The ID specified in XADD must be greater than 0-0"));
-        }
         if id <= self.last_id {
             return Err(TOO_SMALL);
         }
         Ok(id)
     }
 
-    /// The id that a reader gives: `$` is the last, `+` the one before it.
+    /// What the counters of groups depend on.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            len: self.entries.len() as u64,
+            first_id: self.entries.keys().next().copied().unwrap_or(Id::MIN),
+            last_id: self.last_id,
+            max_deleted: self.max_deleted,
+            added: self.added,
+        }
+    }
+
+    /// The id that a reader gives: `$` is the last.
     pub(crate) fn reader_id(&self, text: &[u8]) -> Result<Id, Stop> {
         if is(text, "$") { Ok(self.last_id) } else { Id::parse(text, 0) }
+    }
+}
+
+/// What the counters of groups depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    /// The number of entries.
+    len: u64,
+    /// The id of the first entry, 0-0 without one.
+    pub(crate) first_id: Id,
+    /// As in [`Stream`].
+    last_id: Id,
+    /// As in [`Stream`].
+    max_deleted: Id,
+    /// As in [`Stream`].
+    added: u64,
+}
+
+impl Counters {
+    /// The number of entries that there were up to `id`, if nothing hides it.
+    fn up_to(self, id: Id) -> Option<u64> {
+        if self.added == 0 {
+            return Some(0);
+        }
+        if self.len == 0 && id <= self.last_id {
+            return Some(self.added);
+        }
+        if id != Id::MIN && id < self.max_deleted {
+            return None;
+        }
+        if id >= self.last_id {
+            return (id == self.last_id).then_some(self.added);
+        }
+        let hidden = self.max_deleted != Id::MIN && self.max_deleted >= self.first_id;
+        let before = self.added.wrapping_sub(self.len);
+        match id.cmp(&self.first_id) {
+            _ if hidden => None,
+            Ordering::Less => Some(before),
+            Ordering::Equal => Some(before.wrapping_add(1)),
+            Ordering::Greater => None,
+        }
+    }
+
+    /// Whether an entry was deleted at `start` or after it.
+    fn has_gap_after(self, start: Id) -> bool {
+        self.len > 0 && self.max_deleted != Id::MIN && start <= self.max_deleted
+    }
+
+    /// How many entries a group has not read, if that is known.
+    pub(crate) fn lag(self, group: &Group) -> Option<u64> {
+        if self.added == 0 || self.len == 0 {
+            return Some(0);
+        }
+        if group.last_delivered < self.first_id && self.max_deleted < self.first_id {
+            return Some(self.len);
+        }
+        let read = match group.entries_read {
+            Some(read) if !self.has_gap_after(group.last_delivered) => Some(read),
+            _ => self.up_to(group.last_delivered),
+        };
+        read.map(|read| self.added.wrapping_sub(read))
     }
 }
 
@@ -206,6 +297,17 @@ const EXHAUSTED: Stop =
     fail("ERR The stream has exhausted the last possible ID, unable to add more items");
 
 impl Group {
+    /// An entry is delivered that no consumer had yet.
+    pub(crate) fn advance(&mut self, id: Id, stream: Counters) {
+        self.entries_read = match self.entries_read {
+            Some(count) if !stream.has_gap_after(self.last_delivered) => {
+                Some(count.wrapping_add(1))
+            }
+            _ => stream.up_to(id),
+        };
+        self.last_delivered = id;
+    }
+
     /// The consumer of that name, created if it does not exist.
     pub(crate) fn consumer(&mut self, name: &Bytes, now_ms: u64) -> &mut Consumer {
         let consumer = self
@@ -231,7 +333,9 @@ mod tests {
         assert_eq!(Id::parse(b"5-3", 0), Ok(Id(5, 3)));
         assert_eq!(Id::parse(b"5", 7), Ok(Id(5, 7)));
         assert_eq!(Id::parse(b"5-", 0), Err(INVALID_ID));
-        assert_eq!(Id::parse(b"+5", 0), Err(INVALID_ID));
+        assert_eq!(Id::parse(b"+5", 0), Ok(Id(5, 0)));
+        assert_eq!(Id::parse(b" 05-01", 0), Ok(Id(5, 1)));
+        assert_eq!(Id::parse(b"-5", 0), Err(INVALID_ID));
         assert_eq!(Id(1, u64::MAX).next(), Some(Id(2, 0)));
         assert_eq!(Id(2, 0).previous(), Some(Id(1, u64::MAX)));
         assert_eq!(Id::MAX.next(), None);

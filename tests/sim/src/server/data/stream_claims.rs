@@ -2,10 +2,10 @@
 //!
 //! Spec: command pages of XPENDING, XCLAIM, XAUTOCLAIM.
 
-use super::stream::{Group, Id, Pending, Stream, range_bound};
+use super::stream::{Group, Id, Pending, Stream, range_bound, range_bounds};
 use super::streams::entry;
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int_or, is};
+use crate::server::arguments::{Options, int, int_or, is};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, Outcome, R, SYNTAX, Spec, Stop, W, fail, fail_with};
 use crate::server::keyspace::Store;
@@ -32,22 +32,22 @@ fn group<'s>(store: &'s Store<'_>, key: &Bytes, name: &Bytes) -> Result<&'s Grou
 
 fn xpending(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let now_ms = store.now_ms;
-    let group = group(store, &arguments[1], &arguments[2])?;
-    let mut options = Options::new(&arguments[3..]);
-    if options.is_empty() {
-        return Ok(summary(group));
+    if arguments.len() == 3 {
+        return Ok(summary(group(store, &arguments[1], &arguments[2])?));
     }
+    if !(6..=9).contains(&arguments.len()) {
+        return Err(SYNTAX);
+    }
+    let mut options = Options::new(&arguments[3..]);
     let mut idle = 0;
     if options.take("IDLE") {
         idle = options.int()?.max(0) as u64;
     }
+    // What stands behind the consumer is not looked at.
     let [start, end, count, rest @ ..] = options.rest() else { return Err(SYNTAX) };
-    if rest.len() > 1 {
-        return Err(SYNTAX);
-    }
-    let count = usize::try_from(crate::server::arguments::int(count)?).unwrap_or(0);
-    let start = range_bound(start, true)?.unwrap_or(Id::MIN);
-    let end = range_bound(end, false)?.unwrap_or(Id::MAX);
+    let count = usize::try_from(int(count)?).unwrap_or(0);
+    let (start, end) = range_bounds(start, end)?;
+    let group = group(store, &arguments[1], &arguments[2])?;
     if start > end {
         return Ok(Reply::Array(Vec::new()));
     }
@@ -113,24 +113,27 @@ impl Claim {
             last_id: None,
         };
         while let Some(option) = options.next() {
+            let has_value = !options.is_empty();
             match option {
-                o if is(o, "IDLE") => {
+                o if is(o, "IDLE") && has_value => {
                     let text = "ERR Invalid IDLE option argument for XCLAIM";
-                    let idle = int_or(options.value()?, text)?.max(0) as u64;
-                    claim.delivered_at = now_ms.saturating_sub(idle);
+                    let idle = int_or(options.value()?, text)?;
+                    claim.delivered_at = delivered_at((now_ms as i64).wrapping_sub(idle), now_ms);
                 }
-                o if is(o, "TIME") => {
+                o if is(o, "TIME") && has_value => {
                     let text = "ERR Invalid TIME option argument for XCLAIM";
-                    let time = int_or(options.value()?, text)?.max(0) as u64;
-                    claim.delivered_at = time.min(now_ms);
+                    let time = int_or(options.value()?, text)?;
+                    claim.delivered_at = delivered_at(time, now_ms);
                 }
-                o if is(o, "RETRYCOUNT") => {
+                o if is(o, "RETRYCOUNT") && has_value => {
                     let text = "ERR Invalid RETRYCOUNT option argument for XCLAIM";
-                    claim.deliveries = Some(int_or(options.value()?, text)?.max(0) as u64);
+                    claim.deliveries = u64::try_from(int_or(options.value()?, text)?).ok();
                 }
                 o if is(o, "FORCE") => claim.force = true,
                 o if is(o, "JUSTID") => claim.just_id = true,
-                o if is(o, "LASTID") => claim.last_id = Some(Id::parse(options.value()?, 0)?),
+                o if is(o, "LASTID") && has_value => {
+                    claim.last_id = Some(Id::parse(options.value()?, 0)?)
+                }
                 o => {
                     let text = String::from_utf8_lossy(o);
                     return Err(fail_with(format!("ERR Unrecognized XCLAIM option '{text}'")));
@@ -149,7 +152,7 @@ impl Claim {
         if known.is_some_and(|p| now_ms.saturating_sub(p.delivered_at) < self.min_idle) {
             return false;
         }
-        let before = known.map_or(0, |p| p.deliveries);
+        let before = known.map_or(1, |p| p.deliveries);
         let counted = before + u64::from(!self.just_id);
         let pending = Pending {
             consumer: consumer.clone(),
@@ -159,6 +162,11 @@ impl Claim {
         group.pending.insert(id, pending);
         true
     }
+}
+
+/// A time of delivery; a server takes the present for one that cannot be.
+fn delivered_at(time: i64, now_ms: u64) -> u64 {
+    u64::try_from(time).ok().filter(|time| *time <= now_ms).unwrap_or(now_ms)
 }
 
 /// The minimal idle time that XCLAIM and XAUTOCLAIM take.
@@ -172,21 +180,19 @@ fn xclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (key, name, consumer) = (&arguments[1], &arguments[2], &arguments[3]);
     group(store, key, name)?;
     let idle = min_idle(&arguments[4], "XCLAIM")?;
-    let is_id = |a: &&Bytes| a.first().is_some_and(u8::is_ascii_digit);
+    // What is no id is an option.
+    let is_id = |a: &&Bytes| Id::parse(a, 0).is_ok();
     let ids_end = 5 + arguments[5..].iter().take_while(is_id).count();
     let mut ids = Vec::new();
     for text in &arguments[5..ids_end] {
         ids.push(Id::parse(text, 0)?);
-    }
-    if ids.is_empty() {
-        return Err(Id::parse(&arguments[5], 0).err().unwrap_or(SYNTAX));
     }
     let claim = Claim::parse(&mut Options::new(&arguments[ids_end..]), idle, now_ms)?;
     let Some(stream) = store.edit::<Stream>(key)? else { return Ok(Reply::Array(Vec::new())) };
     let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(name) else { return Ok(Reply::Array(Vec::new())) };
     group.last_delivered = group.last_delivered.max(claim.last_id.unwrap_or(Id::MIN));
-    group.consumer(consumer, now_ms).active_at = Some(now_ms);
+    group.consumer(consumer, now_ms);
     let mut replies = Vec::new();
     for id in ids {
         let Some(fields) = entries.get(&id) else {
@@ -197,25 +203,33 @@ fn xclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             replies.push(if claim.just_id { Reply::Bulk(id.bytes()) } else { entry(id, fields) });
         }
     }
+    if !replies.is_empty() {
+        group.consumer(consumer, now_ms).active_at = Some(now_ms);
+    }
     store.changed::<Stream>(key);
     Ok(Reply::Array(replies))
 }
+
+/// What XAUTOCLAIM says of every count that it does not take.
+const COUNT_TOO_SMALL: &str = "ERR COUNT must be > 0";
+/// A server has a buffer of this many ids, of 16 bytes each.
+const CLAIM_COUNT_MAX: i64 = i64::MAX / 16;
 
 fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let now_ms = store.now_ms;
     let (key, name, consumer) = (&arguments[1], &arguments[2], &arguments[3]);
     let idle = min_idle(&arguments[4], "XAUTOCLAIM")?;
-    let start = range_bound(&arguments[5], true)?.unwrap_or(Id::MIN);
+    let start = range_bound(&arguments[5], true)?;
     let mut count = 100;
     let mut just_id = false;
     let mut options = Options::new(&arguments[6..]);
     while let Some(option) = options.next() {
         match option {
-            o if is(o, "COUNT") => {
-                count = match options.int()? {
-                    count if count > 0 => count as usize,
-                    _ => return Err(fail("ERR COUNT must be > 0")),
-                }
+            o if is(o, "COUNT") && !options.is_empty() => {
+                count = match int_or(options.value()?, COUNT_TOO_SMALL)? {
+                    count @ 1..=CLAIM_COUNT_MAX => count as usize,
+                    _ => return Err(fail(COUNT_TOO_SMALL)),
+                };
             }
             o if is(o, "JUSTID") => just_id = true,
             _ => return Err(SYNTAX),
@@ -233,18 +247,18 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let Some(stream) = store.edit::<Stream>(key)? else { return Err(no_group(key, name)) };
     let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(name) else { return Err(no_group(key, name)) };
-    group.consumer(consumer, now_ms).active_at = Some(now_ms);
+    group.consumer(consumer, now_ms);
     // At most ten times the wanted number of entries is visited, so that a call is bounded.
     let looked_at: Vec<Id> =
         group.pending.range(start..).map(|(id, _)| *id).take(count.saturating_mul(10)).collect();
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
-    let mut cursor = Id::MIN;
+    let mut next = None;
     for id in looked_at {
-        if claimed.len() == count {
-            cursor = id;
+        if claimed.len() + deleted.len() == count {
+            next = Some(id);
             break;
         }
-        cursor = id.next().unwrap_or(Id::MIN);
+        next = id.next();
         match entries.get(&id) {
             None => {
                 group.pending.remove(&id);
@@ -256,9 +270,10 @@ fn xautoclaim(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
             Some(_) => {}
         }
     }
-    cursor = group.pending.range(cursor..).next().map_or(Id::MIN, |(id, _)| *id);
-    if claimed.len() < count && cursor != Id::MIN && group.pending.range(cursor..).count() == 0 {
-        cursor = Id::MIN;
+    let cursor = next.and_then(|next| group.pending.range(next..).next());
+    let cursor = cursor.map_or(Id::MIN, |(id, _)| *id);
+    if !claimed.is_empty() {
+        group.consumer(consumer, now_ms).active_at = Some(now_ms);
     }
     store.changed::<Stream>(key);
     Ok(Reply::Array(vec![

@@ -5,10 +5,10 @@
 use super::stream::{Consumer, Group, Id, Pending, Stream};
 use super::streams::{ReadRequest, entry, streams_reply};
 use crate::resp::Reply;
-use crate::server::arguments::{Options, int, is};
+use crate::server::arguments::{Options, is};
 use crate::server::command::Keys::{After, Range};
 use crate::server::command::{
-    BLOCKING, FAST, M, MOVABLE, Outcome, SYNTAX, Spec, Stop, W, fail, fail_with,
+    BLOCKING, FAST, M, MOVABLE, Outcome, SYNTAX, Spec, Stop, W, fail, fail_with, wrong_subcommand,
 };
 use crate::server::keyspace::Store;
 use bytes::Bytes;
@@ -43,26 +43,48 @@ fn stream<'s>(store: &'s mut Store<'_>, key: &Bytes) -> Result<&'s mut Stream, S
     store.edit::<Stream>(key)?.ok_or(NO_STREAM)
 }
 
+/// The greatest number of arguments, with options that are given twice.
+const CREATE_ARGUMENTS_MAX: usize = 8;
+const SETID_ARGUMENTS_MAX: usize = 7;
+
+/// The options of XGROUP CREATE and SETID.
+struct GroupOptions {
+    /// `MKSTREAM`.
+    make: bool,
+    /// `ENTRIESREAD`; `None` when the number is not known.
+    entries_read: Option<u64>,
+}
+
+impl GroupOptions {
+    fn parse(arguments: &[Bytes], creates: bool) -> Result<Self, Stop> {
+        let mut parsed = Self { make: false, entries_read: None };
+        let mut options = Options::new(&arguments[5..]);
+        while let Some(option) = options.next() {
+            match option {
+                o if creates && is(o, "MKSTREAM") => parsed.make = true,
+                o if is(o, "ENTRIESREAD") && !options.is_empty() => {
+                    parsed.entries_read = match options.int()? {
+                        count if count >= 0 => Some(count as u64),
+                        -1 => None,
+                        _ => return Err(fail("ERR value for ENTRIESREAD must be positive or -1")),
+                    }
+                }
+                _ => return Err(wrong_subcommand(arguments, "XGROUP")),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
 fn create(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (key, name, id) = (&arguments[2], &arguments[3], &arguments[4]);
-    let (mut make, mut entries_read) = (false, None);
-    let mut options = Options::new(&arguments[5..]);
-    while let Some(option) = options.next() {
-        match option {
-            o if is(o, "MKSTREAM") => make = true,
-            o if is(o, "ENTRIESREAD") => {
-                entries_read = match options.int()? {
-                    count if count >= 0 => Some(count as u64),
-                    -1 => None,
-                    _ => return Err(fail("ERR value for ENTRIESREAD must be positive or -1")),
-                }
-            }
-            _ => return Err(SYNTAX),
-        }
-    }
+    let GroupOptions { make, entries_read } = GroupOptions::parse(arguments, true)?;
     let existing = store.get::<Stream>(key)?;
     if existing.is_none() && !make {
         return Err(NO_STREAM);
+    }
+    if arguments.len() > CREATE_ARGUMENTS_MAX {
+        return Err(wrong_subcommand(arguments, "XGROUP"));
     }
     let last_delivered = match existing {
         Some(stream) => stream.reader_id(id)?,
@@ -80,15 +102,18 @@ fn create(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 
 fn set_id(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (key, name) = (&arguments[2], &arguments[3]);
+    let GroupOptions { entries_read, .. } = GroupOptions::parse(arguments, false)?;
     let stream = stream(store, key)?;
-    let id = stream.reader_id(&arguments[4])?;
+    let last_id = stream.last_id;
     let group = stream.groups.get_mut(name).ok_or_else(|| no_group(name, key))?;
-    group.last_delivered = id;
-    group.entries_read = match &arguments[5..] {
-        [] => None,
-        [word, count] if is(word, "ENTRIESREAD") => u64::try_from(int(count)?).ok(),
-        _ => return Err(SYNTAX),
+    if arguments.len() > SETID_ARGUMENTS_MAX {
+        return Err(wrong_subcommand(arguments, "XGROUP"));
+    }
+    group.last_delivered = match arguments[4].as_ref() {
+        b"$" => last_id,
+        id => Id::parse_loosely(id, 0)?,
     };
+    group.entries_read = entries_read;
     store.changed::<Stream>(key);
     Ok(Reply::OK)
 }
@@ -125,12 +150,12 @@ fn delete_consumer(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn xack(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
+    let Some(stream) = store.edit::<Stream>(&arguments[1])? else { return Ok(Reply::Int(0)) };
+    let Some(group) = stream.groups.get_mut(&arguments[2]) else { return Ok(Reply::Int(0)) };
     let mut ids = Vec::new();
     for text in &arguments[3..] {
         ids.push(Id::parse(text, 0)?);
     }
-    let Some(stream) = store.edit::<Stream>(&arguments[1])? else { return Ok(Reply::Int(0)) };
-    let Some(group) = stream.groups.get_mut(&arguments[2]) else { return Ok(Reply::Int(0)) };
     let count = ids.iter().filter(|id| group.pending.remove(id).is_some()).count();
     if count > 0 {
         store.changed::<Stream>(&arguments[1]);
@@ -139,12 +164,8 @@ fn xack(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn xreadgroup(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let mut options = Options::new(&arguments[1..]);
-    if !options.take("GROUP") {
-        return Err(fail("ERR Missing GROUP option for XREADGROUP"));
-    }
-    let (name, consumer) = (options.value()?, options.value()?);
-    let request = ReadRequest::parse(&mut options, "xreadgroup")?;
+    let request = ReadRequest::parse(&mut Options::new(&arguments[1..]), true)?;
+    let Some((name, consumer)) = request.group else { return Err(SYNTAX) };
     for (key, id) in request.keys.iter().zip(request.ids) {
         let known = store.get::<Stream>(key)?.is_some_and(|s| s.groups.contains_key(name));
         if !known {
@@ -154,17 +175,25 @@ fn xreadgroup(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
                  option"
             )));
         }
-        if id.as_ref() == b"$" {
-            return Err(fail(
-                "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the \
-                 history of this consumer by specifying a proper ID, or use the > ID to get new \
-                 messages. The $ ID would just return an empty result set.",
-            ));
+        match id.as_ref() {
+            b">" => {}
+            b"$" | b"+" => {
+                let sign = String::from_utf8_lossy(id);
+                return Err(fail_with(format!(
+                    "ERR The {sign} ID is meaningless in the context of XREADGROUP: you want to \
+                     read the history of this consumer by specifying a proper ID, or use the > ID \
+                     to get new messages. The {sign} ID would just return an empty result set."
+                )));
+            }
+            id => {
+                Id::parse(id, 0)?;
+            }
         }
     }
     let mut found = Vec::new();
     for (key, id) in request.keys.iter().zip(request.ids) {
-        let new = id.as_ref() == b">";
+        // The greatest id means the same to a server.
+        let new = id.as_ref() == b">" || Id::parse(id, 0) == Ok(Id::MAX);
         let entries = if new {
             deliver(store, key, name, consumer, &request)?
         } else {
@@ -187,6 +216,7 @@ fn deliver(
 ) -> Result<Option<Vec<Reply>>, Stop> {
     let now_ms = store.now_ms;
     let Some(stream) = store.edit::<Stream>(key)? else { return Ok(None) };
+    let counters = stream.counters();
     let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(name) else { return Ok(None) };
     let made = !group.consumers.contains_key(consumer);
@@ -199,12 +229,8 @@ fn deliver(
         .take(request.count)
         .map(|(id, fields)| (*id, entry(*id, fields)))
         .collect();
-    if let Some((last, _)) = new.last() {
-        group.last_delivered = *last;
-        group.entries_read = group.entries_read.map(|count| count + new.len() as u64);
-        if group.entries_read.is_none() && new.len() == entries.range(..=*last).count() {
-            group.entries_read = Some(new.len() as u64);
-        }
+    new.iter().for_each(|(id, _)| group.advance(*id, counters));
+    if !new.is_empty() && !request.no_ack {
         let Consumer { active_at, .. } = group.consumer(consumer, now_ms);
         *active_at = Some(now_ms);
     }

@@ -5,9 +5,9 @@
 use super::stream::{Group, Id, Stream};
 use super::streams::entry;
 use crate::resp::Reply;
-use crate::server::arguments::Options;
+use crate::server::arguments::{int, is};
 use crate::server::command::Keys::Range;
-use crate::server::command::{NO_SUCH_KEY, Outcome, R, SYNTAX, Spec, Stop, fail_with};
+use crate::server::command::{NO_SUCH_KEY, Outcome, R, Spec, Stop, fail_with, wrong_subcommand};
 use crate::server::keyspace::Store;
 use bytes::Bytes;
 
@@ -24,6 +24,9 @@ fn stream<'s>(store: &'s Store<'_>, key: &Bytes) -> Result<&'s Stream, Stop> {
     store.get::<Stream>(key)?.ok_or(NO_SUCH_KEY)
 }
 
+/// Entries that `FULL` shows of each kind, where `COUNT` says nothing.
+const FULL_COUNT: usize = 10;
+
 fn id(id: Id) -> Reply {
     Reply::Bulk(id.bytes())
 }
@@ -36,30 +39,22 @@ fn map<const N: usize>(pairs: [(&'static str, Reply); N]) -> Reply {
     Reply::Map(pairs.into_iter().map(|(name, value)| (Reply::text(name), value)).collect())
 }
 
-/// How many entries a group has not read yet, if that is known.
 fn lag(stream: &Stream, group: &Group) -> Reply {
-    let ahead = stream.entries.range(group.last_delivered..).count() as u64;
-    let ahead = ahead - u64::from(stream.entries.contains_key(&group.last_delivered));
-    match group.entries_read {
-        Some(read) if stream.max_deleted == Id::MIN => number(stream.added.saturating_sub(read)),
-        _ if stream.max_deleted <= group.last_delivered => number(ahead),
-        _ => Reply::Null,
-    }
+    stream.counters().lag(group).map_or(Reply::Null, number)
 }
 
 fn info(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let stream = stream(store, &arguments[2])?;
-    let mut options = Options::new(&arguments[3..]);
-    let full = options.take("FULL");
-    let mut count = 10;
-    if options.take("COUNT") {
-        count = usize::try_from(options.int()?).unwrap_or(10);
-    }
-    if !options.is_empty() {
-        return Err(SYNTAX);
-    }
+    let (full, count) = match &arguments[3..] {
+        [] => (false, 0),
+        [full] if is(full, "FULL") => (true, FULL_COUNT),
+        [full, word, count] if is(full, "FULL") && is(word, "COUNT") => {
+            (true, usize::try_from(int(count)?).unwrap_or(FULL_COUNT))
+        }
+        _ => return Err(wrong_subcommand(arguments, "XINFO")),
+    };
     let length = Reply::count(stream.entries.len());
-    let first_id = stream.entries.keys().next().copied().unwrap_or(Id::MIN);
+    let first_id = stream.counters().first_id;
     let whole = |item: Option<(&Id, &Vec<Bytes>)>| {
         item.map_or(Reply::Null, |(id, fields)| entry(*id, fields))
     };

@@ -3,12 +3,12 @@
 //! Spec: command pages of SET, GET, INCR and similar ones.
 
 use super::expire::{absolute, clock_error};
-use crate::resp::{Reply, long_double_sum};
+use crate::resp::{Reply, is_long_double, long_double_sum, parse_float};
 use crate::server::arguments::{Options, byte_slice, int, int_or, is};
 use crate::server::command::Keys::Range;
 use crate::server::command::{FAST, M, NOT_A_FLOAT, Outcome, R, SYNTAX, Spec, Stop, W, fail};
 use crate::server::keyspace::Store;
-use crate::server::value::{Value, parse_int};
+use crate::server::value::Value;
 use bytes::{Bytes, BytesMut};
 
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -59,44 +59,71 @@ enum Ttl {
     Until(u64),
 }
 
-/// Reads `EX`, `PX`, `EXAT`, `PXAT`; `None` when `option` is something else.
-fn ttl_option(
-    store: &Store<'_>,
-    option: &Bytes,
-    options: &mut Options<'_>,
-    command: &str,
-) -> Result<Option<Ttl>, Stop> {
-    let (unit, relative) = match option {
-        o if is(o, "EX") => (1000, true),
-        o if is(o, "PX") => (1, true),
-        o if is(o, "EXAT") => (1000, false),
-        o if is(o, "PXAT") => (1, false),
-        _ => return Ok(None),
-    };
-    let value = options.int()?;
-    if value <= 0 {
-        return Err(clock_error(command));
+/// The option of SET and GETEX about the time to live. Each excludes the others; the same one may
+/// come again, and the last counts.
+#[derive(Default)]
+struct TtlOption<'a> {
+    /// `EX`, `PX`, `EXAT`, `PXAT`, `KEEPTTL` or `PERSIST`.
+    name: Option<&'static str>,
+    /// The time.
+    value: Option<&'a Bytes>,
+}
+
+impl<'a> TtlOption<'a> {
+    /// Takes `option` if it is one of these and not excluded; `last` is the one without a value.
+    fn take(
+        &mut self,
+        option: &Bytes,
+        last: &'static str,
+        options: &mut Options<'a>,
+    ) -> Result<bool, Stop> {
+        let names = ["EX", "PX", "EXAT", "PXAT", last];
+        let Some(name) = names.into_iter().find(|name| is(option, name)) else { return Ok(false) };
+        if self.name.is_some_and(|before| before != name) {
+            return Err(SYNTAX);
+        }
+        self.name = Some(name);
+        if name != last {
+            self.value = Some(options.value()?);
+        }
+        Ok(true)
     }
-    let base = if relative { store.now_ms } else { 0 };
-    absolute(value, unit, base, command).map(|at| Some(Ttl::Until(at)))
+
+    /// The time to live; `None` without an option. Times are read once all options are.
+    fn read(&self, store: &Store<'_>, command: &str) -> Result<Option<Ttl>, Stop> {
+        let (unit, relative) = match self.name {
+            None => return Ok(None),
+            Some("KEEPTTL") => return Ok(Some(Ttl::Keep)),
+            Some("PERSIST") => return Ok(Some(Ttl::Drop)),
+            Some("EX") => (1000, true),
+            Some("PX") => (1, true),
+            Some("EXAT") => (1000, false),
+            Some(_) => (1, false),
+        };
+        let value = int(self.value.ok_or(SYNTAX)?)?;
+        if value <= 0 {
+            return Err(clock_error(command));
+        }
+        let base = if relative { store.now_ms } else { 0 };
+        absolute(value, unit, base, command).map(|at| Some(Ttl::Until(at)))
+    }
 }
 
 fn set(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let (key, value) = (&arguments[1], &arguments[2]);
     let (mut only_new, mut only_old, mut get_old) = (false, false, false);
-    let mut ttl = None;
+    let mut ttl = TtlOption::default();
     let mut options = Options::new(&arguments[3..]);
     while let Some(option) = options.next() {
-        let given = ttl_option(store, option, &mut options, "set")?;
         match option {
             o if is(o, "NX") && !only_old => only_new = true,
             o if is(o, "XX") && !only_new => only_old = true,
             o if is(o, "GET") => get_old = true,
-            o if is(o, "KEEPTTL") && ttl.is_none() => ttl = Some(Ttl::Keep),
-            _ if given.is_some() && ttl.is_none() => ttl = given,
+            o if ttl.take(o, "KEEPTTL", &mut options)? => {}
             _ => return Err(SYNTAX),
         }
     }
+    let ttl = ttl.read(store, "set")?;
     let old = if get_old { store.get::<Bytes>(key)?.cloned() } else { None };
     let exists = store.exists(key);
     if (only_new && exists) || (only_old && !exists) {
@@ -147,18 +174,18 @@ fn getdel(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn getex(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
-    let mut ttl = Ttl::Keep;
+    let mut ttl = TtlOption::default();
     let mut options = Options::new(&arguments[2..]);
     while let Some(option) = options.next() {
-        let given = ttl_option(store, option, &mut options, "getex")?;
-        ttl = match given {
-            _ if ttl != Ttl::Keep => return Err(SYNTAX),
-            Some(given) => given,
-            None if is(option, "PERSIST") => Ttl::Drop,
-            None => return Err(SYNTAX),
-        };
+        if !ttl.take(option, "PERSIST", &mut options)? {
+            return Err(SYNTAX);
+        }
     }
     let value = store.get::<Bytes>(&arguments[1])?.cloned();
+    if value.is_none() {
+        return Ok(Reply::Null);
+    }
+    let ttl = ttl.read(store, "getex")?.unwrap_or(Ttl::Keep);
     match (&value, ttl) {
         (None, _) | (_, Ttl::Keep) => {}
         (Some(_), Ttl::Drop) => {
@@ -197,6 +224,7 @@ fn msetnx(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 fn append(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
+    let existed = store.exists(&arguments[1]);
     let text = store.edit_or_create::<Bytes>(&arguments[1])?;
     if text.len() + arguments[2].len() > STRING_BYTES_MAX {
         return Err(TOO_LONG);
@@ -205,6 +233,7 @@ fn append(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     longer.extend_from_slice(&arguments[2]);
     *text = longer.freeze();
     let len = text.len();
+    store.set_form(&arguments[1], existed.then_some("raw"));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::count(len))
 }
@@ -241,6 +270,7 @@ fn setrange(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     text[offset..end].copy_from_slice(patch);
     let len = text.len();
     *store.edit_or_create::<Bytes>(&arguments[1])? = text.freeze();
+    store.set_form(&arguments[1], Some("raw"));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::count(len))
 }
@@ -267,27 +297,46 @@ fn add(store: &mut Store<'_>, key: &Bytes, step: i64) -> Outcome {
     };
     let new = old.checked_add(step).ok_or(fail("ERR increment or decrement would overflow"))?;
     *store.edit_or_create::<Bytes>(key)? = Bytes::from(new.to_string());
+    store.set_form(key, None);
     store.changed::<Bytes>(key);
     Ok(Reply::Int(new))
 }
 
 fn incrbyfloat(store: &mut Store<'_>, arguments: &[Bytes]) -> Outcome {
     let text = store.get::<Bytes>(&arguments[1])?.cloned().unwrap_or(Bytes::from_static(b"0"));
-    let sum = float_sum(&text, &arguments[2], NOT_A_FLOAT)?;
+    let sum = float_sum(&text, &arguments[2], NOT_A_FLOAT, INFINITE_SUM)?;
     *store.edit_or_create::<Bytes>(&arguments[1])? = sum.clone();
+    store.set_form(&arguments[1], Some(if sum.len() <= 44 { "embstr" } else { "raw" }));
     store.changed::<Bytes>(&arguments[1]);
     Ok(Reply::Bulk(sum))
 }
 
-/// The sum of two floats given as texts, or `not_a_float` when the first is none.
-pub(crate) fn float_sum(old: &[u8], step: &[u8], not_a_float: Stop) -> Result<Bytes, Stop> {
+/// Refuses a step that is no number, or `infinite`.
+pub(crate) fn check_step(step: &[u8], infinite: Stop) -> Result<(), Stop> {
+    let step = std::str::from_utf8(step).unwrap_or("");
+    if is_long_double(step) {
+        return Ok(());
+    }
+    let is_infinite = parse_float(step).is_some_and(f64::is_infinite);
+    Err(if is_infinite { infinite } else { NOT_A_FLOAT })
+}
+
+/// The sum of two floats given as texts, or `not_a_float` when the first is none. `infinite` is
+/// what the server says of an infinite step.
+pub(crate) fn float_sum(
+    old: &[u8],
+    step: &[u8],
+    not_a_float: Stop,
+    infinite: Stop,
+) -> Result<Bytes, Stop> {
+    check_step(step, infinite)?;
     let utf8 = |text| std::str::from_utf8(text).unwrap_or("");
     let (old, step) = (utf8(old), utf8(step));
-    crate::resp::parse_float(step).ok_or(NOT_A_FLOAT)?;
-    if parse_int(old.as_bytes()).is_none() {
-        crate::resp::parse_float(old).ok_or(not_a_float)?;
+    if !is_long_double(old) {
+        return Err(not_a_float);
     }
-    long_double_sum(old, step)
-        .map(Bytes::from)
-        .ok_or(fail("ERR increment would produce NaN or Infinity"))
+    long_double_sum(old, step).map(Bytes::from).ok_or(INFINITE_SUM)
 }
+
+/// What a server says of a sum that is not finite.
+const INFINITE_SUM: Stop = fail("ERR increment would produce NaN or Infinity");

@@ -8,16 +8,18 @@ use crate::server::arguments;
 use crate::server::blocking::no_files;
 use crate::server::call::Call;
 use crate::server::command::{
-    ADMIN, BLOCKING, FAST, LOADING, NOSCRIPT, Outcome, STALE, Spec, fail,
+    ADMIN, BLOCKING, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, Outcome, STALE, Spec, fail,
 };
 use crate::server::session::Blocked;
 use bytes::Bytes;
 use std::net::SocketAddr;
 
+const FOLLOW: u32 = ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING;
+
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::server("replicaof", 3, ADMIN | NOSCRIPT | STALE, replicaof).since(5, 0),
+    Spec::server("replicaof", 3, FOLLOW, replicaof).since(5, 0),
     Spec::server("role", 1, NOSCRIPT | LOADING | STALE | FAST, role),
-    Spec::server("slaveof", 3, ADMIN | NOSCRIPT | STALE, replicaof),
+    Spec::server("slaveof", 3, FOLLOW, replicaof),
     Spec::server("wait", 3, BLOCKING, wait),
     Spec::server("waitaof", 4, BLOCKING, waitaof).since(7, 2),
 ];
@@ -103,9 +105,10 @@ fn waitaof(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if !(0..=1).contains(&local) {
         return Err(fail("ERR value is out of range, value must between 0 and 1"));
     }
-    let replicas = arguments::int(&arguments[2])?;
+    let text = "ERR value is out of range, must be positive";
+    let replicas = arguments::int_or(&arguments[2], text)?;
     if replicas < 0 {
-        return Err(fail("ERR value is out of range, must be positive"));
+        return Err(fail(text));
     }
     let timeout = arguments::timeout_ms(&arguments[3])?;
     if call.server.replication.is_replica() {
