@@ -194,12 +194,13 @@ pub fn sentinels(frames: &[Bytes], state: u8) {
 }
 
 /// The channels of `subscriptions`, and who wants them.
-const CHANNELS: [(ChannelKind, &[u8]); 5] = [
+const CHANNELS: [(ChannelKind, &[u8]); 6] = [
     (ChannelKind::Classic, b"a"),
     (ChannelKind::Classic, b"b"),
     (ChannelKind::Sharded, b"c"),
     (ChannelKind::Sharded, b"d"),
     (ChannelKind::Pattern, b"a*"),
+    (ChannelKind::Pattern, b"__key*"),
 ];
 
 /// Gives frames to a table of channels with three connections. A bulk string is an event: what the
@@ -254,6 +255,9 @@ pub fn subscriptions(frames: &[Bytes]) {
                     }
                     5 => {
                         owner += 1;
+                        let port = |n: u64| 1 + ((owner + n) % 4) as u16;
+                        let primary = |n| Some(Arc::new(Endpoint::tcp("h", port(n))));
+                        table.follow_primaries((0..1 + owner % 3).map(primary).collect(), at, at);
                         table.handle_owner_change(at, at);
                     }
                     6 => {
@@ -268,7 +272,10 @@ pub fn subscriptions(frames: &[Bytes]) {
         let at = Timestamp::from_duration(Duration::from_millis(now));
         let count = open.len().max(1) as u64;
         let _ = table.plan(at, |query| {
-            let number = (owner + u64::from(query.slot.number())) % count;
+            let number = match query.primary {
+                Some(primary) => primary as u64,
+                None => (owner + u64::from(query.slot.number())) % count,
+            };
             open.iter().nth(usize::try_from(number).unwrap_or(0)).map(|id| ConnectionId(*id))
         });
         check_updates(table.take_updates(), &mut live);

@@ -19,8 +19,8 @@ pub mod watched;
 pub use expected_error::ExpectedError;
 pub use watched::Watched;
 
-/// The configuration of a URL, for calls that shall succeed: each has as long as a test waits, since
-/// on a busy machine the default may be too short. Panics if the URL is not a good one.
+/// The configuration of a URL, for calls that shall succeed: each has as long as a test waits,
+/// since on a busy machine the default may be too short. Panics if the URL is not a good one.
 #[must_use]
 pub fn patient(url: &str) -> slotcar::Config {
     let config = slotcar::Config::from_url(url).unwrap_or_else(|error| panic!("{url}: {error}"));

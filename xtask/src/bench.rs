@@ -2,8 +2,9 @@
 //!
 //! Without an argument, or with options only, it measures slotcar beside its peers. `check`
 //! compares instruction counts with the committed ones, `scale` those of one of many with those of
-//! one of few. `build` measures what each client costs to build. Peers are built one by one, so that none changes the features of another's dependencies.
-//! A peer that does not build is reported and left out; an older program of it is not used.
+//! one of few. `build` measures what each client costs to build. Peers are built one by one, so
+//! that none changes the features of another's dependencies. A peer that does not build is reported
+//! and left out; an older program of it is not used.
 
 use crate::{Outcome, servers};
 use std::ffi::OsString;

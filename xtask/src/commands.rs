@@ -3,7 +3,8 @@
 //! Starts the newest Redis and Valkey of `tests/servers.txt`, asks both COMMAND, and merges the
 //! answers: a command is read-only only if every server that has it says so, and has any other flag
 //! if one server says so. Where servers describe keys or policies differently, Valkey's description
-//! is taken. What COMMAND cannot express is added here: see `complete_keys` and `OWN_FLAGS`.
+//! is taken. What COMMAND cannot express is added here: see `complete_keys`, `OWN_FLAGS` and
+//! `OWN_POLICIES`.
 //! With `--check` nothing is written, and a table that would change is an error.
 //! Spec: <https://redis.io/docs/latest/commands/command/>.
 
@@ -103,6 +104,24 @@ const URGENT: &[&str] = &[
     "SHUTDOWN",
 ];
 
+/// Policies that servers do not tell: for commands that one node answers for itself alone, without
+/// a sign that other nodes have more to say.
+///
+/// `slot:2`: the argument at this position is the number of a slot, and any node but its owner has
+/// none of its keys. Commands that change what a node thinks of a slot (ADDSLOTS, SETSLOT) are not
+/// meant: they are about the node. PUBSUB: a subscriber is known only to its own node.
+const OWN_POLICIES: [(&str, &str, &str); 9] = [
+    ("CLUSTER COUNTKEYSINSLOT", "slot:2", "default"),
+    ("CLUSTER FLUSHSLOT", "slot:2", "default"),
+    ("CLUSTER GETKEYSINSLOT", "slot:2", "default"),
+    ("CLUSTER MIGRATESLOTS", "slot:3", "default"),
+    ("PUBSUB CHANNELS", "all_nodes", "union"),
+    ("PUBSUB NUMPAT", "all_nodes", "agg_sum"),
+    ("PUBSUB NUMSUB", "all_nodes", "sum_by_name"),
+    ("PUBSUB SHARDCHANNELS", "all_nodes", "union"),
+    ("PUBSUB SHARDNUMSUB", "all_nodes", "sum_by_name"),
+];
+
 /// A command's facts, as one server tells them or as merged from several.
 #[derive(Clone, Debug, Default)]
 struct Facts {
@@ -110,7 +129,7 @@ struct Facts {
     flags: BTreeSet<String>,
     /// Key specs, in the server's order.
     keys: Vec<Keys>,
-    /// Request policy, as in `request_policy:NAME`.
+    /// Request policy, as in `request_policy:NAME`; `slot:2` of `OWN_POLICIES`.
     request: Option<String>,
     /// Response policy, as in `response_policy:NAME`.
     response: Option<String>,
@@ -168,6 +187,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     complete_keys(&mut merged)?;
     mark_own_flags(&mut merged)?;
+    set_own_policies(&mut merged)?;
     let text = render::table(&merged, &versions);
     let path = table_path();
     let old = fs::read_to_string(&path).unwrap_or_default();
@@ -278,16 +298,31 @@ fn mark_own_flags(all: &mut Commands) -> Outcome {
     let marks =
         OWN_FLAGS.iter().flat_map(|(flag, paths)| paths.iter().map(move |path| (flag, path)));
     for (flag, path) in marks {
-        let (name, sub) =
-            path.split_once(' ').map_or((*path, None), |(name, sub)| (name, Some(sub)));
-        let mut found = all.get_mut(name);
-        if let Some(sub) = sub {
-            found = found.and_then(|container| container.subcommands.get_mut(sub));
-        }
-        let facts = found.ok_or_else(|| format!("no server has {path}"))?;
-        facts.flags.insert((*flag).to_owned());
+        facts_of(all, path)?.flags.insert((*flag).to_owned());
     }
     Ok(())
+}
+
+/// Sets the policies of `OWN_POLICIES`.
+fn set_own_policies(all: &mut Commands) -> Outcome {
+    for (path, request, response) in OWN_POLICIES {
+        let facts = facts_of(all, path)?;
+        if let Some(policy) = facts.request.replace(request.to_owned()) {
+            return Err(format!("servers tell the policy {policy} of {path} by now"));
+        }
+        facts.response = Some(response.to_owned());
+    }
+    Ok(())
+}
+
+/// The facts of a command, or of a subcommand after its container.
+fn facts_of<'c>(all: &'c mut Commands, path: &str) -> Result<&'c mut Facts, String> {
+    let (name, sub) = path.split_once(' ').map_or((path, None), |(name, sub)| (name, Some(sub)));
+    let mut found = all.get_mut(name);
+    if let Some(sub) = sub {
+        found = found.and_then(|container| container.subcommands.get_mut(sub));
+    }
+    found.ok_or_else(|| format!("no server has {path}"))
 }
 
 #[cfg(test)]

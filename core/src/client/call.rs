@@ -79,6 +79,17 @@ enum State {
 impl Client {
     /// Runs any command and decodes its reply into `T`.
     ///
+    /// In a cluster a command goes to the owner of its keys, in parts where it can be split, and
+    /// without keys to the nodes that it is for, whose replies become one:
+    ///
+    /// - all nodes: CONFIG SET, SCRIPT LOAD, ACL SETUSER, SLOWLOG GET, PUBSUB CHANNELS and NUMSUB;
+    /// - all primaries: DBSIZE, KEYS, FLUSHALL, SCRIPT EXISTS, FUNCTION LOAD, RANDOMKEY;
+    /// - the owner of a slot that it names by number: CLUSTER COUNTKEYSINSLOT, GETKEYSINSLOT,
+    ///   FLUSHSLOT, MIGRATESLOTS;
+    /// - any one primary: all others. Those in which a node speaks about itself (INFO, MEMORY
+    ///   STATS, LATENCY LATEST, CLIENT LIST, CLIENT KILL) answer for one node by turns: name it
+    ///   with [`Client::send_to`], or ask each with [`Client::send_each`].
+    ///
     /// What ends or shows what keeps a server or its connections busy (SCRIPT KILL, FUNCTION KILL,
     /// FUNCTION STATS, CLIENT KILL, CLIENT UNBLOCK, CLIENT UNPAUSE, FAILOVER, SHUTDOWN) goes over a
     /// connection that nothing else occupies, beyond `exclusive_connections_max` if need be. A

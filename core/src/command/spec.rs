@@ -45,8 +45,9 @@ impl Flags {
     pub(crate) const NO_MULTI: Self = Self(1 << 6);
     /// An administrative command.
     pub(crate) const ADMIN: Self = Self(1 << 7);
-    /// Ours: may concern several slots or nodes, or that is not known. Set by `wide`. Nearly all
-    /// commands have one key; without this flag they are routed after a single test.
+    /// Ours: may concern several slots or nodes, or a slot by its number, or that is not known. Set
+    /// by `wide`. Nearly all commands have one key; without this flag they are routed after a
+    /// single test.
     pub(crate) const WIDE: Self = Self(1 << 8);
     /// Ours: changes what later commands on the connection mean, or whether they get a reply. Such
     /// a command must not run on a connection that callers share. The list is in
@@ -154,7 +155,8 @@ pub(crate) struct KeyRun {
     pub(crate) step: usize,
 }
 
-/// Which nodes of a cluster a command without keys, or with keys in several slots, concerns.
+/// Which nodes of a cluster a command without keys, or with keys in several slots, concerns. Where
+/// servers say nothing, the list in `cargo xtask commands` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestPolicy {
     /// The owner of its key; without a key, any one node.
@@ -165,6 +167,9 @@ pub(crate) enum RequestPolicy {
     AllShards,
     /// Split by slot: one part for each shard.
     MultiShard,
+    /// The owner of the slot whose number is the argument at this position. Ours: another node
+    /// would answer for a slot that it knows nothing of, without an error.
+    Slot(u8),
     /// None of these: the client needs code for the command.
     Special,
 }
@@ -189,6 +194,10 @@ pub(crate) enum ResponsePolicy {
     AllSucceeded,
     /// The first reply that is no error.
     OneSucceeded,
+    /// Ours: names and numbers in turn, the same names from each node; the sums of the numbers.
+    SumByName,
+    /// Ours: lists are joined, and each element is kept once.
+    Union,
     /// None of these: the client needs code for the command.
     Special,
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod courtesy;
+pub(crate) mod due;
 pub(crate) mod entry;
 pub(crate) mod handshake;
 pub(crate) mod outcome;

@@ -25,6 +25,7 @@ pub(crate) use super::entry::{
 pub(crate) use deadlines::Taken;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
+use super::due::Due;
 use super::outcome::{Failure, Lost, Outcome, Replies};
 use super::push_readers::PushReaders;
 use super::reply_shape::{ReplyShape, is_queued};
@@ -91,7 +92,7 @@ pub(crate) struct CommandQueue {
     /// budget here.
     earliest: Timestamp,
     /// The entries by their deadlines, as far as a timer has fired.
-    due: deadlines::Due,
+    due: Due,
     /// No caller waits for an entry before this one, as far as is known.
     oldest_waiting: Option<Ticket>,
     /// Whether a background task drives this connection.
@@ -153,7 +154,7 @@ impl CommandQueue {
             owes_handshake: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,
-            due: deadlines::Due::default(),
+            due: Due::default(),
             oldest_waiting: None,
             background: false,
             background_registration: None,

@@ -7,6 +7,7 @@
 use crate::command::ResponsePolicy;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::resp::{Elements, integer, is_null, put_array_head, put_common_head, put_integer};
+use crate::sorted::SortedSet;
 use bytes::Bytes;
 
 /// How replies are joined.
@@ -41,6 +42,8 @@ pub(crate) fn fold(how: Fold, replies: &[Bytes]) -> Result<Bytes, Error> {
         Fold::By(Policy::AggLogicalOr) => numbers(|a, b| i64::from(a != 0 || b != 0)),
         Fold::By(Policy::Default) => join(replies),
         Fold::By(Policy::Special) => Ok(list(replies)),
+        Fold::By(Policy::SumByName) => sum_by_name(replies),
+        Fold::By(Policy::Union) => union(replies),
         Fold::AnyValue => {
             let value = replies.iter().find(|reply| !is_null(reply));
             Ok(value.cloned().unwrap_or_else(|| first(replies)))
@@ -90,6 +93,45 @@ fn join(replies: &[Bytes]) -> Result<Bytes, Error> {
     Ok(out.into())
 }
 
+/// One list of all elements, each once, sorted.
+fn union(replies: &[Bytes]) -> Result<Bytes, Error> {
+    let all = join(replies)?;
+    let Some(elements) = Elements::of(&all) else { return Ok(all.clone()) };
+    let once: Result<SortedSet<&[u8]>, _> = elements.collect();
+    let once = once.map_err(Error::undecodable)?;
+    let mut out = Vec::with_capacity(all.len());
+    put_array_head(&mut out, once.len());
+    once.iter().for_each(|element| out.extend_from_slice(element));
+    Ok(out.into())
+}
+
+/// Of names and numbers in turn, the names of the first reply and the sums of all numbers.
+fn sum_by_name(replies: &[Bytes]) -> Result<Bytes, Error> {
+    let mut sums: Vec<(&[u8], i64)> = Vec::new();
+    for (at, reply) in replies.iter().enumerate() {
+        let elements = Elements::of(reply).ok_or_else(no_number)?;
+        let elements = elements.collect::<Result<Vec<_>, _>>().map_err(Error::undecodable)?;
+        if at == 0 {
+            sums = elements.chunks(2).map(|pair| (pair[0], 0)).collect();
+        }
+        if elements.len() != 2 * sums.len() {
+            return Err(no_number());
+        }
+        for ((name, sum), pair) in sums.iter_mut().zip(elements.chunks_exact(2)) {
+            let number = integer(pair[1]).filter(|_| pair[0] == *name);
+            *sum = sum.saturating_add(number.ok_or_else(no_number)?);
+        }
+    }
+    let mut out = Vec::new();
+    let lists: Vec<Elements<'_>> = replies.iter().filter_map(|one| Elements::of(one)).collect();
+    put_common_head(&mut out, 2 * sums.len(), &lists);
+    for (name, sum) in sums {
+        out.extend_from_slice(name);
+        put_integer(&mut out, sum);
+    }
+    Ok(out.into())
+}
+
 /// A list of the replies.
 fn list(replies: &[Bytes]) -> Bytes {
     let mut out = Vec::with_capacity(replies.iter().map(Bytes::len).sum::<usize>() + 16);
@@ -116,7 +158,9 @@ mod tests {
         let (and, or) = (Fold::By(Policy::AggLogicalAnd), Fold::By(Policy::AggLogicalOr));
         let all = Fold::By(Policy::AllSucceeded);
         let (join, list) = (Fold::By(Policy::Default), Fold::By(Policy::Special));
-        let table: [(Fold, &[&str], Option<&str>); 21] = [
+        let by_name = Fold::By(Policy::SumByName);
+        let union = Fold::By(Policy::Union);
+        let table: [(Fold, &[&str], Option<&str>); 32] = [
             (all, &["+OK\r\n", "+OK\r\n"], Some("+OK\r\n")),
             (all, &[], Some("$-1\r\n")),
             (sum, &[":1\r\n", ":2\r\n", ":40\r\n"], Some(":43\r\n")),
@@ -136,6 +180,25 @@ mod tests {
             (join, &["~1\r\n+a\r\n", "*1\r\n+b\r\n"], Some("*2\r\n+a\r\n+b\r\n")),
             (join, &[":1\r\n", ":2\r\n"], Some("*2\r\n:1\r\n:2\r\n")),
             (list, &["$1\r\na\r\n", "$1\r\nb\r\n"], Some("*2\r\n$1\r\na\r\n$1\r\nb\r\n")),
+            (
+                union,
+                &["*2\r\n+a\r\n+b\r\n", "*2\r\n+b\r\n+c\r\n"],
+                Some("*3\r\n+a\r\n+b\r\n+c\r\n"),
+            ),
+            (union, &["*0\r\n", "*0\r\n"], Some("*0\r\n")),
+            (union, &["*1\r\n+a\r\n"], Some("*1\r\n+a\r\n")),
+            (union, &[], Some("*0\r\n")),
+            (
+                by_name,
+                &["*4\r\n+a\r\n:1\r\n+b\r\n:0\r\n", "*4\r\n+a\r\n:2\r\n+b\r\n:5\r\n"],
+                Some("*4\r\n+a\r\n:3\r\n+b\r\n:5\r\n"),
+            ),
+            (by_name, &["%1\r\n+a\r\n:1\r\n", "%1\r\n+a\r\n:1\r\n"], Some("%1\r\n+a\r\n:2\r\n")),
+            (by_name, &["*2\r\n+1\r\n:1\r\n", "*2\r\n+1\r\n:1\r\n"], Some("*2\r\n+1\r\n:2\r\n")),
+            (by_name, &["*0\r\n", "*0\r\n"], Some("*0\r\n")),
+            (by_name, &["*2\r\n+a\r\n:1\r\n", "*2\r\n+b\r\n:1\r\n"], None),
+            (by_name, &["*2\r\n+a\r\n:1\r\n", "*0\r\n"], None),
+            (by_name, &["*1\r\n+a\r\n"], None),
             (Fold::AnyValue, &["_\r\n", "$1\r\nb\r\n"], Some("$1\r\nb\r\n")),
             (Fold::AnyValue, &["_\r\n", "_\r\n"], Some("_\r\n")),
         ];

@@ -9,7 +9,7 @@
 
 use super::fold::Fold;
 use super::session::refusal;
-use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots};
+use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots, slot_argument};
 use super::target::Target;
 use crate::command::{Command, RequestPolicy, ResponsePolicy};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -56,6 +56,11 @@ fn plan_wide(command: &Command) -> Result<Plan, Error> {
     let target = match spec.request() {
         RequestPolicy::AllNodes => Target::AllNodes,
         RequestPolicy::AllShards => Target::AllPrimaries,
+        RequestPolicy::Slot(_) => match slot_argument(command) {
+            Some(slot) => Target::Slot(slot),
+            // Any node has the server's own error.
+            None => return Ok(Plan::Whole),
+        },
         RequestPolicy::Special if spec.name() == "SCAN" => return Err(cursor_of_one_node()),
         RequestPolicy::Default | RequestPolicy::MultiShard | RequestPolicy::Special => {
             return plan_by_keys(command);
@@ -66,6 +71,8 @@ fn plan_wide(command: &Command) -> Result<Plan, Error> {
         ("PING", _) => return Ok(Plan::Whole),
         // Any key of any shard.
         ("RANDOMKEY", _) => Fold::AnyValue,
+        // The reply of one node.
+        _ if matches!(target, Target::Slot(_)) => Fold::AnyValue,
         // INFO, MEMORY STATS, LATENCY GRAPH and the like: what a node says about itself, which no
         // rule joins into one reply. A node answers for itself alone.
         (_, ResponsePolicy::Special) => return Ok(Plan::Whole),
@@ -90,7 +97,7 @@ fn plan_by_keys(command: &Command) -> Result<Plan, Error> {
 }
 
 fn no_fan_out() -> Error {
-    left_out("a command for several slots or nodes", "fan-out")
+    left_out("a command for several slots or nodes, or for a slot by its number", "fan-out")
 }
 
 fn cursor_of_one_node() -> Error {
@@ -108,6 +115,7 @@ mod tests {
     fn kind_of(plan: &Plan) -> &'static str {
         match plan {
             Plan::FanOut(Target::AllNodes, _) => "all nodes",
+            Plan::FanOut(Target::Slot(_), _) => "owner of a slot",
             Plan::FanOut(..) => "all primaries",
             Plan::Split(_) => "split",
             Plan::Unknown => "unknown",
@@ -127,6 +135,16 @@ mod tests {
             (cmd("INFO"), "whole"),
             (cmd("DBSIZE"), "all primaries"),
             (cmd("RANDOMKEY"), "all primaries"),
+            (cmd("CLUSTER COUNTKEYSINSLOT").arg(5), "owner of a slot"),
+            (cmd("cluster").arg("getkeysinslot").arg(16383).arg(10), "owner of a slot"),
+            (cmd("CLUSTER MIGRATESLOTS SLOTSRANGE").arg(7).arg(9), "owner of a slot"),
+            (cmd("CLUSTER FLUSHSLOT").arg("0"), "owner of a slot"),
+            (cmd("CLUSTER COUNTKEYSINSLOT").arg(16384), "whole"),
+            (cmd("CLUSTER COUNTKEYSINSLOT").arg(-1), "whole"),
+            (cmd("CLUSTER COUNTKEYSINSLOT").arg("+5"), "whole"),
+            (cmd("CLUSTER COUNTKEYSINSLOT").arg("foo"), "whole"),
+            (cmd("CLUSTER COUNTKEYSINSLOT"), "whole"),
+            (cmd("CLUSTER KEYSLOT").arg("foo"), "whole"),
             (cmd("SCRIPT LOAD").arg("return 1"), "all nodes"),
             (cmd("FUTURE.COMMAND").arg("k"), "unknown"),
             (cmd("FUTURE.COMMAND").key("k"), "whole"),
@@ -135,6 +153,32 @@ mod tests {
             assert_eq!(kind_of(&plan(&command, true).unwrap()), expected, "{command:?}");
             assert_eq!(kind_of(&plan(&command, false).unwrap()), "whole", "{command:?}");
         }
+    }
+
+    /// Goal: every command that has a policy, with what is done for it. A new server's command
+    /// comes here when the table is written again.
+    #[test]
+    fn every_policy_has_a_plan() {
+        let mut rows = Vec::new();
+        for name in crate::command::every_name() {
+            // A number of keys, then keys in several slots.
+            let words = ["2", "3", "4", "5"];
+            let command = words.into_iter().fold(cmd(&name), |command, word| command.arg(word));
+            let (ask, fold) = (command.spec().request(), command.spec().response());
+            if ask == RequestPolicy::Default || command.name() != name {
+                continue;
+            }
+            let done = match plan(&command, true) {
+                Ok(Plan::FanOut(Target::AllPrimaries, Fold::AnyValue)) => {
+                    "all primaries, any value"
+                }
+                Ok(plan) => kind_of(&plan),
+                Err(error) => error.details().map_or("refused", |_| "keys of one slot only"),
+            };
+            rows.push(format!("{name}: {ask:?}, {fold:?}: {done}"));
+        }
+        let text = rows.join("\n");
+        assert_eq!(text, include_str!("plan/policies.txt").trim_end(), "{text}");
     }
 
     /// Goal: what cannot be sent is refused before a byte is sent, and the error names the command.

@@ -12,7 +12,7 @@
 //! Spec: cluster-spec, "Implemented subset"; command tips, "request_policy".
 
 use super::fold::{Fold, fold};
-use crate::command::{Command, ResponsePolicy};
+use crate::command::{Command, RequestPolicy, ResponsePolicy};
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::resp::{Elements, bulk_bytes, put_array_head};
 use crate::topology::slot::Slot;
@@ -45,6 +45,17 @@ pub(crate) fn key_slots<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> KeySlot
         Some(second) => KeySlots::Several { first, second },
         None => KeySlots::One,
     }
+}
+
+/// The slot whose number is an argument; `None` for a command without one, and for what is none.
+pub(crate) fn slot_argument(command: &Command) -> Option<Slot> {
+    let RequestPolicy::Slot(position) = command.spec().request() else { return None };
+    let number = command.args_iter().nth(usize::from(position))?;
+    let number = number.iter().try_fold(0_u16, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    Slot::new(number?)
 }
 
 /// The error of a command with keys in these two slots that needs them in one.

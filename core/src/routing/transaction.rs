@@ -1,15 +1,17 @@
 //! Which commands may be in a transaction, and where it goes.
 //!
-//! A transaction runs on one node, so all its keys must be in one slot. Commands that change the
+//! A transaction runs on one node, so all its keys must be in one slot, and so must the slots that
+//! its commands name by number. Commands that change the
 //! connection, or are answered by pushes, are refused before a byte is sent.
 //!
 //! **Invariant**: pure. Spec: <https://redis.io/docs/latest/develop/interact/transactions/>;
 //! cluster-spec, "Implemented subset".
 
 use super::session::refusal;
-use super::split::{KeySlots, cross_slot, key_slots};
+use super::split::{KeySlots, cross_slot, key_slots, slot_argument};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::topology::slot::Slot;
 
 /// The command that gives a transaction its route and its name in errors: EXEC with the first key.
 ///
@@ -32,17 +34,34 @@ pub(crate) fn lead(commands: &[Command], has_slots: bool) -> Result<Command, Err
     }
     one_slot(commands, has_slots).map_err(|error| error.with_command("EXEC"))?;
     let key = commands.iter().find_map(Command::first_key);
-    Ok(key.into_iter().fold(cmd("EXEC"), Command::key))
+    let named = if key.is_none() { commands.iter().find_map(slot_argument) } else { None };
+    let lead = key.into_iter().fold(cmd("EXEC"), Command::key);
+    Ok(named.into_iter().fold(lead, |lead, slot| lead.key(key_in(slot))))
 }
 
-/// Checks that all keys are in one slot, if there are slots.
+/// Some key in a slot.
+fn key_in(slot: Slot) -> u32 {
+    let is_there = |key: &u32| Slot::of(key.to_string().as_bytes()) == slot;
+    (0..).find(is_there).expect("some number hashes to each slot")
+}
+
+/// Checks that all keys, and all slots that are arguments, are in one slot, if there are slots.
 ///
 /// # Errors
 /// `Config`, with the two slots.
 pub(crate) fn one_slot(commands: &[Command], has_slots: bool) -> Result<(), Error> {
-    match key_slots(commands.iter().flat_map(keys)) {
-        KeySlots::Several { first, second } if has_slots => Err(cross_slot(first, second)),
-        _ => Ok(()),
+    if !has_slots {
+        return Ok(());
+    }
+    if let KeySlots::Several { first, second } = key_slots(commands.iter().flat_map(keys)) {
+        return Err(cross_slot(first, second));
+    }
+    let mut named = commands.iter().filter_map(slot_argument);
+    let Some(first) = named.next() else { return Ok(()) };
+    let of_key = commands.iter().flat_map(keys).next().map(Slot::of);
+    match named.chain(of_key).find(|slot| *slot != first) {
+        Some(second) => Err(cross_slot(first, second)),
+        None => Ok(()),
     }
 }
 
@@ -81,6 +100,23 @@ mod tests {
         // A module's command: only its caller knows the keys.
         let module = [cmd("JSON.SET").key("foo").arg("$").arg("1"), get("bar")];
         assert!(lead(&module, true).is_err());
+    }
+
+    /// The number of a slot decides as a key in it would.
+    #[test]
+    fn a_slot_that_is_an_argument_counts_like_a_key() {
+        let count = |slot: u32| cmd("CLUSTER COUNTKEYSINSLOT").arg(slot);
+        for slot in [0, 5061, 16383] {
+            let lead = lead(&[cmd("PING"), count(slot)], true).unwrap();
+            assert_eq!(lead.first_key().map(|key| u32::from(Slot::of(key).number())), Some(slot));
+        }
+        assert!(lead(&[get("foo"), count(12182)], true).is_ok());
+        assert!(lead(&[get("foo"), count(99999)], true).is_ok(), "the server's own error");
+        for commands in [[get("foo"), count(5061)], [count(12182), count(5061)]] {
+            let error = lead(&commands, true).unwrap_err();
+            assert!(matches!(error.details(), Some(ErrorDetail::CrossSlot { .. })), "{error}");
+            assert!(lead(&commands, false).is_ok());
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@
 //!
 //! **After each change call `plan`, and send all that it returns, in that order.**
 //!
+//! A channel that tells of keys is subscribed to at every primary (`every_primary.rs`): it has a
+//! part for each, and what is said here of a channel holds for each part.
+//!
 //! Invariants:
 //! - a channel is live at one connection at most, and pending at one more at most;
 //! - the new connection is asked first; the old one is unsubscribed when the new one has confirmed;
@@ -18,8 +21,9 @@
 //! - each interruption is told once, to the readers that were subscribed when it began;
 //! - what is done for one reader, channel, connection or slot costs what that one holds.
 
-use super::kind::{Channel, ChannelKind};
+use super::kind::{Channel, ChannelKind, tells_of_keys};
 use super::pending_commands::PendingCommands;
+use super::reach::{Primary, Reach};
 use super::update::{GapCause, Update};
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
@@ -35,9 +39,11 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod every_primary;
 mod planning;
 mod recheck;
 mod replies;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +95,8 @@ pub(crate) struct PlacementQuery {
     pub(crate) slot: Slot,
     /// The connection where it is pending or, if it is not, live.
     pub(crate) current: Option<ConnectionId>,
+    /// The primary that it must be at, as an index into the list of `follow_primaries`.
+    pub(crate) primary: Option<usize>,
 }
 
 /// What a channel waits for that has no connection: a name that the chooser of connections gives.
@@ -121,7 +129,7 @@ struct ChannelReader {
 }
 
 /// An interruption that readers were not told of yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Gap {
     /// When it began, at the latest.
     since: Timestamp,
@@ -140,9 +148,12 @@ struct ChannelEntry {
     slot: Slot,
     /// Differs from that of earlier entries with the same name, whose replies may still arrive.
     serial: u64,
-    /// The readers that want it; never empty.
+    /// How many nodes it is subscribed to at.
+    reach: Reach,
+    /// The readers that want it; never empty, except in a part.
     readers: SmallVec<[ChannelReader; 1]>,
-    /// The connection that has confirmed it.
+    /// The connection that has confirmed it; of a channel with parts, the last one that did. It
+    /// stays when that is lost: others may go on.
     live: Option<ConnectionId>,
     /// The connection that was asked and has not answered.
     pending: Option<ConnectionId>,
@@ -188,11 +199,16 @@ pub(crate) struct ChannelTable {
     pauses: (Duration, Duration),
     /// When the slots' owners were last known to be those before the last change.
     owners_known_at: Timestamp,
+    /// The primaries; see `follow_primaries`.
+    primaries: Vec<Primary>,
+    /// The channels that have parts.
+    wholes: BTreeSet<usize>,
     /// For jitter.
     rng: Rng,
     /// Channels by name, for each kind.
     names: [Names; 3],
-    /// The index of the last message's channel: the next message often has the same.
+    /// The index of the last message's channel: the next message often has the same. Never that of
+    /// a part.
     recent: Cell<usize>,
     /// The channels; `None` where an index is free.
     entries: Vec<Option<ChannelEntry>>,
@@ -231,6 +247,8 @@ impl ChannelTable {
             has_slots,
             pauses,
             owners_known_at: Timestamp::ZERO,
+            primaries: vec![None],
+            wholes: BTreeSet::new(),
             rng,
             names: Default::default(),
             recent: Cell::new(0),
@@ -258,12 +276,13 @@ impl ChannelTable {
             Some(index) => *index,
             None => self.add(kind, name),
         };
+        let confirmed = self.confirmed(index);
         let Some(entry) = &mut self.entries[index] else { return };
         if self.readers.contains_key(&(reader, index)) {
             return;
         }
         self.readers.insert((reader, index), entry.readers.len());
-        let connection = entry.live.and_then(|id| self.connections.get(&id));
+        let connection = confirmed.and_then(|id| self.connections.get(&id));
         if let Some(connection) = connection {
             let endpoint = Arc::clone(&connection.endpoint);
             let channel = entry.channel.clone();
@@ -271,23 +290,30 @@ impl ChannelTable {
         }
         let was_subscribed = connection.is_some();
         entry.readers.push(ChannelReader { id: reader, was_subscribed, was_refused: false });
-        if entry.refused.take().is_some() {
-            self.refusals -= 1;
-            // The server may accept it by now.
-            self.check_later.remove(&(entry.not_before, index));
-            entry.not_before = Timestamp::ZERO;
-            self.to_check.insert(index);
-        }
+        self.ask_refused_again(index);
     }
 
     fn add(&mut self, kind: ChannelKind, name: &[u8]) -> usize {
         let name = Bytes::copy_from_slice(name);
+        let everywhere = self.has_slots && tells_of_keys(kind, &name);
+        let index = self.insert(Channel { kind, name: name.clone() }, Reach::OneNode);
+        self.names[kind as usize].insert(name, index);
+        if everywhere {
+            self.add_parts(index);
+        }
+        index
+    }
+
+    /// Adds an entry without readers, which the next plan checks.
+    fn insert(&mut self, channel: Channel, reach: Reach) -> usize {
         self.serial += 1;
-        let slot = Slot::of(&name);
+        let slot = Slot::of(&channel.name);
+        let sharded = channel.kind == ChannelKind::Sharded;
         let entry = ChannelEntry {
             slot,
-            channel: Channel { kind, name: name.clone() },
+            channel,
             serial: self.serial,
+            reach,
             readers: SmallVec::new(),
             live: None,
             pending: None,
@@ -310,8 +336,7 @@ impl ChannelTable {
                 self.entries.len() - 1
             }
         };
-        self.names[kind as usize].insert(name, index);
-        if kind == ChannelKind::Sharded {
+        if sharded {
             self.by_slot.insert((slot, index));
         }
         self.to_check.insert(index);
@@ -350,7 +375,20 @@ impl ChannelTable {
         if !entry.readers.is_empty() {
             return;
         }
-        let Some(entry) = self.entries[index].take() else { return };
+        if let Reach::EveryPrimary { parts } = std::mem::replace(&mut entry.reach, Reach::OneNode) {
+            // It is live only where its parts are.
+            entry.live = None;
+            parts.into_iter().for_each(|part| drop(self.remove(part)));
+            self.wholes.remove(&index);
+        }
+        if let Some(Channel { kind, name }) = self.remove(index) {
+            self.names[kind as usize].remove(&name);
+        }
+    }
+
+    /// Removes an entry; it is unsubscribed from.
+    fn remove(&mut self, index: usize) -> Option<Channel> {
+        let entry = self.entries[index].take()?;
         self.free.push(index);
         self.to_check.remove(&index);
         self.check_later.remove(&(entry.not_before, index));
@@ -358,17 +396,17 @@ impl ChannelTable {
             self.waiting.remove(&(key, index));
         }
         self.refusals -= usize::from(entry.refused.is_some());
-        let Channel { kind, name } = entry.channel;
+        let Channel { kind, name } = &entry.channel;
         for id in entry.live.iter().chain(&entry.pending) {
             if let Some(connection) = self.connections.get_mut(id) {
-                connection.leave(index, kind, entry.slot, name.clone());
+                connection.leave(index, *kind, entry.slot, name.clone());
                 self.leaving.push(*id);
             }
         }
-        if kind == ChannelKind::Sharded {
+        if *kind == ChannelKind::Sharded {
             self.by_slot.remove(&(entry.slot, index));
         }
-        self.names[kind as usize].remove(&name);
+        Some(entry.channel)
     }
 
     /// Adds a connection: commands may be sent on it from now on.
@@ -427,55 +465,11 @@ impl ChannelTable {
         std::mem::take(&mut self.updates)
     }
 
-    /// A channel of one reader that is not live, and its number. The search begins at `from`, where
-    /// the one before has ended: who asks again and again looks at each channel once.
-    pub(crate) fn unconfirmed(&self, reader: ReaderId, from: usize) -> Option<(usize, &Channel)> {
-        let after = self.readers.range((reader, from)..=(reader, usize::MAX));
-        let before = self.readers.range((reader, 0)..(reader, from));
-        after.chain(before).find_map(|((_, index), _)| {
-            self.visit();
-            let entry = self.entries[*index].as_ref().filter(|entry| entry.live.is_none())?;
-            Some((*index, &entry.channel))
-        })
-    }
-
-    /// A channel of one reader that the server refuses, with the server's error.
-    pub(crate) fn refusal(&self, reader: ReaderId) -> Option<(&Channel, &ServerError)> {
-        if self.refusals == 0 {
-            return None;
-        }
-        self.entries_of(reader).find_map(|entry| Some((&entry.channel, entry.refused.as_ref()?)))
-    }
-
-    /// The channels that one reader wants.
-    pub(crate) fn channels(&self, reader: ReaderId) -> impl Iterator<Item = &Channel> {
-        self.entries_of(reader).map(|entry| &entry.channel)
-    }
-
-    fn entries_of(&self, reader: ReaderId) -> impl Iterator<Item = &ChannelEntry> {
-        let own = self.readers.range((reader, 0)..=(reader, usize::MAX));
-        own.filter_map(|((_, index), _)| {
-            self.visit();
-            self.entries[*index].as_ref()
-        })
-    }
-
     /// Counts a channel that is looked at. Tests bound how many are.
     #[inline]
     fn visit(&self) {
         #[cfg(test)]
         self.visits.set(self.visits.get() + 1);
-    }
-
-    /// Whether any channel is live or pending at a connection, or still to be unsubscribed there.
-    pub(crate) fn is_in_use(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(Connection::is_used)
-    }
-
-    /// The connections whose use has begun or ended since the last call, and new ones. A connection
-    /// may come twice.
-    pub(crate) fn take_use_changes(&mut self) -> Vec<ConnectionId> {
-        std::mem::take(&mut self.use_changes)
     }
 }
 

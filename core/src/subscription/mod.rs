@@ -10,4 +10,5 @@ pub(crate) mod kind;
 pub(crate) mod message;
 pub(crate) mod pending_commands;
 pub(crate) mod push;
+pub(crate) mod reach;
 pub(crate) mod update;

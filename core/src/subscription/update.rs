@@ -19,7 +19,8 @@ pub enum Update {
     Subscribed {
         /// The channel.
         channel: Channel,
-        /// The node that sends its messages.
+        /// The node that sends its messages; of a channel that every primary sends (keyspace events
+        /// in a cluster), one of them.
         endpoint: Arc<Endpoint>,
     },
     /// The channel was removed from this subscription: no message of it follows.
@@ -72,8 +73,8 @@ pub enum GapCause {
     /// The client closed the connection: the node has left the deployment, or another server
     /// listens at its address.
     NodeLeft,
-    /// Another node has become the owner of the channel. Messages that were published there before
-    /// this client knew may be missing.
+    /// Another node has become the owner of the channel, or has come to own keys that the channel
+    /// tells of. Messages that were sent there before this client knew may be missing.
     OwnerChanged,
     /// The server ended the subscription, because the channel's slot has moved to another node.
     SlotMoved,

@@ -18,6 +18,7 @@ pub mod budget;
 pub mod hand_over;
 pub mod health;
 pub mod policy;
+pub mod shared_future;
 
 /// How often threads may be interrupted in the middle of their work, in one run of a model. Nearly
 /// all mistakes show with two; each further one multiplies the time.
@@ -66,8 +67,17 @@ mod connection {
     }
 }
 
+/// As the client has it natively.
+mod bounds {
+    /// A boxed future.
+    pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+}
+
 #[path = "../../../core/src/driver"]
 mod driver {
+    pub(crate) mod environment {
+        pub(crate) mod shared_future;
+    }
     #[path = "node/health.rs"]
     pub(crate) mod health;
     #[path = "replica/policy.rs"]

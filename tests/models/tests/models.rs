@@ -5,6 +5,7 @@ use slotcar_models::budget;
 use slotcar_models::hand_over;
 use slotcar_models::health;
 use slotcar_models::policy;
+use slotcar_models::shared_future;
 
 #[test]
 fn budget_every_caller_that_waits_gets_its_room() {
@@ -64,4 +65,14 @@ fn policy_a_read_never_finds_settings_older_than_its_mode() {
 #[test]
 fn policy_two_switches_do_not_mix() {
     policy::two_switches_do_not_mix();
+}
+
+#[test]
+fn shared_future_every_task_gets_the_output() {
+    shared_future::every_task_gets_the_output();
+}
+
+#[test]
+fn shared_future_a_task_that_goes_away_takes_no_call_with_it() {
+    shared_future::a_task_that_goes_away_takes_no_call_with_it();
 }

@@ -5,7 +5,7 @@
 
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;
-use slotcar::{Client, Config, KeyScan, Slot, cmd};
+use slotcar::{Client, KeyScan, Slot, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Failover, Server, Version};
 use std::collections::BTreeSet;

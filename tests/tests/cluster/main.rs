@@ -13,4 +13,5 @@ mod moves;
 mod recovery;
 mod routing;
 mod scan;
+mod slot_arguments;
 mod spread;

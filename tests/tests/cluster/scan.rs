@@ -4,7 +4,7 @@
 
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;
-use slotcar::{Client, Config, ScanCursor};
+use slotcar::{Client, ScanCursor};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Failover, Version};
 use std::collections::BTreeSet;

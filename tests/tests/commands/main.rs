@@ -12,7 +12,7 @@ mod sets;
 mod sorted_sets;
 mod strings;
 
-use slotcar::{Client, Config, Error};
+use slotcar::{Client, Error};
 use slotcar_tests::real::{Server, Version};
 
 /// Runs a suite on a new server of each version, in RESP2 and, where the server has it, in RESP3.

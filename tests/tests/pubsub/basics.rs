@@ -3,13 +3,15 @@
 //! Where it matters, the server's own list of subscribers is compared.
 
 use super::reader::{next_sorted, next_words};
+use slotcar::command::cmd;
 use slotcar::config::{Protocol, SubscriptionConnection};
 use slotcar::{Client, Config, ErrorKind, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::{BOUND, until_true};
-use slotcar_tests::real::{Cluster, Server, Version};
+use slotcar_tests::real::{Cluster, Reply, Server, Version};
 use smol::block_on;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn client(url: &str, protocol: Protocol) -> Client {
@@ -219,4 +221,57 @@ fn a_message_tells_where_it_comes_from() {
     assert_eq!(message.channel(), b"abc");
     assert!(message.text().is_err());
     assert_eq!(message.into_payload(), b"\xff\x00");
+}
+
+/// A subscriber is known only to its own node: a plain command asks all nodes, as the typed methods
+/// do.
+#[test]
+fn plain_pubsub_commands_ask_all_nodes() {
+    for version in Version::all() {
+        let cluster = Cluster::of(&version).start();
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            let gone = |words: &[&str]| {
+                cluster.nodes().iter().all(|node| match node.call(words) {
+                    Reply::Integer(count) => count == 0,
+                    list => list.items().is_empty(),
+                })
+            };
+            until_true("the client before to be gone", || {
+                gone(&["PUBSUB", "CHANNELS"])
+                    && gone(&["PUBSUB", "NUMPAT"])
+                    && (!version.since_7() || gone(&["PUBSUB", "SHARDCHANNELS"]))
+            });
+            let client = client(&cluster.url(), protocol);
+            // Channels whose names would have slots at each shard, and are spread likewise.
+            let names = [100, 6001, 12000].map(key_in);
+            let mut all = block_on(client.subscribe(&names).into_future()).unwrap();
+            next_words(&mut all, 3);
+            let mut pattern = block_on(client.psubscribe("x*").into_future()).unwrap();
+            next_words(&mut pattern, 1);
+            let send = |words: &str| cmd(words).args(&names);
+            let mut channels: Vec<String> =
+                block_on(client.send(cmd("PUBSUB CHANNELS")).into_future()).unwrap();
+            channels.sort();
+            let mut expected = names.to_vec();
+            expected.sort();
+            assert_eq!(channels, expected, "{version} {protocol:?}");
+            let counts: BTreeMap<String, u64> =
+                block_on(client.send(send("PUBSUB NUMSUB")).into_future()).unwrap();
+            let one_each: BTreeMap<String, u64> =
+                names.iter().map(|name| (name.clone(), 1)).collect();
+            assert_eq!(counts, one_each, "{version} {protocol:?}");
+            let patterns: u64 = block_on(client.send(cmd("PUBSUB NUMPAT")).into_future()).unwrap();
+            assert_eq!(patterns, 1, "{version} {protocol:?}");
+            if version.since_7() {
+                let mut sharded = block_on(client.ssubscribe(&names).into_future()).unwrap();
+                next_words(&mut sharded, 3);
+                let list: Vec<String> =
+                    block_on(client.send(cmd("PUBSUB SHARDCHANNELS")).into_future()).unwrap();
+                assert_eq!(list.len(), 3, "{version} {protocol:?}: {list:?}");
+                let counts: BTreeMap<String, u64> =
+                    block_on(client.send(send("PUBSUB SHARDNUMSUB")).into_future()).unwrap();
+                assert_eq!(counts, one_each, "{version} {protocol:?}");
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod confirmations;
 mod durable;
 mod follow;
 mod inside_replies;
+mod keyspace_events;
 mod many;
 mod output_limit;
 mod reader;

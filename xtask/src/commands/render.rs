@@ -81,13 +81,17 @@ fn key_spec(keys: &Keys) -> String {
     }
 }
 
-/// A policy's name as an enum's variant: `all_shards` becomes `AllShards`.
+/// A policy's name as an enum's variant: `all_shards` becomes `AllShards`, `slot:2` `Slot(2)`.
 fn variant(policy: Option<&str>) -> String {
     let capital = |word: &str| {
         let (first, rest) = word.split_at_checked(1).unwrap_or_default();
         first.to_uppercase() + rest
     };
-    policy.unwrap_or("default").split('_').map(capital).collect()
+    let policy = policy.unwrap_or("default");
+    if let Some((name, position)) = policy.split_once(':') {
+        return format!("{}({position})", capital(name));
+    }
+    policy.split('_').map(capital).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +123,11 @@ mod tests {
                 "KEYS",
                 facts(&["readonly"], &[], Some("all_shards")),
                 "p(\"KEYS\", R, &[], Ask::AllShards, Fold::Default),",
+            ),
+            (
+                "COUNTKEYSINSLOT",
+                facts(&[], &[], Some("slot:2")),
+                "p(\"COUNTKEYSINSLOT\", 0, &[], Ask::Slot(2), Fold::Default),",
             ),
         ];
         for (name, facts, expected) in table {

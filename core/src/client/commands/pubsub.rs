@@ -18,6 +18,33 @@ impl Client {
     /// In a cluster, messages of these channels go to every node. Messages of sharded channels
     /// ([`Client::ssubscribe`]) stay in one shard.
     ///
+    /// # Keyspace events
+    ///
+    /// Of a key in a cluster only the node tells that has it. So channels that begin with
+    /// `__keyspace@` or `__keyevent@` (Redis 8.8 adds four that begin with `__subkey`) are
+    /// subscribed to at every primary that owns slots, and follow the topology: primaries that are
+    /// new are asked, those that have left are given up. A read policy does not matter, since
+    /// replicas tell `del` where primaries tell `expired`. The same goes for patterns that begin
+    /// so, or with `__key` and a wildcard (`__key*__:*`).
+    ///
+    /// [`Update::Subscribed`](crate::Update::Subscribed) comes when all primaries have confirmed.
+    /// An [`Update::Gap`](crate::Update::Gap) comes after the connection to one of them was lost,
+    /// and after a node has become a primary or got its first slots: once, when all of them confirm
+    /// again. The others are heard meanwhile, also by [`Subscribe::start`], which does not wait for
+    /// a primary that is down.
+    ///
+    /// - A failover that the client has not heard of costs events of that shard, up to the next
+    ///   refresh of the topology (`Config::refresh_interval`, or a redirect of any command); the
+    ///   gap says since when. While both the old and the new primary are subscribed to, which
+    ///   ends with that refresh, some may come twice.
+    /// - A pattern that begins otherwise, as `*` or `*:expired`, is at one node, because ordinary
+    ///   messages would come from each: it gets the keyspace events of that node only.
+    /// - A message that is *published* to such a channel goes to every node, and comes once from
+    ///   each primary.
+    /// - Servers tell of keys only where `notify-keyspace-events` says so.
+    ///
+    /// <https://redis.io/docs/latest/develop/use/keyspace-notifications/>
+    ///
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
@@ -36,6 +63,9 @@ impl Client {
     }
 
     /// Subscribes to all channels whose names match a pattern: `news.*`, `h?llo`, `[ab]c`.
+    ///
+    /// For events of keys in a cluster see [`Client::subscribe`]: `__keyevent@0__:*` hears all
+    /// primaries, `*` hears one.
     pub fn psubscribe(&self, patterns: impl ToArgs) -> Subscribe<'_> {
         Subscribe::new(self, ChannelKind::Pattern, patterns)
     }

@@ -6,8 +6,8 @@
 //!
 //! **Invariants**: `CommandQueue::earliest` is not later than any deadline of an entry that a turn
 //! has seen, or of a caller that waits for the budget here; each entry in flight up to `Due::last`
-//! whose deadline counts is in `Due::entries`; an entry whose caller is told that it was not sent is
-//! never written.
+//! whose deadline counts is in `Due::entries`; an entry whose caller is told that it was not sent
+//! is never written.
 
 use super::{CommandQueue, Deadline, EntryState, Judged, NONE, Ticket, Wakers};
 use crate::connection::outcome::Failure;
@@ -25,18 +25,6 @@ pub(crate) struct Taken<'a> {
     pub(crate) sent: usize,
     /// Bytes that the stream has accepted since it was opened.
     pub(crate) written: u64,
-}
-
-/// Entries by their deadlines.
-#[derive(Debug, Default)]
-pub(super) struct Due {
-    /// Deadline, index and generation, the earliest first; also of entries that have ended.
-    pub(super) entries: BinaryHeap<Reverse<(Timestamp, u32, u32)>>,
-    /// The youngest entry that was put in.
-    last: Option<Ticket>,
-    /// How many entries were looked at one by one.
-    #[cfg(test)]
-    pub(super) visits: usize,
 }
 
 /// More entries that have ended than this, and than there are in flight, are forgotten.

@@ -50,7 +50,7 @@ pub(crate) async fn run(
     options: CallOptions,
 ) -> Result<Bytes, Error> {
     if let Plan::FanOut(target, how) = plan {
-        let destinations = destinations(&topology, &target, options).await?;
+        let destinations = planned(&topology, &target, how, options).await?;
         let replies =
             send_to_each(&topology, destinations, &command, reads.as_ref(), options).await;
         return join_replies(replies, &command, how);
@@ -77,7 +77,7 @@ pub(super) async fn run_planned(
     let mut parts = PartList::new(commands);
     for plan in plans {
         let own = match &plan {
-            Plan::FanOut(target, _) => destinations(topology, target, options).await?,
+            Plan::FanOut(target, how) => planned(topology, target, *how, options).await?,
             Plan::Split(_) | Plan::Unknown | Plan::Whole => Vec::new(),
         };
         parts.push(plan, own);
@@ -204,6 +204,22 @@ async fn send_to_each(
 fn join_replies(replies: Vec<NodeResult>, command: &Command, how: Fold) -> Result<Bytes, Error> {
     let frames = replies.into_iter().map(|reply| Ok(reply?.0));
     join_results(frames, command, how.needs_all(), |frames| fold(how, frames))
+}
+
+/// Where a command goes that the plan sends to a target. Where any value will do, the first one is
+/// taken: so another node comes first each time, and RANDOMKEY has keys of all shards.
+async fn planned(
+    topology: &Arc<LiveTopology>,
+    target: &Target,
+    how: Fold,
+    options: CallOptions,
+) -> Result<Vec<Destination>, Error> {
+    let mut all = destinations(topology, target, options).await?;
+    if how == Fold::AnyValue {
+        let first = topology.env().rng().below(all.len().max(1) as u64);
+        all.rotate_left(first as usize);
+    }
+    Ok(all)
 }
 
 /// Where a command for a target goes: to the owner of a slot of each shard, so that an attempt

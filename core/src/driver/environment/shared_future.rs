@@ -11,12 +11,12 @@
 
 use crate::bounds::BoxFuture;
 use crate::connection::wakers::{Wakers, wake_all, wake_one};
-use crate::lock::lock;
+use crate::lock::{Mutex, lock};
 use slab::Slab;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// See the head of this file. A clone waits for the same future. Polled again after it has ended,

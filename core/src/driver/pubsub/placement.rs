@@ -2,7 +2,9 @@
 //!
 //! A sharded channel belongs to its slot: to the owner or, under a read policy, to a node of that
 //! shard. Every other channel may be at any node of the deployment: channels are spread as if their
-//! names had slots, and a channel stays at its node for as long as that is a member.
+//! names had slots, and a channel stays at its node for as long as that is a member. A channel that
+//! tells of keys is at every primary of a cluster, under any read policy: a replica tells `del`
+//! where its primary tells `expired` or `evicted`.
 //!
 //! Invariants: nothing here waits or sends; a node that could not be reached the last time is
 //! chosen only if it alone can serve the channel.
@@ -17,6 +19,7 @@ use crate::sorted::SortedMap;
 use crate::subscription::kind::ChannelKind;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
+use crate::topology::slot_range::every_slot;
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -24,6 +27,25 @@ mod tests;
 
 /// The nodes that the last attempt could not connect to, by their numbers, and its errors.
 pub(super) type Unreachable = SortedMap<u64, Error>;
+
+/// The primaries, which tell of keys: each that serves a slot, whether it answers or not. `None` for
+/// those that cannot be dialled, and where none is known. The last owner of slots that no node
+/// serves may be a replica by now, and would tell of the keys of another primary.
+pub(super) fn primaries(routes: &Routes) -> Vec<Option<Arc<Node>>> {
+    let (map, shards) = (&routes.map, routes.map.slots().shards());
+    let mut serves = vec![false; shards.len()];
+    for slot in every_slot() {
+        if let Some(serves) = serves.get_mut(usize::from(map.slots().owner_at(slot))) {
+            *serves = *serves || map.uncovered_since(slot).is_none();
+        }
+    }
+    let serving = shards.iter().zip(serves).filter(|(_, serves)| *serves);
+    let mut found: Vec<_> = serving.map(|(shard, _)| routes.node(shard.primary).cloned()).collect();
+    if found.is_empty() {
+        found.push(None);
+    }
+    found
+}
 
 /// The node for a channel where reads go to primaries. `current` is its node until now.
 pub(super) fn by_slot<'r>(

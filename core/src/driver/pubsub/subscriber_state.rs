@@ -17,7 +17,7 @@ use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
 use crate::driver::node::reconnecting_link::ReconnectingLink;
 use crate::driver::pubsub::connections::Connections;
-use crate::driver::pubsub::placement::{Unreachable, by_read_policy, by_slot};
+use crate::driver::pubsub::placement::{Unreachable, by_read_policy, by_slot, primaries};
 use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::Error;
@@ -71,6 +71,10 @@ pub(super) struct State {
     pub(super) owners_known_at: Timestamp,
     /// What the last plan was made with.
     planned: Option<PlannedRoutes>,
+    /// The primaries, if a channel tells of keys; `None` for those that cannot be dialled.
+    primaries: Vec<Option<Arc<Node>>>,
+    /// The version of the map that they are of.
+    primaries_version: Option<u64>,
     /// The subscriber has ended: nothing is sent any more.
     pub(super) closed: bool,
 }
@@ -132,6 +136,8 @@ impl State {
             batch: 0,
             owners_known_at: Timestamp::ZERO,
             planned: None,
+            primaries: Vec::new(),
+            primaries_version: None,
             closed: false,
         }
     }
@@ -252,8 +258,8 @@ impl State {
         self.planned.as_ref().is_some_and(|planned| planned.version == version)
     }
 
-    /// Notes the routes that a plan is made with, and lets it check the channels that these concern.
-    /// Returns whether there are other nodes than before.
+    /// Notes the routes that a plan is made with, and lets it check the channels that these
+    /// concern. Returns whether there are other nodes than before.
     fn note_routes(&mut self, routes: &Routes, now: Timestamp) -> bool {
         let (version, slots) = (routes.map.version(), routes.map.slots());
         if self.has_planned(version) {
@@ -279,6 +285,19 @@ impl State {
         true
     }
 
+    /// Tells the table which primaries the routes have, if that matters to a channel.
+    fn note_primaries(&mut self, routes: &Routes, now: Timestamp) {
+        let version = Some(routes.map.version());
+        if self.channels.has_wholes() && self.primaries_version != version {
+            self.primaries_version = version;
+            self.primaries = primaries(routes);
+            let endpoint =
+                |node: &Option<Arc<Node>>| Some(Arc::new(node.as_ref()?.endpoint().clone()));
+            let endpoints = self.primaries.iter().map(endpoint).collect();
+            self.channels.follow_primaries(endpoints, self.owners_known_at, now);
+        }
+    }
+
     /// Makes a plan and queues its commands; the links that have to write are added to `write`.
     /// Returns whether there are other nodes than before.
     pub(super) fn queue_plan(
@@ -288,19 +307,24 @@ impl State {
         now: Timestamp,
         write: &mut Vec<Arc<Link>>,
     ) -> bool {
+        self.note_primaries(routes, now);
         let has_other_nodes = self.note_routes(routes, now);
         if self.needs_refresh && self.recheck_at <= now {
             (self.needs_refresh, self.recheck_at) = (false, now.after(NO_OWNER_INTERVAL));
             self.channels.recheck_all_waiting();
         }
         let (connections, unreachable) = (&self.connections, &self.unreachable);
+        let primaries = &self.primaries;
         let (wanted, connecting) = (&mut self.wanted, &self.connecting);
         let needs_refresh = &mut self.needs_refresh;
         let plan = self.channels.plan(now, |query| {
             let current = query.current.and_then(|id| connections.get(id)).map(|one| &one.node);
-            let node = match settings {
-                Some(rule) => by_read_policy(query.slot, current, unreachable, routes, rule, now),
-                None => by_slot(query.kind, query.slot, current, unreachable, routes),
+            let node = match (query.primary, settings) {
+                (Some(primary), _) => primaries.get(primary).and_then(Option::as_ref),
+                (None, Some(rule)) => {
+                    by_read_policy(query.slot, current, unreachable, routes, rule, now)
+                }
+                (None, None) => by_slot(query.kind, query.slot, current, unreachable, routes),
             };
             let Some(node) = node else {
                 *needs_refresh = true;
@@ -326,8 +350,8 @@ impl State {
     }
 
     /// Notes which connections the channels use, and gives up those that none uses: at once if they
-    /// are closed or their node has left, others after a while, if they are not kept. The links to be
-    /// retired are added to `unused`.
+    /// are closed or their node has left, others after a while, if they are not kept. The links to
+    /// be retired are added to `unused`.
     pub(super) fn release_unused(
         &mut self,
         routes: &Routes,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::subscription::kind::{Channel, ChannelKind};
 use crate::subscription::pending_commands::RequestedChannel;
+use crate::subscription::reach::Reach;
 use crate::time::Timestamp;
 use crate::topology::slot::Slot;
 use bytes::Bytes;
@@ -40,6 +41,12 @@ impl ChannelTable {
         for index in std::mem::take(&mut self.to_check) {
             self.visit();
             let Some(entry) = &mut self.entries[index] else { continue };
+            let primary = match entry.reach {
+                Reach::OneNode => None,
+                Reach::OnePrimary { primary, .. } => Some(primary),
+                // Its parts are asked for.
+                Reach::EveryPrimary { .. } => continue,
+            };
             if let Some(key) = entry.waits_for.take() {
                 self.waiting.remove(&(key, index));
             }
@@ -49,7 +56,8 @@ impl ChannelTable {
             }
             let live = entry.live;
             let current = entry.pending.or(live);
-            let query = PlacementQuery { kind: entry.channel.kind, slot: entry.slot, current };
+            let kind = entry.channel.kind;
+            let query = PlacementQuery { kind, slot: entry.slot, current, primary };
             let id = match target(query).into() {
                 Placement::At(id) if self.connections.contains_key(&id) => id,
                 elsewhere => {

@@ -29,12 +29,12 @@ impl ChannelTable {
         let Some(serial) = connection.pending_commands.handle_subscribed(kind, name) else {
             return Err(UnknownState("a channel was confirmed that was not asked for"));
         };
-        let Some(index) = self.names[kind as usize].get(name).copied() else { return Ok(()) };
+        let endpoint = Arc::clone(&connection.endpoint);
+        let Some(index) = self.asked(kind, name, id) else { return Ok(()) };
         let Some(entry) = &mut self.entries[index] else { return Ok(()) };
         if entry.serial != serial || entry.pending != Some(id) {
             return Ok(());
         }
-        let endpoint = Arc::clone(&connection.endpoint);
         entry.pending = None;
         (entry.failures, entry.not_before) = (0, Timestamp::ZERO);
         self.refusals -= usize::from(entry.refused.take().is_some());
@@ -75,6 +75,7 @@ impl ChannelTable {
         }
         // The owner may have changed again since the request.
         self.to_check.insert(index);
+        self.handle_part_confirmed(index, gap, now);
         Ok(())
     }
 
@@ -148,9 +149,7 @@ impl ChannelTable {
         let temporary =
             matches!(call, None | Some(CallAction::FollowRedirect | CallAction::RetryAfterPause));
         for RequestedChannel { name, serial } in failed.names {
-            let Some(index) = self.names[failed.kind as usize].get(&name).copied() else {
-                continue;
-            };
+            let Some(index) = self.asked(failed.kind, &name, id) else { continue };
             let Some(entry) = &mut self.entries[index] else { continue };
             if entry.serial != serial || entry.pending != Some(id) {
                 continue;
@@ -170,6 +169,8 @@ impl ChannelTable {
             self.to_check.insert(index);
             if let Some(error) = error.filter(|_| !temporary && !splits) {
                 self.refusals += usize::from(entry.refused.replace(error.clone()).is_none());
+                let told = entry.reach.whole().unwrap_or(index);
+                let Some(entry) = &mut self.entries[told] else { continue };
                 for reader in entry.readers.iter_mut().filter(|reader| !reader.was_refused) {
                     reader.was_refused = true;
                     let (channel, error) = (entry.channel.clone(), error.clone());

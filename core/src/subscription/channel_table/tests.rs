@@ -1,5 +1,7 @@
 //! The table against tables, and against servers that move slots, refuse and disappear.
 
+mod every_primary;
+mod every_primary_model;
 mod model;
 
 use super::*;

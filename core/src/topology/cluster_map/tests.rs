@@ -113,8 +113,8 @@ proptest! {
     }
 }
 
-/// Whatever is looked for among many nodes is what a look at each of them would find; and a redirect
-/// to a primary that owns slots copies no node and no shard.
+/// Whatever is looked for among many nodes is what a look at each of them would find; and a
+/// redirect to a primary that owns slots copies no node and no shard.
 #[test]
 fn nodes_are_found_without_a_look_at_each() {
     let mut views: Vec<NodeView> = (0..300)

@@ -1,4 +1,6 @@
 //! GETs beside a drop of many subscriptions: a real server, a thread each, real time.
+//!
+//! What it prints means something on a quiet machine only.
 
 use crate::section::cpu_time;
 use slotcar::{Client, Config, Smol, Subscription};

@@ -1,4 +1,6 @@
 //! Callers that wait: for replies of a server that sends none for now, or for room in the budget.
+//!
+//! Each has a waker of its own, and is polled only when that was called.
 
 use crate::host::Host;
 use crate::section::{counted, section};

@@ -2,8 +2,8 @@
 //! told to, and connections whose other ends are scripts (`server.rs`).
 //!
 //! Invariants: whatever it does for one task, timer or connection looks at no other one, so that
-//! what grows with their number is the client's; the client's work, and nothing else, runs inside of
-//! `counted_work`. The same calls take the same course each time.
+//! what grows with their number is the client's; the client's work, and nothing else, runs inside
+//! of `counted_work`. The same calls take the same course each time.
 
 use crate::section::counted_work;
 use crate::server::Servers;

@@ -2,8 +2,8 @@
 //!
 //! Callgrind counts inside of [`counted_work`] (`--toggle-collect`), from the begin of a section
 //! (`--zero-before`) to its end (`--dump-after`); `runner scale` names these functions. So the
-//! servers, the executor and the preparation of a section count nothing. Without callgrind the CPU time of the
-//! process is measured, in which they do count.
+//! servers, the executor and the preparation of a section count nothing. Without callgrind the CPU
+//! time of the process is measured, in which they do count.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! A cluster of many shards: commands, redirects and refreshes.
+//!
+//! Each shard has one node. Keys name their slot, so that the servers need not compute it.
 
 use crate::host::Host;
 use crate::section::section;

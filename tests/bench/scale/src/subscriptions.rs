@@ -1,4 +1,6 @@
 //! Subscriptions of one channel each, at one server or at many.
+//!
+//! One more stays throughout where the connection is to stay.
 
 use crate::host::Host;
 use crate::section::{counted, section};
@@ -29,7 +31,7 @@ fn subscribe(host: &Host, client: &Client, name: &str) -> Subscription {
 pub(crate) fn run(size: usize) {
     let host = Host::new(Servers::standalone());
     let client = client(&host, Deployment::Standalone);
-    let keeper = subscribe(&host, &client, "keeper");
+    let stays = subscribe(&host, &client, "stays");
     // Small sizes are run again and again, so that there is enough to count.
     let rounds = ROUNDS.div_ceil(size);
     let ops = (rounds * size) as u64;
@@ -74,7 +76,7 @@ pub(crate) fn run(size: usize) {
         host.run();
     });
     // While there is no connection yet.
-    drop(keeper);
+    drop(stays);
     drop(client);
     let host = Host::new(Servers::standalone());
     let client = self::client(&host, Deployment::Standalone);

@@ -63,6 +63,7 @@ impl Server {
         if outcome.is_ok() && spec.has(W) {
             env.executed(self.host, arguments);
         }
+        self.tell_of_changes(spec.name, &changes);
         self.absorb(conn, changes);
         outcome
     }
@@ -126,6 +127,7 @@ impl Server {
                 changes.expired.push((db, key));
             }
         }
+        self.tell_of_changes("expired", &changes);
         self.absorb(None, changes);
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod dispatch;
 pub(crate) mod effects;
 pub(crate) mod info;
 pub(crate) mod keyspace;
+pub(crate) mod keyspace_events;
 pub(crate) mod message;
 pub(crate) mod parameters;
 pub(crate) mod pubsub;

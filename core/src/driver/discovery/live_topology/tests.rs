@@ -425,8 +425,9 @@ fn nodes_that_only_redirects_name_are_bounded() {
     assert!(Arc::ptr_eq(&newest, &topology.node_at(&at("n199"))));
 }
 
-/// A redirect to a primary that owns slots shares the nodes of the routes before. A primary that has
-/// lost its last slot by redirects is treated as one that has left; so it was when all was made anew.
+/// A redirect to a primary that owns slots shares the nodes of the routes before. A primary that
+/// has lost its last slot by redirects is treated as one that has left; so it was when all was made
+/// anew.
 #[test]
 fn a_redirect_between_known_primaries_makes_no_nodes_anew() {
     let script = Script::default();

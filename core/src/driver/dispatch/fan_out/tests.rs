@@ -64,6 +64,21 @@ fn a_partial_failure_names_the_nodes_that_failed() {
     assert_eq!(failed[0].node.to_string(), id("b"));
 }
 
+/// Any value will do, but not always that of the same node.
+#[test]
+#[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
+fn a_random_key_may_be_of_any_node() {
+    let (script, topology) = start();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let command = cmd("RANDOMKEY");
+        let (plan, options) = (plan(&command, true).unwrap(), script.options(SECOND));
+        let frame = script.run(run(Arc::clone(&topology), command, plan, None, options)).unwrap();
+        seen.insert(from_frame::<String>(&frame).unwrap());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
 #[test]
 #[cfg_attr(not(feature = "fan-out"), ignore = "needs the feature fan-out")]
 fn replies_of_all_nodes_become_one() {

@@ -145,8 +145,8 @@ fn the_last_handle_drops_the_future() {
     assert_eq!(Arc::strong_count(&source), 1);
 }
 
-/// Thousands wait and are woken; one of them registers again, and the others go, each of which hands
-/// the call on to it. Then one waits alone where thousands did.
+/// Thousands wait and are woken; one of them registers again, and the others go, each of which
+/// hands the call on to it. Then one waits alone where thousands did.
 #[test]
 fn one_of_many_costs_what_it_holds() {
     const MANY: usize = 4000;

@@ -220,3 +220,39 @@ fn under_a_policy_a_channel_stays_at_its_node_while_the_policy_allows_it() {
         }
     }
 }
+
+/// Which nodes are asked for keyspace events: all that serve slots, and no other node.
+#[test]
+fn every_primary_that_serves_slots_tells_of_keys() {
+    let shown = |routes: &Routes| {
+        let found = primaries(routes);
+        found.iter().map(|node| shown(node.as_ref())).collect::<Vec<_>>().join(" ")
+    };
+    let world = World::three_shards();
+    assert_eq!(shown(&world.routes), "a b c");
+    // One that nobody can dial is told as unknown.
+    let mut nodes = world.routes.nodes.to_vec();
+    nodes[1] = None;
+    let routes = Routes::new(world.routes.map.clone(), nodes, &mut Rng::new(1));
+    assert_eq!(shown(&routes), "a - c");
+    // `a` was the last owner of slots that no node serves; `c` has lost its only slot.
+    let map = &world.routes.map;
+    let owners = |slot: &Slot| map.slots().owner_at(*slot);
+    let uncovered =
+        every_slot().filter(|slot| owners(slot) == 0).map(|slot| (slot, Timestamp::ZERO));
+    let parts = MapParts {
+        nodes: map.nodes().to_vec(),
+        shards: map.slots().shards().to_vec(),
+        owners: every_slot().map(|slot| owners(&slot).min(1)).collect(),
+        epochs: vec![None; 3],
+        uncovered: uncovered.collect(),
+        ..MapParts::default()
+    };
+    let map = ClusterMap::assemble(2, parts);
+    let routes = Routes::new(map, world.routes.nodes.to_vec(), &mut Rng::new(1));
+    assert_eq!(shown(&routes), "b");
+    let world = World::new(vec![Shard { primary: 0, replicas: vec![1, 2, 3, 4, 5] }]);
+    assert_eq!(shown(&world.routes), "a");
+    let empty = Routes::new(ClusterMap::empty(), Vec::new(), &mut Rng::new(1));
+    assert_eq!(shown(&empty), "-");
+}

@@ -166,6 +166,7 @@ impl Server {
         match spec.run {
             Run::Data(run) => {
                 let (_, changes) = self.apply(write.db, write.now_ms, write.seed, run, arguments);
+                self.tell_of_changes(spec.name, &changes);
                 self.absorb(None, changes);
             }
             _ => self.repeat_publish(env, arguments),
