@@ -3,7 +3,7 @@
 //! - `real` starts Redis and Valkey servers, clusters and sentinel groups, breaks them on purpose,
 //!   and puts proxies and scripted servers in between.
 //! - `background` runs the load of a test. `polling` polls futures by hand.
-//! - `watched` records what the client does with its transport.
+//! - `watched` records what the client does with its transport. `patience` gives calls time.
 //! - `forward` forwards methods of a transport. `expected_error` checks errors.
 //!
 //! **Invariant**: `real` is plain blocking code and shares none with slotcar, so a bug of the
@@ -12,17 +12,11 @@
 pub mod background;
 pub mod expected_error;
 pub mod forward;
+pub mod patience;
 pub mod polling;
 pub mod real;
 pub mod watched;
 
 pub use expected_error::ExpectedError;
+pub use patience::patient;
 pub use watched::Watched;
-
-/// The configuration of a URL, for calls that shall succeed: each has as long as a test waits,
-/// since on a busy machine the default may be too short. Panics if the URL is not a good one.
-#[must_use]
-pub fn patient(url: &str) -> slotcar::Config {
-    let config = slotcar::Config::from_url(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-    config.command_timeout(real::wait::BOUND)
-}

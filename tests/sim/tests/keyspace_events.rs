@@ -182,6 +182,38 @@ impl Heard {
     }
 }
 
+/// Writes keys until the event of each of a round comes, and comes once: the end of all faults.
+async fn hear_each_once(
+    sim: &Sim,
+    client: &Client,
+    all: &mut Subscription,
+    heard: &mut Heard,
+    first: u64,
+    seed: u64,
+) {
+    let limit = sim.now().after(Duration::from_secs(120));
+    let patient = client.with_timeout(Duration::from_secs(5));
+    let mut from = first;
+    loop {
+        let last: Vec<_> = heard.came.range(from.saturating_sub(20)..).collect();
+        let live = all.is_live();
+        let in_time = sim.now() < limit;
+        assert!(in_time, "seed {seed}: not each event comes once; live: {live}, {last:?}");
+        let numbers = from..from + 20;
+        from = numbers.end;
+        for number in numbers.clone() {
+            let _ = patient.set(key(number), "v").await;
+        }
+        while let Ok(Some(update)) = all.next_within(MS * 300).await {
+            heard.note(sim, &update);
+        }
+        if all.is_live() && numbers.clone().all(|n| heard.came.get(&n) == Some(&1)) {
+            return;
+        }
+        sim.advance(Duration::from_secs(1)).await;
+    }
+}
+
 /// Any faults: an event of an acknowledged write comes, or a gap is told after it; afterwards each
 /// comes once again.
 async fn any_faults(sim: Sim, seed: u64) {
@@ -228,30 +260,7 @@ async fn any_faults(sim: Sim, seed: u64) {
     };
     let ((first, ()), ()) = join(join(write, sim.suffer(&faults)), read).await;
     sim.recover();
-    let limit = sim.now().after(Duration::from_secs(120));
-    // Each round writes to all shards; the first one after which nothing was missing is the end.
-    let patient = client.with_timeout(Duration::from_secs(5));
-    let mut from = first;
-    loop {
-        let last: Vec<_> = heard.came.range(from.saturating_sub(20)..).collect();
-        let live = all.is_live();
-        assert!(
-            sim.now() < limit,
-            "seed {seed}: not each event comes once; live: {live}, {last:?}"
-        );
-        let numbers = from..from + 20;
-        from = numbers.end;
-        for number in numbers.clone() {
-            let _ = patient.set(key(number), "v").await;
-        }
-        while let Ok(Some(update)) = all.next_within(MS * 300).await {
-            heard.note(&sim, &update);
-        }
-        if all.is_live() && numbers.clone().all(|n| heard.came.get(&n) == Some(&1)) {
-            break;
-        }
-        sim.advance(Duration::from_secs(1)).await;
-    }
+    hear_each_once(&sim, &client, &mut all, &mut heard, first, seed).await;
     let last_gap = heard.gaps.last().copied().unwrap_or_default();
     for (number, sent) in acknowledged.into_inner() {
         let is_told = heard.came.contains_key(&number) || last_gap >= sent;

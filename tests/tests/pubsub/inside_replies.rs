@@ -8,7 +8,7 @@ use super::reader::next_sorted;
 use futures::future::{join, join_all};
 use slotcar::command::{cmd, incr, set};
 use slotcar::config::{Protocol, SubscriptionConnection};
-use slotcar::{Client, Config, Subscription};
+use slotcar::{Client, Subscription};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Server, Version};
 use smol::block_on;

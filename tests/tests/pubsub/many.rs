@@ -3,7 +3,7 @@
 //! Times are printed; the bounds are for a busy machine.
 
 use super::reader::{next, words};
-use slotcar::{Client, Config, Subscription, Update};
+use slotcar::{Client, Subscription, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Cluster, Sentinels, Version};

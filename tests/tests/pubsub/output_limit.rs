@@ -4,10 +4,9 @@
 //! minute (`client-output-buffer-limit pubsub`). Connections without subscriptions have no limit.
 
 use super::reader::{next, next_words, words};
-use slotcar::{Client, Config, Delivery, Value};
+use slotcar::{Client, Delivery, Value};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};
-use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Server, Version};
 use smol::block_on;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 
 use super::reader::{next, words};
 use slotcar::config::WhenLagging;
-use slotcar::{Client, Config, ErrorKind, Subscription, Update};
+use slotcar::{Client, ErrorKind, Subscription, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};

@@ -21,6 +21,8 @@ mod executor;
 pub mod expected_error;
 #[path = "../../../tests/src/forward.rs"]
 pub mod forward;
+#[path = "../../../tests/src/patience.rs"]
+pub mod patience;
 #[path = "../../../tests/src/polling.rs"]
 pub mod polling;
 #[path = "../real/mod.rs"]
@@ -49,6 +51,7 @@ mod transactions;
 
 pub use executor::{Task, Timer, future, spawn, unblock};
 pub use expected_error::ExpectedError;
+pub use patience::patient;
 pub use real::simulated::{Served, Sim};
 pub use stage::block_on;
 pub use transport::Smol;

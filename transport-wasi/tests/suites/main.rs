@@ -26,6 +26,8 @@ mod failover;
 mod limits;
 mod load;
 mod moves;
+#[path = "../../../tests/src/patience.rs"]
+pub mod patience;
 #[path = "../real/mod.rs"]
 pub mod real;
 mod replicas;
@@ -41,6 +43,7 @@ mod routing;
 #[path = "../../../tests/tests/cluster/spread.rs"]
 mod spread;
 
+pub use patience::patient;
 pub use slotcar_wasi::Wasi as Smol;
 
 use futures::future::{Either, select};

@@ -28,8 +28,8 @@ mod tests;
 /// The nodes that the last attempt could not connect to, by their numbers, and its errors.
 pub(super) type Unreachable = SortedMap<u64, Error>;
 
-/// The primaries, which tell of keys: each that serves a slot, whether it answers or not. `None` for
-/// those that cannot be dialled, and where none is known. The last owner of slots that no node
+/// The primaries, which tell of keys: each that serves a slot, whether it answers or not. `None`
+/// for those that cannot be dialled, and where none is known. The last owner of slots that no node
 /// serves may be a replica by now, and would tell of the keys of another primary.
 pub(super) fn primaries(routes: &Routes) -> Vec<Option<Arc<Node>>> {
     let (map, shards) = (&routes.map, routes.map.slots().shards());

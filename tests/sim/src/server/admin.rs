@@ -156,7 +156,7 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let mut values = Vec::new();
     for (given, value) in pairs() {
         match parameters::find(given) {
-            None => call.server.config.zone = String::from_utf8_lossy(value).into_owned(),
+            None => values.push((ZONE, String::from_utf8_lossy(value).into_owned())),
             Some((name, _, kind)) => {
                 let shown = parameters::aliases().find(|(alias, _)| is(given, alias));
                 let shown = shown.map_or(*name, |(alias, _)| alias);
@@ -176,6 +176,7 @@ fn config_set(call: &mut Call<'_, '_>, arguments: &[Bytes]) -> Outcome {
 fn set_parameter(server: &mut Server, name: &'static str, value: String) {
     let config = &mut server.config;
     match name {
+        ZONE => config.zone = value,
         "maxclients" => config.clients_max = value.parse().unwrap_or(usize::MAX),
         "replica-serve-stale-data" => config.serve_stale = value == "yes",
         "requirepass" if value.is_empty() => {

@@ -80,9 +80,10 @@ fn bit_range(
                 return Err(SYNTAX);
             }
             let start = int(start)?;
-            // BITPOS reads the unit first.
-            let read_end = if default_end { Ok(0) } else { int(end) };
-            read_end?;
+            // BITCOUNT reads the end before the unit, BITPOS behind it.
+            if !default_end {
+                int(end)?;
+            }
             let by_bit = match unit {
                 [unit] if is(unit, "BIT") => true,
                 [unit] if !is(unit, "BYTE") => return Err(SYNTAX),
