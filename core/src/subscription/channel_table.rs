@@ -155,6 +155,8 @@ struct ChannelEntry {
     /// The connection that has confirmed it; of a channel with parts, the last one that did. It
     /// stays when that is lost: others may go on.
     live: Option<ConnectionId>,
+    /// The connection whose confirmation told a gap: what others bring since is older, and dropped.
+    only: Option<ConnectionId>,
     /// The connection that was asked and has not answered.
     pending: Option<ConnectionId>,
     /// The connection whose server last dropped it, and when.
@@ -316,6 +318,7 @@ impl ChannelTable {
             reach,
             readers: SmallVec::new(),
             live: None,
+            only: None,
             pending: None,
             dropped: None,
             owner_changed_after: None,
@@ -438,18 +441,21 @@ impl ChannelTable {
         }
     }
 
-    /// The readers of a message that came for a channel; none unless the channel is live.
+    /// The readers of a message that came over a connection; none unless the channel is live, and
+    /// none if the message is late: from a connection that was left with a gap.
     #[inline]
     pub(crate) fn readers(
         &self,
         kind: ChannelKind,
         name: &[u8],
+        from: ConnectionId,
     ) -> impl ExactSizeIterator<Item = ReaderId> + '_ {
         let of_name =
             |entry: &&ChannelEntry| entry.channel.kind == kind && entry.channel.name == name;
         let recent = self.entries.get(self.recent.get()).and_then(Option::as_ref).filter(of_name);
         let entry = recent.or_else(|| self.entry(kind, name));
-        let live = entry.filter(|entry| entry.live.is_some());
+        let counts = |entry: &&ChannelEntry| entry.only.is_none_or(|only| only == from);
+        let live = entry.filter(|entry| entry.live.is_some()).filter(counts);
         live.map_or(&[][..], |entry| &entry.readers[..]).iter().map(|reader| reader.id)
     }
 

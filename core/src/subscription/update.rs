@@ -39,7 +39,8 @@ pub enum Update {
         to: Arc<Endpoint>,
     },
     /// The subscription was interrupted, and works again from here on. Messages that were published
-    /// in between are missing. Comes once for each interruption and channel.
+    /// in between are missing; none of them comes later. Comes once for each interruption and
+    /// channel.
     Gap {
         /// The channel.
         channel: Channel,

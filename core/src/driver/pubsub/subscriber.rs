@@ -307,10 +307,7 @@ impl Subscriber {
         }
         wake.drain(..).for_each(Waker::wake);
         write.iter().for_each(|link| link.move_bytes());
-        // Without slots, channels move only when another node takes the place of theirs, and a gap
-        // is told. What the old one sent before is late, and would come behind newer messages.
-        let ends = !self.keeps_unused() && !self.topology.env().has_slots();
-        unused.iter().for_each(|link| if ends { link.close() } else { link.retire() });
+        unused.iter().for_each(|link| link.retire());
     }
 
     /// Whether connections stay that no channel uses: those that commands use.

@@ -187,7 +187,7 @@ impl State {
         let handled = match Push::parse(&frame) {
             Push::Message { kind, pattern, channel, payload } => {
                 let message = Message::new(frame, kind, pattern, channel, payload);
-                return Ok(self.deliver(kind, message, wake));
+                return Ok(self.deliver(id, kind, message, wake));
             }
             Push::Subscribed(kind, name) => {
                 self.channels.handle_subscribed(id, kind, &frame[name], now)
@@ -215,8 +215,14 @@ impl State {
 
     /// Gives a message to its readers. Returns whether the loop has something to do.
     #[inline]
-    fn deliver(&mut self, kind: ChannelKind, message: Message, wake: &mut Wakers) -> bool {
-        let mut readers = self.channels.readers(kind, message.source_name());
+    fn deliver(
+        &mut self,
+        from: ConnectionId,
+        kind: ChannelKind,
+        message: Message,
+        wake: &mut Wakers,
+    ) -> bool {
+        let mut readers = self.channels.readers(kind, message.source_name(), from);
         let mut ended = Vec::new();
         let mut pauses = false;
         let batch = self.batch;

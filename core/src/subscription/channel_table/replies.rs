@@ -1,7 +1,8 @@
 //! The part of the channel table that handles replies: confirmations, drops and refusals, and what
 //! each means for the channel and its readers.
 //!
-//! Invariant: a reply to an earlier request for the same name changes nothing (`serial`). After
+//! Invariants: a reply to an earlier request for the same name changes nothing (`serial`). Behind a
+//! gap comes no message from before it: what the old connection brings late is not delivered. After
 //! more or fewer confirmations than were asked for, the caller gives the connection up: what it is
 //! subscribed to is not known. Only servers' own drops of sharded channels come unasked.
 
@@ -47,6 +48,8 @@ impl ChannelTable {
             from: Arc::clone(from),
         });
         let gap = entry.gap.take().or(change_gap);
+        // Without a gap, what the old one has sent is missing nowhere else.
+        entry.only = gap.as_ref().map(|_| id);
         let from =
             gap.as_ref().map(|gap| &gap.from).or(old_endpoint).filter(|from| **from != endpoint);
         for reader in &mut entry.readers {

@@ -83,7 +83,7 @@ fn a_dropped_channel_is_asked_for_again_and_its_gap_told_once() {
     r.handle_marker(A, at(1)).unwrap();
     assert_eq!(told(&mut r), "+a");
     r.handle_unsubscribed(A, Sharded, b"a", at(100)).unwrap();
-    assert_eq!(r.readers(Sharded, b"a").len(), 0);
+    assert_eq!(r.readers(Sharded, b"a", A).len(), 0);
     assert_eq!(plan(&mut r, 100, A), "1:+a");
     r.handle_error(A, &error("MOVED 1 h:2"), at(101)).unwrap();
     r.handle_marker(A, at(101)).unwrap();
@@ -92,7 +92,7 @@ fn a_dropped_channel_is_asked_for_again_and_its_gap_told_once() {
     r.handle_marker(B, at(110)).unwrap();
     assert_eq!(told(&mut r), "moved a, gap a 10ms");
     assert_eq!(plan(&mut r, 111, B), "");
-    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+    assert_eq!(r.readers(Sharded, b"a", B).len(), 1);
 }
 
 #[test]
@@ -105,14 +105,45 @@ fn the_new_owner_confirms_before_the_old_one_is_left() {
     told(&mut r);
     r.handle_owner_change(at(2), at(1));
     assert_eq!(plan(&mut r, 2, B), "2:+a");
-    assert_eq!(r.readers(Sharded, b"a").len(), 1, "still live at the old one");
+    assert_eq!(r.readers(Sharded, b"a", A).len(), 1, "still live at the old one");
     r.handle_subscribed(B, Sharded, b"a", at(3)).unwrap();
     assert_eq!(told(&mut r), "moved a, gap a 2ms", "what the new owner sent before is missing");
     assert_eq!(plan(&mut r, 3, B), "1:-a");
     assert!(!r.is_in_use(A));
     r.handle_unsubscribed(A, Sharded, b"a", at(4)).unwrap();
     assert_eq!(told(&mut r), "");
-    assert_eq!(r.readers(Sharded, b"a").len(), 1);
+    assert_eq!(r.readers(Sharded, b"a", B).len(), 1);
+}
+
+/// What the old owner sent before the gap arrives behind newer messages of the new one: it is not
+/// delivered. Where no gap is told, what the old connection brings is not late.
+#[test]
+fn what_an_old_connection_brings_behind_a_gap_is_late() {
+    for (kind, gap) in [(Sharded, true), (Classic, false)] {
+        let mut r = table();
+        r.subscribe(kind, b"a", ADA);
+        plan(&mut r, 0, A);
+        r.handle_subscribed(A, kind, b"a", at(1)).unwrap();
+        r.handle_marker(A, at(1)).unwrap();
+        r.handle_owner_change(at(2), at(1));
+        plan(&mut r, 2, B);
+        assert_eq!(r.readers(kind, b"a", A).len(), 1, "it is live there");
+        r.handle_subscribed(B, kind, b"a", at(3)).unwrap();
+        assert_eq!(told(&mut r).contains("gap"), gap);
+        assert_eq!(r.readers(kind, b"a", A).len(), usize::from(!gap));
+        assert_eq!(r.readers(kind, b"a", B).len(), 1);
+        plan(&mut r, 3, B);
+        r.handle_unsubscribed(A, kind, b"a", at(4)).unwrap();
+        r.handle_marker(A, at(4)).unwrap();
+        // And back, because the connection is lost.
+        r.close(B, at(5), GapCause::ConnectionLost);
+        assert_eq!(r.readers(kind, b"a", A).len(), 0, "it is live nowhere");
+        assert!(!plan(&mut r, 5, A).is_empty());
+        r.handle_subscribed(A, kind, b"a", at(6)).unwrap();
+        assert!(told(&mut r).contains("gap"));
+        assert_eq!(r.readers(kind, b"a", A).len(), 1);
+        assert_eq!(r.readers(kind, b"a", B).len(), 0);
+    }
 }
 
 /// The old owner dropped the channel when it ceased to be, and took it again as a replica of the

@@ -69,7 +69,7 @@ fn every_primary_is_asked_and_the_last_confirmation_is_told() {
     confirm(&mut r, A, 1);
     assert_eq!(told(&mut r), "");
     assert!(r.unconfirmed(ADA, 0).is_some());
-    assert_eq!(r.readers(Classic, NAME).len(), 1, "what comes is delivered");
+    assert_eq!(r.readers(Classic, NAME, A).len(), 1, "what comes is delivered");
     confirm(&mut r, B, 2);
     assert_eq!(told(&mut r), "+__keyevent@0__:del");
     assert_eq!(r.unconfirmed(ADA, 0), None);
@@ -126,7 +126,7 @@ fn losses_are_one_gap_and_others_are_heard_meanwhile() {
     told(&mut r);
     r.close(A, at(10), GapCause::ConnectionLost);
     r.close(B, at(5), GapCause::Silent);
-    assert_eq!(r.readers(Classic, NAME).len(), 1);
+    assert_eq!(r.readers(Classic, NAME, A).len(), 1);
     r.subscribe(Classic, NAME, BEN);
     assert_eq!(told(&mut r), "");
     r.open(A, endpoint(A));
@@ -249,7 +249,7 @@ fn a_refusal_by_every_primary_is_told_once() {
 fn a_message_finds_its_readers_whatever_indexes_are_reused() {
     let mut r = subscribed();
     for round in 0..6 {
-        assert_eq!(r.readers(Classic, NAME).len(), 1, "round {round}");
+        assert_eq!(r.readers(Classic, NAME, A).len(), 1, "round {round}");
         r.remove_reader(ADA);
         plan(&mut r, 10 * round);
         for id in [A, B] {

@@ -198,7 +198,7 @@ impl World {
             Sent::Unsubscribed(kind, name) => self.table.handle_unsubscribed(id, kind, &name, at),
             Sent::Event(channel, when) => {
                 let (kind, name) = CHANNELS[channel];
-                for reader in self.table.readers(kind, name).collect::<Vec<_>>() {
+                for reader in self.table.readers(kind, name, id).collect::<Vec<_>>() {
                     self.heard.entry((reader, channel)).or_default().owed.remove(&when);
                 }
                 Ok(())
@@ -308,7 +308,8 @@ proptest! {
                 let expected = !wants.is_empty() && node.owns_slots;
                 prop_assert_eq!(node.subscribed.contains(name), expected, "node {}", index);
             }
-            let mut readers: Vec<ReaderId> = world.table.readers(kind, name).collect();
+            let any = ConnectionId(0);
+            let mut readers: Vec<ReaderId> = world.table.readers(kind, name, any).collect();
             readers.sort();
             prop_assert_eq!(&readers, &wants);
             for reader in wants {

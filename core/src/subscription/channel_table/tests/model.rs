@@ -101,7 +101,10 @@ impl World {
 
     /// Names that are live by the table's books.
     fn held(&self) -> BTreeSet<Bytes> {
-        let live = |name: &&Bytes| self.table.readers(ChannelKind::Sharded, name).len() > 0;
+        let comes = |name: &Bytes, id| {
+            self.table.readers(ChannelKind::Sharded, name, ConnectionId(id)).len() > 0
+        };
+        let live = |name: &&Bytes| (0..=self.names).any(|id| comes(name, id));
         self.wanted.iter().filter(live).cloned().collect()
     }
 
