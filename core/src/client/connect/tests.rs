@@ -439,3 +439,34 @@ fn what_a_sentinel_says_wrong_is_left_out_and_not_dialled() {
         assert_eq!(script.dials(&Endpoint::tcp(host, port)), 0, "{host:?} {port}");
     }
 }
+
+/// Of two that are refused, each is done without: at once or, where the server is silent, by the
+/// second call. A sentinel that is silent on two is not found out: it may as well be suspended. With
+/// PING it is another thing: nothing shows then that a server is there.
+#[test]
+fn two_courtesies_refused_in_each_way() {
+    for kind in KINDS {
+        let all = courtesies(kind);
+        let pairs = (0..all.len()).flat_map(|n| (0..n).map(move |m| [all[m], all[n]]));
+        // What else says who the primary is?
+        let needed = ["SENTINEL MASTER", "SENTINEL GET-MASTER-ADDR-BY-NAME"];
+        for pair in pairs.filter(|pair| *pair != needed && pair[1] != "PING") {
+            let refused: &'static [&'static str] = Box::leak(Box::new(pair));
+            for config in configs(kind) {
+                let what = format!("{kind:?} {pair:?} {config:?}");
+                check(&refusing(refused, How::Says(TEXTS[0])), config.clone(), &what);
+                check(&refusing(refused, How::Hangup), config.clone(), &what);
+                if kind == Kind::Sentinel {
+                    continue;
+                }
+                let script = refusing(refused, How::Silence);
+                script.run(async {
+                    let client = Client::connect_lazy(script.clone(), config).expect("good");
+                    let _ = client.set("k", "v").await;
+                    let second = client.set("k", "v").await;
+                    second.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+                });
+            }
+        }
+    }
+}
