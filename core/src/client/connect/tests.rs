@@ -441,8 +441,8 @@ fn what_a_sentinel_says_wrong_is_left_out_and_not_dialled() {
 }
 
 /// Of two that are refused, each is done without: at once or, where the server is silent, by the
-/// second call. A sentinel that is silent on two is not found out: it may as well be suspended. With
-/// PING it is another thing: nothing shows then that a server is there.
+/// second call. A sentinel that is silent on two may as well be suspended, and a server that hangs
+/// up on PING, too, need not be there: for these there is the setting.
 #[test]
 fn two_courtesies_refused_in_each_way() {
     for kind in KINDS {
@@ -450,11 +450,16 @@ fn two_courtesies_refused_in_each_way() {
         let pairs = (0..all.len()).flat_map(|n| (0..n).map(move |m| [all[m], all[n]]));
         // What else says who the primary is?
         let needed = ["SENTINEL MASTER", "SENTINEL GET-MASTER-ADDR-BY-NAME"];
-        for pair in pairs.filter(|pair| *pair != needed && pair[1] != "PING") {
+        for pair in pairs.filter(|pair| *pair != needed) {
             let refused: &'static [&'static str] = Box::leak(Box::new(pair));
             for config in configs(kind) {
                 let what = format!("{kind:?} {pair:?} {config:?}");
                 check(&refusing(refused, How::Says(TEXTS[0])), config.clone(), &what);
+                if pair[1] == "PING" {
+                    let off = Config { client_name: None, ..config }.courtesies(false);
+                    check(&refusing(refused, How::Hangup), off, &what);
+                    continue;
+                }
                 check(&refusing(refused, How::Hangup), config.clone(), &what);
                 if kind == Kind::Sentinel {
                     continue;

@@ -85,7 +85,8 @@ pub(super) async fn ask(
     let was_suspected = target.suspects_any(Withheld::ALL);
     let by_config = Withheld::by_config(env.config().courtesies);
     for hangups in 0.. {
-        let list = questions(&asked.link, target.withheld().and(by_config));
+        let withheld = target.withheld().and(by_config);
+        let list = questions(&asked.link, withheld);
         let (which, commands): (Vec<_>, Vec<_>) = list.into_iter().unzip();
         let entry = Entry {
             len: commands.iter().map(Command::encoded_len).sum(),
@@ -105,7 +106,7 @@ pub(super) async fn ask(
         let error = no_answer(node, &which, &failed);
         let goes_on = failed.failure.is_hang_up() && hangups < HANGUPS_MAX;
         let is_silence = failed.failure.is_silence();
-        match suspect_of(&asked.link, &which, &failed)
+        match suspect_of((&asked.link, withheld), &which, &failed)
             .filter(|_| goes_on || (is_silence && !was_suspected))
         {
             Some(without) => target.suspect(without),
@@ -126,9 +127,13 @@ pub(super) async fn ask(
 }
 
 /// The courtesy that may be why there is no answer. A handshake that was written together with the
-/// questions may be it.
-fn suspect_of(link: &Link, which: &[Courtesy], failed: &Failed) -> Option<Withheld> {
-    match link.has_answered_handshake() {
+/// questions may be it, unless it was left out.
+fn suspect_of(
+    (link, withheld): (&Link, Withheld),
+    which: &[Courtesy],
+    failed: &Failed,
+) -> Option<Withheld> {
+    match link.has_answered_handshake() || withheld.has_all(Withheld::INTRODUCTION) {
         true => which.get(failed.replies.len()).map(|which| Withheld::of(*which)),
         false => Some(Withheld::INTRODUCTION),
     }
