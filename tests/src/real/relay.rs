@@ -34,7 +34,7 @@ impl Relay {
         let (program, folder, address) = prepare("nutcracker-0.5", "nutcracker")?;
         let stats = address::fresh();
         let mut text = format!(
-            "keys:\n  listen: {address}\n  hash: fnv1a_64\n  distribution: ketama\n  redis: true\n"
+            "keys:\n  listen: {address}\n  hash: md5\n  distribution: modula\n  redis: true\n"
         );
         if let Some(password) = password {
             let _ = writeln!(text, "  redis_auth: {password}");

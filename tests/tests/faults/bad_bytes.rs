@@ -36,7 +36,8 @@ fn violations() -> Vec<(Bad, &'static str)> {
         (bytes(script::nested_arrays(100_000)), "nests deeper than 128"),
         (bytes(b"%1000000000000000000\r\n".as_slice()), "exceeds"),
         (bytes(b"$3\r\nabcd\r\n".as_slice()), "CRLF"),
-        (bytes(b"$?\r\n".as_slice()), "not supported"),
+        (bytes(b"=?\r\n".as_slice()), "cannot be streamed"),
+        (bytes(b"%?\r\n:1\r\n.\r\n".as_slice()), "malformed streamed type"),
         (bytes(vec![b'+'; 2 << 20]), "line"),
     ]
 }

@@ -122,7 +122,10 @@ fn haproxy_leads_to_the_new_primary() {
             for (round, background) in (1_i64..).zip(BACKGROUNDS) {
                 let [old, new] = if round == 1 { [0, 1] } else { [1, 0] };
                 let client = connected(config.clone(), background).expect("there is a primary");
-                run(bounded(client.incr("n"))).expect("good");
+                let before = run(bounded(client.incr("n"))).expect("good").to_string();
+                until_true("the replica to have it", || {
+                    servers[new].call(&["GET", "n"]).text() == before
+                });
                 servers[new].call(&["REPLICAOF", "NO", "ONE"]);
                 replicate(&servers[old], &servers[new]);
                 // A connection that the proxy closes may take a write with it.
