@@ -60,6 +60,7 @@ impl Relay {
         let down = if closes { " on-marked-down shutdown-sessions" } else { "" };
         let mut text = format!(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
+             \x20timeout check 20s\n\
              listen primary\n bind {address}\n option tcp-check\n tcp-check connect\n\
              \x20tcp-check send ROLE\\r\\n\n tcp-check expect string master\n\
              \x20default-server inter 100ms fall 1 rise 1{down}\n"

@@ -6,7 +6,7 @@ use slotcar::{Client, Config, Delivery, Error, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{bounded, run};
 use slotcar_tests::real::wait::until_true;
-use slotcar_tests::real::{Relay, Server};
+use slotcar_tests::real::{Conn, Relay, Server};
 use slotcar_tests::{ExpectedError, Watched};
 use std::time::Duration;
 
@@ -121,6 +121,14 @@ fn haproxy_leads_to_the_new_primary() {
             let config = config.backoff_base(Duration::from_millis(20));
             for (round, background) in (1_i64..).zip(BACKGROUNDS) {
                 let [old, new] = if round == 1 { [0, 1] } else { [1, 0] };
+                let run_id =
+                    |told: &str| told.lines().find(|l| l.starts_with("run_id")).map(str::to_owned);
+                let primary = run_id(&servers[old].call(&["INFO", "server"]).text());
+                until_true("the proxy to lead to the primary", || {
+                    let info = Conn::open(relay.address())
+                        .and_then(|mut conn| conn.call(&["INFO", "server"]));
+                    info.is_ok_and(|info| run_id(&info.text()) == primary)
+                });
                 let client = connected(config.clone(), background).expect("there is a primary");
                 let before = run(bounded(client.incr("n"))).expect("good").to_string();
                 until_true("the replica to have it", || {

@@ -8,6 +8,7 @@
 //! | `tests/tests/callers/{cancel,parked,writes}.rs` | on a stage |
 //! | `tests/tests/callers/{executors,runtimes,sockets}.rs` | no: reactors, unix sockets |
 //! | `tests/tests/callers/dropped.rs` | no: its server is in memory, its corpus in files |
+//! | `tests/tests/counters` | no: counters are the core's, on every host the same |
 //! | `tests/tests/harness` | no: it tests the harness, which runs outside |
 //! | `tests/sim/tests/serve.rs` | on a stage, for simulated servers on TCP |
 //! | the other files of `tests/sim/tests` | no: the simulator is a host of its own |
@@ -48,6 +49,7 @@ const CANNOT: &[(&str, &[&str])] = &[
             "faults::refusals::pauses_grow_and_differ",
             "faults::refusals::what_each_code_means",
             "pubsub::confirmations::",
+            "transactions::a_transaction_that_is_discarded_though_no_key_was_watched_is_an_error",
         ],
     ),
     (
