@@ -248,7 +248,8 @@ fn connecting_waits_for_a_server_that_is_busy() {
     for server in servers() {
         server.set_config("lua-time-limit", "20");
         for database in [0, 3] {
-            let config = || config(&server.url()).database(database);
+            // The attempts of a PING do not run out before the test looks.
+            let config = || config(&server.url()).database(database).attempts_max(100_000);
             let mut busy = server.conn().expect("it answers");
             busy.send(&["EVAL", "while true do end", "0"]).expect("it listens");
             until_true("the script to be slow", || server.call(&["GET", "k"]).is_error("BUSY"));
