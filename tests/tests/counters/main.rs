@@ -9,26 +9,13 @@ mod standalone;
 
 use slotcar::{Client, Config, Event, Events};
 use slotcar_tcp::Smol;
+use slotcar_tests::patience::retrying as config;
 use slotcar_tests::polling::run;
 use slotcar_tests::real::Version;
-use slotcar_tests::real::wait::BOUND;
-use std::time::Duration;
 
 /// The versions that differ: the oldest with all features, and the newest.
 fn versions() -> Vec<Version> {
     ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
-}
-
-/// The configuration of a URL, with short back-off and long timeouts.
-fn config(url: &str) -> Config {
-    Config::from_url(url)
-        .expect("the test writes a good URL")
-        .backoff_base(Duration::from_millis(1))
-        .backoff_cap(Duration::from_millis(20))
-        .dials_per_second(1000)
-        .command_timeout(BOUND)
-        .connect_timeout(BOUND)
-        .progress_timeout(BOUND)
 }
 
 /// A client that dials with its first command, so that events tell of its first dial, too.

@@ -24,6 +24,7 @@ mod server_state;
 
 use slotcar::{Client, Config, Error};
 use slotcar_tcp::Smol;
+use slotcar_tests::patience::retrying as config;
 use slotcar_tests::real::wait::{BOUND, until_true};
 use slotcar_tests::real::{Server, Version};
 use std::time::Duration;
@@ -43,18 +44,6 @@ fn versions() -> Vec<Version> {
 /// A fresh server of each of those.
 fn servers() -> impl Iterator<Item = Server> {
     versions().into_iter().map(|version| Server::start(&version))
-}
-
-/// The configuration of `url`, with short back-off and long timeouts.
-fn config(url: &str) -> Config {
-    Config::from_url(url)
-        .expect("the test writes a good URL")
-        .backoff_base(Duration::from_millis(1))
-        .backoff_cap(Duration::from_millis(20))
-        .dials_per_second(1000)
-        .command_timeout(LONG)
-        .connect_timeout(LONG)
-        .progress_timeout(LONG)
 }
 
 /// Connects over sockets.
