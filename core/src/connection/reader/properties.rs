@@ -15,8 +15,17 @@ const LIMITS: ScanLimits = ScanLimits { reply_bytes_max: 1 << 16, reply_depth_ma
 
 /// The frames of a stream that is read in pieces of these lengths, repeated, and the error that
 /// ended it.
-fn read(mut stream: &[u8], pieces: &[usize]) -> (Vec<Bytes>, Option<ScanError>) {
-    let (mut reader, mut frames) = (Reader::new(LIMITS), Vec::new());
+fn read(stream: &[u8], pieces: &[usize]) -> (Vec<Bytes>, Option<ScanError>) {
+    read_within(LIMITS, stream, pieces)
+}
+
+/// As [`read`], with these limits.
+fn read_within(
+    limits: ScanLimits,
+    mut stream: &[u8],
+    pieces: &[usize],
+) -> (Vec<Bytes>, Option<ScanError>) {
+    let (mut reader, mut frames) = (Reader::new(limits), Vec::new());
     let mut pieces = pieces.iter().cycle();
     while !stream.is_empty() {
         let space = reader.space();
@@ -323,6 +332,31 @@ proptest! {
                 got.into_iter().partition(|frame| frame == MESSAGE);
             prop_assert_eq!(messages.len(), pushes.len());
             prop_assert_eq!(&replies, &plain);
+        }
+    }
+
+    /// What a reader delivers before it says that a limit is exceeded is no matter of the cut.
+    #[test]
+    fn a_limit_is_exceeded_at_the_same_place_however_it_is_cut(
+        value in any_value(),
+        turns in vec(any::<bool>(), 1..9),
+        pushes in vec((vec(any_value(), 0..3), any::<Index>()), 1..12),
+        reply_bytes_max in 1_usize..150,
+        reply_depth_max in 0_usize..6,
+        pieces in vec(1_usize..70, 1..9),
+    ) {
+        let mut stream = streamed(&frame_of(&value, &turns), turns.iter().copied().cycle());
+        for (elements, index) in &pushes {
+            let places = boundaries(&stream);
+            let at = places[index.index(places.len())];
+            stream.splice(at..at, frame_of(&Value::Push(elements.clone()), &[false]));
+        }
+        let limits = ScanLimits { reply_bytes_max, reply_depth_max };
+        let (whole, error) = read_within(limits, &stream, &[]);
+        for pieces in [&[1][..], &pieces] {
+            let (cut, cut_error) = read_within(limits, &stream, pieces);
+            prop_assert_eq!(&whole, &cut);
+            prop_assert_eq!(error.is_some(), cut_error.is_some());
         }
     }
 

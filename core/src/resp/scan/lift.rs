@@ -17,6 +17,11 @@ impl Scanner {
     /// The element at `pos` is a push: it is scanned as a frame of its own.
     #[cold]
     pub(super) fn begin_lift(&mut self) -> Result<(), ScanError> {
+        // What surrounds the push is incomplete, so it is too long already. It is said here, since
+        // a read that ended in front of the push would have said so.
+        if self.pos >= self.end_max {
+            return Err(self.too_large());
+        }
         if self.lifts.len() >= self.limits.reply_depth_max {
             return Err(ScanError::Deep { depth_max: self.limits.reply_depth_max });
         }
@@ -64,10 +69,14 @@ impl Scanner {
         self.pos -= all;
         self.line_searched = self.line_searched.saturating_sub(all);
         self.end_max = self.end_max.saturating_sub(all);
-        self.start -= before(self.start);
-        for lift in &mut self.lifts {
+        // What surrounds a push counts the bytes of the push only once it ends: so far, only what
+        // stood in front of it has moved the end.
+        let mut push = self.start;
+        for lift in self.lifts.iter_mut().rev() {
+            lift.end_max = lift.end_max.saturating_sub(before(push));
+            push = lift.start;
             lift.start -= before(lift.start);
-            lift.end_max = lift.end_max.saturating_sub(all);
         }
+        self.start -= before(self.start);
     }
 }

@@ -287,3 +287,16 @@ fn a_push_has_limits_of_its_own() {
     assert_eq!(found(b"*1\r\n>1\r\n*1\r\n*1\r\n:1\r\n", limits), deep);
     assert_eq!(found(b"*1\r\n>1\r\n>1\r\n>1\r\n:1\r\n", limits), deep);
 }
+
+/// A reply that is too long already is no place for a push: whether the push came in the same read
+/// must not decide whether it is delivered.
+#[test]
+fn a_push_behind_the_limit_of_its_frame_is_not_found() {
+    let limits = ScanLimits { reply_bytes_max: 20, reply_depth_max: 2 };
+    let reply = |fill: usize| format!("*2\r\n+{}\r\n>1\r\n+v\r\n+y\r\n", "x".repeat(fill));
+    let (just, over) = (reply(12), reply(13));
+    let error = ScanError::Size { bytes_max: 20 };
+    assert_eq!(Scanner::new(limits).scan(just.as_bytes()), Ok(Found::Lifted(19..27)));
+    assert_eq!(Scanner::new(limits).scan(over.as_bytes()), Err(error.clone()));
+    assert_eq!(Scanner::new(limits).scan(&over.as_bytes()[..20]), Err(error));
+}
