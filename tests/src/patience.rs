@@ -14,14 +14,18 @@ pub fn patient(url: &str) -> Config {
     config.command_timeout(BOUND)
 }
 
-/// The configuration of a URL with short back-off, and timeouts as long as a test waits: what ends
-/// early is ended by the test. Panics if the URL is not a good one.
+/// The configuration of a URL with all timeouts as long as a test waits: what ends early is ended
+/// by the test. Panics if the URL is not a good one.
+#[must_use]
+pub fn unhurried(url: &str) -> Config {
+    patient(url).connect_timeout(BOUND).progress_timeout(BOUND)
+}
+
+/// The same with short back-off.
 #[must_use]
 pub fn retrying(url: &str) -> Config {
-    patient(url)
+    unhurried(url)
         .backoff_base(Duration::from_millis(1))
         .backoff_cap(Duration::from_millis(20))
         .dials_per_second(1000)
-        .connect_timeout(BOUND)
-        .progress_timeout(BOUND)
 }

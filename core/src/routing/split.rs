@@ -47,6 +47,17 @@ pub(crate) fn key_slots<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> KeySlot
     }
 }
 
+/// All keys of a command of a module that tells servers of the first one only. A server checks the
+/// slot of that one, and answers null for the others where they are not its own.
+// spec: <https://redis.io/commands/json.mget/>, and its entry in COMMAND INFO
+pub(crate) fn untold_keys(command: &Command) -> impl Iterator<Item = &[u8]> {
+    let name = command.args_iter().next().filter(|_| command.is_unknown());
+    let is_untold = name.is_some_and(|name| name.eq_ignore_ascii_case(b"JSON.MGET"));
+    // The path stands behind the keys.
+    let keys = if is_untold { command.count().saturating_sub(2) } else { 0 };
+    command.args_iter().skip(1).take(keys)
+}
+
 /// The slot whose number is an argument; `None` for a command without one, and for what is none.
 pub(crate) fn slot_argument(command: &Command) -> Option<Slot> {
     let RequestPolicy::Slot(position) = command.spec().request() else { return None };

@@ -8,7 +8,7 @@
 //! cluster-spec, "Implemented subset".
 
 use super::session::refusal;
-use super::split::{KeySlots, cross_slot, key_slots, slot_argument};
+use super::split::{KeySlots, cross_slot, key_slots, slot_argument, untold_keys};
 use crate::command::{Command, Flags, cmd};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::topology::slot::Slot;
@@ -72,7 +72,7 @@ fn is_allowed(command: &Command) -> bool {
 /// All keys; of a command that the table lacks, the key that the caller marked.
 fn keys(command: &Command) -> impl Iterator<Item = &[u8]> {
     let marked = command.is_unknown().then(|| command.first_key()).flatten();
-    command.keys().map(|(_, key)| key).chain(marked)
+    command.keys().map(|(_, key)| key).chain(marked).chain(untold_keys(command))
 }
 
 #[cfg(test)]
@@ -100,6 +100,9 @@ mod tests {
         // A module's command: only its caller knows the keys.
         let module = [cmd("JSON.SET").key("foo").arg("$").arg("1"), get("bar")];
         assert!(lead(&module, true).is_err());
+        // And one whose server knows the first key only.
+        let module = [cmd("JSON.MGET").args(["foo", "bar", "$"])];
+        assert!(lead(&module, true).is_err() && lead(&module, false).is_ok());
     }
 
     /// The number of a slot decides as a key in it would.

@@ -57,6 +57,23 @@ impl Version {
         found
     }
 
+    /// A version that only `cargo xtask servers --only NAME` fetches; `None`, with a line that says
+    /// so, if it is not there, or if `SLOTCAR_VERSIONS` leaves it out.
+    pub fn asked(name: &str) -> Option<Version> {
+        let restriction = std::env::var("SLOTCAR_VERSIONS").ok();
+        if restriction.is_some_and(|names| !names.split(',').any(|other| other.trim() == name)) {
+            eprintln!("SKIPPED: {name} is left out by SLOTCAR_VERSIONS");
+            return None;
+        }
+        let found = present().remove(name);
+        if found.is_none() {
+            eprintln!(
+                "SKIPPED: {name} is not there; `cargo xtask servers --only {name}` fetches it"
+            );
+        }
+        found
+    }
+
     /// The version for a test that needs no particular one: redis-7.0, else the first covered.
     pub fn any() -> Version {
         let all = Version::all();

@@ -10,21 +10,13 @@ mod wait;
 
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
+// A test that holds a server up needs calls that do not end by themselves.
+use slotcar_tests::patience::unhurried as patient;
 use slotcar_tests::real::Version;
-use slotcar_tests::real::wait::BOUND;
 
 /// The versions that differ: the oldest with all features, the newest of each family.
 fn versions() -> impl Iterator<Item = Version> {
     ["redis-7.0", "redis-8.0", "valkey-9.1"].into_iter().filter_map(Version::named)
-}
-
-/// The configuration of a URL for tests that hold a server up: nothing ends by itself.
-fn patient(url: &str) -> Config {
-    Config::from_url(url)
-        .expect("the test writes a good URL")
-        .command_timeout(BOUND)
-        .connect_timeout(BOUND)
-        .progress_timeout(BOUND)
 }
 
 /// Connects over sockets.

@@ -22,27 +22,20 @@ mod runtimes;
 mod sockets;
 mod writes;
 
-use slotcar::{Client, Config};
+use slotcar::Client;
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;
+use slotcar_tests::patience::unhurried as config;
 use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version};
-use std::time::Duration;
 
 /// Hosts with a background task and without one.
 const BACKGROUNDS: [bool; 2] = [true, false];
 
-/// A server of the newest version that is there.
+/// A server of the newest version that all have, or of one that is covered.
 fn server() -> Server {
     let version = ["valkey-9.1", "redis-8.0", "redis-7.0"].into_iter().find_map(Version::named);
-    Server::start(&version.expect("`cargo xtask servers` fetches them"))
-}
-
-/// The configuration of `url`, with long timeouts for a busy machine.
-fn config(url: &str) -> Config {
-    let config = Config::from_url(url).expect("the test writes a good URL");
-    let long = Duration::from_secs(20);
-    config.command_timeout(long).connect_timeout(long).progress_timeout(long)
+    Server::start(&version.unwrap_or_else(Version::any))
 }
 
 /// A connected client on a host with or without a background.

@@ -4,6 +4,7 @@
 //! records each result with its time, so a test sees which slots a fault hurt and for how long.
 
 mod addresses;
+mod atomic_migration;
 mod blocked;
 mod healing;
 mod identity;

@@ -45,6 +45,29 @@ fn a_wrong_password() {
     }
 }
 
+/// Redis 8.0.2 sends no reply to an AUTH that it refuses, if replies to commands before it are not
+/// sent yet. So credentials stand in front of their flight, and the refusal arrives.
+#[test]
+fn a_refused_password_is_answered_whatever_else_is_asked() {
+    for version in Version::all() {
+        let server = Server::of(&version).password("right").start();
+        for protocol in [Protocol::Resp3, Protocol::Resp2] {
+            for user in [None, Some("nobody")] {
+                let config = config(&format!("redis://{}", server.address())).protocol(protocol);
+                let config = config.password("wrong").database(3).client_name("me");
+                let config = match user {
+                    Some(user) => config.username(user),
+                    None => config,
+                };
+                let error = run(connect(config)).expect_err("it is wrong");
+                let code = error.server_error().map(slotcar::ServerError::code);
+                let told = (error.kind(), code);
+                assert_eq!(told, (ErrorKind::Handshake, Some("WRONGPASS")), "{version}: {error:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_permission() {
     for server in servers() {

@@ -13,4 +13,5 @@ mod keyspace_events;
 mod many;
 mod output_limit;
 mod reader;
+mod refused;
 mod slow;

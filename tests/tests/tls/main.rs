@@ -14,8 +14,9 @@ mod system;
 #[path = "../pubsub/reader.rs"]
 mod reader;
 
-use slotcar::{BoxFuture, ByteStream, Client, Config, DialNotes, Endpoint, Error, Transport};
+use slotcar::{BoxFuture, ByteStream, Client, DialNotes, Endpoint, Error, Transport};
 use slotcar_tcp::{Smol, Tokio};
+use slotcar_tests::patience::unhurried as config;
 use slotcar_tests::real::wait::BOUND;
 use slotcar_tests::real::{Authority, Pem, Version, address};
 use slotcar_tls::{Tls, TlsConfig, TlsError, TlsErrorKind};
@@ -107,15 +108,6 @@ fn to(address: SocketAddr) -> Endpoint {
 /// The oldest version with all features, and the newest.
 fn versions() -> Vec<Version> {
     ["redis-7.0", "valkey-9.1"].into_iter().filter_map(Version::named).collect()
-}
-
-/// The configuration of `url`, with long timeouts for a busy machine.
-fn config(url: &str) -> Config {
-    Config::from_url(url)
-        .expect("the test writes a good URL")
-        .command_timeout(LONG)
-        .connect_timeout(LONG)
-        .progress_timeout(LONG)
 }
 
 /// Trusts the authority of the tests.

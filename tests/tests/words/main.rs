@@ -10,8 +10,9 @@ mod recorded;
 use slotcar::command::{eval, evalsha, fcall, incr};
 use slotcar::{Client, Command, Config, Delivery, Error, ErrorKind, Script, Target, cmd};
 use slotcar_tcp::Smol;
+use slotcar_tests::patience::unhurried as config;
 use slotcar_tests::polling::run;
-use slotcar_tests::real::wait::{BOUND, until_true};
+use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Server, Version};
 
 /// It counts that it ran, and answers what it is told to.
@@ -62,11 +63,6 @@ pub(crate) const TEXTS: [&str; 41] = [
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "WRONGPASS invalid username-password pair or user is disabled.",
 ];
-
-fn config(url: &str) -> Config {
-    let config = Config::from_url(url).expect("the test writes a good URL");
-    config.command_timeout(BOUND).connect_timeout(BOUND).progress_timeout(BOUND)
-}
 
 async fn connect(config: Config) -> Client {
     Client::connect(Smol::new(), config).await.expect("the server is there")

@@ -4,7 +4,7 @@
 //! loader by a small script. Server and sentinel are one binary that looks at its own name: the
 //! scripts name the link, never its target. The folder may be moved: scripts find it from `$0`.
 //! `bin/` has the `redis-*` names for every family, so that callers need to know only one; of a
-//! proxy it has the one program.
+//! proxy it has the one program. A server that comes in a wheel has its libraries from packages.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,8 +12,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::wheel;
+
 /// The programs that get a script, without the family's name.
-const PROGRAMS: [&str; 4] = ["server", "sentinel", "cli", "benchmark"];
+pub(super) const PROGRAMS: [&str; 4] = ["server", "sentinel", "cli", "benchmark"];
 
 /// The proxies, each by its package, which is its program, too; and what makes it say its version.
 const PROXIES: [(&str, &str); 2] = [("nutcracker", "-V"), ("haproxy", "-v")];
@@ -23,8 +25,23 @@ pub(super) fn is_proxy(family: &str) -> bool {
     PROXIES.iter().any(|(name, _)| *name == family)
 }
 
-/// Builds `target` from packages; returns the version that the server itself reports.
-pub(super) fn build(target: &Path, debs: &[PathBuf], family: &str) -> Result<String, String> {
+/// The packages that hold a family's programs, or what they link to.
+pub(super) fn packages(family: &str) -> Vec<String> {
+    match wheel::of(family) {
+        Some(wheel) => wheel.libraries.iter().map(|name| (*name).to_owned()).collect(),
+        None if is_proxy(family) => vec![family.to_owned()],
+        None => ["server", "sentinel", "tools"].map(|part| format!("{family}-{part}")).to_vec(),
+    }
+}
+
+/// Builds `target` from packages, and from a wheel that is fetched into `scratch`; returns the
+/// version that the server itself reports.
+pub(super) fn build(
+    target: &Path,
+    debs: &[PathBuf],
+    family: &str,
+    scratch: &Path,
+) -> Result<String, String> {
     let root = target.join("root");
     let bin = target.join("bin");
     for folder in [&root, &bin] {
@@ -37,15 +54,27 @@ pub(super) fn build(target: &Path, debs: &[PathBuf], family: &str) -> Result<Str
             return Err(format!("dpkg-deb -x {}: {status}", deb.display()));
         }
     }
+    let wheel = wheel::of(family);
+    if let Some(wheel) = wheel {
+        wheel.unpack(scratch, &root)?;
+    }
     let mut libraries = Libraries::default();
     libraries.collect(&root, &root)?;
     let loader = libraries.loader.ok_or("the packages hold no ld-linux loader")?;
-    let programs = match is_proxy(family) {
-        true => vec![(family.to_owned(), "usr/sbin")],
-        false => PROGRAMS.map(|program| (format!("{family}-{program}"), "usr/bin")).to_vec(),
+    let named = |stem: &str, folder: &str| {
+        PROGRAMS.map(|program| (format!("{stem}-{program}"), folder.to_owned())).to_vec()
+    };
+    let programs = match (is_proxy(family), wheel) {
+        (true, _) => vec![(family.to_owned(), "usr/sbin".to_owned())],
+        (false, Some(_)) => named("redis", &format!("{}/bin", wheel::FOLDER)),
+        (false, None) => named(family, "usr/bin"),
     };
     for (program, folder) in &programs {
-        let script = script(&loader, &libraries.folders, &format!("{folder}/{program}"));
+        let first = match wheel {
+            Some(wheel) if program == "redis-server" => wheel.with_modules(),
+            _ => String::new(),
+        };
+        let script = script(&loader, &libraries.folders, &format!("{folder}/{program}"), &first);
         let path = bin.join(program);
         write(&path, &script)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
@@ -106,12 +135,14 @@ impl Libraries {
     }
 }
 
-fn script(loader: &Path, folders: &BTreeSet<PathBuf>, program: &str) -> String {
+/// The script of a program; `first` are lines in front of its start, which may change the
+/// arguments.
+fn script(loader: &Path, folders: &BTreeSet<PathBuf>, program: &str, first: &str) -> String {
     let folders: Vec<String> = folders.iter().map(|f| format!("$r/{}", f.display())).collect();
     let path = folders.join(":");
     let loader = loader.display();
     format!(
-        "#!/bin/sh\nr=\"${{0%/*}}/../root\"\n\
+        "#!/bin/sh\nr=\"${{0%/*}}/../root\"\n{first}\
          exec \"$r/{loader}\" --library-path \"{path}\" \"$r/{program}\" \"$@\"\n"
     )
 }

@@ -132,7 +132,7 @@ impl View {
     /// SLOTS leaves out those without slots) is not dialled, because NODES does not tell the
     /// preferred address; but it is known by those that NODES tells, so that redirects may lead to
     /// it. A node that NODES does not tell is gone, unless a line could not be read: then it stays
-    /// as it is here, without an epoch.
+    /// as it is here, without an epoch. A node that is known by its address only gets its id.
     ///
     /// # Errors
     /// As `View::mended`.
@@ -143,6 +143,7 @@ impl View {
     ) -> Result<Self, ViewError> {
         let left_out = self.left_out;
         let mut shards = self.into_shards();
+        name(&mut shards, &nodes, rule);
         let mut rest = Vec::new();
         if nodes.left_out > 0 {
             let told: SortedSet<&NodeId> = nodes.lines.iter().map(|line| &line.id).collect();
@@ -172,6 +173,25 @@ impl View {
                 ..node
             },
         })
+    }
+}
+
+/// Gives nodes that are known by their address only the ids that NODES tells.
+fn name(shards: &mut [ShardView], nodes: &NodesReply, rule: AddressRule<'_>) {
+    let all = shards.iter_mut().flat_map(|s| s.primary.iter_mut().chain(&mut s.replicas));
+    let mut nameless = all.filter(|node| node.id.is_provisional()).peekable();
+    if nameless.peek().is_none() {
+        return;
+    }
+    let named = nodes.lines.iter().filter_map(|line| {
+        let endpoint = line.resolve(rule).endpoint?;
+        Some((NodeId::provisional(&endpoint), &line.id))
+    });
+    let named: SortedMap<NodeId, &NodeId> = named.collect();
+    for node in nameless {
+        if let Some(id) = named.get(&node.id) {
+            node.id = (*id).clone();
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! the primary's id. Replicas that failed and nodes without slots are not in the reply.
 //! Since Redis 7 a node has metadata (`ip`, `hostname`, Valkey's `availability-zone`): a map, a
 //! flat array in RESP2, or nothing. A range or a replica that cannot be read is left out; of a
-//! node's fields only its id is needed. Spec: redis.io/commands/cluster-slots.
+//! node's fields only its id is needed. Before Redis 4 there was none: its address stands for it,
+//! until CLUSTER NODES tells the id (`View::with_epochs`). Spec: redis.io/commands/cluster-slots.
 
 use crate::resp::Value;
 use crate::sorted::SortedMap;
@@ -93,11 +94,11 @@ fn parse_node(
     rule: AddressRule<'_>,
     left_out: &mut LeftOut,
 ) -> Result<NodeView, ViewError> {
-    let [preferred, number, id, rest @ ..] = list("node", node)? else {
+    let [preferred, number, rest @ ..] = list("node", node)? else {
         return Err(ViewError::Missing { what: "node id" });
     };
-    let id = node_id(id)?;
-    let metadata = rest.first();
+    let id = rest.first().map(node_id).transpose()?;
+    let metadata = rest.get(1);
     let told = |key| metadata.and_then(|metadata| metadata.get(key));
     // A host that cannot be read is not known.
     let mut text = |value| left_out.take(host(value)).unwrap_or("?");
@@ -106,6 +107,8 @@ fn parse_node(
     let port = left_out.take(port(number)).flatten();
     let told_address = Announcement { host: preferred, port, tls_port: None, other_hosts };
     let found = rule.resolve(told_address);
+    let by_address = || found.endpoint.as_ref().map(NodeId::provisional);
+    let id = id.or_else(by_address).ok_or(ViewError::Missing { what: "node id" })?;
     Ok(NodeView {
         id,
         endpoint: found.endpoint,

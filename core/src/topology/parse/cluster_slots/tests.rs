@@ -3,6 +3,7 @@
 use super::*;
 use crate::endpoint::Endpoint;
 use crate::topology::captured::{self, SERVERS, rule};
+use crate::topology::parse::cluster_nodes::parse_nodes;
 use crate::topology::parse::cluster_shards::parse_shards;
 use std::collections::BTreeSet;
 
@@ -92,7 +93,7 @@ fn a_reply_without_one_good_entry_is_an_error_that_names_the_part() {
         ("[7]", "malformed slot range: \"7\""),
         ("[[0,1]]", "a slot range's primary is missing"),
         ("[[0,1,[]]]", "node id is missing"),
-        (r#"[[0,1,["h",1]]]"#, "node id is missing"),
+        (r#"[[0,1,["?",1]]]"#, "node id is missing"),
         (r#"[[0,1,["h",1,null]]]"#, "node id is missing"),
         (r#"[[0,1,["h",1,""]]]"#, "malformed node id: \"\""),
         (r#"[[0,1,["h",1,"@h:1"]]]"#, "malformed node id: \"@h:1\""),
@@ -118,7 +119,7 @@ fn what_cannot_be_read_is_left_out_and_the_rest_is_used() {
         (r#"[5,4,["h",1,"a"]]"#, 1, 0, 0),
         (r#"[0,16384,["h",1,"a"]]"#, 1, 0, 0),
         (r#"[0,1,["h",1,"a"],7]"#, 1, 2, 1),
-        (r#"[0,1,["h",1,"a"],["h",2]]"#, 1, 2, 1),
+        (r#"[0,1,["h",1,"a"],["?",2]]"#, 1, 2, 1),
         (r#"[0,1,["h",1,"a"],["h",2,"@"],["h",3,"c"]]"#, 1, 2, 2),
         // Of a node only the id is needed.
         (r#"[0,1,["h",65536,"a"]]"#, 1, 2, 1),
@@ -143,6 +144,41 @@ fn what_cannot_be_read_is_left_out_and_the_rest_is_used() {
             assert_eq!(other.role, Role::Primary, "{json}");
         }
     }
+}
+
+/// Redis 3: nodes are known by their addresses until NODES tells their ids, whose lines have no port
+/// of the bus, and no address of the node that was asked.
+#[test]
+fn nodes_without_ids_get_them_from_nodes() {
+    let json = r#"[[0,99,["10.0.0.1",1],["10.0.0.2",2]],[100,16383,["",3],["10.0.0.4",4]]]"#;
+    let view = || parse_slots(&serde_json::from_str(json).unwrap(), rule(false)).unwrap();
+    let ids = |view: &View| -> BTreeSet<String> {
+        view.nodes().map(|node| format!("{} {:?}", node.id, node.role)).collect()
+    };
+    let own = "asked.test:3";
+    let nameless = ["@10.0.0.1:1 Primary", "@10.0.0.2:2 Replica", "@10.0.0.4:4 Replica"];
+    let mut expected: BTreeSet<String> = nameless.map(str::to_owned).into();
+    expected.insert(format!("@{own} Primary"));
+    assert_eq!((ids(&view()), view().left_out, view().coverage()), (expected, 0, 16384));
+    let text = "aa 10.0.0.1:1 master - 0 0 1 connected 0-99\n\
+                bb 10.0.0.2:2 slave aa 0 0 1 connected\n\
+                cc :3 myself,master - 0 0 2 connected 100-16383\n\
+                dd 10.0.0.4:4 slave cc 0 0 2 connected\n";
+    let nodes = |text: &str| parse_nodes(&Value::Blob(text.to_owned().into())).unwrap();
+    let whole = view().with_epochs(nodes(text), rule(false)).unwrap();
+    assert_eq!(
+        ids(&whole),
+        ["aa Primary", "bb Replica", "cc Primary", "dd Replica"].map(str::to_owned).into()
+    );
+    assert!(whole.nodes().all(|node| node.endpoint.is_some()));
+    assert_eq!((whole.coverage(), whole.left_out), (16384, 0));
+    assert_eq!(whole.told_by.as_ref().map(NodeId::as_str), Some("cc"));
+    // A line that cannot be read: its node stays what it is by its address.
+    let torn = view()
+        .with_epochs(nodes(&text.replace("dd 10.0.0.4:4 slave", "dd 10.0.0.4:4")), rule(false));
+    let torn = torn.unwrap();
+    assert_eq!((torn.coverage(), torn.left_out, torn.nodes().count()), (16384, 1, 4));
+    assert!(ids(&torn).contains("@10.0.0.4:4 Replica"), "{:?}", ids(&torn));
 }
 
 /// A million entries end at the limit, before one of them is read.
