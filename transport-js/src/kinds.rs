@@ -12,7 +12,7 @@
 
 use std::io::ErrorKind;
 
-/// A kind, and what stands for it.
+/// A kind, and the words that mean it.
 type Row = (ErrorKind, &'static [&'static str]);
 
 /// Codes of Node as a whole: those of system calls and of the name lookup.

@@ -17,6 +17,8 @@ mod kinds;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod promise;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod socket;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod stream;
 #[cfg(all(feature = "this-host", target_family = "wasm", target_os = "unknown"))]
 mod this_host;

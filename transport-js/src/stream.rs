@@ -15,7 +15,7 @@
 //! Limits: 64 KiB for each read that fills our buffer, 256 KiB for each write; a host that gives a
 //! hundred empty chunks in a row is broken, since it would keep everything else from running.
 
-use crate::dial::{self, Opening};
+use crate::socket::{Opening, object};
 use crate::{errors, host, promise};
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar_core::AbortFlag;
@@ -117,7 +117,7 @@ impl Stream {
     fn halves(socket: &Opening) -> Result<(host::Reader, bool, host::Writer), JsValue> {
         let readable: host::Readable = socket.get().readable()?.unchecked_into();
         let writable: host::Writable = socket.get().writable()?.unchecked_into();
-        let mode = dial::object(&[("mode", "byob".into())])?;
+        let mode = object(&[("mode", "byob".into())])?;
         // It throws if the stream is none of bytes.
         let (reader, fills) = match readable.get_reader_with(&mode) {
             Ok(reader) => (reader, true),

@@ -5,8 +5,7 @@
 //! slotcar-js-bindgen INPUT.wasm FOLDER node    a module that reads the WebAssembly when imported
 //! ```
 //!
-//! Writes `NAME.js`, `NAME_bg.wasm` and their types into FOLDER; NAME is that of the input. Called
-//! by `cargo xtask js`.
+//! Writes `NAME.js`, `NAME_bg.wasm` and their types into FOLDER; NAME is that of the input.
 //!
 //! Invariant: the version of wasm-bindgen is that of the project's workspace; if it is not, the run
 //! fails and says so.
