@@ -165,7 +165,8 @@ function socketOf(stream, tcp, event, secureTransport) {
     },
     /** Discards what was written and not sent, and resets the connection. */
     abort() {
-      tcp.resetAndDestroy();
+      if (isOpen && !tcp.destroyed) tcp.resetAndDestroy();
+      tcp.destroy();
       stream.destroy();
     },
   };
