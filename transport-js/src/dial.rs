@@ -30,11 +30,11 @@ pub(crate) async fn dial(
         return Err(errors::broken_host("JavaScript hosts have no unix sockets"));
     };
     check_globals()?;
-    let called = call(connect, host, *port, secure).map_err(|thrown| errors::of(&thrown))?;
+    let called = call(connect, host, *port, secure).map_err(|thrown| errors::of_dial(&thrown))?;
     let socket = Opening::of(called).await?;
-    let opened = socket.get().opened().map_err(|thrown| errors::of(&thrown))?;
-    let opened = promise::of(&opened).map_err(|thrown| errors::of(&thrown))?;
-    opened.await.map_err(|thrown| errors::of(&thrown))?;
+    let opened = socket.get().opened().map_err(|thrown| errors::of_dial(&thrown))?;
+    let opened = promise::of(&opened).map_err(|thrown| errors::of_dial(&thrown))?;
+    opened.await.map_err(|thrown| errors::of_dial(&thrown))?;
     let says = socket.get().secure_transport().ok().and_then(|says| says.as_string());
     if secure && says.is_some_and(|says| says != "on") {
         return Err(errors::broken_host("`connect` was asked for TLS and opened a socket without"));

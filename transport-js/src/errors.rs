@@ -2,7 +2,8 @@
 //!
 //! Invariants: the text is the host's own, so that what a user searches for is there; the kind is
 //! that of the first error of the chain (`errors` of several addresses, `cause`) that has one.
-//! Whatever was thrown may be no error at all, and its properties may throw.
+//! Whatever was thrown may be no error at all, and its properties may throw. An error of an open
+//! stream is `ConnectionRefused` only if the server has processed nothing.
 //! Limits: eight errors of a chain are read, and 1 KiB of text.
 
 use crate::{host, kinds};
@@ -20,20 +21,28 @@ struct Read {
     kind: io::ErrorKind,
     /// The host's text.
     text: String,
-    /// A text of the chain or its code says that the server sent an alert of TLS.
-    is_alert: bool,
+    /// The server does not accept the client's certificate.
+    refuses_client: bool,
 }
 
-/// The error of a dial or of a stream.
-pub(crate) fn of(thrown: &JsValue) -> io::Error {
+/// The error of a dial.
+pub(crate) fn of_dial(thrown: &JsValue) -> io::Error {
     let read = read(thrown);
-    io::Error::new(read.kind, read.text)
+    let hint = kinds::hint(&read.text);
+    io::Error::new(read.kind, format!("{}{hint}", read.text))
 }
 
-/// The error of the first read of a stream with TLS: the server may refuse the client only then.
-pub(crate) fn of_first_read(thrown: &JsValue) -> io::Error {
+/// The error of an open stream; `may_refuse` if the stream has TLS and nothing was read before.
+///
+/// Only a server that refuses the client then is `ConnectionRefused`, since the core takes that as
+/// a proof that nothing was processed, and only then a server has done so.
+pub(crate) fn of_stream(thrown: &JsValue, may_refuse: bool) -> io::Error {
     let read = read(thrown);
-    let kind = if read.is_alert { io::ErrorKind::ConnectionRefused } else { read.kind };
+    let kind = match read.kind {
+        _ if may_refuse && read.refuses_client => io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::ConnectionRefused => io::ErrorKind::ConnectionReset,
+        kind => kind,
+    };
     io::Error::new(kind, read.text)
 }
 
@@ -43,7 +52,7 @@ pub(crate) fn broken_host(what: &str) -> io::Error {
 }
 
 fn read(thrown: &JsValue) -> Read {
-    let mut read = Read { kind: io::ErrorKind::Other, text: String::new(), is_alert: false };
+    let mut read = Read { kind: io::ErrorKind::Other, text: String::new(), refuses_client: false };
     let mut next = Some(thrown.clone());
     for _ in 0..CHAIN_MAX {
         let Some(value) = next.take() else { break };
@@ -63,7 +72,7 @@ fn read(thrown: &JsValue) -> Read {
         if read.kind == io::ErrorKind::Other {
             read.kind = kinds::of(&code, &name, &message);
         }
-        read.is_alert |= kinds::is_alert(&code, &message);
+        read.refuses_client |= kinds::refuses_client(&code, &message);
         if !read.text.contains(&message) {
             let between = if read.text.is_empty() { "" } else { ": " };
             read.text = format!("{}{between}{message}", read.text);

@@ -110,10 +110,30 @@ pub(crate) fn of(code: &str, name: &str, text: &str) -> ErrorKind {
         .unwrap_or(ErrorKind::Other)
 }
 
-/// Whether an error with this code is an alert of TLS that the server sent.
-pub(crate) fn is_alert(code: &str, text: &str) -> bool {
-    (code.starts_with("ERR_SSL_") && code.contains("ALERT"))
-        || text.to_ascii_lowercase().contains("fatal alert")
+/// Whether the server says with an alert of TLS that it does not accept the client's certificate, or
+/// that it wants one.
+///
+/// Only those: another alert may come at any time, after commands that the server has run.
+pub(crate) fn refuses_client(code: &str, text: &str) -> bool {
+    let said = if code.starts_with("ERR_SSL_") && code.contains("_ALERT_") {
+        code
+    } else if text.contains("received fatal alert: ") {
+        text
+    } else {
+        return false;
+    };
+    let said = said.to_ascii_lowercase().replace('_', "");
+    ["accessdenied", "certificate", "unknownca"].iter().any(|word| said.contains(word))
+}
+
+/// What Workers say of so much that the text alone helps nobody; empty for any other text.
+pub(crate) fn hint(text: &str) -> &'static str {
+    if text.contains("proxy request failed") {
+        "; Workers say so of a port on which nothing listens, of a name that is unknown, of an \
+         address that they forbid and, with TLS, of a certificate that they do not trust"
+    } else {
+        ""
+    }
 }
 
 fn find(rows: &[Row], matches: impl Fn(&str) -> bool) -> Option<ErrorKind> {
@@ -199,9 +219,21 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_server_says_is_an_alert() {
-        assert!(is_alert("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", ""));
-        assert!(is_alert("", "received fatal alert: CertificateRequired"));
-        assert!(!is_alert("ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number"));
+    fn only_an_alert_about_a_certificate_refuses_the_client() {
+        let table = [
+            ("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "", true),
+            ("ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", "", true),
+            ("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "", true),
+            ("", "received fatal alert: CertificateRequired", true),
+            ("", "received fatal alert: UnknownCA", true),
+            ("ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR", "certificate", false),
+            ("ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC", "", false),
+            ("", "received fatal alert: InternalError", false),
+            ("ERR_SSL_WRONG_VERSION_NUMBER", "", false),
+            ("UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate", false),
+        ];
+        for (code, text, refuses) in table {
+            assert_eq!(refuses_client(code, text), refuses, "{code} {text}");
+        }
     }
 }

@@ -29,11 +29,11 @@ impl Opening {
         if !then.is_ok_and(|then| then.is_function()) {
             return Self::new(called);
         }
-        let pending = promise::of(&called).map_err(|thrown| errors::of(&thrown))?;
+        let pending = promise::of(&called).map_err(|thrown| errors::of_dial(&thrown))?;
         let mut late = Late(Some(called));
         let settled = pending.await;
         late.0 = None;
-        Self::new(settled.map_err(|thrown| errors::of(&thrown))?)
+        Self::new(settled.map_err(|thrown| errors::of_dial(&thrown))?)
     }
 
     fn new(value: JsValue) -> io::Result<Self> {

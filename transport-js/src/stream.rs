@@ -91,7 +91,7 @@ enum Ended {
 impl Stream {
     /// Takes both halves of the socket.
     pub(crate) fn new(socket: Opening, secure: bool, abort: AbortFlag) -> io::Result<Self> {
-        Self::halves(&socket).map_err(|thrown| errors::of(&thrown)).and_then(
+        Self::halves(&socket).map_err(|thrown| errors::of_stream(&thrown, false)).and_then(
             |(reader, fills, writer)| {
                 if !reader.is_object() || !writer.is_object() {
                     let what = "the streams of the socket have no reader or no writer";
@@ -126,12 +126,17 @@ impl Stream {
         Ok((reader, fills, writable.get_writer()?))
     }
 
+    /// The error of the outgoing half. A host may tell there first what a read would tell.
+    fn failed(&self, thrown: &JsValue) -> io::Error {
+        errors::of_stream(thrown, self.input.first_of_tls)
+    }
+
     /// Waits until nothing is being written.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(writing) = &mut self.writing else { return Poll::Ready(Ok(())) };
         let written = ready!(Pin::new(writing).poll(cx));
         self.writing = None;
-        Poll::Ready(written.map(drop).map_err(|thrown| errors::of(&thrown)))
+        Poll::Ready(written.map(drop).map_err(|thrown| self.failed(&thrown)))
     }
 }
 
@@ -161,22 +166,21 @@ impl Input {
 
     /// What a read has brought; `None` at the end.
     fn taken(&self, read: Result<JsValue, JsValue>) -> io::Result<Option<Chunk>> {
-        let of_read = if self.first_of_tls { errors::of_first_read } else { errors::of };
-        let read = read.map_err(|thrown| of_read(&thrown))?;
+        let read = read.map_err(|thrown| errors::of_stream(&thrown, self.first_of_tls))?;
         if !read.is_object() {
             return Err(errors::broken_host("a read of the socket gave no chunk"));
         }
         let read: host::Chunk = read.unchecked_into();
-        if read.done().map_err(|thrown| errors::of(&thrown))?.is_truthy() {
+        if read.done().map_err(|thrown| errors::of_stream(&thrown, false))?.is_truthy() {
             return Ok(None);
         }
-        let value = read.value().map_err(|thrown| errors::of(&thrown))?;
+        let value = read.value().map_err(|thrown| errors::of_stream(&thrown, false))?;
         let Ok(bytes) = value.dyn_into::<host::Bytes>() else {
             return Err(errors::broken_host(
                 "a read of the socket gave something that is no Uint8Array",
             ));
         };
-        let len = bytes.len().map_err(|thrown| errors::of(&thrown))?;
+        let len = bytes.len().map_err(|thrown| errors::of_stream(&thrown, false))?;
         Ok(Some(Chunk { bytes, at: 0, len }))
     }
 
@@ -210,7 +214,7 @@ impl Input {
                 self.ended = Ended::Closed;
                 return Poll::Ready(Ok(0));
             }
-            Ok(true) => self.take(buf).map_err(|thrown| errors::of(&thrown)),
+            Ok(true) => self.take(buf).map_err(|thrown| errors::of_stream(&thrown, false)),
             Err(error) => Err(error),
         };
         if read.is_err() {
@@ -233,7 +237,7 @@ fn start(reader: &host::Reader, fills: bool, spare: &mut Option<JsValue>) -> io:
         };
         promise::of(&reader.read_into(&view)?)
     };
-    begin().map_err(|thrown| errors::of(&thrown))
+    begin().map_err(|thrown| errors::of_stream(&thrown, false))
 }
 
 impl AsyncRead for Stream {
@@ -261,7 +265,7 @@ impl AsyncWrite for Stream {
         }
         let taken = &buf[..buf.len().min(WRITE_MAX)];
         let write = || promise::of(&self.writer.write(&host::copy_out(taken)?)?);
-        self.writing = Some(write().map_err(|thrown| errors::of(&thrown))?);
+        self.writing = Some(write().map_err(|thrown| self.failed(&thrown))?);
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -275,7 +279,7 @@ impl AsyncWrite for Stream {
         ready!(self.poll_written(cx))?;
         if !std::mem::replace(&mut self.closing, true) {
             let close = || promise::of(&self.writer.close_writer()?);
-            self.writing = Some(close().map_err(|thrown| errors::of(&thrown))?);
+            self.writing = Some(close().map_err(|thrown| self.failed(&thrown))?);
         }
         self.poll_written(cx)
     }

@@ -51,7 +51,7 @@ test('whatever a host throws or rejects with keeps its text and has a kind', asy
     [named('NotCapable', 'Requires net access'), 'PermissionDenied', 'net access'],
     [named('ConnectionRefused', 'os error 111'), 'ConnectionRefused', '111'],
     [new Error('outer', { cause: coded('ENOTFOUND', 'inner') }), 'NotFound', 'outer: inner'],
-    [new Error('proxy request failed, cannot connect to the specified address'), 'ConnectionRefused', 'proxy'],
+    [new Error('proxy request failed, cannot connect to the specified address'), 'ConnectionRefused', 'do not trust'],
     [new Error('Cannot perform I/O on behalf of a different request.'), 'PermissionDenied', 'different request'],
     ['a text', 'Other', 'a text'],
     [undefined, 'Other', 'undefined'],

@@ -189,12 +189,23 @@ test('web streams of chunks, and web writers that fail, work as well', async () 
   await settled();
 });
 
-test('a server that refuses the client of a handshake at the first read has processed nothing', async () => {
-  const alert = () => Object.assign(new Error('tlsv13 alert certificate required'), { code: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' });
-  const dial = (tls, reads) => guest.dial(() => fake({ reads }).socket, 'h', 1, tls);
-  assert.equal((await failure((await dial(true, [alert()])).read(9))).kind, 'ConnectionRefused');
-  assert.equal((await failure((await dial(false, [alert()])).read(9))).kind, 'InvalidData');
-  const stream = await dial(true, [bytes('a'), alert()]);
-  await stream.read(9);
-  assert.equal((await failure(stream.read(9))).kind, 'InvalidData');
+test('only a server that refuses the client at the first read has processed nothing', async () => {
+  const coded = (code) => Object.assign(new Error(code), { code });
+  const required = coded('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED');
+  const table = [
+    [true, [required], 'ConnectionRefused'],
+    [false, [required], 'InvalidData'],
+    [true, [coded('ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR')], 'InvalidData'],
+    [true, [bytes('a'), required], 'InvalidData'],
+    // The core would send a command a second time.
+    [true, [coded('ECONNREFUSED')], 'ConnectionReset'],
+    [false, [bytes('a'), new Error('proxy request failed')], 'ConnectionReset'],
+  ];
+  for (const [tls, reads, kind] of table) {
+    const stream = await guest.dial(() => fake({ reads }).socket, 'h', 1, tls);
+    for (let i = 1; i < reads.length; i++) await stream.read(9);
+    assert.equal((await failure(stream.read(9))).kind, kind, `${tls} ${reads.at(-1)}`);
+  }
+  const { stream } = await over({ onWrite: async () => { throw coded('ECONNREFUSED'); } });
+  assert.equal((await failure(stream.write(bytes('a')))).kind, 'ConnectionReset');
 });
