@@ -27,6 +27,15 @@
 //! `wasm32-unknown-unknown` (`client/auto_traits.rs` checks it). The order in which the modules may
 //! use each other is that of `xtask/src/tidy/levels.txt`.
 
+// The same code is shared by threads on every other target.
+#![cfg_attr(
+    all(target_family = "wasm", target_os = "unknown"),
+    allow(
+        clippy::arc_with_non_send_sync,
+        reason = "JavaScript values stay in their thread, and so does a client that has them"
+    )
+)]
+
 #[cfg(test)]
 extern crate self as slotcar_core;
 

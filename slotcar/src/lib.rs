@@ -58,18 +58,21 @@
 //! |---|---|---|
 //! | `smol` | on | [`connect`] natively, over TCP and unix sockets, on smol's reactor |
 //! | `tokio` | off | [`connect`] uses the reactor of the tokio runtime that it is called in |
+//! | `js` | off | [`connect`] on wasm32-unknown-unknown, in JavaScript hosts; they have TLS |
 //! | `tls` | off | `rediss://` URLs, and the module `tls` |
 //! | `fan-out`, `read-policies`, `sentinel` | on | parts that a small program may leave out |
 //! | `background` | off | background tasks; the transports for smol and tokio turn it on |
 //!
 //! # Targets
 //!
-//! [`connect`] works natively and on wasm32-wasip2. On wasm32-unknown-unknown, and natively without
-//! the feature `smol`, the `connect` functions do not exist; everything else does.
+//! [`connect`] works natively, on wasm32-wasip2 and, with the feature `js`, on
+//! wasm32-unknown-unknown in Node, Workers, Deno and Bun. Without that feature, and natively
+//! without the feature `smol`, the `connect` functions do not exist; everything else does.
 //!
 //! This crate only chooses the transport. The client is `slotcar-core`, which does no I/O; the
-//! transports are `slotcar-tcp`, `slotcar-wasi` and `slotcar-tls`. For other socket options, other
-//! certificate authorities or a transport of your own, give a [`Transport`] to [`Client::connect`].
+//! transports are `slotcar-tcp`, `slotcar-wasi`, `slotcar-js` and `slotcar-tls`. For other socket
+//! options, other certificate authorities or a transport of your own, give a [`Transport`] to
+//! [`Client::connect`].
 
 pub use slotcar_core::{
     AbortFlag, Acknowledged, AcknowledgedBy, Backlog, Blob, BoxFuture, ByteStream, Call, Channel,
@@ -82,6 +85,8 @@ pub use slotcar_core::{
     Transaction, Transport, Update, Value, Waited, Watch, bounds, cmd, command, config, transport,
 };
 
+#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "js"))]
+pub use slotcar_js::Js;
 #[cfg(all(not(target_family = "wasm"), feature = "tokio"))]
 pub use slotcar_tcp::Tokio;
 #[cfg(all(not(target_family = "wasm"), feature = "smol"))]
@@ -98,12 +103,14 @@ pub use slotcar_tls as tls;
 
 #[cfg(any(
     all(not(target_family = "wasm"), feature = "smol"),
-    all(target_os = "wasi", target_env = "p2")
+    all(target_os = "wasi", target_env = "p2"),
+    all(target_family = "wasm", target_os = "unknown", feature = "js")
 ))]
 mod this_host;
 #[cfg(any(
     all(not(target_family = "wasm"), feature = "smol"),
-    all(target_os = "wasi", target_env = "p2")
+    all(target_os = "wasi", target_env = "p2"),
+    all(target_family = "wasm", target_os = "unknown", feature = "js")
 ))]
 pub use this_host::{connect, connect_lazy, connect_with, connect_with_topology};
 

@@ -1,11 +1,12 @@
 //! From a URL or a configuration to a client: chooses the transport.
 //!
 //! Natively the transport is `Smol` or, with the feature `tokio` and inside of a tokio runtime,
-//! `Tokio` on that runtime. On wasm32-wasip2 it is `Wasi`.
-//! With the feature `tls` it is wrapped in `slotcar_tls::Tls` if the configuration asks for TLS.
+//! `Tokio` on that runtime. On wasm32-wasip2 it is `Wasi`, and on wasm32-unknown-unknown `Js`.
+//! With the feature `tls` it is wrapped in `slotcar_tls::Tls` if the configuration asks for TLS,
+//! except `Js`, whose host has TLS.
 //!
 //! Invariant: the transport is chosen once, when the client is made.
-//! Tested by tests/tests/door and by slotcar/tests/features.rs.
+//! Tested by tests/tests/door, by slotcar/tests/features.rs and by transport-js/tests.
 
 use slotcar_core::{Client, Config, Error, Topology, Transport};
 use std::future::ready;
@@ -17,8 +18,8 @@ use std::future::ready;
 ///
 /// # Errors
 /// `Config` for a URL that does not parse. `Config` as well for a URL that asks for TLS, if the
-/// feature `tls` is off or the system's trust store has no certificate authority. And the errors of
-/// [`Client::connect`].
+/// feature `tls` is off or the system's trust store has no certificate authority; not in JavaScript
+/// hosts, which have TLS themselves. And the errors of [`Client::connect`].
 ///
 /// Dropping the future closes the connections that it opened.
 pub async fn connect(url: &str) -> Result<Client, Error> {
@@ -113,6 +114,12 @@ async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
 }
 
 /// Makes a client over the transport of this host.
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
+    how.make(slotcar_js::Js::of_this_host(), config).await
+}
+
+/// Makes a client over the transport of this host.
 #[cfg(not(target_family = "wasm"))]
 async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
     #[cfg(feature = "tokio")]
@@ -123,6 +130,7 @@ async fn open(config: Config, how: impl MakeClient) -> Result<Client, Error> {
 }
 
 /// Makes a client over `transport`, wrapped in TLS if the configuration asks for it.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 async fn open_over(
     transport: impl Transport,
     config: Config,

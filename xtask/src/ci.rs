@@ -34,8 +34,12 @@ const STEPS: &[Step] = &[
 /// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
 /// on all its peers, the fuzz targets need flags of their own, and the host of components, which
 /// the tests build, contains a compiler. The tests run the corpora of the fuzz targets.
-const APART: &[&str] =
-    &["tests/bench/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/wasi-host/Cargo.toml"];
+const APART: &[&str] = &[
+    "tests/bench/Cargo.toml",
+    "tests/fuzz/Cargo.toml",
+    "tests/js-bindgen/Cargo.toml",
+    "tests/wasi-host/Cargo.toml",
+];
 
 /// The core: the client without I/O.
 const CORE: &str = "slotcar-core";
@@ -94,9 +98,9 @@ fn features() -> Outcome {
     cargo(&["test", "--quiet", "--package", DOOR, "--test", "features"])
 }
 
-/// The core has no socket and no clock: it compiles for a target without either. The transport for
-/// WASI and the edge function are empty on any other target, and the door is another one there, so
-/// the lints of the workspace do not see them.
+/// The core has no socket and no clock: it compiles for a target without either. The transports for
+/// WASI and for JavaScript hosts and the edge function are empty on any other target, and the door
+/// is another one there, so the lints of the workspace do not see them.
 fn wasm() -> Outcome {
     targets::ensure(targets::WASI)?;
     targets::ensure(targets::BARE)?;
@@ -104,8 +108,9 @@ fn wasm() -> Outcome {
         let wasi = ["--package", package, "--target", targets::WASI, "--all-targets"];
         cargo(&[&["clippy"], &wasi[..], &["--", "-D", "warnings"]].concat())?;
     }
-    for package in [CORE, DOOR] {
-        cargo(&["check", "--package", package, "--target", targets::BARE])?;
+    for (package, features) in [(CORE, ""), (DOOR, ""), (DOOR, "js"), ("slotcar-js", "this-host")] {
+        let bare = ["--package", package, "--target", targets::BARE, "--features", features];
+        cargo(&[&["clippy"], &bare[..], &["--", "-D", "warnings"]].concat())?;
     }
     Ok(())
 }

@@ -44,10 +44,13 @@ pub(super) fn check(member: &Crate<'_>) -> Vec<Complaint> {
 pub(super) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else { return false };
-        // `cfg(test)` and `cfg(all(test, unix))`, not `cfg(not(test))`.
+        // `cfg(test)` and `cfg(all(test, unix))`, not `cfg(not(test))` or `cfg(any(test, unix))`.
         let condition = list.tokens.to_string();
         let mut words = condition.split(|c: char| !c.is_alphanumeric() && c != '_');
-        list.path.is_ident("cfg") && words.any(|w| w == "test") && !condition.contains("not")
+        list.path.is_ident("cfg")
+            && words.any(|w| w == "test")
+            && !condition.contains("not")
+            && !condition.starts_with("any")
     })
 }
 

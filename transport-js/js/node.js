@@ -1,0 +1,173 @@
+// Sockets of Node with the face of the WinterTC sockets API: `net.connect` and `tls.connect`.
+//
+// Used by: `Js::of_this_host` of this crate, and the entry point `slotcar`. Bun and Deno have the
+// same modules.
+// Options beside those of the standard are those of `tls.connect`: `ca`, `cert`, `key`, `pfx`.
+// Invariants: the streams are no web streams, which are slow, but have what the transport uses of
+// them; no promise of a socket rejects without a handler; a small write leaves at once; at most
+// five chunks are kept, since Node's own `pause` and `resume` hold the server back.
+// Limit: Node 20.16 or newer.
+// Source: https://nodejs.org/api/net.html, https://nodejs.org/api/tls.html
+
+const CHUNKS_MAX = 4;
+
+const nothing = () => {};
+
+function builtin(name) {
+  const found = globalThis.process?.getBuiltinModule?.(name);
+  if (found) return found;
+  const error = new Error(`this host has no module ${name}: Node 20.16 or newer is needed`);
+  throw Object.assign(error, { code: 'ENOTSUP' });
+}
+
+/** A promise from outside; nobody has to handle it. */
+function settleable() {
+  let resolve;
+  let reject;
+  const promise = new Promise((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  promise.catch(nothing);
+  return { promise, resolve, reject };
+}
+
+/** Opens a socket. With TLS, `opened` resolves after the server has proven `hostname`. */
+export function connect({ hostname, port }, options = {}) {
+  const { secureTransport = 'off', allowHalfOpen, ...more } = options;
+  const net = builtin('node:net');
+  const tcp = net.connect({
+    host: hostname,
+    port,
+    noDelay: true,
+    autoSelectFamily: true,
+    allowHalfOpen: false,
+  });
+  if (secureTransport !== 'on') return socketOf(tcp, tcp, 'connect', secureTransport);
+  // A name is sent to the server, an address must not be; both are verified.
+  const named = net.isIP(hostname) === 0 ? { servername: hostname } : {};
+  const tls = builtin('node:tls');
+  const secure = tls.connect({ ...named, ...more, host: hostname, socket: tcp });
+  return socketOf(secure, tcp, 'secureConnect', secureTransport);
+}
+
+/** The socket over `stream`, whose bytes go through `tcp`; it is open when `event` comes. */
+function socketOf(stream, tcp, event, secureTransport) {
+  const opened = settleable();
+  const closed = settleable();
+  const chunks = [];
+  let isOpen = false;
+  let ended = false;
+  let failure = null;
+  let reads = [];
+  let drained = null;
+
+  const fail = (error) => {
+    failure ??= error;
+    opened.reject(failure);
+    drained?.reject(failure);
+    settle();
+  };
+  const settle = () => {
+    while (reads.length > 0) {
+      if (chunks.length > 0) {
+        reads.shift().resolve({ value: chunks.shift(), done: false });
+        if (chunks.length <= CHUNKS_MAX && stream.isPaused()) stream.resume();
+      } else if (failure) {
+        reads.shift().reject(failure);
+      } else if (ended) {
+        reads.shift().resolve({ value: undefined, done: true });
+      } else {
+        return;
+      }
+    }
+  };
+
+  stream.once(event, () => {
+    isOpen = true;
+    opened.resolve({ remoteAddress: stream.remoteAddress, localAddress: stream.localAddress });
+  });
+  stream.on('data', (bytes) => {
+    chunks.push(bytes);
+    if (chunks.length > CHUNKS_MAX) stream.pause();
+    settle();
+  });
+  stream.on('end', () => {
+    ended = true;
+    settle();
+  });
+  stream.on('drain', () => drained?.resolve());
+  stream.on('error', fail);
+  if (tcp !== stream) tcp.on('error', fail);
+  stream.on('close', () => {
+    ended = true;
+    const error = new Error('the connection was closed');
+    const gone = failure ?? Object.assign(error, { code: 'ECONNRESET' });
+    opened.reject(gone);
+    drained?.reject(gone);
+    if (failure) closed.reject(failure);
+    else closed.resolve();
+    settle();
+  });
+
+  return {
+    secureTransport,
+    opened: opened.promise,
+    closed: closed.promise,
+    readable: {
+      getReader(options) {
+        if (options?.mode === 'byob') throw new TypeError('this is no stream of bytes');
+        return {
+          read() {
+            const read = settleable();
+            reads.push(read);
+            settle();
+            return read.promise;
+          },
+          async cancel() {
+            chunks.length = 0;
+            ended = true;
+            settle();
+          },
+        };
+      },
+    },
+    writable: {
+      getWriter() {
+        return {
+          // Resolves when Node wants more, not when the bytes have left.
+          async write(bytes) {
+            if (failure) throw failure;
+            if (stream.write(bytes)) return;
+            drained = settleable();
+            await drained.promise;
+          },
+          async close() {
+            stream.end();
+          },
+          async abort() {
+            stream.destroy();
+          },
+        };
+      },
+    },
+    /** Sends what was written, and closes. The process does not wait for it. */
+    close() {
+      if (!stream.destroyed) {
+        // What nobody reads would keep the end from coming.
+        stream.resume();
+        stream.unref();
+        if (isOpen) stream.destroySoon();
+        else stream.destroy();
+        if (!isOpen && tcp !== stream) tcp.destroy();
+      }
+      return closed.promise;
+    },
+    /** Discards what was written and not sent, and resets the connection. */
+    abort() {
+      if (isOpen && !tcp.destroyed) tcp.resetAndDestroy();
+      tcp.destroy();
+      stream.destroy();
+    },
+  };
+}
