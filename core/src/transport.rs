@@ -9,7 +9,7 @@
 //! - `connect` takes a *name*: it resolves the name at each call and tries every address that the
 //!   name has;
 //! - `now` never goes backwards, and `sleep_until` ends at or after its deadline on that same
-//!   clock;
+//!   clock, and calls its waker no earlier;
 //! - dropping a future or stream releases everything that it holds in the host;
 //! - a stream that is dropped while its [`AbortFlag`] is set sends nothing more, if the host can do
 //!   that;
@@ -78,7 +78,8 @@ pub trait Transport: fmt::Debug + MaybeSend + MaybeSync + 'static {
         false
     }
 
-    /// Completes at or after `deadline` on the clock of [`Transport::now`].
+    /// Completes at or after `deadline` on the clock of [`Transport::now`]. Its waker is not called
+    /// before: a timer of the host that fires too early is set again, without a wake.
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()>;
 
     /// The current time since an epoch that the transport chooses; never goes backwards.

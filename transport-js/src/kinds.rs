@@ -8,7 +8,8 @@
 //! TLS, are `InvalidData`, so that nobody dials again; what is not known is `Other`, never one of
 //! the kinds that the core distinguishes.
 //! Source: <https://nodejs.org/api/errors.html>, <https://nodejs.org/api/tls.html>,
-//! <https://docs.deno.com/api/deno/errors>; the texts of workerd are those that it was seen to give.
+//! <https://docs.deno.com/api/deno/errors>; the texts of workerd are those that it was seen to
+//! give.
 
 use std::io::ErrorKind;
 
@@ -110,8 +111,8 @@ pub(crate) fn of(code: &str, name: &str, text: &str) -> ErrorKind {
         .unwrap_or(ErrorKind::Other)
 }
 
-/// Whether the server says with an alert of TLS that it does not accept the client's certificate, or
-/// that it wants one.
+/// Whether the server says with an alert of TLS that it does not accept the client's certificate,
+/// or that it wants one.
 ///
 /// Only those: another alert may come at any time, after commands that the server has run.
 pub(crate) fn refuses_client(code: &str, text: &str) -> bool {

@@ -4,7 +4,8 @@
 //! - the clock is `performance.now`, never `Date.now`, which goes back when somebody sets it; if
 //!   the host's goes back all the same, the time stands still until it has caught up;
 //! - a timer ends at or after its deadline: hosts cut fractions of a millisecond off and may be
-//!   early, so the clock is looked at again when it fires;
+//!   early, so the clock is looked at again when they call. A call that is too early wakes nobody:
+//!   the core takes a wake before the deadline for one that the timer did not cause;
 //! - a dropped timer is cleared. If the host does not clear it, what it will call stays in memory.
 //!
 //! Limit: a deadline that is farther than 2^31 - 1 ms is waited for in parts, since hosts fire such
@@ -73,17 +74,16 @@ impl Future for Sleep {
         if self.deadline == Timestamp::FAR_FUTURE {
             return Poll::Pending;
         }
-        if self.timer.as_ref().is_some_and(|timer| !timer.shared.fired.get()) {
-            self.timer.iter().for_each(|timer| timer.shared.wait(cx));
+        if let Some(timer) = self.timer.as_ref().filter(|timer| !timer.shared.fired.get()) {
+            timer.shared.wait(cx);
             return Poll::Pending;
         }
-        let left = self.deadline.since(now());
-        if left == Duration::ZERO {
+        if self.deadline <= now() {
             self.timer = None;
             return Poll::Ready(());
         }
-        // Without a timer it is tried again at the next poll.
-        self.timer = Timer::set(left);
+        // If the host refuses, it is asked again at the next poll.
+        self.timer = Timer::set(self.deadline);
         self.timer.iter().for_each(|timer| timer.shared.wait(cx));
         Poll::Pending
     }
@@ -91,8 +91,6 @@ impl Future for Sleep {
 
 /// A timer of the host.
 struct Timer {
-    /// By which the host knows it.
-    id: JsValue,
     /// What the host calls; `None` once it is dropped.
     callback: Option<Closure<dyn FnMut()>>,
     /// What the callback changes.
@@ -100,8 +98,13 @@ struct Timer {
 }
 
 /// What a timer and its callback share.
-#[derive(Default)]
 struct Shared {
+    /// When it fires.
+    deadline: Timestamp,
+    /// The callback as the host sees it, for as long as the timer is wanted.
+    function: RefCell<JsValue>,
+    /// By which the host knows the timer that is set.
+    id: RefCell<JsValue>,
     /// Whether the timer has fired.
     fired: Cell<bool>,
     /// Who waits.
@@ -115,23 +118,50 @@ impl Shared {
         // Its own statement: what a waker does when it is dropped may come back to this timer.
         drop(before);
     }
+
+    /// Asks the host to call the callback, at the deadline or as late as hosts can. False if it
+    /// refuses.
+    fn set(&self) -> bool {
+        let left = self.deadline.since(now());
+        let millis = (left.as_secs_f64() * 1e3).ceil().min(MILLIS_MAX);
+        let id = host::set_timeout(&self.function.borrow(), millis);
+        id.map(|id| *self.id.borrow_mut() = id).is_ok()
+    }
+
+    /// The host has called: too early, and then it is asked again, or not.
+    fn called(&self) {
+        let is_wanted = !self.function.borrow().is_undefined();
+        if is_wanted && self.deadline > now() && self.set() {
+            return;
+        }
+        self.fired.set(true);
+        let waker = self.waker.borrow_mut().take();
+        waker.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Timer {
     /// Sets a timer; `None` if the host does not let us.
-    fn set(left: Duration) -> Option<Self> {
-        let shared = Rc::new(Shared::default());
+    fn set(deadline: Timestamp) -> Option<Self> {
+        let shared = Rc::new(Shared {
+            deadline,
+            function: RefCell::default(),
+            id: RefCell::default(),
+            fired: Cell::default(),
+            waker: RefCell::default(),
+        });
         let callback = Closure::<dyn FnMut()>::new({
             let shared = Rc::clone(&shared);
-            move || {
-                shared.fired.set(true);
-                let waker = shared.waker.borrow_mut().take();
-                waker.into_iter().for_each(Waker::wake);
-            }
+            move || shared.called()
         });
-        let millis = (left.as_secs_f64() * 1e3).ceil().min(MILLIS_MAX);
-        let id = host::set_timeout(callback.as_ref(), millis).ok()?;
-        Some(Self { id, callback: Some(callback), shared })
+        *shared.function.borrow_mut() = callback.as_ref().clone();
+        let timer = Self { callback: Some(callback), shared };
+        if timer.shared.set() {
+            return Some(timer);
+        }
+        // Nothing to clear.
+        timer.shared.fired.set(true);
+        None
     }
 }
 
@@ -140,7 +170,8 @@ impl Drop for Timer {
         // Dropped here, not when the host forgets the callback.
         let waker = self.shared.waker.borrow_mut().take();
         drop(waker);
-        if !self.shared.fired.get() && host::clear_timeout(&self.id).is_err() {
+        *self.shared.function.borrow_mut() = JsValue::UNDEFINED;
+        if !self.shared.fired.get() && host::clear_timeout(&self.shared.id.borrow()).is_err() {
             self.callback.take().into_iter().for_each(Closure::forget);
         }
     }

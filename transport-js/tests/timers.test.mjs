@@ -1,7 +1,7 @@
 // Timers, clock, chance and background tasks of the host.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guest, settled } from './support.mjs';
+import { failure, fake, guest, settleable, settled } from './support.mjs';
 
 /** Runs `body` with another function in place of a global one. */
 async function instead(object, name, value, body) {
@@ -16,16 +16,48 @@ async function instead(object, name, value, body) {
 }
 
 test('a timer does not end before its deadline', async () => {
-  for (const millis of [0, 0.2, 1, 1.7, 10, 33.3]) assert.equal(await guest.sleep(millis), 0, millis);
+  for (const millis of [0, 0.2, 1, 1.7, 10, 33.3]) {
+    const [early, polls] = await guest.sleep(millis);
+    assert.equal(early, 0, millis);
+    assert.ok(polls <= 2, `${polls} polls`);
+  }
 });
 
-test('a host whose timers are early is asked again', async () => {
+test('a host whose timers are early is asked again, and wakes nobody before the deadline', async () => {
   const real = globalThis.setTimeout;
   const asked = [];
   const early = (run, millis) => (asked.push(millis), real(run, millis / 4));
-  assert.equal(await instead(globalThis, 'setTimeout', early, () => guest.sleep(40)), 0);
+  const slept = await instead(globalThis, 'setTimeout', early, () => guest.sleep(40));
+  assert.deepEqual([...slept], [0, 2]);
   assert.ok(asked.length > 1, 'more than one timer');
-  assert.ok(asked.every((millis) => Number.isInteger(millis) && millis > 0), `whole milliseconds: ${asked}`);
+  assert.ok(asked.every((millis) => Number.isInteger(millis) && millis >= 0), `whole milliseconds: ${asked}`);
+});
+
+test('a call with a deadline ends in a host whose timers are early', async () => {
+  const real = globalThis.setTimeout;
+  const early = (run, millis) => real(run, Math.max(1, millis - 3));
+  await instead(globalThis, 'setTimeout', early, async () => {
+    const silent = guest.client(() => fake().socket, 'redis://h:1?connect_timeout=40ms');
+    assert.match((await failure(silent)).kind, /^(Connect|Timeout)/);
+  });
+});
+
+test('a timer that was early and is dropped then is cleared', async () => {
+  const set = [];
+  const cleared = [];
+  await instead(globalThis, 'setTimeout', (run) => set.push(run), () =>
+    instead(globalThis, 'clearTimeout', (id) => cleared.push(id), async () => {
+      const opened = settleable();
+      const { socket } = fake({ opened: opened.promise });
+      const dialled = failure(guest.dial_within(() => socket, 60_000));
+      await settled();
+      set[0]();
+      assert.equal(set.length, 2, 'it was set again');
+      opened.reject(new Error('no'));
+      await dialled;
+    }));
+  assert.deepEqual(cleared, [2]);
+
 });
 
 test('a far deadline is waited for in parts that a host can take', async () => {

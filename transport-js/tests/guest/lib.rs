@@ -189,12 +189,17 @@ fn timer(millis: f64) -> impl Future<Output = ()> + Unpin {
     })
 }
 
-/// Waits; returns how much too early it ended, in milliseconds.
+/// Waits; returns how much too early it ended, in milliseconds, and how often it was polled.
 #[wasm_bindgen]
-pub async fn sleep(millis: f64) -> f64 {
+pub async fn sleep(millis: f64) -> Vec<f64> {
     let until = now() + millis;
-    timer(millis).await;
-    (until - now()).max(0.0)
+    let (mut timer, mut polls) = (timer(millis), 0.0);
+    poll_fn(|cx| {
+        polls += 1.0;
+        Pin::new(&mut timer).poll(cx)
+    })
+    .await;
+    vec![(until - now()).max(0.0), polls]
 }
 
 /// Sets a timer and drops it.
