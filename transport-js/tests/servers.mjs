@@ -63,7 +63,7 @@ export async function redis(options) {
 
 /** Starts a server; resolves to `null`, or to what it said before it ended. */
 async function start(options) {
-  assert.ok(process.env.SLOTCAR_SERVERS, 'SLOTCAR_SERVERS is not set: run `cargo xtask js test`');
+  assert.ok(process.env.SLOTCAR_SERVERS, 'SLOTCAR_SERVERS is not set: run `node transport-js/tests/run.mjs`');
   const program = join(process.env.SLOTCAR_SERVERS, 'redis-7.0/bin/redis-server');
   const common = ['--save', '', '--maxmemory', '200mb', '--bind', '127.0.0.1', '--dir', folder];
   const child = spawn(program, [...common, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 const place = process.env.SLOTCAR_JS_GUEST;
-if (!place) throw new Error('SLOTCAR_JS_GUEST is not set: run `cargo xtask js test`');
+if (!place) throw new Error('SLOTCAR_JS_GUEST is not set: run `node transport-js/tests/run.mjs`');
 export const guest = await import(pathToFileURL(place).href);
 
 const unhandled = [];
