@@ -1,7 +1,7 @@
-// The same program in Deno, Bun and workerd, each with the sockets that the door chooses there.
+// The same program in Node, Bun, Deno and workerd, each with the sockets that the door chooses there.
 //
 // `SLOTCAR_JS_HOSTS` is a `node_modules` with the packages `deno`, `bun` and `workerd`; their install
-// scripts need not have run. Without the variable there is nothing to test here.
+// scripts need not have run. Without the variable only Node is tested.
 // `SLOTCAR_JS_GUEST_WEB` is the module under test in the form `web`, for workerd.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -30,7 +30,6 @@ function program(scope, name) {
 }
 
 before(async () => {
-  if (skip) return;
   certs = certificates('hosts', 'DNS:localhost,IP:127.0.0.1');
   const files = ['--tls-cert-file', certs.cert, '--tls-key-file', certs.key, '--tls-ca-cert-file', certs.ca];
   const plain = await redis((port) => ['--port', port]);
@@ -47,26 +46,41 @@ function check(seen, { refused, unknown, untrusted }) {
   assert.match(seen.untrusted, untrusted);
 }
 
+// Trusts one more authority, with the option that the host has for it.
 const script = `
   import process from 'node:process';
-  const [guest, smoke, ports] = process.argv.slice(2);
+  import { readFileSync } from 'node:fs';
+  const [guest, smoke, sockets, option, file, ports] = process.argv.slice(2);
   const { run } = await import(smoke);
-  console.log(JSON.stringify(await run(await import(guest), JSON.parse(ports))));
+  const { connect } = await import(sockets);
+  const more = { [option]: [readFileSync(file, 'utf8')] };
+  const trusting = (address, options) => connect(address, { ...options, ...more });
+  console.log(JSON.stringify(await run(await import(guest), JSON.parse(ports), trusting)));
 `;
 
-for (const [name, scope, words] of [['deno', '@deno', ['run', '-A']], ['bun', '@oven', []]]) {
-  test(`${name} gets, subscribes, and tells what failed; and the program ends`, { skip }, async () => {
+const programs = [
+  ['node', () => process.execPath, [], 'ca'],
+  ['bun', () => program('@oven', 'bun'), [], 'ca'],
+  ['deno', () => program('@deno', 'deno'), ['run', '-A'], 'caCerts'],
+];
+for (const [name, path, words, option] of programs) {
+  const skipped = { skip: name !== 'node' && skip };
+  test(`${name} gets, subscribes, and tells what failed; and the program ends`, skipped, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'slotcar-host-'));
+    after(() => rmSync(folder, { recursive: true, force: true }));
     const file = join(folder, 'smoke.mjs');
     writeFileSync(file, script);
-    const all = [...words, file, process.env.SLOTCAR_JS_GUEST, join(here, 'smoke.mjs'), JSON.stringify(ports)];
-    const { stdout } = await promisify(execFile)(program(scope, name), all);
-    rmSync(folder, { recursive: true });
-    check(JSON.parse(stdout), {
+    const sockets = join(here, '../js', name === 'deno' ? 'deno.js' : 'node.js');
+    const places = [process.env.SLOTCAR_JS_GUEST, join(here, 'smoke.mjs'), sockets];
+    const all = [...words, file, ...places, option, certs.ca, JSON.stringify(ports)];
+    const { stdout } = await promisify(execFile)(path(), all);
+    const seen = JSON.parse(stdout);
+    check(seen, {
       refused: /^Connect\/NotSent.*refused/i,
       unknown: /^Connect\/NotSent.*(lookup|ENOTFOUND)/,
       untrusted: /^Handshake\/NotSent.*certificate/,
     });
+    assert.equal(seen.trusted, 'PONG');
   });
 }
 

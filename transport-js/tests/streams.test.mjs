@@ -209,3 +209,25 @@ test('only a server that refuses the client at the first read has processed noth
   const { stream } = await over({ onWrite: async () => { throw coded('ECONNREFUSED'); } });
   assert.equal((await failure(stream.write(bytes('a')))).kind, 'ConnectionReset');
 });
+
+test('streams, reads and timers that are dropped leave no memory behind', async () => {
+  const round = async () => {
+    for (let i = 0; i < 300; i++) {
+      const read = settleable();
+      const { stream } = await over({ reads: [bytes('abc'), read.promise] });
+      assert.equal(text(await stream.read(2)), 'ab');
+      stream.poll_write(new Uint8Array(1000));
+      stream.poll_read(9);
+      stream.poll_read(9);
+      guest.sleep_dropped(60_000);
+      stream.end(i % 2 === 0);
+      stream.free();
+      read.reject(new Error('late'));
+    }
+    await settled();
+  };
+  for (let i = 0; i < 3; i++) await round();
+  const before = guest.pages();
+  for (let i = 0; i < 10; i++) await round();
+  assert.equal(guest.pages(), before);
+});

@@ -174,6 +174,12 @@ pub fn now() -> f64 {
     Js::of_this_host().now().since_epoch().as_secs_f64() * 1e3
 }
 
+/// The memory of this module, in pages of 64 KiB.
+#[wasm_bindgen]
+pub fn pages() -> usize {
+    core::arch::wasm32::memory_size(0)
+}
+
 /// The seed.
 #[wasm_bindgen]
 pub fn seed() -> u64 {
