@@ -99,12 +99,12 @@ function socketOf(stream, tcp, event, secureTransport) {
   stream.on('drain', () => drained?.resolve());
   stream.on('error', fail);
   if (tcp !== stream) tcp.on('error', fail);
+  const gone = () =>
+    failure ?? Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
   stream.on('close', () => {
     ended = true;
-    const error = new Error('the connection was closed');
-    const gone = failure ?? Object.assign(error, { code: 'ECONNRESET' });
-    opened.reject(gone);
-    drained?.reject(gone);
+    opened.reject(gone());
+    drained?.reject(gone());
     if (failure) closed.reject(failure);
     else closed.resolve();
     settle();
@@ -137,7 +137,8 @@ function socketOf(stream, tcp, event, secureTransport) {
         return {
           // Resolves when Node wants more, not when the bytes have left.
           async write(bytes) {
-            if (failure) throw failure;
+            // A stream that has ended would say nothing more, not even that it has drained.
+            if (failure || !stream.writable) throw gone();
             if (stream.write(bytes)) return;
             drained = settleable();
             await drained.promise;

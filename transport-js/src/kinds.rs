@@ -237,4 +237,11 @@ mod tests {
             assert_eq!(refuses_client(code, text), refuses, "{code} {text}");
         }
     }
+    #[test]
+    fn only_the_text_of_workers_that_says_nothing_gets_a_hint() {
+        assert!(
+            hint("proxy request failed, cannot connect to the address").contains("certificate")
+        );
+        assert_eq!(hint("connect ECONNREFUSED 127.0.0.1:1"), "");
+    }
 }

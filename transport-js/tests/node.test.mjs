@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import tls from 'node:tls';
 import { connect } from '../js/node.js';
-import { bytes, failure, guest, settleable, text } from './support.mjs';
+import { bytes, failure, guest, settleable, settled, text } from './support.mjs';
 import { certificates, freePort, listen, redis } from './servers.mjs';
 
 const dial = (port, host = '127.0.0.1', tls = false, use = connect) => guest.dial(use, host, port, tls);
@@ -78,6 +78,27 @@ test('a connection that ends in the middle is an end, and a reset is an error', 
   const other = await dial(resetting.address().port);
   await other.write(bytes('x'));
   assert.equal((await failure(other.read(9))).kind, 'ConnectionReset');
+});
+
+test('a write after the end fails, also one that waits for room', async () => {
+  const server = await listen((socket) => socket.end('abc'));
+  const stream = await dial(server.address().port);
+  while ((await stream.read(9)).length > 0);
+  await failure((async () => { for (;;) await stream.write(bytes('x')); })());
+  assert.match((await failure(stream.write(bytes('x')))).kind, /^(ConnectionReset|BrokenPipe)$/);
+  // A server that reads nothing, and hangs up once nothing more can be written.
+  const accepted = settleable();
+  const silent = await listen((socket) => {
+    socket.pause();
+    socket.on('error', () => {});
+    accepted.resolve(socket);
+  });
+  const other = await dial(silent.address().port);
+  const large = new Uint8Array(1_000_000);
+  while (other.poll_write(large) !== undefined) await settled();
+  (await accepted.promise).destroy();
+  const failed = await failure((async () => { for (;;) await other.write(large); })());
+  assert.match(failed.kind, /^(ConnectionReset|BrokenPipe)$/);
 });
 
 for (const secured of [false, true]) {
