@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod commands;
 mod fuzz;
+mod js;
 mod process;
 mod servers;
 mod sim;
@@ -30,6 +31,7 @@ const COMMANDS: &[Entry] = &[
     ("ci", "everything that a change must pass", ci::run),
     ("commands", "write the command table from real servers", commands::run),
     ("fuzz", "give any bytes to the client and the simulator, for some minutes", fuzz::run),
+    ("js", "build, test, weigh and measure the npm package", js::run),
     ("servers", "fetch the servers that the tests run against", servers::run),
     ("sim", "run simulated clusters with many seeds", sim::run),
     ("soak", "run a real cluster under load and faults", soak::run),

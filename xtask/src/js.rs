@@ -1,0 +1,90 @@
+//! `cargo xtask js [build | test [FILES..] | sizes | commands [--check] | bench]`: the npm package
+//! `slotcar`.
+//!
+//! | argument | what it does |
+//! |---|---|
+//! | `build` | makes the package in `target/js/package` |
+//! | `test` | builds it and runs the tests of `js/tests` on real hosts, against real servers |
+//! | `sizes` | builds it and weighs its parts |
+//! | `commands` | writes the list of commands; `--check` fails if it is out of date |
+//! | `bench` | builds it and measures it beside ioredis |
+//!
+//! The package is the folder `js` without its Rust and tests, the hosts' sockets of
+//! `transport-js/js`, and the module: the crate `slotcar-npm`, made smaller by `wasm-opt`.
+//! `SLOTCAR_JS_BINDGEN` names a `slotcar-js-bindgen` that is built already.
+//! Limits: Node and npm are needed; what the hosts need else comes from npm, at the versions of
+//! `js/package-lock.json`.
+
+mod list;
+mod package;
+
+use crate::Outcome;
+use crate::process::run_to_end;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The variable that says to the tests where the package is.
+const PACKAGE: &str = "SLOTCAR_JS_PACKAGE";
+
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["build"] => package::build().map(|package| println!("{}", package.display())),
+        ["test", files @ ..] => test(files),
+        ["sizes"] => package::weigh(&package::build()?),
+        ["commands"] => list::write(),
+        ["commands", "--check"] => list::check(),
+        ["bench", rest @ ..] => bench(rest),
+        _ => Err("usage: cargo xtask js [build | test [FILES..] | sizes | commands [--check] | \
+                  bench]"
+            .to_owned()),
+    }
+}
+
+/// Builds the package, weighs it, and runs all tests or those of these files.
+fn test(files: &[&str]) -> Outcome {
+    crate::servers::run(&[])?;
+    list::check()?;
+    let package = package::build()?;
+    package::weigh(&package)?;
+    let folder = crate::root().join("js/tests");
+    let chosen: Vec<PathBuf> = match files {
+        [] => test_files(&folder)?,
+        files => files.iter().map(|name| folder.join(format!("{name}.test.mjs"))).collect(),
+    };
+    let mut command = Command::new("node");
+    // Files that start clusters do not run beside each other: the machine may be small.
+    command.args(["--test", "--test-concurrency=1", "--expose-gc"]).args(chosen);
+    run_to_end(with_places(&mut command, &package)?)
+}
+
+/// Measures the package beside ioredis.
+fn bench(rest: &[&str]) -> Outcome {
+    crate::servers::run(&[])?;
+    let package = package::build()?;
+    let mut command = Command::new("node");
+    command.arg(crate::root().join("js/bench/bench.mjs")).args(rest);
+    run_to_end(with_places(&mut command, &package)?)
+}
+
+/// Tells a program where the package and the servers are.
+fn with_places<'c>(command: &'c mut Command, package: &Path) -> Result<&'c mut Command, String> {
+    let servers = crate::servers::folder();
+    let servers = servers.canonicalize().map_err(|e| format!("{}: {e}", servers.display()))?;
+    Ok(command.env(PACKAGE, package).env("SLOTCAR_SERVERS", servers))
+}
+
+/// The files of tests in this folder.
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |e| format!("{}: {e}", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.to_string_lossy().ends_with(".test.mjs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() { Err(format!("{}: no tests", folder.display())) } else { Ok(files) }
+}

@@ -1,0 +1,192 @@
+//! Makes the npm package in `target/js/package`, and weighs it.
+//!
+//! Invariant: the folder holds what `npm pack` packs and nothing else; it is made anew each time.
+
+use crate::process::run_to_end;
+use crate::{Outcome, root, targets};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crate of the module.
+const CRATE: &str = "slotcar-npm";
+/// Its profile: as small as the compiler can.
+const PROFILE: &str = "small";
+/// The folder of the program that makes a module for JavaScript of a .wasm.
+const BINDGEN_FOLDER: &str = "tests/js-bindgen";
+/// The variable that names one that is built already.
+const BINDGEN: &str = "SLOTCAR_JS_BINDGEN";
+
+/// What is weighed: the file, and the most that it may have, in KB of 1000 bytes: as it is, and
+/// packed by gzip.
+const BUDGETS: [(&str, u64, u64); 2] =
+    [("wasm/slotcar_bg.wasm", 600, 260), ("wasm/slotcar.js", 30, 8)];
+
+/// Builds the module and puts the package together. Returns its folder.
+pub(super) fn build() -> Result<PathBuf, String> {
+    install()?;
+    let work = root().join("target/js");
+    let package = work.join("package");
+    if package.exists() {
+        fs::remove_dir_all(&package).map_err(|e| format!("{}: {e}", package.display()))?;
+    }
+    for folder in ["lib", "hosts", "wasm"] {
+        let folder = package.join(folder);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    make_module(&work, &package.join("wasm"))?;
+    copy_all(&root().join("js/lib"), &package.join("lib"), &["js", "d.ts"])?;
+    copy_all(&root().join("transport-js/js"), &package.join("hosts"), &["js"])?;
+    copy(&root().join("js/README.md"), &package.join("README.md"))?;
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(&root().join(licence), &package.join(licence))?;
+    }
+    manifest(&package)?;
+    Ok(package)
+}
+
+/// Installs what the build and the tests need from npm, if it is not there.
+fn install() -> Outcome {
+    let folder = root().join("js");
+    let lock = folder.join("package-lock.json");
+    let installed = folder.join("node_modules/.package-lock.json");
+    let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified());
+    if let (Ok(lock), Ok(installed)) = (changed(&lock), changed(&installed))
+        && lock <= installed
+    {
+        return Ok(());
+    }
+    let mut command = Command::new("npm");
+    // No package needs its install script: binaries are in packages of their own.
+    command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    run_to_end(&mut command)
+}
+
+/// Compiles the crate, makes the module of it and shrinks it.
+fn make_module(work: &Path, to: &Path) -> Outcome {
+    targets::ensure(targets::BARE)?;
+    let mut command = crate::cargo();
+    command.args(["build", "--package", CRATE, "--profile", PROFILE, "--target", targets::BARE]);
+    // What is stripped early is what says which features the code uses; `wasm-opt` strips the rest.
+    run_to_end(command.env("CARGO_PROFILE_SMALL_STRIP", "none"))?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    let compiled = target.join(targets::BARE).join(PROFILE).join("slotcar_npm.wasm");
+    // The module has the name of its input.
+    let input = work.join("slotcar.wasm");
+    copy(&compiled, &input)?;
+    run_to_end(Command::new(bindgen()?).arg(&input).arg(to).arg("web"))?;
+    let module = to.join("slotcar_bg.wasm");
+    let before = work.join("slotcar_bg.wasm");
+    fs::rename(&module, &before).map_err(|e| format!("{}: {e}", module.display()))?;
+    let mut command = Command::new("node");
+    command.arg(root().join("js/node_modules/binaryen/bin/wasm-opt"));
+    command.args(["-Oz", "--strip-debug", "--strip-producers", "--strip-target-features"]);
+    run_to_end(command.arg(&before).arg("-o").arg(&module))?;
+    without_comments(&to.join("slotcar.js"))
+}
+
+/// Leaves out the comments of the generated script: what it exports is internal.
+fn without_comments(path: &Path) -> Outcome {
+    let failed = |e| format!("{}: {e}", path.display());
+    let text = fs::read_to_string(path).map_err(failed)?;
+    fs::write(path, uncommented(&text)).map_err(failed)
+}
+
+/// The lines that are no comment. A comment has lines of its own, as the generator writes them.
+fn uncommented(text: &str) -> String {
+    let mut kept = String::new();
+    let mut is_comment = false;
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        is_comment |= trimmed.starts_with("/*");
+        if !is_comment && !trimmed.starts_with("//") && !trimmed.is_empty() {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        is_comment &= !trimmed.ends_with("*/");
+    }
+    kept
+}
+
+/// The path of the program that makes a module, which is built unless the variable names one.
+fn bindgen() -> Result<PathBuf, String> {
+    if let Some(ready) = std::env::var_os(BINDGEN) {
+        return Ok(ready.into());
+    }
+    let folder = root().join(BINDGEN_FOLDER);
+    let mut command = crate::cargo();
+    command.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
+    run_to_end(&mut command)?;
+    Ok(folder.join("target/debug/slotcar-js-bindgen"))
+}
+
+/// The manifest, without what only this folder needs.
+fn manifest(package: &Path) -> Outcome {
+    let path = root().join("js/package.json");
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut manifest: Value =
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    let fields = manifest.as_object_mut().ok_or("js/package.json is no object")?;
+    fields.remove("devDependencies");
+    fields.remove("private");
+    let text = serde_json::to_string_pretty(&manifest).map_err(|e| format!("manifest: {e}"))?;
+    let path = package.join("package.json");
+    fs::write(&path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome {
+    fs::copy(from, to).map(|_| ()).map_err(|e| format!("{}: {e}", from.display()))
+}
+
+/// Copies the files of a folder that have one of these endings.
+fn copy_all(from: &Path, to: &Path, endings: &[&str]) -> Outcome {
+    let failed = |e| format!("{}: {e}", from.display());
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default();
+        let text = name.to_string_lossy();
+        if endings.iter().any(|ending| text.ends_with(&format!(".{ending}"))) {
+            copy(&path, &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the sizes of the package's parts; the error names those that exceed their limit.
+pub(super) fn weigh(package: &Path) -> Outcome {
+    let mut over = Vec::new();
+    for (file, most, most_packed) in BUDGETS {
+        let path = package.join(file);
+        let bytes = fs::metadata(&path).map_err(|e| format!("{}: {e}", path.display()))?.len();
+        let packed = packed(&path)?;
+        println!(
+            "{file:<22} {bytes:>7} bytes of at most {most} KB, {packed:>7} packed of at most \
+             {most_packed} KB"
+        );
+        if bytes > most * 1000 || packed > most_packed * 1000 {
+            over.push(file);
+        }
+    }
+    if over.is_empty() { Ok(()) } else { Err(format!("too large: {}", over.join(", "))) }
+}
+
+/// How many bytes gzip makes of a file.
+fn packed(path: &Path) -> Result<u64, String> {
+    let output = Command::new("gzip").args(["-9", "-c"]).arg(path).output();
+    let output = output.map_err(|e| format!("gzip: {e}"))?;
+    Ok(output.stdout.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_with_lines_of_their_own_are_left_out() {
+        let text = "/* @ts-self-types */\n/**\n * A class.\n */\nclass A {\n    // one\n    a = 1; // two\n\n}\n";
+        assert_eq!(uncommented(text), "class A {\n    a = 1; // two\n}\n");
+    }
+}
