@@ -95,9 +95,18 @@ test("the types need neither those of Node nor newer libraries than es2022", () 
      }
     `,
   );
+  const options = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: false,
+    target: "es2022",
+    lib: ["es2022", "webworker"],
+    module: "nodenext",
+    types: [],
+  };
+  writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["plain.ts"] }));
   const tsc = path.join(source, "node_modules/typescript/bin/tsc");
-  const words = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,webworker", "--module", "nodenext", "--types", ""];
-  const run = spawnSync(process.execPath, [tsc, ...words, path.join(project, "plain.ts")], { encoding: "utf8", cwd: project });
+  const run = spawnSync(process.execPath, [tsc, "-p", project], { encoding: "utf8" });
   assert.equal(run.stdout, "");
   assert.equal(run.status, 0);
 });

@@ -25,6 +25,12 @@ process.on("unhandledRejection", (reason) => {
   process.exit(70);
 });
 
+/** What this process has started, and ends with it, also when it is stopped from outside. */
+export const children = new Set();
+process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
+process.on("SIGTERM", () => process.exit(143));
+process.on("SIGINT", () => process.exit(130));
+
 /** Waits until `check` returns something; the deadline is generous and only for failures. */
 export async function until(what, check, timeout = 60_000) {
   const end = Date.now() + timeout;
@@ -101,7 +107,10 @@ export async function server({ version = "valkey-9.1", lines = [], host = addres
     url: `${tls === undefined ? "redis" : "rediss"}://${host}:${given}`,
     process: undefined,
     start() {
-      started.process = spawn(path.join(binaries, `${family}-server`), [file], { stdio: "ignore" });
+      const child = spawn(path.join(binaries, `${family}-server`), [file], { stdio: "ignore" });
+      children.add(child);
+      child.once("exit", () => children.delete(child));
+      started.process = child;
     },
     kill(signal = "SIGKILL") {
       started.process?.kill(signal);
@@ -148,7 +157,7 @@ export async function cluster({ version = "valkey-9.1" } = {}) {
     const host = address();
     const port = await freePort(host);
     const bus = await freePort(host);
-    nodes.push(await server({ version, lines: [...lines, `cluster-port ${bus}`], host, port }));
+    nodes.push(await server({ version, lines: [...lines, `cluster-port ${bus}`, `cluster-announce-ip ${host}`], host, port }));
   }
   const list = nodes.map(({ host, port }) => `${host}:${port}`);
   const words = ["--cluster", "create", ...list, "--cluster-replicas", "1", "--cluster-yes"];
@@ -164,7 +173,7 @@ export async function cluster({ version = "valkey-9.1" } = {}) {
     const nodesKnown = cli(node, "CLUSTER", "NODES");
     return (
       /cluster_state:ok/.test(cli(node, "CLUSTER", "INFO")) &&
-      (nodesKnown.match(/ slave /g) ?? []).length === 3
+      (nodesKnown.match(/slave /g) ?? []).length === 3
     );
   };
   await until("every node knows three primaries and three replicas", () => nodes.every(isWhole));
