@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn comments_with_lines_of_their_own_are_left_out() {
-        let text = "/* @ts-self-types */\n/**\n * A class.\n */\nclass A {\n    // one\n    a = 1; // two\n\n}\n";
+        let text = "/* types */\n/**\n * A class.\n */\nclass A {\n    // one\n    a = 1; \
+                    // two\n\n}\n";
         assert_eq!(uncommented(text), "class A {\na = 1; // two\n}\n");
     }
 }
