@@ -153,6 +153,49 @@ fn the_smallest_rights_behind_sentinels() {
     }
 }
 
+/// Replicas that refuse READONLY serve nothing; the primary is down. A policy that allows the
+/// primary waits for it, as a write does, or for the replica that is made the primary.
+#[test]
+fn a_read_waits_for_a_primary_where_replicas_refuse_readonly() {
+    const USER: &str = "user app on >pw ~* &* +@all -readonly";
+    for (version, comes_back) in
+        told().flat_map(|version| [(version.clone(), true), (version, false)])
+    {
+        let what = format!("{version}, the primary comes back: {comes_back}");
+        let cluster = Cluster::of(&version).primaries(1).replicas(1).config(USER).start();
+        let both = app(config(&cluster.url())).read_from(ReadFrom::PreferReplica);
+        let client = until("the replica to be announced", || {
+            let client = run(connect(both.clone())).expect("the primary answers");
+            (client.topology().shards[0].replicas.len() == 1).then_some(client)
+        });
+        run(write_and_read(&client, &what));
+        let replica = cluster.node(1);
+        until_true("the replica to have it", || {
+            let mut conn = replica.conn().expect("it answers");
+            conn.call(&["READONLY"]).expect("it answers");
+            conn.call(&["GET", "k"]).is_ok_and(|reply| reply.text() == "v")
+        });
+        cluster.node(0).kill();
+        let failed = || client.metrics().dials_failed;
+        let (before, waiting) = (failed(), client.clone());
+        let read = smol::spawn(async move { waiting.get::<Option<String>>("k").await });
+        until_true("the primary to be dialled in vain", || failed() > before + 3);
+        assert!(!read.is_finished(), "{what}: it waits");
+        if comes_back {
+            cluster.node(0).restart();
+        } else {
+            replica.call(&["CLUSTER", "FAILOVER", "TAKEOVER"]).ok();
+        }
+        let value = run(read).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        // A primary that comes back has saved nothing.
+        assert_eq!(value.is_some(), !comes_back, "{what}");
+        // Once for each read, not once for each look at the nodes.
+        let errors = replica.info("errorstats");
+        let is_few = |count: &String| ["count=1", "count=2", "count=3"].contains(&count.as_str());
+        assert!(errors.get("errorstat_MOVED").is_none_or(is_few), "{what}: {errors:?}");
+    }
+}
+
 /// Every command that a client says unasked is forbidden by itself. Before 7.0 an ACL cannot forbid
 /// a part of a command.
 #[test]

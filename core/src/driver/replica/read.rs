@@ -205,7 +205,8 @@ async fn run(
                     return Err(with_attempts(error, item, tries));
                 }
                 capped = capped || why == NoNode::Capped;
-                tried.clear();
+                // One that refuses READONLY would redirect this call again.
+                tried.retain(|node| node.target().lacks_readonly().is_some());
             }
         }
     }

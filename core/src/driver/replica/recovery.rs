@@ -95,6 +95,10 @@ fn earliest_recovery(row: &NodeRow, node: &Node, now: Timestamp) -> Option<Times
         Some(SkipReason::Quarantined) if node.health().is_down() => None,
         Some(SkipReason::Quarantined) => Some(node.health().quarantined_until().unwrap_or(now)),
         Some(SkipReason::Silent) => Some(now.after(PAUSE_MAX)),
+        // The primary may come back, or this one is made the primary.
+        Some(SkipReason::Tried) if node.target().lacks_readonly().is_some() => {
+            Some(now.after(PAUSE_MAX))
+        }
         Some(SkipReason::Tried) | None => Some(now),
     }
 }
