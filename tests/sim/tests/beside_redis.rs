@@ -255,6 +255,39 @@ fn commands_are_described_as_by_redis() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// The fields of a reply to INFO, each as `section|field`.
+fn info_fields(reply: &Frame) -> BTreeSet<String> {
+    let Frame::Bulk(_, text) = reply else { panic!("{reply:?} is no text") };
+    let text = String::from_utf8_lossy(text).into_owned();
+    let (mut section, mut fields) = (String::new(), BTreeSet::new());
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("# ") {
+            name.clone_into(&mut section);
+        } else if let Some((name, _)) = line.split_once(':') {
+            fields.insert(format!("{section}|{name}"));
+        }
+    }
+    assert!(fields.len() > 30, "{fields:?}");
+    fields
+}
+
+/// The simulator's INFO has no field that redis lacks, and the page says which of redis' it lacks.
+#[test]
+fn info_has_the_fields_of_redis_but_for_those_that_the_page_lists() {
+    let Some(mut real) = Real::start(SERVER) else {
+        eprintln!("SKIPPED: no {SERVER} in .servers; `cargo xtask servers` fetches it");
+        return;
+    };
+    let theirs = info_fields(&block_on(real.aside("INFO")));
+    let sim = standalone(Version::redis(8, 0, 2));
+    let ours = sim.clone().run(|_| async move { Simulated::new(sim).aside("INFO").await });
+    let ours = info_fields(&ours);
+    let more: Vec<&String> = ours.difference(&theirs).collect();
+    assert!(more.is_empty(), "redis 8.0.2 has no {more:?}");
+    let lacking: BTreeSet<String> = theirs.difference(&ours).cloned().collect();
+    page::expect("info", &page::fields(&lacking));
+}
+
 /// `docs/simulator.md` says what the simulator knows. `SLOTCAR_BLESS=1` writes it.
 #[test]
 fn the_page_says_what_is_known() {

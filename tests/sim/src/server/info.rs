@@ -82,8 +82,13 @@ fn server(server: &Server, env: &Env<'_>, text: &mut String) {
     line!(text, "process_id:{}", server.host.0 + 1);
     line!(text, "run_id:{}", server.run_id());
     line!(text, "tcp_port:{}", server.address.port());
-    line!(text, "uptime_in_seconds:{}", env.now().since(server.started_at).as_secs());
-    line!(text, "availability_zone:{}", server.config.zone);
+    line!(text, "server_time_usec:{}", env.unix_ms() * 1000);
+    let seconds = env.now().since(server.started_at).as_secs();
+    line!(text, "uptime_in_seconds:{seconds}");
+    line!(text, "uptime_in_days:{}", seconds / (24 * 3600));
+    if version.valkey {
+        line!(text, "availability_zone:{}", server.config.zone);
+    }
 }
 
 fn clients(server: &Server, _env: &Env<'_>, text: &mut String) {

@@ -54,6 +54,18 @@ pub(crate) fn commands(names: &BTreeSet<String>) -> String {
     text
 }
 
+/// Fields of INFO, a line for each section.
+pub(crate) fn fields(names: &BTreeSet<String>) -> String {
+    let sections: BTreeSet<&str> =
+        names.iter().filter_map(|name| name.split_once('|')).map(|(section, _)| section).collect();
+    let line = |section: &str| {
+        let own = names.iter().filter_map(|name| name.strip_prefix(section)?.strip_prefix('|'));
+        let own: Vec<String> = own.map(|name| format!("`{name}`")).collect();
+        wrapped(&format!("- {section}: "), &own)
+    };
+    sections.into_iter().map(line).collect()
+}
+
 fn wrapped(start: &str, words: &[String]) -> String {
     let (mut text, mut line) = (String::new(), start.to_owned());
     for (at, word) in words.iter().enumerate() {
