@@ -1,7 +1,7 @@
 //! Waits behind writes, against scripted nodes: what is sent where, and what is told of it.
 
 use super::*;
-use crate::command::{cmd, get, incr, mset, set};
+use crate::command::{cmd, get, incr, set};
 use crate::config::{Config, ReadFrom};
 use crate::driver::scripted_cluster::{Answer, ScriptedCluster};
 use crate::routing::transaction::lead;
@@ -178,7 +178,7 @@ fn a_command_that_is_split_is_acknowledged_by_each_shard() {
     let (script, topology) = start(Config::default());
     script.on("a", "MSET k 1", Answer::reply("+OK")).on("b", "MSET x 2", Answer::reply("+OK"));
     script.on("a", WAIT, Answer::reply(":1")).on("b", WAIT, Answer::reply(":1"));
-    let commands = [incr("n"), mset([("k", 1), ("x", 2)])];
+    let commands = [incr("n"), crate::command::mset([("k", 1), ("x", 2)])];
     let (ok, shards) = run(&script, &topology, &commands);
     assert_eq!(ok, [true; 2]);
     assert_eq!(shards, [of("a", &[0, 1], Some(1)), of("b", &[1], Some(1))]);
