@@ -1,5 +1,5 @@
-//! Slots that the servers move by themselves, all at once: CLUSTER MIGRATESLOTS of Valkey 9, CLUSTER
-//! MIGRATION of Redis 8.4.
+//! Slots that the servers move by themselves, all at once: CLUSTER MIGRATESLOTS of Valkey 9,
+//! CLUSTER MIGRATION of Redis 8.4.
 //!
 //! There is no ASK: the old owner answers until the slots are the new one's, holds writes back for
 //! that moment, and redirects from then on.
@@ -25,7 +25,10 @@ fn is_valkey(version: &Version) -> bool {
 async fn begin(client: &Client, cluster: &Cluster, version: &Version) {
     if is_valkey(version) {
         let command = cmd("CLUSTER MIGRATESLOTS").arg("SLOTSRANGE").arg(0).arg(LAST);
-        client.send::<()>(command.arg("NODE").arg(cluster.id(TO))).await.unwrap();
+        client
+            .send::<()>(command.arg("NODE").arg(cluster.id(TO)))
+            .await
+            .expect("the owner takes it");
         let calls = |node: usize| cluster.node(node).command_calls();
         for node in 0..3 {
             let own = calls(node).get("cluster|migrateslots").copied().unwrap_or_default();
@@ -36,9 +39,11 @@ async fn begin(client: &Client, cluster: &Cluster, version: &Version) {
     // The new owner is asked, which no argument names.
     let topology = client.topology();
     let is_new = |node: &&TopologyNode| node.id.as_str() == cluster.id(TO);
-    let node = topology.shards.iter().map(|shard| &shard.primary).find(is_new).unwrap();
+    let node =
+        topology.shards.iter().map(|shard| &shard.primary).find(is_new).expect("it is there");
     let command = cmd("CLUSTER MIGRATION").arg("IMPORT").arg(0).arg(LAST);
-    let task: String = client.send_to(Target::Node(node.id.clone()), command).await.unwrap();
+    let task: String =
+        client.send_to(Target::Node(node.id.clone()), command).await.expect("the owner takes it");
     assert!(!task.is_empty(), "{version}");
 }
 

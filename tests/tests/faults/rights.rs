@@ -179,7 +179,7 @@ fn a_read_waits_for_a_primary_where_replicas_refuse_readonly() {
         let failed = || client.metrics().dials_failed;
         let (before, waiting) = (failed(), client.clone());
         let read = smol::spawn(async move { waiting.get::<Option<String>>("k").await });
-        until_true("the primary to be dialled in vain", || failed() > before + 3);
+        until_true("the primary to refuse a few connections", || failed() > before + 3);
         assert!(!read.is_finished(), "{what}: it waits");
         if comes_back {
             cluster.node(0).restart();

@@ -1,8 +1,8 @@
 //! Servers older than any package, and one that is no Redis: each connects, reads, writes, follows
 //! a MOVED and subscribes, alone, in a cluster and behind sentinels, with courtesies and without.
 //!
-//! **Invariant**: what such a server refuses, in its own words, costs what `docs/courtesies.md` says
-//! and nothing else.
+//! **Invariant**: what such a server refuses, in its own words, costs what `docs/courtesies.md`
+//! says and nothing else.
 
 mod peer;
 
@@ -33,14 +33,14 @@ async fn reads_writes_and_subscribes(client: &Client, what: &str) {
     for slot in [0, 8191, 8192, 16383] {
         let key = key_in(slot);
         client.set(&key, slot).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        assert_eq!(client.get::<u16>(&key).await.unwrap(), slot, "{what}");
+        assert_eq!(client.get::<u16>(&key).await.expect(what), slot, "{what}");
     }
     let [a, b] = [key_in(100), key_in(9000)];
     let pipeline = client.pipeline().add(set(&a, 1)).add(set(&b, 2)).add(get(&b)).add(get(&a));
-    let ((), (), two, one): ((), (), u8, u8) = pipeline.run().await.unwrap();
+    let ((), (), two, one): ((), (), u8, u8) = pipeline.run().await.expect(what);
     assert_eq!((one, two), (1, 2), "{what}");
-    assert_eq!(client.get::<Option<String>>("absent").await.unwrap(), None, "{what}");
-    assert_eq!(client.incr("n").await.unwrap(), 1, "{what}");
+    assert_eq!(client.get::<Option<String>>("absent").await.expect(what), None, "{what}");
+    assert_eq!(client.incr("n").await.expect(what), 1, "{what}");
     let mut messages = client.subscribe(["a", "b"]).await.expect(what);
     let mut found = Vec::new();
     while found.len() < 2 {

@@ -1,10 +1,11 @@
-//! Servers that no package has any more, or that are no Redis: scripted, each with what it knows and
-//! how it refuses the rest, in the words of its source.
+//! Servers that no package has any more, or that are no Redis: scripted, each with what it knows
+//! and how it refuses the rest, in the words of its source.
 //!
-//! They keep values, split the slots between two primaries, and send a message to whoever
+//! They keep values, split the slots between two primaries, and send a message to each client that
 //! subscribes. Each command that a server does not know is in [`Kind::refusal`], or fails the test.
 //! Sources: `processCommand`, `clientCommand`, `clusterCommand`, `clusterReplyMultiBulkSlots` and
-//! `sentinelCommand` of Redis 3.0, 3.2, 4.0 and 5.0; `cmd_server.cc` and `cmd_cluster.cc` of Kvrocks.
+//! `sentinelCommand` of Redis 3.0, 3.2, 4.0 and 5.0; `cmd_server.cc` and `cmd_cluster.cc` of
+//! Kvrocks.
 
 use slotcar_tests::real::cluster::slot_of;
 use slotcar_tests::real::{Peer, Script, address};
@@ -113,7 +114,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        let surprises = self.world.surprises.lock().unwrap();
+        let surprises = self.world.surprises.lock().expect("no panic under the lock");
         let failed = std::thread::panicking();
         assert!(failed || surprises.is_empty(), "{:?} is sent {surprises:?}", self.world.kind);
     }
@@ -131,7 +132,7 @@ impl World {
 
     /// A slot goes to another primary, and no node tells the client until it asks.
     pub(crate) fn move_slot(&self, slot: u16, to: usize) {
-        self.moved.lock().unwrap().insert(slot, to);
+        self.moved.lock().expect("no panic under the lock").insert(slot, to);
     }
 
     /// From now on CLUSTER NODES is refused.
@@ -140,7 +141,7 @@ impl World {
     }
 
     fn owner(&self, slot: u16) -> usize {
-        let moved = self.moved.lock().unwrap();
+        let moved = self.moved.lock().expect("no panic under the lock");
         moved.get(&slot).copied().unwrap_or(usize::from(slot >= 8192))
     }
 
@@ -234,12 +235,12 @@ impl World {
 
     /// For what a server should know, or refuse.
     fn surprise(&self, words: &[&str]) -> String {
-        self.surprises.lock().unwrap().push(words.join(" "));
+        self.surprises.lock().expect("no panic under the lock").push(words.join(" "));
         "-ERR the test does not know this\r\n".to_owned()
     }
 
     fn value(&self, name: &str, key: &str, value: &[&str]) -> String {
-        let mut values = self.values.lock().unwrap();
+        let mut values = self.values.lock().expect("no panic under the lock");
         match name {
             "SET" => {
                 values.insert(key.to_owned(), value[0].to_owned());
@@ -247,7 +248,7 @@ impl World {
             }
             "INCR" => {
                 let value = values.entry(key.to_owned()).or_insert("0".to_owned());
-                *value = (value.parse::<i64>().unwrap() + 1).to_string();
+                *value = (value.parse::<i64>().expect("a number") + 1).to_string();
                 format!(":{value}\r\n")
             }
             _ => values.get(key).map_or("$-1\r\n".to_owned(), |value| bulk(value)),

@@ -4,7 +4,7 @@
 //! the primary's id. Replicas that failed and nodes without slots are not in the reply.
 //! Since Redis 7 a node has metadata (`ip`, `hostname`, Valkey's `availability-zone`): a map, a
 //! flat array in RESP2, or nothing. A range or a replica that cannot be read is left out; of a
-//! node's fields only its id is needed. Before Redis 4 there was none: its address stands for it,
+//! node's fields only its id is needed. Before Redis 4 there was none: it is known by its address,
 //! until CLUSTER NODES tells the id (`View::with_epochs`). Spec: redis.io/commands/cluster-slots.
 
 use crate::resp::Value;

@@ -8,6 +8,7 @@
 mod beside;
 mod callers;
 mod host;
+mod scan;
 mod section;
 mod server;
 mod shards;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             match *scenario {
                 "callers" => callers::run(size),
                 "room" => callers::run_for_room(size),
+                "scan" => scan::run(size),
                 "shards" => shards::run(size),
                 "sharded" => subscriptions::run_sharded(size),
                 "subscriptions" => subscriptions::run(size),
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: scale callers|room|shards|sharded|subscriptions SIZE");
+    eprintln!("usage: scale callers|room|scan|shards|sharded|subscriptions SIZE");
     eprintln!("       scale beside HOST PORT SUBSCRIPTIONS");
     ExitCode::FAILURE
 }

@@ -1,13 +1,19 @@
 //! The servers' side: a script for a standalone server, or for all nodes of a cluster.
 //!
-//! It answers what a client says on its own, GET, PING and the subscribe commands. A test may hold
-//! replies back, move slots, and ask which connection subscribed.
+//! It answers what a client says on its own, GET, SCAN, PING and the subscribe commands. A test may
+//! hold replies back, move slots, and ask which connection subscribed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How many slots there are.
 pub(crate) const SLOTS: u16 = 16384;
+
+/// How many keys each node returns in a scan.
+pub(crate) const SCANNED: usize = 10_000;
+
+/// How many of them at a time.
+const PAGE: usize = 100;
 
 /// See the head of this file.
 #[derive(Default)]
@@ -95,6 +101,7 @@ impl Servers {
                 return;
             }
             ["GET", key] => self.redirect(endpoint, key).unwrap_or_else(|| bulk("value")),
+            ["SCAN", cursor, ..] => page(cursor),
             ["CLUSTER", "SHARDS"] => "-ERR unknown subcommand 'SHARDS'\r\n".to_owned(),
             ["CLUSTER", "SLOTS"] => self.slots(),
             ["CLUSTER", "NODES"] => bulk(&self.nodes(endpoint)),
@@ -164,6 +171,14 @@ impl Servers {
         }
         text
     }
+}
+
+/// A page of a scan; its cursor is the number of the page.
+fn page(cursor: &str) -> String {
+    let at: usize = cursor.parse().unwrap_or_default();
+    let next = (at + 1) % (SCANNED / PAGE);
+    let keys = (at * PAGE..(at + 1) * PAGE).map(|n| bulk(&format!("s{n}")));
+    format!("*2\r\n{}*{PAGE}\r\n{}", bulk(&next.to_string()), keys.collect::<String>())
 }
 
 /// The number of the shard whose primary listens there: `n12:7000`.

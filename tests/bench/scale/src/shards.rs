@@ -3,11 +3,11 @@
 //! Each shard has one node. Keys name their slot, so that the servers need not compute it.
 
 use crate::host::Host;
-use crate::section::section;
+use crate::section::{counted, section};
 use crate::server::{SLOTS, Servers};
 use crate::subscriptions::client;
 use slotcar_core::config::Deployment;
-use slotcar_core::{Blob, Client, Slot, cmd, command};
+use slotcar_core::{Blob, Client, NodeId, Slot, Target, cmd, command};
 use std::time::Duration;
 
 /// Operations of sections that do the same again and again.
@@ -89,6 +89,25 @@ pub(crate) fn run(size: usize) {
             }
             let values: Vec<Blob> = host.finish(pipeline.run()).expect("the pipeline succeeds");
             assert_eq!(values.len(), pipelined);
+        }
+    });
+    let nodes: Vec<NodeId> =
+        client.topology().shards.into_iter().map(|shard| shard.primary.id).collect();
+    assert_eq!(nodes.len(), size, "each shard has a primary");
+    section("to-node", ROUNDS as u64, || {
+        for n in 0..ROUNDS {
+            let target = Target::Node(nodes[n * 7 % nodes.len()].clone());
+            let echo = cmd("ECHO").arg("x");
+            let reply: String = host.finish(client.send_to(target, echo)).expect("it is known");
+            assert_eq!(reply, "OK", "as these servers say to anything");
+        }
+    });
+    // All slots are looked at once, which costs little for each: as much as so many shards.
+    let (pictures, slots) = (ROUNDS.div_ceil(size), usize::from(SLOTS) / 32);
+    section("topology", (pictures * (slots + size)) as u64, || {
+        for _ in 0..pictures {
+            let shards = counted(|| client.topology()).shards;
+            assert_eq!(shards.len(), size);
         }
     });
     section("ask", ROUNDS as u64, || {

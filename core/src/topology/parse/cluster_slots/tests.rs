@@ -146,8 +146,8 @@ fn what_cannot_be_read_is_left_out_and_the_rest_is_used() {
     }
 }
 
-/// Redis 3: nodes are known by their addresses until NODES tells their ids, whose lines have no port
-/// of the bus, and no address of the node that was asked.
+/// Redis 3: nodes are known by their addresses until NODES tells their ids, whose lines have no
+/// port of the bus, and no address of the node that was asked.
 #[test]
 fn nodes_without_ids_get_them_from_nodes() {
     let json = r#"[[0,99,["10.0.0.1",1],["10.0.0.2",2]],[100,16383,["",3],["10.0.0.4",4]]]"#;
