@@ -370,7 +370,8 @@ impl Kind {
                 "CLIENT",
                 match self {
                     Kind::Redis30 => {
-                        "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME)"
+                        "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME \
+                         connection-name)"
                     }
                     Kind::Kvrocks => {
                         "Syntax error, try CLIENT LIST|INFO|KILL ip:port|GETNAME|SETNAME"
