@@ -1,9 +1,11 @@
 // The sockets of Node: against listeners that do what a network does, and a real server.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { connect } from '../js/node.js';
 import { bytes, failure, guest, settleable, settled, text } from './support.mjs';
 import { certificates, freePort, listen, redis } from './servers.mjs';
@@ -183,6 +185,28 @@ test('a server that refuses the client of a handshake is told as such', async ()
   const stream = await dial(server.address().port, '127.0.0.1', true, trusting(certs));
   assert.equal((await failure(stream.read(9))).kind, 'ConnectionRefused');
   server.close();
+});
+
+test('a closed socket keeps no program running, whatever the server does', async () => {
+  const script = `
+    import { connect } from ${JSON.stringify(new URL('../js/node.js', import.meta.url).href)};
+    import { readFileSync } from 'node:fs';
+    const [port, secureTransport, ca] = process.argv.slice(1);
+    const socket = connect({ hostname: '127.0.0.1', port: Number(port) }, { secureTransport, ca: readFileSync(ca) });
+    await socket.opened;
+    socket.readable.getReader().read();
+    socket.writable.getWriter().write(new Uint8Array(30_000_000));
+    socket.close();
+  `;
+  const hold = (socket) => (socket.on('error', () => {}), socket.pause());
+  const options = { cert: readFileSync(certs.cert), key: readFileSync(certs.key) };
+  const encrypted = tls.createServer(options, hold).listen(0, '127.0.0.1');
+  await once(encrypted, 'listening');
+  for (const [server, secured] of [[await listen(hold), 'off'], [encrypted, 'on']]) {
+    const words = ['--input-type=module', '-e', script, String(server.address().port), secured, certs.ca];
+    await promisify(execFile)(process.execPath, words);
+  }
+  encrypted.close();
 });
 
 test('a dial that is given up leaves no socket behind', async () => {
