@@ -250,3 +250,20 @@ test('the door chooses the sockets of this host, with its TLS', async () => {
   assert.match((await failure(guest.door(`redis://127.0.0.1:${await freePort()}`))).kind, /^Connect/);
   assert.match((await failure(guest.door('redis://no-such-name.invalid:1'))).text, /no-such-name/);
 });
+
+test('the door makes clients of a cluster: at once, lazily, and from a topology that was kept', async () => {
+  const port = await redis((port) => ['--port', port, '--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${port}`]);
+  const single = await guest.client(connect, `redis://127.0.0.1:${port}`);
+  await single.call(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
+  while (!(await single.call(['CLUSTER', 'INFO'])).includes('cluster_state:ok')) await settled();
+  single.close();
+  const url = `redis-cluster://127.0.0.1:${port}`;
+  const first = await guest.door(url);
+  const lazy = await guest.door_lazy(url);
+  const again = await guest.door_again(first, url);
+  for (const client of [first, lazy, again]) {
+    assert.equal(await client.call(['SET', 'k', 'v']), 'OK');
+    assert.equal(await client.call(['GET', 'k']), 'v');
+    client.close();
+  }
+});
