@@ -6,12 +6,16 @@
 // Invariants: the streams are no web streams, which are slow, but have what the transport uses of
 // them; no promise of a socket rejects without a handler; a small write leaves at once; at most
 // five chunks are kept, since Node's own `pause` and `resume` hold the server back.
-// Limit: Node 20.16 or newer.
+// Limits: Node 20.16 or newer. What a closed socket has not handed to the kernel within a second is
+// discarded: Node would keep the process running for as long as the server does not read.
 // Source: https://nodejs.org/api/net.html, https://nodejs.org/api/tls.html
 
 const CHUNKS_MAX = 4;
+/** How long a closed socket may go on sending, in milliseconds. */
+const LINGER = 1000;
 
 const nothing = () => {};
+const done = Promise.resolve();
 
 function builtin(name) {
   const found = globalThis.process?.getBuiltinModule?.(name);
@@ -88,6 +92,7 @@ function socketOf(stream, tcp, event, secureTransport) {
     opened.resolve({ remoteAddress: stream.remoteAddress, localAddress: stream.localAddress });
   });
   stream.on('data', (bytes) => {
+    if (ended) return;
     chunks.push(bytes);
     if (chunks.length > CHUNKS_MAX) stream.pause();
     settle();
@@ -136,12 +141,12 @@ function socketOf(stream, tcp, event, secureTransport) {
       getWriter() {
         return {
           // Resolves when Node wants more, not when the bytes have left.
-          async write(bytes) {
+          write(bytes) {
             // A stream that has ended would say nothing more, not even that it has drained.
-            if (failure || !stream.writable) throw gone();
-            if (stream.write(bytes)) return;
+            if (!failure && stream.writable && stream.write(bytes)) return done;
             drained = settleable();
-            await drained.promise;
+            if (failure || !stream.writable) drained.reject(gone());
+            return drained.promise;
           },
           async close() {
             stream.end();
@@ -152,15 +157,17 @@ function socketOf(stream, tcp, event, secureTransport) {
         };
       },
     },
-    /** Sends what was written, and closes. The process does not wait for it. */
+    /** Sends what was written, for a second at most, and closes. */
     close() {
-      if (!stream.destroyed) {
-        // What nobody reads would keep the end from coming.
-        stream.resume();
+      if (!isOpen) {
+        stream.destroy();
+        tcp.destroy();
+      } else if (!stream.destroyed) {
         stream.unref();
-        if (isOpen) stream.destroySoon();
-        else stream.destroy();
-        if (!isOpen && tcp !== stream) tcp.destroy();
+        stream.destroySoon();
+        const late = setTimeout(() => (stream.destroy(), tcp.destroy()), LINGER);
+        late.unref?.();
+        stream.once('close', () => clearTimeout(late));
       }
       return closed.promise;
     },

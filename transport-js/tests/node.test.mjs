@@ -1,9 +1,11 @@
 // The sockets of Node: against listeners that do what a network does, and a real server.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { connect } from '../js/node.js';
 import { bytes, failure, guest, settleable, settled, text } from './support.mjs';
 import { certificates, freePort, listen, redis } from './servers.mjs';
@@ -185,6 +187,28 @@ test('a server that refuses the client of a handshake is told as such', async ()
   server.close();
 });
 
+test('a closed socket keeps no program running, whatever the server does', async () => {
+  const script = `
+    import { connect } from ${JSON.stringify(new URL('../js/node.js', import.meta.url).href)};
+    import { readFileSync } from 'node:fs';
+    const [port, secureTransport, ca] = process.argv.slice(1);
+    const socket = connect({ hostname: '127.0.0.1', port: Number(port) }, { secureTransport, ca: readFileSync(ca) });
+    await socket.opened;
+    socket.readable.getReader().read();
+    socket.writable.getWriter().write(new Uint8Array(30_000_000));
+    socket.close();
+  `;
+  const hold = (socket) => (socket.on('error', () => {}), socket.pause());
+  const options = { cert: readFileSync(certs.cert), key: readFileSync(certs.key) };
+  const encrypted = tls.createServer(options, hold).listen(0, '127.0.0.1');
+  await once(encrypted, 'listening');
+  for (const [server, secured] of [[await listen(hold), 'off'], [encrypted, 'on']]) {
+    const words = ['--input-type=module', '-e', script, String(server.address().port), secured, certs.ca];
+    await promisify(execFile)(process.execPath, words);
+  }
+  encrypted.close();
+});
+
 test('a dial that is given up leaves no socket behind', async () => {
   // A server that accepts and says nothing: the handshake of TLS never ends.
   const accepted = settleable();
@@ -225,4 +249,21 @@ test('the door chooses the sockets of this host, with its TLS', async () => {
   assert.equal(kind, 'Handshake/NotSent', text);
   assert.match((await failure(guest.door(`redis://127.0.0.1:${await freePort()}`))).kind, /^Connect/);
   assert.match((await failure(guest.door('redis://no-such-name.invalid:1'))).text, /no-such-name/);
+});
+
+test('the door makes clients of a cluster: at once, lazily, and from a topology that was kept', async () => {
+  const port = await redis((port) => ['--port', port, '--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${port}`]);
+  const single = await guest.client(connect, `redis://127.0.0.1:${port}`);
+  await single.call(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
+  while (!(await single.call(['CLUSTER', 'INFO'])).includes('cluster_state:ok')) await settled();
+  single.close();
+  const url = `redis-cluster://127.0.0.1:${port}`;
+  const first = await guest.door(url);
+  const lazy = await guest.door_lazy(url);
+  const again = await guest.door_again(first, url);
+  for (const client of [first, lazy, again]) {
+    assert.equal(await client.call(['SET', 'k', 'v']), 'OK');
+    assert.equal(await client.call(['GET', 'k']), 'v');
+    client.close();
+  }
 });

@@ -244,6 +244,23 @@ pub async fn door(url: String) -> Result<Handle, JsValue> {
     client.map(|client| Handle { client }).map_err(|error| of_client(&error))
 }
 
+/// Makes a client without connecting.
+#[wasm_bindgen]
+pub async fn door_lazy(url: String) -> Result<Handle, JsValue> {
+    let config = Config::from_url(&url).map_err(|error| of_client(&error.into()))?;
+    let client = slotcar::connect_lazy(config).await;
+    client.map(|client| Handle { client }).map_err(|error| of_client(&error))
+}
+
+/// Makes a client from the topology that another one has learnt.
+#[wasm_bindgen]
+pub async fn door_again(before: &Handle, url: String) -> Result<Handle, JsValue> {
+    let config = Config::from_url(&url).map_err(|error| of_client(&error.into()))?;
+    let topology = before.client.topology();
+    let client = slotcar::connect_with_topology(config, &topology).await;
+    client.map(|client| Handle { client }).map_err(|error| of_client(&error))
+}
+
 #[wasm_bindgen]
 impl Handle {
     /// Sends a command of texts; the reply as a text.
