@@ -1,4 +1,5 @@
-// The package beside ioredis, in Node: rates and processor time, as ratios.
+// The package beside ioredis in Node, and beside plain JavaScript in workerd: rates and processor
+// time, as ratios.
 //
 // The two take turns, each in a process of its own, over one server; the best of some rounds counts,
 // since a busy machine only ever makes a round slower. Prints a line for each workload:
@@ -6,7 +7,9 @@
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
+import path from "node:path";
 import { entry, server } from "../tests/servers.mjs";
+import { workerd } from "../tests/workerd.mjs";
 
 const VALUE = "v".repeat(64);
 const WORKLOADS = {
@@ -70,6 +73,27 @@ function inProcess(who, url) {
   });
 }
 
+/** Pipelined GETs in workerd: the best rate of each way. */
+async function inWorkerd(one, rounds) {
+  const host = await workerd({ script: path.join(import.meta.dirname, "worker.js") });
+  const [size, repeats] = [10_000, 20];
+  const replyBytes = `$${VALUE.length}\r\n${VALUE}\r\n`.length;
+  const best = { raw: 0, slotcar: 0 };
+  // The first round of each is that which compiles.
+  for (let at = 0; at <= rounds; at++) {
+    for (const way of Object.keys(best)) {
+      const body = { way, host: one.host, port: one.port, size, rounds: repeats, replyBytes };
+      const began = performance.now();
+      const response = await fetch(host.url, { method: "POST", body: JSON.stringify(body) });
+      if (response.status !== 200) throw new Error(`workerd: ${await response.text()} ${host.output()}`);
+      best[way] = Math.max(best[way], (size * repeats) / (performance.now() - began));
+    }
+  }
+  await host.stop();
+  const rates = `${best.slotcar.toFixed(0)} k/s, plain JavaScript ${best.raw.toFixed(0)} k/s`;
+  console.log(`workerd, pipelines   ${rates}: ${(best.slotcar / best.raw).toFixed(2)} times the rate`);
+}
+
 async function main(rounds) {
   const one = await server();
   const { connect } = await entry("node.js");
@@ -85,6 +109,7 @@ async function main(rounds) {
       }
     }
   }
+  await inWorkerd(one, rounds);
   await one.stop();
   for (const name of Object.keys(WORKLOADS)) {
     const [own, other] = [best.slotcar[name], best.ioredis[name]];

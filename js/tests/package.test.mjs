@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { packageFolder, server } from "./servers.mjs";
@@ -39,6 +39,11 @@ test("the archive holds the entry points, the module, the types and the licences
       readFileSync(path.join(folder, file));
     }
   }
+});
+
+test("the module names no folder of the machine that built it", () => {
+  const module = readFileSync(path.join(project, "node_modules/slotcar/wasm/slotcar_bg.wasm"), "latin1");
+  for (const folder of [source, homedir(), ".cargo/registry"]) assert.ok(!module.includes(folder), folder);
 });
 
 test("an empty project imports it by its name and uses it", () => {

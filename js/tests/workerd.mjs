@@ -1,13 +1,16 @@
-// Starts workerd with the Worker of `worker/worker.js` over the package.
+// Starts workerd with a Worker over the package: that of `worker/worker.js`, or an example.
 //
 // workerd waits for requests that hang when it gets SIGTERM, so it is ended by SIGKILL, by its id.
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { children, freePort, packageFolder, until } from "./servers.mjs";
+
+/** The Worker of the tests. */
+const OWN = path.join(import.meta.dirname, "worker/worker.js");
 
 /** The binary; the package's own start script only looks for it. */
 function binary() {
@@ -16,11 +19,17 @@ function binary() {
   return require.resolve(`@cloudflare/workerd-${platform}/bin/workerd`);
 }
 
-/** Starts it; `trusted` are certificates in PEM that its sockets trust. */
-export async function workerd({ trusted = [] } = {}) {
+/**
+ * Starts it. `trusted` are certificates in PEM that its sockets trust; `script` is the Worker, which
+ * imports the package by its name; `variables` are what it gets as its environment.
+ */
+export async function workerd({ trusted = [], script = OWN, variables = {} } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "slotcar-workerd-"));
   cpSync(packageFolder, folder, { recursive: true });
-  cpSync(path.join(import.meta.dirname, "worker"), path.join(folder, "worker"), { recursive: true });
+  mkdirSync(path.join(folder, "worker"));
+  // workerd finds modules by their files; a bundler would find the package by its name.
+  const text = readFileSync(script, "utf8").replace('"slotcar/workers"', '"../lib/workers.js"');
+  writeFileSync(path.join(folder, "worker/worker.js"), text);
   const port = await freePort("127.0.0.1");
   const scripts = ["lib", "hosts", "wasm"].flatMap((name) =>
     readdirSync(path.join(folder, name))
@@ -31,6 +40,9 @@ export async function workerd({ trusted = [] } = {}) {
   const module = (file) => `(name = "${file}", esModule = embed "${file}")`;
   const modules = ["worker/worker.js", ...scripts].map(module);
   modules.push('(name = "wasm/slotcar_bg.wasm", wasm = embed "wasm/slotcar_bg.wasm")');
+  const bindings = Object.entries(variables).map(
+    ([name, value]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(value)})`,
+  );
   const authorities = trusted.map((pem) => JSON.stringify(pem)).join(", ");
   writeFileSync(
     path.join(folder, "config.capnp"),
@@ -49,6 +61,7 @@ const worker :Workerd.Worker = (
   modules = [
     ${modules.join(",\n    ")}
   ],
+  bindings = [${bindings.join(", ")}],
   compatibilityDate = "2026-01-01",
 );
 `,
@@ -65,6 +78,7 @@ const worker :Workerd.Worker = (
   const url = `http://127.0.0.1:${port}/`;
   const running = {
     process: child,
+    url,
     output: () => output,
     async ask(scene, parameters = {}) {
       const response = await fetch(url, { method: "POST", body: JSON.stringify({ scene, ...parameters }) });

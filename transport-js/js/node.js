@@ -15,7 +15,6 @@ const CHUNKS_MAX = 4;
 const LINGER = 1000;
 
 const nothing = () => {};
-const done = Promise.resolve();
 
 function builtin(name) {
   const found = globalThis.process?.getBuiltinModule?.(name);
@@ -140,10 +139,11 @@ function socketOf(stream, tcp, event, secureTransport) {
     writable: {
       getWriter() {
         return {
-          // Resolves when Node wants more, not when the bytes have left.
+          // Returns a promise only if Node wants no more for now; it resolves when Node does, not
+          // when the bytes have left.
           write(bytes) {
             // A stream that has ended would say nothing more, not even that it has drained.
-            if (!failure && stream.writable && stream.write(bytes)) return done;
+            if (!failure && stream.writable && stream.write(bytes)) return undefined;
             drained = settleable();
             if (failure || !stream.writable) drained.reject(gone());
             return drained.promise;

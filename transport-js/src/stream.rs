@@ -264,8 +264,13 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(0));
         }
         let taken = &buf[..buf.len().min(WRITE_MAX)];
-        let write = || promise::of(&self.writer.write(&host::copy_out(taken)?)?);
-        self.writing = Some(write().map_err(|thrown| self.failed(&thrown))?);
+        let write = || {
+            let written = self.writer.write(&host::copy_out(taken)?)?;
+            // A writer that is no web stream's may have taken the bytes at once: nothing to wait
+            // for.
+            if written.is_undefined() { Ok(None) } else { promise::of(&written).map(Some) }
+        };
+        self.writing = write().map_err(|thrown| self.failed(&thrown))?;
         Poll::Ready(Ok(taken.len()))
     }
 

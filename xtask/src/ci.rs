@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("servers", || crate::servers::run(&[])),
     ("examples", examples),
     ("soak", soak),
+    ("npm package", || crate::js::run(&["test".to_owned()])),
 ];
 
 /// Workspaces of their own, whose crates are formatted but not linted here. The benchmark depends
@@ -112,6 +113,8 @@ fn wasm() -> Outcome {
         let bare = ["--package", package, "--target", targets::BARE, "--features", features];
         cargo(&[&["clippy"], &bare[..], &["--", "-D", "warnings"]].concat())?;
     }
+    let npm = ["--package", "slotcar-npm", "--target", targets::BARE];
+    cargo(&[&["clippy"], &npm[..], &["--", "-D", "warnings"]].concat())?;
     // With what its tests call, an example.
     let bare = ["--package", "slotcar-js", "--target", targets::BARE, "--all-targets"];
     cargo(&[&["clippy", "--all-features"], &bare[..], &["--", "-D", "warnings"]].concat())?;

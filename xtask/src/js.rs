@@ -1,13 +1,15 @@
-//! `cargo xtask js [build | test [FILES..] | sizes | commands [--check] | bench]`: the npm package
-//! `slotcar`.
+//! `cargo xtask js [build | test [transport | FILES..] | sizes | commands [--check] | bench]`: the
+//! npm package `slotcar`.
 //!
 //! | argument | what it does |
 //! |---|---|
 //! | `build` | makes the package in `target/js/package` |
-//! | `test` | builds it and runs the tests of `js/tests` on real hosts, against real servers |
+//! | `test` | builds it and runs all tests, on real hosts and against real servers |
+//! | `test transport` | only those of the transport below it, of `transport-js/tests` |
+//! | `test FILES..` | only these files of `js/tests`, without `.test.mjs` |
 //! | `sizes` | builds it and weighs its parts |
 //! | `commands` | writes the list of commands; `--check` fails if it is out of date |
-//! | `bench` | builds it and measures it beside ioredis |
+//! | `bench` | builds it and measures it beside ioredis, and beside plain JavaScript in workerd |
 //!
 //! The package is the folder `js` without its Rust and tests, the hosts' sockets of
 //! `transport-js/js`, and the module: the crate `slotcar-npm`, made smaller by `wasm-opt`.
@@ -31,15 +33,27 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["build"] => package::build().map(|package| println!("{}", package.display())),
+        ["test"] => test_transport().and_then(|()| test(&[])),
+        ["test", "transport"] => test_transport(),
         ["test", files @ ..] => test(files),
         ["sizes"] => package::weigh(&package::build()?),
         ["commands"] => list::write(),
         ["commands", "--check"] => list::check(),
         ["bench", rest @ ..] => bench(rest),
-        _ => Err("usage: cargo xtask js [build | test [FILES..] | sizes | commands [--check] | \
-                  bench]"
+        _ => Err("usage: cargo xtask js \
+                  [build | test [transport | FILES..] | sizes | commands [--check] | bench]"
             .to_owned()),
     }
+}
+
+/// Runs the tests of the transport below the package, with the hosts that the package's tests use.
+fn test_transport() -> Outcome {
+    crate::servers::run(&[])?;
+    package::install()?;
+    let mut command = Command::new("node");
+    command.arg(crate::root().join("transport-js/tests/run.mjs"));
+    command.env("SLOTCAR_JS_BINDGEN", package::bindgen()?);
+    run_to_end(with_servers(&mut command)?)
 }
 
 /// Builds the package, weighs it, and runs all tests or those of these files.
@@ -70,9 +84,14 @@ fn bench(rest: &[&str]) -> Outcome {
 
 /// Tells a program where the package and the servers are.
 fn with_places<'c>(command: &'c mut Command, package: &Path) -> Result<&'c mut Command, String> {
+    with_servers(command.env(PACKAGE, package))
+}
+
+/// Tells a program where the servers are.
+fn with_servers(command: &mut Command) -> Result<&mut Command, String> {
     let servers = crate::servers::folder();
     let servers = servers.canonicalize().map_err(|e| format!("{}: {e}", servers.display()))?;
-    Ok(command.env(PACKAGE, package).env("SLOTCAR_SERVERS", servers))
+    Ok(command.env("SLOTCAR_SERVERS", servers))
 }
 
 /// The files of tests in this folder.

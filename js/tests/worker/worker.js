@@ -1,7 +1,7 @@
 // The Worker of the tests: each request names a scene and its parameters in JSON, and gets what the
 // scene returns, or the error's fields.
 
-import { connect, SlotcarError, withClient } from "../lib/workers.js";
+import { connect, SlotcarError, withClient } from "slotcar/workers";
 
 /** Kept between requests, as a Worker would. */
 const kept = { topology: undefined, client: undefined, leaked: [] };

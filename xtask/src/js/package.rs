@@ -47,7 +47,7 @@ pub(super) fn build() -> Result<PathBuf, String> {
 }
 
 /// Installs what the build and the tests need from npm, if it is not there.
-fn install() -> Outcome {
+pub(super) fn install() -> Outcome {
     let folder = root().join("js");
     let lock = folder.join("package-lock.json");
     let installed = folder.join("node_modules/.package-lock.json");
@@ -69,7 +69,8 @@ fn make_module(work: &Path, to: &Path) -> Outcome {
     let mut command = crate::cargo();
     command.args(["build", "--package", CRATE, "--profile", PROFILE, "--target", targets::BARE]);
     // What is stripped early is what says which features the code uses; `wasm-opt` strips the rest.
-    run_to_end(command.env("CARGO_PROFILE_SMALL_STRIP", "none"))?;
+    command.env("CARGO_PROFILE_SMALL_STRIP", "none");
+    run_to_end(command.env("CARGO_ENCODED_RUSTFLAGS", short_paths()))?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     let compiled = target.join(targets::BARE).join(PROFILE).join("slotcar_npm.wasm");
@@ -85,6 +86,20 @@ fn make_module(work: &Path, to: &Path) -> Outcome {
     command.args(["-Oz", "--strip-debug", "--strip-producers", "--strip-target-features"]);
     run_to_end(command.arg(&before).arg("-o").arg(&module))?;
     without_comments(&to.join("slotcar.js"))
+}
+
+/// The flags that shorten the paths of source files in panics: those of this machine are nobody's
+/// business, and cost a kilobyte or more.
+fn short_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let sources = home.map(|home| home.join("registry/src"));
+    let registries = sources.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten();
+    let mut prefixes: Vec<PathBuf> = registries.flatten().map(|entry| entry.path()).collect();
+    prefixes.push(root().components().collect());
+    let flag = |prefix: PathBuf| format!("--remap-path-prefix={}/=", prefix.display());
+    // The separator that cargo reads.
+    prefixes.into_iter().map(flag).collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// Leaves out comments and indentation of the generated script: what it exports is internal.
@@ -112,7 +127,7 @@ fn uncommented(text: &str) -> String {
 }
 
 /// The path of the program that makes a module, which is built unless the variable names one.
-fn bindgen() -> Result<PathBuf, String> {
+pub(super) fn bindgen() -> Result<PathBuf, String> {
     if let Some(ready) = std::env::var_os(BINDGEN) {
         return Ok(ready.into());
     }
