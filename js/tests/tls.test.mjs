@@ -26,7 +26,7 @@ after(async () => {
 
 async function failure(url, options) {
   try {
-    const client = await connect(url, { connectTimeout: 1500, ...options });
+    const client = await connect(url, { connectTimeout: 10_000, ...options });
     client.close();
   } catch (error) {
     assert.ok(error instanceof SlotcarError, `${error}`);

@@ -55,7 +55,7 @@ const scenes = {
   kept: ({ url, key }) => withClient(url, { topology: kept.topology }, (redis) => redis.get(key)),
 
   load: ({ url, keys, milliseconds }) =>
-    withClient(url, { commandTimeout: "20s" }, async (redis) => {
+    withClient(url, { commandTimeout: "60s" }, async (redis) => {
       const end = Date.now() + milliseconds;
       let done = 0;
       const failed = [];
