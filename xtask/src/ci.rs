@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     ("format", format),
     ("tidy", || crate::tidy::run(&[])),
     ("dependencies", dependencies::check),
+    ("node", crate::js::check_tools),
     ("clippy", clippy),
     ("features", features),
     ("wasm", wasm),

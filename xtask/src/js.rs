@@ -56,6 +56,37 @@ fn test_transport() -> Outcome {
     run_to_end(with_servers(&mut command)?)
 }
 
+/// The least version of Node: major, minor.
+const NODE_MIN: (u32, u32) = (20, 16);
+
+/// Checks that Node and npm are there, before a long run needs them at its end.
+pub(crate) fn check_tools() -> Outcome {
+    let needed = format!(
+        "Node {}.{} or newer and npm are needed for the npm package",
+        NODE_MIN.0, NODE_MIN.1
+    );
+    for program in ["node", "npm"] {
+        let output = Command::new(program).arg("--version").output();
+        let output = output.map_err(|e| format!("{needed}; {program}: {e}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.trim();
+        if !output.status.success() {
+            return Err(format!("{needed}; `{program} --version` failed: {}", output.status));
+        }
+        if program == "node" && node_version(version).is_none_or(|version| version < NODE_MIN) {
+            return Err(format!("{needed}; this is {version}"));
+        }
+        println!("{program} {version}");
+    }
+    Ok(())
+}
+
+/// Major and minor of what `node --version` prints, such as `v20.20.2`.
+fn node_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// Builds the package, weighs it, and runs all tests or those of these files.
 fn test(files: &[&str]) -> Outcome {
     crate::servers::run(&[])?;
@@ -106,4 +137,18 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     }
     files.sort();
     if files.is_empty() { Err(format!("{}: no tests", folder.display())) } else { Ok(files) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node() {
+        assert_eq!(node_version("v20.16.0"), Some(NODE_MIN));
+        assert!(
+            node_version("v20.9.1") < Some(NODE_MIN) && node_version("v22.1.0") > Some(NODE_MIN)
+        );
+        assert_eq!(node_version("20"), None);
+    }
 }
