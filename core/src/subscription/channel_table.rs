@@ -428,12 +428,11 @@ impl ChannelTable {
     /// Removes a lost connection. `since`: when its channels were last known to be subscribed to.
     pub(crate) fn close(&mut self, id: ConnectionId, since: Timestamp, cause: GapCause) {
         let Some(connection) = self.connections.remove(&id) else { return };
+        self.lose_what_leaves(&connection, since, cause);
         for index in connection.channels {
             self.visit();
             let Some(entry) = &mut self.entries[index] else { continue };
-            if entry.pending == Some(id) {
-                entry.pending = None;
-            }
+            entry.pending = entry.pending.filter(|pending| *pending != id);
             if entry.live == Some(id) {
                 entry.interrupt(since, cause, &connection.endpoint);
             }

@@ -82,6 +82,17 @@ impl PendingCommands {
         self.sent.push_back(Sent::Unsubscribe { kind, left: names.into() });
     }
 
+    /// The channels whose end is asked for and not confirmed.
+    pub(crate) fn unsubscribing(&self) -> impl Iterator<Item = (ChannelKind, &Bytes)> {
+        let of_command = |sent| match sent {
+            &Sent::Unsubscribe { kind, ref left } => {
+                Some(left.iter().map(move |name| (kind, name)))
+            }
+            Sent::Subscribe { .. } | Sent::Marker => None,
+        };
+        self.sent.iter().filter_map(of_command).flatten()
+    }
+
     /// The marker was written.
     pub(crate) fn end_write(&mut self) {
         self.sent.push_back(Sent::Marker);

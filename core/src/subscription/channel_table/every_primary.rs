@@ -13,7 +13,7 @@
 //! has returned. What is done for one channel costs what the cluster has of primaries.
 //! Spec: "Redis keyspace notifications", "Events in a cluster".
 
-use super::{ChannelTable, ConnectionId, Gap};
+use super::{ChannelTable, Connection, ConnectionId, Gap};
 use crate::resp::ServerError;
 use crate::subscription::kind::ChannelKind;
 use crate::subscription::reach::{Primary, Reach};
@@ -159,6 +159,36 @@ impl ChannelTable {
         }
         self.begin_gap(whole, gap);
         self.tell_whole(whole, now);
+    }
+
+    /// A connection was lost. Where a primary was left over it and had not confirmed that, events
+    /// from before it ceased to be one may be lost too. `plan` tells the gap.
+    pub(super) fn lose_what_leaves(
+        &mut self,
+        connection: &Connection,
+        since: Timestamp,
+        cause: GapCause,
+    ) {
+        if self.wholes.is_empty() {
+            return;
+        }
+        let later = connection.to_unsubscribe.iter().map(|(kind, _, name)| (*kind, name));
+        for (kind, name) in connection.pending_commands.unsubscribing().chain(later) {
+            self.visit();
+            let whole = self.names[kind as usize].get(name).copied();
+            if let Some(whole) = whole.filter(|whole| self.wholes.contains(whole)) {
+                let from = Arc::clone(&connection.endpoint);
+                self.begin_gap(whole, Some(Gap { since, cause, from }));
+                self.to_check.insert(whole);
+            }
+        }
+    }
+
+    /// Tells a gap that began while all parts were live.
+    pub(super) fn tell_gap(&mut self, whole: usize, now: Timestamp) {
+        if self.entries[whole].as_ref().is_some_and(|entry| entry.gap.is_some()) {
+            self.tell_whole(whole, now);
+        }
     }
 
     /// Begins a gap of an entry with parts; one that has begun may have begun earlier.

@@ -45,7 +45,10 @@ impl ChannelTable {
                 Reach::OneNode => None,
                 Reach::OnePrimary { primary, .. } => Some(primary),
                 // Its parts are asked for.
-                Reach::EveryPrimary { .. } => continue,
+                Reach::EveryPrimary { .. } => {
+                    self.tell_gap(index, now);
+                    continue;
+                }
             };
             if let Some(key) = entry.waits_for.take() {
                 self.waiting.remove(&(key, index));
