@@ -185,6 +185,8 @@ impl Real {
         std::fs::create_dir_all(&folder).ok()?;
         let process = Command::new(binary)
             .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+            // On a busy machine any command may be slow.
+            .args(["--slowlog-log-slower-than", "-1"])
             .arg("--dir")
             .arg(&folder)
             .stdout(Stdio::null())
