@@ -6,9 +6,10 @@ import net from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { failure } from "./failure.mjs";
 import { cli, entry, freePort, packageFolder, server, until } from "./servers.mjs";
 
-const { connect, withClient, SlotcarError } = await entry("node.js");
+const { connect, withClient } = await entry("node.js");
 const { QUERY, snake } = await entry("options.js");
 
 let one;
@@ -16,16 +17,6 @@ before(async () => {
   one = await server();
 });
 after(() => one?.stop());
-
-async function failure(call) {
-  try {
-    await call();
-  } catch (error) {
-    assert.ok(error instanceof SlotcarError, `a SlotcarError, not ${error}`);
-    return error;
-  }
-  assert.fail("the call did not fail");
-}
 
 /** How many connections the server has, that of this question not counted. */
 function connections() {
@@ -293,19 +284,15 @@ test("memory does not grow with calls, clients, subscriptions and aborted calls"
   assert.ok(grown < 2_000_000, `${grown} bytes more after 160 clients`);
 });
 
-/** Runs a script with the package as `slotcar`; its exit code, output, and time from mark to exit. */
-export function script(text) {
+/** Runs a script with the package as `slotcar`; its exit code and output. */
+function script(text) {
   const file = pathToFileURL(path.join(packageFolder, "lib/node.js")).href;
   const child = spawn(process.execPath, ["--input-type=module", "-e", text.replace("SLOTCAR", file)]);
   return new Promise((resolve) => {
     let output = "";
-    let marked;
-    child.stdout.on("data", (bytes) => {
-      output += bytes;
-      if (output.includes("closed")) marked ??= performance.now();
-    });
+    child.stdout.on("data", (bytes) => { output += bytes; });
     child.stderr.on("data", (bytes) => { output += bytes; });
-    child.on("exit", (code) => resolve({ code, output, took: performance.now() - marked }));
+    child.on("exit", (code) => resolve({ code, output }));
   });
 }
 

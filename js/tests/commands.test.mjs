@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { failure } from "./failure.mjs";
 import { entry, server } from "./servers.mjs";
 
 const { connect, SlotcarError } = await entry("node.js");
@@ -20,17 +21,6 @@ after(async () => {
   await one?.stop();
   await old?.stop();
 });
-
-/** The error that a call fails with. */
-async function failure(call) {
-  try {
-    await call();
-  } catch (error) {
-    assert.ok(error instanceof SlotcarError, `a SlotcarError, not ${error}`);
-    return error;
-  }
-  assert.fail("the call did not fail");
-}
 
 test("every command of the table is a method, also of pipelines, and has a variant for bytes", () => {
   const pipeline = redis.pipeline();

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { authority } from "./authority.mjs";
+import { failure } from "./failure.mjs";
 import { entry, server } from "./servers.mjs";
 
-const { connect, SlotcarError } = await entry("node.js");
+const { connect } = await entry("node.js");
 
 let right;
 let other;
@@ -24,15 +25,12 @@ after(async () => {
   for (const one of [right, other, plain]) await one?.stop();
 });
 
-async function failure(url, options) {
-  try {
+/** The typed error of a connect. */
+function refusal(url, options) {
+  return failure(async () => {
     const client = await connect(url, { connectTimeout: 10_000, ...options });
     client.close();
-  } catch (error) {
-    assert.ok(error instanceof SlotcarError, `${error}`);
-    return error;
-  }
-  assert.fail("it connected");
+  });
 }
 
 test("a server whose certificate an own authority signed is trusted", async () => {
@@ -45,18 +43,18 @@ test("a server whose certificate an own authority signed is trusted", async () =
 });
 
 test("a certificate that nobody trusts, or for another name, is refused as such", async () => {
-  const untrusted = await failure(right.url, {});
+  const untrusted = await refusal(right.url, {});
   assert.equal(untrusted.kind, "Handshake", `${untrusted}`);
   assert.equal(untrusted.delivery, "NotSent");
-  const misnamed = await failure(other.url, { ca });
+  const misnamed = await refusal(other.url, { ca });
   assert.equal(misnamed.kind, "Handshake", `${misnamed}`);
 });
 
 test("TLS is not given up: neither by an option nor with a server that speaks none", async () => {
-  const off = await failure(right.url, { rejectUnauthorized: false });
+  const off = await refusal(right.url, { rejectUnauthorized: false });
   assert.match(off.message, /unknown option "rejectUnauthorized"/);
-  const error = await failure(plain.url.replace("redis:", "rediss:"), { ca });
+  const error = await refusal(plain.url.replace("redis:", "rediss:"), { ca });
   assert.ok(["Handshake", "Connect", "Timeout"].includes(error.kind), `${error}`);
-  const wrong = await failure(right.url, { ca: "no certificate" });
+  const wrong = await refusal(right.url, { ca: "no certificate" });
   assert.ok(["Handshake", "Connect", "Config"].includes(wrong.kind), `${wrong}`);
 });
