@@ -15,7 +15,7 @@
 
 mod figures;
 
-use crate::process::run_to_end;
+use crate::process::{build_apart, run_to_end};
 use crate::{Outcome, targets};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -163,18 +163,8 @@ fn host_of(profile: &str) -> Result<PathBuf, String> {
     if !program.is_file() {
         println!("building the host of components: some minutes, once");
     }
-    run_to_end(crate::cargo().args(host_build(profile)))?;
+    run_to_end(crate::cargo().args(build_apart(HOST_FOLDER, profile)))?;
     Ok(program)
-}
-
-/// The arguments of cargo that build the host.
-fn host_build(profile: &str) -> Vec<OsString> {
-    let folder = crate::root().join(HOST_FOLDER);
-    let words = ["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"];
-    let mut arguments: Vec<OsString> = words.map(OsString::from).into();
-    arguments.push(folder.join("Cargo.toml").into());
-    arguments.extend(["--target-dir".into(), folder.join("target").into()]);
-    arguments
 }
 
 /// Begins to build the host, at a low priority and without a word. It is an optimisation only:
@@ -186,7 +176,7 @@ pub(crate) fn build_host_in_background() -> HostBuild {
     }
     let mut command = Command::new("nice");
     command.args(["-n", "5"]).arg(crate::cargo().get_program());
-    command.args(host_build("dev")).current_dir(crate::root());
+    command.args(build_apart(HOST_FOLDER, "dev")).current_dir(crate::root());
     HostBuild(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the folder holds what `npm pack` packs and nothing else; it is made anew each time.
 
-use crate::process::run_to_end;
+use crate::process::{build_apart, run_to_end};
 use crate::{Outcome, root, targets};
 use serde_json::Value;
 use std::fs;
@@ -132,10 +132,7 @@ pub(super) fn bindgen() -> Result<PathBuf, String> {
         return Ok(ready.into());
     }
     let folder = root().join(BINDGEN_FOLDER);
-    let mut command = crate::cargo();
-    command.args(["build", "--quiet", "--locked", "--manifest-path"]);
-    command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
-    run_to_end(&mut command)?;
+    run_to_end(crate::cargo().args(build_apart(BINDGEN_FOLDER, "dev")))?;
     Ok(folder.join("target/debug/slotcar-js-bindgen"))
 }
 
