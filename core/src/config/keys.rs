@@ -70,6 +70,7 @@ keys![
     sentinel_interval,
     connections_per_node,
     exclusive_connections_max,
+    connections_max,
     subscription_connection,
     node_bytes_max,
     when_full,

@@ -212,6 +212,21 @@ pub struct Config {
     /// [`own_connection`](crate::Subscribe::own_connection). Default: 64. One that nobody used for
     /// a minute is closed.
     pub exclusive_connections_max: u32,
+    /// Connections of the whole client: those of commands, those that a single caller uses, those
+    /// of subscriptions, to sentinels and for questions about the topology; being opened, in use,
+    /// or waiting for their last replies. Default: off. For hosts that allow few, as edge functions
+    /// do.
+    ///
+    /// When another one is needed, the one that was idle for the longest time is closed. If none
+    /// is, the dial waits in a queue, and the next of those that callers share takes no new
+    /// commands and closes when what is in flight on it has been answered. A call whose timeout
+    /// passes meanwhile fails with `Timeout` and names this limit; `when_full` has no effect.
+    /// Blocking commands, open transactions, writes that wait for replicas and subscriptions keep
+    /// their connections: as many of them as the limit allows leave room for nothing else, not even
+    /// for another command of the task that holds them. A future that has begun to connect and is
+    /// polled no more keeps its place until it is dropped. With fewer connections than nodes in
+    /// use, the client dials again and again, which costs round trips.
+    pub connections_max: Option<u32>,
     /// Which connections subscriptions use. Default: their own, because a server closes a
     /// connection with subscriptions if too many bytes of replies wait on it.
     pub subscription_connection: SubscriptionConnection,
@@ -279,6 +294,7 @@ impl Default for Config {
             sentinel_interval: Duration::from_secs(10),
             connections_per_node: 1,
             exclusive_connections_max: 64,
+            connections_max: None,
             subscription_connection: SubscriptionConnection::Own,
             node_bytes_max: 64 << 20,
             when_full: WhenFull::Wait,

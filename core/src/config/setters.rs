@@ -135,6 +135,13 @@ impl Config {
 
     /// Sets the field of the same name; `None` is `off`.
     #[must_use]
+    pub fn connections_max(mut self, connections_max: impl Into<Option<u32>>) -> Self {
+        self.connections_max = connections_max.into();
+        self
+    }
+
+    /// Sets the field of the same name; `None` is `off`.
+    #[must_use]
     pub fn refresh_interval(mut self, refresh_interval: impl Into<Option<Duration>>) -> Self {
         self.refresh_interval = refresh_interval.into();
         self

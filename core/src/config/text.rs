@@ -102,6 +102,19 @@ impl Setting for Option<Duration> {
     }
 }
 
+/// A number that can be off.
+impl Setting for Option<u32> {
+    const ALLOWED: &'static str = "off, or a whole number from 0 to 4294967295, without a unit";
+
+    fn from_text(text: &str) -> Option<Self> {
+        if text == "off" { Some(None) } else { u32::from_text(text).map(Some) }
+    }
+
+    fn to_text(&self) -> String {
+        self.map_or_else(|| "off".to_owned(), |number| number.to_text())
+    }
+}
+
 /// A size in bytes; no other setting is a `usize`.
 impl Setting for usize {
     const ALLOWED: &'static str =

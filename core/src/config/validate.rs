@@ -161,6 +161,7 @@ impl Config {
             ("dials_per_second", self.dials_per_second, 1, any),
             ("exclusive_connections_max", self.exclusive_connections_max, 1, any),
             ("connections_per_node", self.connections_per_node, 1, 256),
+            ("connections_max", self.connections_max.unwrap_or(any), 1, any),
             ("pipeline_commands_max", self.pipeline_commands_max, 1, any),
             ("primary_fallback_percent_max", self.primary_fallback_percent_max, 0, 100),
             ("refreshes_per_second", self.refreshes_per_second, 1, any),
@@ -175,6 +176,13 @@ impl Config {
                     format!("a number from {min} to {max}"),
                 ));
             }
+        }
+        if let Some(max) = self.connections_max.filter(|max| *max < self.connections_per_node) {
+            let per_node = self.connections_per_node;
+            return Err(ConfigError::conflict(
+                "connections_per_node",
+                format!("{per_node} is more than the connections_max of {max}"),
+            ));
         }
         let sizes = [
             ("node_bytes_max", self.node_bytes_max),

@@ -23,6 +23,7 @@ pub(crate) use super::entry::{
     Admission, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Unfit, Wakers,
 };
 pub(crate) use deadlines::Taken;
+pub(crate) use room::Occupancy;
 
 use super::budget::{BackgroundRegistration, Budget, BudgetWait};
 use super::due::Due;
@@ -40,6 +41,7 @@ mod deadlines;
 mod handshake;
 mod judge;
 mod pushes;
+mod room;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -83,6 +85,8 @@ pub(crate) struct CommandQueue {
     ready: usize,
     /// This client has ended the connection while replies were owed on it.
     given_up: bool,
+    /// One caller has it to itself, so that it is not closed to make room for another one.
+    held: bool,
     /// A handshake was written with the first entry and is not answered in full. It is the oldest
     /// of the entries that nobody waits for.
     owes_handshake: bool,
@@ -151,6 +155,7 @@ impl CommandQueue {
             waiting: 0,
             ready: 0,
             given_up: false,
+            held: false,
             owes_handshake: false,
             budget,
             earliest: Timestamp::FAR_FUTURE,

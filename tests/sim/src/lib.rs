@@ -59,6 +59,7 @@ mod server;
 mod sim;
 mod trace;
 mod transport;
+mod usage;
 mod world;
 
 pub use cluster::PreferredEndpoint;
@@ -72,3 +73,4 @@ pub use server::refusal::Matching;
 pub use server::script::{ScriptCall, ScriptValue};
 pub use sim::{Executed, Sim, SimBuilder};
 pub use transport::SimTransport;
+pub use usage::Usage;

@@ -12,6 +12,7 @@ use crate::ids::{ConnId, HostId};
 use crate::network::Dial;
 use crate::network::pipe::End;
 use crate::queue::Key;
+use crate::usage::{Counts, One, Usage};
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar::{AbortFlag, BoxFuture, ByteStream, DialNotes, Endpoint, Timestamp, Transport};
 use std::future::Future;
@@ -39,11 +40,25 @@ pub struct SimTransport {
     background: bool,
     /// The generator behind [`Transport::seed`].
     seeds: Arc<AtomicU64>,
+    /// What its clients hold.
+    counts: Arc<Counts>,
 }
 
 impl SimTransport {
     pub(crate) fn new(shared: Arc<Shared>, host: HostId, seed: u64) -> Self {
-        Self { shared, host, background: true, seeds: Arc::new(AtomicU64::new(seed)) }
+        Self {
+            shared,
+            host,
+            background: true,
+            seeds: Arc::new(AtomicU64::new(seed)),
+            counts: Arc::default(),
+        }
+    }
+
+    /// What clients hold of this transport and its clones.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.counts.usage()
     }
 
     /// The same host without background tasks, as in an edge function.
@@ -72,11 +87,15 @@ impl Transport for SimTransport {
                 let text = format!("the simulated network has no unix sockets: {endpoint}");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, text));
             };
+            let mut socket = Some(self.counts.sockets.add());
             let addresses = self.resolve(host, *port).await?;
             let mut last = io::Error::from(io::ErrorKind::NotFound);
             for address in addresses {
                 match self.dial(address, notes.abort_flag()).await {
-                    Ok(stream) => return Ok(Box::new(stream) as Box<dyn ByteStream>),
+                    Ok(mut stream) => {
+                        stream.counted = socket.take();
+                        return Ok(Box::new(stream) as Box<dyn ByteStream>);
+                    }
                     Err(error) => last = error,
                 }
             }
@@ -86,13 +105,22 @@ impl Transport for SimTransport {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
         if self.background {
-            self.shared.spawn(task);
+            let counted = self.counts.tasks.add();
+            self.shared.spawn(Box::pin(async move {
+                task.await;
+                drop(counted);
+            }));
         }
         self.background
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        Box::pin(self.sleep(deadline))
+        let counted = (deadline != Timestamp::FAR_FUTURE).then(|| self.counts.timers.add());
+        let sleep = self.sleep(deadline);
+        Box::pin(async move {
+            sleep.await;
+            drop(counted);
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -147,7 +175,8 @@ impl SimTransport {
             });
             match dial {
                 Dial::Connected(conn) => {
-                    let stream = SimStream { shared: Arc::clone(&self.shared), conn, abort };
+                    let stream =
+                        SimStream { shared: Arc::clone(&self.shared), conn, abort, counted: None };
                     self.sleep(self.shared.now().after(delay)).await;
                     self.shared.with_world(|world| world.pump(conn));
                     return Ok(stream);
@@ -222,6 +251,8 @@ pub(crate) struct SimStream {
     conn: ConnId,
     /// Whether its end discards what has not arrived.
     abort: AbortFlag,
+    /// Counts it for as long as it is open.
+    counted: Option<One>,
 }
 
 impl AsyncRead for SimStream {

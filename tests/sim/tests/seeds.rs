@@ -67,6 +67,14 @@ fn scripts() {
     }
 }
 
+/// Fewer connections than the callers, the nodes and the subscriptions need.
+#[test]
+fn limited() {
+    for deployment in Deployment::ALL {
+        run_all(deployment, Workload::Limited, 0..200);
+    }
+}
+
 #[test]
 fn equal_seeds_give_equal_runs() {
     for seed in 0..20 {

@@ -107,7 +107,7 @@ fn config() -> impl Strategy<Value = Config> {
         vec(1..=u32::MAX, 7),
         [1..=usize::MAX, 1..=usize::MAX, 1..=usize::MAX],
         (1..=256u32, 1..=128u32, 0..=100u32),
-        (any::<[bool; 5]>(), 0..4usize),
+        (any::<[bool; 6]>(), 0..4usize),
     );
     (nodes(), names, times, counts).prop_map(|(mut c, names, times, counts)| {
         ((c.username, c.password), c.client_name, c.read_from, c.address_map, c.zones) = names;
@@ -124,7 +124,8 @@ fn config() -> impl Strategy<Value = Config> {
         (c.pipeline_commands_max, c.subscription_messages_max) = (counts.0[5], counts.0[6]);
         [c.node_bytes_max, c.reply_bytes_max, c.subscription_bytes_max] = counts.1;
         (c.connections_per_node, c.reply_depth_max, c.primary_fallback_percent_max) = counts.2;
-        let ([resp2, fail, retry, shared, courtesies], lagging) = counts.3;
+        let ([resp2, fail, retry, shared, courtesies, limits], lagging) = counts.3;
+        c.connections_max = limits.then(|| counts.0[6].max(c.connections_per_node));
         c.protocol = if resp2 { Protocol::Resp2 } else { Protocol::Resp3 };
         c.when_full = if fail { WhenFull::Fail } else { WhenFull::Wait };
         c.retry_unknown = retry;

@@ -58,6 +58,11 @@ fn contradictions() {
         (base().attempts_max(0), "attempts_max: `0` is not a number from 1"),
         (base().dials_per_second(0), "dials_per_second: `0` is not"),
         (base().exclusive_connections_max(0), "exclusive_connections_max: `0` is not"),
+        (base().connections_max(0), "connections_max: `0` is not a number from 1"),
+        (
+            base().connections_max(3).connections_per_node(4),
+            "connections_per_node: 4 is more than the connections_max of 3",
+        ),
         (base().connections_per_node(0), "connections_per_node: `0` is not a number from 1 to 256"),
         (base().connections_per_node(257), "connections_per_node: `257` is not"),
         (base().pipeline_commands_max(0), "pipeline_commands_max: `0` is not"),

@@ -146,6 +146,7 @@ fn query_keys() {
         ("sentinel_interval=1s", base().sentinel_interval(secs(1))),
         ("connections_per_node=4", base().connections_per_node(4)),
         ("exclusive_connections_max=8", base().exclusive_connections_max(8)),
+        ("connections_max=6", base().connections_max(6)),
         ("subscription_connection=shared", shared()),
         ("node_bytes_max=1B", base().node_bytes_max(1)),
         ("when_full=fail", base().when_full(WhenFull::Fail)),

@@ -42,6 +42,7 @@ impl CommandQueue {
     /// Whether a subscription uses the connection, which stays open as long, also if it is retired.
     pub(crate) fn set_subscribed(&mut self, subscribed: bool) {
         self.push_readers.subscribed = subscribed;
+        self.held = subscribed;
     }
 
     /// `waker` is woken the next time that the stream has something to do.

@@ -111,6 +111,8 @@ async fn connect_unless(
         match select(link.as_mut(), newer).await {
             Either::Left((Some(link), _)) => return link.map(Some),
             Either::Left((None, _)) => return Err(closed(node.endpoint())),
+            // The server has nothing to do with it.
+            Either::Right((None, _)) if node.waits_for_room() => {}
             Either::Right((None, _)) => {
                 need = Some(topology.register_waiter(Some(node)));
                 topology.request_refresh_about(node, RefreshReason::NodeLost);

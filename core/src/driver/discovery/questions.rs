@@ -11,7 +11,9 @@ use crate::command::Command;
 use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::entry::Entry;
 use crate::connection::outcome::Failed;
+use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
+use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::link::dial::open;
 use crate::driver::link::link::Link;
 use crate::driver::link::submit::submit;
@@ -48,13 +50,22 @@ impl Asked {
                 Err(_) => {}
             }
         }
-        Self::own(env, node).await
+        Self::own(env, node, deadline).await
     }
 
-    async fn own(env: &Arc<Environment>, node: &Arc<Node>) -> Result<Self, Error> {
-        let anyone = node.target().anyone_there();
-        let settings = env.link_settings(&env.node_budget());
-        Ok(Self { link: open(&anyone, env, settings, false).await?, is_own: true })
+    async fn own(
+        env: &Arc<Environment>,
+        node: &Arc<Node>,
+        deadline: Timestamp,
+    ) -> Result<Self, Error> {
+        let (anyone, wait) = (node.target().anyone_there(), DialWait::default());
+        let settings = LinkSettings { is_held: true, ..env.link_settings(&env.node_budget()) };
+        let dial = open(&anyone, env, settings, false, &wait);
+        // The dial ends by itself, but for a wait for room.
+        let until = if env.connection_limit().is_some() { deadline } else { Timestamp::FAR_FUTURE };
+        let late = || wait.error(node.endpoint()).unwrap_or_else(|| node.deadline_error());
+        let link = env.with_deadline(until, dial).await.unwrap_or_else(|| Err(late()))?;
+        Ok(Self { link, is_own: true })
     }
 }
 
@@ -115,7 +126,7 @@ pub(super) async fn ask(
         if !goes_on {
             return Err(error);
         }
-        match Asked::own(env, node).await {
+        match Asked::own(env, node, deadline).await {
             Ok(own) => *asked = own,
             Err(_) => {
                 target.clear_suspicion(Withheld::ALL);

@@ -26,6 +26,7 @@ use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::refresh_wait::RepairWaiter;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::blocked::until_deserted;
+use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
@@ -440,10 +441,13 @@ pub(super) async fn own_link(
     urgent: bool,
     deadline: Timestamp,
 ) -> Result<ExclusiveLink, Error> {
-    let link = if urgent { node.urgent_link(env) } else { node.exclusive_link(env) };
+    let wait = DialWait::default();
+    let link = if urgent { node.urgent_link(env, &wait) } else { node.exclusive_link(env, &wait) };
     match env.while_open(env.with_deadline(deadline, link)).await {
         Some(Some(own)) => own,
-        Some(None) => Err(node.late_exclusive_error(env)),
+        Some(None) => {
+            Err(wait.error(node.endpoint()).unwrap_or_else(|| node.late_exclusive_error(env)))
+        }
         None => Err(closed(node.endpoint())),
     }
 }

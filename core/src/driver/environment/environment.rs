@@ -9,7 +9,9 @@ use crate::bounds::{MaybeSend, MaybeSync};
 use crate::config::{Config, ConfigError, Deployment};
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
+use crate::connection::queue::Occupancy;
 use crate::driver::environment::cached_clock::CachedClock;
+use crate::driver::environment::connection_limit::ConnectionLimit;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::members::Members;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
@@ -58,6 +60,8 @@ pub(crate) struct Environment {
     /// Every connection that was made, also those that their nodes have given up. Those that have
     /// ended are removed when others are added.
     connections: Mutex<WeakList<dyn EndsWithClient>>,
+    /// How many connections there may be at once; `None` without a limit.
+    connection_limit: Option<Arc<ConnectionLimit>>,
 }
 
 /// What must not outlive the client: a connection, also one that its node has given up and that
@@ -65,11 +69,24 @@ pub(crate) struct Environment {
 pub(crate) trait EndsWithClient: fmt::Debug + MaybeSend + MaybeSync {
     /// Ends it at once.
     fn end(&self);
+
+    /// What it is used for.
+    fn occupancy(&self) -> Occupancy;
+
+    /// When it was opened.
+    fn opened_at(&self) -> Timestamp;
+
+    /// When it was last used, if it is idle.
+    fn idle_since(&self) -> Timestamp;
+
+    /// Ends it, unless it is held: at once if it is idle, else when what is in flight is answered.
+    fn make_room(&self);
 }
 
 impl Environment {
     pub(crate) fn new(transport: Arc<dyn Transport>, config: Config) -> Self {
         let rng = Mutex::new(Rng::new(transport.seed()));
+        let connection_limit = config.connections_max.map(ConnectionLimit::new);
         Self {
             transport,
             config,
@@ -83,6 +100,7 @@ impl Environment {
             closed: AtomicBool::new(false),
             closing: event_listener::Event::new(),
             connections: Mutex::default(),
+            connection_limit,
         }
     }
 
@@ -231,6 +249,21 @@ impl Environment {
         }
     }
 
+    /// Every connection that there is.
+    pub(super) fn connections(&self) -> Vec<Arc<dyn EndsWithClient>> {
+        lock(&self.connections).all()
+    }
+
+    /// The limit of connections, if there is one.
+    pub(crate) fn connection_limit(&self) -> Option<&Arc<ConnectionLimit>> {
+        self.connection_limit.as_ref()
+    }
+
+    /// Whether a dial waits for another connection to close.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.connection_limit.as_ref().is_some_and(|limit| limit.waiting() > 0)
+    }
+
     /// The future's output, or `None` if the client is closed before. For waits that the closing of
     /// connections does not end. The future is polled first, so that an output that is ready is not
     /// lost.
@@ -304,6 +337,8 @@ impl Environment {
             },
             progress_timeout: Some(self.config.progress_timeout),
             tolerates_busy: false,
+            is_held: false,
+            place: None,
             abort: AbortFlag::default(),
             cached_clock: Arc::clone(&self.cached_clock),
         }

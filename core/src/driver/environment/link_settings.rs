@@ -3,6 +3,7 @@
 //! Plain data, made by `Environment` once for each connection.
 
 use super::cached_clock::CachedClock;
+use super::connection_limit::Place;
 use crate::connection::budget::Budget;
 use crate::resp::ScanLimits;
 use crate::transport::AbortFlag;
@@ -23,6 +24,10 @@ pub(crate) struct LinkSettings {
     /// A step of the handshake that a server refuses because it runs a script is left out. For a
     /// connection whose only command is to end that script.
     pub(crate) tolerates_busy: bool,
+    /// One caller has the connection to itself: it is not closed to make room for another one.
+    pub(crate) is_held: bool,
+    /// Its place among the connections of the client, where these are limited.
+    pub(crate) place: Option<Arc<Place>>,
     /// Set before a stream is dropped on which commands are in flight.
     pub(crate) abort: AbortFlag,
     /// The client's cached time, which each turn clears.

@@ -159,6 +159,11 @@ impl<T: Clone> SharedFuture<T> {
         matches!(*lock(&self.inner.progress), Progress::Ended(_))
     }
 
+    /// Whether no other handle is there: no task waits for it.
+    pub(crate) fn is_sole_handle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
     /// Takes the future out; `Err` with what to return where it cannot be polled now.
     fn take(&self) -> Result<BoxFuture<'static, T>, Poll<T>> {
         let mut progress = lock(&self.inner.progress);

@@ -17,9 +17,11 @@ use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::handshake::{Handshake, Progress, Refusal};
 use crate::connection::outcome::{Failure, Lost, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
+use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::{EndsWithClient, Environment};
 use crate::driver::environment::events::Event;
 use crate::driver::environment::link_settings::LinkSettings;
+use crate::driver::environment::place_wait::take_place;
 use crate::driver::environment::telemetry::{add_time, count};
 use crate::driver::link::background_task::spawn_driver;
 use crate::driver::link::dial_target::DialTarget;
@@ -50,7 +52,8 @@ pub(crate) fn closed(endpoint: &Endpoint) -> Error {
 }
 
 /// Connects and does the handshake, within the connect timeout. `proven`: the server has answered
-/// before, so a handshake that cannot fail is written with the first command.
+/// before, so a handshake that cannot fail is written with the first command. Where connections are
+/// limited it first waits for a place, without an end; `wait` tells that meanwhile.
 ///
 /// A server that hangs up on a courtesy is dialled again without it, at once. One that does not
 /// answer it is dialled without it the next time.
@@ -62,16 +65,25 @@ pub(crate) async fn open(
     env: &Arc<Environment>,
     settings: LinkSettings,
     proven: bool,
+    wait: &DialWait,
 ) -> Result<Arc<Link>, Error> {
     if target.is_foreign() {
         return Err(target.foreign_error());
     }
-    let deadline = env.now().after(env.config().connect_timeout);
+    let mut place = take_place(env, wait).await;
+    let mut deadline = env.now().after(env.config().connect_timeout);
     let by_config = Withheld::by_config(env.config().courtesies);
     let mut withheld = target.withheld().within(Withheld::OF_HANDSHAKE).and(by_config);
     let (mut first, mut is_mute) = (None, true);
-    for _ in 0..DIALS_MAX {
-        let dialled = dial(target, env, settings.clone(), (proven, deadline), withheld).await;
+    for attempt in 0..DIALS_MAX {
+        if attempt > 0 {
+            // The stream before may still be closing, and has its own place until it is closed.
+            let began = env.now();
+            place = take_place(env, wait).await;
+            deadline = deadline.after(env.now().since(began));
+        }
+        let settings = LinkSettings { place: place.take(), ..settings.clone() };
+        let dialled = dial(target, env, settings, (proven, deadline), withheld).await;
         let failed = match dialled {
             Ok(link) => {
                 target.answers_without(Withheld(withheld.0 & !by_config.0));

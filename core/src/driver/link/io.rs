@@ -18,6 +18,7 @@ use crate::connection::queue::{CommandQueue, Ticket, Unfit, Wakers};
 use crate::connection::reader::Reader;
 use crate::connection::wakers::wake_all;
 use crate::driver::environment::cached_clock::CachedClock;
+use crate::driver::environment::connection_limit::Place;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io_waker::IoWaker;
@@ -136,6 +137,8 @@ pub(crate) struct Io {
     wakers: Wakers,
     /// Frames for the push sink; empty between uses.
     pushes: Vec<Bytes>,
+    /// The place of the stream, if there are places; dropped after it.
+    place: Option<Arc<Place>>,
 }
 
 /// What returned `Pending` since the last wake: it is not polled until it was woken.
@@ -178,6 +181,7 @@ impl Io {
             reader: Reader::new(settings.scan),
             reply_owed: false,
             last_progress: Timestamp::ZERO,
+            place: settings.place,
             turn_time: None,
             silence_reported: false,
             silence: None,
@@ -193,6 +197,11 @@ impl Io {
     /// The waker that the stream and the timer are polled with.
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// When the server began to owe the last reply, or sent something while it owed more.
+    pub(super) fn last_progress(&self) -> Timestamp {
+        self.last_progress
     }
 
     /// Moves all bytes that can be moved. `own` is the entry of the caller that drives, if there is

@@ -24,7 +24,7 @@ use crate::connection::queue::{
     Admission, CommandQueue, Deadline, Entry, Flush, NewEntry, Rejected, Ticket, Wakers, cost_of,
 };
 use crate::connection::wakers::{wake_all, wake_one, without_panic};
-use crate::driver::environment::environment::EndsWithClient;
+use crate::driver::environment::connection_limit::Place;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::link::io::{Io, LinkStatus};
@@ -32,14 +32,17 @@ use crate::driver::link::push_sink::PushSink;
 use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::link::turns::Turns;
 use crate::lock::lock;
+use crate::time::Timestamp;
 use crate::topology::identity::Identity;
 use crate::transport::{ByteStream, Transport};
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
+
+mod ending;
 
 /// This many bytes of a large reply that are still to come count as one entry in flight.
 const BYTES_PER_LOAD: usize = 16 * 1024;
@@ -66,17 +69,15 @@ pub(crate) struct Link {
     budget: Arc<Budget>,
     /// The waker that the stream and the timer are polled with.
     io_waker: Waker,
+    /// When it was opened.
+    opened_at: Timestamp,
+    /// The place of its stream, if there are places; gone with the stream.
+    place: Weak<Place>,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
-}
-
-impl EndsWithClient for Link {
-    fn end(&self) {
-        self.close();
     }
 }
 
@@ -90,13 +91,27 @@ impl Link {
         settings: LinkSettings,
     ) -> Arc<Self> {
         let budget = Arc::clone(&settings.budget);
+        let place = settings.place.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let opened_at = transport.now();
         let queue = Arc::new(Mutex::new(CommandQueue::new(Arc::clone(&budget))));
+        lock(&queue).set_held(settings.is_held);
         let status = Arc::new(LinkStatus::default());
         let io = Io::new(stream, &queue, &status, transport, triggers, settings);
         let io_waker = io.waker().clone();
         let (io, turns) = (Mutex::new(io), Turns::default());
         let identity = OnceLock::new();
-        Arc::new(Self { endpoint, identity, queue, io, turns, status, budget, io_waker })
+        Arc::new(Self {
+            endpoint,
+            identity,
+            queue,
+            io,
+            turns,
+            status,
+            budget,
+            io_waker,
+            opened_at,
+            place,
+        })
     }
 
     /// A background task drives this link from now on.
@@ -287,6 +302,17 @@ impl Link {
     /// Ends a `register_reader`.
     pub(crate) fn unregister_reader(&self, reader: u64) {
         lock(&self.queue).unregister_reader(reader);
+    }
+
+    /// One caller has it to itself, or gives it back. False if it takes no commands.
+    pub(crate) fn set_held(&self, held: bool) -> bool {
+        lock(&self.queue).set_held(held)
+    }
+
+    /// Whether it takes no more entries because it was retired: for its node, or for room.
+    pub(crate) fn was_retired(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.is_retired() || queue.lost().is_some_and(|lost| matches!(**lost, Lost::Retired))
     }
 
     /// Takes no more entries, and closes the connection when none is in flight.

@@ -8,6 +8,7 @@
 //! none, when the next one is returned.
 
 use crate::config::WhenFull;
+use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::weak_list::WeakList;
@@ -92,6 +93,7 @@ impl ExclusiveLinks {
         env: &Arc<Environment>,
         urgent: bool,
         proven: bool,
+        wait: &DialWait,
     ) -> Result<ExclusiveLink, Error> {
         let idle = loop {
             let freed = self.freed.listen();
@@ -103,7 +105,8 @@ impl ExclusiveLinks {
         // `busy` counts this connection from here on. The drop of `ExclusiveLink` takes it off,
         // also when the dial fails or is dropped.
         // On a host without background tasks nobody has noticed that the server closed it.
-        let link = idle.inspect(|link| link.read_what_has_come()).filter(|link| !link.is_closed());
+        let takes_commands = |link: &Arc<Link>| link.set_held(true) && !link.is_closed();
+        let link = idle.inspect(|link| link.read_what_has_come()).filter(takes_commands);
         let is_kept = link.is_some() || !urgent;
         let (links, env) = (Arc::clone(self), Arc::clone(env));
         let mut taken = ExclusiveLink { links, env, link, is_kept };
@@ -112,9 +115,10 @@ impl ExclusiveLinks {
             let settings = LinkSettings {
                 progress_timeout: None,
                 tolerates_busy: urgent,
+                is_held: true,
                 ..taken.env.link_settings(&budget)
             };
-            let link = open(&self.target, &taken.env, settings, proven).await?;
+            let link = open(&self.target, &taken.env, settings, proven, wait).await?;
             let mut state = lock(&self.state);
             state.all.push(Arc::downgrade(&link));
             let is_late = state.closed;
@@ -149,11 +153,12 @@ impl ExclusiveLinks {
     fn keep(self: &Arc<Self>, env: &Arc<Environment>, link: Arc<Link>) {
         let now = env.now();
         let mut state = lock(&self.state);
-        if state.closed || state.retired {
+        if state.closed || state.retired || env.lacks_room() {
             drop(state);
             link.close();
             return;
         }
+        link.set_held(false);
         state.idle.push((link, now));
         if state.is_watched {
             return;

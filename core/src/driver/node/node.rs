@@ -7,6 +7,7 @@
 
 use crate::connection::budget::Budget;
 use crate::connection::handshake::Profile;
+use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
@@ -68,7 +69,7 @@ impl Node {
             reported_lost: Arc::default(),
             heard_at: AtomicU64::new(0),
         };
-        node.connections = (0..count).map(|_| node.new_link(&budget)).collect();
+        node.connections = (0..count).map(|_| node.new_link(&budget, false)).collect();
         node
     }
 
@@ -83,15 +84,16 @@ impl Node {
     }
 
     /// A connection that was not dialled yet.
-    fn new_link(&self, budget: &Arc<Budget>) -> Arc<ReconnectingLink> {
+    fn new_link(&self, budget: &Arc<Budget>, is_subscription: bool) -> Arc<ReconnectingLink> {
         let (target, reported_lost) = (Arc::clone(&self.target), Arc::clone(&self.reported_lost));
-        Arc::new(ReconnectingLink::new(target, Arc::clone(budget), reported_lost))
+        let budget = Arc::clone(budget);
+        Arc::new(ReconnectingLink::new(target, budget, reported_lost, is_subscription))
     }
 
     /// A connection for the subscriptions of one subscriber, which carries no commands of callers:
     /// their replies would count for the server's limit of subscribers. It was not dialled yet.
     pub(crate) fn subscription_link(&self, env: &Environment) -> Arc<ReconnectingLink> {
-        let link = self.new_link(&env.node_budget());
+        let link = self.new_link(&env.node_budget(), true);
         self.subscriptions.add(&link);
         link
     }
@@ -232,8 +234,9 @@ impl Node {
     pub(crate) fn exclusive_link<'a>(
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
+        wait: &'a DialWait,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.exclusive.take(env, false, !self.is_failing()))
+        Box::pin(self.exclusive.take(env, false, !self.is_failing(), wait))
     }
 
     /// The same for a command that ends what keeps the server or its connections busy: without a
@@ -244,8 +247,9 @@ impl Node {
     pub(crate) fn urgent_link<'a>(
         self: &'a Arc<Self>,
         env: &'a Arc<Environment>,
+        wait: &'a DialWait,
     ) -> BoxFuture<'a, Result<ExclusiveLink, Error>> {
-        Box::pin(self.exclusive.take(env, true, !self.is_failing()))
+        Box::pin(self.exclusive.take(env, true, !self.is_failing(), wait))
     }
 
     /// What a caller fails with that got no exclusive connection before its deadline.
@@ -281,6 +285,11 @@ impl Node {
     /// Whether there is no live shared connection, and the last dials failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.connections.iter().all(|link| link.is_failing())
+    }
+
+    /// Whether a dial of its shared connections waits for room among the client's.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.first().waits_for_room()
     }
 
     /// Whether there is no connection, and no dial begins before a back-off is over.

@@ -15,8 +15,10 @@
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
 use crate::connection::budget::Budget;
+use crate::driver::environment::connection_limit::{DialWait, EndsAbandonedDial};
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event as Notice;
+use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::dial::{closed, open};
 use crate::driver::link::dial_target::DialTarget;
@@ -61,6 +63,10 @@ pub(crate) struct ReconnectingLink {
     links: AtomicU32,
     /// Everything about the next dial.
     dial: Mutex<DialState>,
+    /// Whether the dial waits for room among the client's connections.
+    wait: Arc<DialWait>,
+    /// It carries subscriptions and nothing else.
+    is_subscription: bool,
     /// Notified when a silent link takes entries again.
     progress: Event,
     /// An event has told that the node cannot be reached. Shared by the node's connections, so that
@@ -82,6 +88,8 @@ struct DialState {
     last_error: Option<Error>,
     /// The connection is closed for good.
     closed: bool,
+    /// The limit of connections knows that there may be a dial.
+    is_watched: bool,
 }
 
 impl fmt::Debug for ReconnectingLink {
@@ -115,6 +123,7 @@ impl ReconnectingLink {
         target: Arc<DialTarget>,
         budget: Arc<Budget>,
         reported_lost: Arc<AtomicBool>,
+        is_subscription: bool,
     ) -> Self {
         let dial = DialState {
             running: None,
@@ -123,10 +132,23 @@ impl ReconnectingLink {
             opened_at: Timestamp::ZERO,
             last_error: None,
             closed: false,
+            is_watched: false,
         };
         let (link, repairing) = (Mutex::new(None), AtomicBool::new(false));
         let (links, dial, progress) = (AtomicU32::new(0), Mutex::new(dial), Event::new());
-        Self { target, budget, link, repairing, links, dial, progress, reported_lost }
+        let wait = Arc::default();
+        Self {
+            target,
+            budget,
+            link,
+            repairing,
+            links,
+            dial,
+            wait,
+            is_subscription,
+            progress,
+            reported_lost,
+        }
     }
 
     /// How many links there were so far: another link may lead to another process.
@@ -180,7 +202,14 @@ impl ReconnectingLink {
 
     /// What a caller fails with whose deadline has passed while it had no link.
     pub(crate) fn deadline_error(&self) -> Error {
-        past_deadline(self.target.endpoint(), lock(&self.dial).last_error.clone())
+        let endpoint = self.target.endpoint();
+        let late = || past_deadline(endpoint, lock(&self.dial).last_error.clone());
+        self.wait.error(endpoint).unwrap_or_else(late)
+    }
+
+    /// Whether its dial waits for room among the client's connections.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.wait.is_waiting()
     }
 
     /// The link, unless it takes no more entries.
@@ -300,7 +329,9 @@ impl ReconnectingLink {
             // A server that accepts connections and then never answers, or not what the protocol
             // says, is as bad as one that refuses them.
             *lock(&self.link) = None;
-            if link.has_answered() && !link.was_useless() {
+            if link.was_retired() {
+                // It made room for another one.
+            } else if link.has_answered() && !link.was_useless() {
                 dial.failures = 0;
             } else {
                 dial.failures = dial.failures.saturating_add(1);
@@ -315,6 +346,12 @@ impl ReconnectingLink {
         }
         // A server that failed or was silent accepts connections long before it answers again: it
         // gets no command before it has answered the handshake.
+        if !dial.is_watched
+            && let Some(limit) = env.connection_limit()
+        {
+            dial.is_watched = true;
+            limit.watch_dials_of(Arc::downgrade(self) as Weak<dyn EndsAbandonedDial>);
+        }
         let attempt = self.dial_future(env, dial.failures == 0, silent);
         dial.running = Some(attempt.clone());
         NextLink::Dialling(attempt)
@@ -330,14 +367,20 @@ impl ReconnectingLink {
     ) -> DialFuture {
         let (weak, env) = (Arc::downgrade(self), Arc::clone(env));
         let target = Arc::clone(&self.target);
-        let settings = env.link_settings(&self.budget);
+        let is_held = self.is_subscription;
+        let settings = LinkSettings { is_held, ..env.link_settings(&self.budget) };
+        let wait = Arc::clone(&self.wait);
         let proven = proven && silent.is_none();
         SharedFuture::new(Box::pin(async move {
-            let until = env.now().after(env.config().connect_timeout);
-            let result = open(&target, &env, settings, proven).await.inspect(|link| {
+            let mut until = env.now().after(env.config().connect_timeout);
+            let result = open(&target, &env, settings, proven, &wait).await.inspect(|link| {
                 let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
                 link.set_silence_watch(Arc::new(watch));
             });
+            if env.connection_limit().is_some() {
+                // It may have waited for room.
+                until = env.now().after(env.config().connect_timeout);
+            }
             let result = match silent {
                 Some(silent) => choose(&env, silent, result.map(NewLink::new), until).await,
                 None => result,
@@ -389,6 +432,14 @@ impl ReconnectingLink {
         drop(dial);
         self.recheck(env);
         result
+    }
+}
+
+impl EndsAbandonedDial for ReconnectingLink {
+    fn end_abandoned_dial(&self) {
+        // Other handles are made under this lock only, from this one.
+        let abandoned = lock(&self.dial).running.take_if(|dial| dial.is_sole_handle());
+        drop(abandoned);
     }
 }
 

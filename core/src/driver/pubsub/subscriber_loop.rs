@@ -17,6 +17,7 @@ use crate::config::Protocol;
 use crate::connection::entry::Entry;
 use crate::driver::attempt::redirect::{Redirected, resolve};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::connection_limit::lacked_room;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::link::Link;
@@ -120,6 +121,8 @@ impl Subscriber {
         }
         match result {
             Ok(link) => self.add_connection(node, link),
+            // The server has nothing to do with it.
+            Err(error) if lacked_room(&error) => {}
             Err(_) => self.topology.request_refresh(RefreshReason::NodeLost),
         }
     }

@@ -10,6 +10,7 @@
 //!   failover;
 //! - after everything has healed, every slot is served again, and with sentinels by the primary
 //!   that they agree on;
+//! - with a limit of connections, there are never more sockets, open or being opened;
 //! - when the last handle is dropped, no task, timer or stream is left.
 //!
 //! A run that fails reports how to replay it, and shows the last traffic, decisions and faults.
@@ -74,11 +75,14 @@ pub enum Workload {
     /// servers. The servers themselves refuse nothing at random: a refusal that says by chance
     /// what a script has just made up would confirm it.
     Scripts,
+    /// The same as `Mixed`, and subscriptions, with a limit of connections that is below what they
+    /// need: there are never more.
+    Limited,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Mixed, Self::Scripts];
+    pub const ALL: [Self; 3] = [Self::Mixed, Self::Scripts, Self::Limited];
 
     /// Its name on the command line.
     #[must_use]
@@ -86,6 +90,7 @@ impl Workload {
         match self {
             Self::Mixed => "mixed",
             Self::Scripts => "scripts",
+            Self::Limited => "limited",
         }
     }
 }

@@ -30,8 +30,10 @@ pub(super) async fn run(
     }
     let transport =
         if rng.chance(700) { sim.transport() } else { sim.transport().without_background() };
-    let config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
-    let client = match Client::connect_lazy(transport, config) {
+    let mut config = sim.config().command_timeout(Duration::from_millis(200 + rng.below(5000)));
+    let limit = (workload == Workload::Limited).then(|| 1 + rng.below(4) as u32);
+    config = config.connections_max(limit);
+    let client = match Client::connect_lazy(transport.clone(), config) {
         Ok(client) => client,
         Err(error) => return history.find(format!("cannot create the client: {error}")),
     };
@@ -53,6 +55,10 @@ pub(super) async fn run(
     futures::future::join(callers, sim.suffer(&faults)).await;
     sim.recover();
     require_progress(&sim, &client, &history, &mut rng).await;
+    let most = transport.usage().sockets_max;
+    if let Some(limit) = limit.filter(|limit| most > *limit as usize) {
+        history.find(format!("there were {most} sockets at once, with a limit of {limit}"));
+    }
 }
 
 /// One task that makes calls.
@@ -89,6 +95,9 @@ impl Caller {
         let timeout = Duration::from_millis(20 + self.rng.below(4000));
         if self.workload == Workload::Scripts {
             return self.speak(timeout).await;
+        }
+        if self.workload == Workload::Limited && self.rng.chance(60) {
+            return self.subscribe(timeout).await;
         }
         let key = format!("key:{}", self.rng.below(40));
         match self.rng.below(100) {
@@ -217,6 +226,15 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// A subscription that ends as soon as it has begun.
+    async fn subscribe(&mut self, timeout: Duration) {
+        let channel = format!("channel:{}", self.rng.below(8));
+        let text = format!("SUBSCRIBE {channel}");
+        let call = self.history.begin(text, None, self.sim.now(), timeout);
+        let client = self.client.with_timeout(timeout);
+        self.finish(call, async { client.subscribe(&*channel).await }).await;
     }
 
     /// A blocking command, on a connection of its own.

@@ -48,6 +48,7 @@ impl Io {
         {
             sink.handle_lost(&cause);
         }
+        self.place = None;
         self.sleep = None;
         self.silence = None;
         self.out = Vec::new();

@@ -145,6 +145,8 @@ fn start(transport: &Scripted, wire: &Arc<Mutex<Wire>>) -> Arc<Link> {
 fn start_with(transport: &Scripted, wire: &Arc<Mutex<Wire>>, abort: AbortFlag) -> Arc<Link> {
     let settings = LinkSettings {
         tolerates_busy: false,
+        is_held: false,
+        place: None,
         budget: Budget::new(1 << 20),
         scan: ScanLimits { reply_bytes_max: 1 << 20, reply_depth_max: 8 },
         progress_timeout: Some(Duration::from_secs(1000)),

@@ -7,6 +7,10 @@ use crate::connection::handshake::Profile;
 use crate::driver::node::script::{Script, Server};
 use futures::FutureExt;
 use std::pin::pin;
+use std::sync::LazyLock;
+
+/// There is room for every connection.
+static WAIT: LazyLock<DialWait> = LazyLock::new(DialWait::default);
 
 fn endpoint() -> Endpoint {
     Endpoint::tcp("server", 1)
@@ -27,7 +31,7 @@ fn take_both(
     env: &Arc<Environment>,
     links: &Arc<ExclusiveLinks>,
 ) -> (ExclusiveLink, ExclusiveLink) {
-    let take = || script.run(links.take(env, false, true)).expect("the limit is two");
+    let take = || script.run(links.take(env, false, true, &WAIT)).expect("the limit is two");
     (take(), take())
 }
 
@@ -36,7 +40,7 @@ fn take_both(
 fn who_finds_all_in_use_waits_for_one() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
-    let take = || links.take(&env, false, true);
+    let take = || links.take(&env, false, true, &WAIT);
     let (first, second) = take_both(&script, &env, &links);
     let (mut third, mut fourth) = (Box::pin(take()), Box::pin(take()));
     assert!(script.poll_once(third.as_mut()).is_pending());
@@ -57,7 +61,7 @@ fn who_finds_all_in_use_waits_for_one() {
 fn as_many_are_told_as_there_are_free() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
-    let take = || links.take(&env, false, true);
+    let take = || links.take(&env, false, true, &WAIT);
     let (first, second) = take_both(&script, &env, &links);
     let (mut third, mut fourth) = (Box::pin(take()), Box::pin(take()));
     assert!(script.poll_once(third.as_mut()).is_pending());
@@ -76,7 +80,7 @@ fn as_many_are_told_as_there_are_free() {
 fn a_caller_that_goes_away_leaves_its_turn_to_the_next() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
-    let take = || links.take(&env, false, true);
+    let take = || links.take(&env, false, true, &WAIT);
     let (first, _second) = take_both(&script, &env, &links);
     let mut third = Box::pin(take());
     let mut fourth = pin!(take());
@@ -92,7 +96,7 @@ fn a_caller_that_goes_away_leaves_its_turn_to_the_next() {
 fn an_error_names_the_limit() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Fail);
-    let take = || links.take(&env, false, true);
+    let take = || links.take(&env, false, true, &WAIT);
     let _taken = take_both(&script, &env, &links);
     let failed = script.run(take()).expect_err("two are in use");
     for (error, kind) in [
@@ -105,7 +109,7 @@ fn an_error_names_the_limit() {
         assert!(error.details().is_some_and(is_limit), "{error:?}");
     }
     // What frees others needs none of them.
-    drop(script.run(links.take(&env, true, true)).expect("beyond the limit"));
+    drop(script.run(links.take(&env, true, true, &WAIT)).expect("beyond the limit"));
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn one_that_nobody_uses_is_closed_after_a_minute() {
     for has_background in [true, false] {
         let script = if has_background { Script::with_background() } else { Script::default() };
         let (env, links) = links(&script, WhenFull::Wait);
-        let take = || links.take(&env, false, true);
+        let take = || links.take(&env, false, true, &WAIT);
         let (first, second) = take_both(&script, &env, &links);
         let (old, young) = (Arc::clone(first.link()), Arc::clone(second.link()));
         first.release();
@@ -137,7 +141,7 @@ fn one_that_nobody_uses_is_closed_after_a_minute() {
 fn a_client_that_is_closed_keeps_nobody_waiting() {
     let script = Script::default();
     let (env, links) = links(&script, WhenFull::Wait);
-    let take = || links.take(&env, false, true);
+    let take = || links.take(&env, false, true, &WAIT);
     let _taken = take_both(&script, &env, &links);
     let mut third = Box::pin(take());
     assert!(script.poll_once(third.as_mut()).is_pending());

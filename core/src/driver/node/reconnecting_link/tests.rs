@@ -26,7 +26,7 @@ fn endpoint() -> Endpoint {
 fn unconnected(script: &Script, config: Config) -> (Arc<Environment>, Arc<ReconnectingLink>) {
     let env = script.env(config.endpoints([endpoint()]));
     let target = Arc::new(DialTarget::new(endpoint(), Profile::Server));
-    let link = ReconnectingLink::new(target, env.node_budget(), Arc::default());
+    let link = ReconnectingLink::new(target, env.node_budget(), Arc::default(), false);
     (env, Arc::new(link))
 }
 

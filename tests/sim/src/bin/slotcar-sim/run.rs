@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// The usage text.
 pub(crate) const USAGE: &str = "slotcar-sim run [--deployment standalone|cluster|sentinel|all] \
-                                [--workload mixed|scripts|all] [--seeds N] [--from S] \
+                                [--workload mixed|scripts|limited|all] [--seeds N] [--from S] \
                                 [--threads N] [--trace]";
 
 /// The arguments of `run`.

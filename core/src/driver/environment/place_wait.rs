@@ -1,0 +1,97 @@
+//! Takes a place for a connection, and closes others to make room.
+//!
+//! Who waits first in the queue makes room: it gives up, as many as are waited for, the connections
+//! that were idle for the longest time. If none is idle any more, those that carry commands of
+//! several callers take no new ones, and close when what is in flight has been answered. What one
+//! caller occupies (blocking commands, watched keys, waits for replicas) and what has subscriptions
+//! is never given up.
+//!
+//! Where the configuration sets no limit, nothing of this runs. Limits: a connection is left to
+//! those who waited for it for `GRACE` after it was opened; the first in the queue looks again
+//! after `GRACE` to `LOOK_MAX`, and each of the others looks every `LOOK_MAX` whether a dial before
+//! it has lost all its callers.
+
+use crate::connection::queue::Occupancy;
+use crate::driver::environment::connection_limit::{ConnectionLimit, DialWait, Place, Told};
+use crate::driver::environment::environment::{EndsWithClient, Environment};
+use crate::sorted::sort_by_key;
+use crate::time::Timestamp;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// How long a new connection is left alone: all who waited for it use it first.
+const GRACE: Duration = Duration::from_millis(5);
+/// The longest pause between two looks for room.
+const LOOK_MAX: Duration = Duration::from_millis(80);
+
+/// Takes a place for a connection; waits for one, without an end. `None` where there is no limit.
+/// `wait` tells, meanwhile, that a dial waits.
+///
+/// Dropping the future leaves the queue.
+pub(crate) async fn take_place(env: &Environment, wait: &DialWait) -> Option<Arc<Place>> {
+    let limit = env.connection_limit()?;
+    let place = Box::pin(wait_for_place(env, limit, wait)).await;
+    wait.end();
+    Some(Arc::new(place))
+}
+
+async fn wait_for_place(env: &Environment, limit: &Arc<ConnectionLimit>, wait: &DialWait) -> Place {
+    let entered = poll_fn(|cx| Poll::Ready(limit.enter(cx.waker()))).await;
+    let mut number = match entered {
+        Ok(place) => return place,
+        Err(number) => number,
+    };
+    wait.begin(limit.max());
+    // Those before it may be dials that nobody polls any more.
+    limit.end_abandoned_dials();
+    let (mut pause, mut until) = (GRACE, env.now().after(LOOK_MAX));
+    let (mut is_first, mut has_looked) = (false, false);
+    loop {
+        let told = env.with_deadline(until, poll_fn(|cx| number.poll(cx.waker()))).await;
+        match told {
+            Some(Told::Place(place)) => return place,
+            Some(Told::First) => is_first = true,
+            None => {}
+        }
+        limit.end_abandoned_dials();
+        until = env.now().after(LOOK_MAX);
+        if is_first {
+            make_room(env, limit, has_looked);
+            has_looked = true;
+            until = env.now().after(pause);
+            pause = (pause * 2).min(LOOK_MAX);
+        }
+    }
+}
+
+/// Gives up connections, until as many leave as dials wait. `also_busy`: if too few are idle.
+fn make_room(env: &Environment, limit: &Arc<ConnectionLimit>, also_busy: bool) {
+    let now = env.now();
+    let (mut leaving, mut idle, mut busy) = (0, Vec::new(), Vec::new());
+    for one in env.connections() {
+        let is_young = one.opened_at().after(GRACE) > now;
+        match one.occupancy() {
+            Occupancy::Leaving => leaving += 1,
+            Occupancy::Idle if !is_young => idle.push((one.idle_since(), one)),
+            Occupancy::Busy if !is_young => busy.push((one.opened_at(), one)),
+            _ => {}
+        }
+    }
+    let by_age = |list: &mut Vec<(Timestamp, Arc<dyn EndsWithClient>)>| {
+        sort_by_key(list, |(since, _)| *since);
+    };
+    by_age(&mut idle);
+    by_age(&mut busy);
+    if !also_busy {
+        busy.clear();
+    }
+    for (_, one) in idle.iter().chain(&busy) {
+        if leaving >= limit.waiting() {
+            return;
+        }
+        one.make_room();
+        leaving += usize::from(one.occupancy() == Occupancy::Leaving);
+    }
+}
