@@ -13,8 +13,12 @@ use crate::error::{Delivery, Error, ErrorKind};
 /// Background tasks, if the transport has them: `background`. A transport without them does not
 /// need the feature.
 pub(crate) const BACKGROUND: bool = cfg!(feature = "background");
+/// Clusters: `cluster`.
+pub(crate) const CLUSTER: bool = cfg!(feature = "cluster");
 /// Commands that concern several slots or nodes and are split or sent to each: `fan-out`.
 pub(crate) const FAN_OUT: bool = cfg!(feature = "fan-out");
+/// Subscriptions: `pubsub`. Publishing does not need it.
+pub(crate) const PUBSUB: bool = cfg!(feature = "pubsub");
 /// Reads from replicas: `read-policies`.
 pub(crate) const READ_POLICIES: bool = cfg!(feature = "read-policies");
 /// Deployments behind sentinels: `sentinel`.

@@ -51,11 +51,13 @@ fn what_is_left_out_is_named() {
     let sentinels = client("redis-sentinel://h1,h2/0?service=s");
     assert_eq!(lacks(&sentinels, "sentinel"), !cfg!(feature = "sentinel"));
     assert_eq!(sentinels.is_ok(), cfg!(feature = "sentinel"));
-    let replicas = client("redis-cluster://h1?read_from=replica");
+    let replicas = client("redis://h1?replicas=h2&read_from=replica");
     assert_eq!(lacks(&replicas, "read-policies"), !cfg!(feature = "read-policies"));
     assert_eq!(replicas.is_ok(), cfg!(feature = "read-policies"));
 
-    let cluster = client("redis-cluster://h1").expect("a cluster needs no feature");
+    let cluster = client("redis-cluster://h1");
+    assert_eq!(lacks(&cluster, "cluster"), !cfg!(feature = "cluster"));
+    let Ok(cluster) = cluster else { return };
     let mget = at_once(cluster.mget::<Vec<Option<String>>>(["a", "b"]), "fan-out");
     assert_eq!(mget, !cfg!(feature = "fan-out"));
     let dbsize = at_once(cluster.dbsize(), "fan-out");
@@ -73,5 +75,26 @@ fn what_is_left_out_is_named() {
     for feature in ["fan-out", "read-policies"] {
         assert!(!at_once(view.mset([("{x}a", "1"), ("{x}b", "2")]), feature));
         assert!(!at_once(cluster.get::<Option<String>>("a"), feature));
+    }
+}
+
+/// One server needs no feature, and neither does publishing.
+#[test]
+fn one_server_needs_no_feature() {
+    let one = client("redis://h1").expect("one server needs no feature");
+    for feature in ["cluster", "fan-out", "pubsub", "read-policies", "sentinel"] {
+        assert!(!at_once(one.get::<Option<String>>("a").into_future(), feature));
+        assert!(!at_once(one.publish("a", "b").into_future(), feature));
+    }
+}
+
+#[test]
+fn subscriptions_are_a_feature() {
+    let one = client("redis://h1").expect("one server needs no feature");
+    let begin = [one.subscribe("a"), one.psubscribe("a*"), one.ssubscribe("a")];
+    for subscribe in begin {
+        let started = subscribe.start();
+        assert_eq!(lacks(&started, "pubsub"), !cfg!(feature = "pubsub"));
+        assert_eq!(started.is_ok(), cfg!(feature = "pubsub"));
     }
 }

@@ -91,12 +91,19 @@ fn features() -> Outcome {
         cargo(&[&lean[..], features, &["--lib", "--", "-D", "warnings"]].concat())
     };
     lint(CORE, &[])?;
+    for feature in ["background", "cluster", "pubsub"] {
+        lint(CORE, &["--features", feature])?;
+    }
     lint(DOOR, &[])?;
     for feature in ["smol", "tokio", "tls"] {
         lint(DOOR, &["--features", feature])?;
     }
     // What the lean core says when one of its missing parts is asked for, and the door without TLS.
-    cargo(&["test", "--quiet", "--package", CORE, "--no-default-features", "--test", "features"])?;
+    let lean =
+        ["test", "--quiet", "--package", CORE, "--no-default-features", "--test", "features"];
+    cargo(&lean)?;
+    // Other parts are missing only where there is a cluster that could need them.
+    cargo(&[&lean[..], &["--features", "cluster"]].concat())?;
     cargo(&["test", "--quiet", "--package", DOOR, "--test", "features"])
 }
 

@@ -58,10 +58,12 @@ const TRANSPORT: &str = "slotcar-wasi";
 /// The edge function.
 const EDGE: &str = "slotcar-edge";
 
-/// The program with the door's default features, and with none.
+/// The program with the door's default features.
 const WHOLE: &[&str] = &["--example", "get"];
-/// See `WHOLE`.
-const LEAN: &[&str] = &["--example", "get", "--no-default-features"];
+/// With clusters only.
+const LEAN: &[&str] = &["--example", "get", "--no-default-features", "--features", "cluster"];
+/// With none.
+const BARE: &[&str] = &["--example", "get", "--no-default-features"];
 
 /// What a component is shipped with beside its profile: the linker writes each offset in as few
 /// bytes as it needs. It cannot do that while debug information is kept, so other builds go

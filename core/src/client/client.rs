@@ -126,11 +126,13 @@ impl Client {
         Self { timeout: Some(timeout), ..self.clone() }
     }
 
-    /// Closes this client, its clones and its views: all connections close, refreshes end.
+    /// Closes this client, its clones and its views: all connections close; refreshes, background
+    /// tasks and their timers end.
     ///
     /// Commands in flight and all later commands fail with [`ErrorKind::Closed`]; a command in
     /// flight may have run. Subscriptions and [`Client::events`] end after what is queued. Returns
-    /// at once; a second call does nothing.
+    /// at once; a second call does nothing. A call that waits for its deadline lets go of its timer
+    /// when it is polled next, for which it is woken, or dropped.
     ///
     /// [`ErrorKind::Closed`]: crate::ErrorKind::Closed
     pub fn close(&self) {
@@ -145,13 +147,16 @@ impl Client {
     ///
     /// # Errors
     /// The error of the last refresh, if it got no usable answer from any node. A refresh that is
-    /// still running after the timeout is no error.
+    /// still running after the timeout is no error. `Closed` after [`Client::close`].
     ///
     /// Dropping the future ends the wait; the refresh goes on if other tasks wait for it.
     pub async fn refresh(&self) -> Result<(), Error> {
         let Shared { env, topology, .. } = &*self.shared;
         topology.request_refresh(RefreshReason::Requested);
         topology.wait_for_refresh(env.now().after(self.command_timeout())).await;
+        if env.is_closed() {
+            return Err(topology.no_node_error());
+        }
         topology.refresh_failure().map_or(Ok(()), Err)
     }
 
@@ -185,7 +190,12 @@ impl Client {
     /// ```
     #[must_use]
     pub fn events(&self) -> Events {
-        self.shared.env.telemetry().listen()
+        let env = &self.shared.env;
+        let events = env.telemetry().listen();
+        if env.is_closed() {
+            env.telemetry().close();
+        }
+        events
     }
 
     /// What the client knows of the deployment now: shards, nodes, epochs, and how old that

@@ -15,7 +15,7 @@ use crate::driver::link::link::Link;
 use crate::driver::node::node::Node;
 use crate::driver::replica::policy::SharedReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
-use crate::features::{READ_POLICIES, SENTINEL, left_out};
+use crate::features::{CLUSTER, READ_POLICIES, SENTINEL, left_out};
 use crate::resp::{ErrorClass, ServerError};
 use crate::time::Timestamp;
 use crate::topology::refresh::RefreshReason;
@@ -149,6 +149,9 @@ impl Client {
         if config.needs_tls() && transport.tls().is_none() {
             return Err(ConfigError::no_tls().into());
         }
+        if !CLUSTER && config.deployment == Deployment::Cluster {
+            return Err(left_out("a cluster", "cluster"));
+        }
         if !SENTINEL && matches!(config.deployment, Deployment::Sentinel { .. }) {
             return Err(left_out("sentinels", "sentinel"));
         }
@@ -160,7 +163,11 @@ impl Client {
             let message = format!("the given topology cannot be used: {error}");
             Error::new(ErrorKind::Config, Delivery::NotSent, message)
         };
-        let known = topology.map(|known| known.to_map(env.now())).transpose().map_err(unusable)?;
+        let known = topology
+            .filter(|_| CLUSTER)
+            .map(|known| known.to_map(env.now()))
+            .transpose()
+            .map_err(unusable)?;
         let topology = LiveTopology::start(Arc::clone(&env), known);
         background_refresh::start(&topology);
         let sole_node = match &*topology.routes().nodes {

@@ -349,7 +349,10 @@ impl StreamConsumer {
         let env = &self.client.shared.env;
         let mut held_at = env.now();
         loop {
-            env.sleep_until(env.now().after(self.claim_after / 4)).await;
+            let pause = env.sleep_until(env.now().after(self.claim_after / 4));
+            if env.while_open(pause).await.is_none() {
+                return std::future::pending().await;
+            }
             let now = env.now();
             // The process was suspended, or the server was away: another consumer may have it.
             if now.since(held_at) > self.claim_after {

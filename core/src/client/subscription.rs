@@ -17,6 +17,7 @@ use crate::driver::pubsub::subscriber::{Subscriber, SubscriberKind, SubscriberLo
 use crate::driver::pubsub::subscriber_state::ReaderStatus;
 use crate::driver::replica::policy::ReadSettings;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::features::{PUBSUB, left_out};
 use crate::lock::lock;
 use crate::subscription::backlog::{Backlog, BacklogLimits};
 use crate::subscription::channel_table::ReaderId;
@@ -108,8 +109,11 @@ impl<'c> Subscribe<'c> {
     ///
     /// # Errors
     /// `Limit` when `exclusive_connections_max` subscriptions have connections of their own
-    /// already; `Closed` after [`Client::close`].
+    /// already; `Closed` after [`Client::close`]; `Config` in a build without the feature `pubsub`.
     pub fn start(self) -> Result<Subscription, Error> {
+        if !PUBSUB {
+            return Err(left_out("a subscription", "pubsub"));
+        }
         let shared = &self.client.shared;
         let topology = || Arc::clone(&shared.topology);
         let own = self.own_connection || self.limits.when_lagging == WhenLagging::PauseReading;

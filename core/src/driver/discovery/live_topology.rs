@@ -23,7 +23,7 @@ use crate::driver::environment::events::Event;
 use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::features::SENTINEL;
+use crate::features::{CLUSTER, SENTINEL};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use crate::topology::cluster_map::ClusterMap;
@@ -106,6 +106,8 @@ impl LiveTopology {
             schedule.request(RefreshReason::Start, Urgency::Awaited, env.now(), &mut env.rng());
         };
         match &config.deployment {
+            // A build without clusters, or sentinels, refuses the configuration before.
+            Deployment::Cluster if !CLUSTER => {}
             Deployment::Cluster => {
                 let node = |e: &Endpoint| Arc::new(Node::new(e.clone(), Profile::Server, &env));
                 unlisted = config.endpoints.iter().map(node).collect();
@@ -114,7 +116,6 @@ impl LiveTopology {
                     None => begin(),
                 }
             }
-            // A build without sentinels refuses the configuration before it comes here.
             Deployment::Sentinel { service, .. } => {
                 sentinels = SENTINEL.then(|| Sentinels::new(service, &env));
                 begin();
@@ -165,7 +166,7 @@ impl LiveTopology {
 
     /// Whether this deployment's topology can change: a standalone server's cannot.
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.env.config().deployment != Deployment::Standalone
+        (CLUSTER || SENTINEL) && self.env.config().deployment != Deployment::Standalone
     }
 
     /// Requests a refresh. Does not wait for it.
@@ -242,6 +243,9 @@ impl LiveTopology {
 
     /// What a command fails with that no node can take.
     pub(crate) fn no_node_error(&self) -> Error {
+        if self.env.is_closed() {
+            return Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed");
+        }
         let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
         // Why no node could be asked says more than that none was.
         self.refresh_failure().map_or_else(unknown, |error| error.with_delivery(Delivery::NotSent))
@@ -292,7 +296,9 @@ impl LiveTopology {
             nodes.extend(state.sentinels.iter().flat_map(|s| s.nodes().to_vec()));
             (nodes, state.running.take())
         };
-        drop(running);
+        if let Some(refresh) = running {
+            refresh.end(());
+        }
         nodes.extend(self.routes.load().dialable().cloned());
         nodes.iter().for_each(|node| node.close());
         self.env.close();

@@ -15,7 +15,7 @@ use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::environment::telemetry::count;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::features::SENTINEL;
+use crate::features::{CLUSTER, SENTINEL};
 use crate::lock::lock;
 use crate::sorted::SortedSet;
 use crate::time::Timestamp;
@@ -99,6 +99,8 @@ impl LiveTopology {
                     topology.handle_sentinels(&answers, begin);
                 }
             })
+        } else if !CLUSTER {
+            Box::pin(async {})
         } else {
             let mut candidates = self.candidates(state);
             if let Some(first) = ask_first {

@@ -75,8 +75,8 @@ impl LiveTopology {
             match self.advance_refresh() {
                 RefreshState::Idle => return,
                 RefreshState::DueAt(at) => {
-                    self.env.sleep_until(at.min(deadline)).await;
-                    if self.env.now() >= deadline {
+                    let is_open = self.env.while_open(self.env.sleep_until(at.min(deadline)));
+                    if is_open.await.is_none() || self.env.now() >= deadline {
                         return;
                     }
                 }

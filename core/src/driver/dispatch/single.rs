@@ -28,9 +28,8 @@ use crate::driver::discovery::routes::Routes;
 use crate::driver::dispatch::blocked::until_deserted;
 use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
-use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{Write, submit_expecting};
+use crate::driver::link::submit::{Write, closed, submit_expecting};
 use crate::driver::node::exclusive_links::ExclusiveLink;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
@@ -313,6 +312,9 @@ impl RequestProgress<'_> {
         let (topology, tries) = (self.topology, &mut self.tries);
         let Request { command, destination, .. } = self.request;
         let (env, deadline) = (topology.env(), self.options.deadline);
+        if env.is_closed() {
+            return Err(topology.no_node_error().with_command(&command.name()));
+        }
         let pause = env.backoff(tries.attempts);
         let spent = tries.attempts >= env.config().attempts_max
             || env.now() >= deadline

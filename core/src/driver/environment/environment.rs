@@ -18,7 +18,7 @@ use crate::driver::environment::refresh_triggers::RefreshTriggers;
 use crate::driver::environment::telemetry::Telemetry;
 use crate::driver::environment::weak_list::WeakList;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::features::BACKGROUND;
+use crate::features::{BACKGROUND, CLUSTER};
 use crate::lock::lock;
 use crate::resp::ScanLimits;
 use crate::rng::Rng;
@@ -53,30 +53,56 @@ pub(crate) struct Environment {
     rng: Mutex<Rng>,
     /// The transport has refused a task: it runs none in the background.
     no_background: AtomicBool,
-    /// The client is closed.
-    closed: AtomicBool,
-    /// Notified when the client is closed.
-    closing: event_listener::Event,
+    /// Whether the client is closed.
+    closing: Arc<Closing>,
     /// Every connection that was made, also those that their nodes have given up. Those that have
     /// ended are removed when others are added.
-    connections: Mutex<WeakList<dyn EndsWithClient>>,
+    connections: Mutex<WeakList<dyn Connection>>,
+    /// What else must end with the client.
+    others: Mutex<WeakList<dyn EndsWithClient>>,
     /// How many connections there may be at once; `None` without a limit.
     connection_limit: Option<Arc<ConnectionLimit>>,
 }
 
+/// Whether the client is closed.
+#[derive(Debug, Default)]
+struct Closing {
+    /// It is.
+    closed: AtomicBool,
+    /// Notified when it is.
+    event: event_listener::Event,
+}
+
+impl Closing {
+    /// See [`Environment::while_open`].
+    async fn while_open<F: Future>(&self, future: F) -> Option<F::Output> {
+        let closing = self.event.listen();
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        match select(pin!(future), closing).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(((), _)) => None,
+        }
+    }
+}
+
 /// What must not outlive the client: a connection, also one that its node has given up and that
-/// only waits for replies to callers who have gone.
+/// only waits for replies to callers who have gone; a subscriber.
 pub(crate) trait EndsWithClient: fmt::Debug + MaybeSend + MaybeSync {
     /// Ends it at once.
     fn end(&self);
+}
 
+/// A connection, to the limit of connections.
+pub(crate) trait Connection: EndsWithClient {
     /// What it is used for.
     fn occupancy(&self) -> Occupancy;
 
     /// When it was opened.
     fn opened_at(&self) -> Timestamp;
 
-    /// When it was last used, if it is idle.
+    /// Moves the bytes that can be moved. Returns when it was last used, if it is idle.
     fn idle_since(&self) -> Timestamp;
 
     /// Ends it, unless it is held: at once if it is idle, else when what is in flight is answered.
@@ -97,9 +123,9 @@ impl Environment {
             last_node: AtomicU64::new(0),
             rng,
             no_background: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            closing: event_listener::Event::new(),
+            closing: Arc::default(),
             connections: Mutex::default(),
+            others: Mutex::default(),
             connection_limit,
         }
     }
@@ -153,11 +179,14 @@ impl Environment {
         }
     }
 
-    /// Runs a task in the background. False if the host runs none, or the client is closed.
+    /// Runs a task in the background, until the client is closed. False if the host runs none, or
+    /// the client is closed.
     pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        if self.closed.load(Ordering::Acquire) || !self.has_background() {
+        if !BACKGROUND || self.is_closed() || !self.has_background() {
             return false;
         }
+        let closing = Arc::clone(&self.closing);
+        let task = Box::pin(async move { _ = closing.while_open(task).await });
         let spawned = self.transport.spawn(task);
         self.no_background.store(!spawned, Ordering::Relaxed);
         spawned
@@ -174,7 +203,7 @@ impl Environment {
 
     /// Whether keys have hash slots, so that a command's keys must all be in one slot.
     pub(crate) fn has_slots(&self) -> bool {
-        self.config.deployment == Deployment::Cluster
+        CLUSTER && self.config.deployment == Deployment::Cluster
     }
 
     pub(crate) fn triggers(&self) -> &Arc<RefreshTriggers> {
@@ -235,22 +264,37 @@ impl Environment {
 
     /// Marks the client as closed; ends every `while_open` and every connection.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.closing.notify(usize::MAX);
+        self.closing.closed.store(true, Ordering::Release);
+        self.closing.event.notify(usize::MAX);
+        let others = std::mem::take(&mut *lock(&self.others)).all();
+        others.iter().for_each(|one| one.end());
         let connections = std::mem::take(&mut *lock(&self.connections)).all();
         connections.iter().for_each(|one| one.end());
     }
 
+    /// Whether the client is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.closed.load(Ordering::Acquire)
+    }
+
     /// Ends the connection when the client is closed, or at once if it is.
-    pub(crate) fn end_with_client(&self, connection: Arc<dyn EndsWithClient>) {
-        lock(&self.connections).push(Arc::downgrade(&connection));
-        if self.closed.load(Ordering::Acquire) {
+    pub(crate) fn add_connection(&self, connection: &Arc<dyn Connection>) {
+        lock(&self.connections).push(Arc::downgrade(connection));
+        if self.is_closed() {
             connection.end();
         }
     }
 
+    /// The same for anything else.
+    pub(crate) fn end_with_client(&self, other: &Arc<dyn EndsWithClient>) {
+        lock(&self.others).push(Arc::downgrade(other));
+        if self.is_closed() {
+            other.end();
+        }
+    }
+
     /// Every connection that there is.
-    pub(super) fn connections(&self) -> Vec<Arc<dyn EndsWithClient>> {
+    pub(super) fn connections(&self) -> Vec<Arc<dyn Connection>> {
         lock(&self.connections).all()
     }
 
@@ -268,14 +312,7 @@ impl Environment {
     /// connections does not end. The future is polled first, so that an output that is ready is not
     /// lost.
     pub(crate) async fn while_open<F: Future>(&self, future: F) -> Option<F::Output> {
-        let closing = self.closing.listen();
-        if self.closed.load(Ordering::Acquire) {
-            return None;
-        }
-        match select(pin!(future), closing).await {
-            Either::Left((output, _)) => Some(output),
-            Either::Right(((), _)) => None,
-        }
+        self.closing.while_open(future).await
     }
 
     /// When to start the first periodic refresh. It is random, so that clients that started

@@ -13,7 +13,7 @@
 
 use crate::connection::queue::Occupancy;
 use crate::driver::environment::connection_limit::{ConnectionLimit, DialWait, Place, Told};
-use crate::driver::environment::environment::{EndsWithClient, Environment};
+use crate::driver::environment::environment::{Connection, Environment};
 use crate::sorted::sort_by_key;
 use crate::time::Timestamp;
 use std::future::poll_fn;
@@ -71,15 +71,20 @@ fn make_room(env: &Environment, limit: &Arc<ConnectionLimit>, also_busy: bool) {
     let now = env.now();
     let (mut leaving, mut idle, mut busy) = (0, Vec::new(), Vec::new());
     for one in env.connections() {
+        if matches!(one.occupancy(), Occupancy::Held | Occupancy::Ended) {
+            continue;
+        }
+        // On a host without background tasks, nobody else drives one whose callers have gone.
+        let since = one.idle_since();
         let is_young = one.opened_at().after(GRACE) > now;
         match one.occupancy() {
             Occupancy::Leaving => leaving += 1,
-            Occupancy::Idle if !is_young => idle.push((one.idle_since(), one)),
+            Occupancy::Idle if !is_young => idle.push((since, one)),
             Occupancy::Busy if !is_young => busy.push((one.opened_at(), one)),
             _ => {}
         }
     }
-    let by_age = |list: &mut Vec<(Timestamp, Arc<dyn EndsWithClient>)>| {
+    let by_age = |list: &mut Vec<(Timestamp, Arc<dyn Connection>)>| {
         sort_by_key(list, |(since, _)| *since);
     };
     by_age(&mut idle);

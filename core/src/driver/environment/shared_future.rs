@@ -159,6 +159,20 @@ impl<T: Clone> SharedFuture<T> {
         matches!(*lock(&self.inner.progress), Progress::Ended(_))
     }
 
+    /// Ends it with this output, unless it has ended: the future is dropped, at once or, if a task
+    /// polls it at this moment, when that task has. Every task that waits is woken.
+    pub(crate) fn end(&self, output: T) {
+        let before = {
+            let mut progress = lock(&self.inner.progress);
+            if let Progress::Ended(_) | Progress::Panicked = *progress {
+                return;
+            }
+            mem::replace(&mut *progress, Progress::Ended(output))
+        };
+        drop(before);
+        self.inner.waiting.wake_by_ref();
+    }
+
     /// Whether no other handle is there: no task waits for it.
     pub(crate) fn is_sole_handle(&self) -> bool {
         Arc::strong_count(&self.inner) == 1
@@ -209,7 +223,16 @@ impl<T: Clone> Future for SharedFuture<T> {
         let result = future.as_mut().poll(&mut Context::from_waker(&waker));
         mem::forget(guard);
         match result {
-            Poll::Pending => *lock(&self.inner.progress) = Progress::Idle(future),
+            Poll::Pending => {
+                let mut progress = lock(&self.inner.progress);
+                if let Progress::Ended(output) = &*progress {
+                    let output = output.clone();
+                    drop(progress);
+                    drop(future);
+                    return Poll::Ready(output);
+                }
+                *progress = Progress::Idle(future);
+            }
             Poll::Ready(ref output) => {
                 *lock(&self.inner.progress) = Progress::Ended(output.clone());
                 drop(future);

@@ -18,7 +18,7 @@ use crate::connection::handshake::{Handshake, Progress, Refusal};
 use crate::connection::outcome::{Failure, Lost, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
 use crate::driver::environment::connection_limit::DialWait;
-use crate::driver::environment::environment::{EndsWithClient, Environment};
+use crate::driver::environment::environment::{Connection, Environment};
 use crate::driver::environment::events::Event;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::place_wait::take_place;
@@ -45,11 +45,6 @@ const HEARSAY: &str = "; the servers announce this address: if it leads nowhere 
 /// Connections that one dial makes at most, each without a courtesy more: HELLO and CLIENT, then
 /// READONLY, ROLE and CLUSTER MYID.
 const DIALS_MAX: usize = 5;
-
-/// The error of a call whose client is closed.
-pub(crate) fn closed(endpoint: &Endpoint) -> Error {
-    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
-}
 
 /// Connects and does the handshake, within the connect timeout. `proven`: the server has answered
 /// before, so a handshake that cannot fail is written with the first command. Where connections are
@@ -166,7 +161,7 @@ async fn dial(
         Arc::clone(env.triggers()),
         LinkSettings { abort: notes.abort_flag(), ..settings },
     );
-    env.end_with_client(Arc::clone(&link) as Arc<dyn EndsWithClient>);
+    env.add_connection(&(Arc::clone(&link) as Arc<dyn Connection>));
     spawn_driver(&link, env.transport().as_ref());
     let mut handshake = Handshake::new(env.config(), profile).withholding(withheld);
     if tolerates_busy {

@@ -5,6 +5,7 @@
 //!
 //! Limit: `node_bytes_max` bytes in flight to one node; one entry that is larger goes alone.
 
+use crate::Endpoint;
 use crate::config::WhenFull;
 use crate::connection::outcome::{Outcome, Replies};
 use crate::connection::queue::{Admission, Entry, NewEntry, Rejected};
@@ -20,6 +21,11 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+
+/// The error of a call whose client is closed.
+pub(crate) fn closed(endpoint: &Endpoint) -> Error {
+    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
+}
 
 /// Appends an entry's bytes. A trait object, so that the compiler makes one `submit` for all
 /// callers.
@@ -115,6 +121,7 @@ pub(crate) fn rejection_error(
     deadline: Timestamp,
 ) -> Option<Error> {
     match rejected {
+        Rejected::Closed(_) if env.is_closed() => Some(closed(link.endpoint())),
         Rejected::Closed(lost) => Some(
             Error::new(ErrorKind::Connect, Delivery::NotSent, lost.to_string())
                 .with_endpoint(link.endpoint())

@@ -20,10 +20,11 @@ use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event as Notice;
 use crate::driver::environment::link_settings::LinkSettings;
 use crate::driver::environment::shared_future::SharedFuture;
-use crate::driver::link::dial::{closed, open};
+use crate::driver::link::dial::open;
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
 use crate::driver::link::silence_watch::SilenceWatch;
+use crate::driver::link::submit::closed;
 use crate::driver::node::silent_link::{NewLink, choose};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
@@ -303,7 +304,11 @@ impl ReconnectingLink {
             dial.closed = true;
             dial.running.take()
         };
-        drop(running);
+        if let Some(dial) = running {
+            dial.end(Err(closed(self.target.endpoint())));
+        }
+        // Who waits for the end of a back-off.
+        self.progress.notify(usize::MAX);
         let link = lock(&self.link).take();
         if let Some(link) = link {
             link.close();

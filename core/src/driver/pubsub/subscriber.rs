@@ -15,6 +15,7 @@ use crate::bounds::{MaybeSend, MaybeSync};
 use crate::connection::entry::Wakers;
 use crate::connection::outcome::Lost;
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::environment::environment::EndsWithClient;
 use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::link::Link;
 use crate::driver::link::push_sink::PushSink;
@@ -120,6 +121,12 @@ impl Drop for NewLink {
     }
 }
 
+impl EndsWithClient for Subscriber {
+    fn end(&self) {
+        self.close();
+    }
+}
+
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.close();
@@ -149,14 +156,17 @@ impl Subscriber {
         let pauses = (env.config().backoff_base, env.config().backoff_cap);
         let rng = Rng::new(env.rng().next_u64());
         let state = State::new(ChannelTable::new(env.has_slots(), pauses, rng));
-        Arc::new(Self {
+        let subscriber = Arc::new(Self {
             topology,
             kind,
             read_settings,
             state: Mutex::new(state),
             changed: event_listener::Event::new(),
             loop_task: Mutex::default(),
-        })
+        });
+        let env = Arc::clone(subscriber.topology.env());
+        env.end_with_client(&(Arc::clone(&subscriber) as Arc<dyn EndsWithClient>));
+        subscriber
     }
 
     /// Adds a reader, without channels. `None` after the end of the subscriber.
@@ -277,6 +287,11 @@ impl Subscriber {
         close_all(&connections);
         wake.drain(..).for_each(Waker::wake);
         self.changed.notify(usize::MAX);
+        // Its timers and dials end now, also where only readers poll it and none does any more.
+        let future = lock(&self.loop_task).future.clone();
+        if let Some(future) = future {
+            future.end(());
+        }
     }
 
     /// Makes a plan, and queues and writes its commands. What the plan lacks, the loop finds in the

@@ -24,9 +24,8 @@ use crate::driver::attempt::waiting::pause_unless_map_changes;
 use crate::driver::discovery::live_topology::LiveTopology;
 use crate::driver::discovery::routes::Routes;
 use crate::driver::environment::telemetry::count;
-use crate::driver::link::dial::closed;
 use crate::driver::link::link::Link;
-use crate::driver::link::submit::{sole_reply, submit_expecting};
+use crate::driver::link::submit::{closed, sole_reply, submit_expecting};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::node::node::Node;
 use crate::driver::replica::health_check;
@@ -201,7 +200,10 @@ async fn run(
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
                 {
-                    let error = no_replica(&routes, shard, &context, item, why);
+                    let error = match env.is_closed() {
+                        true => topology.no_node_error(),
+                        false => no_replica(&routes, shard, &context, item, why),
+                    };
                     return Err(with_attempts(error, item, tries));
                 }
                 capped = capped || why == NoNode::Capped;

@@ -51,6 +51,9 @@ pub(super) async fn wait_for_recovery(
     history: &mut WaitHistory,
 ) -> bool {
     let env = topology.env();
+    if env.is_closed() {
+        return false;
+    }
     if context.settings.max_staleness.is_some() {
         let is_first = !std::mem::replace(&mut history.checked, true);
         let again = !is_first
@@ -145,5 +148,5 @@ async fn learn_lags(
         return;
     }
     let until = deadline.min(context.now.after(CHECK_WAIT));
-    topology.while_refreshing(env.with_deadline(until, ended)).await;
+    topology.while_refreshing(env.while_open(env.with_deadline(until, ended))).await;
 }

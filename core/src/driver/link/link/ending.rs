@@ -3,7 +3,7 @@
 
 use super::{Link, TURNS_MAX};
 use crate::connection::queue::Occupancy;
-use crate::driver::environment::environment::EndsWithClient;
+use crate::driver::environment::environment::{Connection, EndsWithClient};
 use crate::lock::lock;
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,9 @@ impl EndsWithClient for Link {
     fn end(&self) {
         self.close();
     }
+}
 
+impl Connection for Link {
     fn occupancy(&self) -> Occupancy {
         let has_socket = self.place.strong_count() > 0;
         if has_socket { lock(&self.queue).occupancy() } else { Occupancy::Ended }
