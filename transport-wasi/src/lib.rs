@@ -29,9 +29,9 @@
 //! The size of a component depends first on its profile: use `lto = true`, `codegen-units = 1` and
 //! `strip = true`, and `opt-level = "z"` if size matters more than speed. The linker drops what the
 //! program never calls. It cannot drop what a URL or the name of a command could need: for that,
-//! turn off the features `fan-out` (commands over several slots or nodes), `read-policies` (reads
-//! from replicas) and `sentinel`. A call that needs one of them then gets an error that names the
-//! feature.
+//! turn off the features `cluster`, `fan-out` (commands over several slots or nodes), `pubsub`
+//! (subscriptions), `read-policies` (reads from replicas) and `sentinel`. A call that needs one of
+//! them then gets an error that names the feature.
 //!
 //! **On every other target this crate is empty**, so that a workspace that holds it builds
 //! anywhere.

@@ -129,7 +129,15 @@ pub(crate) fn read<'a>(
         let error = left_out("a read policy", "read-policies");
         return Box::pin(ready(Err(error.with_command(&item.command.name()))));
     }
-    Box::pin(run(topology, settings, item, options, from))
+    Box::pin(async move {
+        let result = run(topology, settings, item, options, from).await;
+        // Why no node can answer is that all connections were closed.
+        let is_closed = topology.env().is_closed();
+        result.map_err(|error| match error.kind() {
+            ErrorKind::Topology if is_closed => topology.no_node_error(),
+            _ => error,
+        })
+    })
 }
 
 async fn run(
@@ -200,10 +208,7 @@ async fn run(
                     || !wait_for_recovery(topology, &routes, shard, &context, deadline, &mut waited)
                         .await
                 {
-                    let error = match env.is_closed() {
-                        true => topology.no_node_error(),
-                        false => no_replica(&routes, shard, &context, item, why),
-                    };
+                    let error = no_replica(&routes, shard, &context, item, why);
                     return Err(with_attempts(error, item, tries));
                 }
                 capped = capped || why == NoNode::Capped;
