@@ -60,7 +60,8 @@
 //! | `tokio` | off | [`connect`] uses the reactor of the tokio runtime that it is called in |
 //! | `js` | off | [`connect`] on wasm32-unknown-unknown, in JavaScript hosts; they have TLS |
 //! | `tls` | off | `rediss://` URLs, and the module `tls` |
-//! | `cluster`, `fan-out`, `pubsub`, `read-policies`, `sentinel` | on | parts that a small program may leave out |
+//! | `cluster`, `fan-out`, `pubsub` | on | parts that a small program may leave out |
+//! | `read-policies`, `sentinel` | on | the same |
 //! | `background` | off | background tasks; the transports for smol and tokio turn it on |
 //!
 //! # Targets

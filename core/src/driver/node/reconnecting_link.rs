@@ -14,6 +14,7 @@
 //! deadline passes does not depend on where it waited: see [`past_deadline`].
 //! Limits: `connect_timeout` per dial, `backoff_base` to `backoff_cap` between dials.
 
+use crate::Endpoint;
 use crate::connection::budget::Budget;
 use crate::driver::environment::connection_limit::{DialWait, EndsAbandonedDial};
 use crate::driver::environment::environment::Environment;
@@ -23,14 +24,12 @@ use crate::driver::environment::shared_future::SharedFuture;
 use crate::driver::link::dial::open;
 use crate::driver::link::dial_target::DialTarget;
 use crate::driver::link::link::Link;
-use crate::driver::link::silence_watch::SilenceWatch;
 use crate::driver::link::submit::closed;
 use crate::driver::node::silent_link::{NewLink, choose};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::BACKGROUND;
 use crate::lock::lock;
 use crate::time::Timestamp;
-use crate::{BoxFuture, Endpoint};
 use event_listener::Event;
 use futures::future::{Either, select};
 use std::fmt;
@@ -379,8 +378,7 @@ impl ReconnectingLink {
         SharedFuture::new(Box::pin(async move {
             let mut until = env.now().after(env.config().connect_timeout);
             let result = open(&target, &env, settings, proven, &wait).await.inspect(|link| {
-                let watch = LinkWatch { link: Weak::clone(&weak), env: Arc::clone(&env) };
-                link.set_silence_watch(Arc::new(watch));
+                link.set_silence_watch(Self::watch(&weak, &env));
             });
             if env.connection_limit().is_some() {
                 // It may have waited for room.
@@ -440,14 +438,6 @@ impl ReconnectingLink {
     }
 }
 
-impl EndsAbandonedDial for ReconnectingLink {
-    fn end_abandoned_dial(&self) {
-        // Other handles are made under this lock only, from this one.
-        let abandoned = lock(&self.dial).running.take_if(|dial| dial.is_sole_handle());
-        drop(abandoned);
-    }
-}
-
 /// What a caller fails with whose deadline has passed while it had no connection. `last` is the
 /// error that the last dial failed with.
 ///
@@ -477,53 +467,6 @@ pub(crate) fn past_deadline(endpoint: &Endpoint, last: Option<Error>) -> Error {
     }
 }
 
-/// Looks after the link of a connection while it is silent.
-struct LinkWatch {
-    /// The connection.
-    link: Weak<ReconnectingLink>,
-    /// What its dials need.
-    env: Arc<Environment>,
-}
-
-impl fmt::Debug for LinkWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LinkWatch").finish_non_exhaustive()
-    }
-}
-
-impl SilenceWatch for LinkWatch {
-    /// Drives the dials of the connection. They are shared with the callers that need a link.
-    fn ask(&self) -> BoxFuture<'static, ()> {
-        let (link, env) = (Weak::clone(&self.link), Arc::clone(&self.env));
-        Box::pin(async move {
-            while let Some(next) = link.upgrade().map(|link| link.next_link(&env)) {
-                match next {
-                    NextLink::Live(_) | NextLink::Closed => return,
-                    NextLink::Dialling(dial) => drop(dial.await),
-                    NextLink::BackingOff(until) => env.sleep_until(until).await,
-                }
-            }
-        })
-    }
-
-    fn handle_progress(&self) {
-        let Some(link) = self.link.upgrade() else { return };
-        let running = {
-            let mut dial = lock(&link.dial);
-            dial.failures = 0;
-            dial.not_before = Timestamp::ZERO;
-            dial.last_error = None;
-            if link.reported_lost.swap(false, Ordering::Relaxed) {
-                let endpoint = link.target.endpoint();
-                self.env.telemetry().emit(|| Notice::NodeBack { endpoint: endpoint.clone() });
-            }
-            dial.running.take()
-        };
-        drop(running);
-        link.progress.notify(usize::MAX);
-    }
-}
-
 /// Marks a connection as being restored for as long as it lives.
 struct RepairGuard(Arc<ReconnectingLink>);
 
@@ -539,6 +482,8 @@ impl Drop for RepairGuard {
         self.0.repairing.store(false, Ordering::Release);
     }
 }
+
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -134,7 +134,10 @@ pub(crate) fn read<'a>(
         // Why no node can answer is that all connections were closed.
         let is_closed = topology.env().is_closed();
         result.map_err(|error| match error.kind() {
-            ErrorKind::Topology if is_closed => topology.no_node_error(),
+            ErrorKind::Topology if is_closed => {
+                let closed = topology.no_node_error().with_delivery(error.delivery());
+                closed.with_command(&item.command.name()).with_attempts(error.attempts())
+            }
             _ => error,
         })
     })

@@ -185,7 +185,7 @@ fn a_silent_link_that_goes_on_is_back_once() {
     };
     let connect = || script.run(link.connect(&env, script.now().after(DIAL + MICRO)));
     let progress = || {
-        LinkWatch { link: Arc::downgrade(&link), env: Arc::clone(&env) }.handle_progress();
+        ReconnectingLink::watch(&Arc::downgrade(&link), &env).handle_progress();
     };
     for _ in 0..2 {
         connect().expect_err("nothing listens");
