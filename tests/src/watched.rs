@@ -33,6 +33,10 @@ struct Seen {
     writes: Mutex<Vec<Vec<Vec<u8>>>>,
     /// Streams that exist.
     streams: Arc<AtomicUsize>,
+    /// Sockets that are open or being opened.
+    sockets: Arc<AtomicUsize>,
+    /// The most of them at any time.
+    sockets_max: AtomicUsize,
     /// Tasks that exist.
     tasks: Arc<AtomicUsize>,
     /// Timers that exist.
@@ -91,6 +95,11 @@ impl Watched {
         self.seen.streams.load(Ordering::SeqCst)
     }
 
+    /// The most sockets that were open or being opened at any time.
+    pub fn sockets_max(&self) -> usize {
+        self.seen.sockets_max.load(Ordering::SeqCst)
+    }
+
     /// Streams, tasks and timers that exist.
     pub fn left(&self) -> (usize, usize, usize) {
         let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
@@ -105,6 +114,9 @@ impl Transport for Watched {
     ) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
             lock(&self.seen.dialled).push(endpoint.clone());
+            let socket = Alive::count(&self.seen.sockets);
+            let sockets = self.seen.sockets.load(Ordering::SeqCst);
+            self.seen.sockets_max.fetch_max(sockets, Ordering::SeqCst);
             let inner = self.inner.connect(endpoint).await?;
             let number = {
                 let mut writes = lock(&self.seen.writes);
@@ -117,7 +129,7 @@ impl Transport for Watched {
                 seen: Arc::clone(&self.seen),
                 number,
                 left: (break_after > 0).then_some(break_after),
-                _alive: Alive::count(&self.seen.streams),
+                _alive: (Alive::count(&self.seen.streams), socket),
             });
             Ok(stream)
         })
@@ -174,7 +186,7 @@ struct Stream {
     /// Bytes that it still takes before it fails; `None`: it does not fail.
     left: Option<u64>,
     /// Counts the stream while it exists.
-    _alive: Alive,
+    _alive: (Alive, Alive),
 }
 
 impl Stream {

@@ -9,6 +9,7 @@ mod blocked;
 mod healing;
 mod identity;
 mod key_scan;
+mod limited;
 mod load;
 mod moves;
 mod recovery;

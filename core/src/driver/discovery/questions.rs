@@ -7,6 +7,7 @@
 //!
 //! Limits: `HANGUPS_MAX` hang-ups in one refresh; the deadline of the refresh.
 
+use crate::BoxFuture;
 use crate::command::Command;
 use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::entry::Entry;
@@ -60,7 +61,7 @@ impl Asked {
     ) -> Result<Self, Error> {
         let (anyone, wait) = (node.target().anyone_there(), DialWait::default());
         let settings = LinkSettings { is_held: true, ..env.link_settings(&env.node_budget()) };
-        let dial = open(&anyone, env, settings, false, &wait);
+        let dial: BoxFuture<'_, _> = Box::pin(open(&anyone, env, settings, false, &wait));
         // The dial ends by itself, but for a wait for room.
         let until = if env.connection_limit().is_some() { deadline } else { Timestamp::FAR_FUTURE };
         let late = || wait.error(node.endpoint()).unwrap_or_else(|| node.deadline_error());

@@ -11,11 +11,11 @@
 //! after `GRACE` to `LOOK_MAX`, and each of the others looks every `LOOK_MAX` whether a dial before
 //! it has lost all its callers.
 
+use crate::BoxFuture;
 use crate::connection::queue::Occupancy;
 use crate::driver::environment::connection_limit::{ConnectionLimit, DialWait, Place, Told};
-use crate::driver::environment::environment::{Connection, Environment};
+use crate::driver::environment::environment::Environment;
 use crate::sorted::sort_by_key;
-use crate::time::Timestamp;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,11 +30,16 @@ const LOOK_MAX: Duration = Duration::from_millis(80);
 /// `wait` tells, meanwhile, that a dial waits.
 ///
 /// Dropping the future leaves the queue.
-pub(crate) async fn take_place(env: &Environment, wait: &DialWait) -> Option<Arc<Place>> {
+pub(crate) fn take_place<'a>(
+    env: &'a Environment,
+    wait: &'a DialWait,
+) -> Option<BoxFuture<'a, Arc<Place>>> {
     let limit = env.connection_limit()?;
-    let place = Box::pin(wait_for_place(env, limit, wait)).await;
-    wait.end();
-    Some(Arc::new(place))
+    Some(Box::pin(async move {
+        let place = wait_for_place(env, limit, wait).await;
+        wait.end();
+        Arc::new(place)
+    }))
 }
 
 async fn wait_for_place(env: &Environment, limit: &Arc<ConnectionLimit>, wait: &DialWait) -> Place {
@@ -69,30 +74,27 @@ async fn wait_for_place(env: &Environment, limit: &Arc<ConnectionLimit>, wait: &
 /// Gives up connections, until as many leave as dials wait. `also_busy`: if too few are idle.
 fn make_room(env: &Environment, limit: &Arc<ConnectionLimit>, also_busy: bool) {
     let now = env.now();
-    let (mut leaving, mut idle, mut busy) = (0, Vec::new(), Vec::new());
+    let (mut leaving, mut others) = (0, Vec::new());
     for one in env.connections() {
         if matches!(one.occupancy(), Occupancy::Held | Occupancy::Ended) {
             continue;
         }
         // On a host without background tasks, nobody else drives one whose callers have gone.
         let since = one.idle_since();
-        let is_young = one.opened_at().after(GRACE) > now;
-        match one.occupancy() {
-            Occupancy::Leaving => leaving += 1,
-            Occupancy::Idle if !is_young => idle.push((since, one)),
-            Occupancy::Busy if !is_young => busy.push((one.opened_at(), one)),
-            _ => {}
+        let occupancy = one.occupancy();
+        if occupancy == Occupancy::Leaving {
+            leaving += 1;
+        } else if one.opened_at().after(GRACE) <= now {
+            match occupancy {
+                Occupancy::Idle => others.push((false, since, one)),
+                Occupancy::Busy if also_busy => others.push((true, one.opened_at(), one)),
+                _ => {}
+            }
         }
     }
-    let by_age = |list: &mut Vec<(Timestamp, Arc<dyn Connection>)>| {
-        sort_by_key(list, |(since, _)| *since);
-    };
-    by_age(&mut idle);
-    by_age(&mut busy);
-    if !also_busy {
-        busy.clear();
-    }
-    for (_, one) in idle.iter().chain(&busy) {
+    // Those that are idle come first.
+    sort_by_key(&mut others, |(is_busy, since, _)| (*is_busy, *since));
+    for (_, _, one) in &others {
         if leaving >= limit.waiting() {
             return;
         }

@@ -65,20 +65,20 @@ pub(crate) async fn open(
     if target.is_foreign() {
         return Err(target.foreign_error());
     }
-    let mut place = take_place(env, wait).await;
-    let mut deadline = env.now().after(env.config().connect_timeout);
+    let mut time = env.config().connect_timeout;
     let by_config = Withheld::by_config(env.config().courtesies);
     let mut withheld = target.withheld().within(Withheld::OF_HANDSHAKE).and(by_config);
     let (mut first, mut is_mute) = (None, true);
-    for attempt in 0..DIALS_MAX {
-        if attempt > 0 {
-            // The stream before may still be closing, and has its own place until it is closed.
-            let began = env.now();
-            place = take_place(env, wait).await;
-            deadline = deadline.after(env.now().since(began));
-        }
-        let settings = LinkSettings { place: place.take(), ..settings.clone() };
-        let dialled = dial(target, env, settings, (proven, deadline), withheld).await;
+    for _ in 0..DIALS_MAX {
+        // One for each: the stream before has its own until it is closed.
+        let place = match take_place(env, wait) {
+            Some(place) => Some(place.await),
+            None => None,
+        };
+        let began = env.now();
+        let settings = LinkSettings { place, ..settings.clone() };
+        let dialled = dial(target, env, settings, (proven, began.after(time)), withheld).await;
+        time = time.saturating_sub(env.now().since(began));
         let failed = match dialled {
             Ok(link) => {
                 target.answers_without(Withheld(withheld.0 & !by_config.0));
