@@ -41,6 +41,7 @@ export const QUERY = {
   clientName: TEXT,
   commandTimeout: TIME,
   connectTimeout: TIME,
+  connectionsMax: COUNT,
   connectionsPerNode: COUNT,
   courtesies: FLAG,
   db: COUNT,

@@ -128,6 +128,8 @@ export interface Options {
   commandTimeout?: Duration;
   /** The longest that one dial may take. Default: 2 seconds. */
   connectTimeout?: Duration;
+  /** Connections of the whole client, for hosts that allow few. Default: no limit. */
+  connectionsMax?: number;
   /** Connections for commands, for each node. Default: 1. */
   connectionsPerNode?: number;
   /** Whether the client introduces itself. Default: true. */

@@ -79,7 +79,6 @@ const SHIPPED_WITH: (&str, &str) =
 /// events from every primary. A limit goes up for nothing else. The goal is 300 and 180 for `get`,
 /// and 500 for the edge function.
 const BUDGETS: [(&str, &[&str], &str, u64); 8] = [
-const BUDGETS: [(&str, &[&str], &str, u64); 8] = [
     (DOOR, BARE, "shipped", 620),
     (DOOR, BARE, "small", 450),
     (DOOR, LEAN, "shipped", 845),
