@@ -311,8 +311,11 @@ impl Environment {
     /// The future's output, or `None` if the client is closed before. For waits that the closing of
     /// connections does not end. The future is polled first, so that an output that is ready is not
     /// lost.
-    pub(crate) async fn while_open<F: Future>(&self, future: F) -> Option<F::Output> {
-        self.closing.while_open(future).await
+    pub(crate) fn while_open<F: Future>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<'_, F> {
+        self.closing.while_open(future)
     }
 
     /// When to start the first periodic refresh. It is random, so that clients that started
