@@ -15,7 +15,6 @@ use crate::driver::environment::weak_list::WeakList;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
 use crate::lock::lock;
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
@@ -45,7 +44,7 @@ struct State {
 }
 
 /// What begins dials for callers who may all go before a dial has ended.
-pub(crate) trait EndsAbandonedDial: fmt::Debug + MaybeSend + MaybeSync {
+pub(crate) trait EndsAbandonedDial: MaybeSend + MaybeSync {
     /// Drops the dial that is under way if no caller waits for it.
     fn end_abandoned_dial(&self);
 }

@@ -26,11 +26,11 @@ use crate::time::Timestamp;
 use crate::transport::{AbortFlag, ByteStream, DialNotes, Transport};
 use crate::{BoxFuture, Endpoint};
 use futures::future::{Either, select};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{fmt, io};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Closing {
 
 /// What must not outlive the client: a connection, also one that its node has given up and that
 /// only waits for replies to callers who have gone; a subscriber.
-pub(crate) trait EndsWithClient: fmt::Debug + MaybeSend + MaybeSync {
+pub(crate) trait EndsWithClient: MaybeSend + MaybeSync {
     /// Ends it at once.
     fn end(&self);
 }

@@ -2,18 +2,26 @@
 //!
 //! Limit: it is at most twice as long as it was when it was last tidied, and `SPARE` more.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 /// A list this short is not tidied.
 const SPARE: usize = 8;
 
 /// See the head of this file.
-#[derive(Debug)]
 pub(crate) struct WeakList<T: ?Sized> {
     /// Some of them have gone.
     list: Vec<Weak<T>>,
     /// Those that have gone are removed when it is longer than this.
     tidy_at: usize,
+}
+
+/// Does not ask it of what is listed: a table of a trait's methods would then hold it, and a
+/// component all the code for it.
+impl<T: ?Sized> fmt::Debug for WeakList<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
 }
 
 impl<T: ?Sized> Default for WeakList<T> {
