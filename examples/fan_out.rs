@@ -5,6 +5,7 @@
 //! sharded channel in the same slot. A subscriber reads the order again when its subscription
 //! reports a gap or lag. A consumer that must not miss a change reads a stream instead.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Script, Update};
 use slotcar_examples::Server;
 use std::error::Error;

@@ -6,7 +6,7 @@
 //! example prints are simulated.
 
 use serde::Deserialize;
-use slotcar::command::{get, incr};
+use slotcar::prelude::*;
 use slotcar::{Client, Error, ReadFrom, Subscription, Update};
 use slotcar_examples::Progress;
 use slotcar_sim::Sim;
@@ -57,8 +57,8 @@ async fn tour(client: &Client) -> Result<(), Error> {
     let user: User = client.hgetall("quickstart:user").await?;
     println!("a hash      {} came {} times", user.name, user.visits);
 
-    let pipeline = client.pipeline().add(incr("quickstart:count")).add(get("quickstart:greeting"));
-    let (count, greeting): (u64, String) = pipeline.run().await?;
+    let pipeline = client.pipeline().incr("quickstart:count").get::<String>("quickstart:greeting");
+    let (count, greeting) = pipeline.run().await?;
     println!(
         "a pipeline  count = {count}, greeting = {greeting:?}, from the nodes that own the keys"
     );

@@ -71,7 +71,7 @@ pub enum Delivery {
     /// The server ran it and replied. The reply is an error of the command itself, or does not fit
     /// the type that the caller asked for. Of a script, a function or a module's command: it has
     /// answered, and it cannot be told whether it or the server speaks; see
-    /// [`Client::eval`](crate::Client::eval).
+    /// [`eval`](crate::commands::ScriptCommands::eval).
     Answered,
 }
 

@@ -12,6 +12,7 @@
 //! ```no_run
 //! # extern crate slotcar_core as slotcar;
 //! # async fn example(transport: impl slotcar::Transport) -> Result<(), slotcar::Error> {
+//! use slotcar::prelude::*;
 //! use slotcar::{Client, Config};
 //! let client = Client::connect(transport, Config::from_url("redis://127.0.0.1:6379")?).await?;
 //! client.set("user:1", "Ada").await?;
@@ -55,6 +56,7 @@ pub mod fuzz_api;
 #[doc(hidden)]
 pub mod fuzz_api;
 mod lock;
+pub mod prelude;
 mod resp;
 mod rng;
 mod routing;
@@ -65,10 +67,12 @@ mod topology;
 pub mod transport;
 
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync};
+pub use client::commands;
 pub use client::{
-    Acknowledged, AcknowledgedBy, Call, Client, Explanation, KeyScan, NodeExplanation, NodeReply,
-    Pipeline, Reply, Scan, Script, ShardAcknowledgement, StreamConsumer, StreamEntry, Subscribe,
-    Subscription, Target, Transaction, Waited, Watch,
+    Acknowledged, AcknowledgedBy, Batch, Call, Client, Collects, Explanation, KeyScan,
+    NodeExplanation, NodeReply, Pipeline, Replies, Reply, Scan, Script, ShardAcknowledgement,
+    StreamConsumer, StreamEntry, Subscribe, Subscription, Target, TooManyReplies, Transaction,
+    Waited, Watch,
 };
 pub use command::{Command, ToArg, ToArgs, cmd};
 pub use config::{Config, ReadFrom};

@@ -2,6 +2,7 @@
 //! feature, before a byte is sent, and everything else works. Holds for every choice of features.
 
 use futures::FutureExt;
+use slotcar_core::prelude::*;
 use slotcar_core::{
     BoxFuture, ByteStream, Client, Config, Endpoint, Error, ErrorKind, ReadFrom, Timestamp,
     Transport,

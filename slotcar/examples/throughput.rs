@@ -8,6 +8,7 @@
 //! throughput` builds and runs it both ways and compares.
 
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Error, cmd};
 use std::time::Instant;
 

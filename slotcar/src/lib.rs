@@ -6,6 +6,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), slotcar::Error> {
+//! use slotcar::prelude::*;
 //! let client = slotcar::connect("redis://127.0.0.1:6379").await?;
 //! client.set("user:1", "Ada").await?;
 //! let name: Option<String> = client.get("user:1").await?;
@@ -76,14 +77,15 @@
 //! [`Client::connect`].
 
 pub use slotcar_core::{
-    AbortFlag, Acknowledged, AcknowledgedBy, Backlog, Blob, BoxFuture, ByteStream, Call, Channel,
-    ChannelKind, Client, Command, Config, ConnectTls, Delivery, DialNotes, Endpoint, Error,
-    ErrorDetail, ErrorKind, Event, Events, Explanation, GapCause, KeyScan, MaybeSend, MaybeSync,
-    Message, Metrics, NodeExplanation, NodeId, NodeMetrics, NodeReply, NodeState, PartFailure,
-    Pipeline, ReadFrom, RefreshReason, Reply, ReportedHealth, SLOT_COUNT, Scan, ScanCursor, Script,
-    ServerError, ShardAcknowledgement, Slot, SlotRange, StreamConsumer, StreamEntry, Subscribe,
-    Subscription, Target, Timestamp, ToArg, ToArgs, Topology, TopologyNode, TopologyShard,
-    Transaction, Transport, Update, Value, Waited, Watch, bounds, cmd, command, config, transport,
+    AbortFlag, Acknowledged, AcknowledgedBy, Backlog, Batch, Blob, BoxFuture, ByteStream, Call,
+    Channel, ChannelKind, Client, Collects, Command, Config, ConnectTls, Delivery, DialNotes,
+    Endpoint, Error, ErrorDetail, ErrorKind, Event, Events, Explanation, GapCause, KeyScan,
+    MaybeSend, MaybeSync, Message, Metrics, NodeExplanation, NodeId, NodeMetrics, NodeReply,
+    NodeState, PartFailure, Pipeline, ReadFrom, RefreshReason, Replies, Reply, ReportedHealth,
+    SLOT_COUNT, Scan, ScanCursor, Script, ServerError, ShardAcknowledgement, Slot, SlotRange,
+    StreamConsumer, StreamEntry, Subscribe, Subscription, Target, Timestamp, ToArg, ToArgs,
+    TooManyReplies, Topology, TopologyNode, TopologyShard, Transaction, Transport, Update, Value,
+    Waited, Watch, bounds, cmd, command, commands, config, prelude, transport,
 };
 
 #[cfg(all(target_family = "wasm", target_os = "unknown", feature = "js"))]

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "as in the tests: a surprise ends it")]
 
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Sentinels, Server, Version};

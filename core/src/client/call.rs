@@ -21,12 +21,12 @@ use crate::driver::link::submit::{admit, rejection_error, sole_reply};
 use crate::driver::node::in_flight_guard::InFlightGuard;
 use crate::driver::replica::read::ResumeFrom;
 use crate::error::{Error, ErrorKind};
+use crate::resp::FromReply;
 use crate::resp::{FrameKind, frame_kind, from_frame};
 use crate::routing::plan::{Plan, plan};
 use crate::routing::retry::AttemptFailure;
 use crate::{BoxFuture, Timestamp};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -110,7 +110,7 @@ impl Client {
     ///
     /// CLIENT ID, INFO, GETNAME, GETREDIR and TRACKINGINFO are sent; they answer about the
     /// connection that carried them, which is one of several.
-    pub fn send<T: DeserializeOwned>(&self, command: Command) -> Call<'_, T> {
+    pub fn send<T: FromReply>(&self, command: Command) -> Call<'_, T> {
         Call::new(self, command)
     }
 }
@@ -353,7 +353,7 @@ fn failure_of(outcome: Outcome) -> Result<Bytes, AttemptFailure> {
     sole_reply(outcome.map_err(AttemptFailure::NoReply)?)
 }
 
-impl<T: DeserializeOwned> Future for Call<'_, T> {
+impl<T: FromReply> Future for Call<'_, T> {
     type Output = Result<T, Error>;
 
     #[inline]
@@ -364,6 +364,6 @@ impl<T: DeserializeOwned> Future for Call<'_, T> {
 }
 
 /// The reply in the type asked for.
-fn decode<T: DeserializeOwned>(frame: &Bytes, command: &Command) -> Result<T, Error> {
+fn decode<T: FromReply>(frame: &Bytes, command: &Command) -> Result<T, Error> {
     from_frame(frame).map_err(|error| Error::undecodable(error).with_command(&command.name()))
 }

@@ -32,11 +32,13 @@ use std::time::Duration;
 ///
 /// # Commands
 ///
-/// Each method with a command's name sends that command. Its documentation shows the command's
-/// syntax and, after the colon, the reply. Where the reply has more than one sensible type, the
-/// caller names it: any type that implements serde's `Deserialize`. Whether it fits depends on the
-/// type and on the shape of the reply, never on the number of elements or the protocol:
-/// `docs/decoding.md` of the repository has the rules and a table. All of them, and
+/// Each method with a command's name sends that command. These methods are those of the traits in
+/// [`commands`](crate::commands), one for each group: `use slotcar::prelude::*` brings them into
+/// scope. Pipelines and transactions have the same. The documentation of a method shows the
+/// command's syntax and, after the colon, the reply. Where the reply has more than one sensible
+/// type, the caller names it: any type that implements serde's `Deserialize`. Whether it fits
+/// depends on the type and on the shape of the reply, never on the number of elements or the
+/// protocol: `docs/decoding.md` of the repository has the rules and a table. All of them, and
 /// [`Client::send`] for any other command, return a [`Call`](crate::Call):
 ///
 /// - nothing is sent before the call is awaited;
@@ -51,6 +53,7 @@ use std::time::Duration;
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+/// use slotcar::prelude::*;
 /// use slotcar::ReadFrom;
 /// use std::time::Duration;
 ///

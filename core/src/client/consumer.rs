@@ -216,6 +216,7 @@ impl StreamConsumer {
     /// films.ack(&film.id).await?;
     /// # Ok(()) }
     /// ```
+    /// use slotcar::prelude::*;
     pub async fn hold<F: Future>(&self, id: &str, handling: F) -> F::Output {
         match select(pin!(handling), pin!(self.keep(id))).await {
             Either::Left((output, _)) => output,

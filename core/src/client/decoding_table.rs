@@ -5,10 +5,10 @@
 //! with what was found; `SLOTCAR_WRITE_DOCS=1` rewrites it. Test code only.
 
 use super::transaction;
+use crate::resp::FromReply;
 use crate::resp::{Blob, Value, from_frame, from_frames};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
@@ -41,7 +41,7 @@ struct Type {
     shows_form: bool,
 }
 
-fn of<T: DeserializeOwned + Debug>(name: &'static str) -> Type {
+fn of<T: FromReply + Debug>(name: &'static str) -> Type {
     fn shown<T: Debug, E: ToString>(result: Result<T, E>) -> Found {
         result.map(|value| format!("{value:?}")).map_err(|error| error.to_string())
     }

@@ -5,18 +5,21 @@
 
 mod acknowledged;
 mod auto_traits;
+mod batch;
 mod call;
 mod client;
-mod commands;
+pub mod commands;
 mod connect;
 mod consumer;
 #[cfg(test)]
 mod counted;
 #[cfg(test)]
 mod decoding_table;
+mod execute;
 mod explain;
 mod per_key;
 mod pipeline;
+mod pubsub_calls;
 mod read_views;
 mod scan;
 mod script;
@@ -26,6 +29,7 @@ mod transaction;
 mod waited;
 
 pub use acknowledged::{Acknowledged, AcknowledgedBy, ShardAcknowledgement};
+pub use batch::{Batch, Collects, Replies, TooManyReplies};
 pub use call::Call;
 pub use client::Client;
 pub use consumer::{StreamConsumer, StreamEntry};

@@ -11,8 +11,8 @@ use super::client::Client;
 use crate::command::{self, Command, ToArg, ToArgs};
 use crate::driver::dispatch::fan_out;
 use crate::error::Error;
+use crate::resp::FromReply;
 use crate::resp::from_frame;
-use serde::de::DeserializeOwned;
 
 impl Client {
     /// MGET, with a result for each key, in the order of the keys. `T` is the type of one value:
@@ -35,7 +35,7 @@ impl Client {
     /// Each result has the error of its key: every kind, as with [`Client::send`].
     ///
     /// Dropped before its end, any of the keys may have been read.
-    pub async fn mget_each<T: DeserializeOwned>(&self, keys: impl ToArgs) -> Vec<Result<T, Error>> {
+    pub async fn mget_each<T: FromReply>(&self, keys: impl ToArgs) -> Vec<Result<T, Error>> {
         self.each_key(command::mget(keys)).await
     }
 
@@ -89,7 +89,7 @@ impl Client {
         self.each_key(command::touch(keys)).await
     }
 
-    async fn each_key<T: DeserializeOwned>(&self, command: Command) -> Vec<Result<T, Error>> {
+    async fn each_key<T: FromReply>(&self, command: Command) -> Vec<Result<T, Error>> {
         let name = command.name();
         let options = self.call_options(self.deadline_for(&command));
         let (topology, reads) = (&self.shared.topology, self.non_primary_read_settings());

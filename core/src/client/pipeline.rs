@@ -3,15 +3,17 @@
 //! Invariants: nothing is sent before `run` or `run_each` is polled; results are in the order of
 //! the commands. Limit: `pipeline_commands_max`. Sent by `driver/dispatch/pipeline.rs`.
 
+use super::batch::{Batch, Collects};
 use super::client::Client;
+use super::execute::Execute;
 use crate::command::Command;
 use crate::config::Config;
 use crate::driver::dispatch::entry;
 use crate::driver::dispatch::pipeline::Results;
 use crate::error::{Delivery, Error, ErrorDetail, ErrorKind};
+use crate::resp::FromReply;
 use crate::resp::{from_frame, from_frames};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
 /// Room for so many commands is allocated at once: growing to it step by step costs more.
 const INITIAL_CAPACITY: usize = 16;
@@ -25,9 +27,22 @@ const INITIAL_CAPACITY: usize = 16;
 /// ```no_run
 /// # extern crate slotcar_core as slotcar;
 /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
-/// use slotcar::command::{get, incr};
+/// use slotcar::prelude::*;
 /// let (name, visits): (Option<String>, i64) =
-///     client.pipeline().add(get("name")).add(incr("visits")).run().await?;
+///     client.pipeline().get("name").incr("visits").run().await?;
+/// # Ok(()) }
+/// ```
+///
+/// Typed methods take the pipeline and return a [`Batch`], which knows the types of up to 16
+/// replies. `push` adds any number of commands, in a loop:
+///
+/// ```no_run
+/// # extern crate slotcar_core as slotcar;
+/// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+/// use slotcar::command::incr;
+/// let mut pipeline = client.pipeline();
+/// (0..100).for_each(|page| pipeline.push(incr(format!("visits:{page}"))));
+/// let visits: Vec<i64> = pipeline.run().await?;
 /// # Ok(()) }
 /// ```
 #[must_use = "a pipeline is sent by `run` or `run_each`"]
@@ -55,7 +70,7 @@ impl Reply {
     ///
     /// # Errors
     /// `Convert` when the reply does not fit `T`.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub fn decode<T: FromReply>(&self) -> Result<T, Error> {
         from_frame(&self.frame).map_err(Error::undecodable)
     }
 }
@@ -103,7 +118,7 @@ impl Pipeline<'_> {
     /// the result of each. When nothing was sent, as said there, that error.
     ///
     /// Dropped before its end, commands that were written still run.
-    pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
+    pub async fn run<T: FromReply>(self) -> Result<T, Error> {
         let mut frames = Vec::with_capacity(self.commands.len());
         for result in self.results().await? {
             frames.push(result?);
@@ -136,6 +151,45 @@ impl<'c> Pipeline<'c> {
     pub(super) fn checked(self) -> Result<(&'c Client, Vec<Command>), Error> {
         check_length("pipeline", self.commands.len(), self.client.shared.env.config())?;
         Ok((self.client, self.commands))
+    }
+}
+
+impl Collects for Pipeline<'_> {
+    fn and(self, command: Command) -> Self {
+        self.add(command)
+    }
+}
+
+impl Execute for Pipeline<'_> {
+    type Output<T: FromReply> = Batch<Self, (T,)>;
+
+    fn execute<T: FromReply>(self, command: Command) -> Batch<Self, (T,)> {
+        Batch::of(self.add(command))
+    }
+}
+
+impl<R> Batch<Pipeline<'_>, R> {
+    /// Sends all commands; their replies, in order.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::run`].
+    ///
+    /// Dropped before its end, commands that were written still run.
+    pub async fn run(self) -> Result<R, Error>
+    where
+        R: FromReply,
+    {
+        self.into_commands().run().await
+    }
+
+    /// Sends all commands and returns the result of each, as [`Pipeline::run_each`].
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::run_each`].
+    ///
+    /// Dropped before its end, commands that were written still run.
+    pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
+        self.into_commands().run_each().await
     }
 }
 

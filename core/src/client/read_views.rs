@@ -25,6 +25,7 @@ impl Client {
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// use slotcar::prelude::*;
     /// use slotcar::ReadFrom;
     /// let name: Option<String> = client.with_read_from(ReadFrom::Replica).get("name").await?;
     /// # Ok(()) }

@@ -16,12 +16,12 @@ use crate::driver::dispatch::cursor_origin::{CursorOrigin, is_about_cursor};
 use crate::driver::dispatch::keyspace_scan::{next_page, page};
 use crate::driver::dispatch::single::{Request, dispatch};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::FromReply;
 use crate::resp::from_frame;
 use crate::routing::destination::Destination;
 use crate::routing::sweep::ScanCursor;
 use bytes::Bytes;
 use futures::Stream;
-use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Client {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn scan_all<T: DeserializeOwned>(&self, options: ScanOptions<'_>) -> Scan<T> {
+    pub fn scan_all<T: FromReply>(&self, options: ScanOptions<'_>) -> Scan<T> {
         self.scan_from(ScanCursor::new(), options)
     }
 
@@ -68,11 +68,7 @@ impl Client {
     /// let rest = client.scan_from::<String>(cursor, ScanOptions::new());
     /// # Ok(()) }
     /// ```
-    pub fn scan_from<T: DeserializeOwned>(
-        &self,
-        cursor: ScanCursor,
-        options: ScanOptions<'_>,
-    ) -> Scan<T> {
+    pub fn scan_from<T: FromReply>(&self, cursor: ScanCursor, options: ScanOptions<'_>) -> Scan<T> {
         let tail = scan(0, options).args_iter().skip(2).map(<[u8]>::to_vec).collect();
         Scan {
             client: self.clone(),
@@ -86,7 +82,8 @@ impl Client {
         }
     }
 
-    /// The fields and values of a hash, as a stream of pairs; see [`Client::hscan`].
+    /// The fields and values of a hash, as a stream of pairs; see
+    /// [`hscan`](crate::commands::HashCommands::hscan).
     ///
     /// A field that exists from the first poll to the end is returned at least once, also when the
     /// key moves to another server, and when its server fails over or restarts. It may be returned
@@ -110,7 +107,7 @@ impl Client {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn hscan_all<F: DeserializeOwned, V: DeserializeOwned>(
+    pub fn hscan_all<F: FromReply, V: FromReply>(
         &self,
         key: impl ToArg,
         options: ScanOptions<'_>,
@@ -118,18 +115,15 @@ impl Client {
         KeyScan::new(self, &hscan(key, 0, options), 2, pair)
     }
 
-    /// The members of a set, as a stream; see [`Client::sscan`] and [`Client::hscan_all`].
-    pub fn sscan_all<T: DeserializeOwned>(
-        &self,
-        key: impl ToArg,
-        options: ScanOptions<'_>,
-    ) -> KeyScan<T> {
+    /// The members of a set, as a stream; see [`sscan`](crate::commands::SetCommands::sscan) and
+    /// [`Client::hscan_all`].
+    pub fn sscan_all<T: FromReply>(&self, key: impl ToArg, options: ScanOptions<'_>) -> KeyScan<T> {
         KeyScan::new(self, &sscan(key, 0, options), 1, one)
     }
 
-    /// The members of a sorted set with their scores, as a stream of pairs; see [`Client::zscan`]
-    /// and [`Client::hscan_all`].
-    pub fn zscan_all<T: DeserializeOwned>(
+    /// The members of a sorted set with their scores, as a stream of pairs; see
+    /// [`zscan`](crate::commands::SortedSetCommands::zscan) and [`Client::hscan_all`].
+    pub fn zscan_all<T: FromReply>(
         &self,
         key: impl ToArg,
         options: ScanOptions<'_>,
@@ -175,7 +169,7 @@ impl<T> Scan<T> {
     }
 }
 
-impl<T: DeserializeOwned> Scan<T> {
+impl<T: FromReply> Scan<T> {
     /// Waits for the next key. `None` at the end of the scan.
     ///
     /// # Errors
@@ -194,7 +188,7 @@ impl<T> std::fmt::Debug for Scan<T> {
     }
 }
 
-impl<T: DeserializeOwned> Stream for Scan<T> {
+impl<T: FromReply> Stream for Scan<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -385,12 +379,12 @@ impl<T> Stream for KeyScan<T> {
     }
 }
 
-fn one<T: DeserializeOwned>(frames: &[Bytes]) -> Result<T, Error> {
+fn one<T: FromReply>(frames: &[Bytes]) -> Result<T, Error> {
     let [frame] = frames else { return Err(incomplete_element()) };
     from_frame(frame).map_err(Error::undecodable)
 }
 
-fn pair<A: DeserializeOwned, B: DeserializeOwned>(frames: &[Bytes]) -> Result<(A, B), Error> {
+fn pair<A: FromReply, B: FromReply>(frames: &[Bytes]) -> Result<(A, B), Error> {
     let [first, second] = frames else { return Err(incomplete_element()) };
     let first = from_frame(first).map_err(Error::undecodable)?;
     Ok((first, from_frame(second).map_err(Error::undecodable)?))

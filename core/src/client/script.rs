@@ -8,8 +8,8 @@
 use super::client::Client;
 use crate::command::{self, ToArgs};
 use crate::error::Error;
+use crate::resp::FromReply;
 use crate::resp::ServerError;
-use serde::de::DeserializeOwned;
 use sha1_smol::Sha1;
 use std::sync::Arc;
 
@@ -85,14 +85,14 @@ impl Client {
     /// # Errors
     /// Those of [`Client::send`] for a command that may write: it is not sent again when it may
     /// have run. What the script answers is its own word, with [`Delivery::Answered`], whatever
-    /// code it uses; see [`Client::eval`].
+    /// code it uses; see [`eval`](crate::commands::ScriptCommands::eval).
     ///
     /// [`Delivery::Answered`]: crate::Delivery::Answered
     ///
     /// Dropped before its reply came, the script may or may not have run, at most once.
     ///
     /// Since 2.6.0. <https://redis.io/commands/evalsha/>
-    pub async fn run_script<T: DeserializeOwned>(
+    pub async fn run_script<T: FromReply>(
         &self,
         script: &Script,
         keys: impl ToArgs,

@@ -11,10 +11,10 @@ use crate::command::Command;
 use crate::driver::dispatch::fan_out;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::resp::FromReply;
 use crate::resp::from_frame;
 pub use crate::routing::target::Target;
 use crate::topology::node_id::NodeId;
-use serde::de::DeserializeOwned;
 
 /// The result of a command at one node.
 #[non_exhaustive]
@@ -33,7 +33,7 @@ impl NodeReply {
     ///
     /// # Errors
     /// The node's own, or `Convert` when the reply does not fit `T`.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub fn decode<T: FromReply>(&self) -> Result<T, Error> {
         self.result.as_ref().map_err(Clone::clone)?.decode()
     }
 }
@@ -53,7 +53,7 @@ impl Client {
     /// for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, any of the nodes may have run the command.
-    pub async fn send_to<T: DeserializeOwned>(
+    pub async fn send_to<T: FromReply>(
         &self,
         target: Target,
         command: Command,

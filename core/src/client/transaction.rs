@@ -6,16 +6,18 @@
 //! Limits: `pipeline_commands_max`, `exclusive_connections_max`.
 //! Spec: <https://redis.io/docs/latest/develop/interact/transactions/>.
 
+use super::batch::{Batch, Collects};
 use super::client::Client;
+use super::execute::Execute;
 use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
 use crate::driver::dispatch::transaction::{self, WatchLink};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::resp::FromReply;
 use crate::resp::{DecodeError, Elements, ServerError, from_frame, from_frames, is_null};
 use crate::routing::session::refusal;
 use crate::routing::transaction::lead;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
 /// Commands that are collected and then run together, as MULTI and EXEC do.
 ///
@@ -75,7 +77,7 @@ impl<'c> Transaction<'c> {
     /// [`Transaction::run_each`] returns their replies.
     ///
     /// Dropped before its end, all of it or nothing has run.
-    pub async fn run<T: DeserializeOwned>(self) -> Result<T, Error> {
+    pub async fn run<T: FromReply>(self) -> Result<T, Error> {
         decode(&self.frame().await?)
     }
 
@@ -106,6 +108,52 @@ impl<'c> Transaction<'c> {
         let env = &self.client.shared.env;
         check_length("transaction", self.commands.len(), env.config())?;
         lead(&self.commands, env.has_slots())
+    }
+}
+
+impl Collects for Transaction<'_> {
+    fn and(self, command: Command) -> Self {
+        self.add(command)
+    }
+}
+
+impl Execute for Transaction<'_> {
+    type Output<T: FromReply> = Batch<Self, (T,)>;
+
+    fn execute<T: FromReply>(self, command: Command) -> Batch<Self, (T,)> {
+        Batch::of(self.add(command))
+    }
+}
+
+impl<R> Batch<Transaction<'_>, R> {
+    /// Runs all commands; their replies, in order.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::run`].
+    ///
+    /// Dropped before its end, all of it or nothing has run.
+    pub async fn run(self) -> Result<R, Error>
+    where
+        R: FromReply,
+    {
+        self.into_commands().run().await
+    }
+
+    /// Runs all commands and returns the result of each, as [`Transaction::run_each`].
+    ///
+    /// # Errors
+    /// Those of [`Transaction::run_each`].
+    ///
+    /// Dropped before its end, all of it or nothing has run.
+    pub async fn run_each(self) -> Result<Vec<Result<Reply, Error>>, Error> {
+        self.into_commands().run_each().await
+    }
+}
+
+/// A transaction of untyped commands, whose replies are decoded into any type.
+impl<'c, R> From<Transaction<'c>> for Batch<Transaction<'c>, R> {
+    fn from(transaction: Transaction<'c>) -> Self {
+        Self::of(transaction)
     }
 }
 
@@ -154,7 +202,7 @@ impl Watch<'_> {
     /// `Config` for a command that would change the connection, as with [`Client::send`].
     ///
     /// Dropped before its end, the command may or may not have run.
-    pub async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<T, Error> {
+    pub async fn send<T: FromReply>(&self, command: Command) -> Result<T, Error> {
         refusal(&command).map_or(Ok(()), Err)?;
         let frame = self.link.send(&command, self.client.call_options_from_now()).await?;
         from_frame(&frame).map_err(|e| Error::undecodable(e).with_command(&command.name()))
@@ -169,10 +217,11 @@ impl Watch<'_> {
     /// [`Delivery::NotSent`] nothing ran, and the caller may watch the keys again.
     ///
     /// Dropped before its end, all of it or nothing has run.
-    pub async fn commit<T: DeserializeOwned>(
+    pub async fn commit<'t, T: FromReply>(
         self,
-        transaction: Transaction<'_>,
+        transaction: impl Into<Batch<Transaction<'t>, T>>,
     ) -> Result<Option<T>, Error> {
+        let transaction = transaction.into().into_commands();
         self.exec(transaction).await?.map(|frame| decode(&frame)).transpose()
     }
 
@@ -183,10 +232,7 @@ impl Watch<'_> {
     /// As [`Watch::commit`].
     ///
     /// Dropped before its end, the command may or may not have run.
-    pub async fn commit_one<T: DeserializeOwned>(
-        self,
-        command: Command,
-    ) -> Result<Option<T>, Error> {
+    pub async fn commit_one<T: FromReply>(self, command: Command) -> Result<Option<T>, Error> {
         let one = self.client.transaction().add(command);
         let Some(frame) = self.exec(one).await? else { return Ok(None) };
         let (reply,) = decode::<(T,)>(&frame)?;
@@ -240,7 +286,7 @@ pub(super) fn unless_discarded(frame: Bytes) -> Result<Bytes, Error> {
 }
 
 /// Decodes the replies in the reply to EXEC, as those of a pipeline.
-pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Result<T, Error> {
+pub(super) fn decode<T: FromReply>(frame: &Bytes) -> Result<T, Error> {
     let replies = replies(frame).and_then(|replies| from_frames(&replies));
     replies.map_err(|error| Error::undecodable(error).with_command("EXEC"))
 }

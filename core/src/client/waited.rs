@@ -16,12 +16,12 @@ use crate::driver::attempt::next_step::CallOptions;
 use crate::driver::dispatch::pipeline::Results;
 use crate::driver::dispatch::wait::{self, Wait};
 use crate::error::Error;
+use crate::resp::FromReply;
 use crate::resp::{from_frame, from_frames, is_null};
 use crate::routing::acknowledgement::Wanted;
 use crate::routing::plan::plan;
 use crate::time::Timestamp;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A pipeline or a transaction whose writes shall be acknowledged. Made by `wait_replicas` and
@@ -141,7 +141,7 @@ impl Waited<Pipeline<'_>> {
     ///
     /// Dropped before its end, commands that were written still run, and it is not known who has
     /// acknowledged them.
-    pub async fn run<T: DeserializeOwned>(self) -> Result<Acknowledged<T>, Error> {
+    pub async fn run<T: FromReply>(self) -> Result<Acknowledged<T>, Error> {
         self.results().await?.try_map(|results| {
             let frames = results.into_iter().collect::<Result<Vec<Bytes>, Error>>()?;
             from_frames(&frames).map_err(Error::undecodable)
@@ -181,7 +181,7 @@ impl Waited<Transaction<'_>> {
     ///
     /// Dropped before its end, all of it or nothing has run, and it is not known who has
     /// acknowledged it.
-    pub async fn run<T: DeserializeOwned>(self) -> Result<Acknowledged<T>, Error> {
+    pub async fn run<T: FromReply>(self) -> Result<Acknowledged<T>, Error> {
         self.frame().await?.try_map(|frame| decode(&frame))
     }
 
@@ -217,7 +217,7 @@ impl Watch<'_> {
     ///
     /// Dropped before its end, all of it or nothing has run, and it is not known who has
     /// acknowledged it.
-    pub async fn commit_and_wait<T: DeserializeOwned>(
+    pub async fn commit_and_wait<T: FromReply>(
         self,
         waited: Waited<Transaction<'_>>,
     ) -> Result<Option<Acknowledged<T>>, Error> {
@@ -234,13 +234,14 @@ impl Watch<'_> {
     }
 }
 
-impl<T: DeserializeOwned> Call<'_, T> {
+impl<T: FromReply> Call<'_, T> {
     /// Runs the command, and waits until `replicas` replicas have what it wrote, for `timeout` at
     /// most: the command and `WAIT replicas timeout` on one connection, as [`Waited`] says.
     ///
     /// ```no_run
     /// # extern crate slotcar_core as slotcar;
     /// # async fn example(client: &slotcar::Client) -> Result<(), slotcar::Error> {
+    /// use slotcar::prelude::*;
     /// use std::time::Duration;
     /// let written = client.set("order:1", "paid").wait_replicas(1, Duration::from_millis(500));
     /// // An error if no replica has it.

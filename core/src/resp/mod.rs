@@ -17,6 +17,7 @@ mod elements;
 mod encode;
 mod error_class;
 mod excerpt;
+mod from_reply;
 mod hints;
 #[cfg(test)]
 pub(crate) mod properties;
@@ -33,6 +34,7 @@ pub(crate) use elements::{Elements, integer, is_null, put_common_head, put_integ
 pub(crate) use encode::{bulk_bytes, put_array_head, put_bulk};
 pub(crate) use error_class::ErrorClass;
 pub(crate) use excerpt::excerpt;
+pub use from_reply::FromReply;
 pub(crate) use redirect::{Redirect, RedirectHost};
 pub(crate) use scan::{Found, FrameKind, ScanError, ScanLimits, Scanner, frame_kind, rewrite};
 pub use server_error::ServerError;

@@ -9,6 +9,7 @@
 
 use crate::counter::Finding;
 use crate::tally::Tally;
+use slotcar::prelude::*;
 use slotcar::{ChannelKind, Client, Error, Target, Update, cmd};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

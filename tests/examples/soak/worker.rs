@@ -7,6 +7,7 @@
 use crate::counter::{Counter, Finding, surely_not_run};
 use crate::tally::Tally;
 use slotcar::command::{echo, get, incr};
+use slotcar::prelude::*;
 use slotcar::{Client, Error, ReadFrom, cmd};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::watched::next;

@@ -7,6 +7,7 @@
 //! between the application and the wire is the code that runs in production.
 //!
 //! ```
+//! use slotcar::prelude::*;
 //! use slotcar_sim::Sim;
 //! use std::time::Duration;
 //!

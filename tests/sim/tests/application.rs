@@ -3,6 +3,7 @@
 //!
 //! Only slotcar's public API is used, as in an application.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Error};
 use slotcar_sim::Sim;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //!
 //! `seeds` tests what the client promises under any mix of faults.
 
+use slotcar::prelude::*;
 use slotcar::{Delivery, Error, ErrorKind, Target, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 
 use futures::future::{BoxFuture, FutureExt};
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use slotcar::{Client, Error, ErrorKind, ReadFrom, Update, cmd};
 use slotcar_sim::{Sim, SimBuilder, SimTransport};
 use std::pin::Pin;

@@ -4,6 +4,7 @@
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Error, ErrorDetail, ErrorKind, cmd};
 use slotcar_sim::{Sim, SimTransport};
 use std::time::Duration;

@@ -7,6 +7,7 @@
 mod load;
 
 use load::{MS, SECOND, keys_of};
+use slotcar::prelude::*;
 use slotcar::{Client, Endpoint, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod load;
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use load::{MS, SECOND, keys_of};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorDetail, Event, ReadFrom, cmd};
 use slotcar_sim::{Matching, Sim, SimBuilder};
 use std::cell::Cell;

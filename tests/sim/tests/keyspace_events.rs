@@ -6,6 +6,7 @@
 use futures::future::{Either, join, select};
 use slotcar::command::cmd;
 use slotcar::config::SubscriptionConnection;
+use slotcar::prelude::*;
 use slotcar::{Client, Subscription, Update};
 use slotcar_sim::check::Deployment;
 use slotcar_sim::{Faults, Rng, Sim};

@@ -8,6 +8,7 @@ mod load;
 use futures::future::join_all;
 use load::{MS, SECOND, keys_of};
 use slotcar::Client;
+use slotcar::prelude::*;
 use slotcar_sim::Sim;
 use std::time::Duration;
 

@@ -8,6 +8,7 @@
 
 use futures::future::{Either, join, select};
 use slotcar::config::{SubscriptionConnection, WhenLagging};
+use slotcar::prelude::*;
 use slotcar::{Client, Subscription, Update};
 use slotcar_sim::check::Deployment;
 use slotcar_sim::{Faults, Rng, Sim};

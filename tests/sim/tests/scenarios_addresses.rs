@@ -11,6 +11,7 @@ mod load;
 
 use load::{Load, MS, SECOND, keys_of};
 use slotcar::Endpoint;
+use slotcar::prelude::*;
 use slotcar_sim::{Matching, PreferredEndpoint, Sim};
 use std::net::SocketAddr;
 

@@ -11,6 +11,7 @@ mod load;
 
 use futures::future::join_all;
 use load::{Load, MS, SECOND, keys_of, percentile};
+use slotcar::prelude::*;
 use slotcar::{Client, Endpoint, ErrorDetail, Event, cmd};
 use slotcar_sim::{Matching, Sim};
 use std::time::Duration;

@@ -11,6 +11,7 @@ mod raw;
 
 use load::{MS, SECOND};
 use raw::Raw;
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind, Update, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;

@@ -9,6 +9,7 @@
 mod load;
 
 use load::{MS, SECOND};
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_sim::{Sim, SimBuilder, Version};
 use std::time::Duration;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_sim::{Served, Sim};
 use slotcar_tcp::Smol;

@@ -7,6 +7,7 @@
 
 use futures::future::join_all;
 use futures::join;
+use slotcar::prelude::*;
 use slotcar::{Client, Command, Config, Delivery, Error, ErrorKind, Event, Value, cmd};
 use slotcar_sim::Sim;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 
 use slotcar::config::{Protocol, SubscriptionConnection};
+use slotcar::prelude::*;
 use slotcar_sim::Sim;
 use std::time::Duration;
 use updates::{MS, both, client, next, next_sorted};

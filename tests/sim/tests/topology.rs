@@ -3,6 +3,7 @@
 
 use futures::StreamExt;
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use slotcar::{Client, Event, ScanCursor, Topology};
 use slotcar_sim::Sim;
 use std::collections::BTreeSet;

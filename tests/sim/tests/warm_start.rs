@@ -1,6 +1,7 @@
 //! A client that starts with the topology of an earlier one: its first command has its reply in one
 //! round trip after the connection is open, and a client for each request leaves nothing behind.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Topology};
 use slotcar_sim::{Sim, SimTransport};
 use std::time::Duration;

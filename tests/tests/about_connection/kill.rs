@@ -4,6 +4,7 @@
 use crate::{connect, patient, versions};
 use futures::future::join;
 use slotcar::config::Protocol;
+use slotcar::prelude::*;
 use slotcar::{Delivery, Error, ErrorKind, Target, cmd};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;

@@ -3,6 +3,7 @@
 
 use crate::{connect, patient, versions};
 use slotcar::command::incr;
+use slotcar::prelude::*;
 use slotcar::{Client, Command, Delivery, Error, ErrorKind, Reply, Target, Value, cmd};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::{Cluster, Server};

@@ -5,6 +5,7 @@ use crate::{connect, patient, versions};
 use futures::FutureExt;
 use futures::future::{Either, select};
 use slotcar::command::{get, incr, lpush, mset, set};
+use slotcar::prelude::*;
 use slotcar::{Acknowledged, AcknowledgedBy, Client, Delivery, ErrorDetail, ErrorKind, cmd};
 use slotcar_tests::polling::{poll_once, run};
 use slotcar_tests::real::wait::{BOUND, until_true};

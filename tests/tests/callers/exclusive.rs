@@ -4,6 +4,7 @@
 use super::{BACKGROUNDS, config, server};
 use futures::future::{join, join_all};
 use slotcar::config::WhenFull;
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{bounded, run};

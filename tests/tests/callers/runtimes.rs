@@ -5,6 +5,7 @@
 
 use super::{config, server};
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Error, Update, cmd};
 use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::polling::bounded;

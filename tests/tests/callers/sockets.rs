@@ -2,6 +2,7 @@
 //! and over tokio's.
 
 use super::{config, server};
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::polling::{bounded, run};

@@ -4,6 +4,7 @@
 use super::{BACKGROUNDS, client, server};
 use futures::future::join_all;
 use slotcar::cmd;
+use slotcar::prelude::*;
 use slotcar_tests::polling::run;
 
 /// Concurrent callers.

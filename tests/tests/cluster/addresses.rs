@@ -3,6 +3,7 @@
 
 use super::load::Load;
 use slotcar::config::Deployment;
+use slotcar::prelude::*;
 use slotcar::{BoxFuture, ByteStream, Client, Config, Endpoint, ErrorKind, Event, Transport};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

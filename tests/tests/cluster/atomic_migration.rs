@@ -5,6 +5,7 @@
 //! that moment, and redirects from then on.
 
 use slotcar::command::{get, incr};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Slot, SlotRange, Target, TopologyNode, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

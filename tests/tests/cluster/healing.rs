@@ -2,6 +2,7 @@
 //!
 //! Checks which error a caller gets, and what recovers without the caller.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

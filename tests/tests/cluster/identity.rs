@@ -1,6 +1,7 @@
 //! A node of a cluster is who it says: a server that takes over a node's address gets no user data,
 //! and its values reach no caller.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Endpoint, Event, NodeId};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;

@@ -5,6 +5,7 @@
 
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use slotcar::{Client, KeyScan, Slot, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Failover, Server, Version};

@@ -2,6 +2,7 @@
 //! `tests/sim/tests/connection_limit.rs` has faults and the order.
 
 use futures::future::{join, join_all};
+use slotcar::prelude::*;
 use slotcar::{Client, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

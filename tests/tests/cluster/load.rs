@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: a surprise is a failure")]
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};

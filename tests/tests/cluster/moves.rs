@@ -4,6 +4,7 @@
 
 use super::load::{Load, SLOTS};
 use slotcar::command::{cmd, get, incr, set};
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

@@ -3,6 +3,7 @@
 //! A load that runs through every fault records what callers see.
 
 use super::load::Load;
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

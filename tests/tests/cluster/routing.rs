@@ -3,6 +3,7 @@
 //! Runs on every version of the servers: their topology replies differ.
 
 use slotcar::command::{get, incr, set};
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

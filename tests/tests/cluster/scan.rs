@@ -4,6 +4,7 @@
 
 use futures::TryStreamExt;
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use slotcar::{Client, ScanCursor};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Failover, Version};

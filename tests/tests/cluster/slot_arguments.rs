@@ -2,6 +2,7 @@
 //! would say 0 without an error.
 
 use slotcar::command::cmd;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Error};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

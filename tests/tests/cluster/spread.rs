@@ -3,6 +3,7 @@
 //! The cheap tests run on every version of the servers; those with a dead shard on two versions.
 
 use slotcar::command::{cmd, dbsize, get, set};
+use slotcar::prelude::*;
 use slotcar::{Blob, Client, Delivery, ErrorDetail, ErrorKind, NodeReply, Slot, Target};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::{key_in, slot_of};

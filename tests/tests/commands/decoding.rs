@@ -4,6 +4,7 @@
 use super::{on_every_server, s};
 use serde::Deserialize;
 use slotcar::command::{hgetall, incr, smembers};
+use slotcar::prelude::*;
 use slotcar::{Value, cmd};
 use std::collections::BTreeSet;
 

@@ -5,6 +5,7 @@
 use super::{on_every_server, s};
 use slotcar::Blob;
 use slotcar::command::{ExpireOptions, ScanOptions};
+use slotcar::prelude::*;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);

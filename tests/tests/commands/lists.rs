@@ -5,6 +5,7 @@
 use super::{on_every_server, s};
 use serde::Deserialize;
 use slotcar::command::{End, ScanOptions, Side};
+use slotcar::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ mod sets;
 mod sorted_sets;
 mod strings;
 
+use slotcar::prelude::*;
 use slotcar::{Client, Error};
 use slotcar_tests::real::{Server, Version};
 

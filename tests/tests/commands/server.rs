@@ -3,6 +3,7 @@
 //! Redis 7.0 added sharded channels, functions and read-only scripts.
 
 use super::on_every_server;
+use slotcar::prelude::*;
 
 /// No keys, no arguments.
 const NONE: [&str; 0] = [];

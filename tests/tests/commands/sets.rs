@@ -4,6 +4,7 @@
 
 use super::{on_every_server, s};
 use slotcar::command::ScanOptions;
+use slotcar::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 
 #[test]

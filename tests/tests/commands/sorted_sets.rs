@@ -4,6 +4,7 @@
 
 use super::{on_every_server, s};
 use slotcar::command::{ScanOptions, ZaddOptions, ZrangeOptions};
+use slotcar::prelude::*;
 use std::time::Duration;
 
 type Scored = Vec<(String, f64)>;

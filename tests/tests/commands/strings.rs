@@ -4,6 +4,7 @@
 
 use super::{on_every_server, s};
 use slotcar::command::{GetexOptions, SetOptions};
+use slotcar::prelude::*;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);

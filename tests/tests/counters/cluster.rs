@@ -2,6 +2,7 @@
 //! **Invariant**: each test has servers of its own, and waits for states.
 
 use super::{config, lazy, number, told, versions};
+use slotcar::prelude::*;
 use slotcar::{Client, Event, NodeState, RefreshReason};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::Cluster;

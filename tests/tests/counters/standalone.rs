@@ -4,6 +4,7 @@
 use super::{config, lazy, number, told, versions};
 use futures::future::join_all;
 use slotcar::command::get;
+use slotcar::prelude::*;
 use slotcar::{ErrorKind, Event, NodeState, cmd};
 use slotcar_sim::Sim;
 use slotcar_tests::polling::{poll_once, run};

@@ -7,6 +7,7 @@
 mod executors;
 mod ways;
 
+use slotcar::prelude::*;
 use slotcar::{Client, Error};
 use slotcar_sim::{Served, Sim};
 

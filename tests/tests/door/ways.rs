@@ -2,6 +2,7 @@
 //! kept topology.
 
 use super::{served, use_client};
+use slotcar::prelude::*;
 use slotcar::{Config, Error, ErrorKind};
 use slotcar_sim::Sim;
 use std::io;

@@ -6,6 +6,7 @@
 
 use super::config;
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery};
 use slotcar_tcp::{Smol, Tokio};
 use slotcar_tests::polling::run;

@@ -4,6 +4,7 @@
 //! read, which is retried unless the peer violated the protocol.
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::run;

@@ -7,6 +7,7 @@ use super::{BACKGROUNDS, SHORT, config};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use slotcar::config::WhenFull;
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorDetail, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{poll_once, run};

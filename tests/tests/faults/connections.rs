@@ -3,6 +3,7 @@
 
 use super::{BACKGROUNDS, config, servers};
 use futures::future::{Either, select};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;

@@ -5,6 +5,7 @@
 
 use super::{config, connect, servers};
 use futures::future::{Either, join_all, select};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Error, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;

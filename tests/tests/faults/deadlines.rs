@@ -3,6 +3,7 @@
 //! **Invariants**: no call ends long after its deadline, and the error keeps the last cause.
 
 use super::{LONG, SHORT, config, connect, lazy, servers};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{run, until_tried};

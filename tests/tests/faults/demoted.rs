@@ -2,6 +2,7 @@
 //! without cluster mode, a Kubernetes Service, a proxy in front of two servers.
 
 use super::{BACKGROUNDS, config, connect, versions};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{bounded, run};

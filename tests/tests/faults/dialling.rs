@@ -4,6 +4,7 @@
 //! `connect` dials once and returns the cause; a command waits for its server until its deadline.
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Endpoint, ErrorDetail, ErrorKind};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{run, until_tried};

@@ -6,6 +6,7 @@
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::config::Protocol;
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::run;

@@ -6,6 +6,7 @@
 //! blocking call outlives neither its own time and a timeout, nor its server.
 
 use super::{SHORT, config, connect, servers};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, ErrorKind, Value, cmd};
 use slotcar_tests::ExpectedError;
 use slotcar_tests::polling::run;

@@ -6,6 +6,7 @@
 
 use super::{LONG, SHORT, config, connect, lazy, servers, versions};
 use slotcar::command::{get, incr};
+use slotcar::prelude::*;
 use slotcar::{Command, Delivery, Error, ErrorKind, Value, cmd};
 use slotcar_tests::ExpectedError;
 use slotcar_tests::polling::{poll_once, run, until_tried};

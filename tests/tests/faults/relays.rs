@@ -2,6 +2,7 @@
 //! know, and HAProxy as the one name of two servers that change roles.
 
 use super::{BACKGROUNDS, config, versions};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, Error, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{bounded, run};

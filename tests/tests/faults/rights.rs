@@ -4,6 +4,7 @@
 //! The rights are read from the page, so that it cannot promise less than is needed.
 
 use super::{config, connect};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorKind, ReadFrom, Update};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::{until, until_true};

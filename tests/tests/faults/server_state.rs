@@ -4,6 +4,7 @@
 
 use super::{BACKGROUNDS, SHORT, config, connect, servers, versions};
 use slotcar::command::incr;
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::{bounded, run};

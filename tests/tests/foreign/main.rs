@@ -8,6 +8,7 @@ mod peer;
 
 use peer::{KINDS, Kind, Servers};
 use slotcar::command::{get, set};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorKind, ReadFrom, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::patience::retrying as config;

@@ -4,6 +4,7 @@
 //! and an index counts as a key; one without a key goes to any primary, which answers for itself.
 
 use super::{stack, words};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorDetail, Target, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::Cluster;

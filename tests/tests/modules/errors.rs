@@ -3,6 +3,7 @@
 //! **Invariant**: a module's words are its command's own, in whatever code: it ran, and once.
 
 use super::{in_both_protocols, words};
+use slotcar::prelude::*;
 use slotcar::{Delivery, Error, ErrorKind};
 
 /// What is sent, and what the module answers.

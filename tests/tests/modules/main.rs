@@ -10,6 +10,7 @@ mod cluster;
 mod errors;
 
 use serde::Deserialize;
+use slotcar::prelude::*;
 use slotcar::{Client, Command, Error, Value, cmd};
 use slotcar_tests::real::{Server, Version};
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 use super::reader::{next_sorted, next_words};
 use slotcar::command::cmd;
 use slotcar::config::{Protocol, SubscriptionConnection};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorKind, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

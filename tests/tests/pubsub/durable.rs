@@ -3,6 +3,7 @@
 //!
 //! **Invariant**: an acknowledged entry never comes again; all others come at least once.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Script, StreamConsumer};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Cluster, Server, Version};

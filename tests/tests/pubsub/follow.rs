@@ -3,6 +3,7 @@
 //! Times are printed; the bounds are for a busy machine.
 
 use super::reader::{next, words};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Subscription, Update};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};

@@ -8,6 +8,7 @@ use super::reader::next_sorted;
 use futures::future::{join, join_all};
 use slotcar::command::{cmd, incr, set};
 use slotcar::config::{Protocol, SubscriptionConnection};
+use slotcar::prelude::*;
 use slotcar::{Client, Subscription};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Server, Version};

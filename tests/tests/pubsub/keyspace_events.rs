@@ -5,6 +5,7 @@
 
 use super::reader::{next, next_sorted, words};
 use slotcar::command::cmd;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ReadFrom, Subscription};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::cluster::key_in;

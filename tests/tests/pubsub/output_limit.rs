@@ -4,6 +4,7 @@
 //! minute (`client-output-buffer-limit pubsub`). Connections without subscriptions have no limit.
 
 use super::reader::{next, next_words, words};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Value};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};

@@ -4,6 +4,7 @@
 
 use super::reader::next_words;
 use slotcar::config::Protocol;
+use slotcar::prelude::*;
 use slotcar::{Client, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::{Server, Version};

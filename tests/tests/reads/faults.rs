@@ -6,6 +6,7 @@ use super::load::{
     Group, Load, at, connect, connect_over, follow, gets, keys, shares, wait_until_in_sync,
 };
 use slotcar::config::Among;
+use slotcar::prelude::*;
 use slotcar::{Config, ReadFrom};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::until_true;

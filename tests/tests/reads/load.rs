@@ -3,6 +3,7 @@
 //! The servers' counters show where their reads went.
 
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Endpoint, Transport};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};

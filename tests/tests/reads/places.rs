@@ -4,6 +4,7 @@
 
 use super::load::{Group, Load, connect, gets, keys};
 use slotcar::config::Among;
+use slotcar::prelude::*;
 use slotcar::{Config, ReadFrom};
 use slotcar_tests::real::wait::until_true;
 use slotcar_tests::real::{Sentinels, Server, Version};

@@ -5,6 +5,7 @@
 use super::load::{at, connect, gets, keys};
 use futures::future::join_all;
 use slotcar::config::{Among, Candidate, ReadPolicy};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorDetail, ErrorKind, ReadFrom, command};
 use slotcar_tests::real::cluster::key_in;
 use slotcar_tests::real::wait::until_true;

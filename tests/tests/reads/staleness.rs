@@ -2,6 +2,7 @@
 //! The data itself shows its age: a writer writes the time.
 
 use super::load::{Group, connect, follow, gets, wait_until_in_sync};
+use slotcar::prelude::*;
 use slotcar::{Client, ErrorDetail, ReadFrom};
 use slotcar_tests::background;
 use slotcar_tests::real::wait::until_true;

@@ -3,6 +3,7 @@
 
 use super::load::{Load, connect, gets, keys};
 use slotcar::config::Among;
+use slotcar::prelude::*;
 use slotcar::{Config, ReadFrom};
 use slotcar_tests::real::{Cluster, Version};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //!
 //! Each is recorded with its times and its result; tests assert on this record.
 
+use slotcar::prelude::*;
 use slotcar::{Client, Config};
 use slotcar_tcp::Smol;
 use slotcar_tests::background::{self, BackgroundWork};

@@ -8,6 +8,7 @@
 mod load;
 
 use load::{Ended, Load, config, first_success};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, Endpoint, ErrorDetail, ErrorKind, NodeState, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::background;

@@ -3,6 +3,7 @@
 
 use super::{SHARED, carriers, config, tls, versions};
 use crate::reader::next_words;
+use slotcar::prelude::*;
 use slotcar::{Client, Endpoint};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;

@@ -2,6 +2,7 @@
 //! what may pass later is dialled again.
 
 use super::{SHARED, carriers, config, lazy, tls, tls_kind, trusting};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Error, ErrorKind};
 use slotcar_tcp::Smol;
 use slotcar_tests::polling::run;

@@ -2,6 +2,7 @@
 //! `tls` how servers are.
 
 use super::{SHARED, carriers, config, tls};
+use slotcar::prelude::*;
 use slotcar::{Client, Error};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::certificates::TLS_PORT;

@@ -5,6 +5,7 @@
 use super::{LONG, SHARED, carriers, config, lazy, tls, trusting, versions};
 use crate::reader::{next_sorted, next_words};
 use futures::future::join_all;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Endpoint, cmd};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::wait::until_true;

@@ -4,6 +4,7 @@
 use super::{Carrier, SHARED, carriers, lazy};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, ErrorKind, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::Watched;

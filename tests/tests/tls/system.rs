@@ -5,6 +5,7 @@
 
 use super::SHARED;
 use slotcar::ErrorKind;
+use slotcar::prelude::*;
 use slotcar_tests::polling::run;
 use slotcar_tests::real::{Server, Version, scratch};
 use std::process::Command;

@@ -3,6 +3,7 @@
 
 use super::connect;
 use slotcar::command::{get, incr, set};
+use slotcar::prelude::*;
 use slotcar::{Delivery, ErrorDetail, ErrorKind, Target};
 use slotcar_tests::real::cluster::{key_in, slot_of};
 use slotcar_tests::real::{Cluster, Version};

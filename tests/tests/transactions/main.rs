@@ -6,6 +6,7 @@
 mod cluster;
 
 use slotcar::command::{get, incr, lpush, set};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, Error, ErrorKind, Reply, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::real::wait::{BOUND, until_true};

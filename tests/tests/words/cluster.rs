@@ -3,6 +3,7 @@
 
 use super::{TEXTS, config, connect, is_an_answer, ran_once_on_every_way};
 use slotcar::command::{eval, incr};
+use slotcar::prelude::*;
 use slotcar::{Delivery, Error, ErrorKind, Script};
 use slotcar_tests::polling::run;
 use slotcar_tests::real::cluster::{key_in, slot_of};

@@ -8,6 +8,7 @@ mod cluster;
 mod recorded;
 
 use slotcar::command::{eval, evalsha, fcall, incr};
+use slotcar::prelude::*;
 use slotcar::{Client, Command, Config, Delivery, Error, ErrorKind, Script, Target, cmd};
 use slotcar_tcp::Smol;
 use slotcar_tests::patience::unhurried as config;

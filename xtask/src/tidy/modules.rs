@@ -1,7 +1,8 @@
 //! The module trees of all crates, from their roots along `mod` declarations.
 //!
 //! It gives `imports` the file of each module path, and complains about every Rust file that no
-//! root reaches: such a file is not compiled, so its mistakes do not show.
+//! root reaches: such a file is not compiled, so its mistakes do not show. Programs that must not
+//! compile, which tests name by a pattern, are let be.
 
 use super::Complaint;
 use super::items::is_test;
@@ -43,8 +44,11 @@ pub(super) fn crates<'a>(
         reached.extend(tree.modules.values().flat_map(|m| included(m.source, &files)));
         crates.push(Crate { folder, modules: tree.modules });
     }
-    let unreached =
-        sources.iter().filter(|s| s.ast.is_some() && !reached.contains(s.path.as_path()));
+    // Beside a program that must not compile is what the compiler says of it.
+    let fails = |s: &Source| crate::root().join(s.path.with_extension("stderr")).exists();
+    let unreached = sources
+        .iter()
+        .filter(|s| s.ast.is_some() && !reached.contains(s.path.as_path()) && !fails(s));
     complaints.extend(
         unreached
             .map(|s| Complaint::new(s, 0, "no `mod` declares this file, so it is not compiled")),

@@ -3,42 +3,45 @@
 //! Invariant: each method sends the command of the same name in `command/build/`, and nothing else.
 //! It names the reply's type where only one makes sense; otherwise the caller chooses it.
 
-use crate::client::{Call, Client};
+use crate::client::execute::Execute;
 use crate::command::{self, ToArg};
 
-impl Client {
+/// Commands of this group, for everything that runs commands: see [`Execute`].
+pub trait CounterCommands: Execute {
     /// `INCR key`: the value after it.
     ///
     /// Since 1.0.0. <https://redis.io/commands/incr/>
-    pub fn incr(&self, key: impl ToArg) -> Call<'_, i64> {
-        self.send(command::incr(key))
+    fn incr(self, key: impl ToArg) -> Self::Output<i64> {
+        self.execute(command::incr(key))
     }
 
     /// `INCRBY key increment`: the value after it.
     ///
     /// Since 1.0.0. <https://redis.io/commands/incrby/>
-    pub fn incrby(&self, key: impl ToArg, increment: i64) -> Call<'_, i64> {
-        self.send(command::incrby(key, increment))
+    fn incrby(self, key: impl ToArg, increment: i64) -> Self::Output<i64> {
+        self.execute(command::incrby(key, increment))
     }
 
     /// `INCRBYFLOAT key increment`: the value after it.
     ///
     /// Since 2.6.0. <https://redis.io/commands/incrbyfloat/>
-    pub fn incrbyfloat(&self, key: impl ToArg, increment: f64) -> Call<'_, f64> {
-        self.send(command::incrbyfloat(key, increment))
+    fn incrbyfloat(self, key: impl ToArg, increment: f64) -> Self::Output<f64> {
+        self.execute(command::incrbyfloat(key, increment))
     }
 
     /// `DECR key`: the value after it.
     ///
     /// Since 1.0.0. <https://redis.io/commands/decr/>
-    pub fn decr(&self, key: impl ToArg) -> Call<'_, i64> {
-        self.send(command::decr(key))
+    fn decr(self, key: impl ToArg) -> Self::Output<i64> {
+        self.execute(command::decr(key))
     }
 
     /// `DECRBY key decrement`: the value after it.
     ///
     /// Since 1.0.0. <https://redis.io/commands/decrby/>
-    pub fn decrby(&self, key: impl ToArg, decrement: i64) -> Call<'_, i64> {
-        self.send(command::decrby(key, decrement))
+    fn decrby(self, key: impl ToArg, decrement: i64) -> Self::Output<i64> {
+        self.execute(command::decrby(key, decrement))
     }
 }
+
+impl<E: Execute> CounterCommands for E {}

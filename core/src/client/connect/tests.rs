@@ -7,6 +7,7 @@ use super::*;
 use crate::config::Protocol;
 use crate::driver::node::script::{Reply, Script, Server};
 use crate::endpoint::Endpoint;
+use crate::prelude::*;
 use std::time::Duration;
 
 /// Texts of servers, proxies and ACLs, which say the same in other words.

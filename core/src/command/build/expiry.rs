@@ -8,7 +8,7 @@ use super::times::{millis, whole_seconds};
 use crate::command::{Command, EncodedName, ToArg};
 use std::time::Duration;
 
-/// `EXPIRE key seconds`; its reply: [`Client::expire`](crate::Client::expire).
+/// `EXPIRE key seconds`; its reply: [`expire`](crate::commands::ExpiryCommands::expire).
 pub fn expire(key: impl ToArg, ttl: Duration) -> Command {
     let (head, ttl) = match whole_seconds(ttl) {
         Some(seconds) => (const { EncodedName::of("EXPIRE") }, seconds),
@@ -18,17 +18,18 @@ pub fn expire(key: impl ToArg, ttl: Duration) -> Command {
 }
 
 /// `EXPIRE key seconds [NX|XX|GT|LT]`; its reply:
-/// [`Client::expire_with`](crate::Client::expire_with).
+/// [`expire_with`](crate::commands::ExpiryCommands::expire_with).
 pub fn expire_with(key: impl ToArg, ttl: Duration, options: ExpireOptions) -> Command {
     expire(key, ttl).options(options)
 }
 
-/// `PEXPIRE key milliseconds`; its reply: [`Client::pexpire`](crate::Client::pexpire).
+/// `PEXPIRE key milliseconds`; its reply: [`pexpire`](crate::commands::ExpiryCommands::pexpire).
 pub fn pexpire(key: impl ToArg, ttl: Duration) -> Command {
     Command::start(const { EncodedName::of("PEXPIRE") }).key(key).arg(millis(ttl))
 }
 
-/// `EXPIREAT key unix-time-seconds`; its reply: [`Client::expireat`](crate::Client::expireat).
+/// `EXPIREAT key unix-time-seconds`; its reply:
+/// [`expireat`](crate::commands::ExpiryCommands::expireat).
 pub fn expireat(key: impl ToArg, since_epoch: Duration) -> Command {
     let (head, time) = match whole_seconds(since_epoch) {
         Some(seconds) => (const { EncodedName::of("EXPIREAT") }, seconds),
@@ -38,32 +39,32 @@ pub fn expireat(key: impl ToArg, since_epoch: Duration) -> Command {
 }
 
 /// `PEXPIREAT key unix-time-milliseconds`; its reply:
-/// [`Client::pexpireat`](crate::Client::pexpireat).
+/// [`pexpireat`](crate::commands::ExpiryCommands::pexpireat).
 pub fn pexpireat(key: impl ToArg, since_epoch: Duration) -> Command {
     Command::start(const { EncodedName::of("PEXPIREAT") }).key(key).arg(millis(since_epoch))
 }
 
-/// `TTL key`; its reply: [`Client::ttl`](crate::Client::ttl).
+/// `TTL key`; its reply: [`ttl`](crate::commands::ExpiryCommands::ttl).
 pub fn ttl(key: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("TTL") }).key(key)
 }
 
-/// `PTTL key`; its reply: [`Client::pttl`](crate::Client::pttl).
+/// `PTTL key`; its reply: [`pttl`](crate::commands::ExpiryCommands::pttl).
 pub fn pttl(key: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("PTTL") }).key(key)
 }
 
-/// `EXPIRETIME key`; its reply: [`Client::expiretime`](crate::Client::expiretime).
+/// `EXPIRETIME key`; its reply: [`expiretime`](crate::commands::ExpiryCommands::expiretime).
 pub fn expiretime(key: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("EXPIRETIME") }).key(key)
 }
 
-/// `PEXPIRETIME key`; its reply: [`Client::pexpiretime`](crate::Client::pexpiretime).
+/// `PEXPIRETIME key`; its reply: [`pexpiretime`](crate::commands::ExpiryCommands::pexpiretime).
 pub fn pexpiretime(key: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("PEXPIRETIME") }).key(key)
 }
 
-/// `PERSIST key`; its reply: [`Client::persist`](crate::Client::persist).
+/// `PERSIST key`; its reply: [`persist`](crate::commands::ExpiryCommands::persist).
 pub fn persist(key: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("PERSIST") }).key(key)
 }

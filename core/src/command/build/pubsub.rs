@@ -6,12 +6,13 @@
 
 use crate::command::{Command, EncodedName, ToArg, ToArgs};
 
-/// `PUBLISH channel message`; its reply: [`Client::publish`](crate::Client::publish).
+/// `PUBLISH channel message`; its reply: [`publish`](crate::commands::PublishCommands::publish).
 pub fn publish(channel: impl ToArg, message: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("PUBLISH") }).arg(channel).arg(message)
 }
 
-/// `SPUBLISH shardchannel message`; its reply: [`Client::spublish`](crate::Client::spublish).
+/// `SPUBLISH shardchannel message`; its reply:
+/// [`spublish`](crate::commands::PublishCommands::spublish).
 pub fn spublish(channel: impl ToArg, message: impl ToArg) -> Command {
     Command::start(const { EncodedName::of("SPUBLISH") }).key(channel).arg(message)
 }

@@ -5,7 +5,8 @@
 
 use crate::command::{Command, EncodedName, ToArg, ToArgs};
 
-/// `EVAL script numkeys [key ...] [arg ...]`; its reply: [`Client::eval`](crate::Client::eval).
+/// `EVAL script numkeys [key ...] [arg ...]`; its reply:
+/// [`eval`](crate::commands::ScriptCommands::eval).
 pub fn eval(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("EVAL") })
         .arg(script)
@@ -14,7 +15,7 @@ pub fn eval(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command
 }
 
 /// `EVAL_RO script numkeys [key ...] [arg ...]`; its reply:
-/// [`Client::eval_ro`](crate::Client::eval_ro).
+/// [`eval_ro`](crate::commands::ScriptCommands::eval_ro).
 pub fn eval_ro(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("EVAL_RO") })
         .arg(script)
@@ -23,7 +24,7 @@ pub fn eval_ro(script: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Comm
 }
 
 /// `EVALSHA sha1 numkeys [key ...] [arg ...]`; its reply:
-/// [`Client::evalsha`](crate::Client::evalsha).
+/// [`evalsha`](crate::commands::ScriptCommands::evalsha).
 ///
 /// In a pipeline or a transaction, use [`eval`] instead: a server that does not hold the script (it
 /// was restarted, took over, or its cache was flushed) answers this command with NOSCRIPT, and the
@@ -38,7 +39,7 @@ pub fn evalsha(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Comm
 }
 
 /// `EVALSHA_RO sha1 numkeys [key ...] [arg ...]`; its reply:
-/// [`Client::evalsha_ro`](crate::Client::evalsha_ro).
+/// [`evalsha_ro`](crate::commands::ScriptCommands::evalsha_ro).
 pub fn evalsha_ro(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("EVALSHA_RO") })
         .arg(digest)
@@ -47,7 +48,7 @@ pub fn evalsha_ro(digest: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> C
 }
 
 /// `FCALL function numkeys [key ...] [arg ...]`; its reply:
-/// [`Client::fcall`](crate::Client::fcall).
+/// [`fcall`](crate::commands::ScriptCommands::fcall).
 pub fn fcall(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("FCALL") })
         .arg(function)
@@ -56,7 +57,7 @@ pub fn fcall(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Comm
 }
 
 /// `FCALL_RO function numkeys [key ...] [arg ...]`; its reply:
-/// [`Client::fcall_ro`](crate::Client::fcall_ro).
+/// [`fcall_ro`](crate::commands::ScriptCommands::fcall_ro).
 pub fn fcall_ro(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> Command {
     Command::start(const { EncodedName::of("FCALL_RO") })
         .arg(function)
@@ -64,18 +65,18 @@ pub fn fcall_ro(function: impl ToArg, keys: impl ToArgs, args: impl ToArgs) -> C
         .each_arg(&args)
 }
 
-/// `SCRIPT LOAD script`; its reply: [`Client::script_load`](crate::Client::script_load).
+/// `SCRIPT LOAD script`; its reply: [`script_load`](crate::commands::ScriptCommands::script_load).
 pub fn script_load(script: impl ToArg) -> Command {
     Command::start(const { EncodedName::sub("SCRIPT", "LOAD") }).arg(script)
 }
 
 /// `SCRIPT EXISTS sha1 [sha1 ...]`; its reply:
-/// [`Client::script_exists`](crate::Client::script_exists).
+/// [`script_exists`](crate::commands::ScriptCommands::script_exists).
 pub fn script_exists(digests: impl ToArgs) -> Command {
     Command::start(const { EncodedName::sub("SCRIPT", "EXISTS") }).each_arg(&digests)
 }
 
-/// `SCRIPT FLUSH`; its reply: [`Client::script_flush`](crate::Client::script_flush).
+/// `SCRIPT FLUSH`; its reply: [`script_flush`](crate::commands::ScriptCommands::script_flush).
 pub fn script_flush() -> Command {
     Command::start(const { EncodedName::sub("SCRIPT", "FLUSH") })
 }

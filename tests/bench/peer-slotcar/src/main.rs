@@ -7,6 +7,7 @@ use harness::args::{Mode, format_addrs};
 use harness::data::MESSAGE;
 use harness::{BoxFuture, Client as BenchClient, Counted, Peer, Target, entry};
 use slotcar::command::get;
+use slotcar::prelude::*;
 use slotcar::{Blob, Client, Config, Smol, Tokio, Update};
 use smol::Executor;
 use std::collections::HashMap;

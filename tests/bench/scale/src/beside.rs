@@ -3,6 +3,7 @@
 //! What it prints means something on a quiet machine only.
 
 use crate::section::cpu_time;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Smol, Subscription};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

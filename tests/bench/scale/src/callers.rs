@@ -5,6 +5,7 @@
 use crate::host::Host;
 use crate::section::{counted, section};
 use crate::server::Servers;
+use slotcar::prelude::*;
 use slotcar_core::config::Deployment;
 use slotcar_core::{Blob, Client, Config, Endpoint, Error};
 use std::pin::Pin;

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::section::{counted, section};
 use crate::server::{SLOTS, Servers};
 use crate::subscriptions::client;
+use slotcar::prelude::*;
 use slotcar_core::config::Deployment;
 use slotcar_core::{Blob, Client, NodeId, Slot, Target, cmd, command};
 use std::time::Duration;

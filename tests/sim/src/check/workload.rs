@@ -9,6 +9,7 @@ use crate::journal::TOKEN_PREFIX;
 use crate::rng::Rng;
 use crate::sim::Sim;
 use futures::future::{Either, join_all, select};
+use slotcar::prelude::*;
 use slotcar::{Client, Error, cmd};
 use std::future::Future;
 use std::pin::pin;

@@ -220,6 +220,7 @@ impl Sim {
     /// Registers a script's text on every server: the closure runs in place of it.
     ///
     /// ```
+    /// use slotcar::prelude::*;
     /// use slotcar_sim::{ScriptValue, Sim};
     ///
     /// let sim = Sim::standalone().start();

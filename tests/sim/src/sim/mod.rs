@@ -60,6 +60,7 @@ impl Sim {
     /// `s1`, `s2` and so on monitor it and fail over.
     ///
     /// ```
+    /// use slotcar::prelude::*;
     /// use slotcar_sim::Sim;
     /// use std::time::Duration;
     ///

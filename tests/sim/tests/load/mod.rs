@@ -5,6 +5,7 @@
 
 use futures::future::join_all;
 use slotcar::Client;
+use slotcar::prelude::*;
 use slotcar_sim::Sim;
 use std::ops::RangeInclusive;
 use std::time::Duration;
