@@ -23,6 +23,8 @@
 //! ```
 //!
 //! ```no_run
+//! use slotcar::prelude::*;
+//!
 //! #[tokio::main]
 //! async fn main() -> Result<(), slotcar::Error> {
 //!     let client = slotcar::connect("redis://127.0.0.1:6379").await?;
