@@ -10,6 +10,8 @@ mod aborts;
 mod bad_bytes;
 mod budget;
 mod connections;
+#[cfg(not(target_os = "wasi"))]
+mod courtesies;
 mod cuts;
 mod deadlines;
 mod demoted;
