@@ -62,12 +62,12 @@ impl Kind {
             ("CLIENT", BOTH),
             ("CLIENT SETINFO", BOTH),
             ("CLIENT SETNAME", &[Says::Resp2]),
-            ("PING", BOTH),
-            ("COMMAND", BOTH),
         ];
         let own: &[&str] = match self {
-            Kind::Standalone => &[],
-            Kind::Cluster => &["CLUSTER MYID", "CLUSTER SHARDS", "CLUSTER NODES", "READONLY"],
+            Kind::Standalone => &["PING"],
+            Kind::Cluster => {
+                &["CLUSTER MYID", "CLUSTER SHARDS", "CLUSTER NODES", "READONLY", "COMMAND"]
+            }
             Kind::Sentinel => &[
                 "ROLE",
                 "SENTINEL MASTER",
@@ -119,6 +119,8 @@ struct Place {
     kind: Kind,
     nodes: Vec<SocketAddr>,
     seeds: usize,
+    /// The beginnings of keys in both halves of the slots.
+    keys: [String; 2],
 }
 
 fn endpoint(at: SocketAddr) -> Endpoint {
@@ -126,6 +128,10 @@ fn endpoint(at: SocketAddr) -> Endpoint {
 }
 
 impl Place {
+    fn new(kind: Kind, nodes: Vec<SocketAddr>, seeds: usize) -> Place {
+        Place { kind, nodes, seeds, keys: [key_in(100), key_in(9000)] }
+    }
+
     fn config(&self, seeds: &[SocketAddr]) -> Config {
         let seeds: Vec<String> = seeds.iter().map(SocketAddr::to_string).collect();
         let seeds = seeds.join(",");
@@ -176,8 +182,7 @@ impl Place {
             |step: &str, why: String| format!("{case:?} at {:?}: {step}: {why}", self.kind);
         let client = run(Client::connect(Smol::new(), config));
         let client = client.map_err(|error| failed("connect", format!("{error:?}")))?;
-        // In both halves of the slots.
-        let keys = [100, 9000].map(|slot| format!("{}:{number}", key_in(slot)));
+        let keys: Vec<String> = self.keys.iter().map(|key| format!("{key}:{number}")).collect();
         for key in &keys {
             let set = run(client.set(key, number));
             set.map_err(|error| failed("SET", format!("{error:?}")))?;
@@ -267,7 +272,7 @@ fn on_every_version(with: impl Fn(&Version, &dyn Fn(Place)) + Sync) {
 fn each_courtesy_refused_at_one_server() {
     on_every_version(|version, check| {
         let server = Server::start(version);
-        check(Place { kind: Kind::Standalone, nodes: vec![server.address()], seeds: 1 });
+        check(Place::new(Kind::Standalone, vec![server.address()], 1));
     });
 }
 
@@ -275,7 +280,7 @@ fn each_courtesy_refused_at_one_server() {
 fn each_courtesy_refused_in_a_cluster() {
     on_every_version(|version, check| {
         let cluster = Cluster::of(version).primaries(2).replicas(1).start();
-        let place = Place { kind: Kind::Cluster, nodes: cluster.addresses(), seeds: 2 };
+        let place = Place::new(Kind::Cluster, cluster.addresses(), 2);
         // READONLY is said to replicas that are announced.
         until_true("the replicas to be announced", || {
             let client = Client::connect(Smol::new(), place.config(&place.nodes));
@@ -293,7 +298,7 @@ fn each_courtesy_refused_behind_sentinels() {
         let group = Sentinels::of(version).replicas(1).sentinels(2).down_after_ms(60_000).start();
         let all = group.sentinels().iter().chain(group.servers());
         let nodes = all.map(Server::address).collect();
-        check(Place { kind: Kind::Sentinel, nodes, seeds: 2 });
+        check(Place::new(Kind::Sentinel, nodes, 2));
     });
 }
 
@@ -301,7 +306,7 @@ fn each_courtesy_refused_behind_sentinels() {
 #[test]
 fn each_courtesy_refused_at_fakeredis() {
     let Some(server) = Relay::fakeredis() else { return };
-    let place = Place { kind: Kind::Standalone, nodes: vec![server.address()], seeds: 1 };
+    let place = Place::new(Kind::Standalone, vec![server.address()], 1);
     let (count, errors) = place.check_all();
     println!("fakeredis: {count} cases");
     assert!(errors.is_empty(), "{} cases failed:\n{}", errors.len(), errors.join("\n"));
