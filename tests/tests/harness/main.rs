@@ -7,6 +7,7 @@
 
 mod cluster;
 mod proxy;
+mod refusing;
 mod script;
 mod sentinel;
 mod server;
