@@ -103,7 +103,8 @@ impl Client {
                 node.connect(env, late).await.map(|_| client)
             }
             // It does not answer PING, but has answered the handshake. What follows on that
-            // connection would wait for the answer to PING, and so would what asks why it is silent.
+            // connection would wait for the answer to PING, and so would a question why it is
+            // silent.
             ErrorKind::Timeout if link.has_answered_handshake() => {
                 node.redial();
                 Ok(client)

