@@ -13,6 +13,8 @@
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 use slotcar::Error as SlotcarError;
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
+use slotcar::prelude::*;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
 use wstd::http::{Body, Error, Request, Response, StatusCode};
 
 #[cfg(all(target_os = "wasi", target_env = "p2"))]

@@ -8,6 +8,8 @@
 
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 use slotcar::Error;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+use slotcar::prelude::*;
 
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 fn main() -> Result<(), Error> {

@@ -7,6 +7,7 @@
 
 use crate::routes::text;
 use futures::stream;
+use slotcar::prelude::*;
 use slotcar::{Client, Error, Update};
 use std::fmt::Write as _;
 use std::time::Duration;

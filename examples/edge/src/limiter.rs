@@ -5,6 +5,7 @@
 //! one round trip.
 
 use crate::routes::text;
+use slotcar::prelude::*;
 use slotcar::{Client, Error};
 use wstd::http::{Body, Response, StatusCode};
 

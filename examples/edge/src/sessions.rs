@@ -5,6 +5,7 @@
 //! written may still be read as it was before.
 
 use crate::routes::text;
+use slotcar::prelude::*;
 use slotcar::{Blob, Client, Error, ReadFrom};
 use std::time::Duration;
 use wstd::http::{Body, Response, StatusCode};

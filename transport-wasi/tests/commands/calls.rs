@@ -5,6 +5,7 @@
 use crate::counted::Counted;
 use crate::{on_clients, on_servers, poll_now};
 use futures::future::{join_all, try_join_all};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorKind, cmd};
 use std::pin::pin;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! wait that is registered with it, and hosts keep an instance until then.
 
 use crate::{BOUND, poll_now, servers};
+use slotcar::prelude::*;
 use slotcar::{Transport, Update, cmd};
 use slotcar_wasi::Wasi;
 use std::pin::pin;

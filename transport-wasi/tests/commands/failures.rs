@@ -3,6 +3,7 @@
 //! The kind of the host's own error is at the end of the chain of causes.
 
 use crate::{bounded, on_clients, on_servers, pause};
+use slotcar::prelude::*;
 use slotcar::{Error, ErrorKind, cmd};
 use std::error::Error as _;
 use std::io;

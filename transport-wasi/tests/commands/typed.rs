@@ -3,6 +3,7 @@
 //! Native suites test the typed methods; here, that bytes of any size arrive.
 
 use crate::{bounded, on_clients, servers};
+use slotcar::prelude::*;
 use slotcar::{Error, ErrorKind, cmd};
 use std::collections::HashMap;
 use std::net::{Ipv6Addr, TcpListener};

@@ -7,6 +7,7 @@ use crate::block_on;
 use crate::real::cluster::key_in;
 use crate::real::{Cluster, Fault, Proxy, Version};
 use slotcar::config::Deployment;
+use slotcar::prelude::*;
 use slotcar::{Config, Endpoint};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ use crate::load::Load;
 use crate::real::cluster::{key_in, slot_of};
 use crate::real::wait::BOUND;
 use crate::real::{Cluster, Sentinels, Version};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery};
 use std::time::{Duration, Instant};
 

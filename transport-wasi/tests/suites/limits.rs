@@ -6,6 +6,7 @@ use crate::real::{Server, Version};
 use crate::{block_on, pause};
 use futures::future::{Either, join_all, select};
 use slotcar::config::WhenFull;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Delivery, ErrorKind};
 use std::pin::pin;
 use std::time::{Duration, Instant};

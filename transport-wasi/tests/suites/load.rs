@@ -6,6 +6,7 @@
 use crate::pause;
 use crate::real::wait::BOUND;
 use futures::future::{join, join_all};
+use slotcar::prelude::*;
 use slotcar::{Client, Delivery, Error};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

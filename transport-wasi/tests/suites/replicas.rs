@@ -7,6 +7,7 @@ use crate::real::wait::{BOUND, until_true};
 use crate::real::{Cluster, Sentinels, Server, Version};
 use crate::{block_on, pause};
 use slotcar::config::Among;
+use slotcar::prelude::*;
 use slotcar::{Client, Config, ErrorDetail, ReadFrom};
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ use crate::real::wait::BOUND;
 use crate::real::{Cluster, Server, Version};
 use futures::future::{Either, join, select};
 use slotcar::config::{Protocol, WhenLagging};
+use slotcar::prelude::*;
 use slotcar::{Client, Config, Subscription, Update};
 use std::cell::Cell;
 use std::pin::pin;
