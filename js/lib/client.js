@@ -83,14 +83,16 @@ export class Client {
     if (this.#signal !== undefined) {
       return this.#cancellable(command, () => {
         build(root.glue, command, args);
-        return (raw) => raw.send(form);
+        return (raw) => new Promise((yes, no) => raw.send(form, yes, no));
       });
     }
     const [first, second] = args;
     if (typeof first === "string") {
-      if (args.length === 1) return this.#raw.send1(command, first, form);
+      if (args.length === 1) {
+        return new Promise((yes, no) => this.#raw.send1(command, first, form, yes, no));
+      }
       if (args.length === 2 && typeof second === "string") {
-        return this.#raw.send2(command, first, second, form);
+        return new Promise((yes, no) => this.#raw.send2(command, first, second, form, yes, no));
       }
     }
     try {
@@ -98,7 +100,7 @@ export class Client {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#raw.send(form);
+    return new Promise((yes, no) => this.#raw.send(form, yes, no));
   }
 
   /** Runs a call that this view's signal may end. `prepare` returns how it is sent. */
@@ -150,8 +152,9 @@ export class Client {
         batch.free();
         return Promise.reject(closed(atomic ? "MULTI" : undefined));
       }
-      if (this.#signal === undefined) return this.#raw.exec(batch, atomic);
-      return this.#cancellable(undefined, () => (raw) => raw.exec(batch, atomic));
+      const send = (raw) => new Promise((yes, no) => raw.exec(batch, atomic, yes, no));
+      if (this.#signal === undefined) return send(this.#raw);
+      return this.#cancellable(undefined, () => send);
     });
   }
 

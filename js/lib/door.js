@@ -35,13 +35,14 @@ export function door({ glue, load, dial, tls, toBytes }) {
     if (signal?.aborted) throw aborted(signal);
     const own = read.connect ?? dial;
     const open = read.host === undefined ? own : (to, how) => own(to, { ...how, ...read.host });
+    const opened = () => new Promise((yes, no) => glue.open(read.url, open, read.topology, yes, no));
     if (signal === undefined) {
-      return Client.own(glue, await glue.open(read.url, open, read.topology), undefined);
+      return Client.own(glue, await opened(), undefined);
     }
     const canceller = glue.Canceller.arm();
     const cancelled = cancelWith(signal, canceller);
     try {
-      return Client.own(glue, await glue.open(read.url, open, read.topology), signal);
+      return Client.own(glue, await opened(), signal);
     } catch (error) {
       throw error?.kind === "Aborted" ? aborted(signal, error.delivery) : error;
     } finally {

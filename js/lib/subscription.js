@@ -77,7 +77,7 @@ export class Subscription {
   async #fill() {
     const raw = this.#raw;
     if (raw === undefined) return false;
-    const updates = await raw.next();
+    const updates = await new Promise((yes, no) => raw.next(yes, no));
     if (this.#raw === undefined) return false;
     if (updates.length === 0) {
       this.close();

@@ -6,12 +6,11 @@
 
 use crate::error;
 use futures::future::{AbortHandle, AbortRegistration, Abortable};
-use js_sys::Promise;
-use slotcar_core::Error;
+use js_sys::Function;
+use slotcar_core::{BoxFuture, Error};
 use std::cell::Cell;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::future_to_promise;
 
 thread_local! {
     /// What ends the next call.
@@ -41,23 +40,45 @@ impl Canceller {
     }
 }
 
-/// A promise of the call's result, which the canceller that was made for it may end.
-pub(crate) fn promise_of<F>(call: F) -> Promise
-where
-    F: Future<Output = Result<JsValue, Error>> + 'static,
-{
-    let Some(registration) = NEXT.take() else {
-        return future_to_promise(async move { call.await.map_err(|e| error::to_js(&e)) });
-    };
-    future_to_promise(async move {
-        let began = Cell::new(false);
-        let call = async {
-            began.set(true);
-            call.await
+/// How the promise of a call is settled: by the functions that its executor gets.
+pub(crate) struct Settle {
+    /// Called with the result.
+    pub(crate) resolve: Function,
+    /// Called with the error.
+    pub(crate) reject: Function,
+}
+
+impl Settle {
+    fn settle(&self, result: Result<JsValue, JsValue>) {
+        // The functions of a promise do not throw.
+        let _ = match result {
+            Ok(value) => self.resolve.call1(&JsValue::UNDEFINED, &value),
+            Err(error) => self.reject.call1(&JsValue::UNDEFINED, &error),
         };
-        match Abortable::new(call, registration).await {
-            Ok(result) => result.map_err(|e| error::to_js(&e)),
-            Err(_) => Err(error::aborted(began.get())),
-        }
-    })
+    }
+
+    /// Runs a call and settles its promise, which the canceller that was made for it may end. One
+    /// without a canceller begins at once; another may still be ended by its caller, unsent.
+    pub(crate) fn with<F>(self, call: F)
+    where
+        F: Future<Output = Result<JsValue, Error>> + 'static,
+    {
+        let Some(registration) = NEXT.take() else {
+            return slotcar_js::start(async move {
+                self.settle(call.await.map_err(|e| error::to_js(&e)));
+            });
+        };
+        let call: BoxFuture<'static, _> = Box::pin(call);
+        slotcar_js::spawn(Box::pin(async move {
+            let began = Cell::new(false);
+            let call = async {
+                began.set(true);
+                call.await
+            };
+            self.settle(match Abortable::new(call, registration).await {
+                Ok(result) => result.map_err(|e| error::to_js(&e)),
+                Err(_) => Err(error::aborted(began.get())),
+            });
+        }));
+    }
 }

@@ -5,10 +5,10 @@
 //! last handle, call and subscription has gone, or by `close`.
 
 use crate::batch::Batch;
-use crate::canceller::promise_of;
+use crate::canceller::Settle;
 use crate::subscription::Subscription;
 use crate::{building, error, reply, topology};
-use js_sys::{Function, Promise};
+use js_sys::Function;
 use slotcar_core::{Command, Config, ReadFrom, Value, cmd};
 use slotcar_js::Js;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub struct Client {
 /// Connects to the servers that `url` names, through the host's `connect`. With a topology that an
 /// earlier client kept, it connects at the first command.
 #[wasm_bindgen]
-pub fn open(url: String, connect: Function, known: JsValue) -> Promise {
-    promise_of(async move {
+pub fn open(url: String, connect: Function, known: JsValue, resolve: Function, reject: Function) {
+    Settle { resolve, reject }.with(async move {
         let config = Config::from_url(&url)?;
         let transport = Js::new(connect);
         let client = if known.is_undefined() {
@@ -36,29 +36,37 @@ pub fn open(url: String, connect: Function, known: JsValue) -> Promise {
             slotcar_core::Client::with_topology(transport, config, &topology::from_js(&known)?)?
         };
         Ok(Client { client }.into())
-    })
+    });
 }
 
 #[wasm_bindgen]
 impl Client {
     /// Sends a command with one argument.
-    pub fn send1(&self, name: &str, first: &str, form: u8) -> Promise {
-        self.run(cmd(name).arg(first), form)
+    pub fn send1(&self, name: &str, first: &str, form: u8, resolve: Function, reject: Function) {
+        self.run(cmd(name).arg(first), form, Settle { resolve, reject });
     }
 
     /// Sends a command with two arguments.
-    pub fn send2(&self, name: &str, first: &str, second: &str, form: u8) -> Promise {
-        self.run(cmd(name).arg(first).arg(second), form)
+    pub fn send2(
+        &self,
+        name: &str,
+        first: &str,
+        second: &str,
+        form: u8,
+        resolve: Function,
+        reject: Function,
+    ) {
+        self.run(cmd(name).arg(first).arg(second), form, Settle { resolve, reject });
     }
 
     /// Sends the command that was built.
-    pub fn send(&self, form: u8) -> Promise {
-        self.run(building::take(), form)
+    pub fn send(&self, form: u8, resolve: Function, reject: Function) {
+        self.run(building::take(), form, Settle { resolve, reject });
     }
 
     /// Sends the commands of a batch together, as a transaction if `atomic`.
-    pub fn exec(&self, batch: Batch, atomic: bool) -> Promise {
-        promise_of(batch.run(self.client.clone(), atomic))
+    pub fn exec(&self, batch: Batch, atomic: bool, resolve: Function, reject: Function) {
+        Settle { resolve, reject }.with(batch.run(self.client.clone(), atomic));
     }
 
     /// A view with another timeout in milliseconds, unless it is not a number, and another read
@@ -108,10 +116,10 @@ impl Client {
 }
 
 impl Client {
-    fn run(&self, command: Command, form: u8) -> Promise {
+    fn run(&self, command: Command, form: u8, settle: Settle) {
         let client = self.client.clone();
-        promise_of(async move {
+        settle.with(async move {
             client.send::<Value>(command).await.map(|value| reply::to_js(&value, form))
-        })
+        });
     }
 }

@@ -3,10 +3,10 @@
 //! Invariants: updates keep their order; `close` ends a `next` that waits. Only one `next` waits at
 //! a time: `js/lib/subscription.js` sees to it.
 
-use crate::canceller::promise_of;
+use crate::canceller::Settle;
 use crate::{error, reply};
 use futures::Stream;
-use js_sys::{Array, Object, Promise, Reflect};
+use js_sys::{Array, Function, Object, Reflect};
 use slotcar_core::{Channel, ChannelKind, Client, GapCause, Message, Update};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -73,9 +73,9 @@ impl Subscription {
     }
 
     /// Waits for updates and hands over those that there are; an empty array at the end.
-    pub fn next(&self) -> Promise {
+    pub fn next(&self, resolve: Function, reject: Function) {
         let (inner, as_bytes) = (Rc::clone(&self.inner), self.as_bytes);
-        promise_of(async move {
+        Settle { resolve, reject }.with(async move {
             let updates = Array::new();
             poll_fn(|cx| {
                 let mut inner = inner.borrow_mut();
@@ -95,7 +95,7 @@ impl Subscription {
             })
             .await;
             Ok(updates.into())
-        })
+        });
     }
 
     /// Ends the subscription.

@@ -4,7 +4,8 @@
 // same modules.
 // Options beside those of the standard are those of `tls.connect`: `ca`, `cert`, `key`, `pfx`.
 // Invariants: the streams are no web streams, which are slow, but have what the transport uses of
-// them; no promise of a socket rejects without a handler; a small write leaves at once; at most
+// them, and a read has a `then` that is called once and calls when the chunk is there, instead of a
+// promise; no promise of a socket rejects without a handler; a small write leaves at once; at most
 // five chunks are kept, since Node's own `pause` and `resume` hold the server back.
 // Limits: Node 20.16 or newer. What a closed socket has not handed to the kernel within a second is
 // discarded: Node would keep the process running for as long as the server does not read.
@@ -114,6 +115,13 @@ function socketOf(stream, tcp, event, secureTransport) {
     settle();
   });
 
+  const reading = {
+    then(resolve, reject) {
+      reads.push({ resolve, reject });
+      settle();
+    },
+  };
+
   return {
     secureTransport,
     opened: opened.promise,
@@ -122,12 +130,7 @@ function socketOf(stream, tcp, event, secureTransport) {
       getReader(options) {
         if (options?.mode === 'byob') throw new TypeError('this is no stream of bytes');
         return {
-          read() {
-            const read = settleable();
-            reads.push(read);
-            settle();
-            return read.promise;
-          },
+          read: () => reading,
           async cancel() {
             chunks.length = 0;
             ended = true;

@@ -8,6 +8,7 @@
 //! Workers throw from nearly everything that is called outside of a request, as a finalizer is.
 
 use js_sys::Function;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -102,6 +103,15 @@ extern "C" {
         resolved: &JsValue,
         rejected: &JsValue,
     ) -> Result<JsValue, JsValue>;
+    /// Calls the method `then` of whatever has one.
+    #[wasm_bindgen(method, catch, js_name = then)]
+    fn call_then(
+        this: &Thenable,
+        resolved: &JsValue,
+        rejected: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+    /// What has a method `then`, or has not.
+    type Thenable;
     /// A function that does nothing: what `Boolean` returns is not used.
     #[wasm_bindgen(thread_local_v2, js_name = Boolean)]
     pub(crate) static NOTHING: Function;
@@ -132,4 +142,13 @@ extern "C" {
     pub(crate) fn random_values(into: &mut [u8]) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_namespace = Math, js_name = random)]
     pub(crate) fn random_fraction() -> Result<f64, JsValue>;
+}
+
+/// Calls the method `then` of whatever has one; throws if it has none.
+pub(crate) fn then_of(
+    value: &JsValue,
+    resolved: &JsValue,
+    rejected: &JsValue,
+) -> Result<JsValue, JsValue> {
+    value.unchecked_ref::<Thenable>().call_then(resolved, rejected)
 }

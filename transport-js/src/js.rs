@@ -4,6 +4,7 @@
 //! Invariant: all transports of a program have one epoch, that of the host's `performance.now`.
 
 use crate::dial::dial;
+use crate::tasks;
 use crate::timer::{self, Sleep};
 use js_sys::Function;
 use slotcar_core::{BoxFuture, ByteStream, ConnectTls, DialNotes, Endpoint, Timestamp, Transport};
@@ -69,7 +70,7 @@ impl Transport for Js {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        wasm_bindgen_futures::spawn_local(task);
+        tasks::spawn(task);
         true
     }
 

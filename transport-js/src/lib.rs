@@ -19,7 +19,8 @@
 //! - **Errors** have the host's text, and the kinds that `slotcar_core::transport` names. Workers
 //!   say the same of a refused port, an unknown name and a certificate that is not trusted; the
 //!   error then says so, and its kind is `ConnectionRefused`.
-//! - **Background tasks** are microtasks of the host. In Workers they end with the request.
+//! - **Background tasks** run where the host calls a function of this crate, and in its microtasks.
+//!   In Workers they end with the request.
 //!
 //! # What is not promised
 //!
@@ -56,6 +57,8 @@ mod promise;
 mod socket;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod stream;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod tasks;
 #[cfg(all(feature = "this-host", target_family = "wasm", target_os = "unknown"))]
 mod this_host;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -63,3 +66,5 @@ mod timer;
 
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub use crate::js::Js;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use crate::tasks::{spawn, start};

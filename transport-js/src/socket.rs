@@ -5,7 +5,7 @@
 //!   it only later, since `connect` may be an async function;
 //! - nothing that is done here throws or leaves a rejection that nobody handles.
 
-use crate::{errors, host, promise};
+use crate::{errors, host, promise, tasks};
 use js_sys::{Object, Reflect};
 use std::io;
 use wasm_bindgen::{JsCast, JsValue};
@@ -70,9 +70,9 @@ impl Drop for Late {
         let Some(socket) = self.0.take().and_then(|promised| promise::of(&promised).ok()) else {
             return;
         };
-        wasm_bindgen_futures::spawn_local(async move {
+        tasks::spawn(Box::pin(async move {
             // An error is one of a dial that nobody waits for.
             drop(socket.await.map(Opening::new));
-        });
+        }));
     }
 }

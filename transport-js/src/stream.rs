@@ -15,15 +15,15 @@
 //! Limits: 64 KiB for each read that fills our buffer, 256 KiB for each write; a host that gives a
 //! hundred empty chunks in a row is broken, since it would keep everything else from running.
 
+use crate::promise::{self, Waiter};
 use crate::socket::{Opening, object};
-use crate::{errors, host, promise};
+use crate::{errors, host};
 use futures::io::{AsyncRead, AsyncWrite};
 use slotcar_core::AbortFlag;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
 /// Bytes of the buffer that the host fills.
 const READ_MAX: u32 = 64 * 1024;
@@ -38,8 +38,8 @@ pub(crate) struct Stream {
     input: Input,
     /// Writes to the host.
     writer: host::Writer,
-    /// The write, or the closing, that is in progress.
-    writing: Option<JsFuture>,
+    /// Waits for the write, or the closing, that is in progress.
+    writing: Waiter,
     /// Whether the outgoing half was closed.
     closing: bool,
     /// Says how the stream ends.
@@ -56,8 +56,8 @@ struct Input {
     fills: bool,
     /// The buffer between two reads.
     spare: Option<JsValue>,
-    /// The read that is in progress.
-    reading: Option<JsFuture>,
+    /// Waits for the read that is in progress.
+    reading: Waiter,
     /// What the host has brought, and how much of it was read.
     chunk: Option<Chunk>,
     /// Empty chunks in a row.
@@ -103,13 +103,14 @@ impl Stream {
                     reader,
                     fills,
                     spare: None,
-                    reading: None,
+                    reading: Waiter::default(),
                     chunk: None,
                     empty: 0,
                     ended: Ended::No,
                     first_of_tls: secure,
                 };
-                Ok(Self { input, writer, writing: None, closing: false, abort, socket })
+                let writing = Waiter::default();
+                Ok(Self { input, writer, writing, closing: false, abort, socket })
             },
         )
     }
@@ -133,9 +134,10 @@ impl Stream {
 
     /// Waits until nothing is being written.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(writing) = &mut self.writing else { return Poll::Ready(Ok(())) };
-        let written = ready!(Pin::new(writing).poll(cx));
-        self.writing = None;
+        if !self.writing.is_waiting() {
+            return Poll::Ready(Ok(()));
+        }
+        let written = ready!(self.writing.poll_settled(cx));
         Poll::Ready(written.map(drop).map_err(|thrown| self.failed(&thrown)))
     }
 }
@@ -144,12 +146,10 @@ impl Input {
     /// Waits until there are bytes; `false` at the end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while self.chunk.is_none() {
-            let reading = match &mut self.reading {
-                Some(reading) => reading,
-                none => none.insert(start(&self.reader, self.fills, &mut self.spare)?),
-            };
-            let read = ready!(Pin::new(reading).poll(cx));
-            self.reading = None;
+            if !self.reading.is_waiting() {
+                self.start().map_err(|thrown| errors::of_stream(&thrown, false))?;
+            }
+            let read = ready!(self.reading.poll_settled(cx));
             let Some(chunk) = self.taken(read)? else { return Poll::Ready(Ok(false)) };
             if chunk.len > 0 {
                 (self.empty, self.first_of_tls) = (0, false);
@@ -164,23 +164,35 @@ impl Input {
         Poll::Ready(Ok(true))
     }
 
+    /// Begins a read.
+    fn start(&mut self) -> Result<(), JsValue> {
+        if !self.fills {
+            return self.reading.begin(&self.reader.read()?);
+        }
+        let spare = self.spare.take().and_then(|spare| host::Bytes::over(&spare).ok());
+        let view = match spare {
+            Some(view) if view.len().is_ok_and(|len| len == READ_MAX) => view,
+            _ => host::Bytes::over(host::Buffer::of_size(READ_MAX)?.as_ref())?,
+        };
+        self.reading.begin(&self.reader.read_into(&view)?)
+    }
+
     /// What a read has brought; `None` at the end.
     fn taken(&self, read: Result<JsValue, JsValue>) -> io::Result<Option<Chunk>> {
         let read = read.map_err(|thrown| errors::of_stream(&thrown, self.first_of_tls))?;
-        if !read.is_object() {
-            return Err(errors::broken_host("a read of the socket gave no chunk"));
-        }
+        let failed = |thrown| errors::of_stream(&thrown, false);
         let read: host::Chunk = read.unchecked_into();
-        if read.done().map_err(|thrown| errors::of_stream(&thrown, false))?.is_truthy() {
+        let Ok(value) = read.value() else {
+            return Err(errors::broken_host("a read of the socket gave no chunk"));
+        };
+        let bytes = value.dyn_into::<host::Bytes>().ok();
+        let len = bytes.as_ref().map_or(Ok(0), host::Bytes::len).map_err(failed)?;
+        // Each look at the chunk costs as much as a small one's bytes: the end has none.
+        if len == 0 && read.done().map_err(failed)?.is_truthy() {
             return Ok(None);
         }
-        let value = read.value().map_err(|thrown| errors::of_stream(&thrown, false))?;
-        let Ok(bytes) = value.dyn_into::<host::Bytes>() else {
-            return Err(errors::broken_host(
-                "a read of the socket gave something that is no Uint8Array",
-            ));
-        };
-        let len = bytes.len().map_err(|thrown| errors::of_stream(&thrown, false))?;
+        let what = "a read of the socket gave something that is no Uint8Array";
+        let bytes = bytes.ok_or_else(|| errors::broken_host(what))?;
         Ok(Some(Chunk { bytes, at: 0, len }))
     }
 
@@ -197,7 +209,7 @@ impl Input {
         }
         chunk.at = end;
         if end == chunk.len {
-            self.spare = chunk.bytes.buffer().ok().filter(|_| self.fills);
+            self.spare = if self.fills { chunk.bytes.buffer().ok() } else { None };
             self.chunk = None;
         }
         Ok(count)
@@ -224,22 +236,6 @@ impl Input {
     }
 }
 
-/// Begins a read.
-fn start(reader: &host::Reader, fills: bool, spare: &mut Option<JsValue>) -> io::Result<JsFuture> {
-    let mut begin = || {
-        if !fills {
-            return promise::of(&reader.read()?);
-        }
-        let spare = spare.take().and_then(|spare| host::Bytes::over(&spare).ok());
-        let view = match spare {
-            Some(view) if view.len().is_ok_and(|len| len == READ_MAX) => view,
-            _ => host::Bytes::over(host::Buffer::of_size(READ_MAX)?.as_ref())?,
-        };
-        promise::of(&reader.read_into(&view)?)
-    };
-    begin().map_err(|thrown| errors::of_stream(&thrown, false))
-}
-
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -264,13 +260,13 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(0));
         }
         let taken = &buf[..buf.len().min(WRITE_MAX)];
-        let write = || {
+        let mut write = || {
             let written = self.writer.write(&host::copy_out(taken)?)?;
             // A writer that is no web stream's may have taken the bytes at once: nothing to wait
             // for.
-            if written.is_undefined() { Ok(None) } else { promise::of(&written).map(Some) }
+            if written.is_undefined() { Ok(()) } else { self.writing.begin(&written) }
         };
-        self.writing = write().map_err(|thrown| self.failed(&thrown))?;
+        write().map_err(|thrown| self.failed(&thrown))?;
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -283,8 +279,11 @@ impl AsyncWrite for Stream {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_written(cx))?;
         if !std::mem::replace(&mut self.closing, true) {
-            let close = || promise::of(&self.writer.close_writer()?);
-            self.writing = Some(close().map_err(|thrown| self.failed(&thrown))?);
+            let mut close = || {
+                let closing = self.writer.close_writer()?;
+                self.writing.begin(&closing)
+            };
+            close().map_err(|thrown| self.failed(&thrown))?;
         }
         self.poll_written(cx)
     }

@@ -11,7 +11,7 @@
 //! Limit: a deadline that is farther than 2^31 - 1 ms is waited for in parts, since hosts fire such
 //! timers at once. In Workers the clock stands still between two inputs; timers still fire.
 
-use crate::host;
+use crate::{host, tasks};
 use slotcar_core::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -136,7 +136,7 @@ impl Shared {
         }
         self.fired.set(true);
         let waker = self.waker.borrow_mut().take();
-        waker.into_iter().for_each(Waker::wake);
+        tasks::enter(|| waker.into_iter().for_each(Waker::wake));
     }
 }
 

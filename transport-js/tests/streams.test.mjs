@@ -38,6 +38,59 @@ test('a read that is dropped loses nothing', async () => {
   assert.equal(text(await stream.read(9)), 'def');
 });
 
+/** A reader whose reads are what these functions do with both functions of a `then`. */
+function thenables(...thens) {
+  const reader = { read: () => ({ then: thens.shift() ?? (() => {}) }), cancel: async () => {} };
+  return {
+    getReader(options) {
+      if (options?.mode === 'byob') throw new TypeError('no stream of bytes');
+      return reader;
+    },
+  };
+}
+
+test('a read that only has a then is a promise, whenever and however often it calls', async () => {
+  const chunk = (value) => ({ value: bytes(value), done: false });
+  let late;
+  const readable = thenables(
+    (resolve) => resolve(chunk('a')),
+    (resolve, reject) => (resolve(chunk('b')), resolve(chunk('lost')), reject(new Error('lost'))),
+    (resolve) => void setImmediate(resolve, chunk('c')),
+    (resolve) => void (late = resolve),
+    () => { throw Object.assign(new Error('gone'), { code: 'ECONNRESET' }); },
+  );
+  const { stream } = await over({ readable });
+  assert.equal(text(stream.poll_read(9)), 'a');
+  assert.equal(text(stream.poll_read(9)), 'b');
+  assert.equal(text(await stream.read(9)), 'c');
+  const read = stream.read(9);
+  await settled();
+  late(chunk('d'));
+  assert.equal(text(await read), 'd');
+  // A call for a chunk that was read changes nothing.
+  late(chunk('lost'));
+  assert.equal((await failure(stream.read(9))).kind, 'ConnectionReset');
+});
+
+test('a read that calls after its stream was dropped is nobody\'s', async () => {
+  let call;
+  const { stream } = await over({ readable: thenables((...both) => void (call = both)) });
+  assert.equal(stream.poll_read(9), undefined);
+  stream.free();
+  call[1](new Error('too late'));
+});
+
+test('a future that wakes itself over and over leaves room for other microtasks', async () => {
+  let [polls, done] = [0, false];
+  guest.restless(() => ((polls += 1), done));
+  await Promise.resolve().then(() => Promise.resolve());
+  done = true;
+  await settled();
+  const ended = polls;
+  await settled();
+  assert.ok(ended > 1 && polls === ended, `${polls} polls, ${ended} before`);
+});
+
 test('one write is in progress at a time, and its bytes are a copy', async () => {
   const writes = [];
   const { stream, seen } = await over({ onWrite: () => (writes.push(settleable()), writes.at(-1).promise) });

@@ -223,6 +223,18 @@ pub fn background(callback: Function) -> bool {
     }))
 }
 
+/// Runs a future in the background that wakes itself until `done` says true.
+#[wasm_bindgen]
+pub fn restless(done: Function) {
+    slotcar_js::start(poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        match done.call0(&JsValue::UNDEFINED) {
+            Ok(says) if !says.is_truthy() => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }));
+}
+
 /// A client.
 #[wasm_bindgen]
 pub struct Handle {
