@@ -85,7 +85,7 @@ fn make_module(work: &Path, to: &Path) -> Outcome {
     command.arg(root().join("js/node_modules/binaryen/bin/wasm-opt"));
     command.args(["-Oz", "--strip-debug", "--strip-producers", "--strip-target-features"]);
     run_to_end(command.arg(&before).arg("-o").arg(&module))?;
-    without_comments(&to.join("slotcar.js"))
+    rewrite_glue(&to.join("slotcar.js"))
 }
 
 /// The flags that shorten the paths of source files in panics: those of this machine are nobody's
@@ -102,11 +102,47 @@ fn short_paths() -> String {
     prefixes.into_iter().map(flag).collect::<Vec<_>>().join("\u{1f}")
 }
 
-/// Leaves out comments and indentation of the generated script: what it exports is internal.
-fn without_comments(path: &Path) -> Outcome {
+/// Leaves out comments and indentation of the generated script, whose exports are internal, and
+/// lets its imports catch without a function for each call.
+fn rewrite_glue(path: &Path) -> Outcome {
     let failed = |e| format!("{}: {e}", path.display());
     let text = fs::read_to_string(path).map_err(failed)?;
-    fs::write(path, uncommented(&text)).map_err(failed)
+    let caught = catching(&uncommented(&text));
+    let caught = caught.ok_or_else(|| {
+        format!("{}: the generator has another `handleError` than is known here", path.display())
+    })?;
+    fs::write(path, caught).map_err(failed)
+}
+
+/// How the generator catches: by a function that is made for each call of an import.
+const CATCHER: [&str; 2] = [
+    "function handleError(f, args) {\ntry {\nreturn f.apply(this, args);\n} catch (e) {\n",
+    "wasm.__wbindgen_exn_store(idx);\n}\n}\n",
+];
+
+/// The script whose imports have a `try` of their own; `None` if the generator catches otherwise.
+/// A reply takes ten calls of imports, so that this is a tenth of what slotcar adds to it.
+fn catching(text: &str) -> Option<String> {
+    let (head, rest) = text.split_once(CATCHER[0])?;
+    let (store, tail) = rest.split_once(CATCHER[1])?;
+    let store = format!("function handleError(e) {{\n{store}wasm.__wbindgen_exn_store(idx);\n}}\n");
+    let opened = "function() { return handleError(function (";
+    let mut caught = String::new();
+    let mut is_open = false;
+    for line in [head, &store, tail].concat().lines() {
+        if let Some((before, arguments)) = line.split_once(opened) {
+            let arguments = arguments.strip_suffix(") {")?;
+            caught.push_str(&format!("{before}function({arguments}) {{ try {{"));
+            is_open = true;
+        } else if let Some(after) = line.strip_prefix("}, arguments); }").filter(|_| is_open) {
+            caught.push_str(&format!("}} catch (e) {{ handleError(e); }} }}{after}"));
+            is_open = false;
+        } else {
+            caught.push_str(line);
+        }
+        caught.push('\n');
+    }
+    (!is_open).then_some(caught)
 }
 
 /// The lines that are no comment, without their indentation. A comment has lines of its own, as the
@@ -202,5 +238,19 @@ mod tests {
         let text = "/* types */\n/**\n * A class.\n */\nclass A {\n    // one\n    a = 1; \
                     // two\n\n}\n";
         assert_eq!(uncommented(text), "class A {\na = 1; // two\n}\n");
+    }
+
+    #[test]
+    fn imports_catch_by_themselves() {
+        let text = "now: function() { return handleError(function (arg0) {\nreturn arg0();\n\
+                    }, arguments); },\nplain: function(arg0) {\n},\n\
+                    function handleError(f, args) {\ntry {\nreturn f.apply(this, args);\n\
+                    } catch (e) {\nconst idx = add(e);\nwasm.__wbindgen_exn_store(idx);\n}\n}\n";
+        let caught = "now: function(arg0) { try {\nreturn arg0();\n\
+                      } catch (e) { handleError(e); } },\nplain: function(arg0) {\n},\n\
+                      function handleError(e) {\nconst idx = add(e);\n\
+                      wasm.__wbindgen_exn_store(idx);\n}\n";
+        assert_eq!(catching(text).as_deref(), Some(caught));
+        assert_eq!(catching(&text.replace("f.apply", "f.call")), None);
     }
 }
