@@ -1,13 +1,13 @@
-//! `cargo xtask js [build | test [transport | FILES..] | sizes | commands [--check] | bench]`: the
-//! npm package `slotcar`.
+//! `cargo xtask js COMMAND`: the npm package `slotcar`.
 //!
 //! | argument | what it does |
 //! |---|---|
 //! | `build` | makes the package in `target/js/package` |
+//! | `build lean` | makes it without fan-out, read policies and sentinel, in `target/js/lean` |
 //! | `test` | builds it and runs all tests, on real hosts and against real servers |
 //! | `test transport` | only those of the transport below it, of `transport-js/tests` |
 //! | `test FILES..` | only these files of `js/tests`, without `.test.mjs` |
-//! | `sizes` | builds it and weighs its parts |
+//! | `sizes` | builds both and weighs their parts |
 //! | `commands` | writes the list of commands; `--check` fails if it is out of date |
 //! | `bench` | builds it and measures it beside ioredis, and beside plain JavaScript in workerd |
 //!
@@ -32,18 +32,29 @@ const PACKAGE: &str = "SLOTCAR_JS_PACKAGE";
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["build"] => package::build().map(|package| println!("{}", package.display())),
+        ["build"] => build(&package::FULL),
+        ["build", "lean"] => build(&package::LEAN),
         ["test"] => test_transport().and_then(|()| test(&[])),
         ["test", "transport"] => test_transport(),
         ["test", files @ ..] => test(files),
-        ["sizes"] => package::weigh(&package::build()?),
+        ["sizes"] => weigh(&[&package::FULL, &package::LEAN]),
         ["commands"] => list::write(),
         ["commands", "--check"] => list::check(),
         ["bench", rest @ ..] => bench(rest),
         _ => Err("usage: cargo xtask js \
-                  [build | test [transport | FILES..] | sizes | commands [--check] | bench]"
+                  [build [lean] | test [transport | FILES..] | sizes | commands [--check] | bench]"
             .to_owned()),
     }
+}
+
+/// Builds a package and says where it is.
+fn build(kind: &package::Kind) -> Outcome {
+    package::build(kind).map(|package| println!("{}", package.display()))
+}
+
+/// Builds packages and weighs them.
+fn weigh(kinds: &[&package::Kind]) -> Outcome {
+    kinds.iter().try_for_each(|kind| package::weigh(kind, &package::build(kind)?))
 }
 
 /// Runs the tests of the transport below the package, with the hosts that the package's tests use.
@@ -91,8 +102,8 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 fn test(files: &[&str]) -> Outcome {
     crate::servers::run(&[])?;
     list::check()?;
-    let package = package::build()?;
-    package::weigh(&package)?;
+    let package = package::build(&package::FULL)?;
+    package::weigh(&package::FULL, &package)?;
     let folder = crate::root().join("js/tests");
     let chosen: Vec<PathBuf> = match files {
         [] => test_files(&folder)?,
@@ -107,7 +118,7 @@ fn test(files: &[&str]) -> Outcome {
 /// Measures the package beside ioredis.
 fn bench(rest: &[&str]) -> Outcome {
     crate::servers::run(&[])?;
-    let package = package::build()?;
+    let package = package::build(&package::FULL)?;
     let mut command = Command::new("node");
     command.arg(crate::root().join("js/bench/bench.mjs")).args(rest);
     run_to_end(with_places(&mut command, &package)?)

@@ -1,4 +1,5 @@
-//! Makes the npm package in `target/js/package`, and weighs it.
+//! Makes the npm package in `target/js/package`, and weighs it; and the same with a module without
+//! fan-out, read policies and sentinel, in `target/js/lean`.
 //!
 //! Invariant: the folder holds what `npm pack` packs and nothing else; it is made anew each time.
 
@@ -18,16 +19,36 @@ const BINDGEN_FOLDER: &str = "tests/js-bindgen";
 /// The variable that names one that is built already.
 const BINDGEN: &str = "SLOTCAR_JS_BINDGEN";
 
-/// What is weighed: the file, and the most that it may have, in KB of 1000 bytes: as it is, and
-/// packed by gzip. The goal for the module is 600 and 260; all but 60 KB of it is the core.
-const BUDGETS: [(&str, u64, u64); 2] =
-    [("wasm/slotcar_bg.wasm", 905, 404), ("wasm/slotcar.js", 30, 7)];
+/// A package: its folder, what its module has, and what is weighed.
+pub(super) struct Kind {
+    /// The folder in `target/js`.
+    folder: &'static str,
+    /// How cargo is told the parts of the client.
+    features: &'static [&'static str],
+    /// The file, and the most that it may have, in KB of 1000 bytes: as it is, and packed by gzip.
+    budgets: [(&'static str, u64, u64); 2],
+}
+
+/// The package with everything. The goal for the module is 600 and 260; all but 60 KB of it is the
+/// core.
+pub(super) const FULL: Kind = Kind {
+    folder: "package",
+    features: &[],
+    budgets: [("wasm/slotcar_bg.wasm", 904, 404), ("wasm/slotcar.js", 30, 7)],
+};
+
+/// The package without fan-out, read policies and sentinel. The goal for the module is 430 and 190.
+pub(super) const LEAN: Kind = Kind {
+    folder: "lean",
+    features: &["--no-default-features", "--features", "cluster,pubsub"],
+    budgets: [("wasm/slotcar_bg.wasm", 822, 367), ("wasm/slotcar.js", 30, 7)],
+};
 
 /// Builds the module and puts the package together. Returns its folder.
-pub(super) fn build() -> Result<PathBuf, String> {
+pub(super) fn build(kind: &Kind) -> Result<PathBuf, String> {
     install()?;
     let work = root().join("target/js");
-    let package = work.join("package");
+    let package = work.join(kind.folder);
     if package.exists() {
         fs::remove_dir_all(&package).map_err(|e| format!("{}: {e}", package.display()))?;
     }
@@ -35,7 +56,7 @@ pub(super) fn build() -> Result<PathBuf, String> {
         let folder = package.join(folder);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
-    make_module(&work, &package.join("wasm"))?;
+    make_module(kind, &work, &package.join("wasm"))?;
     copy_all(&root().join("js/lib"), &package.join("lib"), &["js", "d.ts"])?;
     copy_all(&root().join("transport-js/js"), &package.join("hosts"), &["js"])?;
     copy(&root().join("js/README.md"), &package.join("README.md"))?;
@@ -64,10 +85,11 @@ pub(super) fn install() -> Outcome {
 }
 
 /// Compiles the crate, makes the module of it and shrinks it.
-fn make_module(work: &Path, to: &Path) -> Outcome {
+fn make_module(kind: &Kind, work: &Path, to: &Path) -> Outcome {
     targets::ensure(targets::BARE)?;
     let mut command = crate::cargo();
     command.args(["build", "--package", CRATE, "--profile", PROFILE, "--target", targets::BARE]);
+    command.args(kind.features);
     // What is stripped early is what says which features the code uses; `wasm-opt` strips the rest.
     command.env("CARGO_PROFILE_SMALL_STRIP", "none");
     run_to_end(command.env("CARGO_ENCODED_RUSTFLAGS", short_paths()))?;
@@ -205,15 +227,16 @@ fn copy_all(from: &Path, to: &Path, endings: &[&str]) -> Outcome {
 }
 
 /// Prints the sizes of the package's parts; the error names those that exceed their limit.
-pub(super) fn weigh(package: &Path) -> Outcome {
+pub(super) fn weigh(kind: &Kind, package: &Path) -> Outcome {
     let mut over = Vec::new();
-    for (file, most, most_packed) in BUDGETS {
+    for (file, most, most_packed) in kind.budgets {
         let path = package.join(file);
         let bytes = fs::metadata(&path).map_err(|e| format!("{}: {e}", path.display()))?.len();
         let packed = packed(&path)?;
         println!(
-            "{file:<22} {bytes:>7} bytes of at most {most} KB, {packed:>7} packed of at most \
-             {most_packed} KB"
+            "{:<7} {file:<22} {bytes:>7} bytes of at most {most} KB, {packed:>7} packed of at most \
+             {most_packed} KB",
+            kind.folder
         );
         if bytes > most * 1000 || packed > most_packed * 1000 {
             over.push(file);
