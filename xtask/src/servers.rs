@@ -8,7 +8,6 @@
 //! Without Debian's apt, only the servers on PATH are used; missing ones are listed.
 
 mod apt;
-mod fake;
 mod unpack;
 mod wheel;
 
@@ -31,12 +30,11 @@ struct Server {
     /// The folder's name, such as `redis-7.0`.
     name: String,
     /// `redis` or `valkey`, the stem of package and program names; `redis-stack`, which comes in a
-    /// wheel; `fakeredis`, a Python program; or a proxy's package.
+    /// wheel; or a proxy's package.
     family: String,
     /// The version that the name promises, such as `7.0`.
     version: String,
-    /// Debian suites; the packages, or a wheel's libraries, are asked for in the last one. `-` for
-    /// what needs none.
+    /// Debian suites; the packages, or a wheel's libraries, are asked for in the last one.
     suites: Vec<String>,
     /// Fetched without being asked for.
     always: bool,
@@ -149,19 +147,15 @@ fn fetch_one(
     say: &dyn Fn(&str),
 ) -> Outcome {
     let began = Instant::now();
+    let packages = unpack::packages(&server.family);
+    let archive = apt::Archive::open(scratch, release, &server.suites)?;
+    say(&format!("reading the index of {}", server.suites.join(" and ")));
+    archive.update()?;
+    say("downloading");
+    let debs = archive.download(&packages)?;
+    say(&format!("unpacking {} packages", debs.len()));
     let partial = scratch.join(&server.name);
-    let version = if server.family == fake::FAMILY {
-        say("installing");
-        fake::build(&partial)?
-    } else {
-        let archive = apt::Archive::open(scratch, release, &server.suites)?;
-        say(&format!("reading the index of {}", server.suites.join(" and ")));
-        archive.update()?;
-        say("downloading");
-        let debs = archive.download(&unpack::packages(server))?;
-        say(&format!("unpacking {} packages", debs.len()));
-        unpack::build(&partial, &debs, server, scratch)?
-    };
+    let version = unpack::build(&partial, &debs, &server.family, scratch)?;
     if !version.starts_with(&format!("{}.", server.version)) {
         // A rolling suite moves on. The harness reads the number from the stamp, not from the name.
         say(&format!("NOTE: {} now holds {version}", server.suites.join(" and ")));
@@ -217,8 +211,7 @@ mod tests {
         assert_eq!(listed.iter().filter(|s| s.always).count(), 8);
         for (at, server) in listed.iter().enumerate() {
             assert!(listed[..at].iter().all(|s| s.name != server.name), "{}", server.name);
-            let servers = ["redis", "valkey", "redis-stack", fake::FAMILY];
-            let is_server = servers.contains(&server.family.as_str());
+            let is_server = ["redis", "valkey", "redis-stack"].contains(&server.family.as_str());
             assert_ne!(is_server, unpack::is_proxy(&server.family), "{}", server.name);
         }
         assert!(parse_list("redis-7.0 bookworm").is_err());
@@ -226,9 +219,6 @@ mod tests {
         assert!(parse_list("7.0 bookworm always").is_err());
         let stack = &parse_list("redis-stack-7.4 bullseye asked").unwrap()[0];
         assert_eq!((stack.family.as_str(), stack.version.as_str()), ("redis-stack", "7.4"));
-        for name in ["redis-stack-7.4", "redis-8.2"] {
-            assert!(wheel::of(name).is_some() && listed.iter().any(|s| s.name == name), "{name}");
-        }
     }
 
     #[test]

@@ -42,9 +42,8 @@ impl Client {
     /// that may start before its servers uses [`Client::connect_lazy`], whose commands wait for a
     /// server that is not there.
     ///
-    /// Takes `connect_timeout` and a few milliseconds at most, or up to two and a half times that
-    /// where a server accepts a connection and then does not answer. Behind sentinels, the primary
-    /// has as long again.
+    /// Takes at most `connect_timeout`, or twice that where a server accepts a connection and then
+    /// does not answer. Behind sentinels, the primary has as long again.
     ///
     /// # Errors
     /// `Config` for a configuration that contradicts itself or needs what `transport` does not
@@ -57,16 +56,14 @@ impl Client {
         let Shared { env, topology, .. } = &*client.shared;
         let timeout = env.config().connect_timeout;
         let deadline = env.now().after(timeout);
-        let late = deadline.after(timeout);
         if topology.is_dynamic() {
-            // A refresh has `connect_timeout`, and ends a little after `deadline`.
-            topology.wait_for_refresh(late).await;
+            topology.wait_for_refresh(deadline).await;
             // A server that did not answer a courtesy is asked without. The first refresh may still
             // be ending.
             for _ in 0..2 {
                 if topology.routes().nodes.is_empty() && topology.suspects_courtesies() {
                     topology.request_refresh(RefreshReason::Start);
-                    topology.wait_for_refresh(late).await;
+                    topology.wait_for_refresh(deadline.after(timeout)).await;
                 }
             }
             if topology.routes().nodes.is_empty() {
@@ -86,6 +83,7 @@ impl Client {
             };
         }
         let Some(node) = topology.routes().dialable().next().cloned() else { return Ok(client) };
+        let late = deadline.after(timeout);
         // The attempt itself ends after `connect_timeout`, with a better error than this one's.
         let link = reach(&node, env, deadline, late).await?;
         if !env.config().courtesies {
@@ -102,19 +100,12 @@ impl Client {
                 node.target().doubt();
                 node.connect(env, late).await.map(|_| client)
             }
-            // It does not answer PING, but has answered the handshake. What follows on that
-            // connection would wait for the answer to PING, and so would a question why it is
-            // silent.
-            ErrorKind::Timeout if link.has_answered_handshake() => {
-                node.redial();
-                Ok(client)
-            }
+            // It does not answer PING, but has answered the handshake.
+            ErrorKind::Timeout if link.has_answered_handshake() => Ok(client),
             ErrorKind::Timeout => {
                 node.target().suspect(Withheld::INTRODUCTION);
                 node.redial();
-                // A dial that the silence began may be under way, and ends a little after `late`.
-                let last = late.after(timeout / 2);
-                reach(&node, env, env.now(), last).await.map(|_| client).map_err(|_| error)
+                node.connect(env, late).await.map(|_| client).map_err(|_| error)
             }
             _ => Err(error),
         }

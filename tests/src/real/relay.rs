@@ -1,10 +1,9 @@
-//! Real proxies in front of servers: twemproxy and HAProxy, as Debian's packages have them; and
-//! fakeredis, which is a server by itself.
+//! Real proxies in front of servers: twemproxy and HAProxy, as Debian's packages have them.
 //!
 //! `proxy` is a proxy of this harness, which breaks connections on purpose. These here are what
 //! users have. The programs come from `.servers`, as `cargo xtask servers` leaves them.
-//! **Invariants**: a started relay accepts connections; a dropped one is reaped. A missing proxy is
-//! a failure, unless `SLOTCAR_VERSIONS` takes servers out.
+//! **Invariants**: a started relay accepts connections; a dropped one is reaped. A missing program
+//! is a failure, unless `SLOTCAR_VERSIONS` takes servers out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -74,17 +73,6 @@ impl Relay {
         let mut command = Command::new(program);
         command.arg("-f").arg(config);
         Some(Self::start(command, address, folder))
-    }
-
-    /// The fake server in Python. `None`, with a line that says so, if it was not fetched.
-    pub fn fakeredis() -> Option<Relay> {
-        let name = "fakeredis-2.41";
-        let program = version::asked_program(name, "fakeredis")?;
-        let ip = address::fresh();
-        let address = SocketAddr::from((ip, address::free_port(ip)));
-        let mut command = Command::new(program);
-        command.args([ip.to_string(), address.port().to_string()]);
-        Some(Self::start(command, address, scratch::folder(name)))
     }
 
     fn start(mut command: Command, address: SocketAddr, folder: PathBuf) -> Relay {

@@ -33,6 +33,8 @@ pub struct Version {
     number: (u32, u32, u32),
     /// The server program; `--sentinel` makes it a sentinel.
     server: PathBuf,
+    /// The command line client.
+    cli: PathBuf,
 }
 
 impl Version {
@@ -70,15 +72,6 @@ impl Version {
             );
         }
         found
-    }
-
-    /// Those of [`Version::all`], and each one of the list that was asked for and is there.
-    pub fn every() -> Vec<Version> {
-        let mut versions = Version::all();
-        if std::env::var_os("SLOTCAR_VERSIONS").is_none() {
-            versions.extend(listed("asked").filter_map(|name| present().remove(name)));
-        }
-        versions
     }
 
     /// The version for a test that needs no particular one: redis-7.0, else the first covered.
@@ -123,6 +116,11 @@ impl Version {
     pub fn server(&self) -> &Path {
         &self.server
     }
+
+    /// The command line client.
+    pub fn cli(&self) -> &Path {
+        &self.cli
+    }
 }
 
 impl fmt::Display for Version {
@@ -132,13 +130,13 @@ impl fmt::Display for Version {
     }
 }
 
-/// The names of the list with this use, in its order.
-fn listed(when: &'static str) -> impl Iterator<Item = &'static str> {
+/// The names that the list always wants, in its order.
+fn listed() -> impl Iterator<Item = &'static str> {
     let lines = LIST.lines().filter(|l| !l.starts_with('#'));
     lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let name = words.next()?;
-        (words.nth(1) == Some(when)).then_some(name)
+        (words.nth(1) == Some("always")).then_some(name)
     })
 }
 
@@ -148,7 +146,7 @@ fn select(
     restriction: Option<&str>,
 ) -> Result<Vec<Version>, String> {
     let wanted: Vec<&str> = match restriction {
-        None => listed("always").collect(),
+        None => listed().collect(),
         Some(names) => names.split(',').map(str::trim).filter(|n| !n.is_empty()).collect(),
     };
     let missing: Vec<&str> =
@@ -163,16 +161,6 @@ fn select(
         ));
     }
     Ok(wanted.iter().filter_map(|name| present.get(*name).cloned()).collect())
-}
-
-/// A program that only `cargo xtask servers --only NAME` fetches, and that is no [`Version`].
-/// `None`, with a line that says so, if it is not there.
-pub fn asked_program(name: &str, program: &str) -> Option<PathBuf> {
-    let path = folder().join(name).join("bin").join(program);
-    if !path.exists() {
-        eprintln!("SKIPPED: {name} is not there; `cargo xtask servers --only {name}` fetches it");
-    }
-    fs::canonicalize(path).ok()
 }
 
 /// A program that is no server: that of a proxy. `None`, with a line that says so, if it is not
@@ -216,8 +204,8 @@ fn fetched(name: &str, folder: &Path) -> Option<Version> {
     let stamp = fs::read_to_string(folder.join("stamp")).ok()?;
     let number = parse_number(stamp.split_whitespace().next()?)?;
     let bin = fs::canonicalize(folder.join("bin")).ok()?;
-    let server = bin.join("redis-server");
-    Some(Version { name: name.to_owned(), family: family_of(name)?, number, server })
+    let (server, cli) = (bin.join("redis-server"), bin.join("redis-cli"));
+    Some(Version { name: name.to_owned(), family: family_of(name)?, number, server, cli })
 }
 
 fn on_path(family: &str) -> Option<Version> {
@@ -227,7 +215,8 @@ fn on_path(family: &str) -> Option<Version> {
     let word = text.split_whitespace().find_map(|w| w.strip_prefix("v="))?;
     let number = parse_number(word)?;
     let name = format!("{family}-{}.{}", number.0, number.1);
-    Some(Version { name, family: family_of(family)?, number, server })
+    let cli = PathBuf::from(format!("{family}-cli"));
+    Some(Version { name, family: family_of(family)?, number, server, cli })
 }
 
 fn family_of(name: &str) -> Option<Family> {
@@ -253,6 +242,7 @@ mod tests {
             family: family_of(name).unwrap(),
             number: (7, 0, 15),
             server: PathBuf::new(),
+            cli: PathBuf::new(),
         };
         names.iter().map(|name| ((*name).to_owned(), version(name))).collect()
     }
@@ -264,7 +254,7 @@ mod tests {
     // A version that is listed and absent fails the run, and the message says which one.
     #[test]
     fn missing_versions_are_loud() {
-        let all: Vec<&str> = listed("always").collect();
+        let all: Vec<&str> = listed().collect();
         assert_eq!(all.first(), Some(&"redis-6.0"));
         assert_eq!(names(&select(&machine(&all), None).unwrap()), all);
         let sentence = select(&machine(&all[1..]), None).unwrap_err();

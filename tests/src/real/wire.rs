@@ -154,35 +154,6 @@ impl Conn {
         })
     }
 
-    /// Reads one reply or push, and returns its bytes as they came.
-    pub fn receive_bytes(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        // Values that are still to come; those inside of a value are added.
-        let mut left = 1;
-        while left > 0 {
-            let line = self.line()?;
-            let (kind, rest) = line.split_at_checked(1).ok_or_else(|| invalid("empty line"))?;
-            bytes.extend_from_slice(line.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-            left -= 1;
-            match kind {
-                "+" | "-" | "," | "#" | "(" | ":" | "_" => {}
-                "$" | "=" | "!" => {
-                    if let Some(bulk) = self.bulk(rest)? {
-                        bytes.extend_from_slice(&bulk);
-                        bytes.extend_from_slice(b"\r\n");
-                    }
-                }
-                "*" | "~" | ">" => left += count(rest)?.unwrap_or(0),
-                "%" => left += 2 * count(rest)?.unwrap_or(0),
-                // What attributes are about follows them.
-                "|" => left += 2 * count(rest)?.unwrap_or(0) + 1,
-                _ => return Err(invalid(&line)),
-            }
-        }
-        Ok(bytes)
-    }
-
     /// Reads whatever bytes come next, at most `limit`; 0 means that the peer closed.
     pub fn receive_raw(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; limit];

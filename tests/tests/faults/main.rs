@@ -10,8 +10,6 @@ mod aborts;
 mod bad_bytes;
 mod budget;
 mod connections;
-#[cfg(not(target_os = "wasi"))]
-mod courtesies;
 mod cuts;
 mod deadlines;
 mod demoted;

@@ -7,7 +7,6 @@
 
 mod cluster;
 mod proxy;
-mod refusing;
 mod script;
 mod sentinel;
 mod server;

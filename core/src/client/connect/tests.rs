@@ -10,8 +10,6 @@ use crate::endpoint::Endpoint;
 use crate::prelude::*;
 use std::time::Duration;
 
-mod silence;
-
 /// Texts of servers, proxies and ACLs, which say the same in other words.
 const TEXTS: [&str; 9] = [
     "NOPERM this user has no permissions to run the command",

@@ -12,7 +12,6 @@ use crate::command::Command;
 use crate::connection::courtesy::{Courtesy, Withheld};
 use crate::connection::entry::Entry;
 use crate::connection::outcome::Failed;
-use crate::driver::discovery::staggered_query::GRACE;
 use crate::driver::environment::connection_limit::DialWait;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::link_settings::LinkSettings;
@@ -46,8 +45,7 @@ impl Asked {
     ) -> Result<Self, Error> {
         // The shared connection may still wait for the answer that does not come.
         if !node.target().is_mistaken() && !node.target().suspects_any(Withheld::ALL) {
-            // A dial has as long, and begins a little later. It notes what had no answer.
-            match node.connect(env, deadline.after(GRACE)).await {
+            match node.connect(env, deadline).await {
                 Ok(link) => return Ok(Self { link, is_own: false }),
                 Err(error) if !node.target().is_mistaken() => return Err(error),
                 Err(_) => {}
@@ -125,9 +123,6 @@ pub(super) async fn ask(
         {
             Some(without) => target.suspect(without),
             None => target.clear_suspicion(Withheld::ALL),
-        }
-        if is_silence && !asked.is_own {
-            node.leave(&asked.link);
         }
         if !goes_on {
             return Err(error);

@@ -4,8 +4,6 @@
 //! Nodes are asked in the order given, a few at first; then one more whenever one fails or does not
 //! answer within the stagger. So a hung node costs one stagger, and a dead one not even that. The
 //! round ends `GRACE` after the first good answer: answers that are on their way may still join.
-//! Without one it ends as late after its deadline: each question has the same deadline, and notes
-//! what had no answer.
 
 use crate::bounds::BoxFuture;
 use crate::command::Command;
@@ -22,9 +20,8 @@ use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long other answers may still join after the first good one, and questions may take to end
-/// after their deadline: longer than a host's timers are apart that are set in one turn.
-pub(super) const GRACE: Duration = Duration::from_millis(50);
+/// How long other answers may still join after the first good one.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// In which rhythm the nodes are asked.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +52,8 @@ pub(crate) async fn run_staggered(
     running.extend(queries.by_ref().take(rhythm.first));
     let mut until = env.now().after(rhythm.stagger);
     let mut good = 0;
-    let late = deadline.after(GRACE);
     while !running.is_empty() {
-        match env.with_deadline(until.min(late), running.next()).await {
+        match env.with_deadline(until.min(deadline), running.next()).await {
             Some(Some(is_good)) => {
                 good += usize::from(is_good);
                 if good >= rhythm.enough {
@@ -68,13 +64,12 @@ pub(crate) async fn run_staggered(
                     until = env.now().after(GRACE);
                 }
                 let goes_on = good == 0 || rhythm.goes_on;
-                if goes_on && (is_first || !is_good) && env.now() < deadline {
+                if goes_on && (is_first || !is_good) {
                     running.extend(queries.next());
                 }
             }
             Some(None) => return,
-            None if good > 0 || env.now() >= late => return,
-            None if env.now() >= deadline => until = late,
+            None if good > 0 || env.now() >= deadline => return,
             None => {
                 running.extend(queries.next());
                 until = env.now().after(rhythm.stagger);

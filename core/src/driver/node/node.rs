@@ -312,22 +312,6 @@ impl Node {
         self.subscriptions.all().iter().for_each(|link| link.redial());
     }
 
-    /// Closes a connection that owes nothing but an answer that does not come: what follows would
-    /// wait for it. With other commands in flight it is not for its caller to say what that means.
-    pub(crate) fn leave(&self, link: &Arc<Link>) {
-        if link.in_flight() > 1 {
-            return;
-        }
-        let is_it = |own: &&Arc<ReconnectingLink>| {
-            own.ready().is_some_and(|ready| Arc::ptr_eq(&ready, link))
-        };
-        // From here on it takes no more.
-        self.connections.iter().filter(is_it).for_each(|own| own.redial());
-        if link.in_flight() <= 1 {
-            link.close();
-        }
-    }
-
     /// The server takes no writes, and no topology tells where the primary is: the next command
     /// resolves the name again and dials. Connections with subscriptions stay.
     pub(crate) fn redial_demoted(&self, env: &Environment) {

@@ -69,8 +69,6 @@ impl Server {
 struct World {
     /// The clock.
     now: Timestamp,
-    /// How far each look moves it.
-    tick: Duration,
     /// What to wake when the clock gets there.
     timers: Vec<(Timestamp, Waker)>,
     /// The servers; others refuse at once.
@@ -117,12 +115,6 @@ impl Script {
         let script = Self::default();
         lock(&script.0).has_background = true;
         script
-    }
-
-    /// Each look at the clock takes this long: two timers that are set one after the other do not
-    /// end at the same time.
-    pub(crate) fn set_tick(&self, tick: Duration) {
-        lock(&self.0).tick = tick;
     }
 
     pub(crate) fn env(&self, config: Config) -> Arc<Environment> {
@@ -273,9 +265,7 @@ impl Transport for Script {
     }
 
     fn now(&self) -> Timestamp {
-        let mut world = lock(&self.0);
-        world.now = world.now.after(world.tick);
-        world.now
+        lock(&self.0).now
     }
 
     fn seed(&self) -> u64 {
