@@ -77,6 +77,14 @@ pub trait Collects: Sized {
     fn and(self, command: Command) -> Self;
 }
 
+impl<B: Collects> Execute for B {
+    type Output<T: FromReply> = Batch<B, (T,)>;
+
+    fn execute<T: FromReply>(self, command: Command) -> Batch<B, (T,)> {
+        Batch::of(self.and(command))
+    }
+}
+
 impl<B: Collects, R: Replies> Execute for Batch<B, R> {
     type Output<T: FromReply> = Batch<B, R::With<T>>;
 

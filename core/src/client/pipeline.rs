@@ -5,7 +5,6 @@
 
 use super::batch::{Batch, Collects};
 use super::client::Client;
-use super::execute::Execute;
 use crate::command::Command;
 use crate::config::Config;
 use crate::driver::dispatch::entry;
@@ -157,14 +156,6 @@ impl<'c> Pipeline<'c> {
 impl Collects for Pipeline<'_> {
     fn and(self, command: Command) -> Self {
         self.add(command)
-    }
-}
-
-impl Execute for Pipeline<'_> {
-    type Output<T: FromReply> = Batch<Self, (T,)>;
-
-    fn execute<T: FromReply>(self, command: Command) -> Batch<Self, (T,)> {
-        Batch::of(self.add(command))
     }
 }
 

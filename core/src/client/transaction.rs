@@ -8,7 +8,6 @@
 
 use super::batch::{Batch, Collects};
 use super::client::Client;
-use super::execute::Execute;
 use super::pipeline::{Reply, check_length};
 use crate::command::{Command, ToArg, cmd};
 use crate::driver::dispatch::transaction::{self, WatchLink};
@@ -114,14 +113,6 @@ impl<'c> Transaction<'c> {
 impl Collects for Transaction<'_> {
     fn and(self, command: Command) -> Self {
         self.add(command)
-    }
-}
-
-impl Execute for Transaction<'_> {
-    type Output<T: FromReply> = Batch<Self, (T,)>;
-
-    fn execute<T: FromReply>(self, command: Command) -> Batch<Self, (T,)> {
-        Batch::of(self.add(command))
     }
 }
 
