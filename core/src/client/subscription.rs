@@ -12,6 +12,7 @@ use crate::BoxFuture;
 use crate::command::ToArgs;
 use crate::config::{SubscriptionConnection, WhenLagging};
 use crate::driver::discovery::live_topology::LiveTopology;
+use crate::driver::link::submit::client_closed;
 use crate::driver::pubsub::reader_queue::ReaderQueue;
 use crate::driver::pubsub::subscriber::{Subscriber, SubscriberKind, SubscriberLoop};
 use crate::driver::pubsub::subscriber_state::ReaderStatus;
@@ -135,7 +136,7 @@ impl<'c> Subscribe<'c> {
                 Arc::clone(shared.subscriber.get_or_init(|| new())).into_subscriber()
             }
         };
-        let (id, queue) = subscriber.add_reader(self.limits).ok_or_else(closed)?;
+        let (id, queue) = subscriber.add_reader(self.limits).ok_or_else(client_closed)?;
         let subscription = Subscription {
             client: self.client.clone(),
             subscriber_loop: subscriber.start_loop(),
@@ -300,7 +301,7 @@ impl Subscription {
             ReaderStatus::Refused(channel, error) => {
                 Err(Error::server(Delivery::Refused, error).with_command(&channel.to_string()))
             }
-            ReaderStatus::Closed => Err(closed()),
+            ReaderStatus::Closed => Err(client_closed()),
         })
     }
 
@@ -410,10 +411,6 @@ fn names_of(channels: &impl ToArgs) -> Vec<Vec<u8>> {
     let mut names = Vec::with_capacity(channels.count());
     channels.each_bytes(|name| names.push(name.to_vec()));
     names
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed")
 }
 
 /// Permission to have connections of its own, for one subscription. Dropped, it is given back.

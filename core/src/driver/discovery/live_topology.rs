@@ -21,6 +21,7 @@ use crate::driver::discovery::sentinel_query::Sentinels;
 use crate::driver::environment::environment::Environment;
 use crate::driver::environment::events::Event;
 use crate::driver::environment::shared_future::SharedFuture;
+use crate::driver::link::submit::client_closed;
 use crate::driver::node::node::Node;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::features::{CLUSTER, SENTINEL};
@@ -244,7 +245,7 @@ impl LiveTopology {
     /// What a command fails with that no node can take.
     pub(crate) fn no_node_error(&self) -> Error {
         if self.env.is_closed() {
-            return Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed");
+            return client_closed();
         }
         let unknown = || Error::new(ErrorKind::Topology, Delivery::NotSent, "no node is known");
         // Why no node could be asked says more than that none was.

@@ -22,9 +22,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// The error of a call whose client is closed.
+/// The error of a call whose client is closed, before a node was chosen.
+pub(crate) fn client_closed() -> Error {
+    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed")
+}
+
+/// The same for a call at this node.
 pub(crate) fn closed(endpoint: &Endpoint) -> Error {
-    Error::new(ErrorKind::Closed, Delivery::NotSent, "the client is closed").with_endpoint(endpoint)
+    client_closed().with_endpoint(endpoint)
 }
 
 /// Appends an entry's bytes. A trait object, so that the compiler makes one `submit` for all
